@@ -1,0 +1,59 @@
+# Two commands: `make run` opens the workspace, `make test` runs the tests.
+# Both make the environment first; nothing but Python 3.11+ and git is assumed.
+
+DIR   ?= .
+MODEL ?=
+# ORACLE=0 leaves PyTorch and transformers out; the tests that need them are then skipped.
+ORACLE ?= 1
+# BACKEND=cuda takes MLX's CUDA build on Linux.
+BACKEND ?= cpu
+PYTEST  ?=
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
+	&& { echo $$p; break; }; done)
+
+RUN_READY  := $(VENV)/.ready-run-$(BACKEND)
+TEST_READY := $(VENV)/.ready-test-$(BACKEND)-$(ORACLE)
+ORACLE_EXTRA := $(if $(filter 1,$(ORACLE)),$(comma)oracle)
+comma := ,
+
+.PHONY: run test slow check format clean
+
+run: $(RUN_READY)
+	@$(BIN)/tidegate "$(DIR)" $(if $(MODEL),--model "$(MODEL)")
+
+test: $(TEST_READY)
+	@$(BIN)/pytest $(PYTEST)
+
+slow: $(TEST_READY)
+	@$(BIN)/pytest -m slow $(PYTEST)
+
+check: $(TEST_READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(TEST_READY)
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Tidegate needs Python 3.11, 3.12 or 3.13: install one (https://www.python.org/downloads) and run make again." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing: install it (on Debian or Ubuntu: apt install python3-venv) and run make again." >&2; exit 1; }
+
+$(RUN_READY): pyproject.toml | $(BIN)/python
+	@echo "Setting up the environment in $(VENV) (once)…"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(BACKEND)]'
+	@touch $@
+
+$(TEST_READY): pyproject.toml | $(BIN)/python
+	@echo "Setting up the test environment in $(VENV) (once)…"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(BACKEND),dev$(ORACLE_EXTRA)]'
+	@touch $@

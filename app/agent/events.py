@@ -1,0 +1,124 @@
+"""What a turn tells whoever watches it: the agent pane, the headless command, a test."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from app.model.events import Finished, PromptProgress
+
+EndReason = Literal["done", "cancelled", "error", "limit"]
+Mode = Literal["plan", "ask", "auto"]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted:
+    """The user's message `text` was taken as turn number `turn`, counted from 1."""
+
+    turn: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PromptProgressed:
+    """The model is reading the prompt."""
+
+    progress: PromptProgress
+
+
+@dataclass(frozen=True, slots=True)
+class TextStreamed:
+    """More of the model's visible words."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallStreamed:
+    """The model is writing a call; `name` is known, `arguments` is all that has arrived of its JSON text."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    """A call was parsed, permitted and begun. `summary` is one line for a person: "Read src/a.py 1-40"."""
+
+    call_id: str
+    name: str
+    arguments: Mapping[str, Any]
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutput:
+    """A running command printed more."""
+
+    call_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """A call ended. `result` is what the model is told; `display` what a person is shown of it (a diff, a
+    few lines)."""
+
+    call_id: str
+    name: str
+    ok: bool
+    result: str
+    display: str
+
+
+@dataclass(frozen=True, slots=True)
+class TodosChanged:
+    """The model's plan, as (text, "pending" | "in_progress" | "completed") pairs."""
+
+    todos: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FilesChanged:
+    """Tools changed these paths (relative to the root)."""
+
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFinished:
+    """One request to the model is complete: its usage and timings."""
+
+    finished: Finished
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something the user should know, in one sentence."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """The turn is over. `message` explains an error or limit; "" otherwise."""
+
+    turn: int
+    reason: EndReason
+    message: str = ""
+
+
+AgentEvent = (
+    TurnStarted
+    | PromptProgressed
+    | TextStreamed
+    | ToolCallStreamed
+    | ToolStarted
+    | ToolOutput
+    | ToolFinished
+    | TodosChanged
+    | FilesChanged
+    | ReplyFinished
+    | Noticed
+    | TurnEnded
+)

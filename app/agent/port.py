@@ -1,0 +1,56 @@
+"""What the screen and the headless command may ask of the agent, and what the agent asks of them."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from app.agent.events import AgentEvent, Mode
+
+Answer = Literal["once", "always", "deny"]
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionRequest:
+    """A call that needs the user's word. `summary` is what will be done, in full and unabridged; `reason` why
+    it is asked; `always` exactly what answering "always" would grant, "" when that is not offered."""
+
+    call_id: str
+    name: str
+    arguments: Mapping[str, Any]
+    summary: str
+    reason: str
+    always: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionAnswer:
+    """The user's word. `comment` is told to the model when the call is denied."""
+
+    answer: Answer
+    comment: str = ""
+
+
+class PermissionAsker(Protocol):
+    """Whoever can put a question to the user."""
+
+    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
+        """Wait for the user. Cancelled with the turn."""
+        ...
+
+
+class AgentPort(Protocol):
+    """A conversation with the agent in one workspace."""
+
+    @property
+    def mode(self) -> Mode: ...
+
+    @mode.setter
+    def mode(self, mode: Mode) -> None: ...
+
+    def run_turn(self, text: str) -> AsyncIterator[AgentEvent]:
+        """Run one turn, from TurnStarted to TurnEnded.
+
+        Closing the iterator or cancelling the task that reads it ends the turn as cancelled; what was said and
+        done until then is kept in the session on disk.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""The command line: tidegate [PATH] and its subcommands."""

@@ -1,0 +1,1 @@
+"""Settings: what the user may choose, read from TOML and checked once."""

@@ -1,0 +1,89 @@
+"""What arrives while a reply is being made, and what is known of the engine making it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class PromptProgress:
+    """Prompt processing so far, in tokens; `cached` of them cost nothing (llama.cpp's `prompt_progress`)."""
+
+    total: int
+    cached: int
+    processed: int
+    elapsed_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More of the visible reply."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """More of tool call `index`. `id` and `name` come with its first fragment, "" afterwards."""
+
+    index: int
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """llama.cpp's `timings`: times in milliseconds, counts in tokens. Draft counts are 0 without drafting."""
+
+    cache_n: int
+    prompt_n: int
+    prompt_ms: float
+    prompt_per_second: float
+    predicted_n: int
+    predicted_ms: float
+    predicted_per_second: float
+    draft_n: int = 0
+    draft_n_accepted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The reply is complete. Servers that are not ours may send neither usage nor timings."""
+
+    reason: Literal["stop", "length", "tool_calls"]
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    timings: Timings | None = None
+
+
+StreamEvent = PromptProgress | TextDelta | ToolCallDelta | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """A model that a server offers; `context_length` in tokens, None where the server does not say.
+
+    `details` are plain "name: value" facts of our own engine (dtype, quantization, drafter), for display.
+    """
+
+    id: str
+    context_length: int | None = None
+    details: tuple[tuple[str, str], ...] = ()
+
+
+EnginePhase = Literal["absent", "starting", "loading", "ready", "restarting", "failed", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """Where the engine stands. `message` is a sentence for the user; `progress` is 0 to 1 while loading.
+
+    absent: no model was found or named. failed: it died or cannot be reached and will not be tried again
+    by itself.
+    """
+
+    phase: EnginePhase
+    message: str = ""
+    progress: float | None = None
+    model: ModelDescription | None = None

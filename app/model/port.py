@@ -1,0 +1,45 @@
+"""What the agent and the screen know of a model: two small protocols, free of HTTP and processes."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+from app.model.events import EngineStatus, StreamEvent
+from app.model.messages import ChatRequest
+
+
+class ModelPort(Protocol):
+    """Something that answers chat requests."""
+
+    def stream(self, request: ChatRequest) -> AsyncIterator[StreamEvent]:
+        """The reply's events, ending with exactly one Finished.
+
+        Waits while the engine loads. Closing the iterator, or cancelling the task that reads it, cancels the
+        reply on the server. Raises app.model.errors.ModelError when the server is lost, answers with garbage,
+        refuses the request, or is silent for too long.
+        """
+        ...
+
+
+class EnginePort(ModelPort, Protocol):
+    """A model whose life is looked after: found or started, shared, restarted, stopped."""
+
+    @property
+    def status(self) -> EngineStatus:
+        """Where the engine stands now."""
+        ...
+
+    def subscribe(self, listener: Callable[[EngineStatus], None]) -> Callable[[], None]:
+        """Call `listener` on every change, on the event loop. Returns a function that ends the subscription."""
+        ...
+
+    async def start(self) -> None:
+        """Begin finding or starting the engine in the background; returns at once."""
+        ...
+
+    async def restart(self) -> None:
+        """Try again after a failure."""
+        ...
+
+    async def aclose(self) -> None:
+        """Leave the engine. One that we started and nobody else uses stops by itself when idle."""
+        ...

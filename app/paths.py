@@ -1,0 +1,51 @@
+"""Where Tidegate keeps what is its own, by the platform's conventions.
+
+`TIDEGATE_HOME` moves everything below one directory: for tests, and for a user who wants it elsewhere.
+"""
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+_NAME = "tidegate"
+
+
+def _home() -> Path | None:
+    value = os.environ.get("TIDEGATE_HOME")
+    return Path(value).expanduser() if value else None
+
+
+def config_directory() -> Path:
+    """Settings and keymap, written by the user."""
+    home = _home()
+    return home / "config" if home else Path(platformdirs.user_config_dir(_NAME, appauthor=False))
+
+
+def data_directory() -> Path:
+    """Sessions, change logs and pre-images: what must not be lost."""
+    home = _home()
+    return home / "data" if home else Path(platformdirs.user_data_dir(_NAME, appauthor=False))
+
+
+def cache_directory() -> Path:
+    """What can be made again."""
+    home = _home()
+    return home / "cache" if home else Path(platformdirs.user_cache_dir(_NAME, appauthor=False))
+
+
+def models_directory() -> Path:
+    """Converted and downloaded checkpoints, one directory each."""
+    return data_directory() / "models"
+
+
+def log_directory() -> Path:
+    """The engine's and the application's logs."""
+    home = _home()
+    return home / "log" if home else Path(platformdirs.user_log_dir(_NAME, appauthor=False))
+
+
+def runtime_directory() -> Path:
+    """Sockets and locks. Short, because a Unix socket's path may have at most 104 bytes on macOS."""
+    home = _home()
+    return home / "run" if home else Path(platformdirs.user_runtime_dir(_NAME, appauthor=False))

@@ -1,0 +1,7 @@
+"""What review may refuse."""
+
+from app.errors import TidegateError
+
+
+class ReviewError(TidegateError):
+    """A decision or commit could not be carried out; nothing was changed by it."""

@@ -1,0 +1,75 @@
+"""The nouns of review: a file's image, lines, hunks and what was decided about them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+LineKind = Literal["context", "removed", "added"]
+Decision = Literal["pending", "kept", "rejected"]
+ChangeKind = Literal["modified", "created", "deleted", "renamed", "mode", "binary", "symlink"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileImage:
+    """A file's whole content at one moment. `mode` is git's: 0o100644, 0o100755 or 0o120000 (symlink, whose
+    data is its target)."""
+
+    data: bytes
+    mode: int = 0o100644
+
+
+@dataclass(frozen=True, slots=True)
+class DiffLine:
+    """One line of a diff. `text` has no line ending; numbers count from 1 and are None on the other side.
+
+    `has_newline` is false for a last line that git marks "\\ No newline at end of file".
+    """
+
+    kind: LineKind
+    text: str
+    before_number: int | None
+    after_number: int | None
+    has_newline: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Hunk:
+    """A run of changed lines with context. `id` is stable for as long as the change it names exists.
+
+    `before_start` and `after_start` count from 1 as in a unified diff's header; `section` is the text that
+    git prints behind the second @@.
+    """
+
+    id: str
+    before_start: int
+    before_count: int
+    after_start: int
+    after_count: int
+    lines: tuple[DiffLine, ...]
+    section: str = ""
+    decision: Decision = "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """What happened to one file, as hunks. `path` is relative to the root with forward slashes.
+
+    A binary file, a mode change and the like have no lines: then `hunks` holds one hunk without lines, which
+    can be kept or rejected like any other.
+    """
+
+    path: str
+    kind: ChangeKind
+    hunks: tuple[Hunk, ...]
+    previous_path: str | None = None
+    before_mode: int | None = None
+    after_mode: int | None = None
+
+    @property
+    def added(self) -> int:
+        """How many lines were added."""
+        return sum(line.kind == "added" for hunk in self.hunks for line in hunk.lines)
+
+    @property
+    def removed(self) -> int:
+        """How many lines were removed."""
+        return sum(line.kind == "removed" for hunk in self.hunks for line in hunk.lines)

@@ -1,0 +1,81 @@
+"""What generation is asked for and what it reports: values between the server and the model."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParameters:
+    """How a token is chosen. Temperature 0 is greedy; top_k 0, top_p 1, min_p 0 and penalty 1 are off.
+
+    The defaults are the model's published ones.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 0.95
+    top_k: int = 40
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """A prompt as tokens, and when to stop. `boundaries` are the prompt positions (token counts) worth a
+    snapshot: the end of the system prompt and of each message, ascending."""
+
+    prompt: tuple[int, ...]
+    max_tokens: int
+    stop_tokens: frozenset[int]
+    sampling: SamplingParameters = field(default_factory=SamplingParameters)
+    boundaries: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PromptProcessed:
+    """Prefill so far, in tokens, `cached` of them found in the cache; milliseconds since the start."""
+
+    total: int
+    cached: int
+    processed: int
+    elapsed_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenGenerated:
+    """One more token. The stop token itself is reported too, as the last one."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationFinished:
+    """Why it ended, and what it cost. `cancelled` when the caller asked for an end."""
+
+    reason: Literal["stop", "length", "cancelled"]
+    cached_tokens: int
+    prompt_tokens: int
+    prompt_ms: float
+    generated_tokens: int
+    generated_ms: float
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
+
+
+GenerationEvent = PromptProcessed | TokenGenerated | GenerationFinished
+
+
+class GeneratorPort(Protocol):
+    """A loaded model that can answer one request at a time; called from one thread only."""
+
+    @property
+    def context_length(self) -> int:
+        """The longest prompt plus reply, in tokens."""
+        ...
+
+    def generate(self, request: GenerationRequest, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
+        """The events of one generation, ending with exactly one GenerationFinished. `cancelled` is asked after
+        every prefill chunk and every token. Raises RequestError before the first event when the request
+        cannot fit."""
+        ...

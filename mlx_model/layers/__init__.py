@@ -1,0 +1,1 @@
+"""The mathematics, one mechanism a file."""

@@ -1,0 +1,1 @@
+"""The wire: OpenAI Chat Completions over HTTP."""

@@ -1,0 +1,1 @@
+"""What a conversation holds in memory, and how it is kept."""

@@ -1,0 +1,1 @@
+"""Checkpoints: opened, validated, named, converted, quantized."""
