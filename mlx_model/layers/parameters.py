@@ -1,0 +1,64 @@
+"""The tensors of a checkpoint under their canonical names, handed out to the layers that own them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import mlx.core as mx
+
+from mlx_model.errors import CheckpointError
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """How one matrix is packed, in MLX's terms: `mode` is affine, mxfp4, mxfp8 or nvfp4."""
+
+    group_size: int
+    bits: int
+    mode: str = "affine"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Canonical tensors (name → array) and, for each packed matrix, its packing (module path → Quantization).
+
+    `prefix` is where in the tree this view stands, with its closing dot. All views of one tree share `taken`, so that
+    `finish` can tell what no layer asked for.
+    """
+
+    tensors: Mapping[str, mx.array]
+    quantization: Mapping[str, Quantization] = field(default_factory=dict)
+    prefix: str = ""
+    taken: set[str] = field(default_factory=set)
+
+    def scope(self, name: str) -> "Parameters":
+        """The same tensors seen from the module `name` below this one."""
+        return Parameters(self.tensors, self.quantization, f"{self.prefix}{name}.", self.taken)
+
+    @property
+    def path(self) -> str:
+        """The path of the module this view stands at, without the closing dot."""
+        return self.prefix.removesuffix(".")
+
+    def has(self, name: str) -> bool:
+        """Whether the tensor `name` exists here."""
+        return self.prefix + name in self.tensors
+
+    def take(self, name: str, shape: tuple[int, ...] | None = None) -> mx.array:
+        """The tensor `name`. Raises CheckpointError naming it when it is missing or does not have `shape`."""
+        full = self.prefix + name
+        tensor = self.tensors.get(full)
+        if tensor is None:
+            raise CheckpointError(f"The checkpoint lacks the tensor {full}.")
+        if shape is not None and tensor.shape != shape:
+            raise CheckpointError(
+                f"The tensor {full} has the shape {tuple(tensor.shape)}; the configuration asks for {shape}."
+            )
+        self.taken.add(full)
+        return tensor
+
+    def finish(self) -> None:
+        """Raises CheckpointError when tensors are left that no part of the model asked for."""
+        left = sorted(name for name in self.tensors if name not in self.taken)
+        if left:
+            more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+            raise CheckpointError(f"The checkpoint has tensors that the model does not know: {left[0]}{more}.")
