@@ -15,6 +15,9 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
 	&& { echo $$p; break; }; done)
 
+# A real project that nobody here wrote, for the journeys in tests/journeys: its sources and its own tests.
+PROJECT := .cache/sources/click-8.5.1.tar.gz
+
 RUN_READY  := $(VENV)/.ready-run-$(BACKEND)
 TEST_READY := $(VENV)/.ready-test-$(BACKEND)-$(ORACLE)
 ORACLE_EXTRA := $(if $(filter 1,$(ORACLE)),$(comma)oracle)
@@ -25,10 +28,10 @@ comma := ,
 run: $(RUN_READY)
 	@$(BIN)/tidegate "$(DIR)" $(if $(MODEL),--model "$(MODEL)")
 
-test: $(TEST_READY)
+test: $(TEST_READY) $(PROJECT)
 	@$(BIN)/pytest $(PYTEST)
 
-slow: $(TEST_READY)
+slow: $(TEST_READY) $(PROJECT)
 	@$(BIN)/pytest -m slow $(PYTEST)
 
 check: $(TEST_READY)
@@ -47,6 +50,10 @@ clean:
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Tidegate needs Python 3.11, 3.12 or 3.13: install one (https://www.python.org/downloads) and run make again." >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing: install it (on Debian or Ubuntu: apt install python3-venv) and run make again." >&2; exit 1; }
+
+$(PROJECT): | $(TEST_READY)
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: \
+		--dest $(@D) click==8.5.1
 
 $(RUN_READY): pyproject.toml | $(BIN)/python
 	@echo "Setting up the environment in $(VENV) (once)…"

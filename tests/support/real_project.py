@@ -1,0 +1,45 @@
+"""A real project that nobody here wrote: click's source distribution with its own tests, put under git."""
+
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+ARCHIVE = Path(__file__).parents[2] / ".cache" / "sources" / "click-8.5.1.tar.gz"
+
+# The project's own tests, without the plugins that happen to be installed beside ours.
+TEST_COMMAND = (
+    f"PYTHONDONTWRITEBYTECODE=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 {sys.executable} -m pytest -q -p no:cacheprovider "
+    "tests/test_utils tests/test_basic.py"
+)
+
+
+def git(directory: Path, *arguments: str) -> str:
+    """Run git in `directory` and return what it printed."""
+    return subprocess.run(["git", *arguments], cwd=directory, check=True, capture_output=True, text=True).stdout
+
+
+def real_project(directory: Path) -> Path:
+    """Unpack the project below `directory` and commit it; skips the test where `make test` fetched nothing."""
+    if not ARCHIVE.exists():
+        pytest.skip("the source distribution is not here: run `make test` once with a package index in reach")
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(directory, filter="data")
+    root = directory / ARCHIVE.name.removesuffix(".tar.gz")
+    git(root, "init", "--quiet", "--initial-branch=main")
+    git(root, "config", "user.name", "A Developer")
+    git(root, "config", "user.email", "developer@example.invalid")
+    git(root, "add", "--all", "--force")
+    git(root, "commit", "--quiet", "--message", "Import click 8.5.1")
+    return root
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    """Every file of the work tree and its bytes, git's own folder and Python's caches excepted."""
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not {".git", "__pycache__"} & set(path.relative_to(root).parts)
+    }
