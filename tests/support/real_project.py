@@ -11,8 +11,8 @@ ARCHIVE = Path(__file__).parents[2] / ".cache" / "sources" / "click-8.5.1.tar.gz
 
 # The project's own tests, without the plugins that happen to be installed beside ours.
 TEST_COMMAND = (
-    f"PYTHONDONTWRITEBYTECODE=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 {sys.executable} -m pytest -q -p no:cacheprovider "
-    "tests/test_utils tests/test_basic.py"
+    "PYTHONDONTWRITEBYTECODE=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 "
+    f"{sys.executable} -m pytest -q -p no:cacheprovider tests/test_utils tests/test_basic.py"
 )
 
 
