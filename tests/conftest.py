@@ -2,10 +2,13 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
+from tests.support.scripted_server import Script, ScriptedServer
 
 
 @pytest.fixture(autouse=True)
@@ -16,3 +19,14 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.delenv("TIDEGATE_MODEL", raising=False)
     yield directory
     shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def scripted_server() -> Iterator[Callable[..., ScriptedServer]]:
+    """Start scripted Chat Completions servers, on TCP unless `socket=` says otherwise; stopped afterwards."""
+    with ExitStack() as stack:
+
+        def start(*script: Script, socket: Path | None = None, api_key: str | None = None) -> ScriptedServer:
+            return stack.enter_context(ScriptedServer(script, socket=socket, api_key=api_key))
+
+        yield start
