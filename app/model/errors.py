@@ -7,8 +7,20 @@ class ModelError(TidegateError):
     """The model could not answer. Everything said so far stays valid."""
 
 
+class NoModel(ModelError):
+    """There is no model to ask: none was found or named, or what was named is none."""
+
+
+class Unreachable(ModelError):
+    """Nobody answers at the server's address."""
+
+
 class EngineLost(ModelError):
     """The server went away in the middle of a reply."""
+
+
+class EngineFailed(ModelError):
+    """The engine could not be started or kept running, and is not tried again by itself."""
 
 
 class RequestRefused(ModelError):
@@ -21,3 +33,7 @@ class GarbledReply(ModelError):
 
 class ModelTimeout(ModelError):
     """The server was silent for longer than the client waits."""
+
+
+class DownloadFailed(ModelError):
+    """A checkpoint could not be fetched. What has arrived stays on disk; the next attempt goes on from it."""

@@ -123,11 +123,12 @@ class Reply:
 
 @dataclass(frozen=True)
 class HttpError:
-    """An error answer in OpenAI's form, or `body` as it is."""
+    """An answer that is no stream: an error in OpenAI's form, or `body` as it is."""
 
     status: int
     message: str = "scripted failure"
     body: bytes | None = None
+    content_type: str = "text/html"
 
 
 Answer = Reply | HttpError
@@ -271,7 +272,7 @@ class ScriptedServer:
         answer = step(request) if callable(step) else step
         if isinstance(answer, HttpError):
             if answer.body is not None:
-                await _send(send, answer.status, answer.body, "text/html")
+                await _send(send, answer.status, answer.body, answer.content_type)
             else:
                 await _answer(send, answer.status, _error(answer.message))
             return

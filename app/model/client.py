@@ -1,0 +1,291 @@
+"""The client of the wire: Chat Completions over HTTP, on a Unix socket or TCP."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from app.model.chunks import ReplyReader, error_in_body
+from app.model.errors import (
+    EngineLost,
+    GarbledReply,
+    ModelError,
+    ModelTimeout,
+    RequestRefused,
+    Unreachable,
+)
+from app.model.events import ModelDescription, StreamEvent
+from app.model.messages import ChatRequest
+from app.model.sse import EventDecoder
+
+_LARGEST_ANSWER = 16 * 2**20
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_KNOW_PROGRESS = {"tidegate", "llamacpp"}
+"""The `owned_by` of servers that know `return_progress`; a strict one may refuse a field it does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens: `url` up to and including /v1; `socket` where a Unix socket leads there."""
+
+    url: str
+    socket: Path | None = None
+
+    @property
+    def root(self) -> str:
+        """The address without /v1: where /health lives."""
+        return self.url.removesuffix("/v1")
+
+    def __str__(self) -> str:
+        return str(self.socket) if self.socket else self.url
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait, in seconds, for a connection, for the first word of a reply (a long prompt may take
+    minutes to read), between two signs of life afterwards, and for a short question's answer. Progress reports
+    and keep-alive comments are signs of life at any stage."""
+
+    connect: float = 10.0
+    first_word: float = 900.0
+    silence: float = 180.0
+    question: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """An engine's answer to /health; `progress` is 0 to 1 while it loads, None where it does not say."""
+
+    ready: bool
+    progress: float | None = None
+
+
+class ChatClient:
+    """A ModelPort on one address. `model` is what requests name; `progress` asks for prompt progress."""
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        model: str = "",
+        progress: bool = False,
+        api_key: str | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self.address = address
+        self.model = model
+        self._progress = progress
+        self._patience = patience or Patience()
+        self._http = httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(uds=str(address.socket)) if address.socket else None,
+            headers={"authorization": f"Bearer {api_key}"} if api_key else {},
+            # Nothing meant for this machine goes through a proxy.
+            trust_env=address.socket is None and urlsplit(address.url).hostname not in _LOOPBACK,
+            timeout=httpx.Timeout(None, connect=self._patience.connect, pool=None),
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def health(self) -> Health:
+        """What GET /health says. Raises ModelError when there is no such server."""
+        response = await self._ask(f"{self.address.root}/health")
+        try:
+            body = response.json()
+        except ValueError:
+            body = None
+        if response.status_code == 200:
+            return Health(ready=True)
+        if response.status_code == 503 and isinstance(body, dict):
+            progress = body.get("progress")
+            return Health(False, float(progress) if isinstance(progress, int | float) else None)
+        raise GarbledReply(f"{self.address} answered its health check with HTTP {response.status_code}")
+
+    async def models(self) -> tuple[ModelDescription, ...]:
+        """What GET /v1/models offers. Raises ModelError."""
+        response = await self._ask(f"{self.address.url}/models")
+        if response.status_code != 200:
+            raise self._refusal(response.status_code, response.content)
+        try:
+            listed = response.json()["data"]
+            descriptions = tuple(_description(entry) for entry in listed)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise GarbledReply(
+                f"{self.address} does not speak Chat Completions",
+                "check the address: it usually ends in /v1",
+            ) from None
+        self._progress = self._progress or any(entry.get("owned_by") in _KNOW_PROGRESS for entry in listed)
+        return descriptions
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent]:
+        """See app.model.port.ModelPort."""
+        reader = ReplyReader()
+        async with (
+            self._connected(self._body(request)) as response,
+            aclosing(self._pieces(response, reader)) as pieces,
+        ):
+            if "json" in response.headers.get("content-type", ""):
+                for event in reader.feed((await _whole(pieces)).decode(errors="replace")):
+                    yield event
+            else:
+                async with aclosing(_events(pieces)) as events:
+                    async for data in events:
+                        for event in reader.feed(data):
+                            yield event
+        if not reader.said_something:
+            raise GarbledReply(f"{self.address} ended its reply without saying anything")
+        yield reader.finish()
+
+    def _body(self, request: ChatRequest) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [message.to_wire() for message in request.messages],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if request.tools:
+            body["tools"] = [tool.to_wire() for tool in request.tools]
+        for name in ("temperature", "top_p", "top_k", "max_tokens", "seed"):
+            value = getattr(request, name)
+            if value is not None:
+                body[name] = value
+        if self._progress:
+            body["return_progress"] = True
+        return body
+
+    @asynccontextmanager
+    async def _connected(self, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
+        """The response with its head read and its status good. Leaving closes the connection, which is how a
+        reply is cancelled."""
+        request = self._http.build_request("POST", f"{self.address.url}/chat/completions", json=body)
+        try:
+            async with asyncio.timeout(self._patience.first_word):
+                response = await self._http.send(request, stream=True)
+        except TimeoutError:
+            raise self._silent(self._patience.first_word) from None
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from None
+        try:
+            if response.status_code != 200:
+                answer = await _whole(self._pieces(response, ReplyReader()))
+                raise self._refusal(response.status_code, answer)
+            yield response
+        finally:
+            await response.aclose()
+
+    async def _pieces(self, response: httpx.Response, reader: ReplyReader) -> AsyncGenerator[bytes]:
+        """The response's bytes as they come, within the client's patience, until the reply is over."""
+        received = response.aiter_bytes()
+        while True:
+            limit = self._patience.silence if reader.said_something else self._patience.first_word
+            try:
+                async with asyncio.timeout(limit):
+                    piece = await anext(received, None)
+            except TimeoutError:
+                raise self._silent(limit) from None
+            except httpx.HTTPError:
+                if reader.complete:
+                    return  # some servers close without a farewell
+                raise EngineLost(
+                    "the connection to the model broke off in mid-reply", "send the message again"
+                ) from None
+            if piece is None:
+                if response.status_code == 200 and reader.said_something and not reader.complete:
+                    raise EngineLost("the model stopped in mid-reply", "send the message again")
+                return
+            yield piece
+
+    async def _ask(self, url: str) -> httpx.Response:
+        """A short question's answer, read whole."""
+        try:
+            async with asyncio.timeout(self._patience.question), self._http.stream("GET", url) as response:
+                return httpx.Response(response.status_code, content=await _whole(response.aiter_bytes()))
+        except TimeoutError:
+            raise self._silent(self._patience.question) from None
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from None
+
+    def _silent(self, seconds: float) -> ModelTimeout:
+        return ModelTimeout(
+            f"{self.address} said nothing for {seconds:.0f} seconds", "see whether it is still running"
+        )
+
+    def _unreachable(self, error: httpx.HTTPError) -> ModelError:
+        if isinstance(error, httpx.ConnectTimeout):
+            return Unreachable(
+                f"{self.address} did not accept a connection within {self._patience.connect:.0f} seconds",
+                "check the address, and that the server runs",
+            )
+        if isinstance(error, httpx.ConnectError):
+            return Unreachable(
+                f"no server answers at {self.address}", "check the address, and that the server runs"
+            )
+        if isinstance(error, httpx.RemoteProtocolError):
+            return GarbledReply(f"what listens at {self.address} does not speak HTTP", "check the address")
+        return EngineLost(f"the connection to {self.address} broke off", "try again")
+
+    def _refusal(self, status: int, answer: bytes) -> ModelError:
+        try:
+            body = json.loads(answer)
+        except (ValueError, RecursionError):
+            body = None
+        if status in (401, 403):
+            return RequestRefused(
+                f"{self.address} demands an API key (HTTP {status})",
+                "set TIDEGATE_API_KEY, or api_key in the settings",
+            )
+        if body is None or not isinstance(body, dict | str):
+            if status == 404:
+                return RequestRefused(
+                    f"{self.address} has no Chat Completions (HTTP 404)", "check that the address ends in /v1"
+                )
+            kind = RequestRefused if 400 <= status < 500 else ModelError
+            return kind(f"{self.address} answered with HTTP {status}", "see the server's log")
+        error = error_in_body(body, f"the server answered with HTTP {status}")
+        kind = RequestRefused if 400 <= status < 500 else type(error)
+        return kind(error.what, error.remedy)
+
+
+async def _events(pieces: AsyncIterator[bytes]) -> AsyncGenerator[str]:
+    """The data of the events in `pieces`, up to the one that says it is done."""
+    decoder = EventDecoder()
+    async for piece in pieces:
+        for data in decoder.feed(piece):
+            if data.strip() == "[DONE]":
+                return
+            yield data
+
+
+async def _whole(pieces: AsyncIterator[bytes]) -> bytes:
+    answer = bytearray()
+    async for piece in pieces:
+        answer += piece
+        if len(answer) > _LARGEST_ANSWER:
+            raise GarbledReply("the server's answer has no end")
+    return bytes(answer)
+
+
+def _description(entry: dict[str, Any]) -> ModelDescription:
+    """One entry of /v1/models. The context length goes by a different name on each server: `context_length`
+    (ours, OpenRouter), `max_model_len` (vLLM, SGLang), `meta.n_ctx_train` (llama-server)."""
+    meta = entry.get("meta")
+    lengths = (
+        entry.get("context_length"),
+        entry.get("max_model_len"),
+        meta.get("n_ctx_train") if isinstance(meta, dict) else None,
+    )
+    details = entry.get("details")
+    return ModelDescription(
+        id=str(entry["id"]),
+        context_length=next((length for length in lengths if isinstance(length, int)), None),
+        details=tuple((str(name), str(value)) for name, value in details.items())
+        if isinstance(details, dict)
+        else (),
+    )

@@ -1,0 +1,224 @@
+"""The client on real HTTP: what good servers say is understood, what bad ones do is one clear error."""
+
+import asyncio
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.model.chunks import ReplyReader
+from app.model.client import Address, ChatClient, Patience
+from app.model.errors import (
+    EngineLost,
+    GarbledReply,
+    ModelError,
+    ModelTimeout,
+    RequestRefused,
+    Unreachable,
+)
+from app.model.events import Finished, PromptProgress, TextDelta, ToolCallDelta
+from app.model.messages import ChatRequest, Message, ToolSpecification
+from app.model.sse import EventDecoder
+from tests.support.scripted_server import Call, Drop, Gate, Hang, HttpError, Progress, Raw, call, reply
+
+ASK = ChatRequest(
+    (Message("user", "hi"),), tools=(ToolSpecification("read_file", "Reads.", {"type": "object"}),)
+)
+
+
+def client_of(server, **options) -> ChatClient:
+    return ChatClient(Address(server.url, server.socket), **options)
+
+
+async def events_of(client: ChatClient):
+    try:
+        return [event async for event in client.stream(ASK)]
+    finally:
+        await client.aclose()
+
+
+def text_of(events) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+async def test_text_calls_progress_usage_and_timings_over_a_unix_socket(scripted_server, home: Path):
+    server = scripted_server(
+        reply(
+            Progress(100, 40, 60),
+            "I will “look”\u2028 twice.",
+            call("read_file", file_path="ä.py"),
+            call("glob"),
+        ),
+        socket=home / "s",
+    )
+    events = await events_of(client_of(server, progress=True, model="m"))
+    assert events[0] == PromptProgress(100, 40, 60, 1.0)
+    assert text_of(events) == "I will “look”\u2028 twice."
+    deltas = [event for event in events if isinstance(event, ToolCallDelta)]
+    assert [(delta.index, delta.name) for delta in deltas if delta.name] == [(0, "read_file"), (1, "glob")]
+    assert "".join(delta.arguments for delta in deltas if delta.index == 0) == json.dumps({"file_path": "ä.py"})
+    finished = events[-1]
+    assert isinstance(finished, Finished) and finished.reason == "tool_calls"
+    assert finished.prompt_tokens and finished.timings and finished.timings.predicted_per_second == 50.0
+    sent = server.requests[0]
+    assert sent["return_progress"] is True and sent["model"] == "m"
+    assert sent["tools"][0]["function"]["name"] == "read_file"
+
+
+async def test_leaving_the_stream_cancels_the_reply_on_the_server(scripted_server):
+    server = scripted_server(reply("before", Gate(), "after"))
+    client = client_of(server)
+    stream = client.stream(ASK)
+    assert await anext(stream) == TextDelta("before")
+    await stream.aclose()
+    await server.wait_for(lambda s: s.disconnects == 1)
+    await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "says"),
+    [
+        (reply("half", Drop()), EngineLost, "mid-reply"),
+        (reply(Drop()), EngineLost, "mid-reply"),
+        (reply(Raw(b"data: {oops\n\n")), GarbledReply, "not JSON"),
+        (reply(Raw(b"data: 17\n\n")), GarbledReply, "not Chat Completions"),
+        (reply(Raw(b'data: {"choices": [{"delta": {"tool_calls": 3}}]}\n\n')), GarbledReply, "not Chat"),
+        (reply(Raw(b"data: \xff\n\n")), GarbledReply, "UTF-8"),
+        (reply(Raw(b"data: [DONE]\n\n")), GarbledReply, "without saying anything"),
+        (reply(Raw(b'data: {"error": {"code": 400, "message": "too long"}}\n\n')), RequestRefused, "too long"),
+        (reply(Call("", "{}")), GarbledReply, "without a name"),
+        (reply(Hang()), ModelTimeout, "said nothing"),
+        (reply("half", Hang()), ModelTimeout, "said nothing"),
+        (HttpError(400, "the prompt has too many tokens"), RequestRefused, "too many tokens"),
+        (HttpError(404, body=b"<html>no</html>"), RequestRefused, "/v1"),
+        (HttpError(401, "who are you"), RequestRefused, "API key"),
+        (HttpError(500, "kaboom"), ModelError, "kaboom"),
+        (HttpError(200, body=b"<html>hello</html>"), GarbledReply, "without saying anything"),
+    ],
+)
+async def test_misbehaviour_is_one_clear_error(scripted_server, step, error, says):
+    server = scripted_server(step)
+    client = client_of(server, patience=Patience(first_word=0.4, silence=0.4))
+    with pytest.raises(error, match=says) as raised:
+        await events_of(client)
+    assert "\n" not in str(raised.value)
+
+
+async def test_keep_alive_comments_are_signs_of_life(scripted_server):
+    gates = [Gate(), Gate(), Gate()]
+    server = scripted_server(
+        reply(gates[0], Raw(b": still reading\n\n"), gates[1], Raw(b": still\n\n"), gates[2], "done")
+    )
+    client = client_of(server, patience=Patience(first_word=0.6, silence=0.6))
+    seen: list[str] = []
+
+    async def read():
+        seen.append(text_of(await events_of(client)))
+
+    reading = asyncio.create_task(read())
+    for gate in gates:  # each wait is shorter than the client's patience, all together are longer
+        await gate.wait_reached()
+        await asyncio.sleep(0.35)
+        gate.open()
+    await reading
+    assert seen == ["done"]
+
+
+async def test_nobody_there_and_not_http(home: Path):
+    client = ChatClient(Address("http://127.0.0.1:9/v1"))
+    with pytest.raises(Unreachable, match="no server answers"):
+        await client.health()
+    await client.aclose()
+    client = ChatClient(Address("http://tidegate/v1", home / "nothing"))
+    with pytest.raises(Unreachable):
+        await events_of(client)
+
+
+async def test_models_describe_themselves_and_progress_is_only_asked_of_servers_that_know_it(scripted_server):
+    server = scripted_server(reply("a"), reply("b"), api_key="secret")
+    client = client_of(server, api_key="secret")
+    (model,) = await client.models()
+    assert (model.id, model.context_length) == ("scripted", 32768)
+    assert text_of(await events_of(client)) == "a"
+    assert "return_progress" not in server.requests[0]
+    stranger = client_of(server)
+    with pytest.raises(RequestRefused, match="TIDEGATE_API_KEY"):
+        await stranger.models()
+    await stranger.aclose()
+
+
+CHUNKS = [
+    {"choices": [{"delta": {"role": "assistant", "content": None}}]},
+    {"choices": [{"delta": {"reasoning_content": "hm", "content": "a\u2028b\r\n"}}], "usage": None},
+    {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}},
+    {"choices": [{"delta": {}, "finish_reason": "stop"}]},
+]
+
+
+@given(st.lists(st.integers(0, 600), max_size=12), st.sampled_from(["\n", "\r\n", "\r"]))
+def test_events_do_not_depend_on_how_the_bytes_are_cut(cuts, line_end):
+    lines = [": hello"]
+    for chunk in CHUNKS:
+        lines += ["id: 7", "data: " + json.dumps(chunk, ensure_ascii=False), ""]
+    data = (line_end.join([*lines, ": bye", ""])).encode()
+    decoder = EventDecoder()
+    edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    received = [event for start, end in pairwise(edges) for event in decoder.feed(data[start:end])]
+    assert [json.loads(event) for event in received] == CHUNKS
+    reader = ReplyReader()
+    assert text_of([event for one in received for event in reader.feed(one)]) == "a\u2028b\r\n"
+    assert reader.finish() == Finished("stop", 3, 4, None, None)
+
+
+@pytest.mark.parametrize(
+    "fragments",
+    [
+        # no index, ids tell the calls apart
+        [{"id": "x", "function": {"name": "f", "arguments": "{"}}, {"function": {"arguments": "}"}},
+         {"id": "y", "function": {"name": "g", "arguments": "{}"}}],
+        # every call at index 0
+        [{"index": 0, "id": "x", "function": {"name": "f", "arguments": "{}"}},
+         {"index": 0, "id": "y", "function": {"name": "g", "arguments": "{}"}}],
+        # name and id repeated with every fragment
+        [{"index": 0, "id": "x", "function": {"name": "f", "arguments": "{"}},
+         {"index": 0, "id": "x", "function": {"name": "f", "arguments": "}"}},
+         {"index": 1, "id": "y", "function": {"name": "g", "arguments": "{}"}}],
+        # no ids, arguments before the name, arguments as an object
+        [{"index": 0, "function": {"arguments": "{"}}, {"index": 0, "function": {"name": "f"}},
+         {"index": 0, "function": {"arguments": "}"}},
+         {"index": 1, "function": {"name": "g", "arguments": {}}}],
+        # whole calls without index or id
+        [{"function": {"name": "f", "arguments": "{}"}}, {"function": {"name": "g", "arguments": "{}"}}],
+    ],
+)  # fmt: skip
+def test_tool_calls_in_every_dialect(fragments):
+    reader = ReplyReader()
+    deltas: list[ToolCallDelta] = []
+    for fragment in fragments:
+        deltas += reader.feed(json.dumps({"choices": [{"delta": {"tool_calls": [fragment]}}]}))
+    calls: dict[int, list[str]] = {}
+    for delta in deltas:
+        if delta.name:
+            assert delta.id and delta.index not in calls
+            calls[delta.index] = [delta.name, ""]
+        calls[delta.index][1] += delta.arguments
+    assert calls == {0: ["f", "{}"], 1: ["g", "{}"]}
+    assert reader.finish().reason == "tool_calls"
+
+
+async def test_a_whole_answer_from_a_server_that_does_not_stream(scripted_server):
+    message = {
+        "role": "assistant",
+        "content": "whole",
+        "tool_calls": [{"id": "x", "function": {"name": "f", "arguments": "{}"}}],
+    }
+    body = json.dumps(
+        {"choices": [{"message": message, "finish_reason": "tool_calls"}], "usage": {"prompt_tokens": 1}}
+    )
+
+    server = scripted_server(HttpError(200, body=body.encode(), content_type="application/json"))
+    events = await events_of(client_of(server))
+    assert text_of(events) == "whole" and events[-1].prompt_tokens == 1
