@@ -1,1 +1,73 @@
-"""To come first."""
+"""Qwen3-Next: embedding, the stack of layers, final norm, head; and the MTP layer beside them."""
+
+import mlx.core as mx
+
+from mlx_model.config import ModelConfig
+from mlx_model.layers.decoder import AttentionLayer, DeltaNetLayer
+from mlx_model.layers.mtp import MultiTokenPrediction
+from mlx_model.layers.norms import RMSNorm
+from mlx_model.layers.parameters import Parameters
+from mlx_model.layers.projections import Linear, Matrix, Projection
+from mlx_model.state.kv import KVBuffer
+from mlx_model.state.recurrent import DeltaState
+from mlx_model.state.sequence import SequenceState
+
+
+class Qwen3Next:
+    """The model over canonical parameters (see layers/projections). Raises CheckpointError when they do not
+    fit.
+
+    One sequence at a time: tokens are [1, n].
+    """
+
+    def __init__(self, config: ModelConfig, parameters: Parameters, dtype: mx.Dtype) -> None:
+        self.config = config
+        self.dtype = dtype
+        trunk = parameters.scope("model")
+        self.embedding = Matrix(trunk.scope("embed_tokens"), config.vocab_size, config.hidden_size)
+        self.layers = [
+            (DeltaNetLayer if config.is_linear(index) else AttentionLayer)(
+                config, trunk.scope(f"layers.{index}"), sparse=config.is_sparse(index)
+            )
+            for index in range(config.num_hidden_layers)
+        ]
+        self.norm = RMSNorm(trunk.scope("norm"), config.hidden_size, config.rms_norm_eps)
+        self.head: Projection
+        if config.tie_word_embeddings:
+            self.head = self.embedding.project
+        else:
+            self.head = Linear(parameters.scope("lm_head"), config.vocab_size, config.hidden_size)
+        self.mtp = (
+            MultiTokenPrediction(config, parameters.scope("mtp")) if parameters.has("mtp.fc.weight") else None
+        )
+        parameters.finish()
+
+    def state(self) -> SequenceState:
+        """The state before the first token."""
+        return SequenceState(self.config, self.dtype)
+
+    def embed(self, tokens: mx.array) -> mx.array:
+        """[1, n] → [1, n, hidden]."""
+        return self.embedding.rows(tokens).astype(self.dtype)
+
+    def hidden(self, tokens: mx.array, state: SequenceState) -> mx.array:
+        """The hidden states after the final norm [1, n, hidden] of the next n tokens; `state` moves on by
+        them."""
+        x = self.embed(tokens)
+        for layer, memory in zip(self.layers, state.layers, strict=True):
+            if isinstance(layer, AttentionLayer):
+                assert isinstance(memory, KVBuffer)
+                x = layer(x, memory)
+            else:
+                assert isinstance(memory, DeltaState)
+                x = layer(x, memory)
+        state.advance(tokens.shape[1])
+        return self.norm(x)
+
+    def __call__(self, tokens: mx.array, state: SequenceState) -> mx.array:
+        """Logits [1, n, vocabulary] of what follows each of the next n tokens; `state` moves on by them."""
+        return self.head(self.hidden(tokens, state))
+
+    def mtp_kv(self) -> KVBuffer:
+        """An empty buffer for the MTP layer's keys and values."""
+        return KVBuffer(self.config.num_key_value_heads, self.config.head_dim, self.dtype)

@@ -5,24 +5,16 @@ from dataclasses import dataclass, field
 
 import mlx.core as mx
 
+from mlx_model.config import Quantization
 from mlx_model.errors import CheckpointError
-
-
-@dataclass(frozen=True, slots=True)
-class Quantization:
-    """How one matrix is packed, in MLX's terms: `mode` is affine, mxfp4, mxfp8 or nvfp4."""
-
-    group_size: int
-    bits: int
-    mode: str = "affine"
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
     """Canonical tensors (name → array) and, for each packed matrix, its packing (module path → Quantization).
 
-    `prefix` is where in the tree this view stands, with its closing dot. All views of one tree share `taken`, so that
-    `finish` can tell what no layer asked for.
+    `prefix` is where in the tree this view stands, with its closing dot. All views of one tree share `taken`,
+    so that `finish` can tell what no layer asked for.
     """
 
     tensors: Mapping[str, mx.array]

@@ -1,0 +1,53 @@
+"""One layer of the stack: tokens are mixed, then each passes the feed-forward part, both with a residual."""
+
+import mlx.core as mx
+
+from mlx_model.config import ModelConfig
+from mlx_model.layers.attention import GatedAttention
+from mlx_model.layers.delta_net import GatedDeltaNet
+from mlx_model.layers.experts import FeedForward, SparseFeedForward
+from mlx_model.layers.norms import RMSNorm
+from mlx_model.layers.parameters import Parameters
+from mlx_model.state.kv import KVBuffer
+from mlx_model.state.recurrent import DeltaState
+
+
+class _DecoderLayer:
+    def __init__(self, config: ModelConfig, parameters: Parameters, sparse: bool) -> None:
+        hidden, eps = config.hidden_size, config.rms_norm_eps
+        self.input_layernorm = RMSNorm(parameters.scope("input_layernorm"), hidden, eps)
+        self.post_attention_layernorm = RMSNorm(parameters.scope("post_attention_layernorm"), hidden, eps)
+        self.mlp: SparseFeedForward | FeedForward
+        if sparse:
+            self.mlp = SparseFeedForward(config, parameters.scope("mlp"))
+        else:
+            self.mlp = FeedForward(parameters.scope("mlp"), hidden, config.intermediate_size)
+
+    def _feed_forward(self, x: mx.array) -> mx.array:
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class AttentionLayer(_DecoderLayer):
+    """A layer that mixes by gated full attention."""
+
+    def __init__(
+        self, config: ModelConfig, parameters: Parameters, *, sparse: bool, theta: float | None = None
+    ) -> None:
+        super().__init__(config, parameters, sparse)
+        self.self_attn = GatedAttention(config, parameters.scope("self_attn"), theta or config.rope_theta)
+
+    def __call__(self, x: mx.array, kv: KVBuffer) -> mx.array:
+        """x [1, tokens, hidden] → the same; `kv` grows by the tokens."""
+        return self._feed_forward(x + self.self_attn(self.input_layernorm(x), kv))
+
+
+class DeltaNetLayer(_DecoderLayer):
+    """A layer that mixes by Gated DeltaNet."""
+
+    def __init__(self, config: ModelConfig, parameters: Parameters, *, sparse: bool) -> None:
+        super().__init__(config, parameters, sparse)
+        self.linear_attn = GatedDeltaNet(config, parameters.scope("linear_attn"))
+
+    def __call__(self, x: mx.array, state: DeltaState) -> mx.array:
+        """x [1, tokens, hidden] → the same; `state` moves on by the tokens."""
+        return self._feed_forward(x + self.linear_attn(self.input_layernorm(x), state))

@@ -1,0 +1,70 @@
+"""Gated DeltaNet (arXiv 2412.06464): a short causal convolution, then a delta rule with decay over one matrix a
+head."""
+
+from functools import partial
+
+import mlx.core as mx
+
+from mlx_model.config import ModelConfig
+from mlx_model.layers.activations import silu
+from mlx_model.layers.norms import GatedRMSNorm
+from mlx_model.layers.parameters import Parameters
+from mlx_model.layers.projections import Linear
+from mlx_model.state.recurrent import DeltaBlock, DeltaState
+
+_L2_EPS = 1e-6
+
+
+@partial(mx.compile, shapeless=True)
+def _decay(rate: mx.array, a: mx.array, dt_bias: mx.array) -> mx.array:
+    """What a step leaves of the state, in (0, 1): exp(-exp(A_log) · softplus(a + dt_bias)); rate is
+    exp(A_log)."""
+    return mx.exp(-rate * mx.logaddexp(a.astype(mx.float32) + dt_bias, mx.array(0.0)))
+
+
+class GatedDeltaNet:
+    """Parameters under `linear_attn`.
+
+    Everything between the projections runs in float32: the decay is close to one, and the Metal kernel computes
+    in the dtype of its queries, so bfloat16 would round most decays to exactly one.
+    """
+
+    def __init__(self, config: ModelConfig, parameters: Parameters) -> None:
+        self.key_heads, self.value_heads = config.linear_num_key_heads, config.linear_num_value_heads
+        self.key_dim, self.value_dim = config.linear_key_head_dim, config.linear_value_head_dim
+        keys, values = config.linear_key_dim, config.linear_value_dim
+        self.qkv_splits = [keys, 2 * keys]
+        conv = config.conv_dim
+        self.in_splits = [conv, conv + values, conv + values + self.value_heads]
+        self.in_proj = Linear(
+            parameters.scope("in_proj"),
+            conv + values + 2 * self.value_heads,
+            config.hidden_size,
+            [("qkvz", conv + values), ("ba", 2 * self.value_heads)],
+        )
+        self.conv_weight = parameters.take("conv1d.weight", (conv, config.linear_conv_kernel_dim, 1))
+        self.rate = mx.exp(parameters.take("A_log", (self.value_heads,)).astype(mx.float32))
+        self.dt_bias = parameters.take("dt_bias", (self.value_heads,)).astype(mx.float32)
+        self.norm = GatedRMSNorm(parameters.scope("norm"), self.value_dim, config.rms_norm_eps)
+        self.out_proj = Linear(parameters.scope("out_proj"), config.hidden_size, values)
+
+    def __call__(self, x: mx.array, state: DeltaState) -> mx.array:
+        """x [1, tokens, hidden] → the same; `state` moves on by the tokens."""
+        tokens = x.shape[1]
+        mixed, z, b, a = mx.split(self.in_proj(x), self.in_splits, axis=-1)
+        conv_input = mx.concatenate([state.window, mixed], axis=1)
+        convolved = silu(mx.conv1d(conv_input, self.conv_weight, groups=conv_input.shape[-1]))
+        q, k, v = mx.split(convolved.astype(mx.float32), self.qkv_splits, axis=-1)
+        q = q.reshape(1, tokens, self.key_heads, self.key_dim)
+        k = k.reshape(1, tokens, self.key_heads, self.key_dim)
+        # x / sqrt(sum(x²) + eps) is rms_norm with eps over the length, times 1 / sqrt(length).
+        scale = self.key_dim**-0.5
+        q = mx.fast.rms_norm(q, None, _L2_EPS / self.key_dim) * (scale * scale)
+        k = mx.fast.rms_norm(k, None, _L2_EPS / self.key_dim) * scale
+        v = v.reshape(1, tokens, self.value_heads, self.value_dim)
+        block = DeltaBlock(
+            conv_input, k, v, _decay(self.rate, a, self.dt_bias), mx.sigmoid(b.astype(mx.float32))
+        )
+        y = state.advance(q, block)
+        z = z.reshape(1, tokens, self.value_heads, self.value_dim)
+        return self.out_proj(self.norm.gated(y, z).reshape(1, tokens, -1))
