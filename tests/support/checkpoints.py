@@ -68,7 +68,7 @@ def random_tensors(config: dict[str, Any], seed: int = 0, *, mtp: bool = False) 
         tensors[name] = (center + 0.2 * random.standard_normal(size)).astype(np.float32)
 
     hidden, vocab = config["hidden_size"], config["vocab_size"]
-    matrix("model.embed_tokens.weight", vocab, hidden)
+    tensors["model.embed_tokens.weight"] = random.standard_normal((vocab, hidden)).astype(np.float32)
     for layer in range(config["num_hidden_layers"]):
         prefix = f"model.layers.{layer}."
         if _is_linear(config, layer):
