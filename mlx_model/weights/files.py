@@ -1,0 +1,65 @@
+"""Which files of a directory hold the weights, and what tensors they hold: the index and the headers, no
+data."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mlx_model.config import read_json_object
+from mlx_model.errors import CheckpointError, ConfigError
+from mlx_model.weights.safetensors import TensorEntry, read_header
+
+INDEX = "model.safetensors.index.json"
+
+
+def list_tensors(directory: Path, wanted: Callable[[str], bool] = lambda _: True) -> dict[str, TensorEntry]:
+    """The wanted tensors of a checkpoint directory by name, from the headers.
+
+    With an index, only the files that the index gives a wanted tensor need be there. Raises CheckpointError.
+    """
+    if not directory.is_dir():
+        raise CheckpointError(f"{directory} is not a directory.")
+    if (directory / INDEX).exists():
+        weight_map = _read_index(directory)
+        files = sorted({file for name, file in weight_map.items() if wanted(name)})
+    else:
+        weight_map = {}
+        files = sorted(path.name for path in directory.glob("model*.safetensors"))
+        if not files:
+            raise CheckpointError(_nothing_found(directory))
+    entries: dict[str, TensorEntry] = {}
+    for file in files:
+        for name, entry in read_header(directory / file).items():
+            if not wanted(name):
+                continue
+            if name in entries:
+                raise CheckpointError(f"Tensor {name} is in both {entries[name].file.name} and {file}.")
+            entries[name] = entry
+    for name, file in weight_map.items():
+        if wanted(name) and (name not in entries or entries[name].file.name != file):
+            raise CheckpointError(f"{directory / INDEX} places tensor {name} in {file}, where it is not.")
+    return entries
+
+
+def _read_index(directory: Path) -> dict[str, str]:
+    path = directory / INDEX
+    try:
+        weight_map = read_json_object(path).get("weight_map")
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from None
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise CheckpointError(f"{path} has no weight_map.")
+    for name, file in weight_map.items():
+        # A plain name only: an index must not send us out of the directory.
+        if not isinstance(file, str) or Path(file).name != file or not file.endswith(".safetensors"):
+            raise CheckpointError(
+                f"{path}: tensor {name[:120]} is placed in {str(file)[:80]!r}, "
+                "which is no file of the checkpoint."
+            )
+    return weight_map
+
+
+def _nothing_found(directory: Path) -> str:
+    for pattern, kind in (("*.bin", "PyTorch .bin"), ("*.gguf", "GGUF"), ("*.pth", "PyTorch .pth")):
+        if any(directory.glob(pattern)):
+            return f"{directory} holds {kind} weights; this engine reads safetensors."
+    return f"{directory} has no model.safetensors: it is not a model directory, or its download is incomplete."
