@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 
 from app.model.chunks import ReplyReader, error_in_body
 from app.model.errors import (
@@ -82,12 +82,12 @@ class ChatClient:
         self.model = model
         self._progress = progress
         self._patience = patience or Patience()
-        self._http = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=str(address.socket)) if address.socket else None,
+        self._http = httpx2.AsyncClient(
+            transport=httpx2.AsyncHTTPTransport(uds=str(address.socket)) if address.socket else None,
             headers={"authorization": f"Bearer {api_key}"} if api_key else {},
             # Nothing meant for this machine goes through a proxy.
             trust_env=address.socket is None and urlsplit(address.url).hostname not in _LOOPBACK,
-            timeout=httpx.Timeout(None, connect=self._patience.connect, pool=None),
+            timeout=httpx2.Timeout(None, connect=self._patience.connect, pool=None),
         )
 
     async def aclose(self) -> None:
@@ -161,7 +161,7 @@ class ChatClient:
         return body
 
     @asynccontextmanager
-    async def _connected(self, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
+    async def _connected(self, body: dict[str, Any]) -> AsyncIterator[httpx2.Response]:
         """The response with its head read and its status good. Leaving closes the connection, which is how a
         reply is cancelled."""
         request = self._http.build_request("POST", f"{self.address.url}/chat/completions", json=body)
@@ -170,7 +170,7 @@ class ChatClient:
                 response = await self._http.send(request, stream=True)
         except TimeoutError:
             raise self._silent(self._patience.first_word) from None
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise self._unreachable(error) from None
         try:
             if response.status_code != 200:
@@ -180,7 +180,7 @@ class ChatClient:
         finally:
             await response.aclose()
 
-    async def _pieces(self, response: httpx.Response, reader: ReplyReader) -> AsyncGenerator[bytes]:
+    async def _pieces(self, response: httpx2.Response, reader: ReplyReader) -> AsyncGenerator[bytes]:
         """The response's bytes as they come, within the client's patience, until the reply is over."""
         received = response.aiter_bytes()
         while True:
@@ -190,7 +190,7 @@ class ChatClient:
                     piece = await anext(received, None)
             except TimeoutError:
                 raise self._silent(limit) from None
-            except httpx.HTTPError:
+            except httpx2.HTTPError:
                 if reader.complete:
                     return  # some servers close without a farewell
                 raise EngineLost(
@@ -202,14 +202,14 @@ class ChatClient:
                 return
             yield piece
 
-    async def _ask(self, url: str) -> httpx.Response:
+    async def _ask(self, url: str) -> httpx2.Response:
         """A short question's answer, read whole."""
         try:
             async with asyncio.timeout(self._patience.question), self._http.stream("GET", url) as response:
-                return httpx.Response(response.status_code, content=await _whole(response.aiter_bytes()))
+                return httpx2.Response(response.status_code, content=await _whole(response.aiter_bytes()))
         except TimeoutError:
             raise self._silent(self._patience.question) from None
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise self._unreachable(error) from None
 
     def _silent(self, seconds: float) -> ModelTimeout:
@@ -217,17 +217,17 @@ class ChatClient:
             f"{self.address} said nothing for {seconds:.0f} seconds", "see whether it is still running"
         )
 
-    def _unreachable(self, error: httpx.HTTPError) -> ModelError:
-        if isinstance(error, httpx.ConnectTimeout):
+    def _unreachable(self, error: httpx2.HTTPError) -> ModelError:
+        if isinstance(error, httpx2.ConnectTimeout):
             return Unreachable(
                 f"{self.address} did not accept a connection within {self._patience.connect:.0f} seconds",
                 "check the address, and that the server runs",
             )
-        if isinstance(error, httpx.ConnectError):
+        if isinstance(error, httpx2.ConnectError):
             return Unreachable(
                 f"no server answers at {self.address}", "check the address, and that the server runs"
             )
-        if isinstance(error, httpx.RemoteProtocolError):
+        if isinstance(error, httpx2.RemoteProtocolError):
             return GarbledReply(f"what listens at {self.address} does not speak HTTP", "check the address")
         return EngineLost(f"the connection to {self.address} broke off", "try again")
 

@@ -1,7 +1,7 @@
 """Server-sent events, as far as Chat Completions uses them (WHATWG HTML, "Server-sent events", parsing).
 
 Only `data` matters here. Lines end in LF, CRLF or CR and nothing else: JSON may hold U+2028 and its kin
-unescaped, which is why httpx's own line splitting will not do.
+unescaped, which is why the HTTP client's own line splitting will not do.
 """
 
 import re
