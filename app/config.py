@@ -1,1 +1,88 @@
-"""Settings: what the user may choose, read from TOML and checked once."""
+"""Settings: a TOML file in the configuration directory, and the environment above it."""
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from app.errors import TidegateError
+from app.paths import config_directory
+
+Mode = Literal["plan", "ask", "auto"]
+
+
+class BadSettings(TidegateError):
+    """The settings file cannot be read or holds something that is no setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a user may set in settings.toml.
+
+    `model` is what --model takes; TIDEGATE_MODEL goes before it. `api_key` is sent to servers other than our
+    own engine; TIDEGATE_API_KEY goes before it. `mode` is the agent's permission mode at the start.
+    `engine_idle_minutes` is how long an engine that nobody uses keeps its memory.
+    """
+
+    model: str = ""
+    api_key: str = ""
+    mode: Mode = "ask"
+    theme: str = ""
+    engine_idle_minutes: float = 15.0
+
+
+def settings_file() -> Path:
+    """Where the settings are read from; it need not exist."""
+    return config_directory() / "settings.toml"
+
+
+def load_settings() -> Settings:
+    """The settings. Raises BadSettings with one sentence that names the file and the fault."""
+    file = settings_file()
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        values: dict[str, Any] = {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{file} cannot be read ({error})", "mend or remove it") from None
+    else:
+        try:
+            values = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise BadSettings(f"{file} is not TOML: {error}", "mend or remove it") from None
+    for name, value in values.items():
+        _check(file, name, value)
+    for name, variable in (("model", "TIDEGATE_MODEL"), ("api_key", "TIDEGATE_API_KEY")):
+        if os.environ.get(variable):
+            values[name] = os.environ[variable]
+    return Settings(**values)
+
+
+def remember_model(model: str) -> None:
+    """Write `model` into the settings file, leaving everything else in it as the user wrote it."""
+    import tomlkit  # noqa: PLC0415  rarely needed, and start-up has no time for it
+
+    file = settings_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    document = tomlkit.parse(file.read_text(encoding="utf-8")) if file.exists() else tomlkit.document()
+    document["model"] = model
+    replacement = file.with_suffix(".new")
+    replacement.write_text(tomlkit.dumps(document), encoding="utf-8")
+    replacement.chmod(0o600)  # an api_key may stand in it
+    replacement.replace(file)
+
+
+def _check(file: Path, name: str, value: object) -> None:
+    known = Settings.__dataclass_fields__
+    if name not in known:
+        raise BadSettings(f'{file} sets "{name}", which is no setting', f"known are {', '.join(sorted(known))}")
+    expected = "a positive number" if name == "engine_idle_minutes" else "a text in quotes"
+    right = isinstance(value, str)
+    if name == "engine_idle_minutes":
+        right = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+    elif name == "mode":
+        expected = "one of " + ", ".join(f'"{mode}"' for mode in get_args(Mode))
+        right = value in get_args(Mode)
+    if not right:
+        raise BadSettings(f"{file} sets {name} to {value!r}", f"it must be {expected}")
