@@ -1,0 +1,317 @@
+"""From any checkpoint to the fused layout, packed by a recipe, in a memory that does not grow with the model.
+
+The work is a list of modules, each read, joined, packed and written in slabs. After each module the position
+is noted in the staging directory, so an interrupted conversion goes on where it was; only a finished one gets
+the name asked for, by one rename.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+
+from mlx_model.config import FUSED_LAYOUT, ModelConfig, Quantization, read_json_object
+from mlx_model.errors import CheckpointError, ConfigError
+from mlx_model.weights.checkpoint import (
+    Stored,
+    StoredProjection,
+    StoredVector,
+    entries_of,
+    open_checkpoint,
+    open_mtp,
+    read_vector,
+    stored_bytes,
+)
+from mlx_model.weights.packing import packed_shapes
+from mlx_model.weights.quantize import Recipe, quantization_for
+from mlx_model.weights.safetensors import TensorReader
+from mlx_model.weights.shards import SHARD_BYTES, PlannedTensor, ShardPlan, ShardWriter
+
+_SLAB_BYTES = 256 << 20
+_JOURNAL = "conversion.json"
+_LOCK = "conversion.lock"
+_COMPANIONS = (
+    "tokenizer*",
+    "vocab*",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template*",
+    "generation_config.json",
+    "LICENSE*",
+)
+
+Progress = Callable[[int, int], None]
+"""Called with source bytes done and in all; bytes done before an interruption count as done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What was written: where, how large, how much of it an earlier run had done, whose MTP layer it has."""
+
+    directory: Path
+    nbytes: int
+    resumed_at: float
+    mtp_source: str | None
+
+
+def convert(
+    source: Path,
+    out: Path,
+    recipe: Recipe,
+    *,
+    graft_mtp: Path | None = None,
+    progress: Progress | None = None,
+    shard_bytes: int = SHARD_BYTES,
+) -> Conversion:
+    """Writes `source` as a fused checkpoint at `out`. Raises ConfigError or CheckpointError before anything is
+    written where that can be known, and leaves nothing under the name `out` unless it is complete."""
+    _check_places(source, out)
+    checkpoint = open_checkpoint(source)
+    stored = [item for item in checkpoint.stored if graft_mtp is None or not _is_mtp(item)]
+    if graft_mtp is not None:
+        stored += open_mtp(graft_mtp, checkpoint.config)
+    groups = [plan_tensors(item, recipe) for item in stored]
+    plan = ShardPlan(groups, shard_bytes)
+    config = _config(source, recipe, stored, graft_mtp)
+
+    fingerprint = _fingerprint(stored, config, plan)
+    with _staging(out, fingerprint) as (staging, done):
+        finished = sum(tensor.nbytes for group in groups[:done] for tensor in group)
+        _check_space(out, plan.nbytes - finished)
+        total, before = sum(map(stored_bytes, stored)), sum(map(stored_bytes, stored[:done]))
+        read = before
+
+        def on_read(count: int) -> None:
+            nonlocal read
+            read += count
+            if progress is not None:
+                progress(read, total)
+
+        on_read(0)
+        with TensorReader(on_read) as reader, ShardWriter(plan, staging) as writer:
+            for position in range(done, len(stored)):
+                for name, first, array in produce(reader, stored[position], recipe):
+                    writer.write(name, first, array)
+                mx.clear_cache()
+                writer.sync()
+                _note(staging, fingerprint, position + 1)
+        _finish(source, out, staging, config, plan)
+    return Conversion(out, plan.nbytes, before / max(total, 1), config["tidegate"].get("mtp", {}).get("source"))
+
+
+def plan_tensors(item: Stored, recipe: Recipe) -> list[PlannedTensor]:
+    """The tensors an item becomes. Raises CheckpointError where it is packed in a way that is not the
+    recipe's."""
+    if isinstance(item, StoredVector):
+        vector = item.vector
+        kind = "F32" if item.add_one else "BF16" if len(vector.shape) == 3 else item.entry.type
+        return [PlannedTensor(vector.name, kind, vector.shape)]
+    projection = item.projection
+    wanted = quantization_for(recipe, projection)
+    path = projection.path
+    if _is_packed(item):
+        _check_packed(item, wanted, recipe)
+        types = dict(zip(item.matrices[0].kinds, item.matrices[0].types, strict=True))
+    else:
+        types = {"weight": "U32", "scales": "BF16", "biases": "BF16"} if wanted else {"weight": "BF16"}
+    shapes = packed_shapes(projection.shape, wanted) if wanted else {"weight": projection.shape}
+    planned = [PlannedTensor(f"{path}.{kind}", types[kind], shape) for kind, shape in shapes.items()]
+    if projection.bias:
+        planned.append(PlannedTensor(f"{path}.bias", types.get("bias", "BF16"), (projection.row_count,)))
+    return planned
+
+
+def produce(reader: TensorReader, item: Stored, recipe: Recipe) -> Iterator[tuple[str, int, mx.array]]:
+    """The planned tensors of an item in slabs: name, where the slab begins on the leading axis, data."""
+    if isinstance(item, StoredVector):
+        for name, array in read_vector(reader, item):
+            yield name, 0, array.astype(mx.bfloat16) if array.ndim == 3 else array
+        return
+    wanted = None if _is_packed(item) else quantization_for(recipe, item.projection)
+    for start, stop in _slabs(item):
+        parts = [matrix.read(reader, start, stop) for matrix in item.matrices]
+        joined = {
+            kind: mx.concatenate([part.pop(kind) for part in parts], axis=-1 if kind == "bias" else -2)
+            for kind in list(parts[0])
+        }
+        if not _is_packed(item):
+            joined = {kind: array.astype(mx.bfloat16) for kind, array in joined.items()}
+        if wanted is not None:
+            weight = joined.pop("weight")
+            packed = mx.quantize(weight, wanted.group_size, wanted.bits, wanted.mode)
+            joined |= dict(zip(("weight", "scales", "biases"), packed, strict=True))
+            del weight, packed
+        mx.eval(joined)
+        for kind in list(joined):
+            yield f"{item.projection.path}.{kind}", start, joined.pop(kind)
+
+
+def _slabs(item: StoredProjection) -> Iterator[tuple[int, int | None]]:
+    """Runs of the leading axis that fit in memory; the whole where rows change places."""
+    bank = item.projection.experts > 0
+    if not all(matrix.sliceable for matrix in item.matrices) or (len(item.matrices) > 1 and not bank):
+        yield 0, None
+        return
+    length = item.projection.shape[0]
+    step = max(1, _SLAB_BYTES * length // stored_bytes(item))
+    for start in range(0, length, step):
+        yield start, min(start + step, length)
+
+
+def _is_packed(item: StoredProjection) -> bool:
+    return any(matrix.quantization is not None for matrix in item.matrices)
+
+
+def _check_packed(item: StoredProjection, wanted: Quantization | None, recipe: Recipe) -> None:
+    for matrix in item.matrices:
+        if matrix.quantization != wanted or not item.joinable:
+            has = matrix.quantization
+            bits = "not packed" if has is None else f"packed with {has.bits} bits ({has.mode})"
+            raise CheckpointError(
+                f"{matrix.source.module} is already {bits}, which is not what {recipe} gives it: "
+                "convert from the bfloat16 original."
+            )
+
+
+def _is_mtp(item: Stored) -> bool:
+    return item.vector.mtp if isinstance(item, StoredVector) else item.projection.mtp
+
+
+def _config(source: Path, recipe: Recipe, stored: list[Stored], graft_mtp: Path | None) -> dict[str, Any]:
+    """config.json of the result: the source's, with our layout, the recipe and the packing of each module."""
+    config = read_json_object(source / "config.json")
+    for key in ("quantization", "quantization_config"):
+        config.pop(key, None)
+    config["torch_dtype"] = "bfloat16"
+    if "dtype" in config:
+        config["dtype"] = "bfloat16"
+    default = recipe.default
+    if default is not None:
+        block: dict[str, Any] = default.model_dump()
+        for item in stored:
+            if isinstance(item, StoredProjection):
+                given = quantization_for(recipe, item.projection)
+                if given != default:
+                    block[item.projection.path] = given.model_dump() if given else False
+        config["quantization"] = block
+    own: dict[str, Any] = {"layout": FUSED_LAYOUT, "recipe": str(recipe)}
+    if graft_mtp is not None:
+        sibling = ModelConfig.from_directory(graft_mtp)
+        theta = sibling.mtp_rope_theta or sibling.rope_theta
+        own["mtp"] = {"source": graft_mtp.resolve().name, "rope_theta": theta}
+    elif "mtp" in config.get("tidegate", {}):
+        own["mtp"] = config["tidegate"]["mtp"]
+    config["tidegate"] = own
+    return config
+
+
+def _check_places(source: Path, out: Path) -> None:
+    if out.resolve() == source.resolve():
+        raise CheckpointError(f"{out} is the source itself; choose another --out.")
+    if out.exists() or out.is_symlink():
+        raise CheckpointError(f"{out} exists already; remove it or choose another --out.")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"{out.parent} cannot be made: {error.strerror or error}.") from None
+
+
+def _check_space(out: Path, needed: int) -> None:
+    free = shutil.disk_usage(out.parent).free
+    if free < needed:
+        raise CheckpointError(
+            f"The result needs {needed / 1e9:.1f} GB more on the disk of {out.parent}, which has "
+            f"{free / 1e9:.1f} GB free."
+        )
+
+
+def _fingerprint(stored: list[Stored], config: dict[str, Any], plan: ShardPlan) -> str:
+    """Changes whenever an interrupted conversion could not be gone on with: other files, recipe or layout."""
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for header in plan.headers.values():
+        digest.update(header)
+    files: dict[Path, None] = {}
+    for item in stored:
+        for entry in entries_of(item):
+            digest.update(repr((entry.name, entry.file.name, entry.type, entry.shape, entry.offset)).encode())
+            files[entry.file] = None
+    for file in files:
+        status = file.stat()
+        digest.update(repr((str(file.resolve()), status.st_size, status.st_mtime_ns)).encode())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _staging(out: Path, fingerprint: str) -> Iterator[tuple[Path, int]]:
+    """The directory beside `out` where it grows, and how many modules an earlier run has put there."""
+    staging = out.parent / f".{out.name}.converting"
+    try:
+        staging.mkdir(exist_ok=True)
+        lock = (staging / _LOCK).open("w")
+    except OSError as error:
+        raise CheckpointError(f"{staging} cannot be written: {error.strerror or error}.") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CheckpointError(f"Another conversion to {out} is running.") from None
+        done = _noted(staging, fingerprint)
+        if done == 0:
+            _empty(staging)
+        yield staging, done
+
+
+def _empty(staging: Path) -> None:
+    try:
+        for path in staging.iterdir():
+            if path.name != _LOCK:
+                path.unlink()
+    except OSError as error:
+        raise CheckpointError(f"{staging} cannot be emptied: {error.strerror or error}.") from None
+
+
+def _noted(staging: Path, fingerprint: str) -> int:
+    try:
+        journal = read_json_object(staging / _JOURNAL)
+    except ConfigError:
+        return 0
+    done = journal.get("done")
+    return done if journal.get("fingerprint") == fingerprint and isinstance(done, int) else 0
+
+
+def _note(staging: Path, fingerprint: str, done: int) -> None:
+    temporary = staging / f"{_JOURNAL}.new"
+    try:
+        temporary.write_text(json.dumps({"fingerprint": fingerprint, "done": done}))
+        temporary.replace(staging / _JOURNAL)
+    except OSError as error:
+        raise CheckpointError(f"{staging} cannot be written: {error.strerror or error}.") from None
+
+
+def _finish(source: Path, out: Path, staging: Path, config: dict[str, Any], plan: ShardPlan) -> None:
+    try:
+        plan.write_index(staging)
+        for pattern in _COMPANIONS:
+            for path in source.glob(pattern):
+                if path.is_file():
+                    shutil.copyfile(path, staging / path.name)
+        (staging / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+        for name in (_JOURNAL, _LOCK):
+            (staging / name).unlink(missing_ok=True)
+        staging.rename(out)
+        descriptor = os.open(out.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise CheckpointError(f"{out} cannot be written: {error.strerror or error}.") from None

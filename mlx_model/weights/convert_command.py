@@ -1,0 +1,64 @@
+"""`python -m mlx_model convert`: the command line of `convert`, with its progress bar."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from mlx_model.weights.convert import convert
+from mlx_model.weights.quantize import Recipe
+
+
+def main(argv: Sequence[str]) -> int:
+    """Converts and returns the exit status. Raises EngineError for what the user must mend."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mlx_model convert", description="Convert a checkpoint to the engine's fused layout."
+    )
+    parser.add_argument("--source", required=True, type=Path, metavar="DIR", help="the checkpoint to read")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the directory to make")
+    parser.add_argument(
+        "--recipe",
+        required=True,
+        type=Recipe,
+        choices=list(Recipe),
+        metavar="RECIPE",
+        help="q4: 4 bits; q4-dense8: experts 4 bits, the rest 8; q8: 8 bits; bf16: unpacked",
+    )
+    parser.add_argument(
+        "--graft-mtp", type=Path, metavar="DIR", help="take the MTP layer from this sibling checkpoint"
+    )
+    arguments = parser.parse_args(argv)
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("Converting"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    try:
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task("convert", total=None)
+            result = convert(
+                arguments.source,
+                arguments.out,
+                arguments.recipe,
+                graft_mtp=arguments.graft_mtp,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+    except KeyboardInterrupt:
+        console.print("Interrupted. The same command goes on where it was.")
+        return 130
+    drafter = f", MTP layer from {result.mtp_source}" if result.mtp_source else ""
+    resumed = f", gone on from {result.resumed_at:.0%}" if result.resumed_at else ""
+    console.print(f"{result.directory}: {result.nbytes / 1e9:.2f} GB{drafter}{resumed}")
+    return 0
