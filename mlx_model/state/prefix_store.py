@@ -67,14 +67,17 @@ class PrefixStore:
         positions = self._positions(limit)
         for digest in reversed(prefix_digests(tokens, positions)):
             if digest in self._tree:
-                if self._durable is not None:
+                state = self._tree.get(digest)
+                if self._durable is not None and digest in self._durable:
                     self._durable.touch(digest)
-                return self._tree.get(digest)
+                elif self._durable is not None:
+                    self._durable.save(state)
+                return state
             if self._durable is not None and digest in self._durable:
-                state = self._durable.load(digest, self._tree.chain)
-                if state is not None:
-                    self._tree.insert(state)
-                    return state
+                read = self._durable.load(digest, self._tree.chain)
+                if read is not None:
+                    self._tree.insert(read)
+                    return read
         return None
 
     def store(self, prefix: Sequence[int] | Tokens, source: StateSource) -> None:

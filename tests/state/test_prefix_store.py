@@ -1,41 +1,14 @@
 """The prefix store against a plain dictionary of everything it was ever given."""
 
-from dataclasses import dataclass
-
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlx_model.state.prefix_state import Arrays, PrefixState
+from mlx_model.state.prefix_state import array_bytes
 from mlx_model.state.prefix_store import PrefixStore
+from tests.support.token_states import TokenSource, assert_is_state_of, recurrent_of
 
-RECURRENT_BYTES = 800
-
-
-@dataclass(frozen=True)
-class TokenSource:
-    """A sequence whose state is a function of its tokens, so that any answer of the store can be judged."""
-
-    tokens: tuple[int, ...]
-
-    def segment(self, start: int, stop: int) -> Arrays:
-        return {"keys": np.array(self.tokens[start:stop], dtype=np.int64)}
-
-    def recurrent(self) -> Arrays:
-        return recurrent_of(self.tokens)
-
-
-def recurrent_of(tokens: tuple[int, ...]) -> Arrays:
-    seed = np.random.default_rng([len(tokens), *tokens])
-    return {"state": seed.standard_normal(RECURRENT_BYTES // 8)}
-
-
-def assert_is_state_of(state: PrefixState, tokens: tuple[int, ...]) -> None:
-    prefix = tokens[: state.position]
-    assert tuple(np.concatenate([segment.arrays["keys"] for segment in state.segments])) == prefix
-    assert np.array_equal(state.recurrent["state"], recurrent_of(prefix)["state"])
-
+RECURRENT_BYTES = array_bytes(recurrent_of((1, 2, 3)))
 
 # Few tokens and few lengths, so that prefixes are shared, branch early, and end inside one another.
 conversations = st.lists(st.integers(0, 1), min_size=1, max_size=12).map(tuple)
@@ -93,13 +66,13 @@ def test_keys_and_values_are_held_once_however_many_snapshots_share_them() -> No
 
 
 def test_least_recently_used_goes_first() -> None:
-    store = PrefixStore(budget_bytes=3 * (RECURRENT_BYTES + 16))
+    store = PrefixStore(budget_bytes=3 * (RECURRENT_BYTES + 24))
     for token in (1, 2, 3):
-        store.store((token, 0), TokenSource((token, 0)))
-    assert store.lookup((1, 0, 9)) is not None
-    store.store((4, 0), TokenSource((4, 0)))
-    assert store.lookup((2, 0, 9)) is None
-    assert all(store.lookup((token, 0, 9)) for token in (1, 3, 4))
+        store.store((token, 0, 0), TokenSource((token, 0, 0)))
+    assert store.lookup((1, 0, 0, 9)) is not None
+    store.store((4, 0, 0), TokenSource((4, 0, 0)))
+    assert store.lookup((2, 0, 0, 9)) is None
+    assert all(store.lookup((token, 0, 0, 9)) for token in (1, 3, 4))
 
 
 def test_an_empty_prefix_has_no_state() -> None:

@@ -1,0 +1,220 @@
+"""The durable tier's folder: names of files, what is there, which of it goes when room is needed.
+
+    ROOT/MODEL/model.json                               what the fingerprint MODEL stands for
+    ROOT/MODEL/DIGEST-PARENT-POSITION.segment           keys and values between two prefixes
+    ROOT/MODEL/DIGEST-POSITION.recurrent                the recurrent part at a prefix; its mtime, its last use
+    ROOT/MODEL/.PID-TOKEN-NUMBER.partial                a file being written
+
+The names say everything that finding a prefix needs, so that a start reads no file. Several processes may use
+the folder: files appear whole, by renaming, and whoever finds one gone has a miss.
+"""
+
+import contextlib
+import itertools
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from mlx_model.state.prefix_state import ROOT, PrefixState, Segment
+
+Kind = Literal["segment", "recurrent"]
+
+_TOKEN = secrets.token_hex(4)
+_NUMBERS = itertools.count()
+_ABANDONED_SECONDS = 3600.0
+"""A partial file or an orphaned segment older than this belongs to nobody, whatever its process is doing."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotName:
+    """A file of the durable tier. `parent` is ROOT for a recurrent part: it describes the whole prefix."""
+
+    kind: Kind
+    digest: bytes
+    parent: bytes
+    position: int
+
+    @classmethod
+    def of_segment(cls, segment: Segment) -> Self:
+        """The file that holds a segment."""
+        return cls("segment", segment.digest, segment.parent, segment.position)
+
+    @classmethod
+    def of_recurrent(cls, state: PrefixState) -> Self:
+        """The file that holds a state's recurrent part."""
+        return cls("recurrent", state.digest, ROOT, state.position)
+
+    @classmethod
+    def parse(cls, name: str) -> Self | None:
+        """The name as it was formed, or None for any other file."""
+        stem, _, kind = name.rpartition(".")
+        parts = stem.split("-")
+        with contextlib.suppress(ValueError):
+            if kind == "segment":
+                digest, parent, position = parts
+                return cls("segment", bytes.fromhex(digest), bytes.fromhex(parent), int(position))
+            if kind == "recurrent":
+                digest, position = parts
+                return cls("recurrent", bytes.fromhex(digest), ROOT, int(position))
+        return None
+
+    def __str__(self) -> str:
+        parent = f"{self.parent.hex()}-" if self.kind == "segment" else ""
+        return f"{self.digest.hex()}-{parent}{self.position}.{self.kind}"
+
+    def facts(self, model: str) -> dict[str, Any]:
+        """What the file's header must say, so that a file under a wrong name is not believed."""
+        return {
+            "kind": self.kind,
+            "model": model,
+            "digest": self.digest.hex(),
+            "parent": self.parent.hex(),
+            "position": self.position,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file as it was found: its size in bytes and the time of its last use (seconds since the epoch)."""
+
+    path: Path
+    name: SnapshotName
+    size: int
+    used: float
+
+
+def model_folders(root: Path) -> list[Path]:
+    """The folders of all models; none when the root is missing."""
+    try:
+        return sorted(path for path in root.iterdir() if path.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def stored_names(folder: Path) -> dict[str, SnapshotName]:
+    """The snapshot files of one model by their name in the folder. Raises OSError."""
+    with os.scandir(folder) as entries:
+        parsed = ((entry.name, SnapshotName.parse(entry.name)) for entry in entries)
+        return {text: name for text, name in parsed if name is not None}
+
+
+def stored_files(folder: Path) -> Iterator[StoredFile]:
+    """Every snapshot file of one model. Files that vanish meanwhile are left out."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        for entry in entries:
+            name = SnapshotName.parse(entry.name)
+            if name is None:
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                status = entry.stat(follow_symlinks=False)
+                yield StoredFile(Path(entry.path), name, status.st_size, status.st_mtime)
+
+
+def partial_path(folder: Path) -> Path:
+    """A fresh name for a file being written."""
+    return folder / f".{os.getpid()}-{_TOKEN}-{next(_NUMBERS)}.partial"
+
+
+def sweep_partials(root: Path) -> int:
+    """Remove what writers that are gone left half-written; returns how many. Raises OSError."""
+    swept = 0
+    for folder in model_folders(root):
+        for path in folder.glob(".*.partial"):
+            if _abandoned(path):
+                path.unlink(missing_ok=True)
+                swept += 1
+    return swept
+
+
+def make_room(root: Path, needed: int, cap: int, reserve: int, keep: Collection[bytes]) -> bool:
+    """Delete least recently used snapshots of any model until `needed` more bytes fit under `cap` and leave
+    `reserve` bytes of the disk free; segments of the prefixes in `keep` stay. False when it cannot be done.
+    Raises OSError."""
+    if needed > cap:
+        return False
+    shelves = [_Shelf(folder, keep) for folder in model_folders(root)]
+    total = sum(shelf.size for shelf in shelves)
+    excess = max(total + needed - cap, needed + reserve - shutil.disk_usage(root).free)
+    excess -= sum(shelf.drop_orphans() for shelf in shelves)
+    if excess > total:
+        return False  # the disk is full of other things: emptying the cache would not help
+    oldest = [
+        (file.used, index, digest)
+        for index, shelf in enumerate(shelves)
+        for digest, file in shelf.recurrent.items()
+    ]
+    for _, index, digest in sorted(oldest):
+        if excess <= 0:
+            break
+        excess -= shelves[index].drop(digest)
+    return excess <= 0
+
+
+class _Shelf:
+    """One model's files, and which stands on which."""
+
+    def __init__(self, folder: Path, keep: Collection[bytes]) -> None:
+        self._keep = keep
+        self.recurrent: dict[bytes, StoredFile] = {}
+        self._segments: dict[bytes, StoredFile] = {}
+        self._children: dict[bytes, int] = {}
+        self.size = 0
+        for file in stored_files(folder):
+            self.size += file.size
+            if file.name.kind == "recurrent":
+                self.recurrent[file.name.digest] = file
+            else:
+                self._segments[file.name.digest] = file
+                self._children[file.name.parent] = self._children.get(file.name.parent, 0) + 1
+
+    def drop(self, digest: bytes) -> int:
+        """Delete a snapshot, and the segments that nothing else stands on; returns the bytes freed."""
+        return _remove(self.recurrent.pop(digest)) + self._drop_unused(digest)
+
+    def drop_orphans(self) -> int:
+        """Delete segments that never got a recurrent part: their writer died, or the part was damaged."""
+        limit = time.time() - _ABANDONED_SECONDS
+        leaves = [d for d in self._segments if not self._children.get(d)]
+        return sum(self._drop_unused(d) for d in leaves if self._segments[d].used < limit)
+
+    def _drop_unused(self, digest: bytes) -> int:
+        freed = 0
+        while (
+            digest in self._segments
+            and digest not in self.recurrent
+            and digest not in self._keep
+            and not self._children.get(digest)
+        ):
+            file = self._segments.pop(digest)
+            freed += _remove(file)
+            digest = file.name.parent
+            self._children[digest] -= 1
+        return freed
+
+
+def _remove(file: StoredFile) -> int:
+    file.path.unlink(missing_ok=True)
+    return file.size
+
+
+def _abandoned(path: Path) -> bool:
+    process, _, rest = path.name[1:].partition("-")
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+            return True
+    if not process.isdigit():
+        return True
+    if int(process) == os.getpid():
+        return not rest.startswith(_TOKEN)  # the number of a process can come again
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    return False

@@ -1,0 +1,228 @@
+"""The durable tier: snapshots in files, so that a conversation goes on after a restart without a prefill."""
+
+import errno
+import json
+import logging
+import os
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlx_model.state.cache_folder import (
+    SnapshotName,
+    make_room,
+    partial_path,
+    stored_names,
+    sweep_partials,
+)
+from mlx_model.state.prefix_state import ROOT, Arrays, PrefixState, Segment, array_bytes
+from mlx_model.state.snapshot_file import (
+    SnapshotFileDamaged,
+    file_bytes,
+    read_snapshot_file,
+    write_snapshot_file,
+)
+from mlx_model.state.writer import BackgroundWriter
+
+_log = logging.getLogger(__name__)
+
+_LISTING_SETTLES = 0.05
+"""Seconds after which a folder's mtime can be trusted to change with the next file (clocks tick coarsely)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskLimits:
+    """Bytes: `cap` for the snapshots of all models together, `reserve` that the disk keeps free for others,
+    `pending` that may wait in memory to be written."""
+
+    cap: int = 20 * 10**9
+    reserve: int = 1 << 30
+    pending: int = 1 << 30
+
+
+class DiskTier:
+    """Snapshots of one model under `root`, shared by any number of processes.
+
+    `model` is the fingerprint that the states depend on, `description` what it stands for, in words for the
+    user. Whatever a disk may do (full, unreadable, files damaged, foreign or gone) is a miss and one log line.
+    """
+
+    def __init__(
+        self, root: Path, model: str, description: Mapping[str, str], limits: DiskLimits | None = None
+    ) -> None:
+        self._root = root
+        self._folder = root / model
+        self._model = model
+        self._description = dict(description)
+        self._limits = limits or DiskLimits()
+        self._listed: int | None = None
+        self._segments: dict[bytes, SnapshotName] = {}
+        self._recurrent: dict[bytes, SnapshotName] = {}
+        self._positions: list[int] = []
+        self._unusable: set[bytes] = set()
+        self._write_failed = False
+        self._writer = BackgroundWriter(self._limits.pending, "snapshot writer")
+        try:
+            sweep_partials(root)
+        except OSError as error:
+            _log.warning("The cache folder %s cannot be swept: %s.", root, error)
+
+    def positions(self, limit: int) -> Sequence[int]:
+        """The positions up to `limit` at which there is a whole snapshot, ascending."""
+        self._refresh()
+        return self._positions[: bisect_right(self._positions, limit)]
+
+    def __contains__(self, digest: bytes) -> bool:
+        return digest in self._recurrent and digest not in self._unusable
+
+    def load(self, digest: bytes, held: Callable[[bytes], Sequence[Segment]]) -> PrefixState | None:
+        """Read a snapshot but for the segments that `held` gives for a prefix; None when it cannot be read."""
+        missing: list[SnapshotName] = []
+        at, known = digest, held(digest)
+        while not known and at != ROOT:
+            name = self._segments.get(at)
+            if name is None:
+                self._discard(self._recurrent[digest], "a segment before it is missing")
+                return None
+            missing.append(name)
+            at = name.parent
+            known = held(at)
+        recurrent = self._read(self._recurrent[digest])
+        if recurrent is None:
+            return None
+        segments = list(known)
+        for name in reversed(missing):
+            arrays = self._read(name)
+            if arrays is None:
+                return None
+            segments.append(Segment(name.digest, name.parent, name.position, arrays))
+        self.touch(digest)
+        return PrefixState(tuple(segments), recurrent)
+
+    def touch(self, digest: bytes) -> None:
+        """The snapshot was used, and with it the first of its chain, where every new conversation begins."""
+        first = digest
+        while first in self._segments and self._segments[first].parent != ROOT:
+            first = self._segments[first].parent
+        for used in {digest, first} & self._recurrent.keys():
+            try:
+                os.utime(self._folder / str(self._recurrent[used]))
+            except OSError as error:
+                # Gone, or a folder that is only readable: neither is worth a line for the user.
+                _log.debug("The last use of a snapshot was not noted: %s.", error)
+
+    def save(self, state: PrefixState) -> None:
+        """Write what is missing of it, in the background."""
+        size = array_bytes(state.recurrent) + array_bytes(state.segments[-1].arrays)
+        if not self._writer.submit(lambda: self._write(state), size):
+            _log.warning("A snapshot was not kept on disk: the disk is slower than the conversation.")
+
+    def flush(self) -> None:
+        """Wait until everything saved so far is on disk."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Finish writing, for half a minute at most: what is lost is only time."""
+        if not self._writer.close(timeout=30.0):
+            _log.warning("Some snapshots were not kept: the disk did not take them in time.")
+
+    def _refresh(self) -> None:
+        """List the folder again if it changed: this process's writer, or another's, added or removed files."""
+        try:
+            changed = self._folder.stat().st_mtime_ns
+            if changed == self._listed:
+                return
+            names = stored_names(self._folder).values()
+        except FileNotFoundError:
+            changed, names = 0, {}.values()
+        except OSError as error:
+            _log.warning("The cache folder %s cannot be listed: %s.", self._folder, error)
+            changed, names = 0, {}.values()
+        self._segments = {name.digest: name for name in names if name.kind == "segment"}
+        self._recurrent = {name.digest: name for name in names if name.kind == "recurrent"}
+        self._positions = sorted({name.position for name in self._recurrent.values()})
+        self._listed = changed if time.time() - changed / 1e9 > _LISTING_SETTLES else None
+
+    def _read(self, name: SnapshotName) -> Arrays | None:
+        path = self._folder / str(name)
+        try:
+            return read_snapshot_file(path, name.facts(self._model))
+        except SnapshotFileDamaged as error:
+            self._discard(name, str(error))
+        except FileNotFoundError:
+            self._listed = None  # another process made room
+        except OSError as error:
+            self._unusable.add(name.digest)
+            _log.warning("The cached snapshot %s cannot be read: %s.", path, error)
+        return None
+
+    def _discard(self, name: SnapshotName, reason: str) -> None:
+        path = self._folder / str(name)
+        self._unusable.add(name.digest)
+        try:
+            path.unlink(missing_ok=True)
+            _log.warning("The cached snapshot %s was removed: %s.", path, reason)
+        except OSError as error:
+            _log.warning(
+                "The cached snapshot %s is ignored (%s) and cannot be removed: %s.", path, reason, error
+            )
+
+    def _write(self, state: PrefixState) -> None:
+        """On the writer's thread."""
+        try:
+            self._write_missing(state)
+            self._write_failed = False
+        except OSError as error:
+            if not self._write_failed:
+                _log.warning("Snapshots cannot be written to %s: %s.", self._folder, error)
+            self._write_failed = True
+
+    def _write_missing(self, state: PrefixState) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._write_description()
+        parts = [(SnapshotName.of_segment(segment), segment.arrays) for segment in state.segments]
+        parts.append((SnapshotName.of_recurrent(state), state.recurrent))
+        keep = {segment.digest for segment in state.segments}
+        present = stored_names(self._folder)
+        missing = [part for part in parts if str(part[0]) not in present]
+        if not missing:
+            return
+        needed = sum(file_bytes(name.facts(self._model), arrays) for name, arrays in missing)
+        if not make_room(self._root, needed, self._limits.cap, self._limits.reserve, keep):
+            raise OSError(errno.ENOSPC, "there is no room under the cap or on the disk")
+        for name, arrays in missing:
+            self._write_file(name, arrays)
+        rewritten = {name.digest: str(name) for name, _ in missing if name.kind == "segment"}
+        for text, name in present.items():
+            # The same prefix cut at another parent: one chain is enough, and the new one is whole.
+            if name.kind == "segment" and rewritten.get(name.digest, text) != text:
+                (self._folder / text).unlink(missing_ok=True)
+        self._sync_folder()
+
+    def _write_file(self, name: SnapshotName, arrays: Arrays) -> None:
+        partial = partial_path(self._folder)
+        try:
+            write_snapshot_file(partial, name.facts(self._model), arrays)
+            partial.replace(self._folder / str(name))
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _write_description(self) -> None:
+        path = self._folder / "model.json"
+        if path.exists():
+            return
+        partial = partial_path(self._folder)
+        try:
+            partial.write_text(json.dumps(self._description, indent=1) + "\n", encoding="utf-8")
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
