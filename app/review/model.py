@@ -5,7 +5,9 @@ from typing import Literal
 
 LineKind = Literal["context", "removed", "added"]
 Decision = Literal["pending", "kept", "rejected"]
-ChangeKind = Literal["modified", "created", "deleted", "renamed", "mode", "binary", "symlink"]
+ChangeKind = Literal[
+    "modified", "created", "deleted", "renamed", "mode", "binary", "symlink", "copied", "combined"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,10 @@ class FileImage:
 
 @dataclass(frozen=True, slots=True)
 class DiffLine:
-    """One line of a diff. `text` has no line ending; numbers count from 1 and are None on the other side.
+    """One line of a diff. `text` has no "\\n"; numbers count from 1 and are None on the other side.
+
+    Only "\\n" ends a line: a carriage return before it belongs to `text`. Bytes that are no UTF-8 are surrogate
+    escapes in `text`, so that it turns back into the same bytes; show `printable(text)`.
 
     `has_newline` is false for a last line that git marks "\\ No newline at end of file".
     """
@@ -63,6 +68,7 @@ class FileChange:
     previous_path: str | None = None
     before_mode: int | None = None
     after_mode: int | None = None
+    binary_patch: bytes = b""
 
     @property
     def added(self) -> int:
@@ -73,3 +79,8 @@ class FileChange:
     def removed(self) -> int:
         """How many lines were removed."""
         return sum(line.kind == "removed" for hunk in self.hunks for line in hunk.lines)
+
+
+def printable(text: str) -> str:
+    """`text` without surrogate escapes: each byte that is no UTF-8 becomes U+FFFD."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -1,0 +1,372 @@
+"""Diffs as text become FileChanges: git's own form and the plain unified one, as they come from `git diff`,
+`git format-patch`, `diff -u` or a mail.
+
+The format is that of git's diff-format and diff-generate-patch manual pages. Hunks are read by their counts, so
+a line of content that looks like a header is content.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from app.review.diff import SYMLINK, diff_line, header_hunk, hunk_id
+from app.review.errors import ReviewError
+from app.review.model import ChangeKind, DiffLine, FileChange, Hunk, LineKind
+
+_HUNK = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@ ?(.*)", re.DOTALL)
+_COMBINED_HUNK = re.compile(rb"(@@@+)((?: -\d+(?:,\d+)?)+) \+(\d+)(?:,(\d+))? @@@+ ?(.*)", re.DOTALL)
+_ESCAPE = re.compile(rb'\\([0-7]{3}|[abtnvfr"\\])')
+_NAMED_ESCAPES = {b"a": b"\a", b"b": b"\b", b"t": b"\t", b"n": b"\n", b"v": b"\v", b"f": b"\f", b"r": b"\r"}
+_KINDS: dict[bytes, LineKind] = {
+    b" ": "context",
+    b"-": "removed",
+    b"+": "added",
+    b"\n": "context",
+    b"\r": "context",
+}
+_NO_NEWLINE = b"\\"
+
+
+def parse_diff(data: bytes) -> tuple[FileChange, ...]:
+    """Every file changed in `data`, in its order; text around the diffs is passed over.
+
+    Raises ReviewError when a hunk ends early or its lines do not fit its header.
+    """
+    # Not splitlines: a carriage return alone is part of a line.
+    lines = data.split(b"\n")
+    ended = lines.pop() == b""
+    reader = _Reader([line + b"\n" for line in lines] + ([] if ended else [data[data.rfind(b"\n") + 1 :]]))
+    return tuple(reader.files())
+
+
+@dataclass
+class _Header:
+    """What the lines in front of a file's hunks said."""
+
+    before_path: str | None = None
+    after_path: str | None = None
+    before_mode: int | None = None
+    after_mode: int | None = None
+    created: bool = False
+    deleted: bool = False
+    renamed: bool = False
+    copied: bool = False
+    binary: bool = False
+    combined: bool = False
+    index: bytes = b""
+    binary_patch: bytes = b""
+    hunks: list[Hunk] = field(default_factory=list)
+    seen: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def path(self) -> str:
+        return (
+            (self.before_path if self.deleted else self.after_path) or self.before_path or self.after_path or ""
+        )
+
+
+class _Reader:
+    def __init__(self, lines: list[bytes]) -> None:
+        self._lines = lines
+        self._at = 0
+
+    def files(self) -> Iterable[FileChange]:
+        while self._at < len(self._lines):
+            line = self._lines[self._at]
+            if line.startswith(b"diff --git "):
+                yield self._git_file(*_git_paths(line[len(b"diff --git ") :]))
+            elif line.startswith((b"diff --cc ", b"diff --combined ")):
+                name = _plain_path(line.split(b" ", 2)[2])
+                yield self._git_file(name, name, combined=True)
+            elif line.startswith(b"--- ") and self._starts_plain_file():
+                header = _Header()
+                self._paths(header, prefixed=False)
+                self._hunks(header)
+                yield _change(header)
+            else:
+                self._at += 1
+
+    def _starts_plain_file(self) -> bool:
+        following = self._lines[self._at + 1 : self._at + 3]
+        return len(following) == 2 and following[0].startswith(b"+++ ") and following[1].startswith(b"@@ -")
+
+    def _git_file(self, before: str, after: str, combined: bool = False) -> FileChange:
+        header = _Header(before_path=before, after_path=after, combined=combined)
+        self._at += 1
+        while self._at < len(self._lines):
+            line = self._lines[self._at]
+            if line.startswith(b"--- "):
+                self._paths(header, prefixed=True)
+                break
+            if line.startswith(b"GIT binary patch"):
+                self._binary(header)
+                break
+            if line.startswith(b"Binary files ") and line.rstrip().endswith(b" differ"):
+                header.binary = True
+                self._at += 1
+                break
+            if not _extended_header(header, line):
+                break
+            self._at += 1
+        self._hunks(header)
+        return _change(header)
+
+    def _paths(self, header: _Header, prefixed: bool) -> None:
+        """The --- and +++ lines; they name a file more reliably than "diff --git" does."""
+        before, after = self._lines[self._at][4:], self._lines[self._at + 1][4:]
+        self._at += 2
+        if _is_null(before):
+            header.created = True
+        elif not (header.renamed or header.copied):
+            header.before_path = _marked_path(before, b"a/", prefixed or _git_style(before, after))
+        if _is_null(after):
+            header.deleted = True
+        elif not (header.renamed or header.copied):
+            header.after_path = _marked_path(after, b"b/", prefixed or _git_style(before, after))
+
+    def _binary(self, header: _Header) -> None:
+        start = self._at
+        self._at += 1
+        # A forward and perhaps a backward part, each "literal N" or "delta N", lines of base85, an empty line.
+        while self._at < len(self._lines) and self._lines[self._at].startswith((b"literal ", b"delta ")):
+            while self._at < len(self._lines) and self._lines[self._at] != b"\n":
+                self._at += 1
+            self._at += 1
+        header.binary = True
+        header.binary_patch = header.index + b"".join(self._lines[start : self._at])
+
+    def _hunks(self, header: _Header) -> None:
+        while self._at < len(self._lines):
+            line = self._lines[self._at]
+            if found := _HUNK.match(line):
+                header.hunks.append(self._hunk(header, found))
+            elif found := _COMBINED_HUNK.match(line):
+                header.combined = True
+                header.hunks.append(self._combined_hunk(header, found))
+            else:
+                return
+
+    def _hunk(self, header: _Header, found: re.Match[bytes]) -> Hunk:
+        number = self._at + 1
+        before_start, before_count, after_start, after_count = (
+            int(group) if group is not None else 1 for group in found.groups()[:4]
+        )
+        self._at += 1
+        lines: list[DiffLine] = []
+        before_left, after_left = before_count, after_count
+        i, j = before_start, after_start
+        while before_left > 0 or after_left > 0:
+            raw = self._lines[self._at] if self._at < len(self._lines) else b""
+            kind = _KINDS.get(raw[:1])
+            if kind is None:
+                raise ReviewError(
+                    f"The diff is damaged: the hunk for {header.path} at its line {number} ends too early",
+                    "make the diff again",
+                )
+            self._at += 1
+            # Some mailers strip the space of an empty context line.
+            content = raw if raw[:1] in (b"\n", b"\r") else raw[1:]
+            last = self._at < len(self._lines) and self._lines[self._at].startswith(_NO_NEWLINE)
+            if last:
+                content = content[:-1]
+                self._at += 1
+            elif not content.endswith(b"\n"):
+                content += b"\n"
+            old, new = kind != "added", kind != "removed"
+            lines.append(diff_line(kind, content, i if old else None, j if new else None))
+            i, j = i + old, j + new
+            before_left, after_left = before_left - old, after_left - new
+        if before_left < 0 or after_left < 0:
+            raise ReviewError(
+                f"The diff is damaged: the hunk for {header.path} at its line {number} does not fit its header",
+                "make the diff again",
+            )
+        return Hunk(
+            id=hunk_id(header.path, lines, header.seen),
+            before_start=before_start,
+            before_count=before_count,
+            after_start=after_start,
+            after_count=after_count,
+            lines=tuple(lines),
+            section=_section(found.group(5)),
+        )
+
+    def _combined_hunk(self, header: _Header, found: re.Match[bytes]) -> Hunk:
+        """A merge's hunk has one column of marks for each parent; its numbers are those of the result."""
+        parents = len(found.group(1)) - 1
+        after_start, after_count = int(found.group(3)), int(found.group(4) or 1)
+        self._at += 1
+        lines: list[DiffLine] = []
+        j, left = after_start, after_count
+        while self._at < len(self._lines):
+            raw = self._lines[self._at]
+            columns = raw[:parents]
+            if raw.startswith(_NO_NEWLINE):
+                self._at += 1
+                continue
+            # Lines that no parent's side of the result counts may follow the last counted one.
+            if len(columns) < parents or columns.strip(b" +-") or (left == 0 and b"-" not in columns):
+                break
+            self._at += 1
+            kind: LineKind = "removed" if b"-" in columns else "added" if b"+" in columns else "context"
+            last = self._at < len(self._lines) and self._lines[self._at].startswith(_NO_NEWLINE)
+            content = raw[parents:-1] if last else raw[parents:]
+            lines.append(diff_line(kind, content, None, None if kind == "removed" else j))
+            if kind != "removed":
+                j, left = j + 1, left - 1
+        first_parent = found.group(2).split()[0][1:].split(b",")
+        return Hunk(
+            id=hunk_id(header.path, lines, header.seen),
+            before_start=int(first_parent[0]),
+            before_count=int(first_parent[1]) if len(first_parent) == 2 else 1,
+            after_start=after_start,
+            after_count=after_count,
+            lines=tuple(lines),
+            section=_section(found.group(5)),
+        )
+
+
+def _extended_header(header: _Header, line: bytes) -> bool:
+    """Take in one line between "diff --git" and the hunks; false when it is none."""
+    text = line.rstrip(b"\r\n")
+    if text.startswith(b"index "):
+        header.index = text + b"\n"
+        words = text.split(b" ")
+        if len(words) == 3 and not header.combined:
+            header.before_mode = header.after_mode = int(words[2], 8)
+    elif text.startswith((b"old mode ", b"deleted file mode ")):
+        header.deleted |= text.startswith(b"deleted")
+        header.before_mode = _mode(text)
+    elif text.startswith((b"new mode ", b"new file mode ")):
+        header.created |= text.startswith(b"new file")
+        header.after_mode = _mode(text)
+    elif text.startswith((b"rename from ", b"copy from ")):
+        header.before_path = _plain_path(text.split(b" ", 2)[2])
+    elif text.startswith((b"rename to ", b"copy to ")):
+        header.renamed |= text.startswith(b"rename")
+        header.copied |= text.startswith(b"copy")
+        header.after_path = _plain_path(text.split(b" ", 2)[2])
+    else:
+        return text.startswith((b"similarity index ", b"dissimilarity index ", b"mode "))
+    return True
+
+
+def _change(header: _Header) -> FileChange:
+    before_mode = None if header.created else header.before_mode
+    after_mode = None if header.deleted else header.after_mode
+    kind: ChangeKind = "modified"
+    if header.combined:
+        kind = "combined"
+    elif SYMLINK in (before_mode, after_mode):
+        kind = "symlink"
+    elif header.binary:
+        kind = "binary"
+    elif header.created:
+        kind = "created"
+    elif header.deleted:
+        kind = "deleted"
+    elif header.renamed:
+        kind = "renamed"
+    elif header.copied:
+        kind = "copied"
+    elif not header.hunks and before_mode != after_mode:
+        kind = "mode"
+    moved = header.renamed or header.copied
+    alone = not header.hunks
+    beside = moved or (before_mode != after_mode and not (header.created or header.deleted))
+    hunks = ([header_hunk(header.path)] if alone or beside else []) + header.hunks
+    return FileChange(
+        path=header.path,
+        kind=kind,
+        hunks=tuple(hunks),
+        previous_path=header.before_path if moved else None,
+        before_mode=before_mode,
+        after_mode=after_mode,
+        binary_patch=header.binary_patch,
+    )
+
+
+def _mode(text: bytes) -> int:
+    return int(text.rsplit(b" ", 1)[1].split(b",")[0], 8)
+
+
+def _section(raw: bytes) -> str:
+    return raw.rstrip(b"\r\n").decode("utf-8", "replace")
+
+
+def _is_null(raw: bytes) -> bool:
+    return raw.rstrip(b"\r\n").split(b"\t")[0] == b"/dev/null"
+
+
+def _git_style(before: bytes, after: bytes) -> bool:
+    """Whether a plain diff's two names carry git's a/ and b/."""
+    return (_is_null(before) or before.startswith((b"a/", b'"a/'))) and (
+        _is_null(after) or after.startswith((b"b/", b'"b/'))
+    )
+
+
+def _marked_path(raw: bytes, prefix: bytes, prefixed: bool) -> str:
+    # What follows a tab is a time stamp, or nothing: git ends a name that has spaces with a tab.
+    text = raw.rstrip(b"\r\n")
+    name = unquote(text) if text.startswith(b'"') else text.split(b"\t")[0]
+    if prefixed and name.startswith(prefix):
+        name = name[len(prefix) :]
+    return name.decode("utf-8", "surrogateescape")
+
+
+def _plain_path(raw: bytes) -> str:
+    return unquote(raw.rstrip(b"\r\n")).decode("utf-8", "surrogateescape")
+
+
+def unquote(name: bytes) -> bytes:
+    """Undo git's C-style quoting; a name without quotes is returned as it is."""
+    if not (len(name) >= 2 and name.startswith(b'"') and name.rstrip().endswith(b'"')):
+        return name
+
+    def plain(found: re.Match[bytes]) -> bytes:
+        escape = found.group(1)
+        if len(escape) == 3:
+            return bytes([int(escape, 8) & 0xFF])
+        return _NAMED_ESCAPES.get(escape, escape)
+
+    return _ESCAPE.sub(plain, name.rstrip()[1:-1])
+
+
+def quote(name: bytes) -> bytes:
+    """git's C-style quoting of a name, where it needs any."""
+    if all(32 <= byte < 127 and byte not in b'"\\' for byte in name):
+        return name
+    named = {value: key for key, value in _NAMED_ESCAPES.items()}
+    quoted = bytearray(b'"')
+    for byte in name:
+        one = bytes([byte])
+        if one in named:
+            quoted += b"\\" + named[one]
+        elif one in (b'"', b"\\"):
+            quoted += b"\\" + one
+        elif 32 <= byte < 127:
+            quoted += one
+        else:
+            quoted += b"\\%03o" % byte
+    return bytes(quoted + b'"')
+
+
+def _git_paths(raw: bytes) -> tuple[str, str]:
+    """The two names of a "diff --git" line. Unquoted names with spaces are ambiguous unless both are the same,
+    which they are wherever no later line names them."""
+    text = raw.rstrip(b"\r\n")
+    if text.startswith(b'"'):
+        end = re.match(rb'"(?:[^"\\]|\\.)*"', text)
+        first = end.group(0) if end else text
+        second = text[len(first) + 1 :]
+    elif text.endswith(b'"'):
+        at = text.find(b' "')
+        first, second = text[:at], text[at + 1 :]
+    else:
+        middle = len(text) // 2
+        first, second = text[:middle], text[middle + 1 :]
+        if first.partition(b"/")[2] != second.partition(b"/")[2]:
+            first, _, second = text.partition(b" b/")
+            second = b"b/" + second
+    return _marked_path(first, b"a/", True), _marked_path(second, b"b/", True)
