@@ -1,0 +1,16 @@
+"""Opening the engine that a choice of model calls for."""
+
+from app.config import Settings
+from app.model.catalogue import LocalModel, ModelChoice, ServedModel
+from app.model.local_engine import LocalEngine
+from app.model.port import EnginePort
+from app.model.remote_engine import AbsentEngine, RemoteEngine
+
+
+def open_engine(choice: ModelChoice, settings: Settings) -> EnginePort:
+    """The engine for `choice`; nothing is started or connected before its `start` or first request."""
+    if isinstance(choice, LocalModel):
+        return LocalEngine(choice, idle_seconds=settings.engine_idle_minutes * 60)
+    if isinstance(choice, ServedModel):
+        return RemoteEngine(choice, api_key=settings.api_key or None)
+    return AbsentEngine(choice)

@@ -1,0 +1,153 @@
+"""The engine as an operating system process: where its socket is, how it is started, how it ended."""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from app.model.errors import EngineFailed
+from app.paths import log_directory, runtime_directory
+
+_LONGEST_SOCKET_PATH = 103
+"""Bytes that macOS has room for, less the closing zero; Linux has four more."""
+
+_LARGEST_LOG = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePlace:
+    """The files by which windows find the engine of one model."""
+
+    socket: Path
+    lock: Path
+    log: Path
+
+    @classmethod
+    def of(cls, model: Path) -> "EnginePlace":
+        """The place for a checkpoint directory. Another version of Tidegate has another place, so that a window
+        never talks to an engine it was not made with."""
+        identity = f"{version('tidegate')}\0{sys.executable}\0{model.resolve()}"
+        name = hashlib.sha256(identity.encode()).hexdigest()[:12]
+        directory = runtime_directory()
+        return cls(
+            directory / f"{name}.sock", directory / f"{name}.lock", log_directory() / f"engine-{name}.log"
+        )
+
+    def prepare(self) -> None:
+        """Make the directories, ours alone. Raises EngineFailed where that cannot be."""
+        if len(os.fsencode(self.socket)) > _LONGEST_SOCKET_PATH:
+            raise EngineFailed(
+                f"the path of the engine's socket, {self.socket}, is too long for a socket",
+                "set TIDEGATE_HOME to a directory with a shorter name",
+            )
+        try:
+            for directory in (self.socket.parent, self.log.parent):
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.socket.parent.chmod(0o700)
+        except OSError as error:
+            raise EngineFailed(
+                f"the engine's directory cannot be used ({error})", "set TIDEGATE_HOME to one of your own"
+            ) from None
+
+
+class EngineLock:
+    """The right to run the engine of one place, held by whoever starts it and then by the engine itself: the open
+    file is handed down to it, and the kernel gives the lock back when it ends, however it ends. So there is never
+    a second copy of the weights, not even while the first is still starting or already ending."""
+
+    def __init__(self, file: Path) -> None:
+        """Take the lock. Raises BlockingIOError while an engine, or another window starting one, has it."""
+        self.descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self.descriptor)
+            raise
+
+    def let_go(self) -> None:
+        """Close our copy; the engine that it was handed to keeps its own."""
+        os.close(self.descriptor)
+
+
+def engine_command(model: Path, socket: Path, idle_seconds: float) -> list[str]:
+    """The command that serves `model`. `-P` keeps the modules of whatever directory we are in out of it."""
+    serve = ["serve", "--model", str(model), "--socket", str(socket), "--idle-exit", f"{idle_seconds:.0f}"]
+    return [sys.executable, "-P", "-m", "mlx_model", *serve]
+
+
+EngineCommand = Callable[[Path, Path, float], list[str]]
+
+
+class EngineProcess:
+    """A running engine that this process started. It lives on when we end: other windows may use it."""
+
+    def __init__(self, command: list[str], log: Path, lock: EngineLock) -> None:
+        """Start `command`, its output going to `log`, and hand it the lock. Raises EngineFailed when it cannot be
+        started."""
+        keep = log.is_file() and log.stat().st_size < _LARGEST_LOG
+        self._log = log
+        try:
+            with log.open("ab" if keep else "wb") as output:
+                self._log_start = output.tell()
+                self._popen = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd="/",
+                    start_new_session=True,
+                    pass_fds=(lock.descriptor,),
+                )
+        except OSError as error:
+            raise EngineFailed(f"the engine cannot be started ({error})") from None
+        loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[int] = loop.create_future()
+        """The exit status, once it has ended; negative for a signal, as in subprocess."""
+        threading.Thread(target=self._wait, args=(loop,), name="engine-wait", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._popen.pid
+
+    def last_words(self, lines: int) -> tuple[str, ...]:
+        """The last lines that are not blank of what this process printed."""
+        try:
+            with self._log.open("rb") as log:
+                log.seek(self._log_start)
+                text = log.read().decode(errors="replace")
+        except OSError:
+            return ()
+        return tuple(line.strip() for line in text.splitlines() if line.strip())[-lines:]
+
+    def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        status = self._popen.wait()
+
+        def tell() -> None:
+            if not self.ended.done():
+                self.ended.set_result(status)
+
+        # A closed loop has nobody left to tell.
+        if not loop.is_closed():
+            try:
+                loop.call_soon_threadsafe(tell)
+            except RuntimeError:
+                return
+
+
+def manner_of_death(status: int) -> str:
+    """An exit status as a clause: "was killed (SIGKILL)"."""
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was killed ({signal.Signals(-status).name})"
+    except ValueError:
+        return f"was killed (signal {-status})"
