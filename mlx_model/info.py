@@ -1,0 +1,218 @@
+"""`python -m mlx_model info`: what a model weighs and how fast it could be, before a byte of weights is
+read."""
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from mlx_model.config import ModelConfig, Quantization, read_json_object
+from mlx_model.footprint import Footprint, PackingOf, PartFootprint, footprint, recipe_packing
+from mlx_model.weights.checkpoint import Checkpoint, StoredProjection, open_checkpoint, stored_bytes
+from mlx_model.weights.layout import Part, Projection, Rows
+from mlx_model.weights.quantize import Recipe
+
+_DEFAULT_BANDWIDTH_GB = 546.0
+_DEFAULT_CONTEXT = 32_768
+
+
+def main(argv: Sequence[str]) -> int:
+    """Prints and returns the exit status. Raises EngineError for what the user must mend."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mlx_model info", description="What a model weighs, by arithmetic on its shapes."
+    )
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--model", type=Path, metavar="DIR", help="a checkpoint directory")
+    where.add_argument("--config", type=Path, metavar="FILE", help="a config.json without weights")
+    parser.add_argument(
+        "--recipe",
+        type=Recipe,
+        choices=list(Recipe),
+        metavar="RECIPE",
+        help=f"as if converted by this recipe ({', '.join(Recipe)}); with --config the default is q4",
+    )
+    parser.add_argument(
+        "--context",
+        type=_tokens,
+        default=_DEFAULT_CONTEXT,
+        metavar="N",
+        help="tokens of context to reckon with",
+    )
+    parser.add_argument(
+        "--bandwidth",
+        type=_gigabytes,
+        default=_DEFAULT_BANDWIDTH_GB,
+        metavar="GB/S",
+        help="memory bandwidth for the roof (default 546)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args(argv)
+    if arguments.model is not None:
+        report = model_report(arguments.model, arguments.recipe, arguments.context, arguments.bandwidth)
+    else:
+        report = config_report(
+            arguments.config, arguments.recipe or Recipe.Q4, arguments.context, arguments.bandwidth
+        )
+    if arguments.json:
+        print(json.dumps(report, indent=2))
+    else:
+        _print(report)
+    return 0
+
+
+def config_report(file: Path, recipe: Recipe, context: int, bandwidth_gb: float) -> dict[str, Any]:
+    """The report of a config.json alone: what `convert` would write by the recipe. Raises ConfigError."""
+    config = ModelConfig.from_dict(read_json_object(file))
+    size = footprint(config, recipe_packing(recipe))
+    disk = {part: value.nbytes for part, value in size.parts.items()}
+    drafter = _grafted(config) or "unknown: a config does not say whether the weights have an MTP layer"
+    return _report(size, disk, context, bandwidth_gb, model=str(file), recipe=str(recipe), drafter=drafter)
+
+
+def model_report(directory: Path, recipe: Recipe | None, context: int, bandwidth_gb: float) -> dict[str, Any]:
+    """The report of a directory, as it is or as a recipe would make it. Raises ConfigError, CheckpointError."""
+    checkpoint = open_checkpoint(directory)
+    config = checkpoint.config
+    if recipe is None:
+        size = footprint(config, _stored_packing(checkpoint), mtp=checkpoint.has_mtp)
+        disk = _disk_bytes(checkpoint)
+    else:
+        size = footprint(config, recipe_packing(recipe), mtp=checkpoint.has_mtp)
+        disk = {part: value.nbytes for part, value in size.parts.items()}
+    if checkpoint.has_mtp:
+        drafter = _grafted(config) or "MTP, the model's own"
+    else:
+        drafter = "no MTP: the checkpoint has no mtp.* tensors (convert --graft-mtp takes a sibling's)"
+    made_by = str(recipe or "as stored")
+    return _report(size, disk, context, bandwidth_gb, model=str(directory), recipe=made_by, drafter=drafter)
+
+
+def _grafted(config: ModelConfig) -> str | None:
+    if config.mtp_source is None:
+        return None
+    return f"MTP, grafted from {config.mtp_source} (rope_theta {config.mtp_rope_theta:g})"
+
+
+def _stored_packing(checkpoint: Checkpoint) -> PackingOf:
+    packing = {
+        (item.projection.path, matrix.source.part): matrix.quantization
+        for item in checkpoint.stored
+        if isinstance(item, StoredProjection)
+        for matrix in item.matrices
+    }
+
+    def packing_of(projection: Projection, rows: Rows) -> Quantization | None:
+        whole = (projection.path, "")
+        return packing[whole if whole in packing else (projection.path, rows.name)]
+
+    return packing_of
+
+
+def _disk_bytes(checkpoint: Checkpoint) -> dict[Part, int]:
+    sizes: dict[Part, int] = {}
+    for item in checkpoint.stored:
+        owner = item.projection if isinstance(item, StoredProjection) else item.vector
+        part = Part.MTP if owner.mtp else owner.part
+        sizes[part] = sizes.get(part, 0) + stored_bytes(item)
+    return sizes
+
+
+def _report(
+    size: Footprint, disk: dict[Part, int], context: int, bandwidth_gb: float, **named: str
+) -> dict[str, Any]:
+    parts = {str(part): _part(value, disk.get(part, 0)) for part, value in size.parts.items()}
+    on_disk = sum(value for part, value in disk.items() if part is not Part.MTP)
+    return {
+        **named,
+        "parameters": {"total": size.total.parameters, "active": size.total.active_parameters},
+        "total": _part(size.total, on_disk),
+        "parts": parts,
+        "kv_bytes_per_token": size.kv_bytes_per_token,
+        "snapshot_bytes": size.snapshot_bytes,
+        "context": context,
+        "context_bytes": size.context_bytes(context),
+        "bytes_per_token": size.bytes_per_token(context),
+        "bandwidth_gb_per_second": bandwidth_gb,
+        "roof_tokens_per_second": size.roof(bandwidth_gb, context),
+    }
+
+
+def _part(size: PartFootprint, disk_bytes: int) -> dict[str, int]:
+    return {
+        "parameters": size.parameters,
+        "active_parameters": size.active_parameters,
+        "disk_bytes": disk_bytes,
+        "memory_bytes": size.nbytes,
+        "bytes_per_token": size.bytes_per_token,
+    }
+
+
+def _print(report: dict[str, Any]) -> None:
+    console = Console()
+    table = Table(title=f"{report['model']} · {report['recipe']}", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("part", no_wrap=True)
+    for heading in ("parameters", "active", "on disk", "in memory", "per token"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    rows = {name: part for name, part in report["parts"].items() if name != Part.MTP}
+    for name, part in rows.items():
+        table.add_row(name.replace("_", " "), *_cells(part))
+    table.add_section()
+    table.add_row("model", *_cells(report["total"]), style="bold")
+    if Part.MTP in report["parts"]:
+        table.add_row("+ mtp layer", *_cells(report["parts"][Part.MTP]))
+    console.print(table)
+    facts = Table.grid(padding=(0, 2))
+    facts.add_row("drafter", report["drafter"])
+    facts.add_row("KV per token", f"{report['kv_bytes_per_token'] / 1024:.4g} KiB in bfloat16")
+    facts.add_row("snapshot", f"{_size(report['snapshot_bytes'])} of recurrent state")
+    facts.add_row("context", f"{report['context']:,} tokens hold {_size(report['context_bytes'])}")
+    facts.add_row(
+        "roof",
+        f"{report['roof_tokens_per_second']:.0f} tokens/s at {report['bandwidth_gb_per_second']:g} GB/s: "
+        f"{_size(report['bytes_per_token'])} move for each token at that context, without drafts",
+    )
+    console.print(facts)
+
+
+def _cells(part: dict[str, int]) -> tuple[str, ...]:
+    return (
+        _count(part["parameters"]),
+        _count(part["active_parameters"]),
+        _size(part["disk_bytes"]),
+        _size(part["memory_bytes"]),
+        _size(part["bytes_per_token"]),
+    )
+
+
+def _count(number: int) -> str:
+    for limit, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= limit:
+            return f"{number / limit:.2f} {unit}"
+    return str(number)
+
+
+def _size(nbytes: int) -> str:
+    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if nbytes >= limit:
+            return f"{nbytes / limit:.2f} {unit}"
+    return f"{nbytes} B"
+
+
+def _tokens(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 1 << 30:
+        raise argparse.ArgumentTypeError(f"{text} is no number of tokens")
+    return value
+
+
+def _gigabytes(text: str) -> float:
+    value = float(text)
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text} is no bandwidth")
+    return value
