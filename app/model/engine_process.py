@@ -59,9 +59,9 @@ class EnginePlace:
 
 
 class EngineLock:
-    """The right to run the engine of one place, held by whoever starts it and then by the engine itself: the open
-    file is handed down to it, and the kernel gives the lock back when it ends, however it ends. So there is never
-    a second copy of the weights, not even while the first is still starting or already ending."""
+    """The right to run the engine of one place, held by whoever starts it and then by the engine itself: the
+    open file is handed down to it, and the kernel gives the lock back when it ends, however it ends. So there is
+    never a second copy of the weights, not even while the first is still starting or already ending."""
 
     def __init__(self, file: Path) -> None:
         """Take the lock. Raises BlockingIOError while an engine, or another window starting one, has it."""
@@ -90,8 +90,8 @@ class EngineProcess:
     """A running engine that this process started. It lives on when we end: other windows may use it."""
 
     def __init__(self, command: list[str], log: Path, lock: EngineLock) -> None:
-        """Start `command`, its output going to `log`, and hand it the lock. Raises EngineFailed when it cannot be
-        started."""
+        """Start `command`, its output going to `log`, and hand it the lock. Raises EngineFailed when it cannot
+        be started."""
         keep = log.is_file() and log.stat().st_size < _LARGEST_LOG
         self._log = log
         try:

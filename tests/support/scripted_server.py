@@ -104,7 +104,7 @@ class Gate:
 
     async def wait_reached(self, seconds: float = 20) -> None:
         """Wait until the server has sent everything before this gate."""
-        await _until(self.reached.is_set, seconds)
+        await until(self.reached.is_set, seconds)
 
 
 Part = str | Text | Call | Progress | Raw | Drop | Hang | Gate
@@ -188,7 +188,7 @@ class ScriptedServer:
 
     async def wait_for(self, condition: Callable[["ScriptedServer"], bool], seconds: float = 20) -> None:
         """Wait until `condition(server)` holds."""
-        await _until(lambda: condition(self), seconds)
+        await until(lambda: condition(self), seconds)
 
     def start(self) -> "ScriptedServer":
         """Listen, and return when connections are accepted."""
@@ -340,13 +340,13 @@ class ScriptedServer:
                     await chunk({}, prompt_progress=progress)
             elif isinstance(part, Gate):
                 part.reached.set()
-                await _until(lambda gate=part: gate.opened.is_set() or self._stopping.is_set(), None)
+                await until(lambda gate=part: gate.opened.is_set() or self._stopping.is_set(), None)
             elif isinstance(part, Raw):
                 await raw(part.data)
             elif isinstance(part, Drop):
                 raise _DroppedError
             else:
-                await _until(self._stopping.is_set, None)
+                await until(self._stopping.is_set, None)
                 raise _DroppedError
         reason = answer.reason or ("tool_calls" if calls else "stop")
         said = len(whole["content"]) + sum(len(entry["function"]["arguments"]) for entry in calls)
@@ -411,7 +411,8 @@ async def _send(send: Any, status: int, body: bytes, content_type: str) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _until(condition: Callable[[], bool], seconds: float | None) -> None:
+async def until(condition: Callable[[], object], seconds: float | None = 20) -> None:
+    """Wait until `condition()` is true; TimeoutError after `seconds`."""
     deadline = None if seconds is None else time.monotonic() + seconds
     while not condition():
         if deadline is not None and time.monotonic() > deadline:
