@@ -42,6 +42,16 @@ class Qwen3Next:
         )
         parameters.finish()
 
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are."""
+        return self.config.vocab_size
+
+    @property
+    def context_length(self) -> int:
+        """How many positions the model is good for."""
+        return self.config.context_length
+
     def state(self) -> SequenceState:
         """The state before the first token."""
         return SequenceState(self.config, self.dtype)
@@ -64,9 +74,13 @@ class Qwen3Next:
         state.advance(tokens.shape[1])
         return self.norm(x)
 
-    def __call__(self, tokens: mx.array, state: SequenceState) -> mx.array:
-        """Logits [1, n, vocabulary] of what follows each of the next n tokens; `state` moves on by them."""
+    def logits(self, tokens: mx.array, state: SequenceState) -> mx.array:
+        """[1, n, vocabulary]: what follows each of the next n tokens; `state` moves on by them."""
         return self.head(self.hidden(tokens, state))
+
+    def last_logits(self, tokens: mx.array, state: SequenceState) -> mx.array:
+        """[vocabulary]: what follows the last of the next n tokens; `state` moves on by them."""
+        return self.head(self.hidden(tokens, state)[:, -1])[0]
 
     def mtp_kv(self) -> KVBuffer:
         """An empty buffer for the MTP layer's keys and values."""

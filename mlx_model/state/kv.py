@@ -19,7 +19,7 @@ class KVBuffer:
     def append(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
         """Adds [1, heads, n, head_dim] of each and returns all there is."""
         start, end = self.length, self.length + keys.shape[2]
-        self._reserve(end)
+        self.reserve(end)
         assert self._keys is not None and self._values is not None
         self._keys[..., start:end, :] = keys.astype(self._dtype)
         self._values[..., start:end, :] = values.astype(self._dtype)
@@ -43,7 +43,8 @@ class KVBuffer:
         """What has to be evaluated for the buffer to be up to date."""
         return [array for array in (self._keys, self._values) if array is not None]
 
-    def _reserve(self, length: int) -> None:
+    def reserve(self, length: int) -> None:
+        """Makes room for `length` tokens in all, in whole blocks."""
         capacity = 0 if self._keys is None else self._keys.shape[2]
         if length <= capacity:
             return

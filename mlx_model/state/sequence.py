@@ -1,42 +1,15 @@
 """The state of one conversation: advanced by the layers, rolled back by replay, kept as snapshots."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any
 
 import mlx.core as mx
+import numpy as np
+from numpy.typing import NDArray
 
 from mlx_model.config import ModelConfig
 from mlx_model.state.kv import KVBuffer
+from mlx_model.state.prefix_state import Arrays, PrefixState
 from mlx_model.state.recurrent import DeltaState
-
-
-@dataclass(frozen=True, slots=True)
-class KVRange:
-    """Keys and values of tokens [start, end) of every attention layer in order, each [1, heads, end - start,
-    dim]."""
-
-    start: int
-    end: int
-    keys: tuple[mx.array, ...]
-    values: tuple[mx.array, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A state after `length` tokens. `kv` covers [kv.start, length): what came before is in earlier snapshots.
-
-    `windows` and `matrices` are those of every DeltaNet layer in order. Nothing in it is ever written to.
-    """
-
-    length: int
-    kv: KVRange
-    windows: tuple[mx.array, ...]
-    matrices: tuple[mx.array, ...]
-
-    def arrays(self) -> list[mx.array]:
-        """Every array in it, in a fixed order."""
-        return [*self.kv.keys, *self.kv.values, *self.windows, *self.matrices]
 
 
 class SequenceState:
@@ -46,6 +19,7 @@ class SequenceState:
     """
 
     def __init__(self, config: ModelConfig, dtype: mx.Dtype) -> None:
+        self.dtype = dtype
         self.length = 0
         window = (1, config.linear_conv_kernel_dim - 1, config.conv_dim)
         matrix = (1, config.linear_num_value_heads, config.linear_value_head_dim, config.linear_key_head_dim)
@@ -57,20 +31,11 @@ class SequenceState:
         ]
         self._recorded = 0
 
-    @property
-    def kv(self) -> list[KVBuffer]:
-        """The attention layers' buffers in order."""
-        return [layer for layer in self.layers if isinstance(layer, KVBuffer)]
-
-    @property
-    def recurrent(self) -> list[DeltaState]:
-        """The DeltaNet layers' states in order."""
-        return [layer for layer in self.layers if isinstance(layer, DeltaState)]
-
     def record(self, on: bool) -> None:
         """Whether the next block is kept so that `keep` can cut it; for blocks of drafts under verification."""
-        for layer in self.recurrent:
-            layer.recording = on
+        for layer in self.layers:
+            if isinstance(layer, DeltaState):
+                layer.recording = on
 
     def advance(self, tokens: int) -> None:
         """Counts a block that all layers have taken in. The model calls this, once a block."""
@@ -89,30 +54,37 @@ class SequenceState:
             else:
                 layer.keep(tokens)
 
-    def snapshot(self, start: int = 0) -> Snapshot:
-        """An immutable copy; its KV covers tokens from `start` on, for a store that has the earlier ones."""
-        pairs = [buffer.slice(start, self.length) for buffer in self.kv]
-        kv = KVRange(start, self.length, tuple(keys for keys, _ in pairs), tuple(values for _, values in pairs))
-        windows = tuple(layer.window for layer in self.recurrent)
-        matrices = tuple(layer.matrix for layer in self.recurrent)
-        snapshot = Snapshot(self.length, kv, windows, matrices)
-        mx.eval(snapshot.arrays())
-        return snapshot
+    def segment(self, start: int, stop: int) -> Arrays:
+        """Copies of keys and values of the tokens [start, stop), for a store. See StateSource."""
+        arrays: dict[str, NDArray[Any]] = {}
+        for index, layer in enumerate(self.layers):
+            if isinstance(layer, KVBuffer):
+                keys, values = layer.slice(start, stop)
+                arrays[f"{index}.keys"], arrays[f"{index}.values"] = _to_numpy(keys), _to_numpy(values)
+        return arrays
 
-    def restore(self, snapshot: Snapshot, earlier: Sequence[KVRange] = ()) -> None:
-        """Makes this fresh state equal to the one `snapshot` was taken of. `earlier` are the ranges before its
-        own, ascending and without gaps from 0."""
+    def recurrent(self) -> Arrays:
+        """Copies of every DeltaNet layer's state, for a store. See StateSource."""
+        arrays: dict[str, NDArray[Any]] = {}
+        for index, layer in enumerate(self.layers):
+            if isinstance(layer, DeltaState):
+                arrays[f"{index}.window"] = _to_numpy(layer.window)
+                arrays[f"{index}.matrix"] = _to_numpy(layer.matrix)
+        return arrays
+
+    def restore(self, known: PrefixState) -> None:
+        """Makes this fresh state equal to the one that `known` was taken of."""
         assert self.length == 0, "only a fresh state can be restored into"
-        ranges = [*earlier, snapshot.kv]
-        assert ranges[0].start == 0 and ranges[-1].end == snapshot.length
-        assert all(a.end == b.start for a, b in pairwise(ranges))
-        for index, buffer in enumerate(self.kv):
-            for part in ranges:
-                if part.end > part.start:
-                    buffer.append(part.keys[index], part.values[index])
-        for layer, window, matrix in zip(self.recurrent, snapshot.windows, snapshot.matrices, strict=True):
-            layer.window, layer.matrix = window, matrix
-        self.length = snapshot.length
+        for index, layer in enumerate(self.layers):
+            if isinstance(layer, DeltaState):
+                layer.window = _to_mlx(known.recurrent[f"{index}.window"], self.dtype)
+                layer.matrix = mx.array(known.recurrent[f"{index}.matrix"])
+                continue
+            layer.reserve(known.position)
+            for segment in known.segments:
+                keys = _to_mlx(segment.arrays[f"{index}.keys"], self.dtype)
+                layer.append(keys, _to_mlx(segment.arrays[f"{index}.values"], self.dtype))
+        self.length = known.position
 
     def arrays(self) -> list[mx.array]:
         """What has to be evaluated for the state to be up to date."""
@@ -120,3 +92,12 @@ class SequenceState:
         for layer in self.layers:
             arrays += layer.arrays() if isinstance(layer, KVBuffer) else [layer.window, layer.matrix]
         return arrays
+
+
+def _to_numpy(array: mx.array) -> NDArray[Any]:
+    """A copy; bfloat16, which numpy lacks, as its bits."""
+    return np.array(array.view(mx.uint16) if array.dtype == mx.bfloat16 else array)
+
+
+def _to_mlx(array: NDArray[Any], dtype: mx.Dtype) -> mx.array:
+    return mx.array(array).view(mx.bfloat16) if dtype == mx.bfloat16 else mx.array(array)

@@ -1,0 +1,171 @@
+"""One request after another through the model: prefill in chunks, then token by token."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Generic, Literal, cast
+
+import mlx.core as mx
+
+from mlx_model.decode.language_model import LanguageModel, StateKeeper, StateT
+from mlx_model.decode.request import (
+    GenerationEvent,
+    GenerationFinished,
+    GenerationRequest,
+    PromptProcessed,
+    TokenGenerated,
+)
+from mlx_model.decode.sampling import Sampler
+from mlx_model.errors import RequestError
+
+# Tokens of a long prefill between two snapshots that no boundary asked for.
+SNAPSHOT_EVERY = 4096
+# Decoded tokens between two releases of the buffers that MLX keeps for reuse.
+_RELEASE_EVERY = 256
+
+
+class Generator(Generic[StateT]):
+    """A GeneratorPort over a language model. `chunk` is how many prompt tokens are computed at once.
+
+    `states` says which prefix of a prompt need not be computed again; it is given states at the request's
+    boundaries, every few thousand tokens of a long prefill, and where the reply ended.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel[StateT],
+        states: StateKeeper[StateT],
+        *,
+        context_length: int | None = None,
+        chunk: int = 2048,
+    ) -> None:
+        self._model = model
+        self._states = states
+        self._chunk = chunk
+        self._context_length = context_length or model.context_length
+
+    @property
+    def context_length(self) -> int:
+        """The longest prompt plus reply, in tokens."""
+        return self._context_length
+
+    def generate(self, request: GenerationRequest, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
+        """See GeneratorPort. A reply also ends, with reason `length`, where the context is full."""
+        check_request(request, self.context_length, self._model.vocabulary)
+        return self._events(request, cancelled)
+
+    def _events(self, request: GenerationRequest, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
+        started = time.perf_counter()
+        run = _Run(request, self._states.begin(request.prompt), started)
+        run.cached = run.kept = run.state.length
+        yield run.processed()
+        logits: mx.array | None = None
+        for chunk in self._chunks(run):
+            logits = self._model.last_logits(mx.array([request.prompt[chunk]]), run.state)
+            if chunk.stop == len(request.prompt):
+                mx.eval(logits)
+                break
+            # Logits that are not evaluated cost nothing.
+            logits = None
+            mx.eval(run.state.arrays())
+            mx.clear_cache()
+            if run.state.length in request.boundaries or run.state.length - run.kept >= SNAPSHOT_EVERY:
+                self._keep(run)
+            yield run.processed()
+            if cancelled():
+                break
+        run.prompt_ms = run.elapsed_ms()
+        if logits is not None:
+            yield run.processed()
+            if not cancelled():
+                yield from self._decode(run, logits, cancelled)
+        finished = run.finished()
+        self._keep(run)
+        yield finished
+
+    def _decode(
+        self, run: "_Run[StateT]", logits: mx.array, cancelled: Callable[[], bool]
+    ) -> Iterator[GenerationEvent]:
+        """Reads each token only after the next one has been asked for, so that the device never waits for
+        us."""
+        request = run.request
+        limit = min(request.max_tokens, self.context_length - len(request.prompt))
+        sampler = Sampler(request.sampling, logits.size, request.prompt)
+        token = sampler(logits)
+        mx.async_eval(token)  # type: ignore[no-untyped-call]
+        while len(run.tokens) < limit:
+            following: mx.array | None = None
+            if len(run.tokens) + 1 < limit:
+                following = sampler(self._model.last_logits(token[None], run.state))
+                mx.async_eval(following)  # type: ignore[no-untyped-call]
+            run.tokens.append(cast(int, token.item()))
+            yield TokenGenerated(run.tokens[-1])
+            if run.tokens[-1] in request.stop_tokens:
+                run.reason = "stop"
+                return
+            if cancelled():
+                return
+            if len(run.tokens) % _RELEASE_EVERY == 0:
+                mx.clear_cache()
+            if following is not None:
+                token = following
+        run.reason = "length"
+
+    def _chunks(self, run: "_Run[StateT]") -> Iterator[slice]:
+        """What is left of the prompt, cut at the chunk size and at the request's boundaries."""
+        start, total = run.state.length, len(run.request.prompt)
+        boundaries = {boundary for boundary in run.request.boundaries if start < boundary < total}
+        cuts = {start, total, *range(start, total, self._chunk), *boundaries}
+        return (slice(a, b) for a, b in pairwise(sorted(cuts)))
+
+    def _keep(self, run: "_Run[StateT]") -> None:
+        """Leaves the state as it stands: it has seen a prefix of the prompt, or all tokens but the last one."""
+        if run.state.length > run.kept:
+            self._states.keep((*run.request.prompt, *run.tokens)[: run.state.length], run.state)
+            run.kept = run.state.length
+
+
+@dataclass(slots=True)
+class _Run(Generic[StateT]):
+    """Where one generation stands. `kept` is the length that the state had when it was last kept."""
+
+    request: GenerationRequest
+    state: StateT
+    started: float
+    cached: int = 0
+    kept: int = 0
+    prompt_ms: float = 0.0
+    tokens: list[int] = field(default_factory=list)
+    reason: Literal["stop", "length", "cancelled"] = "cancelled"
+
+    def elapsed_ms(self) -> float:
+        return 1000.0 * (time.perf_counter() - self.started)
+
+    def processed(self) -> PromptProcessed:
+        return PromptProcessed(len(self.request.prompt), self.cached, self.state.length, self.elapsed_ms())
+
+    def finished(self) -> GenerationFinished:
+        return GenerationFinished(
+            reason=self.reason,
+            cached_tokens=self.cached,
+            prompt_tokens=len(self.request.prompt),
+            prompt_ms=self.prompt_ms,
+            generated_tokens=len(self.tokens),
+            generated_ms=self.elapsed_ms() - self.prompt_ms,
+        )
+
+
+def check_request(request: GenerationRequest, context_length: int, vocabulary: int) -> None:
+    """Raises RequestError when a prompt is empty, too long, or has tokens that the model does not."""
+    if not request.prompt:
+        raise RequestError("The prompt is empty: there is nothing to continue.")
+    if len(request.prompt) >= context_length:
+        raise RequestError(
+            f"The prompt has {len(request.prompt)} tokens; prompt and reply together may have {context_length}."
+        )
+    foreign = next((token for token in request.prompt if not 0 <= token < vocabulary), None)
+    if foreign is not None:
+        raise RequestError(f"Token {foreign} is not in the vocabulary of {vocabulary} tokens.")
+    if request.max_tokens < 1:
+        raise RequestError(f"max_tokens is {request.max_tokens}; a reply has at least one token.")

@@ -1,0 +1,97 @@
+"""From a model directory to something that generates."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import mlx.core as mx
+
+from mlx_model.config import ARCHITECTURE, architecture
+from mlx_model.decode.generator import Generator
+from mlx_model.decode.language_model import LanguageModel, NothingKept, StateKeeper
+from mlx_model.device import default_dtype, on_cpu, prepare_mlx
+from mlx_model.layers.parameters import Parameters
+from mlx_model.model import Qwen3Next
+from mlx_model.state.keeper import StoredStates
+from mlx_model.state.prefix_store import PrefixStore
+from mlx_model.weights.checkpoint import Checkpoint, open_checkpoint
+
+Progress = Callable[[int, int], None]
+"""Called with bytes read so far and bytes in all."""
+# DeltaNet's decay is computed in float32 from what the checkpoint says, not from a rounding of it.
+_KEPT_EXACT = (".A_log", ".dt_bias")
+
+DType = Literal["float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model in memory. `runner` says whose code runs it; `lacks` names what is therefore switched off."""
+
+    directory: Path
+    architecture: str
+    runner: str
+    model: LanguageModel[Any]
+    states: StateKeeper[Any]
+    lacks: tuple[str, ...] = ()
+
+    def generator(self, *, context_length: int | None = None) -> Generator[Any]:
+        """A GeneratorPort over it. `context_length` may only shorten what the model allows."""
+        longest = self.model.context_length
+        return Generator(
+            self.model,
+            self.states,
+            context_length=min(context_length or longest, longest),
+            chunk=512 if on_cpu() else 2048,
+        )
+
+
+def load(
+    directory: Path,
+    *,
+    dtype: DType | None = None,
+    adapter: Path | None = None,
+    store: PrefixStore | None = None,
+    progress: Progress | None = None,
+) -> LoadedModel:
+    """The model of a checkpoint directory, its weights in memory.
+
+    `dtype` is that of activations (default: see `device.default_dtype`); `adapter` a LoRA directory; `store`
+    keeps states between generations. Raises ConfigError or CheckpointError.
+    """
+    prepare_mlx()
+    name = architecture(directory)
+    if name != ARCHITECTURE:
+        return _load_foreign(directory, name, dtype, adapter)
+    model = load_qwen3_next(open_checkpoint(directory), dtype=dtype, progress=progress)
+    states = NothingKept(model) if store is None else StoredStates(model, store)
+    return LoadedModel(directory, name, "tidegate", model, states)
+
+
+def _load_foreign(directory: Path, name: str, dtype: DType | None, adapter: Path | None) -> LoadedModel:
+    from mlx_model.foreign import LACKS, LastConversation, load_foreign  # noqa: PLC0415 (mlx-lm loads slowly)
+
+    compute = "float32" if dtype is None and on_cpu() else dtype
+    model = load_foreign(directory, name, dtype=getattr(mx, compute) if compute else None, adapter=adapter)
+    return LoadedModel(directory, name, "mlx-lm", model, LastConversation(model), LACKS)
+
+
+def load_qwen3_next(
+    checkpoint: Checkpoint,
+    *,
+    dtype: DType | None = None,
+    progress: Progress | None = None,
+) -> Qwen3Next:
+    """The model of an opened checkpoint. Raises CheckpointError."""
+    compute: mx.Dtype = getattr(mx, dtype or default_dtype(checkpoint.config.dtype))
+    tensors: dict[str, mx.array] = {}
+    for name, tensor in checkpoint.tensors(progress):
+        exact = name.endswith(_KEPT_EXACT) or not mx.issubdtype(tensor.dtype, mx.floating)
+        if not exact and tensor.dtype != compute:
+            # One at a time, so that both copies of only one tensor are in memory.
+            tensors[name] = tensor.astype(compute)
+            mx.eval(tensors[name])
+        else:
+            tensors[name] = tensor
+    return Qwen3Next(checkpoint.config, Parameters(tensors, checkpoint.quantization), compute)
