@@ -32,18 +32,38 @@ def as_tokens(tokens: Sequence[int]) -> Tokens:
     return np.frombuffer(array("I", tokens), dtype=np.uint32)
 
 
-def prefix_digests(tokens: Tokens, positions: Iterable[int]) -> list[bytes]:
-    """The key of each prefix `tokens[:position]`, positions ascending: one pass over the tokens for all.
+class PrefixDigest:
+    """The key of a prefix that grows: 128 bits of BLAKE2b over its little-endian ids. Equal keys are taken to
+    be equal prefixes."""
 
-    128 bits of BLAKE2b over the little-endian ids: equal keys are taken to be equal prefixes."""
-    running = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    data = np.ascontiguousarray(tokens, dtype="<u4").tobytes()
+    def __init__(self) -> None:
+        self._running = hashlib.blake2b(digest_size=DIGEST_BYTES)
+
+    def extend(self, tokens: Sequence[int] | Tokens) -> None:
+        """The prefix goes on with these tokens."""
+        self._running.update(_little_endian(tokens))
+
+    def digest(self, ahead: Sequence[int] | Tokens = ()) -> bytes:
+        """The key of the prefix so far, with `ahead` after it."""
+        running = self._running.copy()
+        running.update(_little_endian(ahead))
+        return running.digest()
+
+
+def _little_endian(tokens: Sequence[int] | Tokens) -> memoryview:
+    array = as_tokens(tokens) if isinstance(tokens, Sequence) else tokens
+    return np.ascontiguousarray(array, dtype="<u4").data
+
+
+def prefix_digests(tokens: Tokens, positions: Iterable[int]) -> list[bytes]:
+    """The key of each prefix `tokens[:position]`, positions ascending: one pass over the tokens for all."""
+    prefix = PrefixDigest()
     digests: list[bytes] = []
     done = 0
     for position in positions:
-        running.update(data[4 * done : 4 * position])
+        prefix.extend(tokens[done:position])
         done = position
-        digests.append(running.copy().digest())
+        digests.append(prefix.digest())
     return digests
 
 
