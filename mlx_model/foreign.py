@@ -32,9 +32,8 @@ class ForeignState:
 
     def arrays(self) -> list[mx.array]:
         """What has to be evaluated for the state to be up to date."""
-        return [
-            leaf for cache in self.caches for _, leaf in tree_flatten(cache.state) if isinstance(leaf, mx.array)
-        ]
+        leaves = tree_flatten([cache.state for cache in self.caches], destination={}).values()
+        return [leaf for leaf in leaves if isinstance(leaf, mx.array)]
 
 
 class ForeignModel:

@@ -157,7 +157,8 @@ class _Run(Generic[StateT]):
 
 
 def check_request(request: GenerationRequest, context_length: int, vocabulary: int) -> None:
-    """Raises RequestError when a prompt is empty, too long, or has tokens that the model does not."""
+    """Raises RequestError when a prompt is empty, too long, or has tokens that the model lacks, and when a
+    limit or sampling parameter is out of its range."""
     if not request.prompt:
         raise RequestError("The prompt is empty: there is nothing to continue.")
     if len(request.prompt) >= context_length:
@@ -169,3 +170,13 @@ def check_request(request: GenerationRequest, context_length: int, vocabulary: i
         raise RequestError(f"Token {foreign} is not in the vocabulary of {vocabulary} tokens.")
     if request.max_tokens < 1:
         raise RequestError(f"max_tokens is {request.max_tokens}; a reply has at least one token.")
+    sampling = request.sampling
+    for name, value, possible in (
+        ("temperature", sampling.temperature, 0 <= sampling.temperature < float("inf")),
+        ("top_p", sampling.top_p, 0 < sampling.top_p <= 1),
+        ("top_k", sampling.top_k, sampling.top_k >= 0),
+        ("min_p", sampling.min_p, 0 <= sampling.min_p <= 1),
+        ("repetition_penalty", sampling.repetition_penalty, 0 < sampling.repetition_penalty < float("inf")),
+    ):
+        if not possible:
+            raise RequestError(f"{name} cannot be {value}.")

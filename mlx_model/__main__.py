@@ -1,0 +1,51 @@
+"""python -m mlx_model {serve, generate, score, convert, info, bench}: picks the subcommand and reports its
+errors."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from mlx_model.device import set_buffer_limits
+from mlx_model.errors import EngineError
+
+COMMANDS = {
+    "serve": "answer OpenAI Chat Completions on a Unix socket or a port",
+    "generate": "continue a prompt",
+    "score": "log-probabilities and perplexity of given tokens",
+    "convert": "write a checkpoint in the engine's own layout, quantized by a recipe",
+    "info": "sizes, memory and the roof of a checkpoint or config",
+    "bench": "measure speed on this machine",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one subcommand; 2 for what the user can mend, with one sentence on standard error."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(prog="python -m mlx_model", description="Tidegate's engine.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        if given[:1] == [name]:
+            # Only the chosen command is imported: most of them bring in mlx.
+            set_buffer_limits()
+            module = importlib.import_module(f"mlx_model.commands.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    chosen = parser.parse_args(given)
+    try:
+        return int(chosen.run(chosen))
+    except EngineError as error:
+        print(f"mlx_model {chosen.command}: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing more can be said, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

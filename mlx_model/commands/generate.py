@@ -1,0 +1,94 @@
+"""generate: continue a prompt, given as text or as tokens."""
+
+import argparse
+import json
+import sys
+
+from mlx_model.chat.detokenizer import Detokenizer
+from mlx_model.chat.tokenizer import stop_tokens
+from mlx_model.commands.options import add_model, load_model, optional_tokenizer, prompt_tokens
+from mlx_model.decode.request import (
+    GenerationFinished,
+    GenerationRequest,
+    SamplingParameters,
+    TokenGenerated,
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this subcommand."""
+    add_model(parser)
+    prompt = parser.add_mutually_exclusive_group(required=True)
+    prompt.add_argument("--tokens", metavar="1,2,3", help="the prompt as token ids")
+    prompt.add_argument("--prompt", metavar="TEXT", help="the prompt as text, without a chat template")
+    defaults = SamplingParameters()
+    parser.add_argument("--max-tokens", type=int, default=256, metavar="N")
+    parser.add_argument("--temperature", type=float, default=defaults.temperature, metavar="T")
+    parser.add_argument("--top-p", type=float, default=defaults.top_p, metavar="P")
+    parser.add_argument("--top-k", type=int, default=defaults.top_k, metavar="K")
+    parser.add_argument("--min-p", type=float, default=defaults.min_p, metavar="P")
+    parser.add_argument("--repetition-penalty", type=float, default=defaults.repetition_penalty, metavar="R")
+    parser.add_argument("--seed", type=int, metavar="S")
+    parser.add_argument("--draft", choices=("none",), default="none", help="source of speculative drafts")
+    parser.add_argument("--json", action="store_true", help="print {tokens, text, timings}")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Streams the text, or prints one JSON object. Raises EngineError."""
+    tokenizer = optional_tokenizer(arguments.model)
+    prompt = prompt_tokens(arguments.tokens, arguments.prompt, arguments.model)
+    loaded = load_model(arguments)
+    request = GenerationRequest(
+        prompt=prompt,
+        max_tokens=arguments.max_tokens,
+        stop_tokens=stop_tokens(arguments.model),
+        sampling=SamplingParameters(
+            temperature=arguments.temperature,
+            top_p=arguments.top_p,
+            top_k=arguments.top_k,
+            min_p=arguments.min_p,
+            repetition_penalty=arguments.repetition_penalty,
+            seed=arguments.seed,
+        ),
+    )
+    tokens: list[int] = []
+    pieces: list[str] = []
+    detokenizer = Detokenizer(tokenizer) if tokenizer is not None else None
+
+    def show(piece: str) -> None:
+        pieces.append(piece)
+        if not arguments.json:
+            print(piece, end="", flush=True)
+
+    finished: GenerationFinished | None = None
+    for event in loaded.generator().generate(request, lambda: False):
+        if isinstance(event, TokenGenerated):
+            tokens.append(event.token)
+            if event.token not in request.stop_tokens:
+                show(detokenizer.add(event.token) if detokenizer is not None else f"{event.token} ")
+        elif isinstance(event, GenerationFinished):
+            finished = event
+    assert finished is not None
+    if detokenizer is not None:
+        show(detokenizer.finish())
+    text = "".join(pieces) if detokenizer is not None else None
+    if arguments.json:
+        print(json.dumps({"tokens": tokens, "text": text, "timings": timings(finished)}))
+    else:
+        rate = finished.generated_tokens / max(finished.generated_ms, 1e-3) * 1000
+        print(f"\n[{finished.generated_tokens} tokens, {rate:.1f} tok/s, {finished.reason}]", file=sys.stderr)
+    return 0
+
+
+def timings(finished: GenerationFinished) -> dict[str, float | int | str]:
+    """The measurements of one generation, named as llama.cpp's server names them, and why it ended."""
+    return {
+        "cache_n": finished.cached_tokens,
+        "prompt_n": finished.prompt_tokens - finished.cached_tokens,
+        "prompt_ms": finished.prompt_ms,
+        "predicted_n": finished.generated_tokens,
+        "predicted_ms": finished.generated_ms,
+        "draft_n": finished.drafted_tokens,
+        "draft_n_accepted": finished.accepted_tokens,
+        "finish_reason": finished.reason,
+    }

@@ -1,0 +1,45 @@
+"""Options and inputs that several subcommands share."""
+
+import argparse
+from pathlib import Path
+
+from mlx_model.chat.tokenizer import Tokenizer
+from mlx_model.errors import RequestError
+from mlx_model.loading import LoadedModel, load
+
+_DTYPES = ("float32", "bfloat16", "float16")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """--model, --adapter, --dtype."""
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="checkpoint directory")
+    parser.add_argument("--adapter", type=Path, metavar="DIR", help="LoRA adapter as mlx-lm trains it")
+    parser.add_argument(
+        "--dtype",
+        choices=_DTYPES,
+        help="dtype to compute in (default: the checkpoint's own on a GPU, float32 on a CPU)",
+    )
+
+
+def load_model(arguments: argparse.Namespace) -> LoadedModel:
+    """The model that `add_model`'s options name. Raises EngineError."""
+    return load(arguments.model, dtype=arguments.dtype, adapter=arguments.adapter)
+
+
+def optional_tokenizer(directory: Path) -> Tokenizer | None:
+    """The tokenizer of a checkpoint; None where there is none. Raises CheckpointError where it is
+    unreadable."""
+    return Tokenizer.from_directory(directory) if (directory / "tokenizer.json").exists() else None
+
+
+def prompt_tokens(ids: str | None, text: str | None, directory: Path) -> tuple[int, ...]:
+    """Tokens given as ids (`1,2,3`) or as text, for which the checkpoint must have a tokenizer.
+
+    Raises RequestError or CheckpointError.
+    """
+    if ids is None:
+        return tuple(Tokenizer.from_directory(directory).encode(text or ""))
+    try:
+        return tuple(int(part) for part in ids.split(","))
+    except ValueError:
+        raise RequestError(f"{ids[:40]!r} is no list of token ids; write them as 1,2,3.") from None
