@@ -1,0 +1,66 @@
+"""Text that users, tools and files supply, marked so that it can never become a control token.
+
+A chat template pastes such text between its own markers, and in the rendered string nobody can tell the two
+apart. So before rendering, each supplied string that spells a control token, or could complete one together
+with the template's text around it, gets a *mark* inside: digits that nobody can guess. A template copies digits
+through trimming, JSON and changes of case. In the rendered text a control token counts only where no mark
+interrupts it; then the marks are removed. Strings without such spellings are not touched at all, so that a
+template sees, and renders, exactly what it always does.
+"""
+
+import re
+import secrets
+from collections.abc import Collection, Mapping
+from typing import Any
+
+# Keys by which templates reach into messages, tools and schemas; they are compared, so they stay as they are.
+_STRUCTURE = frozenset(
+    {"role", "content", "tool_calls", "tool_call_id", "id", "function", "name", "arguments", "description"}
+    | {"parameters", "properties", "required", "type", "items", "enum", "default", "anyOf", "allOf", "oneOf"}
+)
+
+
+class LookAlikes:
+    """Marks supplied text for one rendering. `mark` is new, and unguessable, each time."""
+
+    def __init__(self, pattern: re.Pattern[str], control: Collection[str]) -> None:
+        """`pattern` matches any of the `control` tokens' texts."""
+        self.mark = f"{secrets.randbelow(10**40):040d}"
+        self._pattern = pattern
+        self._longest = max(map(len, control), default=0)
+        self._prefixes = {text[:length] for text in control for length in range(1, len(text))}
+        self._suffixes = {text[-length:] for text in control for length in range(1, len(text))}
+        self._all = "\0".join(control)
+
+    def marked(self, value: Any) -> Any:
+        """`value` (JSON-like) with every string in it marked where need be, keys of mappings included."""
+        if isinstance(value, str):
+            return self._marked_text(value)
+        if isinstance(value, Mapping):
+            return {
+                key if key in _STRUCTURE else self.marked(key): self.marked(item) for key, item in value.items()
+            }
+        if isinstance(value, (list, tuple)):
+            return [self.marked(item) for item in value]
+        return value
+
+    def _marked_text(self, text: str) -> str:
+        core = text.strip()
+        if not core:
+            return text
+        inside = self._pattern.sub(self._interrupted, core)
+        # Marks go inside the surrounding white space, so that a template's trimming still finds it.
+        start = text.index(core)
+        before, after = text[:start], text[start + len(core) :]
+        within = len(core) < self._longest and core in self._all
+        lengths = range(1, min(len(core), self._longest) + 1)
+        if within or any(core[:length] in self._suffixes for length in lengths):
+            inside = self.mark + inside
+        if within or any(core[-length:] in self._prefixes for length in lengths):
+            inside += self.mark
+        return before + inside + after
+
+    def _interrupted(self, match: re.Match[str]) -> str:
+        text = match.group()
+        content = match.start(match.lastindex or 0) - match.start()
+        return text[: content + 1] + self.mark + text[content + 1 :]

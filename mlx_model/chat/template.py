@@ -1,0 +1,111 @@
+"""The checkpoint's chat template: a conversation written as the model was trained to read it."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from mlx_model.chat.sandbox import TemplateEnvironment, TemplateStopped, Watch
+from mlx_model.chat.tokenizer import read_settings
+from mlx_model.errors import CheckpointError, RequestError
+
+_SECONDS = 10.0
+_CHARACTERS = 64_000_000
+
+
+class TemplateError(RequestError):
+    """The chat template declined the conversation, or was stopped while rendering it."""
+
+
+class ChatTemplate:
+    """A compiled chat template. Rendering is safe from several threads and takes one at a time."""
+
+    def __init__(
+        self,
+        source: str,
+        named_tokens: Mapping[str, str] | None = None,
+        seconds: float = _SECONDS,
+        characters: int = _CHARACTERS,
+    ) -> None:
+        """`named_tokens` (bos_token, ...) go to the template; `seconds` and `characters` bound a rendering.
+
+        Raises CheckpointError when the source is no Jinja template.
+        """
+        self._environment = TemplateEnvironment()
+        self._named_tokens = dict(named_tokens or {})
+        self._seconds = seconds
+        self._characters = characters
+        self._lock = threading.Lock()
+        try:
+            self._template = self._environment.from_string(source)
+        except (jinja2.TemplateError, RecursionError) as error:
+            raise CheckpointError(f"The chat template cannot be compiled: {error}.") from error
+
+    @classmethod
+    def from_directory(cls, directory: Path, named_tokens: Mapping[str, str]) -> "ChatTemplate":
+        """The template in chat_template.jinja, else in tokenizer_config.json (the one named "default" where
+        there are several). Raises CheckpointError when there is none."""
+        path = directory / "chat_template.jinja"
+        try:
+            return cls(path.read_text(encoding="utf-8"), named_tokens)
+        except FileNotFoundError:
+            source = read_settings(directory / "tokenizer_config.json").get("chat_template")
+        except (OSError, UnicodeDecodeError) as error:
+            raise CheckpointError(f"{path} cannot be read: {error}.") from error
+        if isinstance(source, list):
+            by_name = {entry.get("name"): entry.get("template") for entry in source if isinstance(entry, dict)}
+            source = by_name.get("default")
+        if not isinstance(source, str):
+            raise CheckpointError(
+                f"{directory} has no chat template; it needs a chat_template.jinja, or a chat_template in "
+                "tokenizer_config.json."
+            )
+        return cls(source, named_tokens)
+
+    def render(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()) -> str:
+        """The prompt's text, up to where the assistant begins to speak.
+
+        Arguments of tool calls are mappings here, not JSON text. Raises TemplateError.
+        """
+        with self._lock:
+            watch = self._environment.watch = Watch(self._seconds, self._characters)
+            try:
+                return self._rendered(watch, messages, tools)
+            except TemplateStopped as error:
+                raise TemplateError(f"The model's chat template was stopped: {error}.") from error
+            except jinja2.exceptions.SecurityError as error:
+                raise TemplateError(
+                    f"The model's chat template was stopped: it reached for what is not its own ({error})."
+                ) from error
+            except jinja2.TemplateError as error:
+                raise TemplateError(
+                    f"The model's chat template does not accept this conversation: {error}"
+                ) from error
+            except RecursionError as error:
+                raise TemplateError(
+                    "The model's chat template was stopped: it calls itself forever."
+                ) from error
+            except Exception as error:  # a template's code can raise anything
+                raise TemplateError(
+                    f"The model's chat template failed on this conversation: {type(error).__name__}: {error}"
+                ) from error
+
+    def _rendered(
+        self, watch: Watch, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
+    ) -> str:
+        pieces: list[str] = []
+        length = 0
+        for piece in self._template.generate(
+            messages=list(messages),
+            tools=list(tools) or None,
+            documents=None,
+            add_generation_prompt=True,
+            **self._named_tokens,
+        ):
+            length += len(piece)
+            watch.step()
+            watch.size(length)
+            pieces.append(piece)
+        return "".join(pieces)
