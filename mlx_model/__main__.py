@@ -1,4 +1,4 @@
-"""python -m mlx_model {serve, generate, score, convert, info, bench}: picks the subcommand and reports its
+"""python -m mlx_model {serve, generate, score, convert, info, bench, cache}: picks the subcommand and reports its
 errors."""
 
 import argparse
@@ -17,6 +17,7 @@ COMMANDS = {
     "convert": "write a checkpoint in the engine's own layout, quantized by a recipe",
     "info": "sizes, memory and the roof of a checkpoint or config",
     "bench": "measure speed on this machine",
+    "cache": "list, verify or clear the snapshots kept on disk",
 }
 
 

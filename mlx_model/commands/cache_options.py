@@ -1,0 +1,46 @@
+"""The options of subcommands that keep states between requests and between starts."""
+
+import argparse
+from pathlib import Path
+
+from mlx_model.cache import CacheSettings, EngineCache, default_cache_folder, default_memory_budget, open_cache
+from mlx_model.config import ModelConfig
+from mlx_model.device import default_dtype
+from mlx_model.errors import RequestError
+from mlx_model.state.disk import DiskLimits
+
+
+def add_cache(parser: argparse.ArgumentParser) -> None:
+    """--cache, --no-disk-cache, --disk-cache-gb, --snapshot-memory-gb."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--cache", type=Path, metavar="DIR", help="folder for snapshots (default: the user's cache folder)"
+    )
+    where.add_argument("--no-disk-cache", action="store_true", help="keep snapshots in memory only")
+    parser.add_argument(
+        "--disk-cache-gb",
+        type=float,
+        default=DiskLimits().cap / 1e9,
+        metavar="N",
+        help="what snapshots of all models may take on disk (default: %(default)g GB)",
+    )
+    parser.add_argument(
+        "--snapshot-memory-gb",
+        type=float,
+        metavar="N",
+        help="what snapshots may take in memory (default: a sixteenth of the machine's)",
+    )
+
+
+def open_engine_cache(arguments: argparse.Namespace) -> EngineCache:
+    """The caches for the model that `options.add_model` and `add_cache` describe. Raises EngineError."""
+    memory = arguments.snapshot_memory_gb
+    if arguments.disk_cache_gb < 0 or (memory is not None and memory < 0):
+        raise RequestError("A cache's size is a number of GB, 0 or more.")
+    settings = CacheSettings(
+        folder=None if arguments.no_disk_cache else arguments.cache or default_cache_folder(),
+        limits=DiskLimits(cap=int(arguments.disk_cache_gb * 1e9)),
+        memory=default_memory_budget() if memory is None else int(memory * 1e9),
+    )
+    dtype = arguments.dtype or default_dtype(ModelConfig.from_directory(arguments.model).dtype)
+    return open_cache(settings, arguments.model, arguments.adapter, dtype)

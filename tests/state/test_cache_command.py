@@ -1,0 +1,78 @@
+"""The cache as its user sees it: listed, verified, cleared; and found only by the model it belongs to."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mlx_model.__main__ import main
+from mlx_model.cache import CacheSettings, default_cache_folder, open_cache
+from mlx_model.state.disk import DiskLimits
+from mlx_model.state.fingerprint import model_fingerprint
+from tests.support.checkpoints import write_checkpoint
+from tests.support.token_states import TokenSource
+
+SETTINGS = {"dtype": "float32"}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("model"))
+
+
+def test_list_verify_clear(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def command(*arguments: str) -> tuple[int, dict[str, object]]:
+        status = main(["cache", *arguments, "--json"])
+        return status, json.loads(capsys.readouterr().out)
+
+    cache = open_cache(CacheSettings(limits=DiskLimits(reserve=0)), checkpoint, None, "float32")
+    for size in (2, 5):
+        cache.store.store(tuple(range(size)), TokenSource(tuple(range(size))))
+    cache.close()
+    status, listed = command("list")
+    (entry,) = listed["listed"]  # type: ignore[misc]
+    assert status == 0
+    assert (entry["snapshots"], entry["longest"], entry["model"]) == (2, 5, str(checkpoint))
+    assert command("verify") == (0, {"checked": 4, "removed": []})
+    (victim,) = default_cache_folder().glob("*/*-5.recurrent")
+    victim.write_bytes(victim.read_bytes()[:-1] + b"\0")
+    status, verified = command("verify")
+    assert status == 1
+    assert [entry["file"] for entry in verified["removed"]] == [str(victim)]  # type: ignore[attr-defined]
+    assert main(["cache", "clear", "--fingerprint", "no such"]) == 2
+    assert "no such" in capsys.readouterr().err
+    assert command("clear")[0] == 0
+    assert list(default_cache_folder().iterdir()) == []
+
+
+def test_the_fingerprint_follows_whatever_a_state_depends_on(checkpoint: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(checkpoint, model)
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text("{}")
+    seen = {model_fingerprint(model, None, SETTINGS)}
+    assert model_fingerprint(model, None, dict(SETTINGS)) in seen
+    for directory, with_adapter, settings in (
+        (model, None, {"dtype": "bfloat16"}),
+        (model, adapter, SETTINGS),
+    ):
+        seen.add(model_fingerprint(directory, with_adapter, settings))
+    (adapter / "adapter_config.json").write_text('{"rank": 8}')
+    seen.add(model_fingerprint(model, adapter, SETTINGS))
+    weights = model / "model.safetensors"
+    times = weights.stat()
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    seen.add(model_fingerprint(model, None, SETTINGS))
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert model_fingerprint(model, None, SETTINGS) in seen
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "rope_theta": 1.0}))
+    seen.add(model_fingerprint(model, None, SETTINGS))
+    assert len(seen) == 6
