@@ -62,9 +62,8 @@ def choose_model(named: str) -> ModelChoice:
         return _checked(LocalModel(named, own))
     if _REPOSITORY.fullmatch(named):
         cached = cached_snapshot(named)
-        fetched = models_directory() / named.partition("/")[2]
-        if fetched.is_dir():
-            return _checked(LocalModel(named, fetched))
+        if directory_for(named).is_dir():
+            return _checked(LocalModel(named, directory_for(named)))
         if cached is not None:
             return _checked(LocalModel(named, cached))
         raise NoModel(
@@ -82,7 +81,7 @@ def choose_model(named: str) -> ModelChoice:
 
 def models_on_disk() -> tuple[LocalModel, ...]:
     """Every complete model that can be found: our own directory first, then the Hub's cache, newest first."""
-    own = [entry for entry in _directories(models_directory()) if (entry / "config.json").is_file()]
+    own = [entry for entry in _directories(models_directory()) if entry.suffix != ".partial"]
     cached: list[LocalModel] = []
     for entry in _directories(hub_cache()):
         owner, separator, name = entry.name.removeprefix("models--").partition("--")
@@ -90,8 +89,13 @@ def models_on_disk() -> tuple[LocalModel, ...]:
             snapshot = cached_snapshot(f"{owner}/{name}")
             if snapshot is not None and architecture(snapshot) == _OWN_ARCHITECTURE:
                 cached.append(LocalModel(f"{owner}/{name}", snapshot))
-    found = [LocalModel(entry.name, entry) for entry in own] + cached
+    found = [LocalModel(entry.name.replace("--", "/", 1), entry) for entry in own] + cached
     return tuple(model for model in found if fault(model.path) is None)
+
+
+def directory_for(repository: str) -> Path:
+    """Where a repository (owner/name) lies once it was fetched."""
+    return models_directory() / repository.replace("/", "--", 1)
 
 
 def fault(directory: Path) -> str | None:

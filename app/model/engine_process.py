@@ -1,7 +1,6 @@
 """The engine as an operating system process: where its socket is, how it is started, how it ended."""
 
 import asyncio
-import fcntl
 import hashlib
 import os
 import signal
@@ -14,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from app.model.errors import EngineFailed
+from app.model.process_lock import ProcessLock
 from app.paths import log_directory, runtime_directory
 
 _LONGEST_SOCKET_PATH = 103
@@ -58,25 +58,6 @@ class EnginePlace:
             ) from None
 
 
-class EngineLock:
-    """The right to run the engine of one place, held by whoever starts it and then by the engine itself: the
-    open file is handed down to it, and the kernel gives the lock back when it ends, however it ends. So there is
-    never a second copy of the weights, not even while the first is still starting or already ending."""
-
-    def __init__(self, file: Path) -> None:
-        """Take the lock. Raises BlockingIOError while an engine, or another window starting one, has it."""
-        self.descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self.descriptor)
-            raise
-
-    def let_go(self) -> None:
-        """Close our copy; the engine that it was handed to keeps its own."""
-        os.close(self.descriptor)
-
-
 def engine_command(model: Path, socket: Path, idle_seconds: float) -> list[str]:
     """The command that serves `model`. `-P` keeps the modules of whatever directory we are in out of it."""
     serve = ["serve", "--model", str(model), "--socket", str(socket), "--idle-exit", f"{idle_seconds:.0f}"]
@@ -89,7 +70,7 @@ EngineCommand = Callable[[Path, Path, float], list[str]]
 class EngineProcess:
     """A running engine that this process started. It lives on when we end: other windows may use it."""
 
-    def __init__(self, command: list[str], log: Path, lock: EngineLock) -> None:
+    def __init__(self, command: list[str], log: Path, lock: ProcessLock) -> None:
         """Start `command`, its output going to `log`, and hand it the lock. Raises EngineFailed when it cannot
         be started."""
         keep = log.is_file() and log.stat().st_size < _LARGEST_LOG

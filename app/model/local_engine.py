@@ -10,7 +10,6 @@ from app.model.catalogue import LocalModel
 from app.model.client import Address, ChatClient, Health
 from app.model.engine_process import (
     EngineCommand,
-    EngineLock,
     EnginePlace,
     EngineProcess,
     engine_command,
@@ -19,6 +18,7 @@ from app.model.engine_process import (
 from app.model.errors import EngineFailed, EngineLost, GarbledReply, ModelError, ModelTimeout, Unreachable
 from app.model.events import EngineStatus, ModelDescription, StreamEvent
 from app.model.messages import ChatRequest
+from app.model.process_lock import ProcessLock
 from app.model.status import StatusBoard
 
 _BAD_INPUT = 2
@@ -211,12 +211,16 @@ class LocalEngine:
             await self._pause(process, self._pace.loading if description is None else self._pace.ready)
 
     async def _find_or_start(self) -> EngineProcess | None:
-        """The engine we started, or None when one was running already or another window was starting it."""
+        """The engine we started, or None when one was running already or another window was starting it.
+
+        The lock is handed down to the engine, so it is held for as long as an engine lives: there is never a
+        second copy of the weights, not even while the first is still starting or already ending.
+        """
         self._place.prepare()
         waiting_since = time.monotonic()
         while not await self._answers():
             try:
-                lock = EngineLock(self._place.lock)
+                lock = ProcessLock(self._place.lock)
             except BlockingIOError:
                 if time.monotonic() - waiting_since > self._pace.other_start:
                     raise EngineFailed(

@@ -1,8 +1,8 @@
 """A process with the engine's command line and the scripted server behind it, run as `python fake_engine.py`.
 
 Its model directory says how it behaves: `engine.json` holds {"loading": [0.0, 0.5], "replies": [["text", ...],
-...], "exit": {"status": 2, "says": "..."}}, all optional. Each progress value is shown to one health check; a part
-"<hang>" says nothing more. Each start adds a line with the process id to `starts` in the same directory.
+...], "exit": {"status": 2, "says": "..."}}, all optional. Each progress value is shown to one health check; a
+part "<hang>" says nothing more. Each start adds a line with the process id to `starts` in the same directory.
 """
 
 import argparse
