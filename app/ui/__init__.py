@@ -1,1 +1,1 @@
-"""The screen. The only part that imports Textual."""
+"""The screen: the one part that knows Textual."""

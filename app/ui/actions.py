@@ -1,0 +1,158 @@
+"""Everything a key can do, as data: help, palette, hint line and keymap file all read this one table.
+
+An action's id is what the keymap file calls it; its handler is the name of the Textual action on the widget
+or screen that the scope stands for.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from textual.binding import Binding
+from textual.keys import key_to_character
+
+Scope = Literal["app", "workspace", "tree", "lines", "viewer", "review", "transcript", "prompt", "permission"]
+
+SCOPE_TITLES: dict[Scope, str] = {
+    "app": "Anywhere",
+    "workspace": "Workspace",
+    "tree": "Files",
+    "viewer": "Viewer",
+    "review": "Review",
+    "transcript": "Conversation",
+    "prompt": "Message",
+    "permission": "Permission",
+    "lines": "Movement, in every view",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing to do. `hint` is its short name in the hint line, "" to leave it out there; `keys` are
+    Textual's key names."""
+
+    id: str
+    scope: Scope
+    handler: str
+    keys: tuple[str, ...]
+    description: str
+    hint: str = ""
+    priority: bool = False
+
+
+ACTIONS: tuple[Action, ...] = (
+    Action("app.help", "app", "help", ("f1", "question_mark"), "Show every key and what it does", "help"),
+    Action("app.palette", "app", "command_palette", ("ctrl+p",), "Find an action by name", "palette", True),
+    Action("app.theme", "app", "switch_theme", ("ctrl+t",), "Switch between the dark and the light theme"),
+    Action("app.quit", "app", "leave", ("ctrl+q",), "Quit", "", True),
+    Action("workspace.files", "workspace", "show_files", ("f2", "ctrl+1", "1"), "Go to the files"),
+    Action("workspace.viewer", "workspace", "show_viewer", ("f3", "2"), "Go to the viewer"),
+    Action("workspace.review", "workspace", "show_review", ("f4", "3"), "Go to the review of changes"),
+    Action("workspace.agent", "workspace", "show_agent", ("f5", "ctrl+3", "4"), "Go to the agent"),
+    Action("workspace.centre", "workspace", "show_centre", ("ctrl+2",), "Go to the centre, whatever it shows"),
+    Action(
+        "workspace.zoom", "workspace", "zoom", ("f6",), "Give the focused pane the whole width, or undo that"
+    ),
+    Action("workspace.model", "workspace", "show_model", ("f7",), "Model: what is running, what fits, get one"),
+    Action("workspace.restart_engine", "workspace", "restart_engine", ("f8",), "Start the engine again"),
+    Action("workspace.tree", "workspace", "toggle_tree", ("ctrl+b",), "Show or hide the files"),
+    Action("workspace.cancel", "workspace", "cancel", ("escape",), "Stop the agent; what was said stays"),
+    Action("workspace.mode", "workspace", "cycle_mode", ("f9",), "Change the mode: plan, ask, auto"),
+    Action("tree.open", "tree", "select_cursor", ("enter", "l", "right"), "Open the file or folder", "open"),
+    Action("tree.close", "tree", "close_folder", ("h", "left"), "Close the folder, or go to the one around it"),
+    Action("tree.down", "tree", "cursor_down", ("j", "down"), "Next line"),
+    Action("tree.up", "tree", "cursor_up", ("k", "up"), "Previous line"),
+    Action("tree.first", "tree", "scroll_home", ("g", "home"), "First line"),
+    Action("tree.last", "tree", "scroll_end", ("G", "end"), "Last line"),
+    Action("tree.ignored", "tree", "toggle_ignored", ("i",), "Show or hide ignored files", "ignored"),
+    Action("tree.refresh", "tree", "reload", ("r",), "Read the folder and git's status again", "refresh"),
+    Action("viewer.search", "viewer", "search", ("slash",), "Search in the file", "search"),
+    Action("viewer.next", "viewer", "next_match", ("n",), "Next match"),
+    Action("viewer.previous", "viewer", "previous_match", ("N",), "Previous match"),
+    Action("viewer.goto", "viewer", "goto", ("colon", "ctrl+g"), "Go to a line", "line"),
+    Action("viewer.wrap", "viewer", "toggle_wrap", ("w",), "Wrap long lines, or not", "wrap"),
+    Action("review.keep", "review", "keep", ("a",), "Keep this hunk", "keep"),
+    Action("review.reject", "review", "reject", ("x",), "Reject this hunk: put back what was there", "reject"),
+    Action("review.undo", "review", "undo", ("u",), "Undo the last decision", "undo"),
+    Action("review.redo", "review", "redo", ("U", "ctrl+r"), "Redo what was undone"),
+    Action("review.keep_file", "review", "keep_file", ("A",), "Keep every open hunk of this file"),
+    Action("review.reject_file", "review", "reject_file", ("X",), "Reject every open hunk of this file"),
+    Action("review.commit", "review", "commit", ("c",), "Commit what is kept", "commit"),
+    Action("review.open", "review", "open", ("o",), "Open the file at this line", "open"),
+    Action("review.next_hunk", "review", "next_hunk", ("n",), "Next hunk", "next"),
+    Action("review.previous_hunk", "review", "previous_hunk", ("p", "N"), "Previous hunk"),
+    Action("review.next_file", "review", "next_file", ("right_square_bracket",), "Next file"),
+    Action("review.previous_file", "review", "previous_file", ("left_square_bracket",), "Previous file"),
+    Action("review.fold", "review", "fold", ("enter", "space"), "Fold or unfold the hunk or file"),
+    Action("review.layout", "review", "switch_layout", ("s",), "Side by side, or unified", "layout"),
+    Action("review.refresh", "review", "reload", ("r",), "Look at the disk again"),
+    Action("transcript.next", "transcript", "next_call", ("n",), "Next tool call", "next call"),
+    Action("transcript.previous", "transcript", "previous_call", ("p", "N"), "Previous tool call"),
+    Action(
+        "transcript.expand", "transcript", "expand", ("enter", "space"), "Show or hide its output", "output"
+    ),
+    Action("transcript.expand_all", "transcript", "expand_all", ("e",), "Show or hide all output"),
+    Action("transcript.reply", "transcript", "reply", ("i",), "Back to the message", "write"),
+    Action(
+        "prompt.send",
+        "prompt",
+        "send",
+        ("enter",),
+        "Send the message, or queue it while the agent works",
+        "send",
+    ),
+    Action("prompt.newline", "prompt", "newline", ("shift+enter", "ctrl+j"), "New line", "new line"),
+    Action("prompt.older", "prompt", "older", ("up",), "Earlier message, from the first line"),
+    Action("prompt.newer", "prompt", "newer", ("down",), "Later message, from the last line"),
+    Action("prompt.mode", "prompt", "cycle_mode", ("shift+tab",), "Change the mode: plan, ask, auto", "mode"),
+    Action("permission.once", "permission", "once", ("y",), "Allow this once", "once"),
+    Action("permission.always", "permission", "always", ("a",), "Allow always, exactly as shown", "always"),
+    Action("permission.deny", "permission", "deny", ("n",), "Deny", "deny"),
+    Action("permission.comment", "permission", "comment", ("c",), "Deny and say why", "deny and say why"),
+    Action("lines.down", "lines", "down", ("j", "down"), "Down a line"),
+    Action("lines.up", "lines", "up", ("k", "up"), "Up a line"),
+    Action("lines.half_down", "lines", "half_down", ("ctrl+d",), "Down half a page"),
+    Action("lines.half_up", "lines", "half_up", ("ctrl+u",), "Up half a page"),
+    Action("lines.page_down", "lines", "page_down", ("pagedown", "ctrl+f"), "Down a page"),
+    Action("lines.page_up", "lines", "page_up", ("pageup",), "Up a page"),
+    Action("lines.first", "lines", "first", ("g", "home"), "To the start"),
+    Action("lines.last", "lines", "last", ("G", "end"), "To the end"),
+    Action("lines.left", "lines", "left", ("h", "left"), "Scroll left"),
+    Action("lines.right", "lines", "right", ("l", "right"), "Scroll right"),
+)
+
+BY_ID: dict[str, Action] = {action.id: action for action in ACTIONS}
+
+
+def in_scope(scope: Scope) -> Iterator[Action]:
+    """The actions of one scope, in the table's order."""
+    return (action for action in ACTIONS if action.scope == scope)
+
+
+def bindings(scope: Scope) -> list[Binding]:
+    """The table's keys for `scope` as Textual bindings; their ids let a keymap replace the keys."""
+    return [
+        Binding(
+            ",".join(action.keys),
+            action.handler,
+            action.description,
+            show=bool(action.hint),
+            id=action.id,
+            priority=action.priority,
+        )
+        for action in in_scope(scope)
+    ]
+
+
+_NAMES = {"escape": "Esc", "pagedown": "PgDn", "pageup": "PgUp", "enter": "Enter", "space": "Space"}
+_NAMES |= {"up": "↑", "down": "↓", "left": "←", "right": "→", "home": "Home", "end": "End", "tab": "Tab"}
+
+
+def key_label(key: str) -> str:
+    """A key as a person writes it: "ctrl+p" is "Ctrl+P", "question_mark" is "?"."""
+    *modifiers, last = key.split("+")
+    name = _NAMES.get(last)
+    if name is None:
+        character = key_to_character(last) or last
+        name = character.upper() if modifiers or len(character) > 1 else character
+    return "+".join([modifier.capitalize() for modifier in modifiers] + [name])

@@ -1,0 +1,80 @@
+"""The user's own keys: `keymap.toml` in the configuration directory.
+
+[keys]
+"review.keep" = "y"
+"lines.down" = ["j", "down"]
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import tomlkit
+from textual.keys import _character_to_key
+from tomlkit.exceptions import ParseError
+
+from app.errors import TidegateError
+from app.paths import config_directory
+from app.ui.actions import ACTIONS, BY_ID
+
+Keymap = Mapping[str, tuple[str, ...]]
+
+
+class KeymapError(TidegateError):
+    """The keymap file cannot be used as it is."""
+
+
+def keymap_path() -> Path:
+    """Where the user's keys are."""
+    return config_directory() / "keymap.toml"
+
+
+def load_keymap(path: Path | None = None) -> Keymap:
+    """Action ids and the keys that replace theirs; empty without a file. Raises KeymapError."""
+    path = path or keymap_path()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeymapError(f"{path} cannot be read ({error})", "mend or remove it") from error
+    try:
+        keys = tomlkit.parse(text).unwrap().get("keys", {})
+    except ParseError as error:
+        raise KeymapError(f"{path} is not TOML ({error})", "mend that line") from error
+    if not isinstance(keys, dict):
+        raise KeymapError(
+            f"{path}: 'keys' must be a table", 'write [keys] and lines such as "review.keep" = "y"'
+        )
+    return {name: _keys(path, name, value) for name, value in keys.items()}
+
+
+def _keys(path: Path, name: str, value: object) -> tuple[str, ...]:
+    if name not in BY_ID:
+        raise KeymapError(f"{path}: no action is called {name!r}", "the help (F1) lists their names")
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list) or not listed or not all(isinstance(key, str) and key for key in listed):
+        raise KeymapError(
+            f"{path}: the keys of {name!r} must be a string or a list of strings", "mend that line"
+        )
+    return tuple(
+        "+".join([*key.split("+")[:-1], _character_to_key(key.split("+")[-1] or "+")]) for key in listed
+    )
+
+
+def keys_of(action_id: str, keymap: Keymap) -> tuple[str, ...]:
+    """The keys that do `action_id` under `keymap`."""
+    return keymap.get(action_id) or BY_ID[action_id].keys
+
+
+def clashes(keymap: Keymap) -> list[str]:
+    """A sentence for each key that `keymap` gives to two actions of one scope."""
+    taken: dict[tuple[str, str], str] = {}
+    sentences = []
+    for action in ACTIONS:
+        for key in keys_of(action.id, keymap):
+            other = taken.setdefault((action.scope, key), action.id)
+            if other != action.id:
+                sentences.append(
+                    f"Key {key} is given to both {other} and {action.id}; the keymap decides neither"
+                )
+    return sentences

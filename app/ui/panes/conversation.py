@@ -1,0 +1,139 @@
+"""From the agent's events to what the transcript shows."""
+
+from app.agent.events import (
+    AgentEvent,
+    FilesChanged,
+    Noticed,
+    PromptProgressed,
+    ReplyFinished,
+    TextStreamed,
+    TodosChanged,
+    ToolCallStreamed,
+    ToolFinished,
+    ToolOutput,
+    ToolStarted,
+    TurnEnded,
+    TurnStarted,
+)
+from app.model.events import Finished
+from app.ui.widgets.transcript import Transcript
+from app.ui.widgets.transcript_items import CallItem, Item, NoticeItem, ProgressItem, ReplyItem, UserItem
+
+_MOST_OUTPUT = 100_000  # characters kept of a call's output, the newest
+
+
+class Conversation:
+    """The items of the running turn, and which of them an event continues."""
+
+    def __init__(self, transcript: Transcript) -> None:
+        self._transcript = transcript
+        self._reply: ReplyItem | None = None
+        self._progress: ProgressItem | None = None
+        self._calls: dict[str, CallItem] = {}
+
+    def add(self, item: Item) -> None:
+        """Put `item` at the end, with a blank row between calls and what is no call."""
+        items = self._transcript.items
+        item.leads_with_blank = (
+            bool(items) and isinstance(items[-1], CallItem) and not isinstance(item, CallItem)
+        )
+        self._transcript.add(item)
+
+    def note(self, text: str) -> None:
+        """Something went wrong, in a sentence."""
+        self.add(NoticeItem(text, "error"))
+
+    def apply(self, event: AgentEvent) -> None:
+        """Show `event`."""
+        match event:
+            case TurnStarted(text=text):
+                self._reply = None
+                self.add(UserItem(text))
+            case PromptProgressed(progress=progress):
+                if self._progress is None:
+                    self._progress = ProgressItem()
+                    self.add(self._progress)
+                shown = self._progress
+                shown.processed, shown.total, shown.cached = progress.processed, progress.total, progress.cached
+                self._transcript.changed(shown)
+            case TextStreamed(text=text):
+                self._drop_progress()
+                if self._reply is None:
+                    text = text.lstrip("\n")
+                    if not text:
+                        return
+                    self._reply = ReplyItem()
+                    self.add(self._reply)
+                self._reply.append(text)
+                self._transcript.changed(self._reply)
+            case ToolCallStreamed(call_id=call_id, name=name, arguments=arguments):
+                self._drop_progress()
+                call = self._call(call_id, name)
+                call.written = len(arguments)
+                self._transcript.changed(call)
+            case ToolStarted(call_id=call_id, name=name, summary=summary):
+                call = self._call(call_id, name)
+                call.summary, call.state = summary, "running"
+                self._transcript.changed(call)
+            case ToolOutput(call_id=call_id, text=text):
+                call = self._call(call_id, "")
+                call.output = (call.output + text)[-_MOST_OUTPUT:]
+                self._transcript.changed(call)
+            case ToolFinished():
+                self._finish_call(event)
+            case Noticed(text=text):
+                self.add(NoticeItem(text, "warning"))
+            case ReplyFinished():
+                self._drop_progress()
+                self._reply = None
+            case TurnEnded():
+                self._end(event)
+            case TodosChanged() | FilesChanged():
+                pass  # the pane and the screen show these
+
+    def _call(self, call_id: str, name: str) -> CallItem:
+        call = self._calls.get(call_id)
+        if call is None:
+            self._reply = None
+            call = self._calls[call_id] = CallItem(call_id, name)
+            self.add(call)
+        return call
+
+    def _finish_call(self, event: ToolFinished) -> None:
+        call = self._call(event.call_id, event.name)
+        call.state = "ok" if event.ok else "failed"
+        call.summary = call.summary or event.name
+        call.output = event.display or event.result
+        self._transcript.changed(call)
+
+    def _drop_progress(self) -> None:
+        if self._progress is not None:
+            self._transcript.remove_item(self._progress)
+            self._progress = None
+
+    def _end(self, event: TurnEnded) -> None:
+        self.settle()
+        if event.reason == "cancelled":
+            self.add(NoticeItem(event.message or "Stopped. What was said and done until here is kept.", "note"))
+        elif event.message:
+            self.add(NoticeItem(event.message, "error" if event.reason == "error" else "warning"))
+
+    def settle(self) -> None:
+        """Nothing more comes for what is open."""
+        self._drop_progress()
+        self._reply = None
+        for call in self._calls.values():
+            if call.state in ("writing", "running"):
+                call.state = "cancelled"
+                self._transcript.changed(call)
+        self._calls.clear()
+
+    def summarize(self, finished: Finished, seconds: float) -> None:
+        """A quiet line under a turn: how much was read and written, and how fast."""
+        parts = []
+        if finished.completion_tokens is not None:
+            parts.append(f"{finished.completion_tokens:,} tokens")
+        if finished.timings is not None:
+            parts.append(f"{finished.timings.predicted_per_second:.0f} tok/s")
+        parts.append(f"{seconds:.1f} s")
+        self.add(NoticeItem(" · ".join(parts), "quiet"))

@@ -1,0 +1,155 @@
+"""The file that is looked at."""
+
+import asyncio
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from app.ui.actions import bindings
+from app.ui.widgets.file_view import FileView, measure
+from app.workspace.model import Document
+from app.workspace.workspace import Workspace
+
+_WELCOME = """\
+[b $primary]Tidegate[/]
+
+[$foreground]Choose a file on the left, or ask the agent on the right.
+What it changes appears here, to be kept or rejected hunk by hunk.[/]
+
+[b]F2[/] [dim]files[/]    [b]F3[/] [dim]viewer[/]    [b]F4[/] [dim]review[/]    [b]F5[/] [dim]agent[/]
+[b]F1[/] [dim]every key[/]    [b]Ctrl+P[/] [dim]every action[/]"""
+
+
+class ViewerPane(Vertical):
+    """A file view with search and go-to-line, or a sentence where there is no text to show."""
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings("viewer"))
+
+    class Opened(Message):
+        """Another file is shown, or the same with other content."""
+
+        def __init__(self, document: Document) -> None:
+            super().__init__()
+            self.document = document
+
+    def __init__(self, workspace: Workspace, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._workspace = workspace
+        self.document: Document | None = None
+        self._asks_line = False
+
+    def compose(self) -> ComposeResult:
+        yield Static(_WELCOME, id="viewer-notice")
+        yield FileView(id="file-view")
+        yield Input(id="viewer-input", compact=True)
+
+    def on_mount(self) -> None:
+        self._view.display = False
+        self._input.display = False
+
+    @property
+    def _view(self) -> FileView:
+        return self.query_one(FileView)
+
+    @property
+    def _input(self) -> Input:
+        return self.query_one(Input)
+
+    @property
+    def path(self) -> str | None:
+        """The file that is shown, relative to the root."""
+        return self.document.path if self.document is not None else None
+
+    def open(self, path: str, line: int = 1) -> None:
+        """Show the file at `path` with the cursor on `line`, counted from 1."""
+        self.run_worker(self._open(path, line), group="open", exclusive=True)
+
+    def reload(self) -> None:
+        """Show what the file holds now."""
+        if self.document is not None:
+            self.run_worker(self._open(self.document.path, None), group="open", exclusive=True)
+
+    def _load(self, path: str) -> tuple[Document, list[str], int]:
+        document = self._workspace.read_document(path)
+        if document.text is None:
+            return document, [], 0
+        lines = document.text.split("\n")
+        if lines and not lines[-1] and len(lines) > 1:
+            lines.pop()
+        return document, lines, measure(lines)
+
+    async def _open(self, path: str, line: int | None) -> None:
+        document, lines, widest = await asyncio.to_thread(self._load, path)
+        if line is None and self.document is not None and document.text == self.document.text:
+            return
+        self.document = document
+        notice = self.query_one("#viewer-notice", Static)
+        has_text = document.text is not None
+        self._view.display = has_text
+        notice.display = not has_text
+        if not has_text:
+            notice.update(f"[$warning]{path}[/]\n\n{document.notice}".replace("[/]\n", "[/]\n", 1))
+        elif line is None:
+            self._view.replace(path, lines, widest)
+        else:
+            self._view.show(path, lines, widest, line)
+        self.post_message(self.Opened(document))
+
+    # Search and go to line share one input.
+
+    def action_search(self) -> None:
+        self._ask(False, "Search; Enter finds, Esc leaves")
+
+    def action_goto(self) -> None:
+        self._ask(True, "Line number")
+
+    def _ask(self, for_line: bool, placeholder: str) -> None:
+        if not self._view.display:
+            return
+        self._asks_line = for_line
+        field = self._input
+        field.placeholder = placeholder
+        field.value = ""
+        field.display = True
+        field.focus()
+
+    def leave_input(self) -> bool:
+        """Close the search field. False if it was not open."""
+        if not self._input.display:
+            return False
+        self._input.display = False
+        self._view.focus()
+        return True
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        if not self._asks_line and self._input.display:
+            self._view.find(event.value, from_cursor=True)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        value = event.value.strip()
+        self.leave_input()
+        if self._asks_line:
+            if value.isdigit():
+                self._view.go_to_line(int(value))
+            elif value:
+                self.app.notify(f"{value!r} is not a line number.", severity="warning")
+        elif event.value and not self._view.find(event.value, from_cursor=True):
+            self.app.notify(f"{event.value!r} is not in this file.", severity="warning")
+
+    def action_next_match(self) -> None:
+        self._view.find(self._view.query_text)
+
+    def action_previous_match(self) -> None:
+        self._view.find(self._view.query_text, backwards=True)
+
+    def action_toggle_wrap(self) -> None:
+        if not self._view.wrap and not self._view.can_wrap():
+            self.app.notify("This file has too many lines to be wrapped.", severity="warning")
+            return
+        self._view.set_wrap(not self._view.wrap)

@@ -1,0 +1,137 @@
+"""The model: what runs, what was looked for, what this machine can hold, and how to get one."""
+
+import asyncio
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from app.errors import TidegateError
+from app.model.catalogue import LocalModel, choose_model, models_on_disk, weight_bytes
+from app.model.port import EnginePort
+from app.model.recipes import RECIPES, gigabytes, judge, machine_memory
+from app.ui.palette import Palette
+from app.ui.text import visible
+
+
+class ModelScreen(ModalScreen[None]):
+    """Choosing here opens the workspace again with that model; Esc goes back to it without."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back")]
+
+    class Chosen(Message):
+        """The user wants to work with `model`, as --model takes it."""
+
+        def __init__(self, model: str) -> None:
+            super().__init__()
+            self.model = model
+
+    def __init__(self, engine: EnginePort) -> None:
+        super().__init__()
+        self._engine = engine
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="model-box", classes="dialog") as box:
+            box.border_title = "Model"
+            box.border_subtitle = "Enter chooses · Tab to the address · Esc goes back to the files"
+            with VerticalScroll(id="model-facts-box", can_focus=False):
+                yield Static("", id="model-facts", markup=False)
+            yield OptionList(id="model-choices", compact=True, markup=False)
+            yield Static("", id="model-message", markup=False)
+            yield Input(placeholder="http://localhost:8080/v1, or a model's directory", id="model-address")
+
+    async def on_mount(self) -> None:
+        self._palette = Palette.from_variables(self.app.theme_variables)
+        self.query_one("#model-facts", Static).update(self._facts())
+        self.query_one("#model-address").border_title = "Connect to a server, or open a directory"
+        self.query_one("#model-message").display = False
+        options = self.query_one(OptionList)
+        local = await asyncio.to_thread(models_on_disk)
+        sizes = await asyncio.to_thread(lambda: [weight_bytes(model.path) for model in local])
+        options.add_options(
+            [*map(self._local_option, local, sizes), *map(self._recipe_option, range(len(RECIPES)))]
+        )
+        options.focus()
+        if options.option_count:
+            options.highlighted = 0
+
+    def _facts(self) -> Text:
+        palette = self._palette
+        status = self._engine.status
+        text = Text()
+        if status.phase == "absent":
+            text.append("No model was found.\n", palette.strong)
+            text.append(visible(status.message.removeprefix("No model was found: ")) + "\n", palette.muted)
+        elif status.model is not None:
+            text.append(f"{visible(status.model.id)}", palette.strong)
+            text.append(f"  {status.phase}\n", palette.success if status.phase == "ready" else palette.accent)
+            for name, value in status.model.details:
+                text.append(f"{name}: {visible(value)}\n", palette.muted)
+        else:
+            text.append(f"{status.phase} ", palette.strong)
+            text.append(f"{visible(status.message)}\n", palette.muted)
+        memory = machine_memory()
+        usable = judge(0, memory).usable
+        text.append(
+            f"\nThis machine has {gigabytes(memory)} of memory, of which a model may use ", palette.muted
+        )
+        text.append(gigabytes(usable), palette.strong)
+        text.append(".", palette.muted)
+        return text
+
+    def _local_option(self, model: LocalModel, size: int) -> Option:
+        palette = self._palette
+        fits = judge(size).fits
+        words = Text.assemble(
+            ("● ", palette.success if fits else palette.warning),
+            (visible(model.name), palette.strong),
+            (f"  {gigabytes(size)}, on this machine", palette.muted),
+        )
+        if not fits:
+            words.append("  too large for its memory", palette.warning)
+        return Option(words, id=f"open:{model.path}")
+
+    def _recipe_option(self, number: int) -> Option:
+        palette = self._palette
+        recipe = RECIPES[number]
+        fits = judge(recipe.size).fits
+        words = Text.assemble(
+            ("↓ ", palette.primary if fits else palette.faint),
+            (f"{recipe.title} {gigabytes(recipe.size)}", palette.strong if fits else palette.muted),
+            ("  fits" if fits else "  does not fit this machine", palette.success if fits else palette.warning),
+            (f"  fetch {recipe.repository}", palette.faint),
+        )
+        return Option(words, id=f"fetch:{number}")
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        kind, _, value = (event.option_id or "").partition(":")
+        if kind == "open":
+            self._choose(value)
+
+    async def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        if event.value.strip():
+            self._choose(event.value.strip())
+
+    def _choose(self, named: str) -> None:
+        try:
+            choose_model(named)
+        except TidegateError as error:
+            self._say(str(error))
+            return
+        self.post_message(self.Chosen(named))
+
+    def _say(self, text: str) -> None:
+        field = self.query_one("#model-message", Static)
+        field.display = True
+        field.update(Text(visible(text), style=self._palette.error))
+
+    def action_leave(self) -> None:
+        self.dismiss()

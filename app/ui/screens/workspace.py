@@ -1,0 +1,413 @@
+"""The three panes, how they fold, and what passes between them."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container, Horizontal
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import ContentSwitcher
+
+from app.errors import TidegateError
+from app.model.events import EngineStatus
+from app.ui.actions import Scope, bindings, key_label
+from app.ui.keymap import Keymap, keys_of
+from app.ui.panes.agent import AgentPane
+from app.ui.panes.review import ReviewPane
+from app.ui.panes.tree import FileTree
+from app.ui.panes.viewer import ViewerPane
+from app.ui.ports import Ports
+from app.ui.screens.model import ModelScreen
+from app.ui.text import visible
+from app.ui.widgets.hint_line import HintLine
+from app.ui.widgets.permission_prompt import PermissionPrompt
+from app.ui.widgets.status_line import StatusFacts, StatusLine
+
+WIDE, MEDIUM = 140, 100  # columns from which three panes are comfortable, and from which they are possible
+
+
+class WorkspaceScreen(Screen[None]):
+    """Files, centre and agent."""
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings("workspace"))
+
+    def __init__(self, ports: Ports, keymap: Keymap, show_file: str | None) -> None:
+        super().__init__()
+        self._ports = ports
+        self._keymap = keymap
+        self._show_file = show_file
+        self._main = "agent"  # of centre and agent, the one that is shown where there is room for one
+        self._hides_tree = False  # where there is room for it
+        self._wants_tree = False  # where there is not
+        self._zoomed: str | None = None
+        self._unsubscribe: Callable[[], None] | None = None
+        self._reading_status = False
+        self._read_status_again = False
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="panes"):
+            with Container(id="tree-pane", classes="pane"):
+                yield FileTree(self._ports.workspace, id="tree")
+            with Container(id="centre-pane", classes="pane"), ContentSwitcher(id="centre", initial="viewer"):
+                yield ViewerPane(self._ports.workspace, id="viewer")
+                yield ReviewPane(self._ports.review, id="review")
+            with Container(id="agent-pane", classes="pane"):
+                yield AgentPane(id="agent")
+        yield StatusLine(StatusFacts(self._ports.engine.status), id="status")
+        yield HintLine(self._keymap, id="hints")
+
+    def on_mount(self) -> None:
+        self.query_one("#tree-pane").border_title = visible(self._ports.workspace.root.name) or "/"
+        self.query_one("#agent-pane").border_title = "Agent"
+        self._title_centre()
+        agent = self._ports.agent(self.agent)
+        self.agent.connect(agent)
+        self._facts(mode=agent.mode)
+        self._unsubscribe = self._ports.engine.subscribe(self._engine_changed)
+        self._fold()
+        if self._show_file is not None:
+            self.open_file(self._show_file)
+        else:
+            self.agent.prompt.focus()
+        # The first frame is painted before anything slow begins.
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        self.run_worker(self._ports.engine.start(), group="engine")
+        self.read_git_status()
+        self.run_worker(self._watch(), group="watch")
+
+    async def on_unmount(self) -> None:
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+
+    # Parts.
+
+    @property
+    def files(self) -> FileTree:
+        return self.query_one(FileTree)
+
+    @property
+    def viewer(self) -> ViewerPane:
+        return self.query_one(ViewerPane)
+
+    @property
+    def review(self) -> ReviewPane:
+        return self.query_one(ReviewPane)
+
+    @property
+    def agent(self) -> AgentPane:
+        return self.query_one(AgentPane)
+
+    @property
+    def switcher(self) -> ContentSwitcher:
+        return self.query_one("#centre", ContentSwitcher)
+
+    # Folding.
+
+    def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
+        self._fold()
+
+    def _fold(self) -> None:
+        """Show as many panes as there is room for, each as wide as it can use."""
+        width, height = self.app.size
+        tree, centre, agent = (self.query_one(f"#{name}-pane") for name in ("tree", "centre", "agent"))
+        self.set_class(height < 12, "short")
+        self.set_class(width < 44 or height < 7, "tiny")
+        shown = {"tree", "centre", "agent"}
+        if self._zoomed is not None:
+            shown = {self._zoomed}
+        elif width >= MEDIUM:
+            shown -= {"tree"} if self._hides_tree else set()
+        else:
+            shown = {self._main}
+            if self._wants_tree:
+                shown = {"tree"} if width < 60 else {"tree", self._main}
+        for name, pane in (("tree", tree), ("centre", centre), ("agent", agent)):
+            pane.display = name in shown
+        tree.styles.width = "1fr" if shown == {"tree"} else (32 if width >= WIDE else 24)
+        agent.styles.width = "1fr" if "centre" not in shown else max(42, min(84, round(width * 0.36)))
+        centre.styles.width = "1fr"
+
+    def _reveal(self, pane: str) -> None:
+        """Make sure that `pane` is on the screen."""
+        if self._zoomed is not None and self._zoomed != pane:
+            self._zoomed = pane
+        if pane == "tree":
+            self._hides_tree, self._wants_tree = False, True
+        else:
+            self._main = pane
+            if self.app.size.width < MEDIUM:
+                self._wants_tree = False
+        self._fold()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        pane = self._pane_of(event.widget)
+        for name in ("tree", "centre", "agent"):
+            self.query_one(f"#{name}-pane").set_class(name == pane, "focused")
+        if pane in ("centre", "agent"):
+            self._main = pane
+        self.query_one(HintLine).show(self._scopes_of(event.widget))
+
+    @staticmethod
+    def _pane_of(widget: Widget) -> str | None:
+        for node in widget.ancestors_with_self:
+            if node.id in ("tree-pane", "centre-pane", "agent-pane"):
+                return node.id.removesuffix("-pane")
+        return None
+
+    @staticmethod
+    def _scopes_of(widget: Widget) -> tuple[Scope, ...]:
+        by_id: dict[str, Scope] = {
+            "tree": "tree",
+            "viewer": "viewer",
+            "review": "review",
+            "transcript": "transcript",
+            "prompt": "prompt",
+            "permission": "permission",
+        }
+        found = [by_id[node.id] for node in widget.ancestors_with_self if node.id in by_id]
+        return (*found[:1], "app")
+
+    # Going places.
+
+    def action_show_files(self) -> None:
+        self._reveal("tree")
+        self.files.focus()
+
+    def action_toggle_tree(self) -> None:
+        if self.query_one("#tree-pane").display:
+            had_focus = self.files.has_focus
+            self._hides_tree, self._wants_tree = True, False
+            if self._zoomed == "tree":
+                self._zoomed = None
+            self._fold()
+            if had_focus:
+                self._focus_main()
+        else:
+            self.action_show_files()
+
+    def _focus_main(self) -> None:
+        if self._main == "agent":
+            self.action_show_agent()
+        else:
+            self.action_show_centre()
+
+    def action_show_viewer(self) -> None:
+        self._show("viewer")
+
+    def action_show_review(self) -> None:
+        self._show("review")
+
+    def action_show_centre(self) -> None:
+        self._show(self.switcher.current or "viewer")
+
+    def _show(self, name: str) -> None:
+        self._reveal("centre")
+        self._switch(name)
+        pane = self.query_one(f"#{name}")
+        focusable = next((widget for widget in pane.query("LineView").results(Widget) if widget.display), None)
+        if focusable is not None:
+            focusable.focus()
+        else:
+            self.set_focus(None)
+            self._mark_focused("centre")
+
+    def _mark_focused(self, pane: str) -> None:
+        """The centre is where the user is, though nothing in it can take a key."""
+        for name in ("tree", "centre", "agent"):
+            self.query_one(f"#{name}-pane").set_class(name == pane, "focused")
+        self.query_one(HintLine).show(("app",))
+
+    def _switch(self, name: str) -> None:
+        self.switcher.current = name
+        self._title_centre()
+
+    def action_show_agent(self) -> None:
+        self._reveal("agent")
+        self.agent.main_widget.focus()
+
+    def action_zoom(self) -> None:
+        if self._zoomed is not None:
+            self._zoomed = None
+        else:
+            focused = self.focused
+            self._zoomed = (self._pane_of(focused) if focused is not None else None) or self._main
+        self._fold()
+
+    def action_show_model(self) -> None:
+        self.app.push_screen(ModelScreen(self._ports.engine))
+
+    def action_cycle_mode(self) -> None:
+        self.agent.cycle_mode()
+
+    async def action_restart_engine(self) -> None:
+        self.run_worker(self._ports.engine.restart(), group="engine")
+
+    def action_cancel(self) -> None:
+        """Leave what is innermost: a field that is open, then the turn, then a zoomed pane or the tree."""
+        if self.viewer.leave_input() or self.agent.permission.leave_comment() or self.agent.cancel():
+            return
+        if self._zoomed is not None:
+            self.action_zoom()
+        elif self._wants_tree and self.app.size.width < MEDIUM:
+            self.action_toggle_tree()
+
+    # Files, git and the disk.
+
+    def open_file(self, path: str, line: int = 1) -> None:
+        """Show a file in the centre."""
+        self.viewer.open(path, line)
+        self._reveal("centre")
+        self._switch("viewer")
+
+    def on_file_tree_file_chosen(self, event: FileTree.FileChosen) -> None:
+        self.open_file(event.path)
+
+    def on_viewer_pane_opened(self, event: ViewerPane.Opened) -> None:
+        self._title_centre()
+        if self.switcher.current == "viewer" and event.document.text is not None:
+            view = self.viewer.query_one("#file-view")
+            if self.focused is None or self.focused is self.files or self.review in self.focused.ancestors:
+                view.focus()
+
+    def on_review_pane_open_wanted(self, event: ReviewPane.OpenWanted) -> None:
+        self.open_file(event.path, event.line)
+        self.run_worker(self.files.reveal(event.path), group="reveal", exclusive=True)
+
+    def on_file_tree_reload_wanted(self) -> None:
+        self.read_git_status()
+
+    def read_git_status(self) -> None:
+        """Read git's status in a thread; asked for again meanwhile, it is read once more."""
+        if self._reading_status:
+            self._read_status_again = True
+            return
+        self._reading_status = True
+        self.run_worker(self._read_git_status(), group="status")
+
+    async def _read_git_status(self) -> None:
+        try:
+            while True:
+                self._read_status_again = False
+                status = await asyncio.to_thread(self._ports.workspace.status)
+                self.files.set_status(status)
+                branch = None
+                if status is not None:
+                    branch = status.branch or (status.head[:8] if status.head else None)
+                self._facts(branch=branch, operation=status.operation if status is not None else None)
+                if not self._read_status_again:
+                    return
+        except TidegateError as error:
+            self.notify(str(error), severity="warning")
+        finally:
+            self._reading_status = False
+
+    async def _watch(self) -> None:
+        try:
+            async for paths in self._ports.workspace.watch():
+                self._disk_changed(paths)
+        except TidegateError as error:
+            self.notify(str(error), severity="warning")
+
+    def _disk_changed(self, paths: Collection[str]) -> None:
+        self.files.changed_on_disk(paths)
+        self.read_git_status()
+        if self.viewer.path is not None and self.viewer.path in paths:
+            self.viewer.reload()
+        if not self.agent.is_working:
+            self.review.reload()
+
+    # What the panes say.
+
+    def on_agent_pane_turn_changed(self, event: AgentPane.TurnChanged) -> None:
+        self._facts(is_working=event.running)
+        self._title_agent()
+        if not event.running:
+            self.review.reload()
+            self.read_git_status()
+
+    def on_agent_pane_files_touched(self, event: AgentPane.FilesTouched) -> None:
+        self._disk_changed(event.paths)
+        self.review.reload()
+        looking = self.focused is not None and self.viewer in self.focused.ancestors
+        if not looking:
+            self._switch("review")
+
+    def on_agent_pane_replied(self, event: AgentPane.Replied) -> None:
+        finished = event.finished
+        changed: dict[str, object] = {}
+        if finished.prompt_tokens is not None:
+            changed["context_used"] = finished.prompt_tokens + (finished.completion_tokens or 0)
+        if finished.cached_tokens is not None:
+            changed["cached"] = finished.cached_tokens
+        if finished.timings is not None:
+            changed["tokens_per_second"] = finished.timings.predicted_per_second
+        self._facts(**changed)
+
+    def on_agent_pane_mode_changed(self) -> None:
+        self._facts(mode=self.agent.mode)
+
+    def on_agent_pane_new_message(self) -> None:
+        if self._ports.engine.status.phase == "absent":
+            self.action_show_model()
+
+    def on_permission_prompt_shown(self, event: PermissionPrompt.Shown) -> None:
+        self._facts(is_asking=event.asking)
+        self._title_agent()
+
+    def on_review_pane_counted(self, event: ReviewPane.Counted) -> None:
+        self._facts(pending_hunks=event.total - event.decided)
+        self._title_centre()
+
+    def on_review_pane_disk_changed(self) -> None:
+        self.read_git_status()
+        self.viewer.reload()
+
+    def _engine_changed(self, status: EngineStatus) -> None:
+        self._facts(engine=status)
+        self.agent.show_engine(status, key_label(keys_of("workspace.restart_engine", self._keymap)[0]))
+        if status.phase == "absent" and isinstance(self.app.screen, WorkspaceScreen):
+            self.action_show_model()
+
+    def _facts(self, **changes: object) -> None:
+        line = self.query_one(StatusLine)
+        line.show(replace(line.facts, **changes))  # type: ignore[arg-type]
+
+    def _title_centre(self) -> None:
+        pane = self.query_one("#centre-pane")
+        path = self.viewer.path
+        file = visible(path) if path is not None else "File"
+        count = f"Review {self.review.decided}/{self.review.total}" if self.review.total else "Review"
+        names = {"viewer": file.replace("[", r"\["), "review": count}
+        tabs = [
+            f"[@click=screen.show_{name}]{'[b]' if name == self.switcher.current else '[dim]'}{words}[/][/]"
+            for name, words in names.items()
+        ]
+        pane.border_title = " · ".join(tabs)
+        is_review = self.switcher.current == "review" and self.review.total
+        decided = f"{self.review.decided} of {self.review.total} decided"
+        pane.border_subtitle = decided if is_review else self._describe_file()
+
+    def _describe_file(self) -> str:
+        document = self.viewer.document
+        if document is None or document.text is None:
+            return ""
+        parts = [document.encoding] if document.encoding != "utf-8" else []
+        parts += ["BOM"] if document.has_bom else []
+        parts += ["CRLF"] if document.line_ending == "\r\n" else []
+        return " ".join(parts)
+
+    def _title_agent(self) -> None:
+        pane = self.query_one("#agent-pane")
+        if self.agent.permission.is_asking:
+            pane.border_title = "Agent · [b $warning]asks you[/]"
+        elif self.agent.is_working:
+            pane.border_title = "Agent · [$accent]working[/] [dim]Esc stops[/]"
+        else:
+            pane.border_title = "Agent"

@@ -1,0 +1,83 @@
+"""Text of unknown origin made fit for cells, and painted into segments."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+
+TAB_WIDTH = 4
+
+Span = tuple[int, int, Style]
+
+# Control characters would reach the terminal as commands, and bidirectional overrides can make code look
+# like other code: both are shown as visible signs of one character.
+_VISIBLE = {code: 0x2400 + code for code in range(0x20) if code not in (0x09,)}
+_VISIBLE[0x7F] = 0x2421
+_VISIBLE |= {code: 0xFFFD for code in range(0x80, 0xA0)}
+_VISIBLE |= {code: 0xFFFD for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)}
+
+
+def visible(text: str) -> str:
+    """`text` on one line with tabs expanded and nothing left that a terminal would obey."""
+    if text.isascii() and text.isprintable():
+        return text
+    return text.translate(_VISIBLE).expandtabs(TAB_WIDTH)
+
+
+def visible_block(text: str) -> str:
+    """`text` of several lines, each made visible."""
+    return "\n".join(visible(line) for line in text.split("\n"))
+
+
+def columns(text: str, spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Character spans in raw `text` as spans in `visible(text)`; only tabs make them differ."""
+    if "\t" not in text:
+        return list(spans)
+    starts = [0]
+    column = 0
+    for character in text:
+        column += TAB_WIDTH - column % TAB_WIDTH if character == "\t" else 1
+        starts.append(column)
+    last = len(text)
+    return [(starts[min(start, last)], starts[min(end, last)]) for start, end in spans]
+
+
+def paint(text: str, base: Style, spans: Sequence[Span]) -> list[Segment]:
+    """`text` in `base`, with later spans laid over earlier ones."""
+    length = len(text)
+    if not spans or not length:
+        return [Segment(text, base)] if text else []
+    cuts = {0, length}
+    for start, end, _ in spans:
+        if start < length and end > 0:
+            cuts.add(max(start, 0))
+            cuts.add(min(end, length))
+    ordered = sorted(cuts)
+    segments = []
+    for left, right in pairwise(ordered):
+        style = base
+        for start, end, extra in spans:
+            if start <= left and end >= right:
+                style += extra
+        segments.append(Segment(text[left:right], style))
+    return segments
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The part of a line that a view shows: characters `start` to `end`."""
+
+    start: int
+    end: int
+
+
+def window(text: str, left: int, width: int) -> Window:
+    """The characters of a very long line that cells `left` to `left + width` show, roughly: only a line that
+    mixes wide and narrow characters is off, and only by the wide ones before it."""
+    if text.isascii():
+        return Window(left, left + width)
+    scale = max(1, round(cell_len(text[:512]) / max(1, min(512, len(text)))))
+    return Window(left // scale, left // scale + width)

@@ -1,0 +1,53 @@
+"""The keys that matter where the focus is, read from the table of actions."""
+
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.widgets import Static
+
+from app.ui.actions import Scope, in_scope, key_label
+from app.ui.keymap import Keymap, keys_of
+from app.ui.palette import Palette
+
+
+class HintLine(Static):
+    """One line of keys; each can be clicked."""
+
+    def __init__(self, keymap: Keymap, *, id: str | None = None) -> None:
+        super().__init__(id=id, markup=False)
+        self._keymap = keymap
+        self._scopes: tuple[Scope, ...] = ()
+
+    def show(self, scopes: tuple[Scope, ...]) -> None:
+        """Show the hints of `scopes`, innermost first."""
+        if scopes != self._scopes:
+            self._scopes = scopes
+            self._draw()
+
+    def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
+        self._draw()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        if self.is_mounted:
+            self._draw()
+
+    def _draw(self) -> None:
+        width = self.size.width
+        if not width:
+            return
+        palette = Palette.from_variables(self.app.theme_variables)
+        line = Text(" ")
+        for scope in self._scopes:
+            for action in in_scope(scope):
+                if not action.hint:
+                    continue
+                click = Style(meta={"@click": f"app.perform('{action.id}')"})
+                key = key_label(keys_of(action.id, self._keymap)[0])
+                part = Text.assemble((key, palette.primary + click), (f" {action.hint}", palette.muted + click))
+                if line.cell_len + part.cell_len + 2 > width:
+                    continue
+                line.append(part)
+                line.append("   ")
+        line.truncate(width)
+        self.update(line, layout=False)

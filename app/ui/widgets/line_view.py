@@ -1,0 +1,191 @@
+"""A list of any length drawn by line: one widget, whatever the number of rows."""
+
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import BindingType
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.selection import Selection
+from textual.strip import Strip
+
+from app.ui.actions import bindings
+from app.ui.palette import Palette
+from app.ui.text import Span, paint
+
+_MARGIN = 3  # rows kept visible before and after the cursor
+_SIDEWAYS = 8  # cells per horizontal step
+
+
+class LineView(ScrollView, can_focus=True):
+    """Rows with an optional gutter that stays while the body scrolls sideways.
+
+    A subclass sets `row_count` and `body_width` through `set_extent` and answers `row_gutter`, `body` and
+    `row_text`; with `has_cursor` a current row is kept and shown.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings("lines"))
+    ALLOW_SELECT = True
+    has_cursor: ClassVar[bool] = True
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self.row_count = 0
+        self.gutter_width = 0
+        self.cursor_row = 0
+        self._palette: Palette | None = None
+
+    # What a subclass answers.
+
+    def row_gutter(self, row: int, current: bool) -> list[Segment]:
+        """The fixed part of `row`, exactly `gutter_width` cells."""
+        raise NotImplementedError
+
+    def body(self, row: int, left: int, width: int) -> tuple[str, Style, list[Span], int]:
+        """The text of `row` from a character at or before cell `left` on, its style, spans, and the cell at
+        which the text starts."""
+        raise NotImplementedError
+
+    def row_text(self, row: int) -> str:
+        """What copying `row` gives, without gutter."""
+        raise NotImplementedError
+
+    def cursor_moved(self) -> None:
+        """The cursor is on another row."""
+
+    # Drawing.
+
+    @property
+    def palette(self) -> Palette:
+        """The theme's styles."""
+        if self._palette is None:
+            self._palette = Palette.from_variables(self.app.theme_variables)
+        return self._palette
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._palette = None
+
+    def set_extent(self, row_count: int, body_width: int) -> None:
+        """Tell the view how much there is; the cursor and scroll position are kept within it."""
+        self.row_count = row_count
+        self.virtual_size = Size(self.gutter_width + body_width, row_count)
+        self.cursor_row = max(0, min(self.cursor_row, row_count - 1))
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        row = self.scroll_offset.y + y
+        width = self.size.width
+        if not 0 <= row < self.row_count:
+            return Strip.blank(width, self.palette.text)
+        return self.draw_row(row, width)
+
+    def draw_row(self, row: int, width: int) -> Strip:
+        """The whole of `row` in `width` cells."""
+        left = self.scroll_offset.x
+        current = self.has_cursor and row == self.cursor_row
+        body_width = max(0, width - self.gutter_width)
+        text, base, spans, start = self.body(row, left, body_width)
+        selection = self.text_selection
+        if selection is not None and (span := selection.get_span(row)) is not None:
+            end = len(text) + start if span[1] == -1 else span[1]
+            spans = [*spans, (span[0] - start, end - start, self.palette.selection)]
+        strip = Strip(paint(text, base, spans)).apply_offsets(start, row)
+        strip = strip.crop_extend(left - start, left - start + body_width, base)
+        if self.gutter_width:
+            strip = Strip([*self.row_gutter(row, current), *strip])
+        return strip.crop_extend(0, width, base)
+
+    def base_style(self, row: int) -> Style:
+        """The plain background of `row`, which marks the cursor where the view has the focus."""
+        if self.has_cursor and row == self.cursor_row and self.has_focus:
+            return self.palette.text + self.palette.cursor_line
+        return self.palette.text
+
+    def selection_updated(self, selection: Selection | None) -> None:  # noqa: ARG002
+        self.refresh()
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        first = selection.start.y if selection.start else 0
+        last = min(selection.end.y if selection.end else self.row_count - 1, self.row_count - 1)
+        lines = []
+        for row in range(first, last + 1):
+            text = self.row_text(row)
+            span = selection.get_span(row)
+            if span is not None:
+                lines.append(text[span[0] :] if span[1] == -1 else text[span[0] : span[1]])
+        return "\n".join(lines), "\n"
+
+    # Movement.
+
+    @property
+    def page(self) -> int:
+        """Rows in view."""
+        return max(1, self.size.height)
+
+    def move_to(self, row: int, *, centre: bool = False) -> None:
+        """Put the cursor on `row` and bring it into view, in the middle if it was far off and `centre`."""
+        row = max(0, min(row, self.row_count - 1))
+        before = self.cursor_row
+        self.cursor_row = row
+        top, height = self.scroll_offset.y, self.page
+        margin = min(_MARGIN, (height - 1) // 2)
+        if centre and not top + margin <= row < top + height - margin:
+            self.scroll_to(y=max(0, row - height // 3), animate=False)
+        elif row < top + margin:
+            self.scroll_to(y=max(0, row - margin), animate=False)
+        elif row >= top + height - margin:
+            self.scroll_to(y=row - height + 1 + margin, animate=False)
+        self.refresh()
+        if row != before:
+            self.cursor_moved()
+
+    def _move_by(self, rows: int) -> None:
+        if self.has_cursor:
+            self.move_to(self.cursor_row + rows)
+        else:
+            self.scroll_to(y=self.scroll_offset.y + rows, animate=False)
+
+    def action_down(self) -> None:
+        self._move_by(1)
+
+    def action_up(self) -> None:
+        self._move_by(-1)
+
+    def action_half_down(self) -> None:
+        self._move_by(self.page // 2)
+
+    def action_half_up(self) -> None:
+        self._move_by(-(self.page // 2))
+
+    def action_page_down(self) -> None:
+        self._move_by(self.page - 1)
+
+    def action_page_up(self) -> None:
+        self._move_by(1 - self.page)
+
+    def action_first(self) -> None:
+        self._move_by(-self.row_count)
+
+    def action_last(self) -> None:
+        self._move_by(self.row_count)
+
+    def action_left(self) -> None:
+        self.scroll_to(x=max(0, self.scroll_offset.x - _SIDEWAYS), animate=False)
+
+    def action_right(self) -> None:
+        self.scroll_to(x=self.scroll_offset.x + _SIDEWAYS, animate=False)
+
+    def on_focus(self) -> None:
+        self.refresh()
+
+    def on_blur(self) -> None:
+        self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        if self.has_cursor:
+            offset = event.get_content_offset(self)
+            if offset is not None and self.scroll_offset.y + offset.y < self.row_count:
+                self.move_to(self.scroll_offset.y + offset.y)

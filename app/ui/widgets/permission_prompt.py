@@ -1,0 +1,168 @@
+"""The question whether a call may run, inside the agent pane."""
+
+import asyncio
+import time
+from typing import ClassVar
+
+from rich.text import Text
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.message import Message
+from textual.timer import Timer
+from textual.widgets import Input, Static
+
+from app.agent.port import PermissionAnswer, PermissionRequest
+from app.ui.actions import bindings, in_scope, key_label
+from app.ui.keymap import keys_of
+from app.ui.text import visible_block
+
+
+class PermissionPrompt(Vertical, can_focus=True):
+    """Shows one request at a time and waits for a key.
+
+    A key typed for something else must never approve: until nothing was typed for `grace` seconds, letters go
+    to the message they were probably meant for.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings("permission"))
+    grace: ClassVar[float] = 0.7  # seconds
+
+    class Typed(Message):
+        """A letter that was typed before the question could be read."""
+
+        def __init__(self, character: str) -> None:
+            super().__init__()
+            self.character = character
+
+    class Shown(Message):
+        """A question appeared (`asking`) or was answered."""
+
+        def __init__(self, asking: bool) -> None:
+            super().__init__()
+            self.asking = asking
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._request: PermissionRequest | None = None
+        self._answer: asyncio.Future[PermissionAnswer] | None = None
+        self._turnstile = asyncio.Lock()
+        self._quiet_since = 0.0
+        self._timer: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static("", id="permission-title")
+        with VerticalScroll(id="permission-body", can_focus=False):
+            yield Static("", id="permission-summary", markup=False)
+        yield Static("", id="permission-options")
+        yield Input(
+            placeholder="What should it do instead? Enter sends, Esc goes back", id="permission-comment"
+        )
+
+    def on_mount(self) -> None:
+        self.display = False
+        self.query_one(Input).display = False
+
+    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
+        """Put the question and wait for the user's word."""
+        async with self._turnstile:
+            self._request = request
+            self._answer = asyncio.get_running_loop().create_future()
+            self._show(request)
+            try:
+                return await self._answer
+            finally:
+                self._request = self._answer = None
+                self.display = False
+                self.query_one(Input).display = False
+                if self._timer is not None:
+                    self._timer.stop()
+                self.post_message(self.Shown(False))
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether a question waits."""
+        return self._answer is not None
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether a key would count."""
+        return time.monotonic() - self._quiet_since >= self.grace
+
+    def _show(self, request: PermissionRequest) -> None:
+        self.query_one("#permission-title", Static).update(
+            Text.assemble(("Allow ", "bold"), (request.name, "bold"), ("?", "bold"), f"  {request.reason}")
+        )
+        self.query_one("#permission-summary", Static).update(visible_block(request.summary))
+        self.display = True
+        self._wait()
+        self.post_message(self.Shown(True))
+
+    def _wait(self) -> None:
+        """Begin the grace period again."""
+        self._quiet_since = time.monotonic()
+        self._draw_options()
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(self.grace + 0.01, self._draw_options)
+
+    def _draw_options(self) -> None:
+        if self._request is None:
+            return
+        keymap = getattr(self.app, "user_keymap", {})
+        text = Text(style="" if self.is_armed else "dim")
+        for action in in_scope("permission"):
+            if action.handler == "always" and not self._request.always:
+                continue
+            label = f"always: {self._request.always}" if action.handler == "always" else action.hint
+            if text:
+                text.append("\n" if action.handler == "always" or "always" in text.plain else "   ")
+            text.append(
+                f" {key_label(keys_of(action.id, keymap)[0])} ", "bold reverse" if self.is_armed else "bold"
+            )
+            text.append(f" {label}")
+        self.query_one("#permission-options", Static).update(text)
+
+    def on_key(self, event: events.Key) -> None:
+        if self.query_one(Input).has_focus or not (event.is_printable or event.key in ("enter", "space")):
+            return
+        if not self.is_armed:
+            event.stop()
+            event.prevent_default()
+            if event.character and event.is_printable:
+                self.post_message(self.Typed(event.character))
+            self._wait()
+
+    def _settle(self, answer: PermissionAnswer) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(answer)
+
+    def action_once(self) -> None:
+        self._settle(PermissionAnswer("once"))
+
+    def action_always(self) -> None:
+        if self._request is not None and self._request.always:
+            self._settle(PermissionAnswer("always"))
+
+    def action_deny(self) -> None:
+        self._settle(PermissionAnswer("deny"))
+
+    def action_comment(self) -> None:
+        field = self.query_one(Input)
+        field.display = True
+        field.value = ""
+        field.focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._settle(PermissionAnswer("deny", event.value.strip()))
+
+    def leave_comment(self) -> bool:
+        """Close the comment field. False if it was not open."""
+        field = self.query_one(Input)
+        if not field.display:
+            return False
+        field.display = False
+        self.focus()
+        return True

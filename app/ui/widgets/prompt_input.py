@@ -1,0 +1,146 @@
+"""Where the user writes to the agent."""
+
+import re
+from typing import ClassVar
+
+from textual import events
+from textual.binding import BindingType
+from textual.message import Message
+from textual.widgets import TextArea
+
+from app.ui.actions import bindings, in_scope
+from app.ui.keymap import keys_of
+
+_LONG_PASTE = 1_200  # characters
+_TALL_PASTE = 12  # lines
+
+
+class PromptInput(TextArea):
+    """Several lines of text with history. A long paste becomes a short sign, and the whole text when sent."""
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings("prompt"))
+
+    class Sent(Message):
+        """The user sent `text`."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class ModeWanted(Message):
+        """The user wants the next mode."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(
+            id=id,
+            compact=True,
+            highlight_cursor_line=False,
+            placeholder="Ask, or say what to change…",
+        )
+        self.cursor_blink = False
+        self._pastes: dict[str, str] = {}
+        self._history: list[str] = []
+        self._place = 0
+        self._draft = ""
+
+    # Pasting.
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        text = event.text.replace("\r\n", "\n").replace("\r", "\n")
+        event.prevent_default()
+        event.stop()
+        self.take(text)
+
+    def take(self, text: str) -> None:
+        """Insert `text` as if it had been pasted."""
+        if len(text) > _LONG_PASTE or text.count("\n") >= _TALL_PASTE:
+            text = self._sign_for(text)
+        result = self.replace(text, *self.selection)
+        self.move_cursor(result.end_location)
+
+    def _sign_for(self, text: str) -> str:
+        sign = f"[pasted {len(text):,} characters]"
+        number = 2
+        while self._pastes.get(sign, text) != text:
+            sign = f"[pasted {len(text):,} characters, {number}]"
+            number += 1
+        self._pastes[sign] = text
+        return sign
+
+    def full_text(self) -> str:
+        """What is written, with every paste in full."""
+        if not self._pastes:
+            return self.text
+        pattern = "|".join(re.escape(sign) for sign in self._pastes)
+        return re.sub(pattern, lambda found: self._pastes[found[0]], self.text)
+
+    def action_delete_left(self) -> None:
+        """Backspace; behind the sign of a paste it takes the whole sign."""
+        row, column = self.cursor_location
+        before = self.document.get_line(row)[:column]
+        sign = next((sign for sign in self._pastes if before.endswith(sign)), None)
+        if sign is not None and self.selection.is_empty:
+            self.delete((row, column - len(sign)), (row, column))
+        else:
+            super().action_delete_left()
+
+    # Sending and history.
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key in self._own_keys():
+            # A command and not text: the bindings see it, because nobody takes it before.
+            event.prevent_default()
+
+    def _own_keys(self) -> set[str]:
+        keymap = getattr(self.app, "user_keymap", {})
+        return {key for action in in_scope("prompt") for key in keys_of(action.id, keymap)}
+
+    def action_send(self) -> None:
+        text = self.full_text().strip()
+        if not text:
+            return
+        self._history.append(text)
+        self.reset()
+        self.post_message(self.Sent(text))
+
+    def reset(self) -> None:
+        """Empty the field."""
+        self._pastes.clear()
+        self._place = len(self._history)
+        self._draft = ""
+        self.text = ""
+
+    def set_draft(self, text: str) -> None:
+        """Put `text` back before what is written already."""
+        written = self.full_text()
+        self.text = ""
+        self._pastes.clear()
+        self.take(f"{text}\n{written}" if written else text)
+
+    def action_newline(self) -> None:
+        result = self.replace("\n", *self.selection)
+        self.move_cursor(result.end_location)
+
+    def action_older(self) -> None:
+        if self.cursor_location[0] > 0 or not self._history:
+            self.action_cursor_up()
+            return
+        if self._place == len(self._history):
+            self._draft = self.full_text()
+        if self._place > 0:
+            self._place -= 1
+            self._recall(self._history[self._place])
+
+    def action_newer(self) -> None:
+        if self.cursor_location[0] < self.document.line_count - 1 or self._place >= len(self._history):
+            self.action_cursor_down()
+            return
+        self._place += 1
+        self._recall(self._draft if self._place == len(self._history) else self._history[self._place])
+
+    def _recall(self, text: str) -> None:
+        self.text = ""
+        self.take(text)
+
+    def action_cycle_mode(self) -> None:
+        self.post_message(self.ModeWanted())

@@ -1,0 +1,134 @@
+"""One line that says where everything stands."""
+
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.text import Text
+from textual import events
+from textual.widgets import Static
+
+from app.agent.events import Mode
+from app.model.events import EngineStatus
+from app.ui.palette import Palette
+from app.ui.text import visible
+
+
+@dataclass(frozen=True, slots=True)
+class StatusFacts:
+    """What the line shows. Counts are in tokens; None is not known yet."""
+
+    engine: EngineStatus
+    mode: Mode = "ask"
+    branch: str | None = None
+    operation: str | None = None
+    context_used: int | None = None
+    tokens_per_second: float | None = None
+    cached: int | None = None
+    pending_hunks: int = 0
+    is_working: bool = False
+
+
+def thousands(count: int) -> str:
+    """12,345 as 12.3k."""
+    if count < 1000:
+        return str(count)
+    return f"{count / 1000:.1f}k" if count < 100_000 else f"{count // 1000}k"
+
+
+class StatusLine(Static):
+    """Engine, mode and branch to the left; context, speed and open hunks to the right. Where it is narrow, the
+    least important goes first."""
+
+    def __init__(self, facts: StatusFacts, *, id: str | None = None) -> None:
+        super().__init__(id=id, markup=False)
+        self.facts = facts
+
+    def show(self, facts: StatusFacts) -> None:
+        """Show `facts`."""
+        if facts != self.facts:
+            self.facts = facts
+            self._draw()
+
+    def on_mount(self) -> None:
+        self._draw()
+
+    def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
+        self._draw()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        if self.is_mounted:
+            self._draw()
+
+    def _draw(self) -> None:
+        width = self.size.width
+        if not width:
+            return
+        palette = Palette.from_variables(self.app.theme_variables)
+        left, right = self._left(palette), self._right(palette)
+        parts = sorted([*left, *right], key=lambda part: -part[0])
+        while len(parts) > 1 and sum(cell_len(text.plain) + 3 for _, text in parts) > width:
+            parts.pop()
+        kept = {id(part[1]) for part in parts}
+        head = Text("  ", style=palette.muted).join([text for _, text in left if id(text) in kept])
+        tail = Text("  ", style=palette.muted).join([text for _, text in right if id(text) in kept])
+        gap = max(1, width - head.cell_len - tail.cell_len - 2)
+        line = Text.assemble(" ", head, " " * gap, tail, " ")
+        line.truncate(width, overflow="ellipsis")
+        self.update(line, layout=False)
+
+    def _left(self, palette: Palette) -> list[tuple[int, Text]]:
+        facts = self.facts
+        modes = {"plan": palette.primary, "ask": palette.accent, "auto": palette.success}
+        mode = Text(f"{facts.mode}", style=modes[facts.mode])
+        parts = [(100, self._engine(palette)), (90, mode)]
+        if facts.branch is not None:
+            branch = Text(f"⎇ {visible(facts.branch)}", style=palette.muted)
+            if facts.operation:
+                branch.append(f" {facts.operation}", palette.warning)
+            parts.append((40, branch))
+        return parts
+
+    def _engine(self, palette: Palette) -> Text:
+        status = self.facts.engine
+        tone = {
+            "ready": palette.success,
+            "failed": palette.error,
+            "absent": palette.warning,
+            "stopped": palette.muted,
+        }.get(status.phase, palette.accent)
+        name = visible(status.model.id).rstrip("/").rsplit("/", 1)[-1] if status.model is not None else ""
+        if status.phase == "ready":
+            words = name or "ready"
+        elif status.phase == "absent":
+            words = "no model (F7)"
+        elif status.phase == "failed":
+            words = "engine stopped (F8 restarts)"
+        else:
+            words = f"{status.phase} {name}".strip()
+            if status.progress is not None:
+                words += f" {round(100 * status.progress)}%"
+        mark = "●" if status.phase == "ready" else "○"
+        if self.facts.is_working:
+            mark = "◉"
+        return Text.assemble((f"{mark} ", tone), (words, palette.strong if status.phase == "ready" else tone))
+
+    def _right(self, palette: Palette) -> list[tuple[int, Text]]:
+        facts = self.facts
+        parts = []
+        if facts.pending_hunks:
+            parts.append((80, Text(f"{facts.pending_hunks} to review", style=palette.accent)))
+        if facts.tokens_per_second:
+            parts.append((50, Text(f"{facts.tokens_per_second:.0f} tok/s", style=palette.muted)))
+        if facts.cached:
+            parts.append((30, Text(f"{thousands(facts.cached)} cached", style=palette.muted)))
+        if facts.context_used is not None:
+            total = facts.engine.model.context_length if facts.engine.model is not None else None
+            words = f"{thousands(facts.context_used)}"
+            tone = palette.muted
+            if total:
+                share = facts.context_used / total
+                words += f"/{thousands(total)} {round(100 * share)}%"
+                tone = palette.error if share > 0.9 else palette.warning if share > 0.75 else palette.muted
+            parts.append((60, Text(f"ctx {words}", style=tone)))
+        return parts

@@ -1,0 +1,206 @@
+"""The conversation, drawn by line: however long it grows, it is one widget."""
+
+from bisect import bisect_right
+from typing import ClassVar
+
+from textual import events
+from textual.binding import BindingType
+from textual.message import Message
+from textual.strip import Strip
+from textual.timer import Timer
+
+from app.ui.actions import bindings
+from app.ui.widgets.line_view import LineView
+from app.ui.widgets.transcript_items import CallItem, Item
+
+_FRAME = 1 / 25  # seconds between redraws while text streams
+
+
+class Transcript(LineView):
+    """Items under each other; it stays at the end while the end is in view."""
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings("transcript"))
+    has_cursor: ClassVar[bool] = False
+
+    class ReplyWanted(Message):
+        """The user wants to write."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.items: list[Item] = []
+        self._starts: list[int] = []
+        self._dirty_from: int | None = None
+        self._frame: Timer | None = None
+        self._selected: CallItem | None = None
+
+    # Content.
+
+    def add(self, item: Item) -> None:
+        """Put `item` at the end."""
+        self.items.append(item)
+        self._mark(len(self.items) - 1)
+
+    def remove_item(self, item: Item) -> None:
+        """Take `item` away again."""
+        if item in self.items:
+            index = self.items.index(item)
+            del self.items[index]
+            self._mark(index)
+
+    def changed(self, item: Item) -> None:
+        """`item` looks different now."""
+        item.touch()
+        self._mark(self._index(item))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.items.clear()
+        self._selected = None
+        self._mark(0)
+
+    def _index(self, item: Item) -> int:
+        for index in range(len(self.items) - 1, -1, -1):
+            if self.items[index] is item:
+                return index
+        return len(self.items)
+
+    def _mark(self, index: int) -> None:
+        self._dirty_from = index if self._dirty_from is None else min(index, self._dirty_from)
+        if self._frame is None and self.is_mounted:
+            self._frame = self.set_timer(_FRAME, self._flush)
+
+    def _flush(self) -> None:
+        self._frame = None
+        if self._dirty_from is None or not self.size.width:
+            return
+        at_end = self.is_at_end
+        index, self._dirty_from = self._dirty_from, None
+        row = self._starts[index] if index < len(self._starts) else self._end
+        del self._starts[index:]
+        width, palette = self.size.width, self.palette
+        for item in self.items[index:]:
+            self._starts.append(row)
+            row += len(item.strips(width, palette))
+        self.set_extent(row, width)
+        if at_end:
+            self.scroll_end(animate=False, immediate=True)
+
+    @property
+    def _end(self) -> int:
+        if not self._starts:
+            return 0
+        last = self.items[len(self._starts) - 1] if len(self._starts) <= len(self.items) else None
+        return self._starts[-1] + (len(last.strips(self.size.width, self.palette)) if last is not None else 0)
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the last row is in view."""
+        return self.scroll_offset.y + self.size.height >= self.row_count - 1
+
+    def on_mount(self) -> None:
+        self._mark(0)
+
+    def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
+        self._mark(0)
+        self._flush()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._mark(0)
+
+    # Drawing.
+
+    def draw_row(self, row: int, width: int) -> Strip:
+        index = bisect_right(self._starts, row) - 1
+        strips = self.items[index].strips(width, self.palette) if 0 <= index < len(self.items) else []
+        offset = row - self._starts[index] if strips else 0
+        if offset >= len(strips):
+            return Strip.blank(width, self.palette.text)
+        strip = strips[offset].crop_extend(0, width, self.palette.text)
+        selection = self.text_selection
+        span = selection.get_span(row) if selection is not None else None
+        if span is not None:
+            end = width if span[1] == -1 else span[1]
+            strip = Strip.join(
+                [
+                    strip.crop(0, span[0]),
+                    strip.crop(span[0], end).apply_style(self.palette.selection),
+                    strip.crop(end),
+                ]
+            )
+        return strip.apply_offsets(0, row)
+
+    def row_text(self, row: int) -> str:
+        index = bisect_right(self._starts, row) - 1
+        strips = self.items[index].strips(self.size.width, self.palette)
+        offset = row - self._starts[index]
+        return strips[offset].text.rstrip() if offset < len(strips) else ""
+
+    # Tool calls.
+
+    @property
+    def calls(self) -> list[CallItem]:
+        """The tool calls, in order."""
+        return [item for item in self.items if isinstance(item, CallItem)]
+
+    def select(self, call: CallItem | None) -> None:
+        """Make `call` the one that Enter expands, and bring it into view."""
+        for item in (self._selected, call):
+            if item is not None:
+                item.selected = item is call
+                self.changed(item)
+        self._selected = call
+        self._flush()
+        if call is not None:
+            row = self._starts[self._index(call)]
+            if not self.scroll_offset.y <= row < self.scroll_offset.y + self.page:
+                self.scroll_to(y=max(0, row - self.page // 3), animate=False)
+
+    def _step(self, step: int) -> None:
+        calls = self.calls
+        if not calls:
+            return
+        if self._selected in calls:
+            at = calls.index(self._selected) + step
+        else:
+            at = len(calls) - 1 if step < 0 else 0
+        self.select(calls[max(0, min(at, len(calls) - 1))])
+
+    def action_next_call(self) -> None:
+        self._step(1)
+
+    def action_previous_call(self) -> None:
+        self._step(-1)
+
+    def action_expand(self) -> None:
+        if self._selected is None:
+            self._step(-1)
+        if self._selected is not None:
+            self.toggle(self._selected)
+
+    def toggle(self, call: CallItem) -> None:
+        """Show or hide the output of `call`."""
+        call.expanded = not call.expanded
+        self.changed(call)
+        self._flush()
+
+    def action_expand_all(self) -> None:
+        calls = self.calls
+        expand = not all(call.expanded for call in calls)
+        for call in calls:
+            call.expanded = expand
+            call.touch()
+        self._mark(0)
+        self._flush()
+
+    def action_reply(self) -> None:
+        self.post_message(self.ReplyWanted())
+
+    def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        if offset is None or self.text_selection is not None:
+            return
+        index = bisect_right(self._starts, self.scroll_offset.y + offset.y) - 1
+        if 0 <= index < len(self.items) and isinstance(item := self.items[index], CallItem):
+            self.select(item)
+            self.toggle(item)

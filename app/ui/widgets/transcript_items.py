@@ -1,0 +1,215 @@
+"""What a conversation is made of on the screen, each item as strips of a given width."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rich.cells import cell_len, chop_cells
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from app.ui.markdown import render_markdown, stable_blocks
+from app.ui.palette import Palette
+from app.ui.text import visible
+
+_MOST_OUTPUT = 400  # lines of a call's output shown when expanded
+_LONGEST_LINE = 1_000
+
+CallState = Literal["writing", "running", "ok", "failed", "cancelled"]
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """`text` in lines of at most `width` cells, broken at spaces where there are some."""
+    rows: list[str] = []
+    for raw in text.split("\n"):
+        line = visible(raw)
+        while cell_len(line) > width:
+            head = chop_cells(line[: width + 1], width)[0]
+            cut = head.rfind(" ")
+            if cut > width // 3 and not line[len(head) : len(head) + 1].isspace():
+                head = head[: cut + 1]
+            rows.append(head.rstrip())
+            line = line[len(head) :].lstrip(" ")
+        rows.append(line)
+    return rows
+
+
+def _row(*parts: tuple[str, Style]) -> Strip:
+    return Strip([Segment(text, style) for text, style in parts if text])
+
+
+@dataclass
+class Item:
+    """One entry. `render` is called again after `touch`, another width, or another theme."""
+
+    leads_with_blank: bool = field(default=False, init=False)
+    _drawn: tuple[int, int, list[Strip]] | None = field(default=None, init=False, repr=False)
+
+    def touch(self) -> None:
+        """Forget what was drawn."""
+        self._drawn = None
+
+    def strips(self, width: int, palette: Palette) -> list[Strip]:
+        """The rows of this item, the blank one after it included."""
+        key = (width, id(palette))
+        if self._drawn is None or self._drawn[:2] != key:
+            lead = [Strip.blank(width, palette.text)] if self.leads_with_blank else []
+            self._drawn = (*key, [*lead, *self.render(width, palette)])
+        return self._drawn[2]
+
+    def render(self, width: int, palette: Palette) -> list[Strip]:
+        raise NotImplementedError
+
+
+@dataclass
+class UserItem(Item):
+    """What the user said."""
+
+    text: str
+
+    def render(self, width: int, palette: Palette) -> list[Strip]:
+        base = palette.text + palette.user
+        rows = [
+            _row(("▌ ", base + palette.primary), (line, base)).extend_cell_length(width, base)
+            for line in wrap(self.text, max(8, width - 4))
+        ]
+        return [*rows, Strip.blank(width, palette.text)]
+
+
+@dataclass
+class ReplyItem(Item):
+    """What the model says, as Markdown; growing while it streams."""
+
+    text: str = ""
+    _settled: list[str] = field(default_factory=list, init=False, repr=False)
+    _blocks: list[list[Strip]] = field(default_factory=list, init=False, repr=False)
+    _look: tuple[int, int] = field(default=(0, 0), init=False, repr=False)
+    _tail: str = field(default="", init=False, repr=False)
+
+    def append(self, text: str) -> None:
+        """More of it arrived."""
+        self.text += text
+        self._tail += text
+        *settled, self._tail = stable_blocks(self._tail) if self._tail else [""]
+        self._settled += settled
+        self.touch()
+
+    def render(self, width: int, palette: Palette) -> list[Strip]:
+        look = (width, id(palette))
+        if look != self._look:
+            self._look, self._blocks = look, []
+        for block in self._settled[len(self._blocks) :]:
+            self._blocks.append(render_markdown(block, width - 1, palette))
+        blocks = self._blocks
+        if self._tail.strip():
+            blocks = [*blocks, render_markdown(self._tail, width - 1, palette)]
+        blank = Strip.blank(width, palette.text)
+        rows = [strip for block in blocks if block for strip in (*block, blank)]
+        return rows or [blank]
+
+
+_MARKS: dict[CallState, str] = {"writing": "◌", "running": "◍", "ok": "●", "failed": "✗", "cancelled": "○"}
+
+
+@dataclass
+class CallItem(Item):
+    """One tool call on one line, with its output under it when expanded."""
+
+    call_id: str
+    name: str
+    summary: str = ""
+    state: CallState = "writing"
+    output: str = ""
+    expanded: bool = False
+    selected: bool = False
+    written: int = 0  # characters of arguments so far
+
+    def render(self, width: int, palette: Palette) -> list[Strip]:
+        tones = {"ok": palette.success, "failed": palette.error, "cancelled": palette.faint}
+        tone = tones.get(self.state, palette.accent)
+        base = palette.text + (palette.cursor_line if self.selected else Style())
+        summary = self.summary or f"{self.name} …"
+        tail = ""
+        lines = self.output.rstrip("\n").split("\n") if self.output.strip() else []
+        if self.state == "writing" and self.written:
+            tail = f" {self.written:,} characters"
+        elif self.state == "running":
+            tail = " running"
+        elif lines:
+            tail = f" {'▾' if self.expanded else '▸'} {len(lines)}"
+        first, *more = wrap(summary, max(8, width - 3 - cell_len(tail)))
+        if more and not self.expanded:
+            first = first[: max(1, width - 4 - cell_len(tail))].rstrip() + "…"
+        head = _row(
+            (f"{_MARKS[self.state]} ", base + tone), (visible(first), base), (tail, base + palette.muted)
+        ).extend_cell_length(width, base)
+        rows = [head]
+        if self.expanded:
+            rows += [_row(("  ", base), (line, base)).extend_cell_length(width, base) for line in more]
+            rows += self._output_rows(lines, width, palette)
+            rows.append(Strip.blank(width, palette.text))
+        return rows
+
+    def _output_rows(self, lines: list[str], width: int, palette: Palette) -> list[Strip]:
+        looks_like_diff = any(line.startswith("@@") for line in lines[:8])
+        rows = []
+        edge = ("│ ", palette.text + palette.faint)
+        for line in lines[:_MOST_OUTPUT]:
+            style = palette.text + palette.muted
+            if looks_like_diff and line.startswith("+"):
+                style = palette.text + palette.added
+            elif looks_like_diff and line.startswith("-"):
+                style = palette.text + palette.removed
+            rows += [
+                _row(("  ", palette.text), edge, (piece, style))
+                for piece in wrap(line[:_LONGEST_LINE], width - 5)
+            ]
+        if len(lines) > _MOST_OUTPUT:
+            rest = f"{len(lines) - _MOST_OUTPUT:,} more lines"
+            rows.append(_row(("  ", palette.text), edge, (rest, palette.text + palette.faint)))
+        return rows
+
+
+@dataclass
+class NoticeItem(Item):
+    """A sentence from the workspace itself."""
+
+    text: str
+    severity: Literal["quiet", "note", "warning", "error"] = "note"
+
+    def render(self, width: int, palette: Palette) -> list[Strip]:
+        tone = {
+            "quiet": palette.faint,
+            "note": palette.muted,
+            "warning": palette.warning,
+            "error": palette.error,
+        }[self.severity]
+        mark = {"quiet": "", "note": "· ", "warning": "! ", "error": "✗ "}[self.severity]
+        style = palette.text + tone
+        rows = [
+            _row((mark if number == 0 else " " * len(mark), style), (line, style))
+            for number, line in enumerate(wrap(self.text, max(8, width - 3)))
+        ]
+        return [*rows, Strip.blank(width, palette.text)]
+
+
+@dataclass
+class ProgressItem(Item):
+    """How far the model has read the prompt."""
+
+    processed: int = 0
+    total: int = 0
+    cached: int = 0
+
+    def render(self, width: int, palette: Palette) -> list[Strip]:
+        base = palette.text
+        label = f"Reading {self.processed:,} of {self.total:,} tokens"
+        if self.cached:
+            label += f", {self.cached:,} known already"
+        length = max(4, min(30, width - 2))
+        filled = round(length * self.processed / self.total) if self.total else 0
+        return [
+            _row((label[: width - 1], base + palette.muted)),
+            _row(("━" * filled, base + palette.primary), ("━" * (length - filled), base + palette.faint)),
+            Strip.blank(width, base),
+        ]
