@@ -9,7 +9,8 @@ ORACLE ?= 1
 BACKEND ?= cpu
 PYTEST  ?=
 
-VENV   := .venv
+# Each backend has an environment of its own: MLX's builds install into the same package directory.
+VENV   := .venv$(if $(filter-out cpu,$(BACKEND)),-$(BACKEND))
 BIN    := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
@@ -18,15 +19,20 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 # A real project that nobody here wrote, for the journeys in tests/journeys: its sources and its own tests.
 PROJECT := .cache/sources/click-8.5.1.tar.gz
 
-RUN_READY  := $(VENV)/.ready-run-$(BACKEND)
-TEST_READY := $(VENV)/.ready-test-$(BACKEND)-$(ORACLE)
-ORACLE_EXTRA := $(if $(filter 1,$(ORACLE)),$(comma)oracle)
-comma := ,
+RUN_READY  := $(VENV)/.ready-run
+TEST_READY := $(VENV)/.ready-test-$(ORACLE)
+TEST_EXTRAS := $(BACKEND),dev
+ifeq ($(ORACLE),1)
+TEST_EXTRAS := $(TEST_EXTRAS),oracle
+endif
 
 .PHONY: run test slow check format clean
 
+# Through the environment, so that a path may hold spaces and quotes.
+export DIR MODEL
+
 run: $(RUN_READY)
-	@$(BIN)/tidegate "$(DIR)" $(if $(MODEL),--model "$(MODEL)")
+	@$(BIN)/tidegate $${MODEL:+--model "$$MODEL"} -- "$$DIR"
 
 test: $(TEST_READY) $(PROJECT)
 	@$(BIN)/pytest $(PYTEST)
@@ -45,11 +51,11 @@ format: $(TEST_READY)
 	@$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-cuda .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Tidegate needs Python 3.11, 3.12 or 3.13: install one (https://www.python.org/downloads) and run make again." >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing: install it (on Debian or Ubuntu: apt install python3-venv) and run make again." >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing: install it (on Debian or Ubuntu: apt install python3-venv) and run make again." >&2; exit 1; }
 
 $(PROJECT): | $(TEST_READY)
 	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: \
@@ -62,5 +68,5 @@ $(RUN_READY): pyproject.toml | $(BIN)/python
 
 $(TEST_READY): pyproject.toml | $(BIN)/python
 	@echo "Setting up the test environment in $(VENV) (once)…"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(BACKEND),dev$(ORACLE_EXTRA)]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(TEST_EXTRAS)]'
 	@touch $@
