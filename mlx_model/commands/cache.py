@@ -87,8 +87,7 @@ def _print_models(root: Path, models: list[FolderReport], action: str, as_json: 
     for model in models:
         used = datetime.fromtimestamp(model.used).strftime("%Y-%m-%d %H:%M") if model.used else "never"
         details = ", ".join(f"{key} {value}" for key, value in model.description.items())
-        print(
-            f"{model.folder.name}  {model.snapshots:5} snapshots  {model.size / 1e9:8.2f} GB  used {used}  {details}"
-        )
+        size = f"{model.snapshots:5} snapshots  {model.size / 1e9:8.2f} GB"
+        print(f"{model.folder.name}  {size}  used {used}  {details}")
     verb = "Removed" if action == "clear" else "In all"
     print(f"{verb}: {total / 1e9:.2f} GB of snapshots of {len(models)} models in {root}.")
