@@ -54,3 +54,15 @@ class AgentPort(Protocol):
         done until then is kept in the session on disk.
         """
         ...
+
+    def continue_turn(self) -> AsyncIterator[AgentEvent]:
+        """Go on with a turn that ended in an error, a cancellation or at a limit, from where it stood."""
+        ...
+
+    def cancel(self) -> None:
+        """End the running turn as cancelled; its iterator goes on to TurnEnded. Harmless when none runs."""
+        ...
+
+    async def aclose(self) -> None:
+        """End what runs, background jobs included, and let go of the session's file."""
+        ...

@@ -39,6 +39,8 @@ class IgnoreRules:
 
     def is_ignored(self, path: str, is_directory: bool) -> bool:
         """Whether `path` (relative to the root, forward slashes), or a directory it lies in, is ignored."""
+        if path.startswith("/"):
+            return False  # outside the root, where its rules have no say
         parts = path.split("/")
         if ".git" in parts:
             return True

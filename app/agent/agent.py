@@ -1,0 +1,201 @@
+"""The agent as the screen and the headless command know it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from datetime import datetime
+
+from app.agent.conversation import Conversation
+from app.agent.errors import AgentBusy
+from app.agent.events import AgentEvent, EndReason, Mode, TurnEnded, TurnStarted
+from app.agent.files import Files
+from app.agent.jobs import Jobs
+from app.agent.permissions import Permissions
+from app.agent.port import PermissionAsker
+from app.agent.prompt import TurnFacts, project_instructions, user_message
+from app.agent.session import Journal, new_journal, open_journal
+from app.agent.tools.base import in_thread
+from app.agent.turn import Emit, Hands, Turn
+from app.errors import TidegateError
+from app.model.messages import Message
+from app.model.port import EnginePort, ModelPort
+from app.paths import cache_directory
+from app.review.port import ChangeRecorder
+from app.workspace.workspace import Workspace
+
+
+def open_agent(
+    workspace: Workspace,
+    engine: EnginePort,
+    recorder: ChangeRecorder,
+    asker: PermissionAsker,
+    *,
+    mode: Mode = "ask",
+    session: str | None = None,
+) -> "Agent":
+    """An agent in `workspace`, in a new session or, by its id, in an old one (app.agent.session lists them).
+
+    Raises SessionError when the session cannot be opened.
+    """
+
+    def context_length() -> int | None:
+        model = engine.status.model
+        return model.context_length if model else None
+
+    journal = new_journal(workspace.root) if session is None else open_journal(workspace.root, session)
+    return Agent(workspace, engine, recorder, asker, journal, mode=mode, context_length=context_length)
+
+
+class Agent:
+    """An AgentPort. Questions go to `asker`; what changes goes to `recorder` first, from a worker thread.
+
+    Raises SessionError when `journal` does not hold a session.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        model: ModelPort,
+        recorder: ChangeRecorder,
+        asker: PermissionAsker,
+        journal: Journal,
+        *,
+        mode: Mode = "ask",
+        context_length: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        self._workspace = workspace
+        self._recorder = recorder
+        self._conversation = Conversation(journal)
+        self._jobs = Jobs(cache_directory() / "jobs" / journal.id)
+        self._permissions = Permissions(workspace, mode, readable=(self._jobs.directory.resolve(),))
+        self._permissions.grant(self._conversation.grants)
+        self._hands = Hands(
+            workspace, model, asker, self._permissions, Files(recorder), self._jobs, context_length
+        )
+        self._running: asyncio.Task[None] | None = None
+        self._has_warned = False
+
+    @property
+    def mode(self) -> Mode:
+        """How freely the agent acts. Set, it holds from the next call on."""
+        return self._permissions.mode
+
+    @mode.setter
+    def mode(self, mode: Mode) -> None:
+        self._permissions.mode = mode
+
+    @property
+    def session_id(self) -> str:
+        """What `open_agent` takes to go on with this session."""
+        return self._conversation.id
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation as the model sees it, without the system prompt."""
+        return self._conversation.messages
+
+    @property
+    def todos(self) -> tuple[tuple[str, str], ...]:
+        """The model's plan, as TodosChanged has it."""
+        return self._conversation.todos
+
+    def run_turn(self, text: str) -> AsyncGenerator[AgentEvent]:
+        """See AgentPort. Raises AgentBusy when a turn is running."""
+        return self._stream(text)
+
+    def continue_turn(self) -> AsyncGenerator[AgentEvent]:
+        """Go on with a turn that ended in an error, a cancellation or at a limit, from where it stood. Raises
+        AgentBusy when a turn is running."""
+        return self._stream(None)
+
+    def cancel(self) -> None:
+        """End the running turn as cancelled; its events go on to TurnEnded. Harmless when none runs."""
+        if self._running is not None:
+            self._running.cancel()
+
+    async def aclose(self) -> None:
+        """End the running turn and the background jobs, and let go of the session's file."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+        await self._jobs.aclose()
+        self._conversation.close()
+
+    async def _stream(self, text: str | None) -> AsyncGenerator[AgentEvent]:
+        if self._running is not None:
+            raise AgentBusy("a turn is running", "wait for its end or cancel it")
+        events: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
+        is_closed = False
+
+        async def emit(event: AgentEvent) -> None:
+            # The turn waits until its watcher is through with the event: nothing happens that was not shown.
+            if not is_closed:
+                events.put_nowait(event)
+                await events.join()
+
+        async def work() -> None:
+            try:
+                await self._turn(text, emit)
+            finally:
+                events.put_nowait(None)
+
+        def forget(_task: "asyncio.Task[None]") -> None:
+            self._running = None
+
+        task = self._running = asyncio.create_task(work())
+        task.add_done_callback(forget)
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+                events.task_done()
+            await task
+        finally:
+            is_closed = True
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task])
+
+    async def _turn(self, text: str | None, emit: Emit) -> None:
+        conversation = self._conversation
+        was_interrupted = conversation.last_end == "cancelled"
+        number = conversation.continue_turn() if text is None else conversation.begin_turn(text)
+        reason: EndReason = "cancelled"
+        message = ""
+        turn = Turn(self._hands, conversation, emit, self._has_warned)
+        try:
+            await emit(TurnStarted(number, text or ""))
+            await in_thread(lambda: self._recorder.begin_turn(number))
+            if text is not None:
+                conversation.add(Message("user", await self._user_message(text, was_interrupted)))
+            elif conversation.messages and conversation.messages[-1].role == "assistant":
+                conversation.add(Message("user", "Go on."))
+            reason, message = await turn.run()
+        except asyncio.CancelledError:
+            conversation.close_calls("Cancelled by the user.")
+        except TidegateError as error:
+            reason, message = "error", str(error)
+        finally:
+            self._has_warned = turn.has_warned
+            conversation.end_turn(reason, message)
+        try:
+            await in_thread(lambda: self._recorder.end_turn(number))
+        except TidegateError as error:
+            reason, message = "error", str(error)
+        await emit(TurnEnded(number, reason, message))
+
+    async def _user_message(self, text: str, was_interrupted: bool) -> str:
+        def look() -> TurnFacts:
+            instructions = project_instructions(self._workspace.root)
+            said = any(instructions in message.content for message in self.messages if message.role == "user")
+            return TurnFacts(
+                root=self._workspace.root,
+                mode=self.mode,
+                status=self._workspace.status(),
+                today=datetime.now().astimezone().date(),
+                todos=self.todos,
+                feedback=self._recorder.feedback(),
+                news=self._jobs.news(),
+                instructions="" if said else instructions,
+                was_interrupted=was_interrupted,
+            )
+
+        return user_message(text, await in_thread(look))

@@ -1,0 +1,186 @@
+"""What was said, in memory as on disk: the messages that go to the model, and the journal they stand in.
+
+Everything is in the journal before it is in memory. What a crash or a cancellation leaves half done (a call
+without a result, a reply that broke off) is mended here, so that the next request is always well formed.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from app.agent.errors import SessionError
+from app.agent.events import EndReason
+from app.agent.session import Journal
+from app.model.messages import Message, ToolCall
+
+INTERRUPTED = "(interrupted)"
+_LOST_RESULT = (
+    "Tidegate was closed before this call was finished or its result noted. What it does may or may not have "
+    "happened: look before you repeat it."
+)
+
+
+class Conversation:
+    """The messages of one session. Raises SessionError where the journal's records are not a session's."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._messages: list[Message] = []
+        self._calls = 0
+        self.turn = 0
+        self.is_open = False
+        """Whether a turn began that did not come to its end."""
+        self.last_end: EndReason | None = None
+        self.partial = ""
+        """A reply that an error broke off; it counts as said only if the user goes on without repeating it."""
+        self._untold = ""
+        """The user's words while they stand in no message yet."""
+        self.todos: tuple[tuple[str, str], ...] = ()
+        self.grants: tuple[str, ...] = ()
+        try:
+            for record in journal.records:
+                _APPLY.get(record["kind"], _ignore)(self, record)
+        except (KeyError, TypeError, ValueError) as error:
+            raise SessionError(f"the session {journal.id} is damaged ({error!r})") from error
+        if self.is_open:
+            self._tell()
+            self.close_calls(_LOST_RESULT)
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What goes to the model, the system prompt excepted."""
+        return tuple(self._messages)
+
+    def begin_turn(self, text: str) -> int:
+        """The user said `text`; returns the turn's number."""
+        self.close_calls(_LOST_RESULT)
+        if self.partial or (self._messages and self._messages[-1].role == "user"):
+            # A reply that broke off was read by the user, and some servers want the roles to alternate.
+            self.add(Message("assistant", self.partial or INTERRUPTED))
+        self._put("turn", turn=self.turn + 1, text=text)
+        return self.turn
+
+    def continue_turn(self) -> int:
+        """The last turn goes on where it ended; returns its number."""
+        self._put("continued", turn=self.turn)
+        return self.turn
+
+    def end_turn(self, reason: EndReason, message: str) -> None:
+        """The turn is over."""
+        self._tell()
+        self._put("end", turn=self.turn, reason=reason, message=message)
+
+    def add(self, message: Message) -> None:
+        """Append a message. Arguments that do not parse are kept as none: servers refuse to read them again."""
+        calls = tuple(
+            call if _is_object(call.arguments) else replace(call, arguments="{}") for call in message.tool_calls
+        )
+        self._put("message", message=replace(message, tool_calls=calls).to_wire())
+
+    def _tell(self) -> None:
+        if self._untold:
+            self.add(Message("user", self._untold))
+
+    def break_off(self, text: str) -> None:
+        """An error cut the reply `text` short."""
+        self._put("partial", text=text)
+
+    def decide(self, summary: str, answer: str, comment: str, grants: tuple[str, ...]) -> None:
+        """The user answered a question."""
+        self._put("decision", summary=summary, answer=answer, comment=comment, grants=list(grants))
+
+    def plan(self, todos: tuple[tuple[str, str], ...]) -> None:
+        """The todo list is now `todos`."""
+        self._put("todos", todos=[list(todo) for todo in todos])
+
+    def compact(self, keep: int, digest: str) -> None:
+        """All but the last `keep` messages are from now on represented by `digest`, a user's message."""
+        self._put("compacted", keep=keep, digest=digest)
+
+    def open_calls(self) -> list[ToolCall]:
+        """Calls of the last reply that have no result yet."""
+        answered = set()
+        for message in reversed(self._messages):
+            if message.role == "assistant":
+                return [call for call in message.tool_calls if call.id not in answered]
+            answered.add(message.tool_call_id)
+        return []
+
+    def close_calls(self, result: str) -> None:
+        """Give every open call `result`."""
+        for call in self.open_calls():
+            self.add(Message("tool", result, tool_call_id=call.id))
+
+    def free_id(self, wanted: str) -> str:
+        """`wanted`, or another id where the server gave none or one that an earlier call has."""
+        self._calls += 1
+        used = {call.id for message in self._messages for call in message.tool_calls}
+        return wanted if wanted and wanted not in used else f"call-{self.turn}-{len(used)}-{self._calls}"
+
+    def close(self) -> None:
+        """Let go of the session's file."""
+        self._journal.close()
+
+    @property
+    def id(self) -> str:
+        """The session's name."""
+        return self._journal.id
+
+    def _put(self, kind: str, **fields: Any) -> None:
+        self._journal.append(kind, **fields)
+        _APPLY[kind](self, fields)
+
+    def _turn(self, record: Mapping[str, Any]) -> None:
+        self.turn = record["turn"]
+        self._untold = record.get("text", "")
+        self.is_open = True
+        self.partial = ""
+
+    def _end(self, record: Mapping[str, Any]) -> None:
+        self.is_open = False
+        self.last_end = record["reason"]
+
+    def _message(self, record: Mapping[str, Any]) -> None:
+        message = Message.from_wire(record["message"])
+        self._messages.append(message)
+        self.partial = ""
+        if message.role == "user":
+            self._untold = ""
+
+    def _partial(self, record: Mapping[str, Any]) -> None:
+        self.partial = record["text"]
+
+    def _decision(self, record: Mapping[str, Any]) -> None:
+        self.grants += tuple(record["grants"])
+
+    def _todos(self, record: Mapping[str, Any]) -> None:
+        self.todos = tuple((content, status) for content, status in record["todos"])
+
+    def _compacted(self, record: Mapping[str, Any]) -> None:
+        keep = record["keep"]
+        kept = self._messages[len(self._messages) - keep :]
+        self._messages = [Message("user", record["digest"]), *kept]
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
+def _ignore(_conversation: Conversation, _record: Mapping[str, Any]) -> None:
+    """Records that matter only to a reader of the journal."""
+
+
+_APPLY: dict[str, Callable[[Conversation, Mapping[str, Any]], None]] = {
+    "turn": Conversation._turn,
+    "continued": Conversation._turn,
+    "end": Conversation._end,
+    "message": Conversation._message,
+    "partial": Conversation._partial,
+    "decision": Conversation._decision,
+    "todos": Conversation._todos,
+    "compacted": Conversation._compacted,
+}

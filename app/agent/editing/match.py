@@ -1,0 +1,211 @@
+"""The ladder: where in a file is the text that a model quotes, given how models misquote?
+
+Exactly first; then with typographic punctuation read as plain; then without trailing white space; then, only
+where there is one such place, at another indentation. Each rung is tried only when those before found nothing.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Rung = Literal["exact", "final newline", "punctuation", "trailing space", "indentation"]
+
+_PLAIN = {
+    **dict.fromkeys("‘’‚‛′", "'"),
+    **dict.fromkeys("“”„‟″", '"'),
+    **dict.fromkeys("‐‑‒–—―−", "-"),
+    **dict.fromkeys(
+        "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " "
+    ),
+    **dict.fromkeys("\u200b\u2060\ufeff", ""),
+    "…": "...",
+}
+_TYPOGRAPHIC = re.compile("[" + "".join(_PLAIN) + "]")
+_TRAILING_SPACE = re.compile(r"[ \t]+(?=\n|\Z)")
+_INDENT = re.compile(r"[ \t]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the quoted text lies: text[start:end], found on `rung`. `old` and `new` are the edit as it is to be
+    understood there: the model's own, or re-indented."""
+
+    start: int
+    end: int
+    rung: Rung
+    old: str
+    new: str
+
+
+def find_places(text: str, old: str, new: str) -> list[Place]:
+    """Every place in `text` that `old` can mean, in order; they may overlap. Lines end in "\\n"."""
+    exact = [Place(start, start + len(old), "exact", old, new) for start in _occurrences(text, old)]
+    if exact:
+        return exact
+    if old.endswith("\n") and text.endswith(old[:-1]) and old.strip():
+        # The file's last line lacks the newline that the model takes for granted.
+        start = len(text) - len(old) + 1
+        return [Place(start, len(text), "final newline", old[:-1], new.removesuffix("\n"))]
+    if not any(character.isalnum() for character in old):
+        return []
+    folded = _folded(text, old, new, strip=False) or _folded(text, old, new, strip=True)
+    if folded:
+        return folded
+    moved = _reindented(text, old, new)
+    return moved if len(moved) == 1 else []
+
+
+def _occurrences(text: str, part: str) -> list[int]:
+    found = []
+    start = text.find(part)
+    while start >= 0:
+        found.append(start)
+        start = text.find(part, start + 1)
+    return found
+
+
+def plain(text: str) -> str:
+    """`text` with typographic punctuation and spaces read as their ASCII likes."""
+    return _TYPOGRAPHIC.sub(lambda match: _PLAIN[match[0]], text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    """A text read leniently; character i of `text` comes from `origin[i]`, the end from `origin[-1]`."""
+
+    text: str
+    origin: list[int]
+
+
+def _fold(text: str, strip: bool) -> _Fold:
+    dropped = _TRAILING_SPACE.finditer(plain_spaces(text)) if strip else iter(())
+    skip = [(match.start(), match.end()) for match in dropped]
+    pieces: list[str] = []
+    origin: list[int] = []
+    position = 0
+    for start, end in [*skip, (len(text), len(text))]:
+        for index in range(position, start):
+            piece = _PLAIN.get(text[index], text[index])
+            pieces.append(piece)
+            origin.extend([index] * len(piece))
+        position = end
+    origin.append(len(text))
+    return _Fold("".join(pieces), origin)
+
+
+def plain_spaces(text: str) -> str:
+    """`text` with every exotic space as a plain one, character for character."""
+    return _TYPOGRAPHIC.sub(lambda match: " " if _PLAIN[match[0]] == " " else match[0], text)
+
+
+def _folded(text: str, old: str, new: str, strip: bool) -> list[Place]:
+    wanted = _fold(old, strip).text
+    if not wanted.strip():
+        return []
+    # Where trailing space was taken from the end of the quotation, it must end where a line ends: else the
+    # quotation "x = 1 " would be found at the beginning of "x = 10".
+    ends_line = strip and old != old.rstrip(" \t")
+    fold = _fold(text, strip)
+    places = []
+    for start in _occurrences(fold.text, wanted):
+        end = start + len(wanted)
+        origin = fold.origin
+        if (start > 0 and origin[start] == origin[start - 1]) or origin[end] == origin[end - 1]:
+            continue  # half of a character that reads as three
+        stop = origin[end - 1] + 1
+        if ends_line:
+            if end < len(fold.text) and fold.text[end] != "\n":
+                continue
+            stop = origin[end]
+        places.append(Place(origin[start], stop, "trailing space" if strip else "punctuation", old, new))
+    return places
+
+
+def _indent(line: str) -> str:
+    match = _INDENT.match(line)
+    return match[0] if match else ""
+
+
+def _reindented(text: str, old: str, new: str) -> list[Place]:
+    """Places where whole lines equal the quoted ones but for one consistent change of indentation."""
+    quoted = old.removesuffix("\n").split("\n")
+    lines = text.split("\n")
+    wanted = [plain(line).strip() for line in quoted]
+    bare = [plain(line).strip() for line in lines]
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line) + 1)
+    places = []
+    for first in range(len(lines) - len(wanted) + 1):
+        last = first + len(wanted)
+        if bare[first] != wanted[0] or bare[first:last] != wanted:
+            continue
+        change = _change_of_indent(quoted, lines[first:last])
+        if change is None:
+            continue
+        again, replacement = change.apply(old), change.apply(new)
+        if again is None or replacement is None:
+            continue
+        end = starts[last] - 1
+        if old.endswith("\n"):
+            if last == len(lines):
+                replacement = replacement.removesuffix("\n")
+                again = again.removesuffix("\n")
+            else:
+                end += 1
+        places.append(Place(starts[first], end, "indentation", again, replacement))
+    return places
+
+
+@dataclass(frozen=True, slots=True)
+class _IndentChange:
+    """Leading `remove` becomes `add`; and before that, each tab `width` spaces or the other way round."""
+
+    remove: str = ""
+    add: str = ""
+    width: int = 0
+    to_tabs: bool = False
+
+    def _line(self, line: str) -> str | None:
+        indent = _indent(line)
+        rest = line[len(indent) :]
+        if not rest.strip():
+            return line
+        if self.width and self.to_tabs:
+            spaces = indent.replace("\t", " " * self.width)
+            if len(spaces) % self.width:
+                return None
+            indent = "\t" * (len(spaces) // self.width)
+        elif self.width:
+            indent = indent.replace("\t", " " * self.width)
+        if not indent.startswith(self.remove):
+            return None
+        return self.add + indent[len(self.remove) :] + rest
+
+    def apply(self, text: str) -> str | None:
+        """`text` at the other indentation; None where a line has not the indentation to take away."""
+        lines = [self._line(line) for line in text.split("\n")]
+        return (
+            None
+            if any(line is None for line in lines)
+            else "\n".join(line for line in lines if line is not None)
+        )
+
+
+def _change_of_indent(quoted: list[str], real: list[str]) -> _IndentChange | None:
+    """The one change that takes the indentation of every quoted line to the real line's."""
+    pairs = [(_indent(a), _indent(b)) for a, b in zip(quoted, real, strict=True) if a.strip()]
+    if not pairs:
+        return None
+    candidates = [_IndentChange()]
+    first_quoted, first_real = pairs[0]
+    if first_real.endswith(first_quoted):
+        candidates.append(_IndentChange(add=first_real[: len(first_real) - len(first_quoted)]))
+    if first_quoted.endswith(first_real):
+        candidates.append(_IndentChange(remove=first_quoted[: len(first_quoted) - len(first_real)]))
+    candidates += [_IndentChange(width=width, to_tabs="\t" in first_real) for width in (4, 2, 8, 3)]
+    candidates += [_IndentChange(width=width, to_tabs=True) for width in (4, 2, 8, 3)]
+    for change in candidates:
+        if all(change.apply(a + "x") == b + "x" for a, b in pairs):
+            return change
+    return None

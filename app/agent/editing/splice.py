@@ -1,0 +1,89 @@
+"""Putting the new text where the old one was found, keeping what of the file was not meant to change."""
+
+import re
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+from app.agent.editing.match import Place
+from app.workspace.text import prevailing_line_ending
+
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
+_ENDING = re.compile(r"(?:\r\n|\r|\n)\Z")
+
+
+def split_lines(text: str) -> list[str]:
+    """Lines with their endings, divided at "\\n", "\\r\\n" and "\\r" only (str.splitlines knows many more)."""
+    return _LINE.findall(text)
+
+
+def replacement_at(text: str, place: Place) -> str:
+    """What comes in place of text[place.start:place.end].
+
+    Where the quotation was read leniently, the model's spelling of what it did not change is a mistake too: so
+    unchanged lines stay as the file has them, and so do the unchanged ends of a changed line.
+    """
+    found = text[place.start : place.end]
+    if found == place.old:
+        return place.new
+    old, new, real = (part.split("\n") for part in (place.old, place.new, found))
+    if len(old) != len(real):
+        return place.new
+    spelling = _spelling(old, real)
+    result: list[str] = []
+    for tag, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if tag == "equal":
+            result += real[a:b]
+        elif b - a == d - c:
+            result += [_line(old[a + i], new[c + i], real[a + i], spelling) for i in range(b - a)]
+        else:
+            result += [line.translate(spelling) for line in new[c:d]]
+    return "\n".join(result)
+
+
+def _spelling(old: Sequence[str], real: Sequence[str]) -> dict[int, str]:
+    """Typographic characters that the model wrote where the file has a plain one, each with that plain one."""
+    table: dict[int, str] = {}
+    for quoted, line in zip(old, real, strict=True):
+        if len(quoted.rstrip()) == len(line.rstrip()):
+            for written, is_there in zip(quoted, line, strict=False):
+                if written != is_there and not written.isascii() and is_there.isascii():
+                    table[ord(written)] = is_there
+    return table
+
+
+def _line(old: str, new: str, real: str, spelling: dict[int, str]) -> str:
+    before, after, kept = old.rstrip(), new.rstrip(), real.rstrip()
+    if len(before) != len(kept):
+        return new.translate(spelling)
+    head = _common(before, after)
+    tail = _common(before[head:][::-1], after[head:][::-1])
+    end = len(after) - tail
+    return kept[:head] + after[head:end].translate(spelling) + kept[len(kept) - tail :] + new[len(after) :]
+
+
+def _common(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many items both begin with."""
+    return next(
+        (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )
+
+
+def with_line_endings(before: str, after: str) -> str:
+    """`after`, whose lines end in "\\n", with the line endings of `before`.
+
+    Each line that both have keeps its own ending, the others get the one that prevails.
+    """
+    if "\r" not in before:
+        return after
+    ending = prevailing_line_ending(before)
+    real = split_lines(before)
+    old = [_ENDING.sub("\n", line) for line in real]
+    new = split_lines(after)
+    head = _common(old, new)
+    tail = _common(old[head:][::-1], new[head:][::-1])
+    old, new = old[head : len(old) - tail], new[head : len(new) - tail]
+    result = real[:head]
+    for tag, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        same = tag == "equal"
+        result += real[head + a : head + b] if same else [_ENDING.sub(ending, line) for line in new[c:d]]
+    return "".join(result + real[len(real) - tail :])

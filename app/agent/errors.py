@@ -1,0 +1,15 @@
+"""What can go wrong in a conversation with the agent, apart from the model itself."""
+
+from app.errors import TidegateError
+
+
+class AgentBusy(TidegateError):
+    """A turn is running; another cannot begin."""
+
+
+class SessionError(TidegateError):
+    """A session on disk cannot be used."""
+
+
+class ToolFailure(Exception):
+    """A call could not be carried out. The text is for the model: what is wrong, and what to do instead."""

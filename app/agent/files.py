@@ -1,0 +1,86 @@
+"""The agent's hands on files: what it has read, and writing so that review knows before the disk changes."""
+
+import hashlib
+import stat
+from pathlib import Path
+
+from app.agent.errors import ToolFailure
+from app.errors import TidegateError
+from app.review.model import FileImage
+from app.review.port import ChangeRecorder
+from app.workspace.reading import FileMissing, NotReadable, TooLarge, read_bytes
+from app.workspace.text import Text, decode
+from app.workspace.workspace import Location
+from app.workspace.writing import write_bytes
+
+
+class Files:
+    """Reads and writes for the tools, in one session. Methods block: call them in a thread.
+
+    A file's digest is remembered when the agent reads or writes it. If the disk has something else later, then
+    someone else wrote it, and what the agent believes of the file is stale.
+    """
+
+    def __init__(self, recorder: ChangeRecorder) -> None:
+        self._recorder = recorder
+        self._known: dict[Path, bytes] = {}
+
+    def read(self, location: Location) -> Text | None:
+        """The file's text, None where there is no file. Raises ToolFailure for anything that is not text."""
+        image = self._image(location)
+        if image is None:
+            return None
+        text = decode(image.data)
+        if text is None:
+            raise ToolFailure(f"{location.path} is a binary file and cannot be read as text.")
+        return text
+
+    def saw(self, location: Location, text: Text) -> None:
+        """The model has been shown the file as it is in `text`."""
+        self._known[location.absolute] = _digest(text.encode())
+
+    def has_seen(self, location: Location) -> bool:
+        """Whether the model was ever shown this file, or wrote it."""
+        return location.absolute in self._known
+
+    def check_fresh(self, location: Location, text: Text) -> None:
+        """Raises ToolFailure when the file is not what the model was last shown."""
+        known = self._known.get(location.absolute)
+        if known is not None and known != _digest(text.encode()):
+            raise ToolFailure(
+                f"{location.path} was changed by someone else since you read it. Read it again first."
+            )
+
+    def write(self, location: Location, data: bytes) -> None:
+        """Make `data` the file's content: first noted by review, then on disk. Raises ToolFailure."""
+        before = self._image(location)
+        if location.is_inside:
+            mode = before.mode if before else 0o100644
+            try:
+                self._recorder.record(location.path, before, FileImage(data, mode))
+            except TidegateError as error:
+                raise ToolFailure(f"{location.path} was not changed: {error}.") from error
+        try:
+            write_bytes(location.absolute, data)
+        except TidegateError as error:
+            if location.is_inside:
+                # The log says what was about to happen; this entry says that it did not.
+                self._recorder.record(location.path, FileImage(data, mode), before)
+            raise ToolFailure(f"{location.path} was not changed: {error}.") from error
+        self._known[location.absolute] = _digest(data)
+
+    @staticmethod
+    def _image(location: Location) -> FileImage | None:
+        try:
+            data, found = read_bytes(location.absolute, location.path)
+        except FileMissing:
+            return None
+        except TooLarge as error:
+            raise ToolFailure(f"{error}. Use grep_search, or a command that prints a part of it.") from error
+        except NotReadable as error:
+            raise ToolFailure(f"{error}.") from error
+        return FileImage(data, 0o100755 if found.st_mode & stat.S_IXUSR else 0o100644)
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()

@@ -1,0 +1,100 @@
+"""May this call be made? The mode, what was granted, and what always needs the user's word."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from app.agent.commands import grant_for, judge
+from app.agent.events import Mode
+from app.agent.tools.base import Access
+from app.workspace.workspace import Workspace
+
+_PLAN = (
+    "Not done: the user chose plan mode, in which files are only read. Finish with a plan in words; the user "
+    "will change the mode to have it carried out."
+)
+_EDITS = "edits"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`reason` is for the user when asked, for the model when denied. `always` says what answering "always"
+    would grant, and `grants` is that as keys. `is_approved` is false for what nobody looked at: it is confined."""
+
+    decision: Literal["allow", "ask", "deny"]
+    reason: str = ""
+    always: str = ""
+    grants: tuple[str, ...] = ()
+    is_approved: bool = True
+
+
+class Permissions:
+    """The rules of one session. `readable` are directories outside the workspace that are the agent's own."""
+
+    def __init__(self, workspace: Workspace, mode: Mode, readable: tuple[Path, ...] = ()) -> None:
+        self._workspace = workspace
+        self._readable = readable
+        self._granted: set[str] = set()
+        self.mode: Mode = mode
+
+    def grant(self, keys: tuple[str, ...]) -> None:
+        """Remember what "always" granted, for the rest of the session."""
+        self._granted.update(keys)
+
+    def judge(self, access: Access) -> Verdict:
+        """What is to be done about a call that touches `access`."""
+        if access.kind == "nothing":
+            return Verdict("allow")
+        assert access.location is not None
+        if access.kind == "read":
+            return self._judge_read(access.location.absolute, access.location.is_inside)
+        if self.mode == "plan":
+            return Verdict("deny", _PLAN)
+        if access.kind == "write":
+            return self._judge_write(access.location.absolute, access.location.is_inside)
+        return self._judge_command(access)
+
+    def _judge_read(self, path: Path, is_inside: bool) -> Verdict:
+        if is_inside or any(path.is_relative_to(place) for place in self._readable):
+            return Verdict("allow")
+        directory = path if path.is_dir() else path.parent
+        if any(f"read {parent}" in self._granted for parent in (directory, *directory.parents)):
+            return Verdict("allow")
+        return Verdict(
+            "ask",
+            f"{path} is outside the workspace",
+            f"read anything in {directory} for the rest of this session",
+            (f"read {directory}",),
+        )
+
+    def _judge_write(self, path: Path, is_inside: bool) -> Verdict:
+        if not is_inside:
+            return Verdict("ask", f"{path} is outside the workspace")
+        if ".git" in path.relative_to(self._workspace.root).parts:
+            return Verdict("ask", "git's own files would be changed")
+        if self.mode == "auto" or _EDITS in self._granted:
+            return Verdict("allow")
+        return Verdict(
+            "ask",
+            "a file would be changed",
+            "edit any file in the workspace for the rest of this session",
+            (_EDITS,),
+        )
+
+    def _judge_command(self, access: Access) -> Verdict:
+        assert access.location is not None
+        if not access.location.is_inside:
+            return Verdict("ask", f"it runs in {access.location.absolute}, outside the workspace")
+        judgement = judge(access.command, access.location.absolute, self._workspace.root)
+        if judgement.reasons:
+            return Verdict("ask", "; ".join(judgement.reasons))
+        grants = dict.fromkeys(grant_for(part) for part in judgement.parts)
+        keys = tuple(f"{'prefix' if is_prefix else 'exactly'} {text}" for text, is_prefix in grants)
+        if all(key in self._granted for key in keys):
+            return Verdict("allow")
+        if self.mode == "auto":
+            return Verdict("allow", is_approved=False)
+        shown = " and ".join(
+            f"`{text} …`" if is_prefix else f"exactly `{text}`" for text, is_prefix in grants if f"{text}"
+        )
+        return Verdict("ask", "a command would be run", f"run {shown} for the rest of this session", keys)

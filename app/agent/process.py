@@ -1,0 +1,185 @@
+"""A shell command as a process group: started, read, ended as a whole."""
+
+import asyncio
+import codecs
+import contextlib
+import os
+import re
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.agent.errors import ToolFailure
+
+_GRACE_SECONDS = 2.0
+_LOOK_SECONDS = 0.01
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_]|[()][A-Za-z0-9])")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)(?=[^\n])")
+_SECRET = re.compile(
+    r"(?:^|_)(?:API|APIKEY|KEY|KEYS|TOKEN|TOKENS|SECRET|SECRETS|PASSWORD|PASSWD|PASSPHRASE|PASS|CREDENTIAL|CREDENTIALS|"
+    r"AUTH|COOKIE|PAT|DSN)(?:_|$)|^(?:AWS|AZURE|GCP|GOOGLE|GITHUB|GITLAB|OPENAI|ANTHROPIC|HF)_",
+    re.IGNORECASE,
+)
+_QUIET = {
+    "TERM": "dumb",
+    "NO_COLOR": "1",
+    "PAGER": "cat",
+    "GIT_PAGER": "cat",
+    "MANPAGER": "cat",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_EDITOR": "true",
+    "EDITOR": "true",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+def command_environment() -> dict[str, str]:
+    """The environment for commands: ours, without what names or holds a secret, and with nothing that waits for
+    a person (pagers, editors, prompts)."""
+    kept = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
+    return {**kept, **_QUIET}
+
+
+def clean(text: str) -> str:
+    """Output as plain text: no escape sequences or control characters, and of a line that was redrawn only the
+    last state."""
+    text = _ESCAPES.sub("", text).replace("\r\n", "\n")
+    return _CONTROLS.sub("", _OVERWRITTEN.sub("", text).replace("\r", "\n"))
+
+
+@dataclass(slots=True)
+class HeadAndTail:
+    """Text of which only the beginning and the end are kept, `limit` characters together."""
+
+    limit: int
+    _head: str = ""
+    _tail: list[str] = field(default_factory=list)
+    _tail_length: int = 0
+    _dropped: int = 0
+
+    def add(self, text: str) -> None:
+        """Append `text`."""
+        half = self.limit // 2
+        room = half - len(self._head)
+        if room > 0:
+            self._head += text[:room]
+            text = text[room:]
+        if text:
+            self._tail.append(text)
+            self._tail_length += len(text)
+        if self._tail_length > 2 * half:
+            tail = "".join(self._tail)
+            self._dropped += len(tail) - half
+            self._tail = [tail[-half:]]
+            self._tail_length = half
+
+    @property
+    def text(self) -> str:
+        """What is kept, with a line that says what was cut."""
+        half = self.limit // 2
+        tail = "".join(self._tail)
+        dropped = self._dropped + max(0, len(tail) - half)
+        tail = tail[-half:]
+        if not dropped:
+            return self._head + tail
+        return f"{self._head}\n[{dropped} characters of output were cut here]\n{tail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended. `status` is the exit status, negative for a signal; `left_running` says that it left
+    processes behind, which were ended."""
+
+    status: int
+    timed_out: bool = False
+    left_running: bool = False
+
+
+class CommandProcess:
+    """A running command. Everything it starts is in one process group, and ends with it."""
+
+    def __init__(self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader) -> None:
+        self._process = process
+        self._reader = reader
+
+    @property
+    def group(self) -> int:
+        """The process group's number, as `kill -- -N` takes it."""
+        return self._process.pid
+
+    @classmethod
+    async def start(cls, arguments: Sequence[str], directory: Path) -> "CommandProcess":
+        """Start `arguments` in `directory`, without a terminal or input. Raises ToolFailure."""
+        read_end, write_end = os.pipe()
+        reader = asyncio.StreamReader()
+        pipe = os.fdopen(read_end, "rb", buffering=0)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *arguments,
+                cwd=directory,
+                stdin=asyncio.subprocess.DEVNULL,
+                # A pipe of our own: asyncio would not report the exit before grandchildren close theirs.
+                stdout=write_end,
+                stderr=write_end,
+                env=command_environment(),
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            pipe.close()
+            raise ToolFailure(f"The command could not be started: {error}.") from error
+        finally:
+            os.close(write_end)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+        return cls(process, reader)
+
+    async def run(self, output: Callable[[str], Awaitable[None]], seconds: float | None) -> Outcome:
+        """Read until the command ends, at most `seconds`. Cancelled, it ends the whole group first."""
+        reading = asyncio.ensure_future(self._read(output))
+        ending = asyncio.ensure_future(self._process.wait())
+        timed_out = False
+        try:
+            done, _pending = await asyncio.wait({ending}, timeout=seconds)
+            timed_out = not done
+            if timed_out:
+                await self.end()
+            # What is left in the pipe arrives at once, unless something still running holds it open.
+            await asyncio.wait({reading}, timeout=0.5)
+            left_running = not reading.done() or self._is_alive()
+            if left_running:
+                await self.end()
+                await asyncio.wait({reading}, timeout=0.5)
+            if reading.done():
+                reading.result()
+            return Outcome(await ending, timed_out, left_running and not timed_out)
+        finally:
+            reading.cancel()
+            await self.end()
+            ending.cancel()
+
+    async def _read(self, output: Callable[[str], Awaitable[None]]) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        while data := await self._reader.read(65536):
+            if text := clean(decoder.decode(data)):
+                await output(text)
+
+    def _is_alive(self) -> bool:
+        try:
+            os.killpg(self.group, 0)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
+
+    async def end(self) -> None:
+        """Ask the group to end, and make it after two seconds."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if not self._is_alive():
+                return
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.group, number)
+            # The system tells a parent of its child's end, but nobody of a group's: it has to be looked for.
+            for _ in range(round(_GRACE_SECONDS / _LOOK_SECONDS)):
+                if not self._is_alive():
+                    return
+                await asyncio.sleep(_LOOK_SECONDS)

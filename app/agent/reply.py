@@ -1,0 +1,31 @@
+"""Putting a streamed reply together."""
+
+from collections.abc import Callable
+
+from app.model.events import Finished, ToolCallDelta
+from app.model.messages import ToolCall
+
+
+class Reply:
+    """What has arrived of one reply. `finished` is None until it is complete.
+
+    `free_id` turns the server's id of a call into one that is not in use yet.
+    """
+
+    def __init__(self, free_id: Callable[[str], str]) -> None:
+        self._free_id = free_id
+        self.text = ""
+        self.finished: Finished | None = None
+        self._calls: dict[int, ToolCall] = {}
+
+    def add_call(self, delta: ToolCallDelta) -> ToolCall:
+        """More of a call; returns all that has arrived of it."""
+        so_far = self._calls.get(delta.index) or ToolCall(self._free_id(delta.id), "", "")
+        call = ToolCall(so_far.id, so_far.name or delta.name, so_far.arguments + delta.arguments)
+        self._calls[delta.index] = call
+        return call
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """The calls, in order."""
+        return tuple(call for _index, call in sorted(self._calls.items()))

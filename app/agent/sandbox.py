@@ -1,0 +1,130 @@
+"""Confining a command: it may write in the workspace and a temporary folder, sees no secrets and no network.
+
+Linux has bubblewrap (if it is installed and the kernel lets it make namespaces), macOS sandbox-exec. Where
+neither works, `find_sandbox` says so and the caller tells the user.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+# What holds keys and passwords, relative to the home directory.
+_SECRETS = (
+    ".ssh",
+    ".gnupg",
+    ".aws",
+    ".azure",
+    ".config/gcloud",
+    ".config/gh",
+    ".kube",
+    ".docker",
+    ".netrc",
+    ".git-credentials",
+    ".npmrc",
+    ".pypirc",
+    ".password-store",
+    "Library/Keychains",
+    "Library/Cookies",
+)
+# Inside the repository, what git runs on the user's behalf outside the sandbox.
+_GIT_TRIGGERS = (".git/hooks", ".git/config")
+
+
+class Sandbox(Protocol):
+    """A way to confine commands."""
+
+    def wrap(self, arguments: Sequence[str], root: Path) -> list[str]:
+        """The command line that runs `arguments`, free to write only below `root` and in a temporary folder."""
+        ...
+
+
+def secret_places() -> list[Path]:
+    """What a confined command must not read, as far as it exists."""
+    return [path for name in _SECRETS if (path := Path.home() / name).exists()]
+
+
+class Bubblewrap:
+    """Linux."""
+
+    def __init__(self, executable: str) -> None:
+        self._executable = executable
+
+    def wrap(self, arguments: Sequence[str], root: Path) -> list[str]:
+        """See Sandbox."""
+        command = [self._executable, "--ro-bind", "/", "/", "--dev", "/dev", "--tmpfs", "/tmp"]
+        # No namespace of process numbers: a background job is ended by its group, from the outside.
+        command += ["--unshare-net", "--unshare-ipc", "--die-with-parent"]
+        for place in secret_places():
+            command += ["--tmpfs", str(place)] if place.is_dir() else ["--ro-bind", "/dev/null", str(place)]
+        command += ["--bind", str(root), str(root)]
+        for name in _GIT_TRIGGERS:
+            if (path := root / name).exists():
+                command += ["--ro-bind", str(path), str(path)]
+        return [*command, "--", *arguments]
+
+
+class Seatbelt:
+    """macOS."""
+
+    def wrap(self, arguments: Sequence[str], root: Path) -> list[str]:
+        """See Sandbox."""
+        return ["/usr/bin/sandbox-exec", "-p", seatbelt_profile(root), *arguments]
+
+
+def _quoted(path: Path | str) -> str:
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def seatbelt_profile(root: Path) -> str:
+    """The profile for sandbox-exec. Later rules win over earlier ones."""
+    temporary = os.path.realpath(tempfile.gettempdir())
+    rules = [
+        "(version 1)",
+        "(deny default)",
+        "(allow process-fork)",
+        "(allow process-exec)",
+        "(allow process-info* (target same-sandbox))",
+        "(allow signal (target same-sandbox))",
+        "(allow sysctl-read)",
+        "(allow mach-lookup"
+        ' (global-name "com.apple.system.opendirectoryd.libinfo")'
+        ' (global-name "com.apple.system.notification_center")'
+        ' (global-name "com.apple.system.logger"))',
+        "(allow ipc-posix-sem)",
+        "(allow file-read*)",
+        *(f"(deny file-read* (subpath {_quoted(Path.home() / name)}))" for name in _SECRETS),
+        f"(allow file-read* file-write* (subpath {_quoted(root)}))",
+        f'(allow file-write* (subpath {_quoted(temporary)}) (subpath "/private/tmp"))',
+        '(allow file-write* (literal "/dev/null") (literal "/dev/zero") (literal "/dev/tty")'
+        ' (literal "/dev/dtracehelper"))',
+        *(f"(deny file-write* (subpath {_quoted(root / name)}))" for name in _GIT_TRIGGERS),
+        "(deny network*)",
+    ]
+    return "\n".join(rules)
+
+
+@cache
+def find_sandbox() -> Sandbox | None:
+    """The sandbox that works here, tried once; None where there is none."""
+    if sys.platform == "darwin":
+        return Seatbelt() if Path("/usr/bin/sandbox-exec").exists() else None
+    executable = shutil.which("bwrap")
+    if executable is None:
+        return None
+    sandbox = Bubblewrap(executable)
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(os.path.realpath(name))
+        tried = subprocess.run(
+            sandbox.wrap(["true"], directory),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=20,
+        )
+    return sandbox if tried.returncode == 0 else None

@@ -1,0 +1,147 @@
+"""edit: replace a piece of text in a file."""
+
+from difflib import unified_diff
+
+from pydantic import Field
+
+from app.agent.editing.closest import closest
+from app.agent.editing.match import Place, find_places
+from app.agent.editing.splice import replacement_at, with_line_endings
+from app.agent.errors import ToolFailure
+from app.agent.tools.base import Access, Arguments, Tool, ToolContext, ToolResult, in_thread, locate
+from app.workspace.text import Text
+from app.workspace.workspace import Location, Workspace
+
+_HOW = {
+    "exact": "",
+    "final newline": " The file's last line has no newline; that was kept.",
+    "punctuation": " Typographic punctuation in old_string differed from the file's; the file's was kept.",
+    "trailing space": " White space at line ends differed from the file's; the file's was kept.",
+    "indentation": " old_string was indented otherwise than the file; the new text was re-indented to fit.",
+}
+
+
+class EditArguments(Arguments):
+    """See the tool."""
+
+    file_path: str
+    old_string: str = Field(description="Text to replace, copied exactly from the file; must occur only once")
+    new_string: str
+    replace_all: bool = Field(default=False, description="Replace every occurrence")
+
+
+class Edit(Tool[EditArguments]):
+    """Finds the place by the ladder of app.agent.editing.match; refuses rather than guess."""
+
+    name = "edit"
+    description = "Replace text in a file. An empty old_string creates a new file."
+    arguments = EditArguments
+
+    def access(self, arguments: EditArguments, workspace: Workspace) -> Access:
+        """The file."""
+        return Access("write", locate(arguments.file_path, workspace))
+
+    def summary(self, arguments: EditArguments) -> str:
+        """The file."""
+        return f"Edit {arguments.file_path}"
+
+    async def preview(self, arguments: EditArguments, context: ToolContext) -> str:
+        """The change as a diff."""
+        location = locate(arguments.file_path, context.workspace)
+        before, after, _note = await in_thread(lambda: _apply(arguments, location, context))
+        return f"{self.summary(arguments)}\n{diff(location.path, before, after.normal)}"
+
+    async def run(self, arguments: EditArguments, context: ToolContext) -> ToolResult:
+        """Make the change."""
+        location = locate(arguments.file_path, context.workspace)
+
+        def work() -> ToolResult:
+            before, after, note = _apply(arguments, location, context)
+            context.files.write(location, encode(location, after))
+            context.changed.append(location.path)
+            return ToolResult(note, diff(location.path, before, after.normal))
+
+        return await in_thread(work)
+
+
+def _apply(arguments: EditArguments, location: Location, context: ToolContext) -> tuple[str, Text, str]:
+    """The file's text before and after, and what to tell the model."""
+    old = arguments.old_string.replace("\r\n", "\n")
+    new = arguments.new_string.replace("\r\n", "\n")
+    text = context.files.read(location)
+    if text is None:
+        if old:
+            raise ToolFailure(f"{location.path} does not exist. To create it, use write_file.")
+        return "", Text(new), f"Created {location.path}."
+    if not old:
+        if text.raw:
+            raise ToolFailure(
+                f"{location.path} exists and is not empty; an empty old_string only creates files."
+            )
+        return "", Text(new, text.encoding, text.mark), f"Wrote {location.path}."
+    if old == new:
+        raise ToolFailure("old_string and new_string are the same: nothing to change.")
+    context.files.check_fresh(location, text)
+    normal = text.normal
+    places = find_places(normal, old, new)
+    if not places:
+        raise ToolFailure(_not_found(location.path, normal, old, new))
+    if len(places) > 1 and not arguments.replace_all:
+        numbers = ", ".join(str(_line(normal, place.start)) for place in places[:20])
+        raise ToolFailure(
+            f"old_string occurs {len(places)} times in {location.path}, at lines {numbers}. Give more of the "
+            "text around the one you mean, or set replace_all."
+        )
+    after, count = _replace(normal, places)
+    if after == normal:
+        raise ToolFailure(f"The edit would leave {location.path} as it is.")
+    start = _line(normal, places[0].start)
+    where = f"at line {start}" if count == 1 else f"in {count} places"
+    raw = with_line_endings(text.raw, after)
+    return normal, Text(raw, text.encoding, text.mark), f"Edited {location.path} {where}.{_HOW[places[0].rung]}"
+
+
+def _replace(text: str, places: list[Place]) -> tuple[str, int]:
+    pieces: list[str] = []
+    end = count = 0
+    for place in places:
+        if place.start < end:
+            continue  # overlaps the one before
+        pieces += [text[end : place.start], replacement_at(text, place)]
+        end = place.end
+        count += 1
+    return "".join([*pieces, text[end:]]), count
+
+
+def _line(text: str, position: int) -> int:
+    return text.count("\n", 0, position) + 1
+
+
+def _not_found(path: str, text: str, old: str, new: str) -> str:
+    message = f"old_string was not found in {path}."
+    if len(new.strip()) > 10 and new in text:
+        return f"{message} But new_string is already there, at line {_line(text, text.index(new))}."
+    near = closest(text, old)
+    if near is None:
+        return f"{message} Nothing in the file is like it. Read the file again."
+    return (
+        f"{message} The nearest text is at lines {near.first}-{near.last}; copy from it exactly:\n{near.text}"
+    )
+
+
+def encode(location: Location, text: Text) -> bytes:
+    """The bytes to write. Raises ToolFailure for characters that the file's encoding lacks."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise ToolFailure(
+            f"{location.path} is encoded in {text.encoding}, which cannot hold {error.object[error.start]!r}. "
+            "Use other characters."
+        ) from error
+
+
+def diff(path: str, before: str, after: str) -> str:
+    """A unified diff for a person to read."""
+    old, new = (text.removesuffix("\n").split("\n") if text else [] for text in (before, after))
+    lines = unified_diff(old, new, path, path, lineterm="")
+    return "\n".join(list(lines)[2:])

@@ -1,0 +1,56 @@
+"""glob: files by name."""
+
+from pydantic import Field
+
+from app.agent.errors import ToolFailure
+from app.agent.tools.base import Access, Arguments, Tool, ToolContext, ToolResult, in_thread, locate
+from app.errors import TidegateError
+from app.workspace.workspace import Workspace
+
+_MAX_FILES = 200
+
+
+class GlobArguments(Arguments):
+    """See the tool."""
+
+    pattern: str = Field(description='Such as "src/**/*.py"')
+    path: str = Field(default="", description="Directory to search")
+
+
+class Glob(Tool[GlobArguments]):
+    """Ignored files are left out."""
+
+    name = "glob"
+    description = "Find files by a glob pattern."
+    arguments = GlobArguments
+
+    def access(self, arguments: GlobArguments, workspace: Workspace) -> Access:
+        """The directory."""
+        return Access("read", locate(arguments.path, workspace))
+
+    def summary(self, arguments: GlobArguments) -> str:
+        """The pattern."""
+        return f"Find {arguments.pattern}" + (f" in {arguments.path}" if arguments.path else "")
+
+    async def run(self, arguments: GlobArguments, context: ToolContext) -> ToolResult:
+        """The paths, sorted."""
+        location = locate(arguments.path, context.workspace)
+        if not location.absolute.is_dir():
+            raise ToolFailure(f"{arguments.path} is not a directory.")
+        pattern = arguments.pattern
+        if pattern.startswith(str(context.workspace.root)):
+            pattern = pattern[len(str(context.workspace.root)) :]
+        # ripgrep reads globs as gitignore does: relative to the workspace, and without a slash at any depth.
+        pattern = pattern.removeprefix("./").lstrip("/")
+        if location.is_inside and location.path and "/" in pattern:
+            pattern = f"{location.path}/{pattern}"
+        try:
+            found = await in_thread(lambda: context.workspace.files(str(location.absolute), [pattern]))
+        except TidegateError as error:
+            raise ToolFailure(f"{error}.") from error
+        if not found:
+            return ToolResult("No files match. (Files that git ignores are left out.)", "no files")
+        text = "\n".join(found[:_MAX_FILES])
+        if len(found) > _MAX_FILES:
+            text += f"\n[{len(found) - _MAX_FILES} more files match. Use a narrower pattern or path.]"
+        return ToolResult(text, f"{len(found)} files")

@@ -1,0 +1,56 @@
+"""list_directory: what lies in a directory."""
+
+from fnmatch import fnmatch
+
+from pydantic import Field
+
+from app.agent.errors import ToolFailure
+from app.agent.tools.base import Access, Arguments, Tool, ToolContext, ToolResult, in_thread, locate
+from app.errors import TidegateError
+from app.workspace.workspace import Workspace
+
+_MAX_ENTRIES = 300
+
+
+class ListDirectoryArguments(Arguments):
+    """See the tool."""
+
+    path: str = ""
+    ignore: list[str] = Field(default=[], description="Glob patterns to leave out")
+
+
+class ListDirectory(Tool[ListDirectoryArguments]):
+    """Directories end in a slash; ignored entries are counted, not listed."""
+
+    name = "list_directory"
+    description = "List a directory."
+    arguments = ListDirectoryArguments
+
+    def access(self, arguments: ListDirectoryArguments, workspace: Workspace) -> Access:
+        """The directory."""
+        return Access("read", locate(arguments.path, workspace))
+
+    def summary(self, arguments: ListDirectoryArguments) -> str:
+        """The directory."""
+        return f"List {arguments.path or '.'}"
+
+    async def run(self, arguments: ListDirectoryArguments, context: ToolContext) -> ToolResult:
+        """The names, directories first."""
+        location = locate(arguments.path, context.workspace)
+        # The resolved path relative to the root where it is inside, so that ignore rules can be applied.
+        try:
+            entries = await in_thread(lambda: context.workspace.list_directory(location.path))
+        except TidegateError as error:
+            raise ToolFailure(f"{error}.") from error
+        shown = [
+            entry.name + ("/" if entry.is_directory else "")
+            for entry in entries
+            if not entry.is_ignored and not any(fnmatch(entry.name, pattern) for pattern in arguments.ignore)
+        ]
+        ignored = sum(entry.is_ignored for entry in entries)
+        text = "\n".join(shown[:_MAX_ENTRIES]) or "[Nothing.]"
+        if len(shown) > _MAX_ENTRIES:
+            text += f"\n[{len(shown) - _MAX_ENTRIES} more entries. Use glob with a pattern.]"
+        if ignored:
+            text += f"\n[{ignored} entries that git ignores are left out.]"
+        return ToolResult(text, f"{len(shown)} entries")

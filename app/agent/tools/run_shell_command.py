@@ -1,0 +1,95 @@
+"""run_shell_command: a command line, run by bash."""
+
+from pydantic import Field
+
+from app.agent.errors import ToolFailure
+from app.agent.process import CommandProcess, HeadAndTail
+from app.agent.sandbox import find_sandbox
+from app.agent.tools.base import (
+    MAX_RESULT_CHARACTERS,
+    Access,
+    Arguments,
+    Tool,
+    ToolContext,
+    ToolResult,
+    in_thread,
+    locate,
+)
+from app.workspace.workspace import Workspace
+
+_DEFAULT_MS = 120_000
+_MAX_MS = 600_000
+_CONFINED = ("read-only file system", "operation not permitted", "network is unreachable", "name resolution")
+
+
+class RunShellCommandArguments(Arguments):
+    """See the tool."""
+
+    command: str
+    is_background: bool = Field(default=False, description="For servers and watchers: return at once")
+    timeout: int = Field(default=_DEFAULT_MS, ge=1, description=f"Milliseconds, at most {_MAX_MS}")
+    description: str = Field(default="", description="What it does, in a few words")
+    directory: str = Field(default="", description="Where to run; default: the project root")
+
+
+class RunShellCommand(Tool[RunShellCommandArguments]):
+    """The command has no terminal and no input; everything it starts ends with it."""
+
+    name = "run_shell_command"
+    description = "Run a command with bash. It gets no input; output is captured."
+    arguments = RunShellCommandArguments
+
+    def access(self, arguments: RunShellCommandArguments, workspace: Workspace) -> Access:
+        """The command and where it runs."""
+        return Access("command", locate(arguments.directory, workspace), arguments.command)
+
+    def summary(self, arguments: RunShellCommandArguments) -> str:
+        """The command itself, never a description in its place."""
+        return f"$ {arguments.command}" + (f"  (in {arguments.directory})" if arguments.directory else "")
+
+    async def run(self, arguments: RunShellCommandArguments, context: ToolContext) -> ToolResult:
+        """The exit status and output; or the job's number and where its output goes."""
+        directory = locate(arguments.directory, context.workspace).absolute
+        if not directory.is_dir():
+            raise ToolFailure(f"{arguments.directory} is not a directory.")
+        if not arguments.command.strip():
+            raise ToolFailure("The command is empty.")
+        line = ["bash", "-c", arguments.command]
+        sandbox = await in_thread(find_sandbox) if context.is_sandboxed else None
+        if sandbox is not None:
+            line = sandbox.wrap(line, context.workspace.root)
+        if arguments.is_background:
+            job = await context.jobs.start(arguments.command, line, directory)
+            return ToolResult(
+                f"Job {job.number} runs in the background. Its output goes to {job.log} (use read_file). "
+                f"Stop it with: kill -- -{job.group}",
+                f"job {job.number}",
+            )
+        kept = HeadAndTail(MAX_RESULT_CHARACTERS)
+
+        async def output(text: str) -> None:
+            kept.add(text)
+            await context.print(text)
+
+        process = await CommandProcess.start(line, directory)
+        milliseconds = min(arguments.timeout, _MAX_MS)
+        outcome = await process.run(output, milliseconds / 1000)
+        said = kept.text.rstrip("\n")
+        notes = []
+        if outcome.timed_out:
+            notes.append(
+                f"[It was ended after {milliseconds} ms. Give a longer timeout, or use is_background.]"
+            )
+        elif outcome.status < 0:
+            notes.append(f"[It was ended by signal {-outcome.status}.]")
+        elif outcome.status:
+            notes.append(f"[Exit status {outcome.status}]")
+        if outcome.left_running:
+            notes.append("[Processes it left running were ended. Use is_background for those.]")
+        if sandbox is not None and outcome.status and any(sign in said.lower() for sign in _CONFINED):
+            notes.append(
+                "[The command ran in a sandbox: no network, no writing outside the project. If it needs that, ask "
+                "the user to run it or to switch to ask mode.]"
+            )
+        text = "\n".join(part for part in (said or "[No output]", *notes) if part)
+        return ToolResult(text, said[-2000:], ok=outcome.status == 0 and not outcome.timed_out)

@@ -1,0 +1,247 @@
+"""The loop: ask the model, do what it calls for, tell it what came of that, until it calls for nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, cast
+
+from app.agent import budget
+from app.agent.conversation import Conversation
+from app.agent.errors import ToolFailure
+from app.agent.events import (
+    AgentEvent,
+    EndReason,
+    FilesChanged,
+    Noticed,
+    PromptProgressed,
+    ReplyFinished,
+    TextStreamed,
+    TodosChanged,
+    ToolCallStreamed,
+    ToolFinished,
+    ToolOutput,
+    ToolStarted,
+)
+from app.agent.files import Files
+from app.agent.guard import LoopGuard
+from app.agent.jobs import Jobs
+from app.agent.permissions import Permissions
+from app.agent.port import PermissionAsker, PermissionRequest
+from app.agent.prompt import SYSTEM_PROMPT
+from app.agent.reply import Reply
+from app.agent.sandbox import find_sandbox
+from app.agent.toolbox import TOOLS, specifications
+from app.agent.tools.base import MAX_RESULT_CHARACTERS, Tool, ToolContext, ToolResult, cut, in_thread
+from app.model.errors import EngineLost, GarbledReply, ModelError
+from app.model.events import Finished, PromptProgress, StreamEvent, TextDelta, ToolCallDelta
+from app.model.messages import ChatRequest, Message, ToolCall
+from app.model.port import ModelPort
+from app.workspace.workspace import Workspace
+
+_MAX_REPLIES = 100
+_CANCELLED = "Cancelled by the user."
+_NO_SANDBOX = (
+    "There is no sandbox here (on Linux, install bubblewrap): in auto mode, commands run with all your rights."
+)
+
+Emit = Callable[[AgentEvent], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What the agent works with through a session. `context_length` asks for the model's, in tokens."""
+
+    workspace: Workspace
+    model: ModelPort
+    asker: PermissionAsker
+    permissions: Permissions
+    files: Files
+    jobs: Jobs
+    context_length: Callable[[], int | None]
+
+
+class Turn:
+    """One turn, from the user's message that was just added to `conversation` to the last reply."""
+
+    def __init__(self, hands: Hands, conversation: Conversation, emit: Emit, has_warned: bool) -> None:
+        self._hands = hands
+        self._conversation = conversation
+        self._emit = emit
+        self._guard = LoopGuard()
+        self._known_tokens = 0
+        self._known_messages = 0
+        self.has_warned = has_warned
+        """Whether the user was told that there is no sandbox."""
+
+    async def run(self) -> tuple[EndReason, str]:
+        """Work until the model is done. Returns how it ended, and why where that needs saying.
+
+        Raises ModelError when the model cannot answer, SessionError when the disk cannot take what was said.
+        """
+        for _ in range(_MAX_REPLIES):
+            if not await self._make_room():
+                return "limit", "The conversation is too long for the model's context; begin a new session."
+            reply = await self._ask()
+            assert reply.finished is not None
+            if not reply.calls:
+                if reply.finished.reason == "length":
+                    return "limit", 'The reply was cut off at the model\'s limit; say "go on" to have the rest.'
+                return "done", ""
+            for call, written in zip(self._conversation.open_calls(), reply.calls, strict=True):
+                count = await self._do(call, written.arguments)
+                if self._guard.is_stuck(count):
+                    self._conversation.close_calls("Not done: the agent was going round in circles.")
+                    return (
+                        "limit",
+                        f"The agent made the same call {count} times with the same result, and was stopped.",
+                    )
+        return (
+            "limit",
+            f'The agent took {_MAX_REPLIES} steps and was stopped; say "go on" if it should continue.',
+        )
+
+    # The model.
+
+    async def _ask(self) -> Reply:
+        messages = self._conversation.messages
+        request = ChatRequest((Message("system", SYSTEM_PROMPT), *messages), specifications())
+        is_second = False
+        while True:
+            reply = Reply(self._conversation.free_id)
+            try:
+                # Every stream is a generator; the protocol does not say so.
+                stream = cast(Any, self._hands.model.stream(request))
+                async with aclosing(stream) as events:
+                    await self._listen(events, reply)
+                break
+            except EngineLost as error:
+                self._conversation.break_off(reply.text)
+                if is_second:
+                    raise
+                is_second = True
+                await self._emit(Noticed(f"{error.what}; the reply begins again."))
+            except ModelError:
+                self._conversation.break_off(reply.text)
+                raise
+            except asyncio.CancelledError:
+                if reply.text:
+                    self._conversation.add(Message("assistant", reply.text))
+                raise
+        assert reply.finished is not None
+        self._conversation.add(Message("assistant", reply.text, reply.calls))
+        self._measure(reply.finished)
+        await self._emit(ReplyFinished(reply.finished))
+        return reply
+
+    async def _listen(self, events: AsyncIterator[StreamEvent], reply: Reply) -> None:
+        async for event in events:
+            match event:
+                case PromptProgress():
+                    await self._emit(PromptProgressed(event))
+                case TextDelta():
+                    reply.text += event.text
+                    await self._emit(TextStreamed(event.text))
+                case ToolCallDelta():
+                    call = reply.add_call(event)
+                    await self._emit(ToolCallStreamed(call.id, call.name, call.arguments))
+                case Finished():
+                    reply.finished = event
+        if reply.finished is None:
+            raise GarbledReply("the model's reply came to no end")
+
+    # Room.
+
+    def _measure(self, finished: Finished) -> None:
+        if finished.prompt_tokens is not None:
+            self._known_tokens = finished.prompt_tokens + (finished.completion_tokens or 0)
+            self._known_messages = len(self._conversation.messages)
+
+    def _tokens(self) -> int:
+        messages = self._conversation.messages
+        if self._known_messages:
+            return self._known_tokens + budget.estimate(messages[self._known_messages :])
+        return budget.estimate(messages) + budget.FIXED_TOKENS
+
+    async def _make_room(self) -> bool:
+        """Compact the conversation if it is about to outgrow the context. False if that does not help."""
+        length = self._hands.context_length()
+        if length is None or not budget.is_tight(self._tokens(), length):
+            return True
+        messages = self._conversation.messages
+        keep = budget.split(messages, length)
+        left_out = messages[: len(messages) - keep]
+        if left_out:
+            self._conversation.compact(keep, budget.digest(left_out, self._conversation.todos))
+            self._known_messages = 0
+            await self._emit(
+                Noticed(
+                    "The conversation outgrew the model's context: its older part was replaced by a summary."
+                )
+            )
+        return self._tokens() <= budget.room(length)
+
+    # The tools.
+
+    async def _do(self, call: ToolCall, written: str) -> int:
+        """Carry out one call, whose arguments the model wrote as `written`; returns the loop guard's count."""
+        tool = TOOLS.get(call.name)
+        context = ToolContext(
+            self._hands.workspace,
+            self._hands.files,
+            self._hands.jobs,
+            lambda text: self._emit(ToolOutput(call.id, text)),
+        )
+        try:
+            if tool is None:
+                raise ToolFailure(f"There is no tool {call.name!r}. There are: {', '.join(TOOLS)}.")
+            result = await self._run(tool, call, written, context)
+        except ToolFailure as error:
+            result = ToolResult(str(error), ok=False)
+        except OSError as error:
+            result = ToolResult(f"It failed: {error}.", ok=False)
+        except asyncio.CancelledError:
+            wrote = f" It had written {', '.join(context.changed)}." if context.changed else ""
+            self._conversation.add(Message("tool", _CANCELLED + wrote, tool_call_id=call.id))
+            raise
+        count = self._guard.note(call, result.text, bool(context.changed))
+        text = cut(result.text, self._result_limit(), "Ask for less at a time.") + self._guard.warning(count)
+        self._conversation.add(Message("tool", text, tool_call_id=call.id))
+        if result.todos is not None:
+            self._conversation.plan(result.todos)
+        await self._emit(ToolFinished(call.id, call.name, result.ok, text, result.display or result.text))
+        if result.todos is not None:
+            await self._emit(TodosChanged(result.todos))
+        if context.changed:
+            await self._emit(FilesChanged(tuple(context.changed)))
+        return count
+
+    def _result_limit(self) -> int:
+        """In characters: an eighth of the context, so that no single result can fill it."""
+        length = self._hands.context_length()
+        return MAX_RESULT_CHARACTERS * 2 if length is None else min(MAX_RESULT_CHARACTERS * 2, length * 3 // 8)
+
+    async def _run(self, tool: Tool[Any], call: ToolCall, written: str, context: ToolContext) -> ToolResult:
+        arguments = tool.parse(written)
+        access = tool.access(arguments, self._hands.workspace)
+        verdict = self._hands.permissions.judge(access)
+        given = arguments.model_dump(exclude_defaults=True)
+        if verdict.decision == "deny":
+            raise ToolFailure(verdict.reason)
+        if verdict.decision == "ask":
+            summary = await tool.preview(arguments, context)
+            request = PermissionRequest(call.id, call.name, given, summary, verdict.reason, verdict.always)
+            answer = await self._hands.asker.ask(request)
+            grants = verdict.grants if answer.answer == "always" else ()
+            self._conversation.decide(summary, answer.answer, answer.comment, grants)
+            if answer.answer == "deny":
+                said = f" The user says: {answer.comment}" if answer.comment.strip() else ""
+                raise ToolFailure(f"Not done: the user declined this call.{said}")
+            self._hands.permissions.grant(grants)
+        context.is_sandboxed = not verdict.is_approved
+        if context.is_sandboxed and not self.has_warned and await in_thread(find_sandbox) is None:
+            self.has_warned = True
+            await self._emit(Noticed(_NO_SANDBOX))
+        await self._emit(ToolStarted(call.id, call.name, given, tool.summary(arguments)))
+        result: ToolResult = await tool.run(arguments, context)
+        return result
