@@ -32,7 +32,7 @@ class ForeignState:
 
     def arrays(self) -> list[mx.array]:
         """What has to be evaluated for the state to be up to date."""
-        leaves = tree_flatten([cache.state for cache in self.caches], destination={}).values()
+        leaves = dict(tree_flatten([cache.state for cache in self.caches])).values()
         return [leaf for leaf in leaves if isinstance(leaf, mx.array)]
 
 

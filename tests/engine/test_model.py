@@ -1,0 +1,148 @@
+"""The model's mathematics against transformers in float32, and against itself in every chunking."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlx_model.model import Qwen3Next
+from tests.support.checkpoints import random_tensors, tiny_config, write_checkpoint
+from tests.support.models import load_tiny
+from tests.support.oracle import Reference
+
+# Largest difference of a logit allowed, as a share of the largest logit.
+BOUND = 1e-5
+
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "one key head for four value heads": {"linear_num_key_heads": 1, "linear_num_value_heads": 4},
+    "a key head each": {"linear_num_key_heads": 4, "linear_num_value_heads": 4},
+    "value heads wider than key heads": {"linear_key_head_dim": 16, "linear_value_head_dim": 64},
+    "one kv head": {"num_attention_heads": 8, "num_key_value_heads": 1, "head_dim": 16},
+    "half of each head rotates": {"partial_rotary_factor": 0.5, "rope_theta": 10000.0},
+    "short convolution": {"linear_conv_kernel_dim": 2},
+    "all experts chosen": {"num_experts": 4, "num_experts_per_tok": 4},
+    "weights not normalized": {"norm_topk_prob": False},
+    "tied": {"tie_word_embeddings": True},
+    "attention bias": {"attention_bias": True},
+    "dense layers by name": {"mlp_only_layers": [0, 3]},
+    "dense layers by step": {"decoder_sparse_step": 2},
+    "attention first": {"layer_types": ["full_attention", "linear_attention"] * 2},
+    "yarn": {"rope_scaling": YARN, "max_position_embeddings": 256},
+    "yarn in rope_parameters": {
+        "rope_scaling": None,
+        "rope_parameters": {
+            **YARN,
+            "rope_theta": 10000.0,
+            "partial_rotary_factor": 0.5,
+            "beta_fast": 16.0,
+            "beta_slow": 2.0,
+            "attention_factor": 1.25,
+        },
+        "max_position_embeddings": 256,
+    },
+    "DeltaNet alone": {"num_hidden_layers": 1, "layer_types": ["linear_attention"]},
+}
+
+
+def assert_close(ours: np.ndarray, theirs: np.ndarray, bound: float = BOUND) -> None:
+    assert ours.shape == theirs.shape
+    assert np.abs(ours - theirs).max() <= bound * np.abs(theirs).max()
+    np.testing.assert_array_equal(ours.argmax(-1), theirs.argmax(-1))
+
+
+def logits(model: Qwen3Next, tokens: Sequence[int], chunks: Sequence[int]) -> np.ndarray:
+    """[n, vocabulary], computed chunk by chunk."""
+    state, done, parts = model.state(), 0, []
+    for size in chunks:
+        parts.append(np.array(model.logits(mx.array([tokens[done : done + size]]), state)[0]))
+        done += size
+    assert done == len(tokens) == state.length
+    return np.concatenate(parts)
+
+
+def random_tokens(count: int, seed: int = 0) -> list[int]:
+    return [int(token) for token in np.random.default_rng(seed).integers(0, 256, count)]
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_logits_are_those_of_transformers(shape: dict[str, Any], tmp_path: Path) -> None:
+    directory = write_checkpoint(tmp_path, seed=1, **shape)
+    tokens = random_tokens(150)
+    theirs = Reference(directory).logits(tokens)
+    model = load_tiny(directory)
+    assert_close(logits(model, tokens, [150]), theirs)
+    assert_close(logits(model, tokens, [1, 2, 3, 1, 1, 70, 64, 8]), theirs)
+
+
+@pytest.mark.parametrize("count", range(1, 8))
+def test_sequences_about_as_long_as_the_convolution(count: int, pair: Callable[[], Any]) -> None:
+    model, reference = pair()
+    tokens = random_tokens(count, seed=count)
+    theirs = reference.logits(tokens)
+    assert_close(logits(model, tokens, [count]), theirs)
+    assert_close(logits(model, tokens, [1] * count), theirs)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], tuple[Qwen3Next, Reference]]:
+    """One small model, as we and as transformers run it."""
+
+    @cache
+    def load() -> tuple[Qwen3Next, Reference]:
+        directory = write_checkpoint(tmp_path_factory.mktemp("model"), seed=2)
+        return load_tiny(directory), Reference(directory)
+
+    return load
+
+
+@given(cuts=st.sets(st.integers(1, 299), max_size=20), seed=st.integers(0, 3))
+@settings(max_examples=6, deadline=None)
+def test_any_chunking_equals_one_pass(
+    pair: Callable[[], tuple[Qwen3Next, Reference]], cuts: set[int], seed: int
+) -> None:
+    model, _ = pair()
+    tokens = random_tokens(300, seed)
+    bounds = [0, *sorted(cuts), 300]
+    chunks = [b - a for a, b in pairwise(bounds)]
+    assert_close(logits(model, tokens, chunks), logits(model, tokens, [300]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", range(1, 301))
+def test_every_chunk_length_equals_transformers(
+    pair: Callable[[], tuple[Qwen3Next, Reference]], size: int
+) -> None:
+    model, reference = pair()
+    tokens = random_tokens(300)
+    chunks = [size] * (300 // size) + ([300 % size] if 300 % size else [])
+    assert_close(logits(model, tokens, chunks), reference.logits(tokens))
+
+
+@pytest.mark.parametrize("theta", [None, 1e7], ids=["own theta", "grafted theta"])
+def test_mtp_logits_are_those_of_transformers_own_layer(theta: float | None, tmp_path: Path) -> None:
+    grafted = {"tidegate": {"mtp": {"rope_theta": theta}}} if theta else {}
+    directory = write_checkpoint(tmp_path, seed=4, mtp=True, **grafted)
+    tokens = random_tokens(90)
+    tensors = random_tensors(tiny_config(), 4, mtp=True)
+    theirs = Reference(directory).mtp_logits(tokens, tensors, theta or tiny_config()["rope_theta"])
+
+    model = load_tiny(directory)
+    assert model.mtp is not None
+    ids = mx.array([tokens])
+    hidden = model.hidden(ids, model.state())[:, :-1]
+    embedded = model.embed(ids)[:, 1:]
+    kv, parts = model.mtp_kv(), []
+    for start, stop in ((0, 1), (1, 50), (50, 89)):
+        states = model.mtp(embedded[:, start:stop], hidden[:, start:stop], kv)
+        parts.append(np.array(model.head(states)[0]))
+    assert_close(np.concatenate(parts), theirs)
