@@ -128,7 +128,7 @@ messages = st.lists(
 
 
 @given(messages, st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_remembering_changes_tokens_but_never_the_text(
     directory: Path, conversation: list[dict[str, Any]], choice: random.Random
 ) -> None:

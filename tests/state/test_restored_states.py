@@ -1,0 +1,173 @@
+"""A model that goes on from a kept state says what it would have said from the first token on."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import cast
+
+import mlx.core as mx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlx_model.decode.generator import Generator
+from mlx_model.decode.language_model import NothingKept
+from mlx_model.decode.request import (
+    GenerationFinished,
+    GenerationRequest,
+    SamplingParameters,
+    TokenGenerated,
+)
+from mlx_model.loading import DType, load_qwen3_next
+from mlx_model.model import Qwen3Next
+from mlx_model.state.disk import DiskLimits, DiskTier
+from mlx_model.state.keeper import StoredStates
+from mlx_model.state.prefix_store import PrefixStore
+from mlx_model.weights.checkpoint import open_checkpoint
+from tests.support.checkpoints import write_checkpoint
+from tests.support.models import load_tiny
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Qwen3Next:
+    return load_tiny(write_checkpoint(tmp_path_factory.mktemp("model")))
+
+
+@dataclass(frozen=True)
+class Message:
+    """Computed as one chunk, or, a reply, token by token."""
+
+    tokens: tuple[int, ...]
+    is_reply: bool
+
+
+messages = st.builds(Message, st.lists(st.integers(0, 255), min_size=1, max_size=9).map(tuple), st.booleans())
+turns = st.lists(messages, min_size=1, max_size=3)
+# A conversation goes on from some earlier one (by index), cut after some of its messages, with new ones.
+steps = st.lists(
+    st.tuples(st.integers(0, 5), st.integers(0, 4), turns, st.sampled_from(["", "", "evict", "restart"])),
+    min_size=1,
+    max_size=6,
+)
+
+
+def cuts(conversation: tuple[Message, ...]) -> list[int]:
+    sizes = [
+        size
+        for message in conversation
+        for size in ([1] * len(message.tokens) if message.is_reply else [len(message.tokens)])
+    ]
+    return [0, *accumulate(sizes)]
+
+
+def flat(conversation: tuple[Message, ...]) -> tuple[int, ...]:
+    return tuple(token for message in conversation for token in message.tokens)
+
+
+def cold_logits(model: Qwen3Next, conversation: tuple[Message, ...]) -> mx.array:
+    tokens, state = flat(conversation), model.state()
+    return [model.last_logits(mx.array([tokens[a:b]]), state) for a, b in pairwise(cuts(conversation))][-1]
+
+
+def cached_logits(model: Qwen3Next, states: StoredStates, conversation: tuple[Message, ...]) -> mx.array:
+    """The same with whatever is known already, each message's end being kept."""
+    tokens = flat(conversation)
+    ends = set(accumulate(len(message.tokens) for message in conversation))
+    state = states.begin(tokens)
+    assert state.length in {0} | ends or state.length < len(tokens)
+    logits = None
+    for start, stop in pairwise([cut for cut in cuts(conversation) if cut >= state.length]):
+        logits = model.last_logits(mx.array([tokens[start:stop]]), state)
+        if stop in ends:
+            states.keep(tokens[:stop], state)
+    assert logits is not None
+    return logits
+
+
+@given(steps)
+@settings(max_examples=25, deadline=None)
+def test_branched_rewound_evicted_and_restarted_conversations_equal_cold_ones(
+    model: Qwen3Next, plan: list[tuple[int, int, list[Message], str]]
+) -> None:
+    root = Path(os.environ["TIDEGATE_HOME"]) / "snapshots"
+    shutil.rmtree(root, ignore_errors=True)
+
+    def open_store() -> PrefixStore:
+        return PrefixStore(1 << 30, DiskTier(root, "model", {}, DiskLimits(reserve=0)))
+
+    store = open_store()
+    told: list[tuple[Message, ...]] = [()]
+    for parent, kept, new, happening in plan:
+        conversation = (*told[parent % len(told)][:kept], *new)
+        told.append(conversation)
+        warm = cached_logits(model, StoredStates(model, store), conversation)
+        cold = cold_logits(model, conversation)
+        assert mx.array_equal(warm, cold), "equal chunks, equal bits"
+        whole = model.last_logits(mx.array([flat(conversation)]), model.state())
+        assert mx.abs(warm - whole).max() <= 1e-5 * mx.abs(whole).max()
+        if happening == "evict":
+            store.shrink(0)
+        elif happening == "restart":
+            store.close()
+            store = open_store()
+    store.close()
+
+
+@pytest.mark.parametrize("dtype", [mx.float32, mx.bfloat16, mx.float16])
+def test_every_dtype_comes_back_from_disk_bit_for_bit(tmp_path: Path, dtype: mx.Dtype) -> None:
+    # Without experts, whose kernel knows float32 only on a CPU.
+    directory = write_checkpoint(tmp_path / "model", dtype=dtype, mlp_only_layers=[0, 1, 2, 3])
+    name = cast(DType, str(dtype).removeprefix("mlx.core."))
+    model = load_qwen3_next(open_checkpoint(directory), dtype=name)
+    tokens = tuple(range(40))
+    state = model.state()
+    for start, stop in ((0, 7), (7, 30)):
+        model.last_logits(mx.array([tokens[start:stop]]), state)
+        store = PrefixStore(1 << 30, DiskTier(tmp_path / "cache", "model", {}, DiskLimits(reserve=0)))
+        StoredStates(model, store).keep(tokens[:stop], state)
+        store.close()
+    store = PrefixStore(1 << 30, DiskTier(tmp_path / "cache", "model", {}, DiskLimits(reserve=0)))
+    back = StoredStates(model, store).begin(tokens)
+    store.close()
+    assert back.length == 30
+    for mine, theirs in zip(
+        [*state.segment(0, 30).values(), *state.recurrent().values()],
+        [*back.segment(0, 30).values(), *back.recurrent().values()],
+        strict=True,
+    ):
+        assert mine.dtype == theirs.dtype
+        assert mine.tobytes() == theirs.tobytes()
+
+
+def test_the_generator_computes_only_what_is_new(model: Qwen3Next) -> None:
+    def run(
+        generator: Generator, prompt: tuple[int, ...], boundaries: tuple[int, ...]
+    ) -> tuple[list[int], int]:  # type: ignore[type-arg]
+        request = GenerationRequest(
+            prompt, 12, frozenset(), SamplingParameters(temperature=0.0), boundaries=boundaries
+        )
+        events = list(generator.generate(request, lambda: False))
+        finished = events[-1]
+        assert isinstance(finished, GenerationFinished)
+        return [event.token for event in events if isinstance(event, TokenGenerated)], finished.cached_tokens
+
+    kept = Generator(model, StoredStates(model, PrefixStore(1 << 30)), chunk=64)
+    cold = Generator(model, NothingKept(model), chunk=64)
+    system, user = tuple(range(100, 180)), tuple(range(30))
+    prompt = system + user
+    reply, cached = run(kept, prompt, (80, 108))
+    assert cached == 0
+    longer = (*prompt, *reply, 5, 6, 7)
+    rows = [
+        (longer, (80, 108, 122), 121),  # goes on: all but the last token of the reply has been read
+        (prompt, (80, 108), 108),  # the same again
+        ((*system, 9, 9, 9), (80,), 80),  # another first message
+        ((*longer, 8, 8), (80, 108, 122), 122),  # a branch
+        ((7, *prompt), (), 0),  # another system prompt
+    ]
+    for tokens, boundaries, expected in rows:
+        said, cached = run(kept, tokens, boundaries)
+        assert cached == expected
+        assert said == run(cold, tokens, boundaries)[0]
