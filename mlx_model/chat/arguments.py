@@ -1,0 +1,148 @@
+"""A tool call's arguments as JSON that grows while the model writes them as raw text."""
+
+import ast
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_EVERY_TYPE = frozenset({"null", "boolean", "integer", "number", "object", "array", "string"})
+_TYPE_NAMES = {
+    type(None): "null",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    dict: "object",
+    list: "array",
+}
+_LONGEST_INTEGER = 4000  # digits; Python declines to convert more
+
+
+class ArgumentWriter:
+    """Writes one JSON object. The fragments that its methods return, in order, are its text.
+
+    The type of each value follows the tool's schema. Strings go out as they come; anything else once it is
+    complete, and as a string where it is not of its type: what the model wrote is never lost.
+    """
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        """`schema` is the tool's `parameters`, or empty where the tool is unknown."""
+        properties = schema.get("properties")
+        self._properties = properties if isinstance(properties, Mapping) else {}
+        self._written: set[str] = set()
+        self._types: frozenset[str] = frozenset()
+        self._held: list[str] = []
+
+    @property
+    def empty(self) -> bool:
+        """Whether no parameter has begun yet."""
+        return not self._written
+
+    def expects(self, key: str) -> bool:
+        """Whether the schema has such a parameter and it has not been written."""
+        return key in self._properties and key not in self._written
+
+    def begin(self, key: str) -> str:
+        """A parameter begins."""
+        separator = ", " if self._written else "{"
+        self._written.add(key)
+        self._types = _types(self._properties.get(key))
+        self._held = []
+        return f"{separator}{_string(key)}: " + ('"' if self._streams else "")
+
+    def add(self, text: str) -> str:
+        """More of the parameter's value."""
+        if self._streams:
+            return _string(text)[1:-1]
+        self._held.append(text)
+        return ""
+
+    def end(self) -> str:
+        """The parameter's value is complete."""
+        return '"' if self._streams else _typed("".join(self._held), self._types)
+
+    def close(self) -> str:
+        """The object is complete."""
+        return "}" if self._written else "{}"
+
+    @property
+    def _streams(self) -> bool:
+        return self._types == {"string"}
+
+
+def _types(schema: Any) -> frozenset[str]:
+    """The JSON types that a schema admits, as far as it says; a parameter of unknown type is a string."""
+    if not isinstance(schema, Mapping):
+        return frozenset({"string"})
+    if "$ref" in schema:
+        return _EVERY_TYPE
+    declared = schema.get("type")
+    if isinstance(declared, str):
+        return frozenset({declared}) & _EVERY_TYPE or frozenset({"string"})
+    if isinstance(declared, list):
+        return frozenset(name for name in declared if isinstance(name, str)) & _EVERY_TYPE or _EVERY_TYPE
+    for union in ("anyOf", "oneOf"):
+        if isinstance(schema.get(union), list):
+            return frozenset().union(*(_types(option) for option in schema[union])) or _EVERY_TYPE
+    if isinstance(schema.get("enum"), list):
+        return _types_of(schema["enum"])
+    return _types_of([schema["const"]]) if "const" in schema else frozenset({"string"})
+
+
+def _types_of(values: Iterable[Any]) -> frozenset[str]:
+    names = {
+        type(None): "null",
+        bool: "boolean",
+        int: "integer",
+        float: "number",
+        dict: "object",
+        list: "array",
+    }
+    return frozenset(names.get(type(value), "string") for value in values) or frozenset({"string"})
+
+
+def _typed(text: str, types: frozenset[str]) -> str:
+    """The JSON text of a value: of the first type, other than string, that it can be read as."""
+    word = text.strip()
+    if "null" in types and word in ("null", "None"):
+        return "null"
+    if "boolean" in types and word.lower() in ("true", "false"):
+        return word.lower()
+    if "integer" in types and re.fullmatch(r"[+-]?[0-9]+(\.0*)?", word) and len(word) < _LONGEST_INTEGER:
+        return str(int(word.partition(".")[0]))
+    if "number" in types and (number := _number(word)) is not None:
+        return number
+    if types & {"object", "array"}:
+        value = _structure(word)
+        if ("object" in types and isinstance(value, dict)) or ("array" in types and isinstance(value, list)):
+            return json.dumps(value, ensure_ascii=False)
+    return _string(text)
+
+
+def _number(word: str) -> str | None:
+    if re.fullmatch(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", word):
+        return word
+    if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", word):
+        value = float(word)
+        return None if value in (float("inf"), float("-inf")) else repr(value)
+    return None
+
+
+def _structure(word: str) -> Any:
+    """A JSON object or array; or, as models sometimes write one, a Python literal that JSON can say."""
+    try:
+        value = json.loads(word)
+    except (ValueError, RecursionError):
+        try:
+            value = ast.literal_eval(word)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return None
+    try:
+        json.dumps(value, allow_nan=False)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return value
+
+
+def _string(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
