@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlx_model.model import Qwen3Next
+from mlx_model.state.kv import KVBuffer
 from mlx_model.state.prefix_state import ROOT, PrefixState, Segment
 from mlx_model.state.sequence import SequenceState
 from tests.support.checkpoints import write_checkpoint
@@ -83,6 +84,22 @@ def test_bfloat16_survives_the_way_through_numpy(model: Qwen3Next) -> None:
     assert mx.array_equal(copy.layers[3].append(keys[..., :0, :], keys[..., :0, :])[0], keys)
     assert copy.layers[0].window.dtype == mx.bfloat16
     assert mx.array_equal(copy.layers[0].window, state.layers[0].window)
+
+
+def test_a_token_is_written_in_place_not_by_copying_what_came_before() -> None:
+    buffer = KVBuffer(8, 128, mx.float32)
+    one = mx.ones((1, 8, 1, 128))
+    buffer.append(*[mx.zeros((1, 8, 2000, 128))] * 2)
+    mx.eval(one, buffer.arrays())
+    held = mx.get_active_memory()
+    mx.reset_peak_memory()
+    for _ in range(20):
+        keys, _ = buffer.append(one, one)
+        total = keys.sum()
+        mx.eval(total, buffer.arrays())
+        del keys
+    assert mx.get_peak_memory() - held < 8 * 2000 * 128 * 4 / 4
+    assert total.item() == 20 * 8 * 128
 
 
 @pytest.mark.slow
