@@ -1,1 +1,166 @@
-"""The command line: tidegate [PATH] and its subcommands."""
+"""The command line: opens the workspace, or hands over to one of the commands.
+
+Only what a command needs is imported, and only once it is chosen: the workspace's first frame waits for this.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from app.config import load_settings
+from app.errors import TidegateError
+from app.model.catalogue import choose_model
+
+_ENGINE_COMMANDS = {"serve": "run the engine by itself, for other tools (OpenAI Chat Completions)"}
+
+
+class BadUsage(TidegateError):
+    """The command line asks for something that there is not."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status: 0 for success, 1 for what did not come about, 2 for bad
+    input, 130 for Ctrl-C."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if given and given[0] in _ENGINE_COMMANDS:
+            return _engine(given)
+        if given and given[0] in _COMMANDS:
+            return _COMMANDS[given[0]][1](given[1:])
+        return _workspace(given)
+    except TidegateError as error:
+        print(f"tidegate: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing more can be said, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _workspace(given: list[str]) -> int:
+    commands = {**{name: summary for name, (summary, _) in _COMMANDS.items()}, **_ENGINE_COMMANDS}
+    parser = argparse.ArgumentParser(
+        prog="tidegate",
+        usage="tidegate [PATH] [--model MODEL]\n       tidegate COMMAND ...",
+        description="A coding workspace for the terminal, with a model of its own and review by hunk.",
+        epilog="commands:\n" + "\n".join(f"  {name:8} {summary}" for name, summary in commands.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "path", nargs="?", default=".", metavar="PATH", help="a directory, or a file in it to show"
+    )
+    _add_model(parser)
+    parser.add_argument("--version", action="version", version=f"tidegate {version('tidegate')}")
+    options = parser.parse_args(given)
+    directory, file = _place(options.path)
+    settings = load_settings()
+    model = options.model if options.model is not None else settings.model
+    choose_model(model)  # a name that means nothing is told before the screen opens
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise BadUsage("the workspace needs a terminal", 'without one, use: tidegate run "PROMPT"')
+    from app.ui.app import run_workspace  # noqa: PLC0415
+
+    run_workspace(directory, model, settings, show_file=file)
+    return 0
+
+
+def _place(named: str) -> tuple[Path, str | None]:
+    """The directory to open and the file in it to show."""
+    path = Path(named).expanduser()
+    if not path.exists():
+        raise BadUsage(f"{named} does not exist", "name a directory or a file")
+    path = path.resolve()
+    return (path, None) if path.is_dir() else (path.parent, path.name)
+
+
+def _run(given: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="tidegate run",
+        description="Let the agent do one thing, without a screen. Standard input is added.",
+    )
+    parser.add_argument("prompt", metavar="PROMPT")
+    parser.add_argument(
+        "-C", dest="directory", default=".", metavar="DIR", help="where to work (default: here)"
+    )
+    _add_model(parser)
+    parser.add_argument(
+        "--mode",
+        choices=("auto", "ask", "plan"),
+        help="auto: act freely within the sandbox; ask: nothing that would need asking; plan: read only",
+    )
+    parser.add_argument("--output-format", choices=("text", "json", "stream-json"), default="text")
+    options = parser.parse_args(given)
+    directory = Path(options.directory).expanduser()
+    if not directory.is_dir():
+        raise BadUsage(f"{options.directory} is not a directory", "name one after -C")
+    prompt = options.prompt
+    if not sys.stdin.isatty():
+        piped = sys.stdin.read().strip()
+        prompt = f"{prompt}\n\n{piped}" if piped else prompt
+    if not prompt.strip():
+        raise BadUsage("there is nothing to do", 'write it as: tidegate run "PROMPT"')
+    settings = load_settings()
+    choice = choose_model(options.model if options.model is not None else settings.model)
+    from app.headless import run_headless  # noqa: PLC0415
+
+    return run_headless(
+        prompt,
+        directory=directory.resolve(),
+        choice=choice,
+        settings=settings,
+        mode=options.mode or settings.mode,
+        output_format=options.output_format,
+    )
+
+
+def _model(given: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="tidegate model", description="The models on this machine.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands.add_parser("list", help="what is here, what can be fetched, and what fits into memory")
+    fetch = commands.add_parser("fetch", help="download a model from the Hub, or go on with a download")
+    fetch.add_argument("repository", metavar="OWNER/NAME")
+    options = parser.parse_args(given)
+    from app.model import commands as model_commands  # noqa: PLC0415
+
+    if options.command == "list":
+        return model_commands.list_models()
+    return model_commands.fetch(options.repository)
+
+
+def _doctor(given: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="tidegate doctor", description="What Tidegate finds on this machine.")
+    _add_model(parser)
+    options = parser.parse_args(given)
+    from app.doctor import examine  # noqa: PLC0415
+
+    return examine(options.model)
+
+
+def _engine(given: list[str]) -> int:
+    """Become the engine, which reads the rest of the command line itself."""
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "mlx_model", *given])
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model",
+        metavar="MODEL",
+        help="a directory, a downloaded model (owner/name) or a server (http://host/v1, http://host/v1#name)",
+    )
+
+
+_COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
+    "run": ("let the agent do one thing, without a screen", _run),
+    "model": ("list and fetch models", _model),
+    "doctor": ("say what is found on this machine, and what is missing", _doctor),
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

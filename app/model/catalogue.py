@@ -101,7 +101,7 @@ def directory_for(repository: str) -> Path:
 def fault(directory: Path) -> str | None:
     """Why a directory is no usable model, as a clause; None when nothing is wrong at first sight."""
     if not (directory / "config.json").is_file():
-        return f"{directory} is not a model: it has no config.json"
+        return f"{directory} is no model (it has no config.json)"
     index = directory / "model.safetensors.index.json"
     if index.is_file():
         try:
@@ -112,7 +112,7 @@ def fault(directory: Path) -> str | None:
         if missing:
             return f"{directory} is incomplete: {len(missing)} of {len(names)} weight files are missing"
     elif not any(directory.glob("*.safetensors")):
-        return f"{directory} is not a model: it has no safetensors files"
+        return f"{directory} is no model (it has no safetensors files)"
     return None
 
 

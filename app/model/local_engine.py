@@ -282,7 +282,7 @@ def _death_of(process: EngineProcess) -> _Death:
     status = process.ended.result()
     if status == _BAD_INPUT:
         sentence = (*process.last_words(1), "the engine refused the model without a reason")[0]
-        return _Death(sentence, final=True)
+        return _Death(sentence.removeprefix("mlx_model serve: "), final=True)
     return _Death(
         f"the engine {manner_of_death(status)}", natural=status == 0, last_words=process.last_words(3)
     )

@@ -1,0 +1,115 @@
+"""`tidegate doctor`: plain facts about this machine, and what is missing."""
+
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from app.agent.sandbox import find_sandbox
+from app.config import load_settings, settings_file
+from app.errors import TidegateError
+from app.model.catalogue import LocalModel, NothingFound, choose_model, weight_bytes
+from app.model.engine_process import EnginePlace
+from app.model.recipes import gigabytes, judge, machine_memory
+from app.workspace import ripgrep
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fact. "missing" is what Tidegate cannot do without, "note" what it works around."""
+
+    mark: Literal["ok", "note", "missing"]
+    subject: str
+    fact: str
+
+
+def examine(model: str | None) -> int:
+    """Print all findings; 1 if something essential is missing, else 0."""
+    essential = True
+    for finding in _findings(model):
+        print(f"{finding.mark:8} {finding.subject:10} {finding.fact}", flush=True)
+        essential = essential and finding.mark != "missing"
+    return 0 if essential else 1
+
+
+def _findings(model: str | None) -> Iterator[Finding]:
+    yield Finding("ok", "tidegate", version("tidegate"))
+    yield Finding("ok", "python", f"{platform.python_version()}, {sys.executable}")
+    yield Finding("ok", "machine", f"{platform.system()} {platform.release()}, {platform.machine()}")
+    yield _package("mlx", "the engine cannot run; servers can still be used")
+    yield _package("textual", "the workspace cannot open")
+    yield _git()
+    yield _ripgrep()
+    yield _sandbox()
+    usable = judge(0).usable
+    yield Finding(
+        "ok", "memory", f"{gigabytes(machine_memory())}, of which a model may use {gigabytes(usable)}"
+    )
+    try:
+        named = model if model is not None else load_settings().model
+        state = "" if settings_file().exists() else " (not there: all defaults)"
+        yield Finding("ok", "settings", f"{settings_file()}{state}")
+    except TidegateError as error:
+        yield Finding("missing", "settings", str(error))
+        named = model or ""
+    yield from _model(named)
+
+
+def _package(name: str, consequence: str) -> Finding:
+    try:
+        return Finding("ok", name, version(name))
+    except PackageNotFoundError:
+        return Finding("missing", name, f"not installed: {consequence}")
+
+
+def _git() -> Finding:
+    git = shutil.which("git")
+    if git is None:
+        return Finding("missing", "git", "not found: install it; review and commits need it")
+    said = subprocess.run([git, "--version"], capture_output=True, text=True, check=False, timeout=20)
+    return Finding("ok", "git", f"{said.stdout.strip().removeprefix('git version ')}, {git}")
+
+
+def _ripgrep() -> Finding:
+    try:
+        return Finding("ok", "ripgrep", ripgrep.executable())
+    except TidegateError as error:
+        return Finding("missing", "ripgrep", str(error))
+
+
+def _sandbox() -> Finding:
+    sandbox = find_sandbox()
+    if sandbox is None:
+        wanted = "sandbox-exec" if sys.platform == "darwin" else "bubblewrap"
+        return Finding("note", "sandbox", f"no working {wanted}: in auto mode, commands run with all your rights")
+    return Finding("ok", "sandbox", type(sandbox).__name__.lower())
+
+
+def _model(named: str) -> Iterator[Finding]:
+    try:
+        choice = choose_model(named)
+    except TidegateError as error:
+        yield Finding("missing", "model", str(error))
+        return
+    if isinstance(choice, NothingFound):
+        yield Finding("missing", "model", "; ".join(choice.looked_for) + "; see: tidegate model list")
+        return
+    if not isinstance(choice, LocalModel):
+        yield Finding("ok", "model", f"{choice.model or 'the first one'} at {choice.url}")
+        return
+    yield Finding("ok", "model", f"{choice.name}, {choice.path}")
+    verdict = judge(weight_bytes(choice.path))
+    yield Finding("ok" if verdict.fits else "note", "fit", verdict.reason)
+    place = EnginePlace.of(Path(choice.path))
+    try:
+        place.prepare()
+    except TidegateError as error:
+        yield Finding("missing", "socket", str(error))
+    else:
+        yield Finding("ok", "socket", str(place.socket))
+        yield Finding("ok", "log", str(place.log))

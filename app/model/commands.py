@@ -1,0 +1,70 @@
+"""`tidegate model`: listing and fetching from the command line."""
+
+import asyncio
+import signal
+import sys
+from contextlib import aclosing
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from app.model.catalogue import directory_for, models_on_disk, weight_bytes
+from app.model.fetch import fetch_model
+from app.model.recipes import RECIPES, gigabytes, judge, machine_memory
+
+
+def list_models() -> int:
+    """Print what is on disk and what can be fetched, each with whether it fits."""
+    usable = gigabytes(judge(0).usable)
+    print(f"This machine has {gigabytes(machine_memory())} of memory, of which a model may use {usable}.\n")
+    found = models_on_disk()
+    print("On this machine:" if found else "On this machine: none.")
+    for model in found:
+        print(_row(model.name, weight_bytes(model.path)))
+        print(f"    {model.path}")
+    print("\nTo fetch (tidegate model fetch OWNER/NAME):")
+    for recipe in RECIPES:
+        begun = directory_for(recipe.repository).with_name(directory_for(recipe.repository).name + ".partial")
+        print(_row(recipe.repository, recipe.size) + ("  (begun)" if begun.is_dir() else ""))
+    return 0
+
+
+def _row(name: str, size: int) -> str:
+    return f"  {name:42} {gigabytes(size):>9}  {'fits' if judge(size).fits else 'too large'}"
+
+
+def fetch(repository: str) -> int:
+    """Download `repository`, showing how far it is. Ctrl-C stops it; the next call goes on."""
+    try:
+        path = asyncio.run(_fetch(repository))
+    except KeyboardInterrupt:
+        print(f"\nStopped. To go on: tidegate model fetch {repository}", file=sys.stderr)
+        return 128 + signal.SIGINT
+    print(path)
+    return 0
+
+
+async def _fetch(repository: str) -> Path:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("asking the Hub", total=None)
+        async with aclosing(fetch_model(repository)) as steps:
+            async for step in steps:
+                if isinstance(step, Path):
+                    return step
+                bar.update(task, description=repository, completed=step.done, total=step.total)
+    raise AssertionError("fetch_model ends with a path or an error")

@@ -1,0 +1,45 @@
+"""settings.toml and the environment."""
+
+import pytest
+
+from app.config import BadSettings, Settings, load_settings, remember_model, settings_file
+
+
+def write(text: str) -> None:
+    settings_file().parent.mkdir(parents=True, exist_ok=True)
+    settings_file().write_text(text, encoding="utf-8")
+
+
+def test_defaults_file_and_environment(monkeypatch: pytest.MonkeyPatch):
+    assert load_settings() == Settings()
+    write('model = "a"\nmode = "plan"\nengine_idle_minutes = 2\n')
+    assert load_settings() == Settings(model="a", mode="plan", engine_idle_minutes=2)
+    monkeypatch.setenv("TIDEGATE_MODEL", "b")
+    assert load_settings().model == "b"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("model = ", "is not TOML"),
+        ("modle = 'x'", '"modle", which is no setting'),
+        ("model = 3", "sets model to 3: it must be a text"),
+        ("mode = 'yolo'", 'one of "plan", "ask", "auto"'),
+        ("engine_idle_minutes = 0", "a positive number"),
+        ("engine_idle_minutes = true", "a positive number"),
+        ("[model]\nname = 'x'", "it must be a text"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_that_names_the_file(text: str, says: str):
+    write(text)
+    with pytest.raises(BadSettings, match=says) as raised:
+        load_settings()
+    assert str(settings_file()) in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_model_is_remembered_and_the_rest_of_the_file_stays():
+    remember_model("first")
+    assert load_settings() == Settings(model="first")
+    write('# mine\ntheme = "x"  # dark\nmodel = "old"\n')
+    remember_model("http://127.0.0.1:1/v1")
+    assert settings_file().read_text() == '# mine\ntheme = "x"  # dark\nmodel = "http://127.0.0.1:1/v1"\n'

@@ -1,0 +1,102 @@
+"""What --model may name, what is found without it, and what fits into memory."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from app.model.catalogue import (
+    LocalModel,
+    NothingFound,
+    ServedModel,
+    choose_model,
+    directory_for,
+    models_on_disk,
+)
+from app.model.errors import NoModel
+from app.model.recipes import GIGABYTE, RECIPES, judge
+from app.paths import models_directory
+
+
+def make_model(directory: Path, model_type: str = "qwen3_next", missing: bool = False) -> Path:
+    directory.mkdir(parents=True)
+    (directory / "config.json").write_text(json.dumps({"model_type": model_type}))
+    shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    index = {"weight_map": {"a": shards[0], "b": shards[1]}}
+    (directory / "model.safetensors.index.json").write_text(json.dumps(index))
+    for shard in shards[: 1 if missing else 2]:
+        (directory / shard).write_bytes(b"0" * 100)
+    return directory
+
+
+@pytest.fixture(autouse=True)
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for variable in ("HF_HUB_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    return tmp_path / "hf" / "hub"
+
+
+def cached(hub_cache: Path, name: str, **options) -> Path:
+    folder = hub_cache / f"models--{name.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("abc\n")
+    return make_model(folder / "snapshots" / "abc", **options)
+
+
+def test_a_directory_a_name_a_download_and_a_server(tmp_path: Path, hub_cache: Path):
+    directory = make_model(tmp_path / "here")
+    own = make_model(models_directory() / "mine")
+    snapshot = cached(hub_cache, "somebody/tiny")
+    assert choose_model(str(directory)) == LocalModel("here", directory)
+    assert choose_model("mine") == LocalModel("mine", own)
+    assert choose_model("somebody/tiny") == LocalModel("somebody/tiny", snapshot)
+    assert choose_model("http://127.0.0.1:8080") == ServedModel("http://127.0.0.1:8080/v1")
+    assert choose_model("HTTPS://h/x/v1/#a/b:c") == ServedModel("https://h/x/v1", "a/b:c")
+
+
+@pytest.mark.parametrize(
+    ("named", "says"),
+    [
+        ("nothing-here", "there is no model nothing-here"),
+        ("owner/absent", "tidegate model fetch owner/absent"),
+        ("../..", "config.json"),
+        ("http://", "not the address of a server"),
+        ("http://h:port/v1", "not the address of a server"),
+        ("{tmp}/empty", "config.json"),
+        ("{tmp}/half", "1 of 2 weight files are missing"),
+        ("{tmp}/file", "is a file"),
+    ],
+)
+def test_what_is_no_model_is_one_sentence(tmp_path: Path, named: str, says: str):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    make_model(tmp_path / "half", missing=True)
+    with pytest.raises(NoModel, match=says) as raised:
+        choose_model(named.format(tmp=tmp_path))
+    assert "\n" not in str(raised.value)
+
+
+def test_without_a_name_complete_models_are_found_and_our_own_go_first(hub_cache: Path):
+    nothing = choose_model("")
+    assert isinstance(nothing, NothingFound) and str(models_directory()) in " ".join(nothing.looked_for)
+    cached(hub_cache, "other/kind", model_type="llama")
+    cached(hub_cache, "somebody/half", missing=True)
+    assert choose_model("") == nothing
+    snapshot = cached(hub_cache, "somebody/tiny")
+    assert choose_model("") == LocalModel("somebody/tiny", snapshot)
+    make_model(models_directory() / "x.partial")
+    older, newer = make_model(models_directory() / "older"), make_model(directory_for("a/newer"))
+    os.utime(older, (1, 1))
+    assert choose_model("") == LocalModel("a/newer", newer)
+    assert [model.name for model in models_on_disk()] == ["a/newer", "older", "somebody/tiny"]
+
+
+def test_recipes_fit_the_machines_they_should():
+    fits = {
+        gigabytes: [recipe.title for recipe in RECIPES if judge(recipe.size, gigabytes * GIGABYTE).fits]
+        for gigabytes in (36, 64, 96, 128)
+    }
+    assert fits == {36: [], 64: ["4-bit"], 96: ["4-bit", "6-bit"], 128: ["4-bit", "6-bit", "8-bit"]}
+    assert "44.8 GB" in judge(RECIPES[0].size, 36 * GIGABYTE).reason
