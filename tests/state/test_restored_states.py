@@ -71,23 +71,26 @@ def cold_logits(model: Qwen3Next, conversation: tuple[Message, ...]) -> mx.array
     return [model.last_logits(mx.array([tokens[a:b]]), state) for a, b in pairwise(cuts(conversation))][-1]
 
 
-def cached_logits(model: Qwen3Next, states: StoredStates, conversation: tuple[Message, ...]) -> mx.array:
-    """The same with whatever is known already, each message's end being kept."""
+def cached_logits(
+    model: Qwen3Next, states: StoredStates, conversation: tuple[Message, ...]
+) -> tuple[mx.array, bool]:
+    """The same with whatever is known already, each message's end being kept; and whether the chunks are those
+    of a cold run. They are not after the end of another conversation's message inside one of this one's."""
     tokens = flat(conversation)
     ends = set(accumulate(len(message.tokens) for message in conversation))
     state = states.begin(tokens)
-    assert state.length in {0} | ends or state.length < len(tokens)
+    equal_chunks = state.length in cuts(conversation)
     logits = None
-    for start, stop in pairwise([cut for cut in cuts(conversation) if cut >= state.length]):
+    for start, stop in pairwise([state.length, *(cut for cut in cuts(conversation) if cut > state.length)]):
         logits = model.last_logits(mx.array([tokens[start:stop]]), state)
         if stop in ends:
             states.keep(tokens[:stop], state)
     assert logits is not None
-    return logits
+    return logits, equal_chunks
 
 
 @given(steps)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_branched_rewound_evicted_and_restarted_conversations_equal_cold_ones(
     model: Qwen3Next, plan: list[tuple[int, int, list[Message], str]]
 ) -> None:
@@ -102,9 +105,9 @@ def test_branched_rewound_evicted_and_restarted_conversations_equal_cold_ones(
     for parent, kept, new, happening in plan:
         conversation = (*told[parent % len(told)][:kept], *new)
         told.append(conversation)
-        warm = cached_logits(model, StoredStates(model, store), conversation)
-        cold = cold_logits(model, conversation)
-        assert mx.array_equal(warm, cold), "equal chunks, equal bits"
+        warm, equal_chunks = cached_logits(model, StoredStates(model, store), conversation)
+        if equal_chunks:
+            assert mx.array_equal(warm, cold_logits(model, conversation))
         whole = model.last_logits(mx.array([flat(conversation)]), model.state())
         assert mx.abs(warm - whole).max() <= 1e-5 * mx.abs(whole).max()
         if happening == "evict":
