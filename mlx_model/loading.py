@@ -1,6 +1,6 @@
 """From a model directory to something that generates."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from mlx_model.layers.parameters import Parameters
 from mlx_model.model import Qwen3Next
 from mlx_model.state.keeper import StoredStates
 from mlx_model.state.prefix_store import PrefixStore
+from mlx_model.weights.adapter import read_adapter
 from mlx_model.weights.checkpoint import Checkpoint, open_checkpoint
 
 Progress = Callable[[int, int], None]
@@ -64,7 +65,10 @@ def load(
     name = architecture(directory)
     if name != ARCHITECTURE:
         return _load_foreign(directory, name, dtype, adapter)
-    model = load_qwen3_next(open_checkpoint(directory), dtype=dtype, progress=progress)
+    checkpoint = open_checkpoint(directory)
+    # Read first: it is small, and its mistakes should not wait for the weights.
+    updates = {} if adapter is None else read_adapter(adapter, checkpoint.config)
+    model = load_qwen3_next(checkpoint, dtype=dtype, updates=updates, progress=progress)
     states = NothingKept(model) if store is None else StoredStates(model, store)
     return LoadedModel(directory, name, "tidegate", model, states)
 
@@ -81,11 +85,13 @@ def load_qwen3_next(
     checkpoint: Checkpoint,
     *,
     dtype: DType | None = None,
+    updates: Mapping[str, mx.array] | None = None,
     progress: Progress | None = None,
 ) -> Qwen3Next:
-    """The model of an opened checkpoint. Raises CheckpointError."""
+    """The model of an opened checkpoint, with an adapter's `updates` beside its weights. Raises
+    CheckpointError."""
     compute: mx.Dtype = getattr(mx, dtype or default_dtype(checkpoint.config.dtype))
-    tensors: dict[str, mx.array] = {}
+    tensors = {name: update.astype(compute) for name, update in (updates or {}).items()}
     for name, tensor in checkpoint.tensors(progress):
         exact = name.endswith(_KEPT_EXACT) or not mx.issubdtype(tensor.dtype, mx.floating)
         if not exact and tensor.dtype != compute:

@@ -103,6 +103,7 @@ def test_a_token_is_written_in_place_not_by_copying_what_came_before() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_five_thousand_tokens_of_greedy_decoding_do_not_drift(model: Qwen3Next) -> None:
     state = model.state()
     tokens = TOKENS[:20]

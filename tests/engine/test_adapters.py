@@ -1,0 +1,143 @@
+"""LoRA adapters against mlx-lm, which trains them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from mlx.utils import tree_flatten
+from mlx_lm.tuner.utils import linear_to_lora_layers, load_adapters
+from mlx_lm.utils import load_model
+
+from mlx_model.errors import CheckpointError, ConfigError, EngineError
+from mlx_model.loading import load
+from mlx_model.weights.convert import convert
+from mlx_model.weights.quantize import Recipe
+from tests.support.checkpoints import write_checkpoint
+
+TOKENS = mx.array([[3, 1, 4, 1, 5, 9, 2, 6, 5, 35, 89, 79] * 3])
+EVERYTHING = None
+SOME = ["self_attn.k_proj", "self_attn.q_proj", "mlp.switch_mlp.up_proj", "linear_attn.in_proj_ba"]
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    return write_checkpoint(tmp_path / "model", seed=8, mlp_only_layers=[1])
+
+
+def write_adapter(
+    directory: Path, checkpoint: Path, keys: list[str] | None, layers: int = 4, **fields: Any
+) -> Path:
+    """An adapter with random values in both matrices, over the modules that mlx-lm itself would train."""
+    model, _ = load_model(checkpoint)
+    parameters = {"rank": 3, "scale": 4.0, "dropout": 0.0, **({"keys": keys} if keys else {})}
+    linear_to_lora_layers(model, layers, dict(parameters))
+    random = np.random.default_rng(0)
+    tensors = {
+        name: mx.array((0.1 * random.standard_normal(tensor.shape)).astype(np.float32))
+        for name, tensor in tree_flatten(model.parameters())
+        if name.rpartition(".")[2] in {"lora_a", "lora_b"}
+    }
+    assert tensors
+    directory.mkdir()
+    mx.save_safetensors(str(directory / "adapters.safetensors"), tensors)
+    config = {"fine_tune_type": "lora", "num_layers": layers, "lora_parameters": parameters, **fields}
+    (directory / "adapter_config.json").write_text(json.dumps(config))
+    return directory
+
+
+def by_mlx_lm(checkpoint: Path, adapter: Path) -> np.ndarray:
+    model, _ = load_model(checkpoint)
+    load_adapters(model, str(adapter))
+    model.eval()
+    return np.array(model(TOKENS))
+
+
+def by_us(checkpoint: Path, adapter: Path | None) -> np.ndarray:
+    model = load(checkpoint, adapter=adapter, dtype="float32").model
+    return np.array(model.logits(TOKENS, model.state()))
+
+
+@pytest.mark.parametrize("keys", [EVERYTHING, SOME], ids=["every linear layer", "some"])
+@pytest.mark.parametrize("layers", [2, 4])
+def test_logits_are_those_of_mlx_lm(
+    keys: list[str] | None, layers: int, checkpoint: Path, tmp_path: Path
+) -> None:
+    adapter = write_adapter(tmp_path / "adapter", checkpoint, keys, layers)
+    ours, theirs = by_us(checkpoint, adapter), by_mlx_lm(checkpoint, adapter)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
+    assert np.abs(ours - by_us(checkpoint, None)).max() > 0.1
+
+
+def test_our_own_layout_takes_the_same_adapter(tmp_path: Path) -> None:
+    original = write_checkpoint(tmp_path / "original", seed=8, dtype=mx.bfloat16)
+    adapter = write_adapter(tmp_path / "adapter", original, SOME)
+    convert(original, tmp_path / "fused", Recipe.BF16)
+    ours, expected = by_us(tmp_path / "fused", adapter), by_us(original, adapter)
+    np.testing.assert_allclose(ours, expected, atol=1e-6 * np.abs(expected).max())
+
+
+def test_a_foreign_model_takes_an_adapter_through_mlx_lm(checkpoint: Path, tmp_path: Path) -> None:
+    from mlx_model.foreign import load_foreign  # noqa: PLC0415
+
+    adapter = write_adapter(tmp_path / "adapter", checkpoint, SOME)
+    model = load_foreign(checkpoint, "qwen3_next", dtype=mx.float32, adapter=adapter)
+    np.testing.assert_array_equal(np.array(model.logits(TOKENS, model.state())), by_mlx_lm(checkpoint, adapter))
+
+
+def spoil_config(**fields: Any) -> Callable[[Path], None]:
+    def spoil(adapter: Path) -> None:
+        path = adapter / "adapter_config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+    return spoil
+
+
+def spoil_tensors(change: Callable[[dict[str, mx.array]], None]) -> Callable[[Path], None]:
+    def spoil(adapter: Path) -> None:
+        path = str(adapter / "adapters.safetensors")
+        tensors = dict(mx.load(path))
+        mx.eval(list(tensors.values()))
+        change(tensors)
+        mx.save_safetensors(path, tensors)
+
+    return spoil
+
+
+NAME = "model.layers.3.self_attn.k_proj"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "kind", "said"),
+    [
+        (spoil_config(fine_tune_type="dora"), ConfigError, "dora"),
+        (spoil_config(lora_parameters={"rank": 3}), ConfigError, "scale"),
+        (lambda adapter: (adapter / "adapter_config.json").unlink(), CheckpointError, "adapter_config.json"),
+        (lambda adapter: (adapter / "adapters.safetensors").unlink(), CheckpointError, "adapters.safetensors"),
+        (spoil_tensors(lambda tensors: tensors.pop(f"{NAME}.lora_b")), CheckpointError, f"{NAME}.lora_b"),
+        (
+            spoil_tensors(lambda tensors: tensors.update({f"{NAME}.lora_a": mx.zeros((65, 3))})),
+            CheckpointError,
+            f"{NAME}.lora_a",
+        ),
+        (
+            spoil_tensors(lambda tensors: tensors.update({"model.layers.9.mlp.gate.lora_a": mx.zeros((1, 1))})),
+            CheckpointError,
+            "model.layers.9",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named(
+    spoil: Callable[[Path], None],
+    kind: type[EngineError],
+    said: str,
+    checkpoint: Path,
+    tmp_path: Path,
+) -> None:
+    adapter = write_adapter(tmp_path / "adapter", checkpoint, SOME)
+    spoil(adapter)
+    with pytest.raises(kind, match=said):
+        load(checkpoint, adapter=adapter)
