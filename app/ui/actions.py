@@ -145,7 +145,16 @@ def bindings(scope: Scope) -> list[Binding]:
 
 
 _NAMES = {"escape": "Esc", "pagedown": "PgDn", "pageup": "PgUp", "enter": "Enter", "space": "Space"}
-_NAMES |= {"up": "↑", "down": "↓", "left": "←", "right": "→", "home": "Home", "end": "End", "tab": "Tab"}
+_NAMES |= {
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+    "home": "Home",
+    "end": "End",
+    "tab": "Tab",
+    "slash": "/",
+}
 
 
 def key_label(key: str) -> str:

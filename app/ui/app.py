@@ -1,6 +1,7 @@
 """The application: themes, keys, palette, and the workspace screen in front of its ports."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.app import App
@@ -9,14 +10,23 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.dom import DOMNode
 from textual.screen import Screen
 
+from app.agent.agent import open_agent
+from app.agent.port import AgentPort, PermissionAsker
+from app.config import Settings, remember_model
+from app.model.catalogue import choose_model
+from app.model.engine import open_engine
+from app.model.port import EnginePort
+from app.review.port import ReviewPort
+from app.review.review import Review
 from app.ui.actions import ACTIONS, BY_ID, SCOPE_TITLES, Action, bindings, key_label
-from app.ui.keymap import Keymap, clashes, keys_of
+from app.ui.keymap import Keymap, clashes, keys_of, load_keymap
 from app.ui.ports import Ports
 from app.ui.screens.confirm import Confirm
 from app.ui.screens.help import HelpScreen
 from app.ui.screens.model import ModelScreen
 from app.ui.screens.workspace import WorkspaceScreen
 from app.ui.themes import DARK, LIGHT
+from app.workspace.workspace import Workspace
 
 
 class ActionProvider(Provider):
@@ -140,3 +150,34 @@ class TidegateApp(App[str | None]):
 
     def on_model_screen_chosen(self, event: ModelScreen.Chosen) -> None:
         self.exit(event.model)
+
+
+def run_workspace(path: Path, model: str | None, settings: Settings, show_file: Path | None = None) -> int:
+    """Open the workspace on the directory `path` and return an exit status.
+
+    `model` is what --model names, None for the settings' choice. Raises TidegateError for a path, model or
+    keymap that cannot be used.
+    """
+    keymap = load_keymap()
+    workspace = Workspace(path)
+    named = settings.model if model is None else model
+    file = None
+    if show_file is not None:
+        file = workspace.locate(str(show_file)).path
+    while True:
+        engine = open_engine(choose_model(named), settings)
+        review = Review(workspace.root)
+
+        def agent(
+            asker: PermissionAsker, engine: EnginePort = engine, review: ReviewPort = review
+        ) -> AgentPort:
+            return open_agent(workspace, engine, review, asker, mode=settings.mode)
+
+        app = TidegateApp(
+            Ports(workspace, review, engine, agent), keymap=keymap, theme=settings.theme, show_file=file
+        )
+        chosen = app.run()
+        if chosen is None:
+            return app.return_code or 0
+        remember_model(chosen)
+        named = chosen

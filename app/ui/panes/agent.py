@@ -2,7 +2,6 @@
 
 import time
 from contextlib import aclosing
-from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -22,6 +21,7 @@ from app.ui.text import visible
 from app.ui.widgets.permission_prompt import PermissionPrompt
 from app.ui.widgets.prompt_input import PromptInput
 from app.ui.widgets.transcript import Transcript
+from app.ui.widgets.transcript_items import NoticeItem
 
 _MODES: tuple[Mode, ...] = ("plan", "ask", "auto")
 _MODE_WORDS: dict[Mode, str] = {
@@ -68,38 +68,31 @@ class AgentPane(Vertical):
         self._turn: Worker[None] | None = None
         self._queue: list[str] = []
         self._ended = False
-
-    def compose(self) -> ComposeResult:
-        yield Transcript(id="transcript")
-        yield Static("", id="todos", markup=False)
-        yield Static("", id="engine-banner")
-        yield Static("", id="queued", markup=False)
-        yield PermissionPrompt(id="permission")
-        yield PromptInput(id="prompt")
-
-    def on_mount(self) -> None:
-        for name in ("#todos", "#engine-banner", "#queued"):
-            self.query_one(name).display = False
+        # Kept here because a turn that is cancelled by leaving ends when the pane is already empty.
+        self.transcript = Transcript(id="transcript")
+        self.permission = PermissionPrompt(id="permission")
+        self.prompt = PromptInput(id="prompt")
+        self._todos = Static("", id="todos", markup=False)
+        self._banner = Static("", id="engine-banner")
+        self._queued = Static("", id="queued", markup=False)
         self._conversation = Conversation(self.transcript)
 
-    def connect(self, agent: AgentPort) -> None:
+    def compose(self) -> ComposeResult:
+        yield self.transcript
+        yield self._todos
+        yield self._banner
+        yield self._queued
+        yield self.permission
+        yield self.prompt
+
+    def on_mount(self) -> None:
+        for field in (self._todos, self._banner, self._queued):
+            field.display = False
+
+    def connect(self, agent: AgentPort, greeting: str) -> None:
         """From here on messages go to `agent`."""
         self._agent = agent
-
-    @property
-    def transcript(self) -> Transcript:
-        """What was said."""
-        return self.query_one(Transcript)
-
-    @property
-    def prompt(self) -> PromptInput:
-        """Where the user writes."""
-        return self.query_one(PromptInput)
-
-    @property
-    def permission(self) -> PermissionPrompt:
-        """Where questions appear."""
-        return self.query_one(PermissionPrompt)
+        self._conversation.add(NoticeItem(greeting, "quiet"))
 
     @property
     def main_widget(self) -> Widget:
@@ -131,7 +124,7 @@ class AgentPane(Vertical):
             return
         self._ended = False
         self._turn = self.run_worker(self._run_turn(self._agent, text), group="turn")
-        self.transcript.scroll_end(animate=False)
+        self.transcript.follow()
         self.post_message(self.TurnChanged(True))
 
     async def _run_turn(self, agent: AgentPort, text: str) -> None:
@@ -189,7 +182,7 @@ class AgentPane(Vertical):
         return True
 
     def _show_queue(self) -> None:
-        field = self.query_one("#queued", Static)
+        field = self._queued
         field.display = bool(self._queue)
         palette = Palette.from_variables(self.app.theme_variables)
         lines = [
@@ -200,7 +193,7 @@ class AgentPane(Vertical):
         field.update(Text("\n").join(lines[:4]))
 
     def _show_todos(self, todos: tuple[tuple[str, str], ...]) -> None:
-        field = self.query_one("#todos", Static)
+        field = self._todos
         field.display = bool(todos) and any(state != "completed" for _, state in todos)
         palette = Palette.from_variables(self.app.theme_variables)
         done = sum(state == "completed" for _, state in todos)
@@ -221,7 +214,7 @@ class AgentPane(Vertical):
 
     def show_engine(self, status: EngineStatus, restart_key: str) -> None:
         """Say where the engine stands while it is not ready."""
-        banner = self.query_one("#engine-banner", Static)
+        banner = self._banner
         banner.set_classes("failed" if status.phase == "failed" else "")
         banner.display = status.phase not in ("ready", "stopped")
         palette = Palette.from_variables(self.app.theme_variables)
@@ -281,10 +274,3 @@ class AgentPane(Vertical):
     def on_transcript_reply_wanted(self, event: Transcript.ReplyWanted) -> None:
         event.stop()
         self.main_widget.focus()
-
-    # Scopes whose keys the hint line shows, by what has the focus.
-    HINTS: ClassVar[dict[str, str]] = {
-        "transcript": "transcript",
-        "prompt": "prompt",
-        "permission": "permission",
-    }

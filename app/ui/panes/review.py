@@ -47,6 +47,7 @@ class ReviewPane(Vertical):
         super().__init__(id=id)
         self._review = review
         self._turnstile = asyncio.Lock()
+        self._rejected = 0  # what is rejected is no longer among the changes
         self.decided = 0
         self.total = 0
 
@@ -72,14 +73,14 @@ class ReviewPane(Vertical):
         """Show what the log and the disk say now."""
         self.run_worker(self._do(None), group="review")
 
-    async def _do(self, work: Callable[[], object] | None, go_to: str | None = None) -> bool:
-        """Run `work` in a thread and show what came of it. False if review refused."""
+    async def _do(self, work: Callable[[], str | None] | None, go_to: str | None = None) -> bool:
+        """Run the decision `work` in a thread and show what came of it. False if review refused."""
         async with self._turnstile:
             try:
                 if work is not None:
                     said = await asyncio.to_thread(work)
-                    if isinstance(said, str):
-                        self.app.notify(said or "There is nothing to take back.", timeout=4)
+                    if said:
+                        self.app.notify(said, timeout=4)
                 changes = await asyncio.to_thread(self._review.changes)
             except ReviewError as error:
                 self.app.notify(str(error), severity="error", timeout=8)
@@ -93,17 +94,22 @@ class ReviewPane(Vertical):
         if go_to is not None:
             self.view.go_to_hunk(go_to)
         hunks = self.view.hunk_ids()
-        self.total = len(hunks)
-        self.decided = sum(not pending for _, pending in hunks)
+        if work is not None:
+            self._rejected = max(0, self.total - len(hunks))
+        pending = sum(is_pending for _, is_pending in hunks)
+        if not hunks:
+            self._rejected = 0
+        self.total = len(hunks) + self._rejected
+        self.decided = self.total - pending
         self.post_message(self.Counted(self.decided, self.total))
         if work is not None:
             self.post_message(self.DiskChanged())
         return True
 
-    def _run(self, work: Callable[[], object], go_to: str | None = None) -> None:
+    def _run(self, work: Callable[[], str | None], go_to: str | None = None) -> None:
         self.run_worker(self._do(work, go_to), group="review")
 
-    def _decide(self, decide: Callable[[frozenset[str]], None], ids: frozenset[str]) -> None:
+    def _decide(self, decide: Callable[[frozenset[str]], str | None], ids: frozenset[str]) -> None:
         if not ids:
             self.app.notify("Here is nothing left to decide; u takes a decision back.", timeout=3)
             return
@@ -131,10 +137,10 @@ class ReviewPane(Vertical):
         self._decide(self._review.reject, self._open_hunks_of_file())
 
     def action_undo(self) -> None:
-        self._run(self._review.undo)
+        self._run(lambda: self._review.undo() or "There is no decision to take back.")
 
     def action_redo(self) -> None:
-        self._run(self._review.redo)
+        self._run(lambda: self._review.redo() or "Nothing was undone that could be done again.")
 
     def action_commit(self) -> None:
         kept = sum(hunk.decision == "kept" for change in self.view.changes for hunk in change.hunks)
@@ -147,6 +153,7 @@ class ReviewPane(Vertical):
     async def _commit(self, message: str) -> str:
         async with self._turnstile:
             said = await asyncio.to_thread(self._review.commit, message)
+            self._rejected = 0
         await self._do(None)
         self.post_message(self.DiskChanged())
         return said

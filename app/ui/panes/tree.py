@@ -15,7 +15,7 @@ from app.errors import TidegateError
 from app.ui.actions import bindings
 from app.ui.palette import Palette
 from app.ui.text import visible
-from app.workspace.model import Entry, FileStatus, RepositoryStatus, StatusCode
+from app.workspace.model import Entry, RepositoryStatus, StatusCode
 from app.workspace.workspace import Workspace
 
 _PORTION = 1_000  # names of one folder shown at a time
@@ -188,6 +188,9 @@ class FileTree(Tree[Entry | None]):
             self._palette = Palette.from_variables(self.app.theme_variables)
         return self._palette
 
+    def get_label_width(self, node: Node) -> int:  # noqa: ARG002
+        return 1  # labels are made to fit: nothing scrolls sideways
+
     def render_label(self, node: Node, base_style: Style, style: Style) -> Text:
         palette = self.palette
         entry = node.data
@@ -195,38 +198,37 @@ class FileTree(Tree[Entry | None]):
         if entry is None:
             return Text.assemble(("  ", base_style), (name, style + palette.muted))
         lead = (self.ICON_NODE_EXPANDED if node.is_expanded else self.ICON_NODE) if entry.is_directory else "  "
-        status = self._status.files.get(entry.path, FileStatus()) if self._status is not None else FileStatus()
-        code = status.worktree or status.index
-        tone, mark = Style(), ""
-        if entry.is_ignored or code == "ignored":
-            tone = palette.faint
-        elif code is not None:
-            tone = {
-                "modified": palette.accent,
-                "renamed": palette.accent,
-                "added": palette.success,
-                "untracked": palette.success,
-                "deleted": palette.error,
-                "conflicted": palette.error,
-            }[code]
-            mark = _MARKS[code]
-        elif entry.path in self._touched:
-            mark = "•"
-            tone_of_mark = palette.error if self._touched[entry.path] == "conflicted" else palette.accent
-            return Text.assemble(
-                (lead, base_style + palette.muted),
-                (name, style + Style(bold=True)),
-                (f" {mark}", style + tone_of_mark),
-            )
-        elif entry.is_directory:
-            tone = Style(bold=True)
-        label = Text.assemble((lead, base_style + palette.muted), (name, style + tone))
+        tone, mark, mark_tone = self._look(entry)
         if entry.is_symlink:
-            label.append(" ↗", style + palette.faint)
-        if mark:
-            staged = status.index is not None and status.worktree is None
-            label.append(f" {mark}", style + tone + Style(bold=staged))
+            name += " ↗"
+        width = self.size.width - self.guide_depth * entry.path.count("/")
+        label = Text.assemble((lead, style + palette.muted), (name, style + tone), style=style)
+        label.truncate(max(4, width - 3), overflow="ellipsis", pad=True)
+        label.append(f" {mark or ' '} ", style + mark_tone)
         return label
+
+    def _look(self, entry: Entry) -> tuple[Style, str, Style]:
+        """The style of a name, and git's mark with its own style."""
+        palette = self.palette
+        status = self._status.files.get(entry.path) if self._status is not None else None
+        code = (status.worktree or status.index) if status is not None else None
+        if entry.is_ignored or code == "ignored":
+            return palette.faint, "", Style()
+        weight = Style(bold=entry.is_directory or None)
+        if status is None or code is None:
+            inside = self._touched.get(entry.path)
+            tone = palette.error if inside == "conflicted" else palette.accent
+            return weight, "•" if inside else "", tone
+        tone = {
+            "modified": palette.accent,
+            "renamed": palette.accent,
+            "added": palette.success,
+            "untracked": palette.success,
+            "deleted": palette.error,
+            "conflicted": palette.error,
+        }[code]
+        is_staged = status.index is not None and status.worktree is None
+        return tone + weight, _MARKS[code], tone + Style(bold=is_staged or None)
 
     # Actions.
 

@@ -3,25 +3,37 @@
 import asyncio
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from app.ui.actions import bindings
+from app.ui.actions import BY_ID, bindings, key_label
+from app.ui.keymap import Keymap, keys_of
+from app.ui.text import visible
 from app.ui.widgets.file_view import FileView, measure
 from app.workspace.model import Document
 from app.workspace.workspace import Workspace
 
-_WELCOME = """\
-[b $primary]Tidegate[/]
+_WELCOME_ACTIONS = ("workspace.files", "workspace.review", "workspace.agent", "app.palette", "app.help")
 
-[$foreground]Choose a file on the left, or ask the agent on the right.
-What it changes appears here, to be kept or rejected hunk by hunk.[/]
 
-[b]F2[/] [dim]files[/]    [b]F3[/] [dim]viewer[/]    [b]F4[/] [dim]review[/]    [b]F5[/] [dim]agent[/]
-[b]F1[/] [dim]every key[/]    [b]Ctrl+P[/] [dim]every action[/]"""
+def welcome(keymap: Keymap) -> str:
+    """What an empty viewer says."""
+    keys = [
+        f"[$accent]{key_label(keys_of(name, keymap)[0]):>8}[/]  [$foreground 75%]{BY_ID[name].description}[/]"
+        for name in _WELCOME_ACTIONS
+    ]
+    return "\n".join(
+        (
+            "[b $primary]Tidegate[/]\n",
+            "Choose a file, or ask the agent for a change.",
+            "What it changes appears here, to be kept or rejected hunk by hunk.\n",
+            *keys,
+        )
+    )
 
 
 class ViewerPane(Vertical):
@@ -36,14 +48,15 @@ class ViewerPane(Vertical):
             super().__init__()
             self.document = document
 
-    def __init__(self, workspace: Workspace, *, id: str | None = None) -> None:
+    def __init__(self, workspace: Workspace, keymap: Keymap, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._keymap = keymap
         self._workspace = workspace
         self.document: Document | None = None
         self._asks_line = False
 
     def compose(self) -> ComposeResult:
-        yield Static(_WELCOME, id="viewer-notice")
+        yield Static(welcome(self._keymap), id="viewer-notice")
         yield FileView(id="file-view")
         yield Input(id="viewer-input", compact=True)
 
@@ -92,7 +105,7 @@ class ViewerPane(Vertical):
         self._view.display = has_text
         notice.display = not has_text
         if not has_text:
-            notice.update(f"[$warning]{path}[/]\n\n{document.notice}".replace("[/]\n", "[/]\n", 1))
+            notice.update(Text.assemble((visible(path), "bold"), "\n\n", visible(document.notice)))
         elif line is None:
             self._view.replace(path, lines, widest)
         else:

@@ -14,7 +14,8 @@ from app.ui.keymap import Keymap, keymap_path, keys_of
 from app.ui.text import Span
 from app.ui.widgets.line_view import LineView
 
-_KEYS = 28  # cells for the keys
+_KEYS = 24  # cells for the keys
+_WORDS = 56  # and for what they do
 
 
 class HelpLines(LineView):
@@ -41,7 +42,7 @@ class HelpLines(LineView):
         keys, words, name = self.rows[row]
         if not name:
             return words
-        return f"{keys:>{_KEYS}}  {words:<52}  {name}" if keys else words
+        return f"{keys:>{_KEYS}}  {words:<{_WORDS}}  {name}" if keys else words
 
     def row_gutter(self, row: int, current: bool) -> list[Segment]:  # noqa: ARG002
         return []
@@ -57,7 +58,7 @@ class HelpLines(LineView):
         at = _KEYS + 2
         spans = [
             (0, _KEYS, palette.accent),
-            (at + max(52, len(words)), len(text), palette.faint),
+            (at + max(_WORDS, len(words)), len(text), palette.faint),
         ]
         return text, palette.text, spans, 0
 

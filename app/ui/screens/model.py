@@ -1,8 +1,11 @@
 """The model: what runs, what was looked for, what this machine can hold, and how to get one."""
 
 import asyncio
+from contextlib import aclosing
+from pathlib import Path
 from typing import ClassVar
 
+from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -11,9 +14,11 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
+from textual.worker import Worker
 
 from app.errors import TidegateError
 from app.model.catalogue import LocalModel, choose_model, models_on_disk, weight_bytes
+from app.model.fetch import FetchProgress, fetch_model
 from app.model.port import EnginePort
 from app.model.recipes import RECIPES, gigabytes, judge, machine_memory
 from app.ui.palette import Palette
@@ -35,6 +40,7 @@ class ModelScreen(ModalScreen[None]):
     def __init__(self, engine: EnginePort) -> None:
         super().__init__()
         self._engine = engine
+        self._fetching: Worker[None] | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical(id="model-box", classes="dialog") as box:
@@ -114,6 +120,8 @@ class ModelScreen(ModalScreen[None]):
         kind, _, value = (event.option_id or "").partition(":")
         if kind == "open":
             self._choose(value)
+        elif self._fetching is None:
+            self._fetching = self.run_worker(self._fetch(RECIPES[int(value)].repository))
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -128,10 +136,43 @@ class ModelScreen(ModalScreen[None]):
             return
         self.post_message(self.Chosen(named))
 
-    def _say(self, text: str) -> None:
+    async def _fetch(self, repository: str) -> None:
+        palette = self._palette
+        self._say(f"Asking for {repository}…", palette.muted)
+        try:
+            async with aclosing(fetch_model(repository)) as steps:
+                async for step in steps:
+                    if isinstance(step, Path):
+                        self._choose(str(step))
+                    else:
+                        self._show_progress(repository, step)
+        except TidegateError as error:
+            self._say(str(error), palette.error)
+        finally:
+            self._fetching = None
+
+    def _show_progress(self, repository: str, step: FetchProgress) -> None:
+        palette = self._palette
+        share = step.done / step.total if step.total else 0.0
+        filled = round(40 * share)
+        text = Text.assemble(
+            ("━" * filled, palette.primary),
+            ("━" * (40 - filled), palette.faint),
+            (f"  {gigabytes(step.done)} of {gigabytes(step.total)}, {share:.0%}\n", palette.strong),
+            (f"{repository}; Esc stops, and the next time goes on from there", palette.muted),
+        )
+        self._say(text)
+
+    def _say(self, text: Text | str, style: Style | None = None) -> None:
         field = self.query_one("#model-message", Static)
         field.display = True
-        field.update(Text(visible(text), style=self._palette.error))
+        field.update(
+            text if isinstance(text, Text) else Text(visible(text), style=style or self._palette.error)
+        )
 
     def action_leave(self) -> None:
-        self.dismiss()
+        if self._fetching is not None:
+            self._fetching.cancel()
+            self._say("Stopped. What has arrived is kept.", self._palette.warning)
+        else:
+            self.dismiss()

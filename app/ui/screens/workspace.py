@@ -54,7 +54,7 @@ class WorkspaceScreen(Screen[None]):
             with Container(id="tree-pane", classes="pane"):
                 yield FileTree(self._ports.workspace, id="tree")
             with Container(id="centre-pane", classes="pane"), ContentSwitcher(id="centre", initial="viewer"):
-                yield ViewerPane(self._ports.workspace, id="viewer")
+                yield ViewerPane(self._ports.workspace, self._keymap, id="viewer")
                 yield ReviewPane(self._ports.review, id="review")
             with Container(id="agent-pane", classes="pane"):
                 yield AgentPane(id="agent")
@@ -66,7 +66,7 @@ class WorkspaceScreen(Screen[None]):
         self.query_one("#agent-pane").border_title = "Agent"
         self._title_centre()
         agent = self._ports.agent(self.agent)
-        self.agent.connect(agent)
+        self.agent.connect(agent, self._greeting())
         self._facts(mode=agent.mode)
         self._unsubscribe = self._ports.engine.subscribe(self._engine_changed)
         self._fold()
@@ -77,7 +77,17 @@ class WorkspaceScreen(Screen[None]):
         # The first frame is painted before anything slow begins.
         self.call_after_refresh(self._begin)
 
+    def _greeting(self) -> str:
+        def key(name: str) -> str:
+            return key_label(keys_of(name, self._keymap)[0])
+
+        return (
+            f"{key('workspace.review')} reviews what the agent changed, {key('workspace.cancel')} stops it, "
+            f"{key('prompt.mode')} sets how freely it works, {key('app.help')} lists every key."
+        )
+
     def _begin(self) -> None:
+        self._engine_changed(self._ports.engine.status)
         self.run_worker(self._ports.engine.start(), group="engine")
         self.read_git_status()
         self.run_worker(self._watch(), group="watch")
@@ -85,6 +95,7 @@ class WorkspaceScreen(Screen[None]):
     async def on_unmount(self) -> None:
         if self._unsubscribe is not None:
             self._unsubscribe()
+        await self._ports.engine.aclose()
 
     # Parts.
 

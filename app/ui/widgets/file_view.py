@@ -52,7 +52,7 @@ class FileView(LineView):
         self.query_text = ""
         self.cursor_row = 0
         self._measure()
-        self.scroll_to(x=0, y=0, animate=False)
+        self.scroll_to(x=0, y=0, animate=False, force=True)
         self.go_to_line(line)
 
     def replace(self, path: str, lines: list[str], widest: int) -> None:
@@ -62,7 +62,7 @@ class FileView(LineView):
         self._syntax = LazySyntax(lexer_for_path(path), len(lines), self._line)
         self.cursor_row = row
         self._measure()
-        self.scroll_to(y=top, animate=False)
+        self.scroll_to(y=top, animate=False, force=True)
 
     @property
     def line_number(self) -> int:
@@ -84,7 +84,7 @@ class FileView(LineView):
         """Wrap long lines at the view's width, or let them run off to the right."""
         line = self.line_number
         self.wrap = wrap
-        self.scroll_to(x=0, animate=False)
+        self.scroll_to(x=0, animate=False, force=True)
         self._measure()
         self.go_to_line(line)
 

@@ -13,6 +13,8 @@ from app.ui.palette import Palette
 class HintLine(Static):
     """One line of keys; each can be clicked."""
 
+    auto_links = False  # the keys have their own colours
+
     def __init__(self, keymap: Keymap, *, id: str | None = None) -> None:
         super().__init__(id=id, markup=False)
         self._keymap = keymap

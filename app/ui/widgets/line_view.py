@@ -133,11 +133,11 @@ class LineView(ScrollView, can_focus=True):
         top, height = self.scroll_offset.y, self.page
         margin = min(_MARGIN, (height - 1) // 2)
         if centre and not top + margin <= row < top + height - margin:
-            self.scroll_to(y=max(0, row - height // 3), animate=False)
+            self.scroll_to(y=max(0, row - height // 3), animate=False, force=True)
         elif row < top + margin:
-            self.scroll_to(y=max(0, row - margin), animate=False)
+            self.scroll_to(y=max(0, row - margin), animate=False, force=True)
         elif row >= top + height - margin:
-            self.scroll_to(y=row - height + 1 + margin, animate=False)
+            self.scroll_to(y=row - height + 1 + margin, animate=False, force=True)
         self.refresh()
         if row != before:
             self.cursor_moved()
@@ -146,7 +146,7 @@ class LineView(ScrollView, can_focus=True):
         if self.has_cursor:
             self.move_to(self.cursor_row + rows)
         else:
-            self.scroll_to(y=self.scroll_offset.y + rows, animate=False)
+            self.scroll_to(y=self.scroll_offset.y + rows, animate=False, force=True)
 
     def action_down(self) -> None:
         self._move_by(1)
@@ -173,10 +173,10 @@ class LineView(ScrollView, can_focus=True):
         self._move_by(self.row_count)
 
     def action_left(self) -> None:
-        self.scroll_to(x=max(0, self.scroll_offset.x - _SIDEWAYS), animate=False)
+        self.scroll_to(x=max(0, self.scroll_offset.x - _SIDEWAYS), animate=False, force=True)
 
     def action_right(self) -> None:
-        self.scroll_to(x=self.scroll_offset.x + _SIDEWAYS, animate=False)
+        self.scroll_to(x=self.scroll_offset.x + _SIDEWAYS, animate=False, force=True)
 
     def on_focus(self) -> None:
         self.refresh()

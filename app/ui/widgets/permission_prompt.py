@@ -50,19 +50,23 @@ class PermissionPrompt(Vertical, can_focus=True):
         self._turnstile = asyncio.Lock()
         self._quiet_since = 0.0
         self._timer: Timer | None = None
-
-    def compose(self) -> ComposeResult:
-        yield Static("", id="permission-title")
-        with VerticalScroll(id="permission-body", can_focus=False):
-            yield Static("", id="permission-summary", markup=False)
-        yield Static("", id="permission-options")
-        yield Input(
+        self._title = Static("", id="permission-title")
+        self._summary = Static("", id="permission-summary", markup=False)
+        self._options = Static("", id="permission-options")
+        self._comment = Input(
             placeholder="What should it do instead? Enter sends, Esc goes back", id="permission-comment"
         )
 
+    def compose(self) -> ComposeResult:
+        yield self._title
+        with VerticalScroll(id="permission-body", can_focus=False):
+            yield self._summary
+        yield self._options
+        yield self._comment
+
     def on_mount(self) -> None:
         self.display = False
-        self.query_one(Input).display = False
+        self._comment.display = False
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
         """Put the question and wait for the user's word."""
@@ -75,7 +79,7 @@ class PermissionPrompt(Vertical, can_focus=True):
             finally:
                 self._request = self._answer = None
                 self.display = False
-                self.query_one(Input).display = False
+                self._comment.display = False
                 if self._timer is not None:
                     self._timer.stop()
                 self.post_message(self.Shown(False))
@@ -91,10 +95,10 @@ class PermissionPrompt(Vertical, can_focus=True):
         return time.monotonic() - self._quiet_since >= self.grace
 
     def _show(self, request: PermissionRequest) -> None:
-        self.query_one("#permission-title", Static).update(
+        self._title.update(
             Text.assemble(("Allow ", "bold"), (request.name, "bold"), ("?", "bold"), f"  {request.reason}")
         )
-        self.query_one("#permission-summary", Static).update(visible_block(request.summary))
+        self._summary.update(visible_block(request.summary))
         self.display = True
         self._wait()
         self.post_message(self.Shown(True))
@@ -122,10 +126,10 @@ class PermissionPrompt(Vertical, can_focus=True):
                 f" {key_label(keys_of(action.id, keymap)[0])} ", "bold reverse" if self.is_armed else "bold"
             )
             text.append(f" {label}")
-        self.query_one("#permission-options", Static).update(text)
+        self._options.update(text)
 
     def on_key(self, event: events.Key) -> None:
-        if self.query_one(Input).has_focus or not (event.is_printable or event.key in ("enter", "space")):
+        if self._comment.has_focus or not (event.is_printable or event.key in ("enter", "space")):
             return
         if not self.is_armed:
             event.stop()
@@ -149,7 +153,7 @@ class PermissionPrompt(Vertical, can_focus=True):
         self._settle(PermissionAnswer("deny"))
 
     def action_comment(self) -> None:
-        field = self.query_one(Input)
+        field = self._comment
         field.display = True
         field.value = ""
         field.focus()
@@ -160,7 +164,7 @@ class PermissionPrompt(Vertical, can_focus=True):
 
     def leave_comment(self) -> bool:
         """Close the comment field. False if it was not open."""
-        field = self.query_one(Input)
+        field = self._comment
         if not field.display:
             return False
         field.display = False

@@ -32,6 +32,7 @@ class Transcript(LineView):
         self._dirty_from: int | None = None
         self._frame: Timer | None = None
         self._selected: CallItem | None = None
+        self._follows = True  # the end is in view, and stays so when something is added or the size changes
 
     # Content.
 
@@ -73,7 +74,7 @@ class Transcript(LineView):
         self._frame = None
         if self._dirty_from is None or not self.size.width:
             return
-        at_end = self.is_at_end
+        follows = self._follows
         index, self._dirty_from = self._dirty_from, None
         row = self._starts[index] if index < len(self._starts) else self._end
         del self._starts[index:]
@@ -82,8 +83,8 @@ class Transcript(LineView):
             self._starts.append(row)
             row += len(item.strips(width, palette))
         self.set_extent(row, width)
-        if at_end:
-            self.scroll_end(animate=False, immediate=True)
+        if follows:
+            self.follow()
 
     @property
     def _end(self) -> int:
@@ -92,17 +93,24 @@ class Transcript(LineView):
         last = self.items[len(self._starts) - 1] if len(self._starts) <= len(self.items) else None
         return self._starts[-1] + (len(last.strips(self.size.width, self.palette)) if last is not None else 0)
 
-    @property
-    def is_at_end(self) -> bool:
-        """Whether the last row is in view."""
-        return self.scroll_offset.y + self.size.height >= self.row_count - 1
+    def follow(self) -> None:
+        """Go to the end and stay there."""
+        self._follows = True
+        self.scroll_to(y=max(0, self.row_count - self.size.height), animate=False, force=True)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._follows = round(new_value) + self.size.height >= self.row_count
 
     def on_mount(self) -> None:
         self._mark(0)
 
     def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
+        follows = self._follows
         self._mark(0)
         self._flush()
+        if follows:
+            self.follow()
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
@@ -154,7 +162,7 @@ class Transcript(LineView):
         if call is not None:
             row = self._starts[self._index(call)]
             if not self.scroll_offset.y <= row < self.scroll_offset.y + self.page:
-                self.scroll_to(y=max(0, row - self.page // 3), animate=False)
+                self.scroll_to(y=max(0, row - self.page // 3), animate=False, force=True)
 
     def _step(self, step: int) -> None:
         calls = self.calls
