@@ -33,11 +33,6 @@ class ArgumentWriter:
         self._types: frozenset[str] = frozenset()
         self._held: list[str] = []
 
-    @property
-    def empty(self) -> bool:
-        """Whether no parameter has begun yet."""
-        return not self._written
-
     def expects(self, key: str) -> bool:
         """Whether the schema has such a parameter and it has not been written."""
         return key in self._properties and key not in self._written
@@ -60,6 +55,10 @@ class ArgumentWriter:
     def end(self) -> str:
         """The parameter's value is complete."""
         return '"' if self._streams else _typed("".join(self._held), self._types)
+
+    def cut_short(self) -> str:
+        """What is held of a value that will never be complete, as the beginning of a string."""
+        return "" if self._streams else _string("".join(self._held))[:-1]
 
     def close(self) -> str:
         """The object is complete."""

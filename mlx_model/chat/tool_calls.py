@@ -95,6 +95,8 @@ class ToolCallParser:
         """The last character of visible text, or of a value, that is no longer in the buffer."""
         self._blank_line = True
         self._behind_call = False
+        self._untouched = False
+        """Whether nothing has come yet of the function that was opened."""
         self._searched = 0
         self.calls = 0
 
@@ -177,7 +179,7 @@ class ToolCallParser:
         """Between a function's parameters."""
         assert self._arguments is not None
         start = self._buffer.lstrip()
-        if self._arguments.empty and start.startswith("{"):
+        if self._untouched and start.startswith("{"):
             self._buffer = start
             self._searched = 0
             self._state = self._json_body
@@ -202,13 +204,12 @@ class ToolCallParser:
         if key is None and not self._ended and len(self._buffer) < _LONGEST_NAME:
             return False
         after = len(self._buffer) if key is None else key.end()
-        line_end = re.compile(r"\r?\n|(?=[^\r])|\r(?=[^\n])|\r?\Z").match(self._buffer, after)
-        if not self._ended and self._buffer[after:] in ("", "\r"):
+        if after == len(self._buffer) and not self._ended:
             return False
-        assert line_end is not None
         text = self._buffer[len(_PARAMETER) :] if key is None else key[1]
-        self._take(line_end.end())
+        self._take(after + self._buffer.startswith("\n", after))
         self._previous = "\n"
+        self._untouched = False
         self._write(self._arguments.begin(text.strip(" \"'")))
         self._state = self._value
         return True
@@ -226,14 +227,15 @@ class ToolCallParser:
         if verdict == "unknown" or (at < 0 and not self._ended):
             certain = self._buffer if at < 0 else self._buffer[:at]
             # The last line break before the closing tag is not part of the value.
-            certain = certain.removesuffix("\n").removesuffix("\r")
+            certain = certain.removesuffix("\n")
             self._write(self._arguments.add(certain))
             self._take(len(certain))
             return False
         value = self._buffer if at < 0 else self._buffer[:at]
-        self._write(self._arguments.add(value.removesuffix("\n").removesuffix("\r")))
+        self._write(self._arguments.add(value.removesuffix("\n")))
         self._take(len(value))
         if at < 0 and self._truncated:
+            self._write(self._arguments.cut_short())
             self._state = self._nothing
             return False
         self._write(self._arguments.end())
@@ -272,7 +274,7 @@ class ToolCallParser:
             self._write(arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False))
             self._forget_call()
         else:
-            self._show(body.rstrip())
+            self._buffer = body + self._buffer
             self._state = self._text
         return True
 
@@ -286,8 +288,8 @@ class ToolCallParser:
             self._write(json.dumps(arguments, ensure_ascii=False))
             self._forget_call()
             return True
-        assert self._arguments is not None
-        self._show(body.rstrip())
+        self._buffer = body + self._buffer
+        self._untouched = False
         self._state = self._body
         return True
 
@@ -345,7 +347,7 @@ class ToolCallParser:
         line = text.rpartition("\n")
         self._blank_line = not line[2].strip() and (bool(line[1]) or self._blank_line)
         if text.strip():
-            self._behind_call = False
+            self._behind_call = self._untouched = False
 
     def _take(self, length: int) -> None:
         if length:
@@ -356,6 +358,7 @@ class ToolCallParser:
         self._arguments = ArgumentWriter(self._schemas.get(name, {}))
         self._parts.append(CallOpened(self.calls, self._new_id(), name))
         self.calls += 1
+        self._untouched = True
 
     def _write(self, fragment: str) -> None:
         if fragment:
