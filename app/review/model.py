@@ -81,6 +81,19 @@ class FileChange:
         return sum(line.kind == "removed" for hunk in self.hunks for line in hunk.lines)
 
 
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """The user's words on a line. `line` counts from 1 in the file as it was then, 0 for the file as a whole;
+    `quoted` is that line's text; `source` names what was reviewed, "" for the agent's work."""
+
+    id: int
+    path: str
+    line: int
+    quoted: str
+    text: str
+    source: str = ""
+
+
 def printable(text: str) -> str:
     """`text` without surrogate escapes: each byte that is no UTF-8 becomes U+FFFD."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from app.review.model import FileChange, FileImage
+from app.review.model import Comment, FileChange, FileImage
 
 
 class ChangeRecorder(Protocol):
@@ -19,6 +19,12 @@ class ChangeRecorder(Protocol):
 
     def end_turn(self, turn: int) -> None:
         """Decisions may be made again; changes that shell commands made are found and recorded."""
+        ...
+
+    def command_finished(self) -> None:
+        """A shell command of this turn has ended: what it changed is found and recorded as the agent's. Without
+        this, what commands changed is found at the end of the turn, and taken for the user's own where the
+        agent edits the same file in between."""
         ...
 
     def feedback(self) -> str:
@@ -40,8 +46,39 @@ class ReviewPort(ChangeRecorder, Protocol):
         """Decide that these stay."""
         ...
 
-    def reject(self, hunk_ids: frozenset[str]) -> None:
-        """Put back exactly the bytes that were there before these."""
+    def reject(self, hunk_ids: frozenset[str]) -> str:
+        """Put back exactly the bytes that were there before these, and before what rests on them. Hunks that
+        the user has edited are left; the sentence says which, "" if none. When nothing else was asked for, that
+        is a ReviewError."""
+        ...
+
+    def keep_lines(self, hunk_id: str, lines: frozenset[int]) -> None:
+        """Decide that just these of a hunk's lines stay, by their index in `Hunk.lines`."""
+        ...
+
+    def reject_lines(self, hunk_id: str, lines: frozenset[int]) -> str:
+        """Take back just these of a hunk's lines; see `reject`."""
+        ...
+
+    def hunk_ids(self, path: str | None = None, since_turn: int = 0, turn: int | None = None) -> frozenset[str]:
+        """The ids that stand for a file's changes, for one turn's, for those since a turn (itself included), or
+        for all, to be kept or rejected together."""
+        ...
+
+    def rewind(self, turn: int) -> str:
+        """Put the files back to what they were before `turn`; `undo` brings it back. See `reject`."""
+        ...
+
+    def comment(self, path: str, line: int, quoted: str, text: str, source: str = "") -> Comment:
+        """Say something about a line; the agent hears it with the next turn."""
+        ...
+
+    def change_comment(self, comment: int, text: str) -> None:
+        """Put other words to a comment; "" removes it."""
+        ...
+
+    def comments(self) -> tuple[Comment, ...]:
+        """All comments, by path and line."""
         ...
 
     def undo(self) -> str:

@@ -1,0 +1,188 @@
+"""What a decision means: from hunk ids to atoms, and from atoms to files. Reads the state, changes nothing."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
+
+from app.review.change_log import FileState, ReviewState, Shift, Standing, shift_of
+from app.review.display import KEPT_MARK, Shown, live_atoms, show
+from app.review.errors import ReviewError
+from app.review.model import FileImage
+from app.review.weave import META, Atom
+
+AtomsByPath = dict[str, frozenset[Atom]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The blocks of one file that one id stands for; `only_kept` when it names the kept half of blocks that are
+    decided in part."""
+
+    id: str
+    path: str
+    blocks: frozenset[str]
+    only_kept: bool
+
+
+def resolve(state: ReviewState, ids: Iterable[str]) -> list[Part]:
+    """The parts that ids name. An id from before other changes came to its hunk still names what it named.
+    Raises ReviewError for one that names nothing any more."""
+    places = {name: path for path, file in state.files.items() for name in file.weave.blocks}
+    parts: list[Part] = []
+    for hunk_id in sorted(ids):
+        names = hunk_id.removesuffix(KEPT_MARK).split("+")
+        paths = {places.get(name) for name in names}
+        path = paths.pop()
+        if path is None or paths:
+            raise ReviewError("That change is no longer under review", "look at the hunks again")
+        parts.append(Part(hunk_id, path, frozenset(names), hunk_id.endswith(KEPT_MARK)))
+    return parts
+
+
+def by_file(state: ReviewState, parts: Iterable[Part]) -> Iterator[tuple[str, FileState, frozenset[str]]]:
+    """Parts put together by file."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for part in parts:
+        found[part.path] |= part.blocks
+    for path, names in found.items():
+        yield path, state.files[path], frozenset(names)
+
+
+def keepable(state: ReviewState, parts: Iterable[Part]) -> AtomsByPath:
+    """The pending atoms of parts and of what they rest on."""
+    return {
+        path: live_atoms(file, file.below(names) & file.live()[1], False)
+        for path, file, names in by_file(state, parts)
+    }
+
+
+def rejectable(state: ReviewState, parts: Iterable[Part]) -> tuple[AtomsByPath, list[Part]]:
+    """The atoms of parts and of all that rests on them, and the parts that a user's own edit rests on: those
+    cannot be taken away without taking that."""
+    chosen: defaultdict[str, set[Atom]] = defaultdict(set)
+    blocked: list[Part] = []
+    for part in parts:
+        file = state.files[part.path]
+        above = file.above(part.blocks)
+        if any(
+            file.weave.blocks[name].owner == "user" and file.counts(file.weave.blocks[name]) for name in above
+        ):
+            blocked.append(part)
+            continue
+        kept, pending = file.live()
+        kept_atoms = live_atoms(file, above & kept, True)
+        pending_atoms = live_atoms(file, above & pending, False)
+        mixed = part.blocks & kept & pending
+        if mixed:
+            # The id names one half of a block that was decided by line.
+            other = pending_atoms if part.only_kept else kept_atoms
+            spared = {atom for atom in other if atom[0] in mixed}
+            chosen[part.path] |= (kept_atoms | pending_atoms) - spared
+        else:
+            chosen[part.path] |= kept_atoms | pending_atoms
+    return {path: frozenset(atoms) for path, atoms in chosen.items() if atoms}, blocked
+
+
+def lines_of(state: ReviewState, hunk_id: str, lines: Set[int]) -> tuple[str, frozenset[Atom], bool]:
+    """The path of a hunk, the atoms of these of its lines, and whether that is all of it. Raises ReviewError
+    when the hunk is no longer shown as it was."""
+    path, shown = _find(state, hunk_id)
+    if not all(0 <= number < len(shown.atoms) for number in lines):
+        raise ReviewError("Those lines are no longer there", "look at the hunk again")
+    atoms = frozenset(atom for number in lines for atom in shown.atoms[number])
+    everything = all(number in lines for number, made in enumerate(shown.atoms) if made)
+    return path, atoms, everything
+
+
+def _find(state: ReviewState, hunk_id: str) -> tuple[str, Shown]:
+    (part,) = resolve(state, [hunk_id])
+    shown_file = show(part.path, state.files[part.path])
+    for shown in shown_file.shown if shown_file else ():
+        if shown.hunk.id == hunk_id:
+            return part.path, shown
+    raise ReviewError("That hunk has changed", "look at it again")
+
+
+def with_existence(file: FileState, atoms: frozenset[Atom]) -> frozenset[Atom]:
+    """Lines to keep, with the creation of the file that they are in."""
+    names = file.below({name for name, _ in atoms})
+    return atoms | {(name, META) for name in names if file.weave.blocks[name].meta and makes_file(file, name)}
+
+
+def with_return(file: FileState, atoms: frozenset[Atom]) -> frozenset[Atom]:
+    """Lines to reject, with the removal of the file that they come back to."""
+    blocks = file.weave.blocks
+    return atoms | {
+        (name, META)
+        for name, number in atoms
+        if 0 <= number < blocks[name].removed and blocks[name].meta and not makes_file(file, name)
+    }
+
+
+def makes_file(file: FileState, name: str) -> bool:
+    """Whether a block's change of mode leaves a file behind."""
+    return any(atom == (name, META) and mode is not None for atom, mode in file.weave.modes)
+
+
+def shifts_to(state: ReviewState, atoms: Mapping[str, Set[Atom]], target: Standing) -> tuple[Shift, ...]:
+    """What brings atoms, however they stand, to `target`."""
+    result: list[Shift] = []
+    for path, members in atoms.items():
+        standing = state.files[path].standing
+        sources: tuple[Standing, ...] = ("pending", "kept")
+        for source in sources:
+            those = {atom for atom in members if standing.get(atom, "pending") == source}
+            if those and source != target:
+                result.append(shift_of(path, source, target, those))
+    return tuple(result)
+
+
+def images_after(
+    state: ReviewState, shifts: Iterable[Shift]
+) -> dict[str, tuple[FileImage | None, FileImage | None]]:
+    """For each file that shifts change on disk: its image now and then."""
+    gone: dict[str, set[Atom]] = {}
+    for shift in shifts:
+        members = {(name, number) for name, numbers in shift.atoms for number in numbers}
+        without = gone.setdefault(shift.path, set(state.files[shift.path].gone))
+        if shift.target == "rejected":
+            without |= members
+        else:
+            without -= members
+    result: dict[str, tuple[FileImage | None, FileImage | None]] = {}
+    for path, without in gone.items():
+        file = state.files[path]
+        before, after = file.image(), file.weave.image(without)
+        if before != after:
+            result[path] = (before, after)
+    return result
+
+
+def obstacles(state: ReviewState, shifts: Collection[Shift]) -> list[str]:
+    """Paths where a later edit stands in the place that shifts would change: bringing lines back would mix
+    with it, taking them away would pull the ground from under it."""
+    found: list[str] = []
+    for path in dict.fromkeys(shift.path for shift in shifts):
+        here = [shift for shift in shifts if shift.path == path]
+        back = {name for shift in here if shift.source == "rejected" for name, _ in shift.atoms}
+        away = {name for shift in here if shift.target == "rejected" for name, _ in shift.atoms}
+        file = state.files[path]
+        for block in file.weave.blocks.values():
+            if (
+                file.counts(block)
+                and block.id not in away | back
+                and (block.touches & back or block.rests_on & away)
+            ):
+                found.append(path)
+                break
+    return found
+
+
+def places(state: ReviewState, parts: Iterable[Part]) -> str:
+    """Where parts are, for a sentence: "a.py line 3, b.py line 7"."""
+    words: list[str] = []
+    for part in parts:
+        shown = show(part.path, state.files[part.path])
+        lines = [item.hunk.after_start for item in shown.shown if item.blocks & part.blocks] if shown else []
+        words.append(f"{part.path} line {lines[0]}" if lines else part.path)
+    return ", ".join(words)

@@ -1,0 +1,283 @@
+"""A file under review as hunks to decide.
+
+What is kept is shown against the state before the agent, what is pending against the state with the kept part:
+two layers over one weave, so that a change on top of a kept one is a hunk of its own. Changes of one layer that
+rest on one another are one hunk; so are changes of one edit a few lines apart.
+"""
+
+from collections.abc import Iterable, Set
+from dataclasses import dataclass
+from itertools import pairwise
+
+from app.review.change_log import FileState
+from app.review.diff import CONTEXT_LINES, SYMLINK, diff_line
+from app.review.model import ChangeKind, DiffLine, FileChange, Hunk
+from app.review.weave import META, Atom, Token, is_visible
+
+KEPT_MARK = ":kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A hunk, the blocks it stands for, and for each of its lines the atoms that made it."""
+
+    hunk: Hunk
+    blocks: frozenset[str]
+    kept: bool
+    atoms: tuple[frozenset[Atom], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFile:
+    """A file's change as the screen gets it, and what its hunks stand for."""
+
+    change: FileChange
+    shown: tuple[Shown, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """One token of the weave in the three states, with its line numbers there."""
+
+    token: Token
+    base: bool
+    middle: bool
+    now: bool
+    base_number: int
+    middle_number: int
+    now_number: int
+
+    def changed(self, kept: bool) -> bool:
+        return self.base != self.middle if kept else self.middle != self.now
+
+
+@dataclass(slots=True)
+class _Group:
+    """Cells [first, last] that become one hunk."""
+
+    kept: bool
+    blocks: set[str]
+    first: int
+    last: int
+
+
+def show(path: str, state: FileState) -> ShownFile | None:
+    """The hunks of one file; None when nothing of the agent's is left to see."""
+    kept, pending = state.live()
+    if not kept and not pending:
+        return None
+    gone = state.gone
+    pending_atoms = live_atoms(state, pending, False)
+    kept_atoms = live_atoms(state, kept, True)
+    middle_without = gone | pending_atoms
+    base_without = middle_without | kept_atoms
+    cells = _cells(state, base_without, middle_without, gone)
+    groups = [
+        *_groups(state, cells, kept_atoms, kept=True),
+        *_groups(state, cells, pending_atoms, kept=False),
+    ]
+    groups.sort(key=lambda group: (group.first, not group.kept))
+    mixed = kept & pending
+    in_lines = {name for group in groups for name in group.blocks}
+    modes = [state.weave.mode(without) for without in (base_without, middle_without, gone)]
+    found: list[Shown] = []
+    for atoms, is_kept, (was, became) in zip(
+        (kept_atoms, pending_atoms), (True, False), pairwise(modes), strict=True
+    ):
+        names = {name for name, number in atoms if number == META} - in_lines
+        if names and was != became:
+            hunk_name = _name(names, is_kept, mixed)
+            hunk = Hunk(hunk_name, 0, 0, 0, 0, (), decision="kept" if is_kept else "pending")
+            found.append(Shown(hunk, frozenset(names), is_kept, ()))
+    end = 0
+    for number, group in enumerate(groups):
+        limit = groups[number + 1].first if number + 1 < len(groups) else len(cells)
+        shown, end = _hunk(cells, group, range(end, max(limit, group.last + 1)), gone, mixed)
+        found.append(shown)
+    before, _, after = modes
+    if not found:
+        return None
+    change = FileChange(
+        path=path,
+        kind=_kind(cells, before, after),
+        hunks=tuple(item.hunk for item in found),
+        before_mode=before,
+        after_mode=after,
+    )
+    return ShownFile(change, tuple(found))
+
+
+def live_atoms(state: FileState, names: Set[str], kept: bool) -> frozenset[Atom]:
+    """The atoms of these blocks that belong to the kept or to the pending layer. A user's atom without a word
+    of its own belongs to the layer its block was counted in."""
+    result: set[Atom] = set()
+    for name in names:
+        block = state.weave.blocks[name]
+        for atom in block.atoms:
+            word = state.standing.get(atom)
+            if word == ("kept" if kept else "pending") or (
+                word is None and (not kept or block.owner == "user")
+            ):
+                result.add(atom)
+    return frozenset(result)
+
+
+def _cells(state: FileState, base: Set[Atom], middle: Set[Atom], now: Set[Atom]) -> list[_Cell]:
+    cells: list[_Cell] = []
+    numbers = [0, 0, 0]
+    for token in state.weave.tokens:
+        seen = (is_visible(token, base), is_visible(token, middle), is_visible(token, now))
+        if any(seen):
+            numbers = [number + there for number, there in zip(numbers, seen, strict=True)]
+            cells.append(_Cell(token, *seen, *numbers))
+    return cells
+
+
+def _makers(cell: _Cell, atoms: Set[Atom]) -> frozenset[Atom]:
+    """The atoms of a layer that put this line in or took it out."""
+    found = {atom for atom in cell.token.deleted if atom in atoms}
+    if cell.token.inserted in atoms and cell.token.inserted is not None:
+        found.add(cell.token.inserted)
+    return frozenset(found)
+
+
+def _groups(state: FileState, cells: list[_Cell], atoms: Set[Atom], kept: bool) -> list[_Group]:
+    parent = {name: name for name, _ in atoms}
+
+    def find(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    def unite(names: Iterable[str]) -> None:
+        first, *rest = [find(name) for name in names]
+        for name in rest:
+            parent[find(name)] = find(first)
+
+    for name in parent:
+        unite([name, *(other for other in state.weave.blocks[name].rests_on if other in parent)])
+    runs: list[tuple[int, int, set[str]]] = []
+    for number, cell in enumerate(cells):
+        if not cell.changed(kept):
+            continue
+        names = {name for name, _ in _makers(cell, atoms)}
+        unite(names)
+        if runs and runs[-1][1] == number - 1 and any(find(a) == find(b) for a in runs[-1][2] for b in names):
+            runs[-1] = (runs[-1][0], number, runs[-1][2] | names)
+        else:
+            runs.append((number, number, names))
+    edits = {name: state.weave.blocks[name].edit for name in parent}
+    for (_, end, left), (start, _, right) in pairwise(runs):
+        between = cells[end + 1 : start]
+        plain = len(between) <= CONTEXT_LINES and all(cell.base and cell.now for cell in between)
+        if plain and {edits[name] for name in left} == {edits[name] for name in right}:
+            unite([*left, *right])
+    groups: dict[str, _Group] = {}
+    for start, end, names in runs:
+        root = find(next(iter(names)))
+        group = groups.setdefault(root, _Group(kept, set(), start, end))
+        group.last = end
+    for name in parent:
+        if find(name) in groups:
+            groups[find(name)].blocks.add(name)
+    return list(groups.values())
+
+
+def _name(blocks: Set[str], kept: bool, mixed: Set[str]) -> str:
+    ordered = sorted(blocks, key=lambda name: tuple(map(int, name.split("."))))
+    return "+".join(ordered) + (KEPT_MARK if kept and blocks & mixed else "")
+
+
+def _hunk(
+    cells: list[_Cell], group: _Group, room: range, gone: Set[Atom], mixed: Set[str]
+) -> tuple[Shown, int]:
+    """The group's lines with context, which stays within `room` so that hunks do not overlap; and its end."""
+    kept = group.kept
+    first, last = group.first, group.last
+    lead = trail = 0
+    while first > room.start and lead < CONTEXT_LINES and not _is_change(cells[first - 1]):
+        first, lead = first - 1, lead + 1
+    while last + 1 < room.stop and trail < CONTEXT_LINES and not _is_change(cells[last + 1]):
+        last, trail = last + 1, trail + 1
+    lines: list[DiffLine] = []
+    atoms: list[frozenset[Atom]] = []
+    removed: list[tuple[DiffLine, frozenset[Atom]]] = []
+    added: list[tuple[DiffLine, frozenset[Atom]]] = []
+    opaque = False
+
+    def flush() -> None:
+        for line, makers in (*removed, *added):
+            lines.append(line)
+            atoms.append(makers)
+        removed.clear()
+        added.clear()
+
+    for cell in cells[first : last + 1]:
+        data = cell.token.data
+        makers = frozenset(
+            atom
+            for atom in (cell.token.inserted, *cell.token.deleted)
+            if atom is not None and atom not in gone and atom[0] in group.blocks
+        )
+        before = cell.base if kept else cell.middle
+        after = cell.middle if kept else cell.now
+        before_number = cell.base_number if cell.base else cell.middle_number
+        after_number = cell.now_number if cell.now else cell.middle_number
+        if before and after:
+            # A line that only the other layer changes is neither context nor ours.
+            if cell.now:
+                flush()
+                lines.append(diff_line("context", data, before_number, after_number))
+                atoms.append(frozenset())
+            continue
+        opaque |= cell.token.opaque
+        if before and makers:
+            removed.append((diff_line("removed", data, before_number, None), makers))
+        elif after and makers:
+            added.append((diff_line("added", data, None, after_number), makers))
+    flush()
+    if opaque:
+        lines, atoms = [], []
+    before_count = sum(line.kind != "added" for line in lines)
+    after_count = sum(line.kind != "removed" for line in lines)
+    # The last line in front of the hunk on either side, for a side that has no line of its own.
+    start = cells[first - 1] if first else None
+    hunk = Hunk(
+        id=_name(group.blocks, kept, mixed),
+        before_start=next(
+            (n for line in lines if (n := line.before_number)), start.base_number if start else 0
+        ),
+        before_count=before_count,
+        after_start=next((n for line in lines if (n := line.after_number)), start.now_number if start else 0),
+        after_count=after_count,
+        lines=tuple(lines),
+        section=_section(cells, first),
+        decision="kept" if kept else "pending",
+    )
+    return Shown(hunk, frozenset(group.blocks), kept, tuple(atoms)), last + 1
+
+
+def _is_change(cell: _Cell) -> bool:
+    return not (cell.base and cell.middle and cell.now)
+
+
+def _section(cells: list[_Cell], first: int) -> str:
+    for number in range(first - 1, max(-1, first - 2000), -1):
+        cell = cells[number]
+        start = cell.token.data[:1]
+        if cell.base and not cell.token.opaque and (start.isalpha() or start in (b"_", b"$")):
+            return cell.token.data.rstrip().decode("utf-8", "replace")[:80]
+    return ""
+
+
+def _kind(cells: list[_Cell], before: int | None, after: int | None) -> ChangeKind:
+    if SYMLINK in (before, after):
+        return "symlink"
+    if any(cell.token.opaque for cell in cells):
+        return "binary"
+    if before is None:
+        return "created"
+    if after is None:
+        return "deleted"
+    return "modified" if any(_is_change(cell) for cell in cells) else "mode"

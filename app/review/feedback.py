@@ -1,0 +1,51 @@
+"""What the agent is told of the user's decisions and comments: compact, exact, once."""
+
+from collections.abc import Set
+
+from app.review.change_log import RejectedText, ReviewState
+from app.review.display import ShownFile
+from app.review.weave import Atom
+
+_MOST_LINES = 40
+_MARKS = {"removed": "-", "added": "+"}
+
+
+def rejected_text(shown: ShownFile | None, atoms: Set[Atom]) -> tuple[RejectedText, ...]:
+    """The lines that rejecting `atoms` takes back, hunk by hunk, as the diff showed them."""
+    if shown is None:
+        return ()
+    result: list[RejectedText] = []
+    for item in shown.shown:
+        if not item.hunk.lines:
+            if any(name in item.blocks for name, _ in atoms):
+                result.append(RejectedText(shown.change.path, 0, f"({shown.change.kind})"))
+            continue
+        lines = [line for line, made in zip(item.hunk.lines, item.atoms, strict=True) if made and made <= atoms]
+        if not lines:
+            continue
+        text = [_MARKS.get(line.kind, " ") + line.text.encode("utf-8", "replace").decode() for line in lines]
+        if len(text) > _MOST_LINES:
+            text = [*text[:_MOST_LINES], f"({len(text) - _MOST_LINES} more lines)"]
+        number = next((n for line in lines if (n := line.after_number or line.before_number)), 0)
+        result.append(RejectedText(shown.change.path, number, "\n".join(text)))
+    return tuple(result)
+
+
+def feedback_text(state: ReviewState) -> str:
+    """What was rejected and said since the agent last heard of it, "" if nothing."""
+    parts: list[str] = []
+    rejected = [text for texts in state.unsaid_rejections.values() for text in texts]
+    if rejected:
+        parts.append("The user rejected these changes; the files are as they were before them:")
+        parts += [f"{_place(item.path, item.line)}\n{item.text}" for item in rejected]
+    comments = [comment for comment in state.unsaid_comments.values() if comment.text]
+    if comments:
+        parts.append("The user commented:")
+        for comment in comments:
+            quoted = f"\n> {comment.quoted}" if comment.quoted else ""
+            parts.append(f"{_place(comment.path, comment.line)}{quoted}\n{comment.text}")
+    return "\n\n".join(parts)
+
+
+def _place(path: str, line: int) -> str:
+    return f"{path}:{line}" if line else path

@@ -1,0 +1,155 @@
+"""What shell commands changed: the workspace before a turn, against the workspace after it.
+
+Before a turn, every file that git calls changed or untracked is copied into the store; a tracked file that is
+clean can be had from its commit later. Outside a repository all files are copied. Afterwards whatever differs
+is a change, with both sides known.
+
+Not covered: files that git ignores; files larger than `LARGEST_FILE`, and those beyond `MOST_FILES` or
+`MOST_BYTES`, if they were already changed or untracked before the turn; what happens inside nested
+repositories; empty directories. What a user changes by hand while a turn runs cannot be told from what its
+commands change.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.review.change_log import ImageName
+from app.review.disk import Disk
+from app.review.git import Git
+from app.review.model import FileImage
+
+LARGEST_FILE = 8 * 1024 * 1024
+MOST_FILES = 5000
+MOST_BYTES = 256 * 1024 * 1024
+# File systems stamp with a coarser clock than the one that is read here.
+_CLOCK_SLACK_NS = 1_000_000_000
+_SKIPPED_DIRECTORIES = {".git", ".hg", ".svn", ".venv", "node_modules", "__pycache__"}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`files` has the image of each file that could not be had otherwise; None where there was something that
+    was not copied. `complete` is false where files beyond the limits were not looked at."""
+
+    head: str
+    repository: bool
+    files: Mapping[str, ImageName | None]
+    complete: bool
+    taken_ns: int
+
+    def record(self) -> dict[str, Any]:
+        """As plain data for the log."""
+        files = {path: [name.blob, name.mode] if name else None for path, name in self.files.items()}
+        return {
+            "head": self.head,
+            "repository": self.repository,
+            "files": files,
+            "complete": self.complete,
+            "taken_ns": self.taken_ns,
+        }
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "Snapshot":
+        """The inverse of `record`."""
+        files = {path: ImageName(*name) if name else None for path, name in record["files"].items()}
+        return cls(record["head"], record["repository"], files, record["complete"], record["taken_ns"])
+
+
+def take(root: Path, disk: Disk, put: Callable[[FileImage], ImageName], now_ns: int) -> Snapshot:
+    """Copy what a turn could change for good. Raises OSError from `put`."""
+    git = Git(root)
+    repository = git.is_repository
+    paths, complete = _dirty(git) if repository else _all_files(root)
+    files: dict[str, ImageName | None] = {}
+    total = 0
+    for path in paths:
+        files[path] = None
+        try:
+            size = (root / path).lstat().st_size
+            if size <= LARGEST_FILE and total + size <= MOST_BYTES:
+                image = disk.read(path)
+                if image:
+                    files[path] = put(image)
+                    total += size
+                else:
+                    del files[path]
+        except FileNotFoundError:
+            # Deleted and not yet committed: it was not there, which is no image to copy.
+            files[path] = ImageName("", 0)
+        except OSError:
+            # A socket, or no permission: left as unknown, and so never touched by a decision.
+            continue
+    return Snapshot(git.head if repository else "", repository, files, complete, now_ns)
+
+
+def differences(
+    root: Path, disk: Disk, snapshot: Snapshot, content: Callable[[ImageName | None], FileImage | None]
+) -> dict[str, tuple[FileImage | None, FileImage | None]]:
+    """What differs now from the snapshot: before and after, by path. Files that cannot be read are left out."""
+    git = Git(root)
+    repository = snapshot.repository and git.is_repository
+    paths = set(snapshot.files)
+    # Where not everything was looked at, nothing can be said of the rest.
+    if snapshot.complete and repository:
+        paths.update(_dirty(git)[0])
+        if snapshot.head and git.head != snapshot.head:
+            changed = git.run(
+                "diff-tree", "-r", "-z", "--relative", "--name-only", "--no-renames", snapshot.head, "HEAD"
+            )
+            paths.update(_names(changed))
+    elif snapshot.complete:
+        paths.update(_all_files(root)[0])
+    clean = git.images(snapshot.head, paths - set(snapshot.files)) if repository else {}
+    result: dict[str, tuple[FileImage | None, FileImage | None]] = {}
+    for path in sorted(paths):
+        if path in snapshot.files:
+            name = snapshot.files[path]
+            if name is None:
+                continue
+            before = content(name) if name.blob else None
+        else:
+            before = clean.get(path)
+        try:
+            after = disk.read(path)
+            # It was there all along, out of git's sight: an ignore rule has changed, and nobody wrote it.
+            if (
+                before is None
+                and after
+                and (root / path).lstat().st_ctime_ns < snapshot.taken_ns - _CLOCK_SLACK_NS
+            ):
+                continue
+        except OSError:
+            continue
+        if before != after and (after is None or len(after.data) <= LARGEST_FILE):
+            result[path] = (before, after)
+    return result
+
+
+def _dirty(git: Git) -> tuple[list[str], bool]:
+    """Paths that git calls changed or untracked, relative to the directory."""
+    answer = git.run("status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--", ".")
+    prefix = git.prefix
+    paths: list[str] = []
+    for record in answer.split(b"\0")[:-1]:
+        path = record[3:].decode("utf-8", "surrogateescape")
+        if not path.endswith("/"):
+            paths.append(path.removeprefix(prefix))
+    return paths[:MOST_FILES], len(paths) <= MOST_FILES
+
+
+def _names(answer: bytes) -> Iterable[str]:
+    return (name.decode("utf-8", "surrogateescape") for name in answer.split(b"\0")[:-1])
+
+
+def _all_files(root: Path) -> tuple[list[str], bool]:
+    paths: list[str] = []
+    for directory, directories, names in os.walk(root):
+        directories[:] = sorted(set(directories) - _SKIPPED_DIRECTORIES)
+        for name in sorted(names):
+            if len(paths) == MOST_FILES:
+                return paths, False
+            paths.append((Path(directory) / name).relative_to(root).as_posix())
+    return paths, True

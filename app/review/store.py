@@ -1,0 +1,171 @@
+"""Where a review is kept: an append-only log and the contents it names, outside the repository.
+
+One folder a workspace under `data_directory()/reviews/`. Each entry is on disk (fsync) before `append` returns.
+A log that ends in a torn line was cut off by a crash while that line was written: the line never counted, and
+is cut away at the next append.
+"""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Protocol
+
+from app.paths import data_directory
+from app.review.change_log import Entry, decode, encode
+from app.review.errors import ReviewError
+
+
+class Store(Protocol):
+    """The log and the contents. `lock` keeps other processes out while one reads and appends."""
+
+    def lock(self) -> AbstractContextManager[None]: ...
+
+    def read(self) -> list[Entry]:
+        """The entries that were appended, by anyone, since the last call. Raises ReviewError for damage."""
+        ...
+
+    def append(self, entry: Entry) -> None:
+        """Add an entry; it is durable when this returns. Raises OSError."""
+        ...
+
+    def put(self, data: bytes) -> str:
+        """Keep content; returns its name. It is durable when this returns. Raises OSError."""
+        ...
+
+    def get(self, name: str) -> bytes:
+        """Content by its name. Raises ReviewError when it is missing."""
+        ...
+
+    def hold_turn(self) -> bool:
+        """Say that this process runs the turn; false when another one does."""
+        ...
+
+    def release_turn(self) -> None:
+        """The turn is over."""
+        ...
+
+
+class FileStore:
+    """A Store in a folder."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._offset = 0
+        self._turn: IO[bytes] | None = None
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            (directory / "contents").mkdir(exist_ok=True)
+            self._log.touch()
+        except OSError as error:
+            raise ReviewError(f"The review log cannot be kept in {directory}: {error.strerror}") from error
+
+    @classmethod
+    def of_workspace(cls, root: Path) -> "FileStore":
+        """The store that belongs to a workspace, wherever it is opened from."""
+        name = sha256(os.fsencode(root.resolve())).hexdigest()[:20]
+        return cls(data_directory() / "reviews" / name)
+
+    @property
+    def _log(self) -> Path:
+        return self._directory / "log.jsonl"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held for one action; released by the system if the process dies."""
+        with (self._directory / "lock").open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def read(self) -> list[Entry]:
+        """See Store. Only whole lines count."""
+        with self._log.open("rb") as file:
+            file.seek(self._offset)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        entries: list[Entry] = []
+        for line in whole.splitlines():
+            try:
+                entries.append(decode(line))
+            except ValueError as error:
+                raise ReviewError(
+                    f"The review log {self._log} is damaged", "move that folder away to begin a new review"
+                ) from error
+        self._offset += len(whole)
+        return entries
+
+    def append(self, entry: Entry) -> None:
+        """See Store."""
+        with self._log.open("r+b") as file:
+            # Everything up to here was read; what lies beyond is a torn line.
+            file.truncate(self._offset)
+            file.seek(self._offset)
+            line = encode(entry)
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        self._offset += len(line)
+
+    def put(self, data: bytes) -> str:
+        """See Store. The name is the content's SHA-256."""
+        name = sha256(data).hexdigest()
+        path = self._path(name)
+        if path.exists():
+            return name
+        path.parent.mkdir(exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            try:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                Path(file.name).replace(path)
+            except BaseException:
+                with suppress(OSError):
+                    Path(file.name).unlink()
+                raise
+        sync_directory(path.parent)
+        return name
+
+    def get(self, name: str) -> bytes:
+        """See Store."""
+        try:
+            return self._path(name).read_bytes()
+        except OSError as error:
+            raise ReviewError(
+                f"The review has lost a file's content ({name[:12]})",
+                f"move {self._directory} away to begin a new review",
+            ) from error
+
+    def _path(self, name: str) -> Path:
+        return self._directory / "contents" / name[:2] / name[2:]
+
+    def hold_turn(self) -> bool:
+        """See Store. The mark is a lock, so it ends with the process."""
+        if self._turn:
+            return True
+        file = (self._directory / "turn").open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return False
+        self._turn = file
+        return True
+
+    def release_turn(self) -> None:
+        """See Store."""
+        if self._turn:
+            self._turn.close()
+            self._turn = None
+
+
+def sync_directory(directory: Path) -> None:
+    """Make a rename in `directory` durable."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
