@@ -59,23 +59,22 @@ def _workspace(given: list[str]) -> int:
     options = parser.parse_args(given)
     directory, file = _place(options.path)
     settings = load_settings()
-    model = options.model if options.model is not None else settings.model
-    choose_model(model)  # a name that means nothing is told before the screen opens
+    # A name that means nothing is told before the screen opens.
+    choose_model(settings.model if options.model is None else options.model)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise BadUsage("the workspace needs a terminal", 'without one, use: tidegate run "PROMPT"')
     from app.ui.app import run_workspace  # noqa: PLC0415
 
-    run_workspace(directory, model, settings, show_file=file)
-    return 0
+    return run_workspace(directory, options.model, settings, show_file=file)
 
 
-def _place(named: str) -> tuple[Path, str | None]:
+def _place(named: str) -> tuple[Path, Path | None]:
     """The directory to open and the file in it to show."""
     path = Path(named).expanduser()
     if not path.exists():
         raise BadUsage(f"{named} does not exist", "name a directory or a file")
     path = path.resolve()
-    return (path, None) if path.is_dir() else (path.parent, path.name)
+    return (path, None) if path.is_dir() else (path.parent, path)
 
 
 def _run(given: list[str]) -> int:

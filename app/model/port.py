@@ -1,6 +1,6 @@
 """What the agent and the screen know of a model: two small protocols, free of HTTP and processes."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
 from app.model.events import EngineStatus, StreamEvent
@@ -10,10 +10,10 @@ from app.model.messages import ChatRequest
 class ModelPort(Protocol):
     """Something that answers chat requests."""
 
-    def stream(self, request: ChatRequest) -> AsyncIterator[StreamEvent]:
+    def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent]:
         """The reply's events, ending with exactly one Finished.
 
-        Waits while the engine loads. Closing the iterator, or cancelling the task that reads it, cancels the
+        Waits while the engine loads. Closing the generator, or cancelling the task that reads it, cancels the
         reply on the server. Raises app.model.errors.ModelError when the server is lost, answers with garbage,
         refuses the request, or is silent for too long.
         """

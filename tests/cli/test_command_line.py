@@ -1,0 +1,106 @@
+"""The command line itself: bad input is one sentence and exit 2, and little is imported before it is needed."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+
+HEAVY = {"mlx", "mlx_lm", "mlx_model", "transformers", "torch", "huggingface_hub", "tokenizers"}
+
+
+def tidegate(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **options,
+    )
+
+
+def make_engineless_model(directory: Path) -> None:
+    directory.mkdir()
+    (directory / "config.json").write_text(json.dumps({"model_type": "qwen3_next"}))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["{tmp}/absent"], "does not exist"),
+        (["--model", "{tmp}/empty"], "is no model"),
+        (["--model", "{tmp}/absent"], "there is no model"),
+        (["run", "Go", "-C", "{tmp}/absent"], "is not a directory"),
+        (["run", "Go", "--model", "{tmp}/empty"], "is no model"),
+        (["run", "Go", "--model", "http://127.0.0.1:9/v1"], "no server answers"),
+        (["run", "Go"], "No model was found"),
+        (["run", ""], "nothing to do"),
+        (["run", "Go", "--mode", "yolo"], "invalid choice"),
+        (["model", "fetch", "nonsense"], "is no repository name"),
+        (["."], "needs a terminal"),
+        (["--bogus"], "unrecognized arguments"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_2(
+    tmp_path: Path, monkeypatch, capsys, arguments: list[str], says: str
+):
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    make_engineless_model(tmp_path / "empty")
+    try:
+        status = main([argument.format(tmp=tmp_path) for argument in arguments])
+    except SystemExit as end:  # argparse's way
+        status = end.code
+    said = capsys.readouterr()
+    assert status == 2
+    assert says in said.err.splitlines()[-1]
+    assert said.out == ""
+
+
+def test_broken_settings_are_told_before_anything_else(home: Path):
+    (home / "config").mkdir()
+    (home / "config" / "settings.toml").write_text("modle = 1")
+    said = tidegate("run", "Go")
+    assert said.returncode == 2 and "no setting" in said.stderr
+
+
+def test_the_workspace_imports_neither_the_engine_nor_the_hub():
+    code = "import sys, app.cli, app.ui.app, app.headless; print(*{name.split('.')[0] for name in sys.modules})"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(said.stdout.split())
+    code = "import sys, app.cli; print(*{name.split('.')[0] for name in sys.modules})"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"textual", "httpx2", "git"} & set(said.stdout.split())
+
+
+def test_doctor_tells_facts_and_what_is_missing(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    said = tidegate("doctor")
+    facts = {line.split()[1]: line.split()[0] for line in said.stdout.splitlines()}
+    assert said.returncode == 1 and facts["model"] == "missing" and facts["git"] == facts["python"] == "ok"
+    said = tidegate("doctor", "--model", "http://127.0.0.1:9/v1")
+    assert said.returncode == 0, said.stdout
+
+
+def test_models_are_listed_with_what_fits(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    said = tidegate("model", "list")
+    assert said.returncode == 0 and "44.8 GB" in said.stdout and "84.7 GB" in said.stdout
+
+
+def test_a_reader_that_leaves_is_no_crash(tmp_path: Path):
+    said = subprocess.run(
+        f"{sys.executable} -m app.cli model list | true; {sys.executable} -m app.cli --help | true",
+        shell=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert "Traceback" not in said.stderr

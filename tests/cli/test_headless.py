@@ -1,0 +1,109 @@
+"""`tidegate run` as a user runs it: another process, a scripted server behind real HTTP, files on disk."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.scripted_server import Gate, HttpError, ScriptedServer, call, reply
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "app.cli", *arguments]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "a.py").write_text("one = 1\ntwo = 2\n")
+    return project
+
+
+@pytest.fixture
+def run(project: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    def run(
+        server: ScriptedServer, prompt: str, *options: str, piped: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command("run", prompt, "-C", str(project), "--model", server.url, *options),
+            input=piped,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+EDIT = (
+    reply("I will look.", call("read_file", file_path="a.py")),
+    reply(call("edit", file_path="a.py", old_string="two = 2", new_string="two = 22")),
+    reply("Changed it."),
+)
+
+
+def test_text_a_pipe_and_an_edit(scripted_server, run, project: Path):
+    server = scripted_server(*EDIT)
+    done = run(server, "Change two", "--mode", "auto", piped="from the pipe\n")
+    assert (done.returncode, done.stdout) == (0, "I will look.\nChanged it.\n"), done.stderr
+    assert "a.py" in done.stderr
+    assert (project / "a.py").read_text() == "one = 1\ntwo = 22\n"
+    asked = json.dumps(server.requests[0]["messages"])
+    assert "Change two" in asked and "from the pipe" in asked
+
+
+def test_json_lines_for_every_event_and_the_sum_at_the_end(scripted_server, run):
+    done = run(scripted_server(*EDIT), "Change two", "--mode", "auto", "--output-format", "stream-json")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    kinds = [line["type"] for line in lines]
+    assert kinds[0] == "turn_started" and kinds[-2:] == ["turn_ended", "result"]
+    assert {"text_streamed", "tool_started", "tool_finished", "files_changed"} <= set(kinds)
+    result = lines[-1]
+    assert (result["reason"], result["result"], result["files_changed"]) == ("done", "Changed it.", ["a.py"])
+    assert result["replies"] == 3 and result["completion_tokens"] > 0
+
+
+def test_json_says_only_the_result(scripted_server, run):
+    done = run(scripted_server(reply("Four.")), "2+2?", "--output-format", "json")
+    assert json.loads(done.stdout)["result"] == "Four." and done.returncode == 0
+
+
+def test_what_would_need_asking_is_denied_and_told(scripted_server, run, project: Path):
+    server = scripted_server(EDIT[0], EDIT[1], reply("I may not."))
+    done = run(server, "Change two", "--mode", "ask")
+    assert done.returncode == 0
+    assert "denied, as nobody can be asked" in done.stderr
+    assert (project / "a.py").read_text() == "one = 1\ntwo = 2\n"
+    assert "Nobody is here to be asked" in server.requests[2]["messages"][-1]["content"]
+
+
+def test_an_agent_that_did_not_end_by_itself_is_status_1(scripted_server, run):
+    done = run(scripted_server(reply("cut", reason="length")), "Go")
+    assert done.returncode == 1 and done.stdout == "cut\n" and "cut off" in done.stderr
+    done = run(scripted_server(HttpError(400, "too many tokens")), "Go")
+    assert done.returncode == 1 and "too many tokens" in done.stderr
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_in_mid_reply(scripted_server, project: Path, number: int, status: int):
+    gate = Gate()
+    server = scripted_server(reply("half a word", gate))
+    process = subprocess.Popen(
+        command("run", "Go", "-C", str(project), "--model", server.url, "--output-format", "json"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert gate.reached.wait(30)
+    process.send_signal(number)
+    said, complaints = process.communicate(timeout=30)
+    assert process.returncode == status, complaints
+    assert json.loads(said)["reason"] == "cancelled"
+    assert "Traceback" not in complaints
