@@ -1,0 +1,45 @@
+"""The whole line as its user sees it: the console command on a terminal, a real project, the real wire."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support import journey
+from tests.support.real_project import git, real_project, tree
+from tests.support.scripted_server import ScriptedServer
+from tests.support.terminal import Terminal
+
+TIDEGATE = Path(sys.executable).with_name("tidegate")
+
+
+def test_one_hunk_kept_one_rejected_and_the_rest_untouched(
+    tmp_path: Path, scripted_server: Callable[..., ScriptedServer], home: Path
+) -> None:
+    root = real_project(tmp_path)
+    before = tree(root)
+    server = scripted_server(*journey.story())
+    (home / "config").mkdir()
+    (home / "config" / "settings.toml").write_text('mode = "auto"\n')
+
+    with Terminal([TIDEGATE, root, "--model", server.url], tmp_path) as terminal:
+        terminal.wait_for("Ask, or say what to change")
+        terminal.type(journey.PROMPT).press("enter")
+        terminal.wait_for(lambda text: "tokens ·" in text and "2 to review" in text)
+        terminal.press("f4")
+        terminal.wait_for("0 of 2 decided")
+        terminal.press("a")
+        terminal.wait_for("1 of 2 decided")
+        terminal.press("x")
+        terminal.wait_for("Review 2/2")
+        terminal.press("c")
+        terminal.wait_for("Commit what is kept")
+        terminal.type("Say what becomes of bytes").press("ctrl+s")
+        terminal.wait_for("Nothing to review")
+        terminal.press("ctrl+q")
+        assert terminal.wait_closed() == 0
+
+    kept = before[journey.FILE].decode().replace(journey.GOOD_BEFORE, journey.GOOD_AFTER).encode()
+    assert tree(root) == before | {journey.FILE: kept}
+    assert git(root, "status", "--porcelain") == ""
+    assert git(root, "log", "--format=%s") == "Say what becomes of bytes\nImport click 8.5.1\n"
+    assert git(root, "show", f"HEAD:{journey.FILE}").encode() == kept

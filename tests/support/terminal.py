@@ -1,0 +1,104 @@
+"""A terminal for tests: a program on a pseudo-terminal, and the screen that a person would see.
+
+with Terminal(["tidegate", "."], directory, columns=120, rows=40) as terminal:
+    terminal.wait_for("Ask, or say what to change")
+    terminal.type("hello").press("enter")
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import pexpect
+import pyte
+
+_KEYS = {
+    "enter": "\r",
+    "escape": "\x1b",
+    "f1": "\x1bOP",
+    "f2": "\x1bOQ",
+    "f3": "\x1bOR",
+    "f4": "\x1bOS",
+    "f5": "\x1b[15~",
+    "ctrl+q": "\x11",
+    "ctrl+s": "\x13",
+}
+
+
+class Terminal:
+    """A running program and its screen, `columns` × `rows` characters."""
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        directory: Path,
+        *,
+        columns: int = 120,
+        rows: int = 40,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._screen = pyte.Screen(columns, rows)
+        self._stream = pyte.ByteStream(self._screen)
+        self._process = pexpect.spawn(
+            str(command[0]),
+            [str(argument) for argument in command[1:]],
+            cwd=str(directory),
+            dimensions=(rows, columns),
+            env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **(environment or {})},
+        )
+
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.close(force=True)
+
+    @property
+    def text(self) -> str:
+        """What the screen shows now, line by line."""
+        return "\n".join(self._screen.display)
+
+    def wait_for(self, wanted: str | Callable[[str], bool], seconds: float = 60) -> str:
+        """Read until the screen shows `wanted`, and return the screen; AssertionError with the screen if not."""
+        seen = wanted if callable(wanted) else (lambda text: wanted in text)
+        deadline = time.monotonic() + seconds
+        while not seen(self.text):
+            assert time.monotonic() < deadline, f"the screen never showed {wanted!r}:\n{self.text}"
+            try:
+                self._stream.feed(self._process.read_nonblocking(65536, timeout=0.2))
+            except pexpect.TIMEOUT:
+                continue
+            except pexpect.EOF:
+                assert seen(self.text), f"the program ended before it showed {wanted!r}:\n{self.text}"
+        return self.text
+
+    def type(self, text: str) -> "Terminal":
+        """Type characters."""
+        self._process.send(text.encode())
+        return self
+
+    def press(self, *keys: str) -> "Terminal":
+        """Press keys, by Textual's names or as single characters."""
+        for key in keys:
+            self._process.send(_KEYS.get(key, key).encode())
+        return self
+
+    def wait_closed(self, seconds: float = 30) -> int:
+        """Read until the program ends; its exit status."""
+        deadline = time.monotonic() + seconds
+        while True:
+            assert time.monotonic() < deadline, f"the program did not end:\n{self.text}"
+            try:
+                self._stream.feed(self._process.read_nonblocking(65536, timeout=0.2))
+            except pexpect.TIMEOUT:
+                continue
+            except pexpect.EOF:
+                break
+        self._process.close()
+        status = self._process.exitstatus
+        assert status is not None, f"the program was killed by signal {self._process.signalstatus}"
+        return status
