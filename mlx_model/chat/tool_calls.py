@@ -67,7 +67,7 @@ _AFTER = {
     _CLOSE: (_OPEN, _FUNCTION),
 }
 _NAME = re.compile(r"([^<>\n]{0,200}?)(>|(?=[<\n]))")
-_LONGEST_NAME = 200
+_LONGEST_TAG = len(_PARAMETER) + 201
 # An unfinished tag of at least this many characters at a reply's end is taken for one, and not shown.
 _CLEARLY_A_TAG = 6
 
@@ -142,7 +142,7 @@ class ToolCallParser:
             begins_line = not line[2].strip() and (bool(line[1]) or self._blank_line)
             if name is not None:
                 return "tag" if begins_line or name[1].strip(" \"'") in self._schemas else "text"
-            if not self._ended and len(self._buffer) - at < _LONGEST_NAME:
+            if not self._ended and len(self._buffer) - at < _LONGEST_TAG:
                 return "unknown"
             return "tag" if self._ended and begins_line else "text"
         return "tag"
@@ -166,12 +166,10 @@ class ToolCallParser:
 
     def _function(self) -> bool:
         """At `<function=`."""
-        name = _NAME.match(self._buffer, len(_FUNCTION))
-        if name is None and not self._ended and len(self._buffer) < _LONGEST_NAME:
+        name = self._name(_FUNCTION)
+        if name is None:
             return False
-        text = self._buffer[len(_FUNCTION) :] if name is None else name[1]
-        self._take(len(self._buffer) if name is None else name.end())
-        self._open_call(text.strip(" \"'"))
+        self._open_call(name)
         self._state = self._body
         return True
 
@@ -200,17 +198,16 @@ class ToolCallParser:
     def _parameter(self) -> bool:
         """At `<parameter=`."""
         assert self._arguments is not None
-        key = _NAME.match(self._buffer, len(_PARAMETER))
-        if key is None and not self._ended and len(self._buffer) < _LONGEST_NAME:
+        end = self._buffer.find(">") + 1
+        if end == len(self._buffer) and not self._ended:
+            return False  # a line break may follow, which is not part of the value
+        key = self._name(_PARAMETER)
+        if key is None:
             return False
-        after = len(self._buffer) if key is None else key.end()
-        if after == len(self._buffer) and not self._ended:
-            return False
-        text = self._buffer[len(_PARAMETER) :] if key is None else key[1]
-        self._take(after + self._buffer.startswith("\n", after))
+        self._take(self._buffer.startswith("\n"))
         self._previous = "\n"
         self._untouched = False
-        self._write(self._arguments.begin(text.strip(" \"'")))
+        self._write(self._arguments.begin(key))
         self._state = self._value
         return True
 
@@ -245,7 +242,7 @@ class ToolCallParser:
     def _ends_value(self, at: int) -> _Verdict:
         """Whether the `<` at this place ends the value."""
         assert self._arguments is not None
-        rest = self._buffer[at : at + _LONGEST_NAME + len(_PARAMETER)]
+        rest = self._buffer[at : at + _LONGEST_TAG]
         begins_line = (self._buffer[:at] or self._previous)[-1] == "\n"
         for tag, followers in _AFTER.items():
             if rest.startswith(tag):
@@ -259,7 +256,7 @@ class ToolCallParser:
             key = _NAME.match(rest, len(_PARAMETER))
             if key is not None:
                 return "tag" if self._arguments.expects(key[1].strip(" \"'")) else "text"
-            return "unknown" if not self._ended and len(rest) < _LONGEST_NAME else "text"
+            return "unknown" if not self._ended and len(rest) < _LONGEST_TAG else "text"
         return "unknown" if not self._ended and _may_begin(rest, (*_AFTER, _PARAMETER)) else "text"
 
     def _named_json(self) -> bool:
@@ -348,6 +345,17 @@ class ToolCallParser:
         self._blank_line = not line[2].strip() and (bool(line[1]) or self._blank_line)
         if text.strip():
             self._behind_call = self._untouched = False
+
+    def _name(self, tag: str) -> str | None:
+        """Takes a tag with the name in it, which ends at its `>`, or where that is missing at the line's end or
+        after too many characters; None: it has not ended yet."""
+        found = _NAME.match(self._buffer, len(tag))
+        if found is None and not self._ended and len(self._buffer) < _LONGEST_TAG:
+            return None
+        end = min(len(self._buffer), _LONGEST_TAG) if found is None else found.end()
+        text = self._buffer[len(tag) : end] if found is None else found[1]
+        self._take(end)
+        return text.strip(" \"'")
 
     def _take(self, length: int) -> None:
         if length:
