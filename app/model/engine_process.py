@@ -60,7 +60,15 @@ class EnginePlace:
 
 def engine_command(model: Path, socket: Path, idle_seconds: float) -> list[str]:
     """The command that serves `model`. `-P` keeps the modules of whatever directory we are in out of it."""
-    serve = ["serve", "--model", str(model), "--socket", str(socket), "--idle-exit", f"{idle_seconds:.0f}"]
+    serve = [
+        "serve",
+        "--model",
+        str(model),
+        "--socket",
+        str(socket),
+        "--idle-exit",
+        str(max(1, round(idle_seconds))),
+    ]
     return [sys.executable, "-P", "-m", "mlx_model", *serve]
 
 
