@@ -18,8 +18,11 @@ _EDITS = "edits"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`reason` is for the user when asked, for the model when denied. `always` says what answering "always"
-    would grant, and `grants` is that as keys. `is_approved` is false for what nobody looked at: it is confined."""
+    """`reason` is for the user when asked, for the model when denied.
+
+    `always` says what answering "always" would grant, `grants` is that as keys. `is_approved` is false for a
+    command that nobody looked at: it is confined.
+    """
 
     decision: Literal["allow", "ask", "deny"]
     reason: str = ""

@@ -6,6 +6,7 @@ where there is one such place, at another indentation. Each rung is tried only w
 
 import re
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Literal
 
 Rung = Literal["exact", "final newline", "punctuation", "trailing space", "indentation"]
@@ -42,9 +43,9 @@ def find_places(text: str, old: str, new: str) -> list[Place]:
     exact = [Place(start, start + len(old), "exact", old, new) for start in _occurrences(text, old)]
     if exact:
         return exact
-    if old.endswith("\n") and text.endswith(old[:-1]) and old.strip():
+    start = len(text) - len(old) + 1
+    if old.strip() and old[:-1] + "\n" == old and text[max(start - 1, 0) :] in (old[:-1], "\n" + old[:-1]):
         # The file's last line lacks the newline that the model takes for granted.
-        start = len(text) - len(old) + 1
         return [Place(start, len(text), "final newline", old[:-1], new.removesuffix("\n"))]
     if not any(character.isalnum() for character in old):
         return []
@@ -52,7 +53,7 @@ def find_places(text: str, old: str, new: str) -> list[Place]:
     if folded:
         return folded
     moved = _reindented(text, old, new)
-    return moved if len(moved) == 1 else []
+    return [moved] if moved else []
 
 
 def _occurrences(text: str, part: str) -> list[int]:
@@ -112,12 +113,18 @@ def _folded(text: str, old: str, new: str, strip: bool) -> list[Place]:
         origin = fold.origin
         if (start > 0 and origin[start] == origin[start - 1]) or origin[end] == origin[end - 1]:
             continue  # half of a character that reads as three
+        first = origin[start]
+        if wanted.startswith("\n"):
+            # A blank first line is a whole line, and not the end of one with words.
+            if start > 0 and fold.text[start - 1] != "\n":
+                continue
+            first = origin[start - 1] + 1 if start > 0 else 0
         stop = origin[end - 1] + 1
         if ends_line:
             if end < len(fold.text) and fold.text[end] != "\n":
                 continue
             stop = origin[end]
-        places.append(Place(origin[start], stop, "trailing space" if strip else "punctuation", old, new))
+        places.append(Place(first, stop, "trailing space" if strip else "punctuation", old, new))
     return places
 
 
@@ -126,35 +133,47 @@ def _indent(line: str) -> str:
     return match[0] if match else ""
 
 
-def _reindented(text: str, old: str, new: str) -> list[Place]:
-    """Places where whole lines equal the quoted ones but for one consistent change of indentation."""
+def _reindented(text: str, old: str, new: str) -> Place | None:
+    """The only place whose lines have the quoted words, if one change of indentation explains the rest."""
     quoted = old.removesuffix("\n").split("\n")
     lines = text.split("\n")
     wanted = [plain(line).strip() for line in quoted]
     bare = [plain(line).strip() for line in lines]
-    starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line) + 1)
-    places = []
-    for first in range(len(lines) - len(wanted) + 1):
-        last = first + len(wanted)
-        if bare[first] != wanted[0] or bare[first:last] != wanted:
-            continue
-        change = _change_of_indent(quoted, lines[first:last])
-        if change is None:
-            continue
-        again, replacement = change.apply(old), change.apply(new)
-        if again is None or replacement is None:
-            continue
-        end = starts[last] - 1
-        if old.endswith("\n"):
-            if last == len(lines):
-                replacement = replacement.removesuffix("\n")
-                again = again.removesuffix("\n")
-            else:
-                end += 1
-        places.append(Place(starts[first], end, "indentation", again, replacement))
-    return places
+    count = len(wanted)
+    firsts = [
+        first
+        for first in range(len(lines) - count + 1)
+        if bare[first] == wanted[0] and bare[first : first + count] == wanted
+    ]
+    if len(firsts) != 1 or not _is_consistent(quoted, new.split("\n")):
+        return None
+    first, last = firsts[0], firsts[0] + count
+    change = _change_of_indent(quoted, lines[first:last])
+    if change is None:
+        return None
+    again, replacement = change.apply(old), change.apply(new)
+    if again is None or replacement is None:
+        return None
+    start = sum(len(line) + 1 for line in lines[:first])
+    end = start + sum(len(line) + 1 for line in lines[first:last]) - 1
+    if old.endswith("\n"):
+        if last < len(lines):
+            end += 1
+        else:
+            again, replacement = again.removesuffix("\n"), replacement.removesuffix("\n")
+    return Place(start, end, "indentation", again, replacement)
+
+
+def _is_consistent(old: list[str], new: list[str]) -> bool:
+    """Whether the new text is indented as the quotation is. If not, one of the two is right about the file and
+    the other is not, and which cannot be told."""
+    heads = [next((_indent(line) for line in lines if line.strip()), None) for lines in (old, new)]
+    if None not in heads and heads[0] != heads[1]:
+        return False
+    bare_old, bare_new = ([plain(line).strip() for line in lines] for lines in (old, new))
+    blocks = SequenceMatcher(None, bare_old, bare_new, autojunk=False).get_matching_blocks()
+    pairs = ((old[block.a + i], new[block.b + i]) for block in blocks for i in range(block.size))
+    return all(_indent(one) == _indent(other) for one, other in pairs if one.strip())
 
 
 @dataclass(frozen=True, slots=True)

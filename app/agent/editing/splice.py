@@ -30,14 +30,34 @@ def replacement_at(text: str, place: Place) -> str:
         return place.new
     spelling = _spelling(old, real)
     result: list[str] = []
-    for tag, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag == "equal":
+    for same, a, b, c, d in _blocks(*(_keys(lines, place) for lines in (old, new))):
+        if same:
             result += real[a:b]
         elif b - a == d - c:
             result += [_line(old[a + i], new[c + i], real[a + i], spelling) for i in range(b - a)]
         else:
             result += [line.translate(spelling) for line in new[c:d]]
     return "\n".join(result)
+
+
+def _keys(lines: list[str], place: Place) -> list[str]:
+    """The lines as they are compared: where the quotation erred in trailing space, without it."""
+    return [line.rstrip() for line in lines] if place.rung in ("trailing space", "indentation") else lines
+
+
+def _blocks(old: list[str], new: list[str]) -> list[tuple[bool, int, int, int, int]]:
+    """How `old` becomes `new`: (same, a, b, c, d) for old[a:b] and new[c:d].
+
+    What both begin and end with is never taken for something else in between.
+    """
+    head = _common(old, new)
+    tail = _common(old[head:][::-1], new[head:][::-1])
+    middle = SequenceMatcher(None, old[head : len(old) - tail], new[head : len(new) - tail], autojunk=False)
+    return [
+        (True, 0, head, 0, head),
+        *((tag == "equal", a + head, b + head, c + head, d + head) for tag, a, b, c, d in middle.get_opcodes()),
+        (True, len(old) - tail, len(old), len(new) - tail, len(new)),
+    ]
 
 
 def _spelling(old: Sequence[str], real: Sequence[str]) -> dict[int, str]:
@@ -79,11 +99,7 @@ def with_line_endings(before: str, after: str) -> str:
     real = split_lines(before)
     old = [_ENDING.sub("\n", line) for line in real]
     new = split_lines(after)
-    head = _common(old, new)
-    tail = _common(old[head:][::-1], new[head:][::-1])
-    old, new = old[head : len(old) - tail], new[head : len(new) - tail]
-    result = real[:head]
-    for tag, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        same = tag == "equal"
-        result += real[head + a : head + b] if same else [_ENDING.sub(ending, line) for line in new[c:d]]
-    return "".join(result + real[len(real) - tail :])
+    result: list[str] = []
+    for same, a, b, c, d in _blocks(old, new):
+        result += real[a:b] if same else [_ENDING.sub(ending, line) for line in new[c:d]]
+    return "".join(result)

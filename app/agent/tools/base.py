@@ -175,8 +175,8 @@ R = TypeVar("R")
 
 
 async def in_thread(work: Callable[[], R]) -> R:
-    """Run `work` in a thread and see it through: a cancellation meanwhile waits until it is done, so that what is
-    on disk and what the session says cannot part."""
+    """Run `work` in a thread and see it through: a cancellation waits until it is done, so that what is on disk
+    and what the session says cannot part."""
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         return await asyncio.shield(task)

@@ -88,8 +88,8 @@ class RunShellCommand(Tool[RunShellCommandArguments]):
             notes.append("[Processes it left running were ended. Use is_background for those.]")
         if sandbox is not None and outcome.status and any(sign in said.lower() for sign in _CONFINED):
             notes.append(
-                "[The command ran in a sandbox: no network, no writing outside the project. If it needs that, ask "
-                "the user to run it or to switch to ask mode.]"
+                "[The command ran in a sandbox: no network, no writing outside the project. If it needs that, "
+                "ask the user to run it or to switch to ask mode.]"
             )
         text = "\n".join(part for part in (said or "[No output]", *notes) if part)
         return ToolResult(text, said[-2000:], ok=outcome.status == 0 and not outcome.timed_out)
