@@ -96,11 +96,10 @@ def model_folders(root: Path) -> list[Path]:
         return []
 
 
-def stored_names(folder: Path) -> dict[str, SnapshotName]:
-    """The snapshot files of one model by their name in the folder. Raises OSError."""
+def file_names(folder: Path) -> set[str]:
+    """Whatever lies in one model's folder. Raises OSError."""
     with os.scandir(folder) as entries:
-        parsed = ((entry.name, SnapshotName.parse(entry.name)) for entry in entries)
-        return {text: name for text, name in parsed if name is not None}
+        return {entry.name for entry in entries}
 
 
 def stored_files(folder: Path) -> Iterator[StoredFile]:
@@ -131,18 +130,18 @@ def sweep_partials(root: Path) -> int:
     return swept
 
 
-def make_room(root: Path, needed: int, cap: int, reserve: int, keep: Collection[bytes]) -> bool:
+def make_room(root: Path, needed: int, cap: int, reserve: int, keep: Collection[bytes]) -> int | None:
     """Delete least recently used snapshots of any model until `needed` more bytes fit under `cap` and leave
-    `reserve` bytes of the disk free; segments of the prefixes in `keep` stay. False when it cannot be done.
-    Raises OSError."""
+    `reserve` bytes of the disk free; segments of the prefixes in `keep` stay. Returns how many bytes more than
+    needed then fit, or None when it cannot be done. Raises OSError."""
     if needed > cap:
-        return False
+        return None
     shelves = [_Shelf(folder, keep) for folder in model_folders(root)]
     total = sum(shelf.size for shelf in shelves)
     excess = max(total + needed - cap, needed + reserve - shutil.disk_usage(root).free)
     excess -= sum(shelf.drop_orphans() for shelf in shelves)
     if excess > total:
-        return False  # the disk is full of other things: emptying the cache would not help
+        return None  # the disk is full of other things: emptying the cache would not help
     oldest = [
         (file.used, index, digest)
         for index, shelf in enumerate(shelves)
@@ -152,7 +151,7 @@ def make_room(root: Path, needed: int, cap: int, reserve: int, keep: Collection[
         if excess <= 0:
             break
         excess -= shelves[index].drop(digest)
-    return excess <= 0
+    return -excess if excess <= 0 else None
 
 
 class _Shelf:

@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 import os
+import shutil
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +13,9 @@ from pathlib import Path
 
 from mlx_model.state.cache_folder import (
     SnapshotName,
+    file_names,
     make_room,
     partial_path,
-    stored_names,
     sweep_partials,
 )
 from mlx_model.state.prefix_state import ROOT, Arrays, PrefixState, Segment, array_bytes
@@ -30,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 _LISTING_SETTLES = 0.05
 """Seconds after which a folder's mtime can be trusted to change with the next file (clocks tick coarsely)."""
+
+_ROOM_KNOWN_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,10 @@ class DiskTier:
         self._segments: dict[bytes, SnapshotName] = {}
         self._recurrent: dict[bytes, SnapshotName] = {}
         self._positions: list[int] = []
+        self._names: dict[str, SnapshotName | None] = {}
         self._unusable: set[bytes] = set()
+        self._room = 0
+        self._room_known = float("-inf")
         self._write_failed = False
         self._writer = BackgroundWriter(self._limits.pending, "snapshot writer")
         try:
@@ -134,12 +140,14 @@ class DiskTier:
             changed = self._folder.stat().st_mtime_ns
             if changed == self._listed:
                 return
-            names = stored_names(self._folder).values()
+            present = file_names(self._folder)
         except FileNotFoundError:
-            changed, names = 0, {}.values()
+            changed, present = 0, set()
         except OSError as error:
             _log.warning("The cache folder %s cannot be listed: %s.", self._folder, error)
-            changed, names = 0, {}.values()
+            changed, present = 0, set()
+        self._names = {text: self._names.get(text) or SnapshotName.parse(text) for text in present}
+        names = [name for name in self._names.values() if name is not None]
         self._segments = {name.digest: name for name in names if name.kind == "segment"}
         self._recurrent = {name.digest: name for name in names if name.kind == "recurrent"}
         self._positions = sorted({name.position for name in self._recurrent.values()})
@@ -185,21 +193,31 @@ class DiskTier:
         parts = [(SnapshotName.of_segment(segment), segment.arrays) for segment in state.segments]
         parts.append((SnapshotName.of_recurrent(state), state.recurrent))
         keep = {segment.digest for segment in state.segments}
-        present = stored_names(self._folder)
+        present = file_names(self._folder)
         missing = [part for part in parts if str(part[0]) not in present]
         if not missing:
             return
-        needed = sum(file_bytes(name.facts(self._model), arrays) for name, arrays in missing)
-        if not make_room(self._root, needed, self._limits.cap, self._limits.reserve, keep):
-            raise OSError(errno.ENOSPC, "there is no room under the cap or on the disk")
+        self._make_room(sum(file_bytes(name.facts(self._model), arrays) for name, arrays in missing), keep)
         for name, arrays in missing:
             self._write_file(name, arrays)
-        rewritten = {name.digest: str(name) for name, _ in missing if name.kind == "segment"}
-        for text, name in present.items():
-            # The same prefix cut at another parent: one chain is enough, and the new one is whole.
-            if name.kind == "segment" and rewritten.get(name.digest, text) != text:
-                (self._folder / text).unlink(missing_ok=True)
+            if name.kind == "segment":
+                # The same prefix cut at another parent: one chain is enough, and this one is whole.
+                for other in present:
+                    if other.startswith(name.digest.hex()) and other.endswith(".segment"):
+                        (self._folder / other).unlink(missing_ok=True)
         self._sync_folder()
+
+    def _make_room(self, needed: int, keep: set[bytes]) -> None:
+        """Looks through the whole folder only when room is short, or other processes had time to fill it."""
+        limits = self._limits
+        free = shutil.disk_usage(self._root).free - limits.reserve
+        fresh = time.monotonic() - self._room_known < _ROOM_KNOWN_SECONDS
+        if not fresh or needed > min(self._room, free):
+            room = make_room(self._root, needed, limits.cap, limits.reserve, keep)
+            if room is None:
+                raise OSError(errno.ENOSPC, "there is no room under the cap or on the disk")
+            self._room, self._room_known = room + needed, time.monotonic()
+        self._room -= needed
 
     def _write_file(self, name: SnapshotName, arrays: Arrays) -> None:
         partial = partial_path(self._folder)

@@ -37,7 +37,7 @@ class PrefixDigest:
     be equal prefixes."""
 
     def __init__(self) -> None:
-        self._running = hashlib.blake2b(digest_size=DIGEST_BYTES)
+        self._running = _digest()
 
     def extend(self, tokens: Sequence[int] | Tokens) -> None:
         """The prefix goes on with these tokens."""
@@ -50,6 +50,10 @@ class PrefixDigest:
         return running.digest()
 
 
+def _digest() -> hashlib.blake2b:
+    return hashlib.blake2b(digest_size=DIGEST_BYTES)
+
+
 def _little_endian(tokens: Sequence[int] | Tokens) -> memoryview:
     array = as_tokens(tokens) if isinstance(tokens, Sequence) else tokens
     return np.ascontiguousarray(array, dtype="<u4").data
@@ -57,13 +61,14 @@ def _little_endian(tokens: Sequence[int] | Tokens) -> memoryview:
 
 def prefix_digests(tokens: Tokens, positions: Iterable[int]) -> list[bytes]:
     """The key of each prefix `tokens[:position]`, positions ascending: one pass over the tokens for all."""
-    prefix = PrefixDigest()
+    running = _digest()
+    data = _little_endian(tokens)
     digests: list[bytes] = []
     done = 0
     for position in positions:
-        prefix.extend(tokens[done:position])
+        running.update(data[done:position])
+        digests.append(running.copy().digest())
         done = position
-        digests.append(prefix.digest())
     return digests
 
 

@@ -1,0 +1,98 @@
+"""Chat servers as processes of their own, started, asked and stopped by a bench."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from mlx_model.errors import EngineError
+
+_START_SECONDS = 600.0
+_STOP_SECONDS = 60.0
+
+
+class BenchServerFailed(EngineError):
+    """A server under measurement did not start or did not answer; quotes its last words."""
+
+    exit_status = 1
+
+
+class ChatServer:
+    """A Chat Completions server on a loopback port. `arguments` is its command line after the interpreter;
+    --host and --port are added. Its output goes to `log`."""
+
+    def __init__(self, arguments: Sequence[str], log: Path) -> None:
+        self._arguments = list(arguments)
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._client: httpx.Client | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start, and wait until it answers. Raises BenchServerFailed."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        command = [sys.executable, *self._arguments, "--host", "127.0.0.1", "--port", str(port)]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        self._client = httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", timeout=_START_SECONDS, trust_env=False
+        )
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise BenchServerFailed(f"{self._arguments[1]} did not start: {self._last_words()}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it as a user would, so that it can finish writing."""
+        if self._client is not None:
+            self._client.close()
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def complete(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The whole reply to one request. Raises BenchServerFailed."""
+        assert self._client is not None, "the server is started"
+        try:
+            response = self._client.post("/v1/chat/completions", json=dict(body))
+            answer = response.raise_for_status().json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise BenchServerFailed(
+                f"{self._arguments[1]} did not answer: {error}. {self._last_words()}"
+            ) from error
+        if not isinstance(answer, dict) or "usage" not in answer:
+            raise BenchServerFailed(f"{self._arguments[1]} answered without usage.")
+        return answer
+
+    def _ready(self) -> bool:
+        assert self._client is not None
+        try:
+            return self._client.get("/health").status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    def _last_words(self) -> str:
+        lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing."

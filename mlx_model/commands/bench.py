@@ -1,0 +1,23 @@
+"""bench: the measurements a user can run, each by its name."""
+
+import argparse
+import importlib
+
+MEASUREMENTS = {
+    "kl": ("mlx_model.bench.quantization", "how far each recipe's predictions are from bfloat16's"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """One subcommand a measurement. Its module has add_arguments and run, like a command's."""
+    measurements = parser.add_subparsers(dest="measurement", metavar="MEASUREMENT", required=True)
+    for name, (module_name, summary) in MEASUREMENTS.items():
+        measurement = measurements.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        module = importlib.import_module(module_name)
+        module.add_arguments(measurement)
+        measurement.set_defaults(measure=module.run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the one chosen. Raises EngineError."""
+    return int(arguments.measure(arguments))
