@@ -4,6 +4,10 @@ import argparse
 import importlib
 
 MEASUREMENTS = {
+    "cache": (
+        "mlx_model.bench.cache",
+        "tokens computed again in agents' sessions; the cost of finding a prefix",
+    ),
     "kl": ("mlx_model.bench.quantization", "how far each recipe's predictions are from bfloat16's"),
 }
 
