@@ -10,12 +10,12 @@ from typing import Any
 import mlx.core as mx
 import pytest
 
+from mlx_model.__main__ import main
 from mlx_model.config import ModelConfig
 from mlx_model.errors import CheckpointError
 from mlx_model.weights import convert as conversion
 from mlx_model.weights.checkpoint import StoredProjection, open_checkpoint
 from mlx_model.weights.convert import convert
-from mlx_model.weights.convert_command import main
 from mlx_model.weights.layout import Part, Vector, model_items
 from mlx_model.weights.names import locate
 from mlx_model.weights.quantize import Recipe
@@ -161,11 +161,13 @@ def test_two_conversions_to_one_name_do_not_mix(source: Path, tmp_path: Path) ->
 def test_the_command_says_where_the_result_is(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--source", str(source), "--out", str(tmp_path / "out"), "--recipe", "q4-dense8"]) == 0
+    assert (
+        main(["convert", "--source", str(source), "--out", str(tmp_path / "out"), "--recipe", "q4-dense8"]) == 0
+    )
     assert "GB" in capsys.readouterr().err
     assert open_checkpoint(tmp_path / "out").config.quantization is not None
     with pytest.raises(SystemExit) as stop:
-        main(["--source", str(source), "--out", str(tmp_path / "x"), "--recipe", "q5"])
+        main(["convert", "--source", str(source), "--out", str(tmp_path / "x"), "--recipe", "q5"])
     assert stop.value.code == 2
 
 

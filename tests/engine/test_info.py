@@ -7,9 +7,9 @@ from typing import Any
 import mlx.core as mx
 import pytest
 
+from mlx_model.__main__ import main
 from mlx_model.config import ModelConfig
 from mlx_model.footprint import footprint, recipe_packing
-from mlx_model.info import main
 from mlx_model.weights.convert import convert
 from mlx_model.weights.quantize import Recipe
 from mlx_model.weights.safetensors import read_header
@@ -53,7 +53,7 @@ REFERENCE: dict[str, Any] = {
 
 
 def report(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
-    assert main([*arguments, "--json"]) == 0
+    assert main(["info", *arguments, "--json"]) == 0
     parsed: dict[str, Any] = json.loads(capsys.readouterr().out)
     return parsed
 
@@ -114,12 +114,12 @@ def test_a_directory_says_what_it_holds_and_which_drafter_is_possible(
     entries = read_header(own / "model.safetensors").values()
     whole = report(capsys, "--model", str(own))
     assert sum(part["disk_bytes"] for part in whole["parts"].values()) == sum(e.nbytes for e in entries)
-    assert main(["--model", str(tmp_path / "grafted")]) == 0
+    assert main(["info", "--model", str(tmp_path / "grafted")]) == 0
     assert "shared expert" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("wrong", [["--context", "-1"], ["--bandwidth", "nan"], ["--recipe", "q5"], []])
 def test_wrong_arguments_are_refused(wrong: list[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        main([*(["--config", "config.json"] if wrong else []), *wrong])
+        main(["info", *(["--config", "config.json"] if wrong else []), *wrong])
     assert stop.value.code == 2

@@ -1,10 +1,9 @@
-"""`python -m mlx_model info`: what a model weighs and how fast it could be, before a byte of weights is
+"""info: what a model weighs and how fast it could be, before a byte of weights is
 read."""
 
 import argparse
 import json
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,8 @@ _DEFAULT_BANDWIDTH_GB = 546.0
 _DEFAULT_CONTEXT = 32_768
 
 
-def main(argv: Sequence[str]) -> int:
-    """Prints and returns the exit status. Raises EngineError for what the user must mend."""
-    parser = argparse.ArgumentParser(
-        prog="python -m mlx_model info", description="What a model weighs, by arithmetic on its shapes."
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this subcommand."""
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--model", type=Path, metavar="DIR", help="a checkpoint directory")
     where.add_argument("--config", type=Path, metavar="FILE", help="a config.json without weights")
@@ -52,7 +48,10 @@ def main(argv: Sequence[str]) -> int:
         help="memory bandwidth for the roof (default 546)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    arguments = parser.parse_args(argv)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the report. Raises EngineError."""
     if arguments.model is not None:
         report = model_report(arguments.model, arguments.recipe, arguments.context, arguments.bandwidth)
     else:

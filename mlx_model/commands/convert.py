@@ -1,7 +1,6 @@
-"""`python -m mlx_model convert`: the command line of `convert`, with its progress bar."""
+"""convert: any checkpoint to the fused layout, packed by a recipe, with a progress bar."""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -18,11 +17,8 @@ from mlx_model.weights.convert import convert
 from mlx_model.weights.quantize import Recipe
 
 
-def main(argv: Sequence[str]) -> int:
-    """Converts and returns the exit status. Raises EngineError for what the user must mend."""
-    parser = argparse.ArgumentParser(
-        prog="python -m mlx_model convert", description="Convert a checkpoint to the engine's fused layout."
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this subcommand."""
     parser.add_argument("--source", required=True, type=Path, metavar="DIR", help="the checkpoint to read")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the directory to make")
     parser.add_argument(
@@ -36,7 +32,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--graft-mtp", type=Path, metavar="DIR", help="take the MTP layer from this sibling checkpoint"
     )
-    arguments = parser.parse_args(argv)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Converts; 130 when interrupted. Raises EngineError."""
     console = Console(stderr=True)
     columns = (
         TextColumn("Converting"),
