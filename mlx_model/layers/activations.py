@@ -6,12 +6,6 @@ import mlx.core as mx
 
 
 @partial(mx.compile, shapeless=True)
-def silu(x: mx.array) -> mx.array:
-    """x · sigmoid(x)."""
-    return x * mx.sigmoid(x)
-
-
-@partial(mx.compile, shapeless=True)
 def swiglu(gate: mx.array, up: mx.array) -> mx.array:
     """silu(gate) · up."""
     return gate * mx.sigmoid(gate) * up

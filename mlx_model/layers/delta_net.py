@@ -6,7 +6,6 @@ from functools import partial
 import mlx.core as mx
 
 from mlx_model.config import ModelConfig
-from mlx_model.layers.activations import silu
 from mlx_model.layers.norms import GatedRMSNorm
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear
@@ -22,6 +21,11 @@ def _decay(rate: mx.array, a: mx.array, dt_bias: mx.array) -> mx.array:
     return mx.exp(-rate * mx.logaddexp(a.astype(mx.float32) + dt_bias, mx.array(0.0)))
 
 
+@partial(mx.compile, shapeless=True)
+def _silu_float32(x: mx.array) -> mx.array:
+    return (x * mx.sigmoid(x)).astype(mx.float32)
+
+
 class GatedDeltaNet:
     """Parameters under `linear_attn`.
 
@@ -33,7 +37,10 @@ class GatedDeltaNet:
         self.key_heads, self.value_heads = config.linear_num_key_heads, config.linear_num_value_heads
         self.key_dim, self.value_dim = config.linear_key_head_dim, config.linear_value_head_dim
         keys, values = config.linear_key_dim, config.linear_value_dim
-        self.qkv_splits = [keys, 2 * keys]
+        self.qk_width = 2 * keys
+        # Queries are scaled once more, as for attention.
+        scale = self.key_dim**-0.5
+        self.qk_scale = mx.array([scale * scale] * self.key_heads + [scale] * self.key_heads)[:, None]
         conv = config.conv_dim
         self.in_splits = [conv, conv + values, conv + values + self.value_heads]
         self.in_proj = Linear(
@@ -53,18 +60,16 @@ class GatedDeltaNet:
         tokens = x.shape[1]
         mixed, z, b, a = mx.split(self.in_proj(x), self.in_splits, axis=-1)
         conv_input = mx.concatenate([state.window, mixed], axis=1)
-        convolved = silu(mx.conv1d(conv_input, self.conv_weight, groups=conv_input.shape[-1]))
-        q, k, v = mx.split(convolved.astype(mx.float32), self.qkv_splits, axis=-1)
-        q = q.reshape(1, tokens, self.key_heads, self.key_dim)
-        k = k.reshape(1, tokens, self.key_heads, self.key_dim)
+        convolved = _silu_float32(mx.conv1d(conv_input, self.conv_weight, groups=conv_input.shape[-1]))
+        qk, v = mx.split(convolved, [self.qk_width], axis=-1)
         # x / sqrt(sum(x²) + eps) is rms_norm with eps over the length, times 1 / sqrt(length).
-        scale = self.key_dim**-0.5
-        q = mx.fast.rms_norm(q, None, _L2_EPS / self.key_dim) * (scale * scale)
-        k = mx.fast.rms_norm(k, None, _L2_EPS / self.key_dim) * scale
+        qk = qk.reshape(1, tokens, 2 * self.key_heads, self.key_dim)
+        qk = mx.fast.rms_norm(qk, None, _L2_EPS / self.key_dim) * self.qk_scale
+        q, k = mx.split(qk, 2, axis=2)
         v = v.reshape(1, tokens, self.value_heads, self.value_dim)
         block = DeltaBlock(
             conv_input, k, v, _decay(self.rate, a, self.dt_bias), mx.sigmoid(b.astype(mx.float32))
         )
         y = state.advance(q, block)
         z = z.reshape(1, tokens, self.value_heads, self.value_dim)
-        return self.out_proj(self.norm.gated(y, z).reshape(1, tokens, -1))
+        return self.out_proj(self.norm(y, z).reshape(1, tokens, -1))

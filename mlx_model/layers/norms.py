@@ -1,8 +1,9 @@
 """Root-mean-square normalization, plain and gated. Means are taken in float32."""
 
+from functools import partial
+
 import mlx.core as mx
 
-from mlx_model.layers.activations import silu
 from mlx_model.layers.parameters import Parameters
 
 
@@ -17,10 +18,19 @@ class RMSNorm:
         return mx.fast.rms_norm(x, self.weight, self.eps)
 
 
-class GatedRMSNorm(RMSNorm):
-    """DeltaNet's output norm: the normalized x times silu(gate), the gate in float32."""
+class GatedRMSNorm:
+    """DeltaNet's output norm: the normalized x times silu(gate), all in float32."""
 
-    def gated(self, x: mx.array, gate: mx.array) -> mx.array:
-        """x and gate [..., size] → [..., size] in the dtype of gate."""
-        normalized = self(x.astype(gate.dtype))
-        return (silu(gate.astype(mx.float32)) * normalized).astype(gate.dtype)
+    def __init__(self, parameters: Parameters, size: int, eps: float) -> None:
+        self.weight = parameters.take("weight", (size,)).astype(mx.float32)
+        self.eps = eps
+
+    def __call__(self, x: mx.array, gate: mx.array) -> mx.array:
+        """x [..., size] in float32 and gate [..., size] → [..., size] in the dtype of gate."""
+        return _gated(mx.fast.rms_norm(x, self.weight, self.eps), gate)
+
+
+@partial(mx.compile, shapeless=True)
+def _gated(x: mx.array, gate: mx.array) -> mx.array:
+    wide = gate.astype(mx.float32)
+    return (x * wide * mx.sigmoid(wide)).astype(gate.dtype)
