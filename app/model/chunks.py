@@ -70,7 +70,7 @@ class ReplyReader:
             raise error_in_body(chunk, "the server reported an error")
         try:
             return list(self._chunk(chunk))
-        except (TypeError, ValueError, KeyError, AttributeError, IndexError):
+        except (TypeError, ValueError, OverflowError, KeyError, AttributeError, IndexError):
             raise GarbledReply(
                 "the server sent something that is not Chat Completions", _excerpt(data)
             ) from None
@@ -122,7 +122,7 @@ class ReplyReader:
     def _call(self, fragment: dict[str, Any]) -> Iterator[StreamEvent]:
         self.said_something = True
         function = fragment.get("function") or {}
-        identifier = fragment.get("id") or ""
+        identifier = str(fragment.get("id") or "")
         call = self._which_call(fragment.get("index"), identifier, bool(function.get("name")))
         arguments = function.get("arguments")
         if arguments is not None and not isinstance(arguments, str):

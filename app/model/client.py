@@ -116,12 +116,13 @@ class ChatClient:
         try:
             listed = response.json()["data"]
             descriptions = tuple(_description(entry) for entry in listed)
+            knows_progress = any(entry.get("owned_by") in _KNOW_PROGRESS for entry in listed)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise GarbledReply(
                 f"{self.address} does not speak Chat Completions",
                 "check the address: it usually ends in /v1",
             ) from None
-        self._progress = self._progress or any(entry.get("owned_by") in _KNOW_PROGRESS for entry in listed)
+        self._progress = self._progress or knows_progress
         return descriptions
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent]:
@@ -164,7 +165,13 @@ class ChatClient:
     async def _connected(self, body: dict[str, Any]) -> AsyncIterator[httpx2.Response]:
         """The response with its head read and its status good. Leaving closes the connection, which is how a
         reply is cancelled."""
-        request = self._http.build_request("POST", f"{self.address.url}/chat/completions", json=body)
+        request = self._http.build_request(
+            "POST",
+            f"{self.address.url}/chat/completions",
+            # A file's name or content may hold what is no text; it must not stop the conversation.
+            content=json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"),
+            headers={"content-type": "application/json"},
+        )
         try:
             async with asyncio.timeout(self._patience.first_word):
                 response = await self._http.send(request, stream=True)
@@ -241,6 +248,8 @@ class ChatClient:
                 f"{self.address} demands an API key (HTTP {status})",
                 "set TIDEGATE_API_KEY, or api_key in the settings",
             )
+        if 300 <= status < 400:
+            return RequestRefused(f"{self.address} redirects to another address", "use that one")
         if body is None or not isinstance(body, dict | str):
             if status == 404:
                 return RequestRefused(

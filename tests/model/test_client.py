@@ -209,6 +209,57 @@ def test_tool_calls_in_every_dialect(fragments):
     assert reader.finish().reason == "tool_calls"
 
 
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.data())
+def test_a_chunk_of_any_shape_is_understood_or_called_garbled(data):
+    value = data.draw(json_values)
+    path = data.draw(
+        st.sampled_from(
+            [
+                [],
+                ["choices"],
+                ["choices", 0],
+                ["choices", 0, "delta"],
+                ["choices", 0, "delta", "content"],
+                ["choices", 0, "delta", "tool_calls"],
+                ["choices", 0, "delta", "tool_calls", 0],
+                ["choices", 0, "delta", "tool_calls", 0, "index"],
+                ["choices", 0, "delta", "tool_calls", 0, "id"],
+                ["choices", 0, "delta", "tool_calls", 0, "function"],
+                ["choices", 0, "finish_reason"],
+                ["prompt_progress"],
+                ["prompt_progress", "total"],
+                ["timings", "predicted_n"],
+                ["usage", "prompt_tokens_details"],
+                ["error"],
+            ]
+        )
+    )
+    for step in reversed(path):
+        value = [value] if isinstance(step, int) else {step: value}
+    reader = ReplyReader()
+    try:
+        reader.feed(json.dumps(value))
+        reader.finish()
+    except ModelError as error:
+        assert "\n" not in str(error)
+
+
+async def test_what_is_no_text_does_not_stop_the_conversation(scripted_server):
+    server = scripted_server(reply("fine"))
+    client = client_of(server)
+    events = [event async for event in client.stream(ChatRequest((Message("user", "a\udcffb \u2028"),)))]
+    await client.aclose()
+    assert text_of(events) == "fine"
+    assert server.requests[0]["messages"][0]["content"] == "a?b \u2028"
+
+
 async def test_a_whole_answer_from_a_server_that_does_not_stream(scripted_server):
     message = {
         "role": "assistant",
