@@ -14,7 +14,13 @@ from app.config import load_settings
 from app.errors import TidegateError
 from app.model.catalogue import choose_model
 
-_ENGINE_COMMANDS = {"serve": "run the engine by itself, for other tools (OpenAI Chat Completions)"}
+_ENGINE_COMMANDS = {
+    "serve": "run the engine by itself, for other tools (OpenAI Chat Completions)",
+    "convert": "write a checkpoint in the engine's own layout, quantized by a recipe",
+    "info": "sizes, memory and the roof of a checkpoint",
+    "bench": "measure speed on this machine",
+    "cache": "list, verify or clear the snapshots kept on disk",
+}
 
 
 class BadUsage(TidegateError):

@@ -18,7 +18,7 @@ from rich.progress import (
 
 from app.model.catalogue import directory_for, models_on_disk, weight_bytes
 from app.model.fetch import fetch_model
-from app.model.recipes import RECIPES, gigabytes, judge, machine_memory
+from app.model.recipes import MIXED_SIZE, ORIGINAL, RECIPES, gigabytes, judge, machine_memory
 
 
 def list_models() -> int:
@@ -34,6 +34,11 @@ def list_models() -> int:
     for recipe in RECIPES:
         begun = directory_for(recipe.repository).with_name(directory_for(recipe.repository).name + ".partial")
         print(_row(recipe.repository, recipe.size) + ("  (begun)" if begun.is_dir() else ""))
+    print("\nTo make, with experts at 4 bits and the rest at 8:")
+    print(_row("q4-dense8", MIXED_SIZE))
+    print(f"    tidegate model fetch {ORIGINAL.repository}   ({gigabytes(ORIGINAL.size)}, only to convert)")
+    source, made = directory_for(ORIGINAL.repository), directory_for("q4-dense8")
+    print(f"    tidegate convert --source '{source}' --out '{made}' --recipe q4-dense8")
     return 0
 
 

@@ -29,6 +29,12 @@ RECIPES = (
     Recipe("8-bit", "mlx-community/Qwen3-Coder-Next-8bit", 84_700_000_000),
 )
 
+ORIGINAL = Recipe("16-bit", "Qwen/Qwen3-Coder-Next", 159_300_000_000)
+"""What the others were made from, and what a conversion starts with."""
+
+MIXED_SIZE = 46_000_000_000
+"""The weights with `q4-dense8` (experts 4 bits, the rest 8), which nobody publishes, in bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
