@@ -138,8 +138,9 @@ class Agent:
             finally:
                 events.put_nowait(None)
 
-        def forget(_task: "asyncio.Task[None]") -> None:
-            self._running = None
+        def forget(ended: "asyncio.Task[None]") -> None:
+            if self._running is ended:
+                self._running = None
 
         task = self._running = asyncio.create_task(work())
         task.add_done_callback(forget)
@@ -153,6 +154,7 @@ class Agent:
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
+            forget(task)
 
     async def _turn(self, text: str | None, emit: Emit) -> None:
         conversation = self._conversation

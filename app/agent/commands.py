@@ -330,10 +330,18 @@ def _leaving(word: str, place: Path, root: Path) -> list[str]:
         return [f"{word} cannot be located"]
     if path.is_relative_to(root / ".git"):
         return ["it names git's own files"]
-    temporary = (Path(os.path.realpath(tempfile.gettempdir())), Path("/private/tmp"), Path("/tmp"))
-    if path.is_relative_to(root) or any(path != item and path.is_relative_to(item) for item in temporary):
+    if path.is_relative_to(root) or _is_scratch(path, root):
         return []
     return [f"{word} is outside the workspace"]
+
+
+def _is_scratch(path: Path, root: Path) -> bool:
+    """Whether `path` lies in the folder for temporary files. A workspace that lies there too has neighbours in
+    it, and then it is no scratch space."""
+    places = (Path(os.path.realpath(tempfile.gettempdir())), Path("/private/tmp"))
+    return any(
+        path != place and path.is_relative_to(place) and not root.is_relative_to(place) for place in places
+    )
 
 
 def grant_for(part: Part) -> tuple[str, bool]:

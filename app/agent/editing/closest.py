@@ -23,8 +23,8 @@ class Closest:
 def closest(text: str, old: str) -> Closest | None:
     """The run of lines in `text` most like `old`; None when nothing is more than half alike."""
     lines = text.split("\n")
-    wanted = [plain(line).strip() for line in old.strip("\n").split("\n")][:_MAX_LINES]
-    bare = [plain(line).strip() for line in lines]
+    wanted = [plain(line).strip().casefold() for line in old.strip("\n").split("\n")][:_MAX_LINES]
+    bare = [plain(line).strip().casefold() for line in lines]
     votes: Counter[int] = Counter()
     places: dict[str, list[int]] = {}
     for number, line in enumerate(bare):

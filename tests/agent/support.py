@@ -1,0 +1,128 @@
+"""An agent on a temporary project, driven over real HTTP by a scripted server."""
+
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app.agent.agent import Agent
+from app.agent.events import AgentEvent, Mode, TurnEnded
+from app.agent.port import PermissionAnswer, PermissionRequest
+from app.agent.session import Journal, new_journal
+from app.model.client import Address, ChatClient
+from app.review.model import FileImage
+from app.workspace.workspace import Workspace
+from tests.support.scripted_server import ScriptedServer
+
+
+@dataclass
+class Recorder:
+    """A ChangeRecorder that remembers, and checks that the disk still has what was before."""
+
+    root: Path
+    records: list[tuple[str, FileImage | None, FileImage | None]] = field(default_factory=list)
+    turns: list[str] = field(default_factory=list)
+    rejected: str = ""
+
+    def begin_turn(self, turn: int) -> None:
+        self.turns.append(f"begin {turn}")
+
+    def record(self, path: str, before: FileImage | None, after: FileImage | None) -> None:
+        file = self.root / path
+        assert (file.read_bytes() if file.exists() else None) == (before.data if before else None)
+        self.records.append((path, before, after))
+
+    def end_turn(self, turn: int) -> None:
+        self.turns.append(f"end {turn}")
+
+    def feedback(self) -> str:
+        said, self.rejected = self.rejected, ""
+        return said
+
+
+@dataclass
+class Asker:
+    """A user whose answers are prepared; without one left, a question fails the test."""
+
+    answers: list[PermissionAnswer] = field(default_factory=list)
+    requests: list[PermissionRequest] = field(default_factory=list)
+
+    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
+        self.requests.append(request)
+        assert self.answers, f"an unexpected question: {request}"
+        return self.answers.pop(0)
+
+
+class Bench:
+    """The agent and everything around it."""
+
+    def __init__(self, root: Path, server: ScriptedServer, mode: Mode, context_length: int | None) -> None:
+        self.root = root
+        self.server = server
+        self.recorder = Recorder(root)
+        self.asker = Asker()
+        self.mode = mode
+        self.context_length = context_length
+        self.agent = self.open(new_journal(root))
+
+    def open(self, journal: Journal) -> Agent:
+        self.agent = Agent(
+            Workspace(self.root),
+            ChatClient(Address(self.server.url)),
+            self.recorder,
+            self.asker,
+            journal,
+            mode=self.mode,
+            context_length=lambda: self.context_length,
+        )
+        return self.agent
+
+    async def close(self) -> None:
+        """End the agent that is open now."""
+        await self.agent.aclose()
+
+    async def run(
+        self, text: str | None = "Do it.", until: Callable[[AgentEvent], bool] | None = None
+    ) -> list[AgentEvent]:
+        """One turn; with `until`, left behind at the first event for which it holds."""
+        events = []
+        stream = self.agent.continue_turn() if text is None else self.agent.run_turn(text)
+        async with aclosing(stream) as turn:
+            async for event in turn:
+                events.append(event)
+                if until is not None and until(event):
+                    break
+        return events
+
+    @property
+    def sent(self) -> list[dict[str, Any]]:
+        """The messages of the latest request, the system prompt left out."""
+        messages: list[dict[str, Any]] = self.server.requests[-1]["messages"][1:]
+        return messages
+
+    def results(self) -> list[str]:
+        """What the model was told of its calls, as the latest request has it."""
+        return [message["content"] for message in self.sent if message["role"] == "tool"]
+
+
+def end_of(events: list[AgentEvent]) -> TurnEnded:
+    """How the turn ended; it must be the last event."""
+    end = events[-1]
+    assert isinstance(end, TurnEnded)
+    return end
+
+
+def check_well_formed(messages: list[dict[str, Any]]) -> None:
+    """Every call has exactly one result, right behind it, and every result a call; ids are never used twice."""
+    open_ids: list[str] = []
+    used: set[str] = set()
+    for message in messages:
+        if message["role"] == "tool":
+            open_ids.remove(message["tool_call_id"])
+            continue
+        assert not open_ids, f"calls without a result before {message}"
+        open_ids = [call["id"] for call in message.get("tool_calls", ())]
+        assert not used & set(open_ids)
+        used |= set(open_ids)
+    assert not open_ids
