@@ -11,12 +11,13 @@ from mlx_model.config import ARCHITECTURE, architecture
 from mlx_model.decode.generator import Generator
 from mlx_model.decode.language_model import LanguageModel, NothingKept, StateKeeper
 from mlx_model.device import default_dtype, on_cpu, prepare_mlx
+from mlx_model.errors import ConfigError
 from mlx_model.layers.parameters import Parameters
 from mlx_model.model import Qwen3Next
 from mlx_model.state.keeper import StoredStates
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.weights.adapter import read_adapter
-from mlx_model.weights.checkpoint import Checkpoint, open_checkpoint
+from mlx_model.weights.checkpoint import Checkpoint, StoredProjection, open_checkpoint
 
 Progress = Callable[[int, int], None]
 """Called with bytes read so far and bytes in all."""
@@ -88,16 +89,35 @@ def load_qwen3_next(
     updates: Mapping[str, mx.array] | None = None,
     progress: Progress | None = None,
 ) -> Qwen3Next:
-    """The model of an opened checkpoint, with an adapter's `updates` beside its weights. Raises
-    CheckpointError."""
+    """The model of an opened checkpoint, with an adapter's `updates` beside its weights.
+
+    Raises CheckpointError, or ConfigError where this device cannot compute in `dtype`.
+    """
     compute: mx.Dtype = getattr(mx, dtype or default_dtype(checkpoint.config.dtype))
+    if compute != mx.float32 and on_cpu() and _has_plain_experts(checkpoint):
+        raise ConfigError(
+            f"On a CPU, MLX multiplies unpacked experts in float32 only, not in {dtype}: "
+            "leave the dtype out, or convert the checkpoint to 4 or 8 bits."
+        )
     tensors = {name: update.astype(compute) for name, update in (updates or {}).items()}
     for name, tensor in checkpoint.tensors(progress):
-        exact = name.endswith(_KEPT_EXACT) or not mx.issubdtype(tensor.dtype, mx.floating)
-        if not exact and tensor.dtype != compute:
-            # One at a time, so that both copies of only one tensor are in memory.
-            tensors[name] = tensor.astype(compute)
-            mx.eval(tensors[name])
-        else:
-            tensors[name] = tensor
+        tensors[name] = in_dtype(name, tensor, compute)
+        # One at a time, so that both copies of only one tensor are in memory.
+        mx.eval(tensors[name])
     return Qwen3Next(checkpoint.config, Parameters(tensors, checkpoint.quantization), compute)
+
+
+def in_dtype(name: str, tensor: mx.array, dtype: mx.Dtype) -> mx.array:
+    """A canonical tensor in the dtype of activations, save those that are packed or kept exact."""
+    if name.endswith(_KEPT_EXACT) or not mx.issubdtype(tensor.dtype, mx.floating):
+        return tensor
+    return tensor.astype(dtype)
+
+
+def _has_plain_experts(checkpoint: Checkpoint) -> bool:
+    return any(
+        isinstance(item, StoredProjection)
+        and item.projection.experts
+        and any(matrix.quantization is None for matrix in item.matrices)
+        for item in checkpoint.stored
+    )

@@ -13,6 +13,7 @@ import pytest
 from mlx_model.__main__ import main
 from mlx_model.chat.detokenizer import Detokenizer
 from mlx_model.chat.tokenizer import Tokenizer
+from mlx_model.device import on_cpu
 from tests.support.checkpoints import write_checkpoint
 from tests.support.oracle import Reference
 from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer
@@ -103,6 +104,11 @@ def test_equal_seeds_give_equal_replies(directory: Path, capsys: pytest.CaptureF
         (["score", "--tokens", "1,2", "--chunk", "0"], "--chunk"),
         (["score", "--file", "missing.txt"], "missing.txt"),
         (["generate", "--tokens", "1", "--adapter", "nowhere"], "adapter_config.json"),
+        pytest.param(
+            ["generate", "--tokens", "1", "--dtype", "bfloat16"],
+            "float32 only",
+            marks=pytest.mark.skipif(not on_cpu(), reason="a GPU computes in every dtype"),
+        ),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(
