@@ -63,6 +63,11 @@ class StoredVector:
 Stored = StoredProjection | StoredVector
 
 
+def is_mtp(item: Stored) -> bool:
+    """Whether an item belongs to the MTP layer."""
+    return item.vector.mtp if isinstance(item, StoredVector) else item.projection.mtp
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A checked checkpoint. `stored` is in canonical order, the MTP layer last where there is one."""

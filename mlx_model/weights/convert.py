@@ -25,6 +25,7 @@ from mlx_model.weights.checkpoint import (
     StoredProjection,
     StoredVector,
     entries_of,
+    is_mtp,
     open_checkpoint,
     open_mtp,
     read_vector,
@@ -76,7 +77,7 @@ def convert(
     written where that can be known, and leaves nothing under the name `out` unless it is complete."""
     _check_places(source, out)
     checkpoint = open_checkpoint(source)
-    stored = [item for item in checkpoint.stored if graft_mtp is None or not _is_mtp(item)]
+    stored = [item for item in checkpoint.stored if graft_mtp is None or not is_mtp(item)]
     if graft_mtp is not None:
         stored += open_mtp(graft_mtp, checkpoint.config)
     groups = [plan_tensors(item, recipe) for item in stored]
@@ -180,10 +181,6 @@ def _check_packed(item: StoredProjection, wanted: Quantization | None, recipe: R
                 f"{matrix.source.module} is already {bits}, which is not what {recipe} gives it: "
                 "convert from the bfloat16 original."
             )
-
-
-def _is_mtp(item: Stored) -> bool:
-    return item.vector.mtp if isinstance(item, StoredVector) else item.projection.mtp
 
 
 def _config(source: Path, recipe: Recipe, stored: list[Stored], graft_mtp: Path | None) -> dict[str, Any]:
