@@ -1,6 +1,6 @@
 """Noticing what other programs do to the workspace."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from watchfiles import Change, awatch
@@ -20,7 +20,7 @@ def _is_git_state(path: Path, directory: Path) -> bool:
     )
 
 
-async def watch(root: Path, git_directory: Path | None, rules: IgnoreRules) -> AsyncIterator[frozenset[str]]:
+async def watch(root: Path, git_directory: Path | None, rules: IgnoreRules) -> AsyncGenerator[frozenset[str]]:
     """Changed paths as they come, relative to `root`, changes close in time together. `GIT_STATE` among them
     means that git's own state changed (head, index, refs). Ignored files are passed over. Ends when closed.
 

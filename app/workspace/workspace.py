@@ -1,8 +1,10 @@
 """The directory that is open, as one object."""
 
+import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,6 +136,9 @@ class Workspace:
         """git status; None where git features are off, and then `git.notice` says why."""
         return self.git.status()
 
-    def watch(self) -> AsyncIterator[frozenset[str]]:
+    async def watch(self) -> AsyncGenerator[frozenset[str]]:
         """Changed paths as they come (see app.workspace.watch). On the event loop, unlike everything else."""
-        return watch(self.root, self.git.directory, self.rules)
+        directory = await asyncio.to_thread(lambda: self.git.directory)
+        async with aclosing(watch(self.root, directory, self.rules)) as changes:
+            async for paths in changes:
+                yield paths

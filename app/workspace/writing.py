@@ -24,9 +24,9 @@ def write_bytes(path: Path, data: bytes) -> None:
     The mode of a file that is there is kept. A symbolic link is followed: resolve and check `path` before.
     Raises WriteRefused.
     """
-    target = Path(os.path.realpath(path))
     temporary: str | None = None
     try:
+        target = Path(os.path.realpath(path))
         mode = None
         if target.exists():
             found = target.stat()
