@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from mlx_model.cache import CacheSettings, EngineCache, default_cache_folder, default_memory_budget, open_cache
-from mlx_model.config import ModelConfig
+from mlx_model.config import ARCHITECTURE, ModelConfig, architecture
 from mlx_model.device import default_dtype
 from mlx_model.errors import RequestError
 from mlx_model.state.disk import DiskLimits
@@ -37,10 +37,15 @@ def open_engine_cache(arguments: argparse.Namespace) -> EngineCache:
     memory = arguments.snapshot_memory_gb
     if arguments.disk_cache_gb < 0 or (memory is not None and memory < 0):
         raise RequestError("A cache's size is a number of GB, 0 or more.")
+    # Where mlx-lm runs the model, its state cannot be taken apart: only the replies' tokens are of use.
+    ours = architecture(arguments.model) == ARCHITECTURE
+    on_disk = ours and not arguments.no_disk_cache
     settings = CacheSettings(
-        folder=None if arguments.no_disk_cache else arguments.cache or default_cache_folder(),
+        folder=(arguments.cache or default_cache_folder()) if on_disk else None,
         limits=DiskLimits(cap=int(arguments.disk_cache_gb * 1e9)),
         memory=default_memory_budget() if memory is None else int(memory * 1e9),
     )
-    dtype = arguments.dtype or default_dtype(ModelConfig.from_directory(arguments.model).dtype)
-    return open_cache(settings, arguments.model, arguments.adapter, dtype)
+    dtype = arguments.dtype
+    if dtype is None and ours:
+        dtype = default_dtype(ModelConfig.from_directory(arguments.model).dtype)
+    return open_cache(settings, arguments.model, arguments.adapter, dtype or "")
