@@ -1,0 +1,105 @@
+"""serve: answer OpenAI Chat Completions on a Unix socket or a port."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from mlx_model.chat.prompt import PromptEncoder
+from mlx_model.commands.cache_options import add_cache, open_engine_cache
+from mlx_model.commands.options import add_model
+from mlx_model.config import ARCHITECTURE, architecture, read_json_object
+from mlx_model.device import default_dtype
+from mlx_model.errors import RequestError
+from mlx_model.loading import LoadedModel, load
+from mlx_model.server.run import ServerOptions, run_server
+from mlx_model.server.scheduler import ServedModel
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this subcommand."""
+    defaults = ServerOptions()
+    add_model(parser)
+    add_cache(parser)
+    parser.add_argument("--socket", type=Path, metavar="PATH", help="listen on a Unix socket")
+    parser.add_argument("--host", metavar="H", help=f"listen on this address (default: {defaults.host})")
+    parser.add_argument("--port", type=int, metavar="P", help="listen on this port; 0 takes a free one")
+    parser.add_argument("--api-key", metavar="KEY", help="what clients must show; needed beyond loopback")
+    parser.add_argument(
+        "--idle-exit", type=float, metavar="SECONDS", help="end after so long without any request"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serves until it is told to end. Raises EngineError."""
+    options = _options(arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    return run_server(options, lambda report: _load(arguments, report))
+
+
+def _options(arguments: argparse.Namespace) -> ServerOptions:
+    defaults = ServerOptions()
+    on_port = arguments.host is not None or arguments.port is not None
+    if on_port == (arguments.socket is not None):
+        raise RequestError("Say where to listen: either --socket PATH, or --port P with --host H if need be.")
+    if arguments.port is not None and not 0 <= arguments.port <= 65535:
+        raise RequestError(f"{arguments.port} is no port; ports go from 0 to 65535.")
+    if arguments.idle_exit is not None and not 0 < arguments.idle_exit < float("inf"):
+        raise RequestError("--idle-exit takes a number of seconds above 0.")
+    if arguments.api_key is not None and not arguments.api_key.strip():
+        raise RequestError("--api-key is empty; an empty key protects nothing.")
+    return ServerOptions(
+        socket=arguments.socket,
+        host=arguments.host or defaults.host,
+        port=defaults.port if arguments.port is None else arguments.port,
+        api_key=arguments.api_key,
+        idle_exit=arguments.idle_exit,
+    )
+
+
+def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> ServedModel:
+    """Loads on the engine's thread."""
+
+    def progress(done: int, total: int) -> None:
+        report(done / max(total, 1))
+
+    ours = architecture(arguments.model) == ARCHITECTURE
+    encoder = PromptEncoder.from_directory(arguments.model)
+    cache = open_engine_cache(arguments) if ours else None
+    if cache is not None:
+        encoder = PromptEncoder(encoder.tokenizer, encoder.template, cache.replies)
+    loaded = load(
+        arguments.model,
+        dtype=arguments.dtype,
+        adapter=arguments.adapter,
+        store=cache.store if cache is not None else None,
+        progress=progress,
+    )
+    return ServedModel(
+        name=arguments.model.resolve().name,
+        generator=loaded.generator(),
+        encoder=encoder,
+        details=_details(loaded, arguments),
+        close=cache.close if cache is not None else lambda: None,
+    )
+
+
+def _details(loaded: LoadedModel, arguments: argparse.Namespace) -> dict[str, str]:
+    """What a user may want to know of the running model."""
+    config = read_json_object(loaded.directory / "config.json")
+    stored = str(config.get("torch_dtype") or config.get("dtype") or "float32")
+    quantization = config.get("quantization") or config.get("quantization_config") or {}
+    bits = quantization.get("bits") if isinstance(quantization, dict) else None
+    details = {
+        "architecture": loaded.architecture,
+        "engine": loaded.runner,
+        "dtype": arguments.dtype or default_dtype(stored),
+        "quantization": f"{bits} bits" if bits else "none",
+        "drafter": "none",
+    }
+    if arguments.adapter is not None:
+        details["adapter"] = arguments.adapter.name
+    if loaded.lacks:
+        details["without"] = ", ".join(loaded.lacks)
+    return details

@@ -1,0 +1,95 @@
+"""Who may talk to the server, and when it was last talked to."""
+
+import asyncio
+import hmac
+import ipaddress
+import time
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mlx_model.server.protocol import error_body
+
+
+class Activity:
+    """Requests in progress, and the time since the last one ended."""
+
+    def __init__(self) -> None:
+        self._running = 0
+        self._last = time.monotonic()
+
+    def begin(self) -> None:
+        """A request has come."""
+        self._running += 1
+
+    def end(self) -> None:
+        """A request has been answered, or its client has gone."""
+        self._running -= 1
+        self._last = time.monotonic()
+
+    async def until_idle_for(self, seconds: float) -> None:
+        """Returns once nobody has asked for anything, nor waited for an answer, for so long."""
+        while True:
+            idle = 0.0 if self._running else time.monotonic() - self._last
+            if idle >= seconds:
+                return
+            await asyncio.sleep(seconds - idle)
+
+
+class Guard:
+    """Turns away what has no business here, before anything else sees it.
+
+    A web page in the user's browser can send requests to loopback addresses too, by itself or by a host name
+    that it makes resolve to one. Its requests carry an Origin, or that name as Host: both are refused where
+    no key protects the server. Where a key is set, everything but /health needs it.
+    """
+
+    def __init__(self, app: ASGIApp, activity: Activity, api_key: str | None, check_host: bool) -> None:
+        self._app = app
+        self._activity = activity
+        self._api_key = api_key
+        self._check_host = check_host
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope["path"], Headers(scope=scope))
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        self._activity.begin()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._activity.end()
+
+    def _refusal(self, path: str, headers: Headers) -> JSONResponse | None:
+        if self._api_key is not None:
+            scheme, _, key = headers.get("authorization", "").partition(" ")
+            known = hmac.compare_digest(key.strip().encode(), self._api_key.encode())
+            if path != "/health" and not (scheme.lower() == "bearer" and known):
+                message = "This server needs its API key, as Authorization: Bearer KEY."
+                return JSONResponse(
+                    error_body(message, "authentication_error", "invalid_api_key"),
+                    401,
+                    {"WWW-Authenticate": "Bearer"},
+                )
+        elif "origin" in headers:
+            return JSONResponse(error_body("Requests of web pages are not answered.", "permission_error"), 403)
+        if self._check_host and not _is_loopback(headers.get("host", "")):
+            message = "This server answers to localhost and loopback addresses only."
+            return JSONResponse(error_body(message, "permission_error"), 403)
+        return None
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a Host header names this machine by a name that nobody else can give out."""
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    if name.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,306 @@
+"""The HTTP application: three routes over a scheduler."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from mlx_model.chat.tool_calls import ReplyPart
+from mlx_model.decode.request import GenerationFinished, GenerationRequest, PromptProcessed, TokenGenerated
+from mlx_model.errors import EngineError, RequestError
+from mlx_model.server.protocol import (
+    ChatCompletionRequest,
+    InvalidRequest,
+    ReplyWriter,
+    error_body,
+    read_request,
+)
+from mlx_model.server.reply import ReplyReader
+from mlx_model.server.scheduler import EngineStopping, Scheduler, ServedModel
+
+_log = logging.getLogger(__name__)
+_Item = TypeVar("_Item")
+
+_LARGEST_BODY = 64 * 2**20
+_KEEP_ALIVE_SECONDS = 10.0
+_CLIENT_GONE = 499
+
+
+class ContextOverflow(RequestError):
+    """A conversation does not fit the model's context; says by how much."""
+
+
+class _Unavailable(EngineError):
+    """The engine is not ready, or not any more."""
+
+
+@dataclass(slots=True)
+class _Reply:
+    """One reply being made."""
+
+    request: ChatCompletionRequest
+    generation: GenerationRequest
+    model: ServedModel
+    reader: ReplyReader
+    finished: GenerationFinished | None = None
+
+
+def create_app(scheduler: Scheduler, keep_alive_seconds: float = _KEEP_ALIVE_SECONDS) -> Starlette:
+    """The application. A stream that has nothing to say for `keep_alive_seconds` sends a comment."""
+    endpoints = _Endpoints(scheduler, keep_alive_seconds)
+    return Starlette(
+        routes=[
+            Route("/health", endpoints.health, methods=["GET"]),
+            Route("/v1/models", endpoints.models, methods=["GET"]),
+            Route("/v1/chat/completions", endpoints.chat_completions, methods=["POST"]),
+        ],
+        exception_handlers={
+            HTTPException: _http_error,
+            EngineError: _engine_error,
+            ClientDisconnect: _client_gone,
+        },
+    )
+
+
+class _Endpoints:
+    def __init__(self, scheduler: Scheduler, keep_alive_seconds: float) -> None:
+        self._scheduler = scheduler
+        self._keep_alive_seconds = keep_alive_seconds
+        self._started = int(time.time())
+
+    async def health(self, _: Request) -> Response:
+        state = self._scheduler.state
+        if state.phase == "ready":
+            return JSONResponse({"status": "ok"})
+        body: dict[str, Any] = {"status": state.phase}
+        if state.phase == "loading":
+            body["progress"] = state.progress
+        if state.error is not None:
+            body |= error_body(str(state.error), "server_error", "loading_failed")
+        return JSONResponse(body, 503)
+
+    async def models(self, _: Request) -> Response:
+        model = self._ready()
+        entry = {
+            "id": model.name,
+            "object": "model",
+            "created": self._started,
+            "owned_by": "tidegate",
+            "context_length": model.generator.context_length,
+            "details": dict(model.details),
+        }
+        return JSONResponse({"object": "list", "data": [entry]})
+
+    async def chat_completions(self, request: Request) -> Response:
+        model = self._ready()
+        received = read_request(await _body(request))
+        # Rendering and encoding a long conversation takes a while, and must not hold up other clients.
+        generation = await asyncio.to_thread(_generation, model, received)
+        reader = ReplyReader(model.encoder.tokenizer, received.stop_strings, received.schemas())
+        reply = _Reply(received, generation, model, reader)
+        if received.stream:
+            return StreamingResponse(
+                self._stream(reply), media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
+            )
+        return await _unless_gone(request, self._whole(reply))
+
+    def _ready(self) -> ServedModel:
+        model, state = self._scheduler.model, self._scheduler.state
+        if state.phase == "loading":
+            raise _Unavailable(f"The model is still loading ({state.progress:.0%}); try again in a moment.")
+        if model is None or state.phase != "ready":
+            raise _Unavailable(str(state.error or "The engine is shutting down."))
+        return model
+
+    async def _whole(self, reply: _Reply) -> Response:
+        async for _ in self._parts(reply):
+            pass
+        assert reply.finished is not None
+        writer = ReplyWriter(reply.model.name)
+        return JSONResponse(writer.whole(reply.reader.message, reply.reader.reason, reply.finished))
+
+    async def _stream(self, reply: _Reply) -> AsyncGenerator[bytes]:
+        writer = ReplyWriter(reply.model.name)
+        options = reply.request.stream_options
+        yield _event(writer.opening())
+        try:
+            parts = _with_pauses(self._parts(reply), self._keep_alive_seconds)
+            async with contextlib.aclosing(parts):
+                async for part in parts:
+                    if part is None:
+                        yield b": still working\n\n"
+                    elif not isinstance(part, PromptProcessed):
+                        yield _event(writer.part(part))
+                    elif reply.request.return_progress:
+                        yield _event(writer.progress(part))
+        except EngineError as error:
+            yield _event(_error(error)[1])
+            return
+        assert reply.finished is not None
+        include_usage = bool(options and options.include_usage)
+        for chunk in writer.ending(reply.reader.reason, reply.finished, include_usage):
+            yield _event(chunk)
+        yield b"data: [DONE]\n\n"
+
+    async def _parts(self, reply: _Reply) -> AsyncGenerator[PromptProcessed | ReplyPart]:
+        """What comes of the generation, until it has ended or a stop string makes its rest unwanted."""
+        reader = reply.reader
+        finished: GenerationFinished | None = None
+        enough = threading.Event()
+        async with contextlib.aclosing(self._scheduler.events(reply.generation, enough)) as events:
+            async for event in events:
+                match event:
+                    case PromptProcessed():
+                        yield event
+                    case TokenGenerated(token):
+                        for part in reader.add(token):
+                            yield part
+                    case GenerationFinished():
+                        finished = event
+                if reader.stopped:
+                    enough.set()
+        assert finished is not None
+        reply.finished = finished
+        for part in reader.finish():
+            yield part
+        if not reader.stopped:
+            # Only now is the message whole. In a thread: it hashes the prompt and may write to disk.
+            await asyncio.to_thread(
+                reply.model.encoder.remember, reply.generation.prompt, reader.message, reader.tokens
+            )
+        finished = reply.finished
+        _log.info(
+            "%d prompt tokens (%d cached) in %.0f ms, %d tokens in %.0f ms, %s",
+            finished.prompt_tokens,
+            finished.cached_tokens,
+            finished.prompt_ms,
+            finished.generated_tokens,
+            finished.generated_ms,
+            reader.reason,
+        )
+
+
+def _generation(model: ServedModel, received: ChatCompletionRequest) -> GenerationRequest:
+    """What the model is asked for. Raises RequestError, ContextOverflow among them."""
+    prompt = model.encoder.encode(
+        [message.for_template() for message in received.messages],
+        [tool.model_dump(exclude_unset=True) for tool in received.tools or ()],
+    )
+    context, length, limit = model.generator.context_length, len(prompt.tokens), received.reply_limit
+    if length + (limit or 1) > context:
+        wanted = f" and {limit:,} are asked for in reply" if limit else ""
+        raise ContextOverflow(
+            f"The context holds {context:,} tokens, but the conversation has {length:,}{wanted}; "
+            "shorten the conversation."
+        )
+    return GenerationRequest(
+        prompt=prompt.tokens,
+        max_tokens=limit or context - length,
+        stop_tokens=model.encoder.tokenizer.stop_tokens,
+        sampling=received.sampling(),
+        boundaries=prompt.boundaries,
+    )
+
+
+async def _body(request: Request) -> bytes:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise InvalidRequest("The body must be JSON, with Content-Type: application/json.")
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _LARGEST_BODY:
+            raise InvalidRequest(f"The body is larger than {_LARGEST_BODY // 2**20} MiB.")
+    return bytes(body)
+
+
+async def _unless_gone(request: Request, answer: Any) -> Response:
+    """The answer; cancelled when the client goes away first."""
+    answering = asyncio.ensure_future(answer)
+    leaving = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return await answering if answering.done() else Response(status_code=_CLIENT_GONE)
+    finally:
+        for task in (answering, leaving):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, EngineError):
+                await task
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _with_pauses(items: AsyncGenerator[_Item], seconds: float) -> AsyncGenerator[_Item | None]:
+    """The items, and None whenever none has come for so many seconds."""
+    following: asyncio.Task[_Item] | None = None
+    try:
+        while True:
+            following = following or asyncio.ensure_future(_next(items))
+            done, _ = await asyncio.wait({following}, timeout=seconds)
+            if not done:
+                yield None
+                continue
+            try:
+                item = following.result()
+            except StopAsyncIteration:
+                return
+            finally:
+                following = None
+            yield item
+    finally:
+        if following is not None:
+            following.cancel()
+            with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration, EngineError):
+                await following
+        await items.aclose()
+
+
+async def _next(items: AsyncIterator[_Item]) -> _Item:
+    return await anext(items)
+
+
+def _event(content: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+
+
+def _error(error: EngineError) -> tuple[int, dict[str, Any]]:
+    match error:
+        case ContextOverflow():
+            return 400, error_body(str(error), "invalid_request_error", "context_length_exceeded")
+        case RequestError():
+            return 400, error_body(str(error), "invalid_request_error")
+        case _Unavailable() | EngineStopping():
+            return 503, error_body(str(error), "server_error", "unavailable")
+        case _:
+            return 500, error_body(str(error), "server_error", "generation_failed")
+
+
+async def _engine_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, EngineError)
+    status, body = _error(error)
+    return JSONResponse(body, status, {"Retry-After": "1"} if status == 503 else None)
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    message = {404: "There is nothing at this address.", 405: "This address does not take that method."}
+    body = error_body(message.get(error.status_code, str(error.detail)), "invalid_request_error")
+    return JSONResponse(body, error.status_code, error.headers)
+
+
+async def _client_gone(_: Request, _error: Exception) -> Response:
+    return Response(status_code=_CLIENT_GONE)

@@ -1,0 +1,333 @@
+"""The wire: OpenAI Chat Completions, with llama.cpp's fields for what the standard lacks.
+
+GET /health          503 {"status": "loading", "progress": 0..1} while the model loads; 503 {"status": "failed",
+                     "error": {...}} when it could not be; 200 {"status": "ok"} from then on. Asking counts as
+                     being there: a client that wants an engine with --idle-exit to stay asks now and then.
+GET /v1/models       one model, with `context_length` in tokens and `details`, plain facts by name.
+POST /v1/chat/completions
+                     `return_progress` adds chunks with `prompt_progress {total, cache, processed, time_ms}`;
+                     the last chunk carries `timings`, and `usage` if `stream_options.include_usage` is set.
+                     `tool_choice` "none" leaves the tools in the prompt, so that what is cached stays of use,
+                     and takes the reply as text.
+
+Errors are {"error": {"message", "type", "code"}}; one that comes after a stream has begun is its last event.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from mlx_model.chat.tool_calls import CallArguments, CallOpened, ReplyPart, VisibleText
+from mlx_model.decode.request import GenerationFinished, PromptProcessed, SamplingParameters
+from mlx_model.errors import RequestError
+
+FinishReason = Literal["stop", "length", "tool_calls"]
+
+
+class _Received(BaseModel):
+    """Fields that we do not know are left alone, as every server of this protocol does."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+
+class ReceivedFunction(_Received):
+    """What a tool call calls. `arguments` is JSON text on the wire; an object is taken too."""
+
+    name: str
+    arguments: str | dict[str, Any] | None = None
+
+
+class ReceivedCall(_Received):
+    """A tool call of an earlier reply."""
+
+    id: str = ""
+    function: ReceivedFunction
+
+
+class ReceivedPart(_Received):
+    """A part of a message's content."""
+
+    type: str
+    text: str | None = None
+
+
+class ReceivedMessage(_Received):
+    """A message of the conversation."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[ReceivedPart] | None = None
+    tool_calls: list[ReceivedCall] | None = None
+    tool_call_id: str | None = None
+
+    @field_validator("content")
+    @classmethod
+    def _text_only(cls, content: str | list[ReceivedPart] | None) -> str:
+        if not isinstance(content, list):
+            return content or ""
+        for part in content:
+            if part.type != "text" or part.text is None:
+                raise ValueError(f"this model reads text only, and cannot take a part of type {part.type!r}")
+        return "".join(part.text or "" for part in content)
+
+    def for_template(self) -> dict[str, Any]:
+        """The message as chat templates expect it: arguments are mappings there."""
+        message: dict[str, Any] = {
+            "role": "system" if self.role == "developer" else self.role,
+            "content": self.content,
+        }
+        if self.tool_calls:
+            message["tool_calls"] = [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {
+                        "name": call.function.name,
+                        "arguments": _arguments(call.function.arguments),
+                    },
+                }
+                for call in self.tool_calls
+            ]
+        if self.tool_call_id is not None:
+            message["tool_call_id"] = self.tool_call_id
+        return message
+
+
+class ReceivedTool(_Received):
+    """A tool that the model may call, passed to the template as it came."""
+
+    class Function(BaseModel):
+        """Its name and its parameters' JSON Schema."""
+
+        model_config = ConfigDict(extra="allow")
+
+        name: str
+        parameters: dict[str, Any] | None = None
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Literal["function"]
+    function: Function
+
+
+class StreamOptions(_Received):
+    """What a stream contains besides the reply."""
+
+    include_usage: bool | None = None
+
+
+class ChatCompletionRequest(_Received):
+    """The body of POST /v1/chat/completions. Null is the same as absent."""
+
+    messages: Annotated[list[ReceivedMessage], Field(min_length=1)]
+    tools: list[ReceivedTool] | None = None
+    tool_choice: Literal["none", "auto"] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    return_progress: bool | None = None
+    temperature: Annotated[float, Field(ge=0, le=100)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=-1)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    repetition_penalty: Annotated[float, Field(gt=0, le=100)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**64)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
+    n: int | None = None
+    logprobs: bool | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    response_format: dict[str, Any] | None = None
+
+    @field_validator("n")
+    @classmethod
+    def _one_reply(cls, value: int | None) -> int | None:
+        if value not in (None, 1):
+            raise ValueError("this server makes one reply to a request: n must be 1")
+        return value
+
+    @field_validator("tool_choice", mode="before")
+    @classmethod
+    def _free_choice(cls, value: Any) -> Any:
+        if value not in (None, "none", "auto"):
+            raise ValueError('this server leaves the choice of tools to the model: use "auto" or "none"')
+        return value
+
+    @field_validator("logprobs", "frequency_penalty", "presence_penalty")
+    @classmethod
+    def _switched_off(cls, value: Any) -> Any:
+        if value:
+            raise ValueError("this server does not have that; leave it out")
+        return value
+
+    @field_validator("response_format")
+    @classmethod
+    def _text_format(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None and value.get("type") != "text":
+            raise ValueError('this server writes free text: only {"type": "text"} is understood')
+        return value
+
+    @property
+    def reply_limit(self) -> int | None:
+        """The most tokens the reply may have, where the client says."""
+        return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def stop_strings(self) -> tuple[str, ...]:
+        """Strings before which the reply ends."""
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+    def sampling(self) -> SamplingParameters:
+        """The model's own way of sampling, where the request says nothing else."""
+        given = {
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "top_k": None if self.top_k is None else max(0, self.top_k),
+            "min_p": self.min_p,
+            "repetition_penalty": self.repetition_penalty,
+            "seed": None if self.seed is None else self.seed % 2**64,
+        }
+        return SamplingParameters(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+    def schemas(self) -> dict[str, Mapping[str, Any]] | None:
+        """The parameters of the tools that may be called, by name; None: the reply is text and nothing else."""
+        if not self.tools or self.tool_choice == "none":
+            return None
+        return {tool.function.name: tool.function.parameters or {} for tool in self.tools}
+
+
+class InvalidRequest(RequestError):
+    """A request's body is not what the protocol asks for; names the field."""
+
+
+def read_request(body: bytes) -> ChatCompletionRequest:
+    """The request in a body. Raises InvalidRequest."""
+    try:
+        return ChatCompletionRequest.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise InvalidRequest(f"{field or 'The body'}: {message}.") from None
+
+
+def _arguments(given: str | dict[str, Any] | None) -> dict[str, Any]:
+    """Arguments as a mapping. What does not parse is shown to the model as it wrote it, under one name."""
+    if not isinstance(given, str):
+        return given or {}
+    try:
+        value = json.loads(given) if given.strip() else {}
+    except (ValueError, RecursionError):
+        value = given
+    if value is None:
+        return {}
+    return value if isinstance(value, dict) else {"arguments": given}
+
+
+def error_body(message: str, kind: str, code: str | None = None) -> dict[str, Any]:
+    """An error as OpenAI writes it."""
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def usage(finished: GenerationFinished) -> dict[str, Any]:
+    """Tokens of prompt and reply, and how many came out of the cache."""
+    return {
+        "prompt_tokens": finished.prompt_tokens,
+        "completion_tokens": finished.generated_tokens,
+        "total_tokens": finished.prompt_tokens + finished.generated_tokens,
+        "prompt_tokens_details": {"cached_tokens": finished.cached_tokens},
+    }
+
+
+def timings(finished: GenerationFinished) -> dict[str, Any]:
+    """llama.cpp's measurements: milliseconds, tokens, tokens per second."""
+    computed = finished.prompt_tokens - finished.cached_tokens
+    return {
+        "cache_n": finished.cached_tokens,
+        "prompt_n": computed,
+        "prompt_ms": finished.prompt_ms,
+        "prompt_per_second": _rate(computed, finished.prompt_ms),
+        "predicted_n": finished.generated_tokens,
+        "predicted_ms": finished.generated_ms,
+        "predicted_per_second": _rate(finished.generated_tokens, finished.generated_ms),
+        "draft_n": finished.drafted_tokens,
+        "draft_n_accepted": finished.accepted_tokens,
+    }
+
+
+def _rate(count: int, milliseconds: float) -> float:
+    return 1000 * count / milliseconds if milliseconds > 0 else 0.0
+
+
+class ReplyWriter:
+    """The JSON objects that one reply is made of."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._id = f"chatcmpl-{uuid.uuid4().hex}"
+        self._created = int(time.time())
+
+    def opening(self) -> dict[str, Any]:
+        """The first chunk."""
+        return self._chunk({"role": "assistant", "content": ""})
+
+    def progress(self, processed: PromptProcessed) -> dict[str, Any]:
+        """How far the prompt is processed."""
+        return self._chunk({}) | {
+            "prompt_progress": {
+                "total": processed.total,
+                "cache": processed.cached,
+                "processed": processed.processed,
+                "time_ms": processed.elapsed_ms,
+            }
+        }
+
+    def part(self, part: ReplyPart) -> dict[str, Any]:
+        """More of the reply."""
+        match part:
+            case VisibleText(text):
+                return self._chunk({"content": text})
+            case CallOpened(index, identifier, name):
+                function = {"name": name, "arguments": ""}
+                call = {"index": index, "id": identifier, "type": "function", "function": function}
+                return self._chunk({"tool_calls": [call]})
+            case CallArguments(index, fragment):
+                return self._chunk({"tool_calls": [{"index": index, "function": {"arguments": fragment}}]})
+
+    def ending(
+        self, reason: FinishReason, finished: GenerationFinished, include_usage: bool
+    ) -> list[dict[str, Any]]:
+        """The last chunks: why it ended and, if wanted, its usage."""
+        last = self._chunk({}, reason)
+        chunks = [last]
+        if include_usage:
+            chunks.append(last | {"choices": [], "usage": usage(finished)})
+        chunks[-1]["timings"] = timings(finished)
+        return chunks
+
+    def whole(
+        self, message: Mapping[str, Any], reason: FinishReason, finished: GenerationFinished
+    ) -> dict[str, Any]:
+        """The reply to a request that does not stream."""
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
+        return self._object("chat.completion", [choice]) | {
+            "usage": usage(finished),
+            "timings": timings(finished),
+        }
+
+    def _chunk(self, delta: dict[str, Any], reason: FinishReason | None = None) -> dict[str, Any]:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        return self._object("chat.completion.chunk", [choice])
+
+    def _object(self, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "id": self._id,
+            "object": kind,
+            "created": self._created,
+            "model": self._model,
+            "choices": choices,
+        }
