@@ -69,7 +69,7 @@ class Agent:
         self._permissions = Permissions(workspace, mode, readable=(self._jobs.directory.resolve(),))
         self._permissions.grant(self._conversation.grants)
         self._hands = Hands(
-            workspace, model, asker, self._permissions, Files(recorder), self._jobs, context_length
+            workspace, model, asker, recorder, self._permissions, Files(recorder), self._jobs, context_length
         )
         self._running: asyncio.Task[None] | None = None
         self._has_warned = False
@@ -167,7 +167,7 @@ class Agent:
             await emit(TurnStarted(number, text or ""))
             await in_thread(lambda: self._recorder.begin_turn(number))
             if text is not None:
-                conversation.add(Message("user", await self._user_message(text, was_interrupted)))
+                await self._tell(text, was_interrupted)
             elif conversation.messages and conversation.messages[-1].role == "assistant":
                 conversation.add(Message("user", "Go on."))
             reason, message = await turn.run()
@@ -184,7 +184,9 @@ class Agent:
             reason, message = "error", str(error)
         await emit(TurnEnded(number, reason, message))
 
-    async def _user_message(self, text: str, was_interrupted: bool) -> str:
+    async def _tell(self, text: str, was_interrupted: bool) -> None:
+        """Add the user's message to the conversation, with what is the case now."""
+
         def look() -> TurnFacts:
             instructions = project_instructions(self._workspace.root)
             said = any(instructions in message.content for message in self.messages if message.role == "user")
@@ -200,4 +202,5 @@ class Agent:
                 was_interrupted=was_interrupted,
             )
 
-        return user_message(text, await in_thread(look))
+        # In one go, for review's feedback is given only once: a cancellation must not come in between.
+        await in_thread(lambda: self._conversation.add(Message("user", user_message(text, look()))))

@@ -33,10 +33,12 @@ from app.agent.reply import Reply
 from app.agent.sandbox import find_sandbox
 from app.agent.toolbox import TOOLS, specifications
 from app.agent.tools.base import MAX_RESULT_CHARACTERS, Tool, ToolContext, ToolResult, cut, in_thread
+from app.errors import TidegateError
 from app.model.errors import EngineLost, GarbledReply, ModelError
 from app.model.events import Finished, PromptProgress, StreamEvent, TextDelta, ToolCallDelta
 from app.model.messages import ChatRequest, Message, ToolCall
 from app.model.port import ModelPort
+from app.review.port import ChangeRecorder
 from app.workspace.workspace import Workspace
 
 _MAX_REPLIES = 100
@@ -55,6 +57,7 @@ class Hands:
     workspace: Workspace
     model: ModelPort
     asker: PermissionAsker
+    recorder: ChangeRecorder
     permissions: Permissions
     files: Files
     jobs: Jobs
@@ -244,4 +247,12 @@ class Turn:
             await self._emit(Noticed(_NO_SANDBOX))
         await self._emit(ToolStarted(call.id, call.name, given, tool.summary(arguments)))
         result: ToolResult = await tool.run(arguments, context)
+        if access.kind == "command":
+            await self._find_what_changed()
         return result
+
+    async def _find_what_changed(self) -> None:
+        try:
+            await in_thread(self._hands.recorder.command_finished)
+        except TidegateError as error:
+            await self._emit(Noticed(f"What the command changed is not under review: {error}."))
