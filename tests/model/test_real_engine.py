@@ -1,0 +1,104 @@
+"""The application's side of the wire against the engine itself, on a small random checkpoint."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.config import Settings
+from app.model.catalogue import choose_model
+from app.model.engine import open_engine
+from app.model.errors import EngineLost
+from app.model.events import EngineStatus, Finished, PromptProgress, TextDelta
+from app.model.local_engine import LocalEngine
+from app.model.messages import ChatRequest, Message, ToolSpecification
+from tests.support.checkpoints import write_checkpoint
+from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer
+
+ASK = ChatRequest(
+    (Message("system", "You are a test."), Message("user", "Say something long.")),
+    tools=(ToolSpecification("read_file", "Reads.", {"type": "object", "properties": {}}),),
+    max_tokens=60,
+    seed=1,
+)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    directory = tmp_path / "tiny"
+    write_checkpoint(directory, vocab_size=VOCABULARY)
+    return write_small_tokenizer(directory)
+
+
+@pytest.fixture
+async def engine(checkpoint: Path) -> AsyncIterator[LocalEngine]:
+    engine = open_engine(choose_model(str(checkpoint)), Settings(engine_idle_minutes=1))
+    assert isinstance(engine, LocalEngine)
+    yield engine
+    await engine.aclose()
+    for pid in pids_of(checkpoint):
+        os.kill(pid, signal.SIGKILL)
+
+
+def pids_of(checkpoint: Path) -> list[int]:
+    """The engines that serve this checkpoint."""
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"serve" in words and str(checkpoint).encode() in words:
+            found.append(int(process.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the engine's process by /proc")
+async def test_replies_stream_and_a_killed_engine_comes_back(engine: LocalEngine, checkpoint: Path):
+    seen: list[EngineStatus] = []
+    engine.subscribe(seen.append)
+    events = [event async for event in engine.stream(ASK)]
+    assert engine.status.phase == "ready" and engine.status.model is not None
+    assert engine.status.model.context_length == 4096 and dict(engine.status.model.details)["drafter"]
+    assert [event for event in events if isinstance(event, TextDelta)]
+    assert [event for event in events if isinstance(event, PromptProgress)]
+    finished = events[-1]
+    assert isinstance(finished, Finished) and finished.timings is not None and finished.prompt_tokens
+
+    again = [event async for event in engine.stream(ASK)][-1]
+    assert isinstance(again, Finished) and (again.cached_tokens or 0) > 0
+
+    with pytest.raises(EngineLost, match="mid-reply"):
+        async for event in engine.stream(ASK):
+            if isinstance(event, TextDelta):
+                (pid,) = pids_of(checkpoint)
+                os.kill(pid, signal.SIGKILL)
+    assert any(status.phase == "restarting" and "SIGKILL" in status.message for status in seen)
+    assert isinstance([event async for event in engine.stream(ASK)][-1], Finished)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "truncated",
+        pytest.param("unknown", marks=pytest.mark.slow),  # imports mlx-lm to see whether that knows it
+    ],
+)
+async def test_what_the_engine_cannot_run_is_its_own_sentence(
+    engine: LocalEngine, checkpoint: Path, damage: str
+):
+    if damage == "truncated":
+        weights = checkpoint / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1000])
+    else:
+        config = checkpoint / "config.json"
+        config.write_text(config.read_text().replace('"qwen3_next"', '"abacus"'))
+    await engine.start()
+    async with asyncio.timeout(60):
+        status = await engine._board.until(lambda status: status.phase in ("failed", "ready"))
+    assert status.phase == "failed"
+    expected = "model.safetensors" if damage == "truncated" else "abacus"
+    assert expected in status.message and "\n" not in status.message and "Traceback" not in status.message
