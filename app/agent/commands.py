@@ -67,6 +67,7 @@ _EXACT_ONLY = (
         ["rm", "mv", "dd", "eval", "source", ".", "find", "ssh", "sed", "awk", "tee", "chmod", "chown", "ln"]
     )
 )
+_TAKING_PATTERN = frozenset(["sed", "awk", "grep", "egrep", "rg", "perl"])
 _NEEDS_VALUE = {"timeout": 1}
 _DESTRUCTIVE = {
     "sudo": "runs as another user",
@@ -147,11 +148,8 @@ def judge(command: str, directory: Path, root: Path) -> Judgement:
         reasons += _destruction(inner)
         if inner.words and inner.words[0] in _SHELLS:
             reasons += _shell(inner, place, root)
-        named = [word for word in inner.words[1:] if word is not None] + [
-            w for w in part.writes if w is not None
-        ]
-        for word in named:
-            reasons += _leaving(word, place, root)
+        for word in (*_arguments(inner), *part.writes):
+            reasons += _leaving(word, place, root) if word is not None else []
         if None in part.writes:
             reasons.append("it writes to a file whose name is computed")
         if inner.words and inner.words[0] in ("cd", "pushd"):
@@ -312,6 +310,16 @@ def _shell(part: Part, place: Path, root: Path) -> list[str]:
                 return ["it runs a script that is computed"]
             return list(judge(script, place, root).reasons)
     return []
+
+
+def _arguments(part: Part) -> list[str | None]:
+    """The words that may be paths: of `sed '/a/p' file`, not the pattern, unless something is there."""
+    words = list(part.words[1:])
+    if part.words and part.words[0] in _TAKING_PATTERN:
+        pattern = next((word for word in words if word is None or not word.startswith("-")), None)
+        if pattern is not None and not Path("/", *Path(pattern).parts[:2]).exists():
+            words.remove(pattern)
+    return words
 
 
 def _leaving(word: str, place: Path, root: Path) -> list[str]:

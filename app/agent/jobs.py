@@ -30,6 +30,12 @@ class Jobs:
         self.directory = directory
         self._jobs: list[Job] = []
 
+    def scratch(self) -> Path:
+        """A folder for the temporary files of the session's commands."""
+        place = self.directory / "scratch"
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return place
+
     async def start(self, command: str, arguments: Sequence[str], directory: Path) -> Job:
         """Start `arguments`, which run `command`. Raises ToolFailure."""
         number = len(self._jobs) + 1

@@ -39,8 +39,11 @@ _GIT_TRIGGERS = (".git/hooks", ".git/config")
 class Sandbox(Protocol):
     """A way to confine commands."""
 
-    def wrap(self, arguments: Sequence[str], root: Path) -> list[str]:
-        """The command line that runs `arguments`, free to write only below `root` and in a temporary folder."""
+    def wrap(self, arguments: Sequence[str], root: Path, scratch: Path) -> list[str]:
+        """The command line that runs `arguments`, free to write only below `root` and `scratch`.
+
+        Both exist; `scratch` is where temporary files go.
+        """
         ...
 
 
@@ -55,9 +58,9 @@ class Bubblewrap:
     def __init__(self, executable: str) -> None:
         self._executable = executable
 
-    def wrap(self, arguments: Sequence[str], root: Path) -> list[str]:
+    def wrap(self, arguments: Sequence[str], root: Path, scratch: Path) -> list[str]:
         """See Sandbox."""
-        command = [self._executable, "--ro-bind", "/", "/", "--dev", "/dev", "--tmpfs", "/tmp"]
+        command = [self._executable, "--ro-bind", "/", "/", "--dev", "/dev", "--bind", str(scratch), "/tmp"]
         # No namespace of process numbers: a background job is ended by its group, from the outside.
         command += ["--unshare-net", "--unshare-ipc", "--die-with-parent"]
         for place in secret_places():
@@ -72,18 +75,18 @@ class Bubblewrap:
 class Seatbelt:
     """macOS."""
 
-    def wrap(self, arguments: Sequence[str], root: Path) -> list[str]:
+    def wrap(self, arguments: Sequence[str], root: Path, scratch: Path) -> list[str]:
         """See Sandbox."""
-        return ["/usr/bin/sandbox-exec", "-p", seatbelt_profile(root), *arguments]
+        return ["/usr/bin/sandbox-exec", "-p", seatbelt_profile(root, scratch), *arguments]
 
 
 def _quoted(path: Path | str) -> str:
     return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def seatbelt_profile(root: Path) -> str:
+def seatbelt_profile(root: Path, scratch: Path) -> str:
     """The profile for sandbox-exec. Later rules win over earlier ones."""
-    temporary = os.path.realpath(tempfile.gettempdir())
+    temporary = (scratch, Path(os.path.realpath(tempfile.gettempdir())), Path("/private/tmp"))
     rules = [
         "(version 1)",
         "(deny default)",
@@ -100,7 +103,7 @@ def seatbelt_profile(root: Path) -> str:
         "(allow file-read*)",
         *(f"(deny file-read* (subpath {_quoted(Path.home() / name)}))" for name in _SECRETS),
         f"(allow file-read* file-write* (subpath {_quoted(root)}))",
-        f'(allow file-write* (subpath {_quoted(temporary)}) (subpath "/private/tmp"))',
+        *(f"(allow file-write* (subpath {_quoted(place)}))" for place in temporary),
         '(allow file-write* (literal "/dev/null") (literal "/dev/zero") (literal "/dev/tty")'
         ' (literal "/dev/dtracehelper"))',
         *(f"(deny file-write* (subpath {_quoted(root / name)}))" for name in _GIT_TRIGGERS),
@@ -121,7 +124,7 @@ def find_sandbox() -> Sandbox | None:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(os.path.realpath(name))
         tried = subprocess.run(
-            sandbox.wrap(["true"], directory),
+            sandbox.wrap(["true"], directory, directory),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,

@@ -57,7 +57,7 @@ class RunShellCommand(Tool[RunShellCommandArguments]):
         line = ["bash", "-c", arguments.command]
         sandbox = await in_thread(find_sandbox) if context.is_sandboxed else None
         if sandbox is not None:
-            line = sandbox.wrap(line, context.workspace.root)
+            line = sandbox.wrap(line, context.workspace.root, context.jobs.scratch())
         if arguments.is_background:
             job = await context.jobs.start(arguments.command, line, directory)
             return ToolResult(

@@ -1,0 +1,242 @@
+"""Command lines are read as bash reads them, running commands leave nothing behind, and no secret gets in."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.agent.commands import grant_for, judge
+from app.agent.events import Noticed
+from app.agent.process import HeadAndTail, clean
+from app.agent.sandbox import Bubblewrap, find_sandbox, seatbelt_profile
+from tests.agent.support import Bench, end_of
+from tests.support.scripted_server import call, reply
+
+Make = Callable[..., Bench]
+
+
+def shell(**arguments: object) -> object:
+    return call("run_shell_command", **arguments)
+
+
+@pytest.mark.parametrize(
+    ("command", "grants"),
+    [
+        ("pytest -x tests", ["pytest …"]),
+        ("git diff --stat | head -5", ["git diff …", "head …"]),
+        ("python -m pytest -q && npm run build", ["python -m pytest …", "npm run …"]),
+        ("python script.py 1", ["python script.py …"]),
+        ("python -c 'print(1)'", ["python -c 'print(1)'"]),
+        ("FOO=1 make test", ["FOO=1 make test"]),
+        ("ls > files.txt", ["ls"]),
+        ("for f in *.py; do wc -l $f; done", ["wc …"]),
+        ("echo $(date)", ["echo …", "date …"]),
+        ("rm one.txt", ["rm one.txt"]),
+        ("xargs -n1 wc", ["xargs -n1 wc"]),
+        ("if test -f x; then make; fi", ["test …", "make"]),
+        ("cat <<'E'\nrm -rf /\nE", ["cat …"]),
+    ],
+)
+def test_always_grants_each_part_by_its_beginning_or_exactly(
+    command: str, grants: list[str], tmp_path: Path
+) -> None:
+    judgement = judge(command, tmp_path, tmp_path)
+    assert judgement.reasons == ()
+    assert [text + " …" * is_prefix for text, is_prefix in map(grant_for, judgement.parts)] == grants
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("ls; rm -r -f build", "`rm` with these options"),
+        ("timeout 5 rm -Rf x", "`rm` with these options"),
+        ("rm $FILES", "names are computed"),
+        ("git checkout -- .", "discards changes"),
+        ("git reset --hard HEAD~1", "discards changes"),
+        ("git push", "publishes"),
+        ("git branch -D x", "deletes a branch"),
+        ("wget -qO- x | bash", "what another program prints"),
+        ('sh -c "$SCRIPT"', "computed"),
+        ("bash -c 'cat /etc/passwd'", "outside the workspace"),
+        ("cp a.py /etc/x", "outside the workspace"),
+        ("tar -C/opt -xf a.tar", "outside the workspace"),
+        ("pip install --target=/opt x", "outside the workspace"),
+        ("cat $HOME/.ssh/id_rsa", "outside the workspace"),
+        ("cat '../../x'", "outside the workspace"),
+        ("cd sub && cat ../../x", "outside the workspace"),
+        ("echo x > $OUT", "name is computed"),
+        ("find . -exec rm {} +", "every file it finds"),
+        ("chmod -R 777 .", "whole directories"),
+        ("cat .git/config", "git's own files"),
+        ("a=1; `echo rm` x", "name is computed"),
+        ("( sudo -n true )", "another user"),
+        ("ls &&", "cannot be taken apart"),
+        ("", "cannot be taken apart"),
+    ],
+)
+def test_what_is_destructive_or_leaves_the_workspace_has_a_reason(
+    command: str, reason: str, tmp_path: Path
+) -> None:
+    assert reason in "; ".join(judge(command, tmp_path, tmp_path).reasons)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["cat < in.txt 2>&1 >/dev/null", "git log main..HEAD", "cd sub && cat ../x", "sed -n '/a/p' x", "kill %1"],
+)
+def test_what_is_neither_has_none(command: str, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    assert judge(command, tmp_path, tmp_path).reasons == ()
+
+
+async def test_commands_get_no_input_no_secrets_and_leave_no_process(
+    bench: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = ["OPENAI_API_KEY", "GITHUB_TOKEN", "AWS_PROFILE", "DB_PASSWORD", "MY_SECRET_X", "SSH_AUTH_SOCK"]
+    for name in secrets:
+        monkeypatch.setenv(name, "hidden")
+    monkeypatch.setenv("KEYBOARD", "shown")
+    b = bench(
+        reply(
+            shell(command="env"),
+            shell(command="cat; echo read nothing"),
+            shell(command="sleep 300 & echo $! > pid"),
+            shell(command="echo before; sleep 300", timeout=300),
+            shell(command="printf '\\033[31mred\\033[0m 1%%\\r100%%\\n\\007'"),
+            shell(command="seq 1 20000"),
+            shell(command="pwd", directory="src"),
+            shell(command="exit 3"),
+            shell(command="kill -9 $$"),
+        ),
+        reply("done"),
+    )
+    assert end_of(await b.run()).reason == "done"
+    environment, read, left, late, coloured, long, where, failed, killed = b.results()
+    assert not [name for name in secrets if name in environment]
+    assert "KEYBOARD=shown" in environment and "PAGER=cat" in environment
+    assert read == "read nothing"
+    assert "Processes it left running were ended" in left
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((b.root / "pid").read_text()), 0)
+    assert late.startswith("before\n[It was ended after 300 ms.")
+    assert coloured == "100%"
+    assert (
+        long.startswith("1\n2\n")
+        and long.endswith("\n19999\n20000")
+        and "characters of output were cut" in long
+    )
+    assert len(long) < 40_000
+    assert where == str(b.root / "src")
+    assert "[Exit status 3]" in failed
+    # A sandbox reports the signal as a shell does.
+    assert "signal 9" in killed or "[Exit status 137]" in killed
+
+
+async def test_a_background_job_is_read_reported_and_ended(bench: Make) -> None:
+    b = bench(
+        reply(
+            shell(command="echo up; sleep 300", is_background="true"), shell(command="true", is_background=True)
+        ),
+        lambda request: reply(call("read_file", file_path=_log(request))),
+        reply("It runs."),
+        reply("Ok."),
+    )
+    await b.run()
+    started = b.results()[0]
+    group = int(re.findall(r"kill -- -(\d+)", started)[0])
+    os.killpg(group, 0)
+    assert "up" in b.results()[2] or "empty" in b.results()[2]
+    await b.run("And now?")
+    assert "Background job 2 (true) ended with status 0" in b.sent[-1]["content"]
+    await b.agent.aclose()
+    with pytest.raises(ProcessLookupError):
+        os.killpg(group, 0)
+
+
+def _log(request: dict[str, object]) -> str:
+    return str(re.findall(r"goes to (\S+)", json.dumps(request))[0])
+
+
+async def test_without_a_sandbox_auto_mode_says_so_once(bench: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.agent.turn.find_sandbox", lambda: None)
+    monkeypatch.setattr("app.agent.tools.run_shell_command.find_sandbox", lambda: None)
+    b = bench(
+        reply(shell(command="true")),
+        reply(shell(command="ls")),
+        reply("a"),
+        reply(shell(command="pwd")),
+        reply("b"),
+    )
+    events = await b.run("one") + await b.run("two")
+    assert sum(isinstance(event, Noticed) and "no sandbox" in event.text for event in events) == 1
+
+
+def test_output_keeps_its_beginning_and_end() -> None:
+    kept = HeadAndTail(100)
+    for number in range(1000):
+        kept.add(f"{number:04}\n")
+    assert kept.text.startswith("0000\n0001\n") and kept.text.endswith("0998\n0999\n")
+    assert f"[{5000 - 100} characters" in kept.text
+    small = HeadAndTail(100)
+    small.add("x" * 60)
+    small.add("y" * 40)
+    assert small.text == "x" * 60 + "y" * 40
+    assert clean("a\x1b]0;title\x07b\x1b[2Kc\x00d\r\n") == "abcd\n"
+
+
+def test_the_macos_profile_says_what_linux_does(tmp_path: Path) -> None:
+    """Not run here: read by rule, the last one that applies winning, as sandbox-exec does."""
+    profile = seatbelt_profile(tmp_path / 'with "quotes"', tmp_path)
+    assert profile.count("(") == profile.count(")")
+    rules = profile.splitlines()
+    assert rules[1] == "(deny default)" and rules[-1] == "(deny network*)"
+    written = [rule for rule in rules if "file-write*" in rule]
+    assert f'(subpath "{tmp_path}/with \\"quotes\\"")' in written[0]
+    assert all('(subpath "/")' not in rule for rule in written)
+    assert any(rule.startswith("(deny file-read*") and "/.ssh" in rule for rule in rules)
+    assert [rule for rule in rules if "/.git/hooks" in rule] == [
+        rule for rule in written if ".git/hooks" in rule
+    ]
+
+
+@pytest.mark.skipif(find_sandbox() is None, reason="NO SANDBOX: bubblewrap is missing or refused by the kernel")
+def test_the_sandbox_confines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox = find_sandbox()
+    assert sandbox is not None
+    root, home = tmp_path / "root", tmp_path / "home"
+    (root / ".git" / "hooks").mkdir(parents=True)
+    (home / ".ssh").mkdir(parents=True)
+    (home / ".ssh" / "id").write_text("private")
+    (home / ".netrc").write_text("private")
+    monkeypatch.setenv("HOME", str(home))
+
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+
+    def run(command: str) -> int:
+        line = sandbox.wrap(["bash", "-c", command], root, scratch)
+        return subprocess.run(line, cwd=root, capture_output=True, check=False).returncode
+
+    assert run("echo x > inside && echo x > /tmp/note && cat inside /tmp/note") == 0
+    assert (root / "inside").exists() and (scratch / "note").exists()
+    run(f"echo x > {tmp_path}/outside; echo x > {home}/outside; echo x > /var/outside")
+    assert not [place for place in (tmp_path, home, Path("/var")) if (place / "outside").exists()]
+    assert run(f"cat {home}/.ssh/id") != 0
+    assert run(f"grep private {home}/.netrc") != 0
+    assert run("echo x > .git/hooks/pre-commit") != 0
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connect = f"exec 3<>/dev/tcp/127.0.0.1/{listener.getsockname()[1]}"
+        assert subprocess.run(["bash", "-c", connect], check=False).returncode == 0
+        assert run(connect) != 0
+
+
+def test_the_command_line_for_bubblewrap() -> None:
+    """Everything is read-only, then the workspace is not: the order decides."""
+    line = Bubblewrap("bwrap").wrap(["true"], Path("/work"), Path("/scratch"))
+    assert line.index("--ro-bind") < line.index("/scratch") < line.index("/work")
+    assert "--unshare-net" in line and line[-2:] == ["--", "true"]
