@@ -153,7 +153,7 @@ class ModelConfig(_Value):
         """The checked config. Raises ConfigError naming the field."""
         name = architecture_name(data)
         if name != ARCHITECTURE:
-            raise ConfigError(f"config.json: model_type is {name!r}, which this engine does not know")
+            raise ConfigError(f"config.json: model_type is {name!r}, which this engine does not know.")
         try:
             return cls.model_validate(_normalized(data))
         except ValidationError as error:
@@ -246,16 +246,18 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """A JSON object from a file of bounded size. Raises ConfigError naming the file."""
     try:
         if path.stat().st_size > CONFIG_BYTES_LIMIT:
-            raise ConfigError(f"{path} is larger than {CONFIG_BYTES_LIMIT >> 20} MiB: that is no configuration")
+            raise ConfigError(
+                f"{path} is larger than {CONFIG_BYTES_LIMIT >> 20} MiB: that is no configuration."
+            )
         data = json.loads(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
-        raise ConfigError(f"{path.parent} has no {path.name}: it is not a model directory") from None
+        raise ConfigError(f"{path.parent} has no {path.name}: it is not a model directory.") from None
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from None
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not valid JSON: {error}") from None
+        raise ConfigError(f"{path} is not valid JSON: {error}.") from None
     if not isinstance(data, dict):
-        raise ConfigError(f"{path} holds {type(data).__name__}, not a JSON object")
+        raise ConfigError(f"{path} holds {type(data).__name__}, not a JSON object.")
     return data
 
 
@@ -263,7 +265,7 @@ def architecture_name(data: Mapping[str, Any]) -> str:
     """`model_type` of a config. Raises ConfigError where there is none."""
     name = data.get("model_type")
     if not isinstance(name, str) or not name:
-        raise ConfigError("config.json: model_type is missing, so the architecture is unknown")
+        raise ConfigError("config.json: model_type is missing, so the architecture is unknown.")
     return name
 
 
@@ -285,7 +287,7 @@ def _normalized(data: Mapping[str, Any]) -> dict[str, Any]:
     ):
         fields.pop(derived, None)
     if data.get("hidden_act", "silu") != "silu":
-        raise ConfigError(f"config.json: hidden_act is {data['hidden_act']!r}; this architecture uses 'silu'")
+        raise ConfigError(f"config.json: hidden_act is {data['hidden_act']!r}; this architecture uses 'silu'.")
     fields["dtype"] = data.get("dtype") or data.get("torch_dtype") or "bfloat16"
     fields.update(_rotary_fields(data))
     fields["layer_types"] = data.get("layer_types") or _interval_layers(data)
@@ -297,7 +299,7 @@ def _normalized(data: Mapping[str, Any]) -> dict[str, Any]:
 def _interval_layers(data: Mapping[str, Any]) -> list[str]:
     count, interval = data.get("num_hidden_layers"), data.get("full_attention_interval", 4)
     if not isinstance(interval, int) or isinstance(interval, bool) or interval < 1:
-        raise ConfigError(f"config.json: full_attention_interval must be a positive integer, not {interval!r}")
+        raise ConfigError(f"config.json: full_attention_interval must be a positive integer, not {interval!r}.")
     # A count out of bounds is reported by the field's own check; it must only not be looped over here.
     if not isinstance(count, int) or isinstance(count, bool) or not 0 < count <= 4096:
         return []
@@ -308,10 +310,10 @@ def _rotary_fields(data: Mapping[str, Any]) -> dict[str, Any]:
     """rope_theta, partial_rotary_factor and yarn from `rope_parameters`, or from the older top-level fields."""
     parameters = data.get("rope_parameters")
     if parameters is not None and not isinstance(parameters, dict):
-        raise ConfigError("config.json: rope_parameters must be an object")
+        raise ConfigError("config.json: rope_parameters must be an object.")
     scaling = data.get("rope_scaling")
     if scaling is not None and not isinstance(scaling, dict):
-        raise ConfigError("config.json: rope_scaling must be an object or null")
+        raise ConfigError("config.json: rope_scaling must be an object or null.")
     merged = {**(scaling or {}), **(parameters or {})}
 
     fields: dict[str, Any] = {}
@@ -325,7 +327,7 @@ def _rotary_fields(data: Mapping[str, Any]) -> dict[str, Any]:
         values.setdefault("original_max_position_embeddings", data.get("max_position_embeddings"))
         fields["yarn"] = values
     elif kind not in (None, "default"):
-        raise ConfigError(f"config.json: rope_type is {kind!r}; this engine knows 'default' and 'yarn'")
+        raise ConfigError(f"config.json: rope_type is {kind!r}; this engine knows 'default' and 'yarn'.")
     return fields
 
 
@@ -337,12 +339,12 @@ def _quantization_fields(data: Mapping[str, Any]) -> dict[str, Any]:
     if block is None:
         return {}
     if not isinstance(block, dict):
-        raise ConfigError("config.json: quantization must be an object")
+        raise ConfigError("config.json: quantization must be an object.")
     if "bits" not in block and "mode" not in block:
         method = block.get("quant_method", "unknown")
         raise ConfigError(
             f"config.json: the weights are quantized by {method!r}, which MLX cannot read; "
-            "take the bfloat16 original or an MLX conversion"
+            "take the bfloat16 original or an MLX conversion."
         )
     default = {key: block[key] for key in ("bits", "group_size", "mode") if key in block}
     modules: dict[str, Any] = {}
@@ -362,10 +364,10 @@ def _own_fields(data: Mapping[str, Any]) -> dict[str, Any]:
     if block is None:
         return {}
     if not isinstance(block, dict):
-        raise ConfigError("config.json: tidegate must be an object")
+        raise ConfigError("config.json: tidegate must be an object.")
     mtp = block.get("mtp") or {}
     if not isinstance(mtp, dict):
-        raise ConfigError("config.json: tidegate.mtp must be an object")
+        raise ConfigError("config.json: tidegate.mtp must be an object.")
     return {
         "fused_layout": block.get("layout"),
         "mtp_rope_theta": mtp.get("rope_theta"),
@@ -377,9 +379,9 @@ def _config_error(error: ValidationError) -> ConfigError:
     first = error.errors(include_url=False, include_context=False)[0]
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] == "missing":
-        return ConfigError(f"config.json: {field} is missing")
+        return ConfigError(f"config.json: {field} is missing.")
     reason = first["msg"].removeprefix("Value error, ")
     if not field:
-        return ConfigError(f"config.json: {reason}")
+        return ConfigError(f"config.json: {reason}.")
     given = repr(first.get("input"))
-    return ConfigError(f"config.json: {field} is {given[:60]}: {reason}")
+    return ConfigError(f"config.json: {field} is {given[:60]}: {reason}.")

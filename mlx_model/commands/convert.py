@@ -46,13 +46,18 @@ def run(arguments: argparse.Namespace) -> int:
     )
     try:
         with Progress(*columns, console=console) as bar:
-            task = bar.add_task("convert", total=None)
+
+            def report(done: int, total: int) -> None:
+                # Not before there is something to do: an error should not stand below an empty bar.
+                task = bar.task_ids[0] if bar.task_ids else bar.add_task("convert", total=total)
+                bar.update(task, completed=done)
+
             result = convert(
                 arguments.source,
                 arguments.out,
                 arguments.recipe,
                 graft_mtp=arguments.graft_mtp,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
+                progress=report,
             )
     except KeyboardInterrupt:
         console.print("Interrupted. The same command goes on where it was.")

@@ -44,7 +44,7 @@ class Matrix:
         result: dict[str, mx.array] = {}
         for kind, entries in self.kinds.items():
             if len(self.source.weights) > 1 and kind != "bias":
-                array = mx.stack([reader.read(entry) for entry in entries[start:stop]])
+                array = reader.read_stack(entries[start:stop])
             else:
                 array = reader.read(entries[0], start, stop)
             if self.source.order is not None:

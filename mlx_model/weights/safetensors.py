@@ -9,7 +9,7 @@ and a file cut short while it is read is an error, not a crash.
 import itertools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,36 +147,48 @@ class TensorReader:
 
     def read(self, entry: TensorEntry, start: int = 0, stop: int | None = None) -> mx.array:
         """The tensor, or its slices [start, stop) along the first axis. Raises CheckpointError."""
-        dtype, carrier = TYPES[entry.type]
-        shape = entry.shape
-        offset, nbytes = entry.offset, entry.nbytes
-        if shape and (start, stop) != (0, None):
-            stop = shape[0] if stop is None else stop
-            row_bytes = entry.nbytes // max(shape[0], 1)
-            offset, nbytes = entry.offset + start * row_bytes, (stop - start) * row_bytes
-            shape = (stop - start, *shape[1:])
-        buffer = np.empty(nbytes, np.uint8)
-        self._fill(entry, buffer.data, offset)
-        array = mx.array(buffer.view(carrier).reshape(shape))
+        if not entry.shape:
+            return self._read([entry], (), 0, entry.nbytes)
+        stop = entry.shape[0] if stop is None else stop
+        row_bytes = entry.nbytes // max(entry.shape[0], 1)
+        shape = (stop - start, *entry.shape[1:])
+        return self._read([entry], shape, start * row_bytes, (stop - start) * row_bytes)
+
+    def read_stack(self, entries: Sequence[TensorEntry]) -> mx.array:
+        """Tensors of one type and shape, stacked along a new first axis. Raises CheckpointError."""
+        return self._read(entries, (len(entries), *entries[0].shape), 0, entries[0].nbytes)
+
+    def _read(self, entries: Sequence[TensorEntry], shape: tuple[int, ...], skip: int, nbytes: int) -> mx.array:
+        """`nbytes` of each entry, from its byte `skip` on, one after the other in one array of this shape."""
+        dtype, carrier = TYPES[entries[0].type]
+        # Read straight into the array's own memory: a view of an evaluated array can be written through.
+        array = mx.zeros(shape, mx.uint16 if carrier is np.uint16 else dtype)
+        mx.eval(array)
+        buffer = np.array(array, copy=False).reshape(-1).view(np.uint8).data
+        pieces = [
+            (entry, buffer[n * nbytes + begin : n * nbytes + min(begin + _READ_CHUNK, nbytes)], skip + begin)
+            for n, entry in enumerate(entries)
+            for begin in range(0, nbytes, _READ_CHUNK)
+        ]
+        if len(pieces) == 1:
+            _fill(*pieces[0])
+        else:
+            list(self._pool.map(lambda piece: _fill(*piece), pieces))
         if self._on_read is not None:
-            self._on_read(nbytes)
+            self._on_read(nbytes * len(entries))
         return array.view(dtype) if array.dtype != dtype else array
 
-    def _fill(self, entry: TensorEntry, buffer: memoryview, offset: int) -> None:
-        def fill(begin: int) -> None:
-            end = min(begin + _READ_CHUNK, len(buffer))
-            with entry.file.open("rb", buffering=0) as file:
-                file.seek(offset + begin)
-                while begin < end:
-                    count = file.readinto(buffer[begin:end])
-                    if not count:
-                        raise CheckpointError(f"{entry.file} was cut short while tensor {entry.name} was read.")
-                    begin += count
 
-        try:
-            if len(buffer) <= _READ_CHUNK:
-                fill(0)
-            else:
-                list(self._pool.map(fill, range(0, len(buffer), _READ_CHUNK)))
-        except OSError as error:
-            raise CheckpointError(f"{entry.file} cannot be read: {error.strerror or error}.") from None
+def _fill(entry: TensorEntry, buffer: memoryview, skip: int) -> None:
+    """Fills the buffer with an entry's bytes from `skip` on. Raises CheckpointError."""
+    filled = 0
+    try:
+        with entry.file.open("rb", buffering=0) as file:
+            file.seek(entry.offset + skip)
+            while filled < len(buffer):
+                count = file.readinto(buffer[filled:])
+                if not count:
+                    raise CheckpointError(f"{entry.file} was cut short while tensor {entry.name} was read.")
+                filled += count
+    except OSError as error:
+        raise CheckpointError(f"{entry.file} cannot be read: {error.strerror or error}.") from None

@@ -127,12 +127,15 @@ class ShardWriter:
                 written = os.pwrite(self._descriptor, view, offset)
                 view, offset = view[written:], offset + written
         except OSError as error:
-            raise CheckpointError(f"{self._directory} cannot be written: {error.strerror or error}.") from None
+            raise _unwritable(self._directory, error) from None
 
     def sync(self) -> None:
-        """Returns when what was written is on the disk."""
+        """Returns when what was written is on the disk. Raises CheckpointError."""
         if self._descriptor >= 0:
-            os.fsync(self._descriptor)
+            try:
+                os.fsync(self._descriptor)
+            except OSError as error:
+                raise _unwritable(self._directory, error) from None
 
     def _switch(self, file: str) -> None:
         if file == self._open_file:
@@ -145,7 +148,14 @@ class ShardWriter:
             os.pwrite(self._descriptor, header, 0)
 
     def _close(self) -> None:
-        if self._descriptor >= 0:
+        descriptor, self._open_file = self._descriptor, None
+        try:
             self.sync()
-            os.close(self._descriptor)
-        self._descriptor, self._open_file = -1, None
+        finally:
+            self._descriptor = -1
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def _unwritable(directory: Path, error: OSError) -> CheckpointError:
+    return CheckpointError(f"{directory} cannot be written: {error.strerror or error}.")

@@ -1,6 +1,8 @@
 """Conversion: resumed, atomic, economical, and refused in one sentence where it cannot be."""
 
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -148,6 +150,25 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
         convert(source, tmp_path / "full", Recipe.Q4)
     assert not (tmp_path / "full").exists()
     assert not (tmp_path / "q8").exists()
+
+
+def test_a_disk_that_fills_up_is_one_sentence_and_can_be_gone_on_from(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, left = os.pwrite, 40
+
+    def until_full(descriptor: int, data: bytes, offset: int) -> int:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data, offset)
+
+    with monkeypatch.context() as patch, pytest.raises(CheckpointError, match="No space left"):
+        patch.setattr(os, "pwrite", until_full)
+        convert(source, tmp_path / "out", Recipe.Q4)
+    assert not (tmp_path / "out").exists()
+    assert convert(source, tmp_path / "out", Recipe.Q4).resumed_at > 0
 
 
 def test_two_conversions_to_one_name_do_not_mix(source: Path, tmp_path: Path) -> None:
