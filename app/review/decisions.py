@@ -110,13 +110,16 @@ def with_existence(file: FileState, atoms: frozenset[Atom]) -> frozenset[Atom]:
 
 
 def with_return(file: FileState, atoms: frozenset[Atom]) -> frozenset[Atom]:
-    """Lines to reject, with the removal of the file that they come back to."""
+    """Lines to reject, with the removals of the file that they come back to."""
     blocks = file.weave.blocks
-    return atoms | {
-        (name, META)
-        for name, number in atoms
-        if 0 <= number < blocks[name].removed and blocks[name].meta and not makes_file(file, name)
-    }
+    if not any(0 <= number < blocks[name].removed for name, number in atoms):
+        return atoms
+    while file.weave.mode(file.gone | atoms) is None:
+        removal = file.weave.mode_atom(file.gone | atoms)
+        if removal is None or blocks[removal[0]].owner == "user" or file.standing.get(removal) == "settled":
+            raise ReviewError("The file is gone, so no line can come back to it", "make the file first")
+        atoms |= {removal}
+    return atoms
 
 
 def makes_file(file: FileState, name: str) -> bool:
@@ -183,6 +186,12 @@ def places(state: ReviewState, parts: Iterable[Part]) -> str:
     words: list[str] = []
     for part in parts:
         shown = show(part.path, state.files[part.path])
-        lines = [item.hunk.after_start for item in shown.shown if item.blocks & part.blocks] if shown else []
+        lines = [
+            line.after_number or line.before_number
+            for item in (shown.shown if shown else ())
+            if item.blocks & part.blocks
+            for line in item.hunk.lines
+            if line.kind != "context"
+        ]
         words.append(f"{part.path} line {lines[0]}" if lines else part.path)
     return ", ".join(words)

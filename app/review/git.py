@@ -65,6 +65,9 @@ class Git:
     @property
     def is_repository(self) -> bool:
         """Whether the directory lies in a work tree."""
+        places = (self.root.absolute(), *self.root.absolute().parents)
+        if "GIT_DIR" not in os.environ and not any((place / ".git").exists() for place in places):
+            return False
         try:
             return self.line("rev-parse", "--is-inside-work-tree") == "true"
         except ReviewError:

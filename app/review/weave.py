@@ -93,6 +93,10 @@ class Weave:
         """The file's mode, None when it does not exist."""
         return next(mode for atom, mode in reversed(self.modes) if atom is None or atom not in without)
 
+    def mode_atom(self, without: Set[Atom]) -> Atom | None:
+        """The atom that made the mode what it is, None for the mode the file came with."""
+        return next(atom for atom, _ in reversed(self.modes) if atom is None or atom not in without)
+
     def image(self, without: Set[Atom]) -> FileImage | None:
         """The file's content and mode with the atoms `without` left out."""
         mode = self.mode(without)
@@ -136,7 +140,7 @@ class Weave:
         made.reverse()
         if change.mode:
             name = f"{number}.0" if change.whole else f"{number}.{len(change.blocks)}"
-            last = self._last_mode(without)
+            last = self.mode_atom(without)
             if not (change.whole and made):
                 touches = frozenset(atom[0] for atom, _ in self.modes if atom and atom in without)
                 made.append(
@@ -147,9 +151,6 @@ class Weave:
             self.modes.append(((name, META), after.mode if after else None))
         self.blocks.update((block.id, block) for block in made)
         return made
-
-    def _last_mode(self, without: Set[Atom]) -> Atom | None:
-        return next(atom for atom, _ in reversed(self.modes) if atom is None or atom not in without)
 
     def _ground(self, without: Set[Atom]) -> frozenset[str]:
         """The block that made the file exist as what it is: everything after rests on that."""

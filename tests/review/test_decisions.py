@@ -1,0 +1,381 @@
+"""Keeping, rejecting and undoing, in any order, over random edits; and dying in the middle of it."""
+
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, assume, given, note, settings
+from hypothesis import strategies as st
+
+from app.review.diff import line_bytes, split_lines
+from app.review.errors import ReviewError
+from app.review.model import FileChange, FileImage
+from app.review.review import Review
+from tests.support.review_cases import contents, edited
+from tests.support.review_memory import Fuse, Killed, MemoryDisk, MemoryStore
+
+NOWHERE = Path("/nonexistent")
+QUICK = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+LONG = settings(QUICK, max_examples=5000)
+PATHS = ("a", "b/c", "d")
+
+
+class Bench:
+    """A review over memory, with the agent and the user played by the test."""
+
+    def __init__(self, files: dict[str, FileImage]) -> None:
+        self.fuse = Fuse()
+        self.disk = MemoryDisk(self.fuse)
+        self.disk.files = dict(files)
+        self.store = MemoryStore(self.fuse)
+        self.review = Review(NOWHERE, self.store, self.disk)
+
+    def agent_writes(self, path: str, image: FileImage | None) -> None:
+        self.review.record(path, self.disk.read(path), image)
+        self.disk.put(path, image)
+
+    def restart(self) -> None:
+        self.fuse.disarm()
+        self.review = Review(NOWHERE, self.store.again(), self.disk)
+
+    def hunks(self) -> dict[str, str]:
+        """Path by hunk id."""
+        return {hunk.id: change.path for change in self.review.changes() for hunk in change.hunks}
+
+
+def images() -> st.SearchStrategy[FileImage]:
+    return st.builds(FileImage, contents(), st.sampled_from([0o100644, 0o100644, 0o100755]))
+
+
+@st.composite
+def next_image(draw: st.DrawFn, image: FileImage | None) -> FileImage | None:
+    """What an agent may make of a file: mostly an edit, sometimes something else."""
+    what = draw(st.sampled_from(["edit"] * 8 + ["gone", "mode", "link", "binary"]))
+    if image is None:
+        return draw(images())
+    if what == "gone":
+        return None
+    if what == "mode":
+        return FileImage(image.data, image.mode ^ 0o111 if image.mode != 0o120000 else 0o100644)
+    if what == "link":
+        return FileImage(draw(st.sampled_from([b"target", b"other"])), 0o120000)
+    if what == "binary":
+        return FileImage(draw(st.binary(min_size=1, max_size=4)) + b"\0", 0o100644)
+    return FileImage(draw(edited(image.data)), image.mode) if image.mode != 0o120000 else draw(images())
+
+
+@st.composite
+def benches(draw: st.DrawFn) -> tuple[Bench, dict[str, FileImage]]:
+    """A review with some of the agent's edits in it, and the files as they were before."""
+    before = draw(st.dictionaries(st.sampled_from(PATHS), images(), max_size=3))
+    bench = Bench(before)
+    for _ in range(draw(st.integers(1, 5))):
+        path = draw(st.sampled_from(PATHS))
+        bench.agent_writes(path, draw(next_image(bench.disk.read(path))))
+    return bench, before
+
+
+def splice(data: bytes, change: FileChange, rejected: set[str]) -> bytes:
+    """The content with hunks taken back, straight from what the diff shows."""
+    lines = split_lines(data)
+    for hunk in reversed(change.hunks):
+        if hunk.id in rejected and hunk.lines:
+            at = hunk.after_start - 1 if hunk.after_count else hunk.after_start
+            lines[at : at + hunk.after_count] = [line_bytes(x) for x in hunk.lines if x.kind != "added"]
+    return b"".join(line if line.endswith(b"\n") else line + b"\n" for line in lines[:-1]) + b"".join(
+        lines[-1:]
+    )
+
+
+@given(benches(), st.data())
+@QUICK
+def test_rejecting_hunks_is_splicing_what_the_diff_shows(
+    made: tuple[Bench, dict[str, FileImage]], data: st.DataObject
+) -> None:
+    bench, _ = made
+    changes = bench.review.changes()
+    ids = [hunk.id for change in changes for hunk in change.hunks]
+    assume(ids)
+    rejected = data.draw(st.sets(st.sampled_from(ids), min_size=1))
+    expected = dict(bench.disk.files)
+    for change in changes:
+        if change.kind == "modified":
+            image = expected[change.path]
+            mode = image.mode
+            # The mode has a hunk of its own in front, or is one with a change of the file's type.
+            if change.hunks[0].id in rejected and change.before_mode:
+                mode = change.before_mode
+            expected[change.path] = FileImage(splice(image.data, change, rejected), mode)
+    bench.review.reject(frozenset(rejected))
+    for change in changes:
+        if change.kind == "modified":
+            note(change.path)
+            assert bench.disk.files[change.path] == expected[change.path]
+    assert bench.store.users_edits() == 0
+    assert bench.review.undo()
+    assert bench.review.changes() == changes
+
+
+@given(benches(), st.data())
+@QUICK
+def test_reject_all_and_keep_all_are_before_and_after(
+    made: tuple[Bench, dict[str, FileImage]], data: st.DataObject
+) -> None:
+    bench, before = made
+    after = dict(bench.disk.files)
+    for _ in range(data.draw(st.integers(0, 3))):
+        ids = bench.hunks()
+        if ids:
+            chosen = frozenset(data.draw(st.sets(st.sampled_from(sorted(ids)))))
+            (bench.review.keep if data.draw(st.booleans()) else bench.review.reject)(chosen)
+    while bench.review.undo():
+        pass
+    assert bench.disk.files == after
+    bench.review.keep_all()
+    assert bench.disk.files == after
+    assert {hunk.decision for change in bench.review.changes() for hunk in change.hunks} <= {"kept"}
+    bench.review.reject_all()
+    assert bench.disk.files == before
+    assert not bench.review.changes()
+    bench.review.undo()
+    assert bench.disk.files == after
+
+
+def any_actions(bench: Bench, data: st.DataObject) -> None:
+    """Decide, undo, edit, restart in any order: disk and log agree, and the user's text stays."""
+    for number in range(data.draw(st.integers(1, 8))):
+        action = data.draw(
+            st.sampled_from(
+                ["keep", "reject", "lines", "keep lines", "undo", "redo", "agent", "user", "restart"]
+            )
+        )
+        note(action)
+        hunks = bench.hunks()
+        edits = bench.store.users_edits()
+        earlier = dict(bench.disk.files)
+        if action in ("keep", "reject") and hunks:
+            chosen = frozenset(data.draw(st.sets(st.sampled_from(sorted(hunks)), min_size=1)))
+            try:
+                (bench.review.keep if action == "keep" else bench.review.reject)(chosen)
+            except ReviewError:
+                assert bench.disk.files == earlier
+            if action == "keep":
+                assert bench.disk.files == earlier
+        elif action in ("lines", "keep lines") and hunks:
+            decide_lines(bench, data, keep=action == "keep lines")
+        elif action in ("undo", "redo"):
+            try:
+                bench.review.undo() if action == "undo" else bench.review.redo()
+            except ReviewError:
+                assert bench.disk.files == earlier
+        elif action == "agent":
+            path = data.draw(st.sampled_from(PATHS))
+            bench.agent_writes(path, data.draw(next_image(bench.disk.read(path))))
+        elif action == "user":
+            path = data.draw(st.sampled_from(PATHS))
+            image = bench.disk.read(path)
+            if image and image.mode != 0o120000 and b"\0" not in image.data:
+                mine = b"mine %d\n" % number
+                lines = split_lines(image.data)
+                at = data.draw(st.integers(0, len(lines)))
+                if at == len(lines) and lines and not lines[-1].endswith(b"\n"):
+                    lines[-1] += b"\n"
+                lines.insert(at, mine)
+                bench.disk.put(path, FileImage(b"".join(lines), image.mode))
+        elif action == "restart":
+            bench.restart()
+        mine_before = {
+            line for image in earlier.values() for line in split_lines(image.data) if b"mine" in line
+        }
+        if action != "agent":
+            text = b"".join(image.data for image in bench.disk.files.values())
+            assert all(line in text for line in mine_before)
+        shown = bench.review.changes()
+        if action != "user":
+            assert bench.store.users_edits() == edits
+        bench.restart()
+        assert bench.review.changes() == shown
+
+
+def decide_lines(bench: Bench, data: st.DataObject, keep: bool) -> None:
+    candidates = [
+        (change.path, hunk) for change in bench.review.changes() for hunk in change.hunks if hunk.lines
+    ]
+    if not candidates:
+        return
+    path, hunk = data.draw(st.sampled_from(candidates))
+    changed = [n for n, line in enumerate(hunk.lines) if line.kind != "context"]
+    lines = frozenset(data.draw(st.sets(st.sampled_from(changed), min_size=1)))
+    before = bench.disk.read(path)
+    try:
+        if keep:
+            bench.review.keep_lines(hunk.id, lines)
+            assert bench.disk.read(path) == before
+            return
+        bench.review.reject_lines(hunk.id, lines)
+    except ReviewError:
+        assert bench.disk.read(path) == before
+        return
+    if len(lines) == len(changed):
+        return
+    after = bench.disk.read(path)
+    gone = sorted(hunk.lines[n].text for n in lines if hunk.lines[n].kind == "added")
+    back = sorted(hunk.lines[n].text for n in lines if hunk.lines[n].kind == "removed")
+    assert sorted(texts(after) + gone) == sorted(texts(before) + back)
+
+
+def texts(image: FileImage | None) -> list[str]:
+    lines = split_lines(image.data) if image else []
+    return [line.removesuffix(b"\n").decode("utf-8", "surrogateescape") for line in lines]
+
+
+@given(benches(), st.data())
+@QUICK
+def test_any_order_of_actions(made: tuple[Bench, dict[str, FileImage]], data: st.DataObject) -> None:
+    any_actions(made[0], data)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@given(benches(), st.data())
+@LONG
+def test_any_order_of_actions_for_long(made: tuple[Bench, dict[str, FileImage]], data: st.DataObject) -> None:
+    any_actions(made[0], data)
+
+
+def three_files() -> Bench:
+    bench = Bench({path: FileImage(b"1\n2\n3\n") for path in ("a", "b/c")})
+    bench.agent_writes("a", FileImage(b"1\ntwo\n3\n"))
+    bench.agent_writes("b/c", None)
+    bench.agent_writes("d", FileImage(b"new\n", 0o100755))
+    return bench
+
+
+DECISIONS: dict[str, tuple[Callable[[Review], object], Callable[[Review], object]]] = {
+    "reject": (Review.changes, Review.reject_all),
+    "undo": (Review.reject_all, Review.undo),
+    "redo": (lambda review: (review.reject_all(), review.undo()), Review.redo),
+    "keep": (Review.changes, Review.keep_all),
+}
+
+
+@pytest.mark.parametrize("decision", DECISIONS)
+def test_dying_at_any_write_leaves_the_old_or_the_new_state(decision: str) -> None:
+    prepare, act = DECISIONS[decision]
+    for writes in count():
+        bench = three_files()
+        prepare(bench.review)
+        bench.review.changes()
+        old_files, old_shown = dict(bench.disk.files), bench.review.changes()
+        bench.fuse.arm(writes)
+        try:
+            act(bench.review)
+            died = False
+        except Killed:
+            died = True
+        bench.restart()
+        shown = bench.review.changes()
+        finished = three_files()
+        prepare(finished.review)
+        act(finished.review)
+        new_files, new_shown = dict(finished.disk.files), finished.review.changes()
+        assert (bench.disk.files, shown) in ((old_files, old_shown), (new_files, new_shown))
+        assert bench.store.users_edits() == 0
+        if not died:
+            assert bench.disk.files == new_files
+            break
+    assert writes > 0
+
+
+@pytest.mark.parametrize("decision", DECISIONS)
+def test_a_disk_that_refuses_changes_nothing(decision: str) -> None:
+    prepare, act = DECISIONS[decision]
+    for writes in count():
+        bench = three_files()
+        prepare(bench.review)
+        old_files, old_shown = dict(bench.disk.files), bench.review.changes()
+        bench.fuse.arm(writes, OSError(28, "No space left on device"))
+        try:
+            act(bench.review)
+        except ReviewError as error:
+            assert "No space" in str(error)
+            if bench.disk.files == old_files:
+                assert bench.review.changes() == old_shown
+            continue
+        break
+    assert writes > 0
+
+
+def test_a_file_noted_but_never_written_is_no_change() -> None:
+    bench = Bench({"a": FileImage(b"1\n")})
+    bench.review.record("a", FileImage(b"1\n"), FileImage(b"2\n"))
+    bench.restart()
+    assert bench.review.changes() == ()
+    bench.agent_writes("a", FileImage(b"2\n"))
+    assert len(bench.review.changes()) == 1
+    assert bench.store.users_edits() == 0
+
+
+def test_rejecting_takes_what_rests_on_it_and_keeping_keeps_what_it_rests_on() -> None:
+    bench = Bench({"a": FileImage(b"1\n2\n3\n")})
+    bench.agent_writes("a", FileImage(b"1\nfirst\n3\n"))
+    bench.agent_writes("a", FileImage(b"1\nfirst\n3\n4\n"))
+    bench.agent_writes("a", FileImage(b"1\nsecond\n3\n4\n"))
+    # The net change is shown, the steps can still be named.
+    assert [hunk.id for hunk in bench.review.changes()[0].hunks] == ["1.0+3.0", "2.0"]
+    bench.review.reject(frozenset({"3.0"}))
+    assert bench.disk.files["a"].data == b"1\nfirst\n3\n4\n"
+    bench.review.undo()
+    bench.review.keep(frozenset({"3.0"}))
+    assert [hunk.decision for hunk in bench.review.changes()[0].hunks] == ["kept", "pending"]
+    bench.review.reject(frozenset({"1.0"}))
+    assert bench.disk.files["a"].data == b"1\n2\n3\n4\n"
+
+
+def test_a_users_edit_on_top_is_never_taken_away() -> None:
+    bench = Bench({"a": FileImage(b"1\n2\n3\n4\n5\n6\n7\n8\n9\n")})
+    bench.agent_writes("a", FileImage(b"1\ntwo\nmore\n3\n4\n5\n6\n7\n8\nnine\n"))
+    bench.disk.put("a", FileImage(b"0\n1\ntwo\nmine\nmore\n3\n4\n5\n6\n7\n8\nnine\n"))
+    first, second = bench.review.changes()[0].hunks
+    with pytest.raises(ReviewError, match="You edited"):
+        bench.review.reject(frozenset({first.id}))
+    assert "a line 3" in bench.review.reject(frozenset({first.id, second.id}))
+    assert bench.disk.files["a"].data == b"0\n1\ntwo\nmine\nmore\n3\n4\n5\n6\n7\n8\n9\n"
+
+
+def test_feedback_says_each_thing_once() -> None:
+    bench = three_files()
+    bench.review.reject(frozenset({"1.0"}))
+    bench.review.comment("d", 1, "new", "Is this needed?")
+    text = bench.review.feedback()
+    assert "a:2\n-2\n+two" in text
+    assert "d:1\n> new\nIs this needed?" in text
+    assert bench.review.feedback() == ""
+    bench.review.reject(frozenset({"2.0"}))
+    bench.review.undo()
+    assert bench.review.feedback() == ""
+
+
+def test_rewind_to_a_turn_and_back() -> None:
+    bench = Bench({"a": FileImage(b"0\n")})
+    seen = [dict(bench.disk.files)]
+    for turn in (1, 2, 3):
+        bench.review.begin_turn(turn)
+        bench.agent_writes("a", FileImage(b"%d\n" % turn))
+        bench.agent_writes(f"new {turn}", FileImage(b"x\n"))
+        bench.review.end_turn(turn)
+        seen.append(dict(bench.disk.files))
+    bench.review.rewind(2)
+    assert bench.disk.files == seen[1]
+    bench.review.undo()
+    assert bench.disk.files == seen[3]
+
+
+def test_decisions_wait_while_a_turn_writes() -> None:
+    bench = three_files()
+    bench.review.begin_turn(1)
+    with pytest.raises(ReviewError, match="turn"):
+        bench.review.reject_all()
+    bench.review.end_turn(1)
+    bench.review.reject_all()

@@ -1,0 +1,110 @@
+"""A store and a disk in memory, which can die or refuse at any write."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+
+from app.review.change_log import Edited, Entry, decode, encode
+from app.review.model import FileImage
+
+
+class Killed(BaseException):
+    """The process died here."""
+
+
+class Fuse:
+    """Blows at the n-th write, counted from `arm`."""
+
+    def __init__(self) -> None:
+        self.left = -1
+        self.error: BaseException = Killed()
+
+    def arm(self, writes: int, error: BaseException | None = None) -> None:
+        self.left, self.error = writes, error or Killed()
+
+    def disarm(self) -> None:
+        self.left = -1
+
+    def burn(self) -> None:
+        if self.left == 0:
+            self.left = -1 if isinstance(self.error, OSError) else 0
+            raise self.error
+        if self.left > 0:
+            self.left -= 1
+
+
+class MemoryStore:
+    """What survives a process is in `log` and `contents`; another MemoryStore on these is the next process."""
+
+    def __init__(
+        self, fuse: Fuse, log: list[bytes] | None = None, contents: dict[str, bytes] | None = None
+    ) -> None:
+        self.fuse = fuse
+        self.log: list[bytes] = [] if log is None else log
+        self.contents: dict[str, bytes] = {} if contents is None else contents
+        self._read = 0
+
+    def again(self) -> "MemoryStore":
+        return MemoryStore(self.fuse, self.log, self.contents)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        yield
+
+    def read(self) -> list[Entry]:
+        found = [decode(line) for line in self.log[self._read :]]
+        self._read = len(self.log)
+        return found
+
+    def append(self, entry: Entry) -> None:
+        self.fuse.burn()
+        self.log.append(encode(entry))
+        self._read = len(self.log)
+
+    def put(self, data: bytes) -> str:
+        name = sha256(data).hexdigest()
+        if name not in self.contents:
+            self.fuse.burn()
+            self.contents[name] = data
+        return name
+
+    def get(self, name: str) -> bytes:
+        return self.contents[name]
+
+    def hold_turn(self) -> bool:
+        return True
+
+    def release_turn(self) -> None:
+        pass
+
+    def users_edits(self) -> int:
+        """How many entries say that the user changed a file."""
+        return sum(isinstance(entry, Edited) and entry.owner == "user" for entry in map(decode, self.log))
+
+
+class MemoryDisk:
+    """Files by path."""
+
+    def __init__(self, fuse: Fuse) -> None:
+        self.fuse = fuse
+        self.files: dict[str, FileImage] = {}
+
+    def read(self, path: str) -> FileImage | None:
+        return self.files.get(path)
+
+    def write(self, path: str, image: FileImage | None) -> None:
+        self.fuse.burn()
+        self.put(path, image)
+
+    def put(self, path: str, image: FileImage | None) -> None:
+        """As someone else writes."""
+        if image is None:
+            self.files.pop(path, None)
+        else:
+            self.files[path] = image
+
+    def remove_directories(self, paths: frozenset[str]) -> None:
+        pass
+
+    def missing_parents(self, path: str) -> tuple[str, ...]:
+        return tuple(path.split("/")[:0])
