@@ -71,11 +71,13 @@ async def test_replies_stream_and_a_killed_engine_comes_back(engine: LocalEngine
     again = [event async for event in engine.stream(ASK)][-1]
     assert isinstance(again, Finished) and (again.cached_tokens or 0) > 0
 
+    (pid,) = pids_of(checkpoint)
+    killed = False
     with pytest.raises(EngineLost, match="mid-reply"):
         async for event in engine.stream(ASK):
-            if isinstance(event, TextDelta):
-                (pid,) = pids_of(checkpoint)
+            if isinstance(event, TextDelta) and not killed:
                 os.kill(pid, signal.SIGKILL)
+                killed = True
     assert any(status.phase == "restarting" and "SIGKILL" in status.message for status in seen)
     assert isinstance([event async for event in engine.stream(ASK)][-1], Finished)
 
