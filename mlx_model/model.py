@@ -8,6 +8,7 @@ from mlx_model.layers.mtp import MultiTokenPrediction
 from mlx_model.layers.norms import RMSNorm
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear, Matrix, Projection
+from mlx_model.layers.rotary import Rotary
 from mlx_model.state.kv import KVBuffer
 from mlx_model.state.recurrent import DeltaState
 from mlx_model.state.sequence import SequenceState
@@ -25,10 +26,9 @@ class Qwen3Next:
         self.dtype = dtype
         trunk = parameters.scope("model")
         self.embedding = Matrix(trunk.scope("embed_tokens"), config.vocab_size, config.hidden_size)
+        rotary = Rotary(config, config.rope_theta)
         self.layers = [
-            (DeltaNetLayer if config.is_linear(index) else AttentionLayer)(
-                config, trunk.scope(f"layers.{index}"), sparse=config.is_sparse(index)
-            )
+            _layer(config, trunk.scope(f"layers.{index}"), index, rotary)
             for index in range(config.num_hidden_layers)
         ]
         self.norm = RMSNorm(trunk.scope("norm"), config.hidden_size, config.rms_norm_eps)
@@ -85,3 +85,12 @@ class Qwen3Next:
     def mtp_kv(self) -> KVBuffer:
         """An empty buffer for the MTP layer's keys and values."""
         return KVBuffer(self.config.num_key_value_heads, self.config.head_dim, self.dtype)
+
+
+def _layer(
+    config: ModelConfig, parameters: Parameters, index: int, rotary: Rotary
+) -> DeltaNetLayer | AttentionLayer:
+    sparse = config.is_sparse(index)
+    if config.is_linear(index):
+        return DeltaNetLayer(config, parameters, sparse=sparse)
+    return AttentionLayer(config, parameters, sparse=sparse, rotary=rotary)

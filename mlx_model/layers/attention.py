@@ -12,9 +12,9 @@ from mlx_model.state.kv import KVBuffer
 
 
 class GatedAttention:
-    """Parameters under `self_attn`. `theta` is the rotary base; the MTP layer may have its own."""
+    """Parameters under `self_attn`."""
 
-    def __init__(self, config: ModelConfig, parameters: Parameters, theta: float) -> None:
+    def __init__(self, config: ModelConfig, parameters: Parameters, rotary: Rotary) -> None:
         self.heads = config.num_attention_heads
         self.kv_heads = config.num_key_value_heads
         self.head_dim = config.head_dim
@@ -31,7 +31,7 @@ class GatedAttention:
         self.o_proj = Linear(parameters.scope("o_proj"), config.hidden_size, queries, bias=bias)
         self.q_norm = RMSNorm(parameters.scope("q_norm"), self.head_dim, config.rms_norm_eps)
         self.k_norm = RMSNorm(parameters.scope("k_norm"), self.head_dim, config.rms_norm_eps)
-        self.rotary = Rotary(config, theta)
+        self.rotary = rotary
 
     def __call__(self, x: mx.array, kv: KVBuffer) -> mx.array:
         """x [1, tokens, hidden] → the same; the tokens' keys and values are appended to `kv`."""

@@ -8,6 +8,7 @@ from mlx_model.layers.delta_net import GatedDeltaNet
 from mlx_model.layers.experts import FeedForward, SparseFeedForward
 from mlx_model.layers.norms import RMSNorm
 from mlx_model.layers.parameters import Parameters
+from mlx_model.layers.rotary import Rotary
 from mlx_model.state.kv import KVBuffer
 from mlx_model.state.recurrent import DeltaState
 
@@ -28,13 +29,14 @@ class _DecoderLayer:
 
 
 class AttentionLayer(_DecoderLayer):
-    """A layer that mixes by gated full attention."""
+    """A layer that mixes by gated full attention. `rotary`: one that is shared, or that has another base."""
 
     def __init__(
-        self, config: ModelConfig, parameters: Parameters, *, sparse: bool, theta: float | None = None
+        self, config: ModelConfig, parameters: Parameters, *, sparse: bool, rotary: Rotary | None = None
     ) -> None:
         super().__init__(config, parameters, sparse)
-        self.self_attn = GatedAttention(config, parameters.scope("self_attn"), theta or config.rope_theta)
+        rotary = rotary or Rotary(config, config.rope_theta)
+        self.self_attn = GatedAttention(config, parameters.scope("self_attn"), rotary)
 
     def __call__(self, x: mx.array, kv: KVBuffer) -> mx.array:
         """x [1, tokens, hidden] → the same; `kv` grows by the tokens."""

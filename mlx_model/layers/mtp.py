@@ -7,6 +7,7 @@ from mlx_model.layers.decoder import AttentionLayer
 from mlx_model.layers.norms import RMSNorm
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear
+from mlx_model.layers.rotary import Rotary
 from mlx_model.state.kv import KVBuffer
 
 
@@ -26,7 +27,7 @@ class MultiTokenPrediction:
             config,
             parameters.scope("layers.0"),
             sparse=config.num_experts > 0,
-            theta=config.mtp_rope_theta,
+            rotary=Rotary(config, config.mtp_rope_theta or config.rope_theta),
         )
         self.norm = RMSNorm(parameters.scope("norm"), hidden, eps)
 

@@ -1,39 +1,74 @@
-"""Rotary position embedding over the leading dimensions of each head, with or without YaRN."""
+"""Rotary position embedding over the leading dimensions of each head, with or without YaRN.
+
+Cosines and sines are tables made on the host, to the last bit those of the reference: at position 100,000 one
+unit in the last place of a frequency turns a head by 0.006, and Metal's fast cosine is not made for such
+angles.
+"""
 
 import math
+from functools import partial
 
 import mlx.core as mx
 import numpy as np
+from numpy.typing import NDArray
 
 from mlx_model.config import ModelConfig, YarnScaling
 
+Array = NDArray[np.float32]
+
 
 class Rotary:
-    """Rotates pairs (d, d + rotary_dim / 2) of the first rotary_dim dimensions; the rest pass unchanged."""
+    """Rotates pairs (d, d + rotary_dim / 2) of the first rotary_dim dimensions; the rest pass unchanged.
+
+    Layers share one, so that a block's tables are made once for all of them.
+    """
 
     def __init__(self, config: ModelConfig, theta: float) -> None:
-        self.dims = config.rotary_dim
-        wavelengths = np.float32(theta) ** (
-            np.arange(0, self.dims, 2, dtype=np.float32) / np.float32(self.dims)
-        )
-        self.scale = 1.0
+        half = config.rotary_dim // 2
+        exponents = np.arange(0, 2 * half, 2, dtype=np.float32) / np.float32(2 * half)
+        # In double precision, then rounded: float32 powers differ from one library to the next.
+        wavelengths = (theta ** exponents.astype(np.float64)).astype(np.float32)
+        self._scale = 1.0
+        self._frequencies = np.reciprocal(wavelengths)
         if config.yarn is not None:
-            wavelengths = _yarn_wavelengths(config.yarn, wavelengths, theta)
-            self.scale = _yarn_attention_factor(config.yarn)
-        self.wavelengths = mx.array(wavelengths.astype(np.float32))
+            self._frequencies = _yarn_frequencies(config.yarn, wavelengths, theta)
+            self._scale = _yarn_attention_factor(config.yarn)
+        self._unchanged = config.head_dim - 2 * half
+        order = [*range(half, 2 * half), *range(half), *range(2 * half, config.head_dim)]
+        self._partners = mx.array(order, dtype=mx.uint32)
+        self._last: tuple[int, int, mx.array, mx.array] | None = None
 
     def __call__(self, x: mx.array, offset: int) -> mx.array:
         """x [1, heads, tokens, head_dim], the first token standing at position `offset`."""
-        if self.scale != 1.0:
-            x = mx.concatenate([x[..., : self.dims] * self.scale, x[..., self.dims :]], axis=-1)
-        return mx.fast.rope(
-            x, self.dims, traditional=False, base=None, scale=1.0, offset=offset, freqs=self.wavelengths
-        )
+        cosines, sines = self._tables(offset, x.shape[2])
+        return _rotated(x, x[..., self._partners], cosines, sines)
+
+    def _tables(self, offset: int, count: int) -> tuple[mx.array, mx.array]:
+        """What each dimension and its partner are multiplied by: [count, head_dim] in float32."""
+        if self._last is None or self._last[:2] != (offset, count):
+            positions = np.arange(offset, offset + count).astype(np.float32)
+            angles = (positions[:, None] * self._frequencies).astype(np.float64)
+            cosines = (np.cos(angles).astype(np.float32) * np.float32(self._scale)).astype(np.float32)
+            sines = (np.sin(angles).astype(np.float32) * np.float32(self._scale)).astype(np.float32)
+            ones = np.ones((count, self._unchanged), np.float32)
+            self._last = (
+                offset,
+                count,
+                mx.array(np.concatenate([cosines, cosines, ones], axis=1)),
+                mx.array(np.concatenate([-sines, sines, 0 * ones], axis=1)),
+            )
+        return self._last[2], self._last[3]
 
 
-def _yarn_wavelengths(yarn: YarnScaling, wavelengths: np.ndarray, theta: float) -> np.ndarray:
-    """YaRN's mixture (arXiv 2309.00071, section 3.2): fast dimensions keep their wavelength, slow ones are
-    stretched by `factor`, those between are blended linearly in frequency."""
+@partial(mx.compile, shapeless=True)
+def _rotated(x: mx.array, partners: mx.array, cosines: mx.array, sines: mx.array) -> mx.array:
+    turned = x.astype(mx.float32) * cosines + partners.astype(mx.float32) * sines
+    return turned.astype(x.dtype)
+
+
+def _yarn_frequencies(yarn: YarnScaling, wavelengths: Array, theta: float) -> Array:
+    """YaRN's mixture (arXiv 2309.00071, section 3.2): fast dimensions keep their frequency, slow ones are
+    slowed by `factor`, those between are blended linearly. Every step in float32, as the reference takes it."""
     dims = 2 * len(wavelengths)
 
     def dimension_of(rotations: float) -> float:
@@ -46,9 +81,11 @@ def _yarn_wavelengths(yarn: YarnScaling, wavelengths: np.ndarray, theta: float) 
     low, high = max(low, 0), min(high, dims - 1)
     if low == high:
         high += 0.001  # the ramp would have no width
-    stretched: np.ndarray = np.clip((np.arange(dims // 2, dtype=np.float32) - low) / (high - low), 0, 1)
-    frequencies: np.ndarray = stretched / (yarn.factor * wavelengths) + (1 - stretched) / wavelengths
-    return 1.0 / frequencies
+    ramp = (np.arange(dims // 2, dtype=np.float32) - np.float32(low)) / np.float32(high - low)
+    kept = (1 - np.clip(ramp, 0, 1)).astype(np.float32)
+    slowed: Array = np.reciprocal(np.float32(yarn.factor) * wavelengths)
+    frequencies: Array = slowed * (1 - kept) + np.reciprocal(wavelengths) * kept
+    return frequencies
 
 
 def _yarn_attention_factor(yarn: YarnScaling) -> float:

@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlx_model.config import ModelConfig
+from mlx_model.layers.rotary import Rotary
 from mlx_model.model import Qwen3Next
 from tests.support.checkpoints import random_tensors, tiny_config, write_checkpoint
 from tests.support.models import load_tiny
-from tests.support.oracle import Reference
+from tests.support.oracle import Reference, turned_by_transformers
 
 # Largest difference of a logit allowed, as a share of the largest logit.
 BOUND = 1e-5
@@ -126,6 +128,17 @@ def test_every_chunk_length_equals_transformers(
     tokens = random_tokens(300)
     chunks = [size] * (300 // size) + ([300 % size] if 300 % size else [])
     assert_close(logits(model, tokens, chunks), reference.logits(tokens))
+
+
+@pytest.mark.parametrize("yarn", [None, {**YARN, "original_max_position_embeddings": 262144}])
+def test_heads_turn_as_transformers_turns_them_at_any_position(yarn: dict[str, Any] | None) -> None:
+    shape = {"head_dim": 256, "max_position_embeddings": 262144, "rope_scaling": yarn}
+    config = ModelConfig.from_dict(tiny_config(**shape))
+    rotary = Rotary(config, config.rope_theta)
+    heads = np.random.default_rng(0).standard_normal((1, 2, 3, 256)).astype(np.float32)
+    for position in (0, 5_000, 262_141, 1_040_000):
+        theirs = turned_by_transformers(tiny_config(**shape), heads, position)
+        np.testing.assert_allclose(np.array(rotary(mx.array(heads), position)), theirs, atol=2e-6)
 
 
 @pytest.mark.parametrize("theta", [None, 1e7], ids=["own theta", "grafted theta"])

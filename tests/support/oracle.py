@@ -65,6 +65,14 @@ class Reference:
             return np.asarray(self.model.lm_head(norm("norm")(x))[0])
 
 
+def turned_by_transformers(config: dict, heads: np.ndarray, position: int) -> np.ndarray:
+    """heads [1, heads, n, head_dim] at positions from `position` on, after the rotary embedding."""
+    x = torch.tensor(heads)
+    positions = torch.arange(position, position + x.shape[2])[None]
+    cosines, sines = modeling.Qwen3NextRotaryEmbedding(transformers.Qwen3NextConfig(**config))(x, positions)
+    return np.asarray(modeling.apply_rotary_pos_emb(x, x, cosines, sines)[0])
+
+
 def _packed_experts(weights: dict, experts: int) -> dict:
     """The state of the decoder layer: transformers holds the experts of a layer in two tensors."""
     state = {}
