@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
 
 from app.agent.conversation import Conversation
-from app.agent.errors import AgentBusy
+from app.agent.errors import AgentBusy, SessionError
 from app.agent.events import AgentEvent, EndReason, Mode, TurnEnded, TurnStarted
 from app.agent.files import Files
 from app.agent.jobs import Jobs
@@ -73,6 +73,7 @@ class Agent:
         )
         self._running: asyncio.Task[None] | None = None
         self._has_warned = False
+        self._is_closing = False
 
     @property
     def mode(self) -> Mode:
@@ -104,31 +105,35 @@ class Agent:
 
     def continue_turn(self) -> AsyncGenerator[AgentEvent]:
         """Go on with a turn that ended in an error, a cancellation or at a limit, from where it stood. Raises
-        AgentBusy when a turn is running."""
+        AgentBusy when a turn is running, SessionError when nothing was said yet."""
         return self._stream(None)
 
     def cancel(self) -> None:
         """End the running turn as cancelled; its events go on to TurnEnded. Harmless when none runs."""
-        if self._running is not None:
+        # A second time would break into what is done to end the turn in good order.
+        if self._running is not None and not self._running.cancelling():
             self._running.cancel()
 
     async def aclose(self) -> None:
         """End the running turn and the background jobs, and let go of the session's file."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait([self._running])
+        self._is_closing = True
+        if (running := self._running) is not None:
+            self.cancel()
+            await asyncio.wait([running])
         await self._jobs.aclose()
         self._conversation.close()
 
     async def _stream(self, text: str | None) -> AsyncGenerator[AgentEvent]:
         if self._running is not None:
             raise AgentBusy("a turn is running", "wait for its end or cancel it")
+        if text is None and not self.messages:
+            raise SessionError("there is nothing to go on with", "write a message")
         events: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
         is_closed = False
 
         async def emit(event: AgentEvent) -> None:
             # The turn waits until its watcher is through with the event: nothing happens that was not shown.
-            if not is_closed:
+            if not (is_closed or self._is_closing):
                 events.put_nowait(event)
                 await events.join()
 
@@ -162,10 +167,17 @@ class Agent:
         number = conversation.continue_turn() if text is None else conversation.begin_turn(text)
         reason: EndReason = "cancelled"
         message = ""
+        is_recorded = False
+
+        def begin() -> None:
+            nonlocal is_recorded
+            self._recorder.begin_turn(number)
+            is_recorded = True
+
         turn = Turn(self._hands, conversation, emit, self._has_warned)
         try:
             await emit(TurnStarted(number, text or ""))
-            await in_thread(lambda: self._recorder.begin_turn(number))
+            await in_thread(begin)
             if text is not None:
                 await self._tell(text, was_interrupted)
             elif conversation.messages and conversation.messages[-1].role == "assistant":
@@ -178,10 +190,11 @@ class Agent:
         finally:
             self._has_warned = turn.has_warned
             conversation.end_turn(reason, message)
-        try:
-            await in_thread(lambda: self._recorder.end_turn(number))
-        except TidegateError as error:
-            reason, message = "error", str(error)
+            if is_recorded:
+                try:
+                    await in_thread(lambda: self._recorder.end_turn(number))
+                except TidegateError as error:
+                    reason, message = "error", str(error)
         await emit(TurnEnded(number, reason, message))
 
     async def _tell(self, text: str, was_interrupted: bool) -> None:

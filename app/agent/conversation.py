@@ -63,6 +63,7 @@ class Conversation:
 
     def continue_turn(self) -> int:
         """The last turn goes on where it ended; returns its number."""
+        self.close_calls(_LOST_RESULT)
         self._put("continued", turn=self.turn)
         return self.turn
 
@@ -84,7 +85,8 @@ class Conversation:
 
     def break_off(self, text: str) -> None:
         """An error cut the reply `text` short."""
-        self._put("partial", text=text)
+        if text:
+            self._put("partial", text=text)
 
     def decide(self, summary: str, answer: str, comment: str, grants: tuple[str, ...]) -> None:
         """The user answered a question."""

@@ -396,7 +396,7 @@ async def test_a_session_survives_a_kill_at_any_byte(bench: Make) -> None:
     path = next(sessions(b.root)).path
     data = path.read_bytes()
     first_line = data.index(b"\n") + 1
-    for length in [*range(first_line, len(data), 37), len(data)]:
+    for length in [*range(first_line, len(data), 97), len(data)]:
         path.write_bytes(data[:length])
         agent = b.open(Journal(path))
         complete = data[:length].count(b'"kind": "message"', 0, data[:length].rfind(b"\n") + 1)
