@@ -63,7 +63,7 @@ class Terminal:
         return "\n".join(self._screen.display)
 
     def wait_for(self, wanted: str | Callable[[str], bool], seconds: float = 60) -> str:
-        """Read until the screen shows `wanted`, and return it; AssertionError with the screen if it never does."""
+        """Read until the screen shows `wanted`, and return it; AssertionError with the screen if not."""
         seen = wanted if callable(wanted) else (lambda text: wanted in text)
         deadline = time.monotonic() + seconds
         while not seen(self.text):
