@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
             commands["mlx_lm.server"] = ["-m", "mlx_lm", "server", "--model", model]
         for server, command in commands.items():
             with ChatServer(command, folder / f"{server}.log") as running:
-                results[server] = list(_replay(running, encoder, scripts(), arguments.reply_tokens))
+                results[server] = list(replay(running, encoder, scripts(), arguments.reply_tokens))
     lookup = measure_lookup()
     if arguments.json:
         rows = {server: [_described(row) for row in found] for server, found in results.items()}
@@ -74,9 +74,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _replay(
+def replay(
     server: ChatServer, encoder: PromptEncoder, sessions: Iterable[Script], reply_tokens: int
 ) -> Iterable[Row]:
+    """Ask everything that the sessions say of a running server. Raises BenchServerFailed."""
     for script in sessions:
         # The end of system and tools, where every conversation of the session begins.
         shared = encoder.encode([script.system, {"role": "user", "content": ""}], tools()).boundaries[0]

@@ -14,7 +14,7 @@ from mlx_model.state.prefix_store import PrefixStore
 
 TOKENS = 200_000
 SNAPSHOTS = 1000
-_REPEATS = 15
+_REPEATS = 50
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,63 @@
+"""Agents' sessions over the wire: rewinding, editing and restarting cost only what is new."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mlx_model.__main__ import main
+from mlx_model.bench.cache import replay
+from mlx_model.bench.cache_scripts import Script, Step
+from mlx_model.bench.chat_server import ChatServer
+from mlx_model.chat.prompt import PromptEncoder
+from tests.support.checkpoints import write_checkpoint
+from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer
+
+ALLOWED = 16
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("model") / "tiny"
+    write_checkpoint(directory, vocab_size=VOCABULARY, max_position_embeddings=65536)
+    return write_small_tokenizer(directory)
+
+
+def user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+SESSION = Script(
+    "everything at once",
+    (
+        Step(user("Read the file."), None),
+        Step(user("Now change it."), 0),
+        Step({"role": "tool", "tool_call_id": "call_1", "content": "It has been changed. " * 20}, 1),
+        Step(user("Something else, from the start."), None),
+        Step(user("Back to the middle."), 0),
+        Step(user("After a restart."), 2, restart=True),
+        Step(user("Rewound after a restart."), 1),
+        Step(user("Yet another start."), None),
+    ),
+)
+
+
+def test_only_what_is_new_is_computed_restarts_included(model: Path, tmp_path: Path) -> None:
+    command = ["-m", "mlx_model", "serve", "--model", str(model), "--cache", str(tmp_path / "cache")]
+    with ChatServer(command, tmp_path / "log") as server:
+        rows = list(replay(server, PromptEncoder.from_directory(model), [SESSION], reply_tokens=24))
+    assert [row.restart for row in rows] == [step.restart for step in SESSION.steps]
+    assert all(row.new > 0 for row in rows)
+    assert rows[0].computed == rows[0].prompt
+    assert max(row.excess for row in rows) <= ALLOWED, rows
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_whole_bench_beside_mlx_lm(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "cache", "--model", str(model), "--compare", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["worst_excess"]["tidegate"] <= ALLOWED
+    assert any(row["restart"] for row in result["rows"]["tidegate"])
+    assert len(result["rows"]["tidegate"]) == len(result["rows"]["mlx_lm.server"])
+    assert result["lookup"]["snapshots"] == 1000
