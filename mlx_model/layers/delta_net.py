@@ -54,6 +54,8 @@ class GatedDeltaNet:
         self.dt_bias = parameters.take("dt_bias", (self.value_heads,)).astype(mx.float32)
         self.norm = GatedRMSNorm(parameters.scope("norm"), self.value_dim, config.rms_norm_eps)
         self.out_proj = Linear(parameters.scope("out_proj"), config.hidden_size, values)
+        # What is pending belongs to the thread that loads; the model may run in another.
+        mx.eval(self.qk_scale, self.rate, self.dt_bias)
 
     def __call__(self, x: mx.array, state: DeltaState) -> mx.array:
         """x [1, tokens, hidden] → the same; `state` moves on by the tokens."""

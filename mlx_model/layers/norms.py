@@ -23,6 +23,7 @@ class GatedRMSNorm:
 
     def __init__(self, parameters: Parameters, size: int, eps: float) -> None:
         self.weight = parameters.take("weight", (size,)).astype(mx.float32)
+        mx.eval(self.weight)
         self.eps = eps
 
     def __call__(self, x: mx.array, gate: mx.array) -> mx.array:

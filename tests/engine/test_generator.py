@@ -1,6 +1,7 @@
 """Generation: what is reported, what is cached, when it ends."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -130,6 +131,12 @@ def test_a_cancelled_prefill_is_not_lost(model: Qwen3Next) -> None:
     list(cached.generate(request(), lambda: next(answers)))
     tokens, finished = run(cached, request())
     assert finished.cached_tokens == 64
+    assert tokens == run(generator(model), request())[0]
+
+
+def test_a_model_runs_in_another_thread_than_the_one_that_loaded_it(model: Qwen3Next) -> None:
+    with ThreadPoolExecutor(1) as other:
+        tokens, _ = other.submit(run, generator(model), request()).result()
     assert tokens == run(generator(model), request())[0]
 
 
