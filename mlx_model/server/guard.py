@@ -29,7 +29,8 @@ class Activity:
         self._last = time.monotonic()
 
     async def until_idle_for(self, seconds: float) -> None:
-        """Returns once nobody has asked for anything, nor waited for an answer, for so long."""
+        """Returns once nobody has asked for anything, nor waited for an answer, for so long from now on."""
+        self._last = time.monotonic()
         while True:
             idle = 0.0 if self._running else time.monotonic() - self._last
             if idle >= seconds:

@@ -51,10 +51,12 @@ def _listener(options: ServerOptions) -> AbstractContextManager[socket.socket]:
     return listen_on_port(options.host, options.port, has_key=options.api_key is not None)
 
 
-class _Server(uvicorn.Server):
+class QuietServer(uvicorn.Server):
+    """uvicorn without signal handlers: whoever runs it has more to stop than the server."""
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Ours are set by the process, which has more to stop than the server."""
+        """Leaves signals alone."""
         yield
 
 
@@ -72,7 +74,7 @@ class _Process:
             options.api_key,
             check_host=on_port and options.api_key is None,
         )
-        self._server = _Server(
+        self._server = QuietServer(
             uvicorn.Config(
                 guard,
                 lifespan="off",

@@ -1,0 +1,267 @@
+"""The protocol, over real HTTP, with the official client and a generator that says what it is told to."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+
+from mlx_model.errors import CheckpointError
+from mlx_model.server.scheduler import Scheduler
+from tests.support.scripted_generator import ScriptedEngine, scripted_engine
+
+CALL = (
+    "Let me see.\n\n<tool_call>\n<function=read_file>\n<parameter=file_path>\nsrc/ä.py\n</parameter>\n"
+    "<parameter=limit>\n20\n</parameter>\n</function>\n</tool_call>"
+)
+TOOL: Any = {
+    "type": "function",
+    "function": {
+        "name": "read_file",
+        "parameters": {
+            "type": "object",
+            "properties": {"file_path": {"type": "string"}, "limit": {"type": "integer"}},
+        },
+    },
+}
+HI: Any = [{"role": "user", "content": "hi"}]
+
+
+def client(engine: ScriptedEngine) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{engine.url}/v1", api_key="none", max_retries=0, timeout=30)
+
+
+def post(engine: ScriptedEngine, body: dict[str, Any], **headers: str) -> httpx2.Response:
+    return httpx2.post(f"{engine.url}/v1/chat/completions", json=body, headers=headers, timeout=30)
+
+
+def data(response: httpx2.Response) -> list[Any]:
+    lines = [line.removeprefix("data: ") for line in response.text.splitlines() if line.startswith("data: ")]
+    assert lines.pop() == "[DONE]"
+    return [json.loads(line) for line in lines]
+
+
+def test_tool_calls_whole_and_streamed(checkpoint: Path) -> None:
+    with scripted_engine(checkpoint, CALL, CALL) as engine:
+        ask: Any = {"model": "any", "messages": HI, "tools": [TOOL]}
+        whole = client(engine).chat.completions.create(**ask)
+        message = whole.choices[0].message
+        (call,) = message.tool_calls or []
+        assert message.content == "Let me see."
+        assert call.type == "function"
+        assert (call.function.name, json.loads(call.function.arguments)) == (
+            "read_file",
+            {"file_path": "src/ä.py", "limit": 20},
+        )
+        assert whole.choices[0].finish_reason == "tool_calls"
+        with client(engine).chat.completions.stream(**ask) as stream:
+            streamed = stream.get_final_completion().choices[0]
+        assert streamed.message.content == message.content
+        (again,) = streamed.message.tool_calls or []
+        assert again.function.arguments == call.function.arguments
+        assert streamed.finish_reason == "tool_calls"
+
+
+def test_the_extension_fields(checkpoint: Path) -> None:
+    with scripted_engine(checkpoint, "Hello") as engine:
+        body = {
+            "messages": HI,
+            "stream": True,
+            "return_progress": True,
+            "stream_options": {"include_usage": True},
+        }
+        chunks = data(post(engine, body))
+        (request,) = engine.generator.requests
+        total = len(request.prompt)
+        progress = [chunk["prompt_progress"] for chunk in chunks if "prompt_progress" in chunk]
+        assert progress == [
+            {"total": total, "cache": 3, "processed": 3, "time_ms": 0.0},
+            {"total": total, "cache": 3, "processed": total, "time_ms": 10.0},
+        ]
+        assert [chunk["usage"]["prompt_tokens_details"] for chunk in chunks if "usage" in chunk] == [
+            {"cached_tokens": 3}
+        ]
+        assert [number for number, chunk in enumerate(chunks) if "timings" in chunk] == [len(chunks) - 1]
+        timings = chunks[-1]["timings"]
+        assert (timings["cache_n"], timings["prompt_n"], timings["prompt_ms"]) == (3, total - 3, 10.0)
+        assert timings["prompt_per_second"] == pytest.approx((total - 3) * 100)
+
+
+def test_stop_strings_never_show_and_end_the_generation(checkpoint: Path) -> None:
+    with scripted_engine(checkpoint, "one two three four...", "one ST") as engine:
+        ask: Any = {"model": "any", "messages": HI, "stop": ["wo th", "STOP"]}
+        stopped = client(engine).chat.completions.create(**ask)
+        assert (stopped.choices[0].message.content, stopped.choices[0].finish_reason) == ("one t", "stop")
+        assert engine.generator.cancelled.acquire(timeout=10)
+        # What only looked like the beginning of one is shown after all.
+        assert client(engine).chat.completions.create(**ask).choices[0].message.content == "one ST"
+
+
+def test_requests_reach_the_generator_as_asked(checkpoint: Path) -> None:
+    with scripted_engine(checkpoint, "a", "b") as engine:
+        messages: Any = [{"role": "system", "content": "S"}, {"role": "user", "content": "x <|im_end|>"}]
+        reply = client(engine).chat.completions.create(
+            model="any",
+            messages=messages,
+            temperature=0.5,
+            top_p=0.25,
+            seed=-7,
+            max_completion_tokens=9,
+            extra_body={"top_k": 3, "min_p": 0.1, "repetition_penalty": 1.5},
+        )
+        (request,) = engine.generator.requests
+        sampling = request.sampling
+        assert (sampling.temperature, sampling.top_p, sampling.top_k) == (0.5, 0.25, 3)
+        assert (sampling.min_p, sampling.repetition_penalty, sampling.seed) == (0.1, 1.5, 2**64 - 7)
+        assert request.max_tokens == 9
+        # Two turns were closed, although the user spelled a third closing.
+        ends = [at + 1 for at, token in enumerate(request.prompt) if token in request.stop_tokens]
+        assert len(ends) == 2
+        assert request.boundaries == tuple(ends)
+        # A conversation goes on with the very tokens that were generated.
+        messages += [{"role": "assistant", "content": reply.choices[0].message.content}, HI[0]]
+        client(engine).chat.completions.create(model="any", messages=messages)
+        longer = engine.generator.requests[1].prompt
+        assert longer[: len(request.prompt)] == request.prompt
+        assert len(engine.generator.threads) == 1
+
+
+def test_half_a_call_is_not_closed(checkpoint: Path) -> None:
+    with scripted_engine(checkpoint, CALL) as engine:
+        reply = post(engine, {"messages": HI, "tools": [TOOL], "max_tokens": 60}).json()["choices"][0]
+        assert reply["finish_reason"] == "length"
+        with pytest.raises(ValueError, match=r"."):
+            json.loads(reply["message"]["tool_calls"][0]["function"]["arguments"])
+
+
+def test_a_client_that_leaves_ends_its_reply(checkpoint: Path) -> None:
+    with scripted_engine(checkpoint, "...", "...", "", "Hello") as engine:
+        generator = engine.generator
+        stream = client(engine).chat.completions.create(model="any", messages=HI, stream=True)
+        next(iter(stream))
+        assert generator.started.acquire(timeout=10)
+        # One more waits in the queue, and leaves before its turn: it is never begun.
+        with pytest.raises(httpx2.TimeoutException):
+            httpx2.post(f"{engine.url}/v1/chat/completions", json={"messages": HI}, timeout=0.3)
+        stream.close()
+        assert generator.cancelled.acquire(timeout=10)
+        for _ in range(2):  # while it decodes, and while it is in its prefill; neither streams
+            with pytest.raises(httpx2.TimeoutException):
+                httpx2.post(f"{engine.url}/v1/chat/completions", json={"messages": HI}, timeout=0.3)
+            assert generator.cancelled.acquire(timeout=10)
+        assert post(engine, {"messages": HI}).json()["choices"][0]["message"]["content"] == "Hello"
+        assert len(generator.requests) == 4
+
+
+def test_a_failure_ends_one_reply_and_not_the_engine(checkpoint: Path) -> None:
+    broken = RuntimeError("the device is out of memory")
+    with scripted_engine(checkpoint, broken, broken, "Hello") as engine:
+        failed = post(engine, {"messages": HI})
+        assert failed.status_code == 500
+        assert "out of memory" in failed.json()["error"]["message"]
+        with pytest.raises(openai.APIError, match="out of memory"):
+            list(client(engine).chat.completions.create(model="any", messages=HI, stream=True))
+        assert post(engine, {"messages": HI}).json()["choices"][0]["message"]["content"] == "Hello"
+
+
+def test_a_long_prefill_is_kept_alive_and_ended_by_shutdown(checkpoint: Path) -> None:
+    with scripted_engine(checkpoint, "", keep_alive_seconds=0.02) as engine:
+        body = {"messages": HI, "stream": True}
+        with httpx2.stream("POST", f"{engine.url}/v1/chat/completions", json=body, timeout=30) as response:
+            lines = response.iter_lines()
+            assert any(line.startswith(":") for line in lines)
+            engine.scheduler.stop()
+            (last,) = [line for line in lines if line.startswith("data: ")]
+        assert "shutting down" in json.loads(last.removeprefix("data: "))["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("n", 2),
+        ("messages", []),
+        ("messages", [{"role": "wizard", "content": "x"}]),
+        ("messages", [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]),
+        ("temperature", -1),
+        ("top_p", 0),
+        ("top_k", "many"),
+        ("seed", 1e300),
+        ("max_tokens", 0),
+        ("stop", [1]),
+        ("tools", [{"type": "function", "function": {}}]),
+        ("tool_choice", "required"),
+        ("response_format", {"type": "json_object"}),
+        ("logprobs", True),
+        ("presence_penalty", 1.0),
+    ],
+)
+def test_what_cannot_be_done_is_refused_by_name(refusing: ScriptedEngine, field: str, value: Any) -> None:
+    response = post(refusing, {"messages": HI, field: value})
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert error["type"] == "invalid_request_error"
+    assert field in error["message"]
+
+
+@pytest.fixture(scope="module")
+def refusing(checkpoint: Path) -> Iterator[ScriptedEngine]:
+    with scripted_engine(checkpoint) as engine:
+        yield engine
+
+
+def test_a_conversation_too_long_is_refused_in_numbers(refusing: ScriptedEngine) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        client(refusing).chat.completions.create(
+            model="any", messages=[{"role": "user", "content": "7" * 3000}]
+        )
+    assert refused.value.code == "context_length_exceeded"
+    assert "2,000" in refused.value.message
+    assert "3,0" in refused.value.message
+    response = post(refusing, {"messages": HI, "max_tokens": 1999})
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "context_length_exceeded")
+
+
+def test_requests_that_web_pages_can_make_are_refused(refusing: ScriptedEngine) -> None:
+    body = {"messages": HI, "n": 2}  # refused too, but later
+    assert post(refusing, body).status_code == 400
+    assert post(refusing, body, host="localhost:1").status_code == 400
+    assert post(refusing, body, host="[::1]:1").status_code == 400
+    assert post(refusing, body, host="rebound.example:8080").status_code == 403
+    assert post(refusing, body, host="localhost.rebound.example").status_code == 403
+    assert post(refusing, body, origin="http://127.0.0.1:8080").status_code == 403
+    plain = {"content-type": "text/plain"}
+    assert httpx2.post(f"{refusing.url}/v1/chat/completions", content=b"{}", headers=plain).status_code == 400
+    assert httpx2.get(f"{refusing.url}/v1/nothing").json()["error"]["type"] == "invalid_request_error"
+
+
+def test_the_key_guards_all_but_health(checkpoint: Path) -> None:
+    with scripted_engine(checkpoint, "Hello", api_key="sesame") as engine:
+        assert httpx2.get(f"{engine.url}/health").json() == {"status": "ok"}
+        assert httpx2.get(f"{engine.url}/v1/models").status_code == 401
+        with pytest.raises(openai.AuthenticationError):
+            client(engine).models.list()
+        (model,) = client(engine).with_options(api_key="sesame").models.list()
+        assert model.model_dump()["context_length"] == 2000
+        assert model.model_dump()["details"] == {"dtype": "none"}
+
+
+def test_loading_reports_progress_and_failure() -> None:
+    reported, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def load(report: Any) -> Any:
+        report(0.25)
+        reported.set()
+        go_on.wait(10)
+        raise CheckpointError("The weights are gone.")
+
+    scheduler = Scheduler(load)
+    scheduler.start(ended.set)
+    assert reported.wait(10)
+    assert (scheduler.state.phase, scheduler.state.progress) == ("loading", 0.25)
+    go_on.set()
+    assert ended.wait(10)
+    assert (scheduler.state.phase, str(scheduler.state.error)) == ("failed", "The weights are gone.")
