@@ -39,7 +39,7 @@ from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 from huggingface_hub.utils import logging as hub_logging
 
-from app.model.catalogue import directory_for
+from app.model.catalogue import cached_snapshot, directory_for, fault
 from app.model.errors import DownloadFailed
 from app.model.fetch import FetchProgress
 from app.model.process_lock import ProcessLock
@@ -280,6 +280,12 @@ def _explained(repository: str, error: Exception) -> DownloadFailed:
     return DownloadFailed("the Hub answered with something that is no model's description", "try again later")
 
 
+def _here_already(repository: str) -> Path | None:
+    """A complete copy on this machine, whoever downloaded it."""
+    places = (directory_for(repository), cached_snapshot(repository))
+    return next((place for place in places if place is not None and fault(place) is None), None)
+
+
 def main(arguments: list[str]) -> int:
     """Download arguments[0], printing progress, result or error as JSON objects, a line each."""
 
@@ -291,8 +297,9 @@ def main(arguments: list[str]) -> int:
     try:
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
             raise DownloadFailed(f"{repository!r} is no repository name", "write it as owner/name")
-        plan = plan_download(repository)
-        path = download(plan, lambda progress: say(**asdict(progress)))
+        path = _here_already(repository)
+        if path is None:
+            path = download(plan_download(repository), lambda progress: say(**asdict(progress)))
     except DownloadFailed as error:
         say(what=error.what, remedy=error.remedy)
         return DownloadFailed.exit_status

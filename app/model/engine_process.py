@@ -34,7 +34,7 @@ class EnginePlace:
     def of(cls, model: Path) -> "EnginePlace":
         """The place for a checkpoint directory. Another version of Tidegate has another place, so that a window
         never talks to an engine it was not made with."""
-        identity = f"{version('tidegate')}\0{sys.executable}\0{model.resolve()}"
+        identity = f"{version('tidegate')}\0{sys.prefix}\0{model.resolve()}"
         name = hashlib.sha256(identity.encode()).hexdigest()[:12]
         directory = runtime_directory()
         return cls(

@@ -57,6 +57,20 @@ async def test_a_fetched_model_is_complete_and_found_by_its_name(hub: FakeHub):
     assert choose_model("") == LocalModel(NAME, path)
 
 
+async def test_what_is_here_already_is_not_fetched_again(hub: FakeHub, tmp_path: Path):
+    snapshot = tmp_path / "hf" / "hub" / "models--somebody--tiny" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_bytes(hub.files["config.json"])
+    refs = snapshot.parents[1] / "refs"
+    refs.mkdir()
+    (refs / "main").write_text("abc")
+    hub.status = 500  # the Hub is not even asked, once the weights are there
+    with pytest.raises(DownloadFailed):
+        await fetch()
+    (snapshot / "model.safetensors").write_bytes(WEIGHTS)
+    assert await fetch() == (snapshot, [])
+
+
 async def test_a_cancelled_download_goes_on_where_it_stopped(hub: FakeHub):
     hub.hold_after = 32_768
     fetching = asyncio.create_task(fetch())
