@@ -57,6 +57,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("workspace.restart_engine", "workspace", "restart_engine", ("f8",), "Start the engine again"),
     Action("workspace.tree", "workspace", "toggle_tree", ("ctrl+b",), "Show or hide the files"),
     Action("workspace.cancel", "workspace", "cancel", ("escape",), "Stop the agent; what was said stays"),
+    Action("workspace.go_on", "workspace", "go_on", ("f10",), "Go on with the turn that was stopped or failed"),
     Action("workspace.mode", "workspace", "cycle_mode", ("f9",), "Change the mode: plan, ask, auto"),
     Action("tree.open", "tree", "select_cursor", ("enter", "l", "right"), "Open the file or folder", "open"),
     Action("tree.close", "tree", "close_folder", ("h", "left"), "Close the folder, or go to the one around it"),

@@ -60,11 +60,11 @@ class Palette:
         def back(color: Color, front: Color | None = None) -> Style:
             return Style(bgcolor=color.rich_color, color=front.rich_color if front else None)
 
-        muted = over(foreground, 0.68)
+        muted = over(foreground, 0.70 if dark else 0.78)
         return cls(
             text=Style(color=foreground.rich_color, bgcolor=background.rich_color),
             muted=fore(muted),
-            faint=fore(over(foreground, 0.42)),
+            faint=fore(over(foreground, 0.44 if dark else 0.48)),
             primary=fore(primary),
             accent=fore(accent),
             success=fore(success),
@@ -75,7 +75,7 @@ class Palette:
             section=back(surface, muted),
             user=back(surface.blend(primary, 0.10), foreground),
             code=back(surface),
-            cursor_line=back(over(primary, 0.22)),
+            cursor_line=back(over(primary, 0.18 if dark else 0.14)),
             selection=back(over(primary, 0.38)),
             match=back(over(warning, 0.32)),
             match_current=back(warning, background),
@@ -85,7 +85,7 @@ class Palette:
             removed_word=back(over(error, 0.34 if dark else 0.24)),
             filler=back(surface),
             syntax={
-                "comment": fore(over(foreground, 0.60), italic=True),
+                "comment": fore(over(foreground, 0.68 if dark else 0.78), italic=True),
                 "keyword": fore(secondary.blend(error, 0.25)),
                 "string": fore(success.blend(foreground, 0.15)),
                 "number": fore(accent),

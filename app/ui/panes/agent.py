@@ -1,6 +1,7 @@
 """The conversation with the agent."""
 
 import time
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 from rich.text import Text
@@ -11,7 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import Worker
 
-from app.agent.events import FilesChanged, Mode, ReplyFinished, TodosChanged, TurnEnded
+from app.agent.events import AgentEvent, FilesChanged, Mode, ReplyFinished, TodosChanged, TurnEnded
 from app.agent.port import AgentPort, PermissionAnswer, PermissionRequest
 from app.errors import TidegateError
 from app.model.events import EngineStatus, Finished
@@ -68,6 +69,8 @@ class AgentPane(Vertical):
         self._turn: Worker[None] | None = None
         self._queue: list[str] = []
         self._ended = False
+        self._is_stopping = False
+        self._can_go_on = False
         # Kept here because a turn that is cancelled by leaving ends when the pane is already empty.
         self.transcript = Transcript(id="transcript")
         self.permission = PermissionPrompt(id="permission")
@@ -89,9 +92,10 @@ class AgentPane(Vertical):
         for field in (self._todos, self._banner, self._queued):
             field.display = False
 
-    def connect(self, agent: AgentPort, greeting: str) -> None:
+    def connect(self, agent: AgentPort, greeting: str, go_on_key: str) -> None:
         """From here on messages go to `agent`."""
         self._agent = agent
+        self._conversation.go_on_key = go_on_key
         self._conversation.add(NoticeItem(greeting, "quiet"))
 
     @property
@@ -120,20 +124,21 @@ class AgentPane(Vertical):
             self._begin(event.text)
 
     def _begin(self, text: str) -> None:
-        if self._agent is None:
-            return
-        self._ended = False
-        self._turn = self.run_worker(self._run_turn(self._agent, text), group="turn")
+        if self._agent is not None:
+            self._start(self._agent.run_turn(text))
+
+    def _start(self, events: AsyncIterator[AgentEvent]) -> None:
+        self._ended = self._is_stopping = False
+        self._turn = self.run_worker(self._run_turn(events), group="turn")
         self.transcript.follow()
         self.post_message(self.TurnChanged(True))
 
-    async def _run_turn(self, agent: AgentPort, text: str) -> None:
+    async def _run_turn(self, events: AsyncIterator[AgentEvent]) -> None:
         began = time.monotonic()
         last: Finished | None = None
         completed = False
         conversation = self._conversation
         try:
-            events = agent.run_turn(text)
             async with aclosing(events) as stream:  # type: ignore[type-var]
                 async for event in stream:
                     conversation.apply(event)
@@ -157,6 +162,7 @@ class AgentPane(Vertical):
             elif completed and last is not None:
                 conversation.summarize(last, time.monotonic() - began)
             self._turn = None
+            self._can_go_on = not completed
             self._after_turn(completed)
 
     def _after_turn(self, completed: bool) -> None:
@@ -176,10 +182,26 @@ class AgentPane(Vertical):
 
     def cancel(self) -> bool:
         """Stop the turn. False if none runs."""
-        if self._turn is None:
+        if self._turn is None or self._agent is None:
             return False
-        self._turn.cancel()
+        if self._is_stopping:
+            # Asked twice: whatever the turn still waits for is given up.
+            self._turn.cancel()
+        self._is_stopping = True
+        self._agent.cancel()
         return True
+
+    async def aclose(self) -> None:
+        """End everything that the agent has running."""
+        if self._agent is not None:
+            await self._agent.aclose()
+
+    def go_on(self) -> None:
+        """Continue the turn that was stopped or failed."""
+        if self._agent is None or self._turn is not None or not self._can_go_on:
+            self.app.notify("There is no stopped turn to go on with.", timeout=3)
+        else:
+            self._start(self._agent.continue_turn())
 
     def _show_queue(self) -> None:
         field = self._queued
@@ -226,9 +248,7 @@ class AgentPane(Vertical):
                     (head, palette.error), f"\n{restart_key} starts it again; nothing was lost."
                 )
             case "absent":
-                text = Text.assemble(
-                    (message or "No model was found.", palette.warning), "\nF7 shows how to get one."
-                )
+                text = Text.assemble(("There is no model yet.", palette.warning), "\nF7 shows how to get one.")
             case _:
                 head = message or f"The engine is {status.phase}…"
                 text = Text(head, style=palette.accent)

@@ -27,6 +27,7 @@ class Conversation:
 
     def __init__(self, transcript: Transcript) -> None:
         self._transcript = transcript
+        self.go_on_key = ""  # the key that continues a turn that was stopped
         self._reply: ReplyItem | None = None
         self._progress: ProgressItem | None = None
         self._calls: dict[str, CallItem] = {}
@@ -48,7 +49,8 @@ class Conversation:
         match event:
             case TurnStarted(text=text):
                 self._reply = None
-                self.add(UserItem(text))
+                if text:
+                    self.add(UserItem(text))
             case PromptProgressed(progress=progress):
                 if self._progress is None:
                     self._progress = ProgressItem()
@@ -114,9 +116,10 @@ class Conversation:
     def _end(self, event: TurnEnded) -> None:
         self.settle()
         if event.reason == "cancelled":
-            self.add(NoticeItem(event.message or "Stopped. What was said and done until here is kept.", "note"))
+            self.add(NoticeItem(f"Stopped; what was said and done is kept. {self.go_on_key} goes on.", "note"))
         elif event.message:
             self.add(NoticeItem(event.message, "error" if event.reason == "error" else "warning"))
+            self.add(NoticeItem(f"{self.go_on_key} goes on from here.", "quiet"))
 
     def settle(self) -> None:
         """Nothing more comes for what is open."""

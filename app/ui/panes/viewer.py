@@ -17,6 +17,7 @@ from app.ui.widgets.file_view import FileView, measure
 from app.workspace.model import Document
 from app.workspace.workspace import Workspace
 
+_LARGEST = 256 * 1024 * 1024  # bytes
 _WELCOME_ACTIONS = ("workspace.files", "workspace.review", "workspace.agent", "app.palette", "app.help")
 
 
@@ -34,6 +35,19 @@ def welcome(keymap: Keymap) -> str:
             *keys,
         )
     )
+
+
+def split_lines(text: str, portion: int = 1_000_000) -> list[str]:
+    """The lines of `text`, split in portions: one call for all of a huge file would stop every other thread."""
+    text = text.removesuffix("\n")
+    lines: list[str] = []
+    start = 0
+    while start <= len(text):
+        end = text.find("\n", start + portion)
+        end = len(text) if end < 0 else end
+        lines += text[start:end].split("\n")
+        start = end + 1
+    return lines
 
 
 class ViewerPane(Vertical):
@@ -87,12 +101,10 @@ class ViewerPane(Vertical):
             self.run_worker(self._open(self.document.path, None), group="open", exclusive=True)
 
     def _load(self, path: str) -> tuple[Document, list[str], int]:
-        document = self._workspace.read_document(path)
+        document = self._workspace.read_document(path, limit=_LARGEST)
         if document.text is None:
             return document, [], 0
-        lines = document.text.split("\n")
-        if lines and not lines[-1] and len(lines) > 1:
-            lines.pop()
+        lines = split_lines(document.text)
         return document, lines, measure(lines)
 
     async def _open(self, path: str, line: int | None) -> None:

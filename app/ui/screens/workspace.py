@@ -48,25 +48,32 @@ class WorkspaceScreen(Screen[None]):
         self._unsubscribe: Callable[[], None] | None = None
         self._reading_status = False
         self._read_status_again = False
+        self.files = FileTree(ports.workspace, id="tree")
+        self.viewer = ViewerPane(ports.workspace, keymap, id="viewer")
+        self.review = ReviewPane(ports.review, id="review")
+        self.agent = AgentPane(id="agent")
+        self._status_line = StatusLine(StatusFacts(ports.engine.status), id="status")
+        self._hint_line = HintLine(keymap, id="hints")
+        self.switcher = ContentSwitcher(id="centre", initial="viewer")
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="panes"):
             with Container(id="tree-pane", classes="pane"):
-                yield FileTree(self._ports.workspace, id="tree")
-            with Container(id="centre-pane", classes="pane"), ContentSwitcher(id="centre", initial="viewer"):
-                yield ViewerPane(self._ports.workspace, self._keymap, id="viewer")
-                yield ReviewPane(self._ports.review, id="review")
+                yield self.files
+            with Container(id="centre-pane", classes="pane"), self.switcher:
+                yield self.viewer
+                yield self.review
             with Container(id="agent-pane", classes="pane"):
-                yield AgentPane(id="agent")
-        yield StatusLine(StatusFacts(self._ports.engine.status), id="status")
-        yield HintLine(self._keymap, id="hints")
+                yield self.agent
+        yield self._status_line
+        yield self._hint_line
 
     def on_mount(self) -> None:
         self.query_one("#tree-pane").border_title = visible(self._ports.workspace.root.name) or "/"
         self.query_one("#agent-pane").border_title = "Agent"
         self._title_centre()
         agent = self._ports.agent(self.agent)
-        self.agent.connect(agent, self._greeting())
+        self.agent.connect(agent, self._greeting(), self._key("workspace.go_on"))
         self._facts(mode=agent.mode)
         self._unsubscribe = self._ports.engine.subscribe(self._engine_changed)
         self._fold()
@@ -78,13 +85,14 @@ class WorkspaceScreen(Screen[None]):
         self.call_after_refresh(self._begin)
 
     def _greeting(self) -> str:
-        def key(name: str) -> str:
-            return key_label(keys_of(name, self._keymap)[0])
-
         return (
-            f"{key('workspace.review')} reviews what the agent changed, {key('workspace.cancel')} stops it, "
-            f"{key('prompt.mode')} sets how freely it works, {key('app.help')} lists every key."
+            f"{self._key('workspace.review')} reviews what the agent changed, "
+            f"{self._key('workspace.cancel')} stops it, {self._key('prompt.mode')} sets how freely it works, "
+            f"{self._key('app.help')} lists every key."
         )
+
+    def _key(self, action_id: str) -> str:
+        return key_label(keys_of(action_id, self._keymap)[0])
 
     def _begin(self) -> None:
         self._engine_changed(self._ports.engine.status)
@@ -95,29 +103,8 @@ class WorkspaceScreen(Screen[None]):
     async def on_unmount(self) -> None:
         if self._unsubscribe is not None:
             self._unsubscribe()
+        await self.agent.aclose()
         await self._ports.engine.aclose()
-
-    # Parts.
-
-    @property
-    def files(self) -> FileTree:
-        return self.query_one(FileTree)
-
-    @property
-    def viewer(self) -> ViewerPane:
-        return self.query_one(ViewerPane)
-
-    @property
-    def review(self) -> ReviewPane:
-        return self.query_one(ReviewPane)
-
-    @property
-    def agent(self) -> AgentPane:
-        return self.query_one(AgentPane)
-
-    @property
-    def switcher(self) -> ContentSwitcher:
-        return self.query_one("#centre", ContentSwitcher)
 
     # Folding.
 
@@ -163,7 +150,7 @@ class WorkspaceScreen(Screen[None]):
             self.query_one(f"#{name}-pane").set_class(name == pane, "focused")
         if pane in ("centre", "agent"):
             self._main = pane
-        self.query_one(HintLine).show(self._scopes_of(event.widget))
+        self._hint_line.show(self._scopes_of(event.widget))
 
     @staticmethod
     def _pane_of(widget: Widget) -> str | None:
@@ -233,7 +220,7 @@ class WorkspaceScreen(Screen[None]):
         """The centre is where the user is, though nothing in it can take a key."""
         for name in ("tree", "centre", "agent"):
             self.query_one(f"#{name}-pane").set_class(name == pane, "focused")
-        self.query_one(HintLine).show(("app",))
+        self._hint_line.show(("app",))
 
     def _switch(self, name: str) -> None:
         self.switcher.current = name
@@ -256,6 +243,9 @@ class WorkspaceScreen(Screen[None]):
 
     def action_cycle_mode(self) -> None:
         self.agent.cycle_mode()
+
+    def action_go_on(self) -> None:
+        self.agent.go_on()
 
     async def action_restart_engine(self) -> None:
         self.run_worker(self._ports.engine.restart(), group="engine")
@@ -382,13 +372,12 @@ class WorkspaceScreen(Screen[None]):
 
     def _engine_changed(self, status: EngineStatus) -> None:
         self._facts(engine=status)
-        self.agent.show_engine(status, key_label(keys_of("workspace.restart_engine", self._keymap)[0]))
+        self.agent.show_engine(status, self._key("workspace.restart_engine"))
         if status.phase == "absent" and isinstance(self.app.screen, WorkspaceScreen):
             self.action_show_model()
 
     def _facts(self, **changes: object) -> None:
-        line = self.query_one(StatusLine)
-        line.show(replace(line.facts, **changes))  # type: ignore[arg-type]
+        self._status_line.show(replace(self._status_line.facts, **changes))  # type: ignore[arg-type]
 
     def _title_centre(self) -> None:
         pane = self.query_one("#centre-pane")

@@ -43,6 +43,10 @@ class PromptInput(TextArea):
         self._place = 0
         self._draft = ""
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        # The text area would take F6 and F7 for these; they belong to the workspace.
+        return action not in ("select_line", "select_all") and super().check_action(action, parameters)
+
     # Pasting.
 
     async def _on_paste(self, event: events.Paste) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 from rich.cells import cell_len, chop_cells
 from rich.segment import Segment
 from rich.style import Style
+from rich.text import Text
 from textual.strip import Strip
 
 from app.ui.markdown import render_markdown, stable_blocks
@@ -13,6 +14,7 @@ from app.ui.palette import Palette
 from app.ui.text import visible
 
 _MOST_OUTPUT = 400  # lines of a call's output shown when expanded
+_MOST_SAID = 40  # lines shown of what the user said: a pasted log is not read again here
 _LONGEST_LINE = 1_000
 
 CallState = Literal["writing", "running", "ok", "failed", "cancelled"]
@@ -69,10 +71,12 @@ class UserItem(Item):
 
     def render(self, width: int, palette: Palette) -> list[Strip]:
         base = palette.text + palette.user
-        rows = [
-            _row(("▌ ", base + palette.primary), (line, base)).extend_cell_length(width, base)
-            for line in wrap(self.text, max(8, width - 4))
-        ]
+        lines = self.text.split("\n")
+        shown = "\n".join(line[:_LONGEST_LINE] for line in lines[:_MOST_SAID])
+        parts = [(line, base) for line in wrap(shown, max(8, width - 4))]
+        if len(lines) > _MOST_SAID:
+            parts.append((f"and {len(lines) - _MOST_SAID:,} more lines", base + palette.muted))
+        rows = [_row(("▌ ", base + palette.primary), part).extend_cell_length(width, base) for part in parts]
         return [*rows, Strip.blank(width, palette.text)]
 
 
@@ -137,11 +141,14 @@ class CallItem(Item):
             tail = " running"
         elif lines:
             tail = f" {'▾' if self.expanded else '▸'} {len(lines)}"
-        first, *more = wrap(summary, max(8, width - 3 - cell_len(tail)))
+        room = max(8, width - 3 - cell_len(tail))
+        first, *more = wrap(summary, room)
         if more and not self.expanded:
-            first = first[: max(1, width - 4 - cell_len(tail))].rstrip() + "…"
+            text = Text(" ".join(visible(summary.replace("\n", " ")).split()))
+            text.truncate(room, overflow="ellipsis")
+            first = text.plain
         head = _row(
-            (f"{_MARKS[self.state]} ", base + tone), (visible(first), base), (tail, base + palette.muted)
+            (f"{_MARKS[self.state]} ", base + tone), (first, base), (tail, base + palette.muted)
         ).extend_cell_length(width, base)
         rows = [head]
         if self.expanded:

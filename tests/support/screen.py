@@ -1,0 +1,190 @@
+"""The screen's ports as a test wants them: the real workspace and review on a temporary directory, an engine
+that is as ready as it is told, an agent that plays a script."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from app.agent.events import AgentEvent, Mode, TurnEnded, TurnStarted
+from app.agent.port import PermissionAsker
+from app.model.events import EngineStatus, ModelDescription, StreamEvent
+from app.model.messages import ChatRequest
+from app.review.model import FileImage
+from app.review.review import Review
+from app.ui.app import TidegateApp
+from app.ui.keymap import Keymap
+from app.ui.ports import Ports
+from app.ui.screens.workspace import WorkspaceScreen
+from app.workspace.workspace import Workspace
+
+READY = EngineStatus("ready", model=ModelDescription("a-model", 32_768))
+
+Play = Callable[["ScriptedAgent"], AsyncGenerator[AgentEvent, None]]
+
+
+def edit(review: Review, root: Path, **files: str | None) -> None:
+    """Let the agent, in one turn, replace files (their names with __ for a dot) by these texts."""
+    review.begin_turn(1)
+    for name, text in files.items():
+        path = name.replace("__", ".")
+        target = root / path
+        before = FileImage(target.read_bytes()) if target.exists() else None
+        after = FileImage(text.encode()) if text is not None else None
+        review.record(path, before, after)
+        if after is None:
+            target.unlink()
+        else:
+            target.write_bytes(after.data)
+    review.end_turn(1)
+
+
+class FakeEngine:
+    """An EnginePort whose status the test sets. It never becomes ready by itself."""
+
+    def __init__(self, status: EngineStatus = READY) -> None:
+        self.status = status
+        self.restarts = 0
+        self.is_closed = False
+        self._listeners: list[Callable[[EngineStatus], None]] = []
+
+    def become(self, status: EngineStatus) -> None:
+        """Change the status and tell everybody."""
+        self.status = status
+        for listener in self._listeners:
+            listener(status)
+
+    def subscribe(self, listener: Callable[[EngineStatus], None]) -> Callable[[], None]:
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def start(self) -> None: ...
+
+    async def restart(self) -> None:
+        self.restarts += 1
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+    def stream(self, request: ChatRequest) -> AsyncIterator[StreamEvent]:
+        raise NotImplementedError
+
+
+async def says_nothing(_agent: "ScriptedAgent") -> AsyncGenerator[AgentEvent, None]:
+    """A turn without events of its own."""
+    return
+    yield
+
+
+class ScriptedAgent:
+    """An AgentPort that plays `play` in every turn."""
+
+    def __init__(self, play: Play) -> None:
+        self.mode: Mode = "ask"
+        self.play = play
+        self.asker: PermissionAsker | None = None
+        self.heard: list[str] = []
+        self.was_cancelled = False
+        self.is_closed = False
+        self.go_on = asyncio.Event()  # for a play that waits in mid-turn
+        self._stop = asyncio.Event()
+
+    async def run_turn(self, text: str) -> AsyncGenerator[AgentEvent, None]:
+        self.heard.append(text)
+        self._stop.clear()
+        yield TurnStarted(len(self.heard), text)
+        play = self.play(self)
+        stop = asyncio.ensure_future(self._stop.wait())
+        try:
+            while True:
+                step = asyncio.ensure_future(anext(play, None))
+                await asyncio.wait([step, stop], return_when=asyncio.FIRST_COMPLETED)
+                if not step.done():
+                    step.cancel()
+                    await asyncio.wait([step])
+                    self.was_cancelled = True
+                    yield TurnEnded(len(self.heard), "cancelled")
+                    return
+                event = step.result()
+                if event is None:
+                    break
+                yield event
+        finally:
+            stop.cancel()
+        yield TurnEnded(len(self.heard), "done")
+
+    def continue_turn(self) -> AsyncGenerator[AgentEvent, None]:
+        return self.run_turn("")
+
+    def cancel(self) -> None:
+        self._stop.set()
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+
+class Stage:
+    """An app under test and everything behind it."""
+
+    def __init__(
+        self,
+        root: Path,
+        play: Play = says_nothing,
+        status: EngineStatus = READY,
+        keymap: Keymap | None = None,
+        show_file: str | None = None,
+    ) -> None:
+        self.root = root
+        self.review = Review(root)
+        self.engine = FakeEngine(status)
+        self.agent = ScriptedAgent(play)
+        self.app = TidegateApp(
+            Ports(Workspace(root), self.review, self.engine, self._agent), keymap=keymap, show_file=show_file
+        )
+        self.pilot: Pilot[str | None]
+
+    def _agent(self, asker: PermissionAsker) -> ScriptedAgent:
+        self.agent.asker = asker
+        return self.agent
+
+    @property
+    def screen(self) -> WorkspaceScreen:
+        screen = self.app.workspace_screen
+        assert screen is not None
+        return screen
+
+    @asynccontextmanager
+    async def run(self, size: tuple[int, int] = (120, 40)) -> AsyncIterator["Stage"]:
+        """The app on a terminal of `size`, mounted."""
+        async with self.app.run_test(size=size) as pilot:
+            self.pilot = pilot
+            await pilot.pause()
+            yield self
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+
+    async def until(self, condition: Callable[[], object], what: str = "what was waited for") -> None:
+        """Let the app run until `condition` holds."""
+        for _ in range(2000):
+            if condition():
+                return
+            await self.pilot.pause(0.005)
+        raise AssertionError(f"never came: {what}")
+
+    async def say(self, text: str) -> None:
+        """Write `text` in the message field and send it."""
+        self.screen.agent.prompt.focus()
+        self.screen.agent.prompt.insert(text)
+        await self.press("enter")
+
+    def transcript(self) -> str:
+        """The conversation as it can be read."""
+        view = self.screen.agent.transcript
+        return "\n".join(view.row_text(row) for row in range(view.row_count))
+
+    def shown(self) -> set[str]:
+        """The panes that are on the screen."""
+        return {name for name in ("tree", "centre", "agent") if self.screen.query_one(f"#{name}-pane").display}

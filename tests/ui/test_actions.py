@@ -1,0 +1,117 @@
+"""One table of actions: what it names exists, is shown, and can be given other keys."""
+
+from pathlib import Path
+
+import pytest
+from textual.command import CommandPalette
+
+from app.paths import config_directory
+from app.ui.actions import ACTIONS, in_scope, key_label
+from app.ui.keymap import KeymapError, clashes, load_keymap
+from app.ui.screens.help import HelpScreen
+from tests.support.screen import Stage
+
+
+def write_keymap(text: str) -> None:
+    path = config_directory() / "keymap.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+async def test_every_action_has_somebody_who_does_it(tmp_path: Path) -> None:
+    async with Stage(tmp_path).run() as stage:
+        for action in ACTIONS:
+            scope = "transcript" if action.scope == "lines" else action.scope
+            target = stage.app.target_of(scope)
+            assert target is not None, action.id
+            assert callable(getattr(target, f"action_{action.handler}", None)), action.id
+
+
+def test_no_two_actions_of_a_scope_share_a_key() -> None:
+    assert clashes({}) == []
+    assert len({action.id for action in ACTIONS}) == len(ACTIONS)
+
+
+async def test_help_lists_every_action_with_its_keys(tmp_path: Path) -> None:
+    async with Stage(tmp_path, keymap={"review.keep": ("y",)}).run() as stage:
+        await stage.press("f1")
+        await stage.until(lambda: isinstance(stage.app.screen, HelpScreen))
+        lines = stage.app.screen.query_one("#help-lines")
+        text = "\n".join(lines.row_text(row) for row in range(lines.row_count))
+        for action in ACTIONS:
+            assert action.description in text
+            assert action.id in text
+        keep = next(line for line in text.split("\n") if "review.keep " in line + " ")
+        assert keep.split()[0] == "y"
+        await stage.press("escape")
+        assert stage.app.screen is stage.screen
+
+
+async def test_the_palette_runs_an_action_of_a_pane_without_focus(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x\n" * 50)
+    async with Stage(tmp_path, show_file="a.txt").run() as stage:
+        await stage.until(lambda: stage.screen.viewer.path == "a.txt")
+        await stage.press("f5", "ctrl+p")
+        await stage.until(lambda: isinstance(stage.app.screen, CommandPalette))
+        await stage.press(*"wrap")
+        await stage.pilot.pause(0.3)
+        await stage.press("enter")
+        await stage.until(lambda: stage.screen.viewer.query_one("#file-view").wrap)
+
+
+async def test_a_keymap_gives_other_keys_and_the_old_ones_go(tmp_path: Path) -> None:
+    write_keymap('[keys]\n"viewer.wrap" = ["z", "ctrl+y"]\n"app.help" = "f12"\n')
+    (tmp_path / "a.txt").write_text("x\n")
+    async with Stage(tmp_path, keymap=load_keymap(), show_file="a.txt").run() as stage:
+        await stage.until(lambda: stage.screen.viewer.path == "a.txt")
+        view = stage.screen.viewer.query_one("#file-view")
+        await stage.press("f3", "w")
+        assert not view.wrap
+        await stage.press("z")
+        assert view.wrap
+        hints = str(stage.screen.query_one("#hints").render())
+        assert "z wrap" in hints
+        assert "F12 help" in hints
+        await stage.press("f12")
+        await stage.until(lambda: isinstance(stage.app.screen, HelpScreen))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[keys", "not TOML"),
+        ('[keys]\n"review.keeep" = "y"\n', "review.keeep"),
+        ('[keys]\n"review.keep" = 3\n', "review.keep"),
+        ("keys = 3\n", "table"),
+    ],
+)
+def test_a_wrong_keymap_is_one_clear_sentence(text: str, words: str) -> None:
+    write_keymap(text)
+    with pytest.raises(KeymapError, match=words):
+        load_keymap()
+
+
+def test_a_key_given_twice_is_told() -> None:
+    assert "review.reject" in clashes({"review.keep": ("x",)})[0]
+
+
+def test_keys_are_written_as_people_write_them() -> None:
+    assert [key_label(key) for key in ("ctrl+p", "question_mark", "f1", "slash", "G", "escape")] == [
+        "Ctrl+P",
+        "?",
+        "F1",
+        "/",
+        "G",
+        "Esc",
+    ]
+
+
+async def test_hints_follow_the_focus(tmp_path: Path) -> None:
+    async with Stage(tmp_path).run() as stage:
+        hints = stage.screen.query_one("#hints")
+        assert "send" in str(hints.render())
+        await stage.press("f2")
+        shown = str(hints.render())
+        for action in in_scope("tree"):
+            if action.hint:
+                assert action.hint in shown

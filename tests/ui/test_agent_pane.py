@@ -1,0 +1,242 @@
+"""Talking to the agent: streaming, stopping, queueing, permission."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from app.agent.events import (
+    AgentEvent,
+    FilesChanged,
+    PromptProgressed,
+    ReplyFinished,
+    TextStreamed,
+    TodosChanged,
+    ToolFinished,
+    ToolStarted,
+)
+from app.agent.port import PermissionAnswer, PermissionRequest
+from app.model.events import EngineStatus, Finished, PromptProgress, Timings
+from app.ui.widgets.permission_prompt import PermissionPrompt
+from tests.support.screen import READY, ScriptedAgent, Stage
+
+REQUEST = PermissionRequest(
+    "1", "run_shell_command", {"command": "make"}, "make all", "it runs a program", "make"
+)
+
+
+async def replies(_agent: ScriptedAgent) -> AsyncGenerator[AgentEvent, None]:
+    yield PromptProgressed(PromptProgress(1000, 200, 500, 10))
+    yield TextStreamed("I will **look**.\n\n")
+    yield ToolStarted("1", "read_file", {}, "Read a.txt")
+    yield ToolFinished("1", "read_file", True, "secret line", "secret line")
+    yield TodosChanged((("Look", "completed"), ("Write", "in_progress")))
+    yield TextStreamed("Done.")
+    yield ReplyFinished(Finished("stop", 1000, 24, 200, Timings(200, 800, 9, 90, 24, 250, 96)))
+
+
+async def waits(agent: ScriptedAgent) -> AsyncGenerator[AgentEvent, None]:
+    yield TextStreamed("Half a thought")
+    await agent.go_on.wait()
+    yield TextStreamed(" and the rest")
+
+
+async def asks(agent: ScriptedAgent) -> AsyncGenerator[AgentEvent, None]:
+    assert agent.asker is not None
+    answer = await agent.asker.ask(REQUEST)
+    yield TextStreamed(f"{answer.answer} {answer.comment}")
+
+
+async def test_a_turn_can_be_read_in_the_transcript(tmp_path: Path) -> None:
+    async with Stage(tmp_path, replies).run() as stage:
+        await stage.say("Look at it")
+        await stage.until(lambda: "Done." in stage.transcript() and not stage.screen.agent.is_working)
+        text = stage.transcript()
+        for piece in ("Look at it", "I will look.", "Read a.txt", "96 tok/s"):
+            assert piece in text
+        assert "secret line" not in text
+        assert "Reading" not in text, "the progress of the prompt goes when the reply comes"
+        assert "▸ Write" in str(stage.screen.query_one("#todos").render())
+        status = str(stage.screen.query_one("#status").render())
+        for fact in ("a-model", "ask", "ctx 1.0k/32.8k 3%", "96 tok/s", "200 cached"):
+            assert fact in status
+        # The output of a call appears on a key.
+        stage.screen.agent.transcript.focus()
+        await stage.press("n", "enter")
+        assert "secret line" in stage.transcript()
+
+
+async def test_escape_stops_the_turn_and_keeps_what_was_said(tmp_path: Path) -> None:
+    async with Stage(tmp_path, waits).run() as stage:
+        await stage.say("Think")
+        await stage.until(lambda: "Half a thought" in stage.transcript())
+        await stage.press("escape")
+        await stage.until(lambda: not stage.screen.agent.is_working)
+        assert stage.agent.was_cancelled
+        await stage.until(lambda: "Stopped" in stage.transcript())
+        assert "Half a thought" in stage.transcript()
+        stage.agent.go_on.set()
+        await stage.press("f10")
+        await stage.until(lambda: "and the rest" in stage.transcript())
+
+
+async def test_messages_wait_for_the_turn_and_come_back_when_it_is_stopped(tmp_path: Path) -> None:
+    async with Stage(tmp_path, waits).run() as stage:
+        await stage.say("first")
+        await stage.until(lambda: stage.screen.agent.is_working)
+        await stage.say("second")
+        await stage.say("third")
+        assert "second" in str(stage.screen.query_one("#queued").render())
+        stage.agent.go_on.set()
+        await stage.until(lambda: stage.agent.heard == ["first", "second", "third"])
+        await stage.until(lambda: not stage.screen.agent.is_working)
+        stage.agent.go_on.clear()
+        await stage.say("fourth")
+        await stage.until(lambda: stage.screen.agent.is_working)
+        await stage.say("fifth")
+        await stage.press("escape")
+        await stage.until(lambda: stage.screen.agent.prompt.text == "fifth")
+        assert "fifth" not in stage.agent.heard
+
+
+async def test_a_key_typed_for_something_else_never_approves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PermissionPrompt, "grace", 3600.0)
+    async with Stage(tmp_path, asks).run() as stage:
+        await stage.say("Build it")
+        await stage.until(lambda: stage.screen.agent.permission.has_focus)
+        await stage.press("y", "a", "space", "enter", "n")
+        assert stage.screen.agent.permission.is_asking
+        await stage.until(lambda: stage.screen.agent.prompt.text == "ya n", "the letters in the message")
+        # The question is still whole, and stopping the turn is always possible.
+        assert "make all" in str(stage.screen.query_one("#permission-summary").render())
+        await stage.press("escape")
+        await stage.until(lambda: not stage.screen.agent.is_working)
+        assert not stage.screen.agent.permission.display
+
+
+async def test_permission_is_answered_by_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PermissionPrompt, "grace", 0.0)
+    answers = {
+        ("y",): PermissionAnswer("once"),
+        ("a",): PermissionAnswer("always"),
+        ("n",): PermissionAnswer("deny"),
+        ("c", *"tox", "enter"): PermissionAnswer("deny", "tox"),
+        ("c", "escape", "y"): PermissionAnswer("once"),
+    }
+    async with Stage(tmp_path, asks).run() as stage:
+        for keys, answer in answers.items():
+            await stage.say("Build it")
+            await stage.until(lambda: stage.screen.agent.permission.has_focus)
+            await stage.press(*keys)
+            await stage.until(lambda: not stage.screen.agent.is_working)
+            said = f"{answer.answer} {answer.comment}".strip()
+            await stage.until(lambda said=said: stage.transcript().strip().endswith(said), said)
+            assert stage.screen.focused is stage.screen.agent.prompt
+
+
+async def test_a_question_does_not_take_the_focus_from_the_review(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PermissionPrompt, "grace", 0.0)
+
+    async def works_then_asks(agent: ScriptedAgent) -> AsyncGenerator[AgentEvent, None]:
+        await agent.go_on.wait()
+        async for event in asks(agent):
+            yield event
+
+    (tmp_path / "a.txt").write_text("x\n")
+    async with Stage(tmp_path, works_then_asks, show_file="a.txt").run() as stage:
+        await stage.say("Build it")
+        await stage.until(lambda: stage.screen.viewer.path == "a.txt")
+        await stage.press("f3")
+        focused = stage.screen.focused
+        stage.agent.go_on.set()
+        await stage.until(lambda: stage.screen.agent.permission.is_asking)
+        await stage.press("y")
+        assert stage.screen.focused is focused
+        assert stage.screen.agent.permission.is_asking
+        await stage.press("f5", "y")
+        await stage.until(lambda: "once" in stage.transcript())
+
+
+async def test_changed_files_bring_the_review_to_the_centre(tmp_path: Path) -> None:
+    async def changes(_agent: ScriptedAgent) -> AsyncGenerator[AgentEvent, None]:
+        yield FilesChanged(("a.txt",))
+
+    async with Stage(tmp_path, changes).run() as stage:
+        assert stage.screen.switcher.current == "viewer"
+        await stage.say("Change it")
+        await stage.until(lambda: stage.screen.switcher.current == "review")
+        assert stage.screen.focused is stage.screen.agent.prompt
+
+
+async def test_the_first_frame_comes_before_the_engine_and_its_death_is_told(tmp_path: Path) -> None:
+    async with Stage(tmp_path, status=EngineStatus("starting", "Starting the engine")).run() as stage:
+        assert "sk, or say what to change" in stage.app.export_screenshot().replace("&#160;", " ")
+        stage.engine.become(EngineStatus("loading", "Loading a-model", 0.42))
+        await stage.pilot.pause()
+        assert "42%" in str(stage.screen.query_one("#status").render())
+        stage.engine.become(READY)
+        await stage.pilot.pause()
+        assert not stage.screen.query_one("#engine-banner").display
+        stage.engine.become(EngineStatus("failed", "The engine was killed"))
+        await stage.pilot.pause()
+        assert "The engine was killed" in str(stage.screen.query_one("#engine-banner").render())
+        await stage.press("f8")
+        await stage.until(lambda: stage.engine.restarts == 1)
+    assert stage.engine.is_closed
+    assert stage.agent.is_closed
+
+
+async def test_without_a_model_a_page_says_what_fits_and_takes_an_address(tmp_path: Path) -> None:
+    status = EngineStatus("absent", "No model was found: no model in the settings.")
+    stage = Stage(tmp_path, status=status)
+    async with stage.run():
+        await stage.until(lambda: stage.app.screen is not stage.screen)
+        page = stage.app.screen
+        await stage.until(lambda: page.query_one("#model-choices").option_count)
+        facts = str(page.query_one("#model-facts").render())
+        assert "no model in the settings" in facts
+        assert "GB of memory" in facts
+        options = page.query_one("#model-choices")
+        listed = "\n".join(str(options.get_option_at_index(n).prompt) for n in range(options.option_count))
+        assert "4-bit 44.8 GB" in listed
+        assert "8-bit 84.7 GB" in listed
+        page.query_one("#model-address").focus()
+        await stage.press(*"nonsense", "enter")
+        await stage.until(lambda: "nonsense" in str(page.query_one("#model-message").render()))
+        page.query_one("#model-address").value = "http://127.0.0.1:9/v1"
+        await stage.press("enter")
+        await stage.pilot.pause()
+    assert stage.app.return_value == "http://127.0.0.1:9/v1"
+
+
+async def test_leaving_while_the_agent_works_asks_first(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, waits)
+    async with stage.run():
+        await stage.say("Think")
+        await stage.until(lambda: stage.screen.agent.is_working)
+        await stage.press("ctrl+q")
+        await stage.until(lambda: stage.app.screen is not stage.screen)
+        await stage.press("n")
+        assert stage.app.is_running
+        assert stage.screen.agent.is_working
+        await stage.press("ctrl+q", "y")
+        await stage.until(lambda: not stage.app.is_running or stage.app._exit)
+
+
+async def test_at_rest_nothing_ticks(tmp_path: Path) -> None:
+    async with Stage(tmp_path, replies).run() as stage:
+        await stage.say("Look")
+        await stage.until(lambda: "tok/s" in stage.transcript() and not stage.screen.agent.is_working)
+        await asyncio.sleep(0.1)
+        ticking = [
+            timer
+            for widget in [stage.app, stage.screen, *stage.screen.query("*")]
+            for timer in widget._timers
+            if timer._active.is_set() and timer._task is not None and not timer._task.done()
+        ]
+        assert not ticking

@@ -1,0 +1,92 @@
+"""The panes fold by the terminal's width, and every pane can be reached by keyboard at every size."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.screen import Stage
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "tide.py").write_text("def tide():\n    return 1\n")
+    (tmp_path / "README.md").write_text("# Tide\n")
+    return tmp_path
+
+
+async def test_panes_fold_with_the_width(root: Path) -> None:
+    every = {"tree", "centre", "agent"}
+    sizes = {(200, 60): every, (140, 40): every, (110, 30): every, (80, 24): {"agent"}, (20, 5): {"agent"}}
+    async with Stage(root).run() as stage:
+        for size, panes in sizes.items():
+            await stage.pilot.resize_terminal(*size)
+            await stage.until(lambda panes=panes: stage.shown() == panes, f"{panes} at {size}")
+            await stage.pilot.pause()
+            assert stage.screen.agent.prompt.region.height >= 1
+            widths = [stage.screen.query_one(f"#{pane}-pane").region.width for pane in panes]
+            assert sum(widths) == size[0]
+
+
+async def test_a_small_terminal_shows_the_tree_on_a_key_and_hides_it_once_a_file_is_open(root: Path) -> None:
+    async with Stage(root).run((80, 24)) as stage:
+        await stage.press("f2")
+        assert stage.shown() == {"tree", "agent"}
+        await stage.until(lambda: stage.screen.files.cursor_node is not None)
+        await stage.press("j", "enter")
+        await stage.until(lambda: stage.screen.viewer.path == "README.md")
+        assert stage.shown() == {"centre"}
+        await stage.press("f5")
+        assert stage.shown() == {"agent"}
+        await stage.press("f4")
+        assert stage.shown() == {"centre"}
+
+
+async def test_resizing_keeps_the_pane_that_is_used(root: Path) -> None:
+    async with Stage(root, show_file="README.md").run((160, 40)) as stage:
+        await stage.press("f3")
+        await stage.pilot.resize_terminal(80, 24)
+        await stage.pilot.pause()
+        assert stage.shown() == {"centre"}
+        await stage.pilot.resize_terminal(10, 3)
+        await stage.pilot.resize_terminal(160, 40)
+        await stage.pilot.pause()
+        assert stage.shown() == {"tree", "centre", "agent"}
+
+
+async def test_zoom_gives_one_pane_everything_and_takes_it_back(root: Path) -> None:
+    async with Stage(root).run((120, 40)) as stage:
+        await stage.press("f6")
+        assert stage.shown() == {"agent"}
+        await stage.press("f2")
+        assert stage.shown() == {"tree"}
+        await stage.press("f6")
+        assert stage.shown() == {"tree", "centre", "agent"}
+
+
+async def test_focus_goes_round_by_keyboard(root: Path) -> None:
+    async with Stage(root, show_file="README.md").run((160, 40)) as stage:
+        await stage.until(lambda: stage.screen.viewer.path == "README.md")
+        places = {
+            "ctrl+1": stage.screen.files,
+            "f3": stage.screen.viewer.query_one("#file-view"),
+            "4": stage.screen.agent.prompt,
+            "f2": stage.screen.files,
+            "ctrl+2": stage.screen.viewer.query_one("#file-view"),
+            "ctrl+3": stage.screen.agent.prompt,
+        }
+        for key, widget in places.items():
+            await stage.press(key)
+            assert stage.screen.focused is widget, key
+
+
+def test_the_screen_imports_neither_mlx_nor_transformers() -> None:
+    script = (
+        "import sys, app.ui.app\n"
+        "foreign = {'mlx', 'mlx_lm', 'mlx_model', 'transformers', 'torch'}\n"
+        "sys.exit(', '.join(foreign & {name.split('.')[0] for name in sys.modules}) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
