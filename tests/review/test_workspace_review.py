@@ -1,0 +1,275 @@
+"""Review of a real directory: turns with shell commands, restarts, commits, and what git makes of them."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.review.errors import ReviewError
+from app.review.model import FileImage
+from app.review.review import Review
+from tests.support.review_cases import git
+
+TEXT = "".join(f"line {n}\n" for n in range(1, 41))
+EDITED = TEXT.replace("line 3\n", "three\n").replace("line 30\n", "thirty\nand more\n")
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TIDEGATE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    (tmp_path / "gitconfig").write_text("[user]\nname = A\nemail = a@example.org\n")
+    place = tmp_path / "work"
+    place.mkdir()
+    return place
+
+
+@pytest.fixture
+def repository(root: Path) -> Path:
+    git(root, "init", "--quiet", "-b", "main")
+    (root / "a.txt").write_text(TEXT)
+    (root / "gone.txt").write_text("gone\n")
+    git(root, "add", "-A")
+    git(root, "commit", "--quiet", "-m", "one")
+    return root
+
+
+def turn(review: Review, work: Callable[[], object], number: int = 1) -> None:
+    review.begin_turn(number)
+    work()
+    review.end_turn(number)
+
+
+def edit(review: Review, root: Path, path: str, text: str) -> None:
+    """As the agent's tools do it."""
+    place = root / path
+    before = FileImage(place.read_bytes()) if place.exists() else None
+    review.record(path, before, FileImage(text.encode()))
+    place.write_text(text)
+
+
+def ids(review: Review, path: str) -> list[str]:
+    return [hunk.id for change in review.changes() if change.path == path for hunk in change.hunks]
+
+
+def test_what_commands_change_is_found_and_taken_back(repository: Path) -> None:
+    (repository / "a.txt").write_text("mine\n" + TEXT)
+    (repository / "untracked").write_text("u\n")
+    (repository / ".gitignore").write_text("*.log\n")
+
+    def commands() -> None:
+        (repository / "a.txt").write_text("mine\n" + EDITED)
+        (repository / "gone.txt").unlink()
+        (repository / "untracked").chmod(0o755)
+        (repository / "new" / "deep").mkdir(parents=True)
+        (repository / "new" / "deep" / "link").symlink_to("../x")
+        (repository / "ignored.log").write_text("x")
+
+    review = Review(repository)
+    turn(review, commands)
+    assert {(change.path, change.kind) for change in review.changes()} == {
+        ("a.txt", "modified"),
+        ("gone.txt", "deleted"),
+        ("new/deep/link", "symlink"),
+        ("untracked", "mode"),
+    }
+    review.reject_all()
+    assert (repository / "a.txt").read_text() == "mine\n" + TEXT
+    assert (repository / "gone.txt").read_text() == "gone\n"
+    assert (repository / "untracked").stat().st_mode & 0o777 == 0o644
+    assert not (repository / "new").exists()
+    review.undo()
+    assert (repository / "new" / "deep" / "link").readlink() == Path("../x")
+    assert (repository / "untracked").stat().st_mode & 0o111
+
+
+def test_a_commit_by_a_command_stays_under_review(repository: Path) -> None:
+    def commands() -> None:
+        (repository / "a.txt").write_text(EDITED)
+        git(repository, "commit", "-qam", "by the agent")
+
+    review = Review(repository)
+    turn(review, commands)
+    review.reject(frozenset(ids(review, "a.txt")))
+    assert (repository / "a.txt").read_text() == TEXT
+
+
+def test_a_commit_by_the_user_settles(repository: Path) -> None:
+    review = Review(repository)
+    turn(review, lambda: edit(review, repository, "a.txt", EDITED))
+    assert review.changes()
+    git(repository, "commit", "-qam", "by hand")
+    assert review.changes() == ()
+
+
+def test_files_without_a_repository(root: Path) -> None:
+    (root / "a.txt").write_text(TEXT)
+    review = Review(root)
+    turn(review, lambda: (root / "a.txt").write_text(EDITED))
+    first, second = ids(review, "a.txt")
+    review.keep(frozenset({first}))
+    review.reject(frozenset({second}))
+    assert (root / "a.txt").read_text() == TEXT.replace("line 3\n", "three\n")
+    with pytest.raises(ReviewError, match="no git repository"):
+        review.commit("x")
+
+
+def test_a_restart_remembers_and_a_torn_log_is_mended(repository: Path, tmp_path: Path) -> None:
+    review = Review(repository)
+    turn(review, lambda: edit(review, repository, "a.txt", EDITED))
+    review.keep(frozenset(ids(review, "a.txt")[:1]))
+    shown = review.changes()
+    (log,) = (tmp_path / "home").rglob("log.jsonl")
+    with log.open("ab") as file:
+        file.write(b'{"kind":"Decided","decis')
+    again = Review(repository)
+    assert again.changes() == shown
+    again.reject(frozenset(ids(again, "a.txt")[1:]))
+    assert review.undo() == "Undone: rejected 1 hunk"
+    assert again.changes() == shown
+
+
+def test_a_process_that_dies_in_a_turn_leaves_it_to_be_closed(repository: Path) -> None:
+    script = (
+        "import os, pathlib, sys; from app.review.review import Review\n"
+        "root = pathlib.Path(sys.argv[1]); review = Review(root); review.begin_turn(1)\n"
+        "(root / 'a.txt').write_text('by a command\\n'); os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(repository)], check=False)
+    review = Review(repository)
+    review.reject_all()
+    assert (repository / "a.txt").read_text() == TEXT
+
+
+def test_a_commit_holds_what_is_kept_and_nothing_else(repository: Path) -> None:
+    (repository / "staged.txt").write_text("staged\n")
+    git(repository, "add", "staged.txt")
+    review = Review(repository)
+
+    def work() -> None:
+        edit(review, repository, "a.txt", EDITED)
+        edit(review, repository, "new file", "new\r\nfile")
+        (repository / "gone.txt").unlink()
+
+    turn(review, work)
+    first, second = ids(review, "a.txt")
+    (repository / "a.txt").write_text((repository / "a.txt").read_text() + "my own\n")
+    review.keep(frozenset({first, *ids(review, "new file")}))
+    assert "Keep three" in review.commit("Keep three\n\nand a file")
+    assert git(repository, "show", "HEAD:a.txt").decode() == TEXT.replace("line 3\n", "three\n")
+    assert git(repository, "show", "HEAD:new file") == b"new\r\nfile"
+    assert git(repository, "diff", "--name-only", "HEAD^", "HEAD").split(b"\n")[:-1] == [b"a.txt", b"new file"]
+    status = git(repository, "status", "--porcelain").decode().splitlines()
+    assert sorted(status) == [" D gone.txt", " M a.txt", "A  staged.txt"]
+    assert ids(review, "a.txt") == [second]
+    assert review.undo() == ""
+    review.reject(frozenset({second}))
+    assert (repository / "a.txt").read_text() == TEXT.replace("line 3\n", "three\n") + "my own\n"
+
+
+def test_a_commit_takes_over_to_a_file_with_the_users_own_changes(repository: Path) -> None:
+    (repository / "a.txt").write_text(TEXT.replace("line 20\n", "twenty\n"))
+    git(repository, "add", "a.txt")
+    (repository / "a.txt").write_text(TEXT.replace("line 20\n", "twenty\n").replace("line 40\n", "forty\n"))
+    review = Review(repository)
+    turn(
+        review,
+        lambda: edit(
+            review, repository, "a.txt", (repository / "a.txt").read_text().replace("line 3\n", "3\n")
+        ),
+    )
+    review.keep_all()
+    review.commit("three")
+    assert git(repository, "show", "HEAD:a.txt").decode() == TEXT.replace("line 3\n", "3\n")
+    staged = TEXT.replace("line 3\n", "3\n").replace("line 20\n", "twenty\n")
+    assert git(repository, "show", ":a.txt").decode() == staged
+    turn(review, lambda: edit(review, repository, "a.txt", staged.replace("twenty\n", "20\n")), 2)
+    review.keep_all()
+    with pytest.raises(ReviewError, match="changes of your own"):
+        review.commit("on top of mine")
+
+
+def test_hooks_speak_and_refuse(repository: Path) -> None:
+    hook = repository / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\ngit diff --cached --name-only\necho no tabs please >&2\nexit 1\n")
+    hook.chmod(0o755)
+    review = Review(repository)
+    turn(review, lambda: edit(review, repository, "a.txt", EDITED))
+    review.keep_all()
+    before = review.changes()
+    with pytest.raises(ReviewError, match="no tabs please"):
+        review.commit("x")
+    assert review.changes() == before
+    hook.write_text("#!/bin/sh\necho checked >&2\n")
+    assert "checked" in review.commit("x")
+
+
+def test_the_first_commit_and_a_subdirectory(root: Path) -> None:
+    git(root, "init", "--quiet")
+    inner = root / "inner"
+    inner.mkdir()
+    review = Review(inner)
+    turn(review, lambda: edit(review, inner, "ä b.txt", "x\n"))
+    review.keep_all()
+    review.commit("first")
+    assert git(root, "ls-tree", "-r", "-z", "--name-only", "HEAD").decode() == "inner/ä b.txt\0"
+    assert git(root, "status", "--porcelain") == b""
+
+
+def test_worktrees_and_submodules(repository: Path, tmp_path: Path) -> None:
+    git(repository, "worktree", "add", "-q", str(tmp_path / "tree"), "-b", "side")
+    git(
+        repository,
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "--quiet",
+        "add",
+        str(tmp_path / "tree"),
+        "sub",
+    )
+    git(repository, "commit", "-qm", "submodule")
+    for place in (tmp_path / "tree", repository / "sub"):
+        review = Review(place)
+        turn(review, lambda place=place, review=review: edit(review, place, "a.txt", EDITED))  # type: ignore[misc]
+        review.keep_all()
+        review.commit("inside")
+        assert git(place, "status", "--porcelain") == b""
+    outer = Review(repository)
+    turn(outer, lambda: edit(outer, repository, "sub/a.txt", TEXT))
+    outer.keep_all()
+    with pytest.raises(ReviewError, match="another repository, sub"):
+        outer.commit("across")
+
+
+def test_what_cannot_be_committed_says_so(repository: Path, tmp_path: Path) -> None:
+    review = Review(repository)
+    turn(review, lambda: edit(review, repository, "a.txt", EDITED))
+    with pytest.raises(ReviewError, match="keep some hunks"):
+        review.commit("x")
+    review.keep_all()
+    with pytest.raises(ReviewError, match="message"):
+        review.commit(" \n")
+    (repository / ".git" / "MERGE_HEAD").write_text(git(repository, "rev-parse", "HEAD").decode())
+    with pytest.raises(ReviewError, match="merge is under way"):
+        review.commit("x")
+    (repository / ".git" / "MERGE_HEAD").unlink()
+    (tmp_path / "gitconfig").write_text("[user]\nuseConfigOnly = true\n")
+    with pytest.raises(ReviewError, match=r"user\.name"):
+        review.commit("x")
+    assert git(repository, "rev-list", "--count", "HEAD") == b"1\n"
+
+
+def test_a_directory_in_the_place_of_a_file_is_the_users_doing(repository: Path) -> None:
+    review = Review(repository)
+    turn(review, lambda: edit(review, repository, "new", "x\n"))
+    (repository / "new").unlink()
+    (repository / "new").mkdir()
+    (repository / "new" / "mine").write_text("mine")
+    review.changes()
+    review.reject_all()
+    assert (repository / "new" / "mine").read_text() == "mine"
