@@ -116,8 +116,10 @@ def load_foreign(directory: Path, name: str, *, dtype: mx.Dtype | None, adapter:
     module.eval()
     try:
         mx.eval(module.parameters())
-    except RuntimeError as error:
-        raise CheckpointError(f"The weights in {directory} cannot be read: {_sentence(error)}") from error
+        # One token: what does not fit shows here, and nothing stays pending in the thread that loads.
+        mx.eval(module(mx.array([[0]])))
+    except _LOADING_ERRORS as error:
+        raise CheckpointError(f"mlx-lm cannot run {directory}: {_sentence(error)}") from error
     return ForeignModel(module, config)
 
 

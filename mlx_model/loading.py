@@ -100,6 +100,7 @@ def load_qwen3_next(
             "leave the dtype out, or convert the checkpoint to 4 or 8 bits."
         )
     tensors = {name: update.astype(compute) for name, update in (updates or {}).items()}
+    mx.eval(tensors)
     for name, tensor in checkpoint.tensors(progress):
         tensors[name] = in_dtype(name, tensor, compute)
         # One at a time, so that both copies of only one tensor are in memory.

@@ -1,6 +1,7 @@
 """Other architectures, through mlx-lm, behind the same generator."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,13 @@ def test_the_last_conversation_goes_on_and_a_branch_is_right(directory: Path) ->
     assert finished.cached_tokens == (0 if loaded.architecture == "mamba2" else 30)
 
 
+def test_it_runs_in_another_thread_than_the_one_that_loaded_it(directory: Path) -> None:
+    generator = load(directory).generator()
+    with ThreadPoolExecutor(1) as other:
+        tokens, _ = other.submit(reply, generator, PROMPT).result()
+    assert tokens == by_mlx_lm(directory, PROMPT)
+
+
 def test_chunks_do_not_change_the_logits(directory: Path) -> None:
     model = load(directory).model
     tokens = mx.array([PROMPT])
@@ -147,5 +155,5 @@ def test_a_truncated_file_is_a_typed_error(tmp_path: Path) -> None:
     directory = write(tmp_path / "model", LLAMA, llama)
     path = directory / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match=r"mlx-lm cannot load|cannot be read"):
+    with pytest.raises(CheckpointError, match="mlx-lm cannot"):
         load(directory)
