@@ -31,7 +31,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
         monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")
-        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        for variable in ("HF_HUB_OFFLINE", "HF_HUB_CACHE", "XDG_CACHE_HOME"):
+            monkeypatch.delenv(variable, raising=False)
         yield hub
 
 

@@ -16,6 +16,7 @@ from app.model.events import EngineStatus, Finished, PromptProgress, TextDelta
 from app.model.local_engine import LocalEngine
 from app.model.messages import ChatRequest, Message, ToolSpecification
 from tests.support.checkpoints import write_checkpoint
+from tests.support.processes import pids_of
 from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer
 
 ASK = ChatRequest(
@@ -41,19 +42,6 @@ async def engine(checkpoint: Path) -> AsyncIterator[LocalEngine]:
     await engine.aclose()
     for pid in pids_of(checkpoint):
         os.kill(pid, signal.SIGKILL)
-
-
-def pids_of(checkpoint: Path) -> list[int]:
-    """The engines that serve this checkpoint."""
-    found = []
-    for process in Path("/proc").iterdir():
-        try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"serve" in words and str(checkpoint).encode() in words:
-            found.append(int(process.name))
-    return found
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the engine's process by /proc")
