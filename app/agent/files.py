@@ -63,9 +63,6 @@ class Files:
         try:
             write_bytes(location.absolute, data)
         except TidegateError as error:
-            if location.is_inside:
-                # The log says what was about to happen; this entry says that it did not.
-                self._recorder.record(location.path, FileImage(data, mode), before)
             raise ToolFailure(f"{location.path} was not changed: {error}.") from error
         self._known[location.absolute] = _digest(data)
 

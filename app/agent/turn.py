@@ -248,11 +248,12 @@ class Turn:
         await self._emit(ToolStarted(call.id, call.name, given, tool.summary(arguments)))
         result: ToolResult = await tool.run(arguments, context)
         if access.kind == "command":
-            await self._find_what_changed()
+            context.changed += await self._find_what_changed()
         return result
 
-    async def _find_what_changed(self) -> None:
+    async def _find_what_changed(self) -> tuple[str, ...]:
         try:
-            await in_thread(self._hands.recorder.command_finished)
+            return await in_thread(self._hands.recorder.command_finished)
         except TidegateError as error:
             await self._emit(Noticed(f"What the command changed is not under review: {error}."))
+            return ()

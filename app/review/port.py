@@ -21,10 +21,10 @@ class ChangeRecorder(Protocol):
         """Decisions may be made again; changes that shell commands made are found and recorded."""
         ...
 
-    def command_finished(self) -> None:
-        """A shell command of this turn has ended: what it changed is found and recorded as the agent's. Without
-        this, what commands changed is found at the end of the turn, and taken for the user's own where the
-        agent edits the same file in between."""
+    def command_finished(self) -> tuple[str, ...]:
+        """A shell command of this turn has ended: what it changed is found and recorded as the agent's, and the
+        paths are returned. Without this, what commands changed is found at the end of the turn, and taken for
+        the user's own where the agent edits the same file in between."""
         ...
 
     def feedback(self) -> str:

@@ -7,7 +7,7 @@ leaves either the old state or an intent, which the next action of any process c
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +52,8 @@ from app.review.git import Git
 from app.review.model import Comment, FileChange, FileImage
 from app.review.store import FileStore, Store
 from app.review.weave import Owner, compare
+
+Images = dict[str, tuple[FileImage | None, FileImage | None]]
 
 
 class Review:
@@ -102,11 +104,15 @@ class Review:
                 self._reconcile(path, before, "user")
             self._edit(path, after, "agent", before)
 
-    def command_finished(self) -> None:
+    def command_finished(self) -> tuple[str, ...]:
         """See ChangeRecorder."""
         with self._acting():
-            if self._in_turn and self._state.turn:
-                self._find_changes(self._state.turn)
+            if not (self._in_turn and self._state.turn):
+                return ()
+            earlier = {path: file.image() for path, file in self._state.files.items()}
+            self._find_changes(self._state.turn)
+            now = ((path, file.image()) for path, file in self._state.files.items())
+            return tuple(sorted(path for path, image in now if path not in earlier or earlier[path] != image))
 
     def end_turn(self, turn: int) -> None:
         """See ChangeRecorder."""
@@ -213,6 +219,15 @@ class Review:
         """Put the files back to what they were before `turn` began; `undo` brings it back. See `reject`."""
         return self.reject(self.hunk_ids(since_turn=turn))
 
+    def replace_files(self, sentence: str, wanted: Mapping[str, FileImage | None]) -> None:
+        """Write files as one decision that `undo` takes back; what is under review in them becomes an edit of
+        the user's own. `sentence` says what it was."""
+        with self._deciding():
+            images = {path: (self._read(path), image) for path, image in wanted.items()}
+            changed = {path: pair for path, pair in images.items() if pair[0] != pair[1]}
+            if changed:
+                self._decide(Decided(0, sentence, ()), changed)
+
     def undo(self) -> str:
         """See ReviewPort. Refused where the user has edited the same place since."""
         with self._deciding():
@@ -220,17 +235,19 @@ class Review:
                 return ""
             last = self._state.undoable[-1]
             sentence = f"Undone: {_lower(last.sentence)}"
-            self._move(Decided(0, sentence, inverse(last.shifts), undoes=last.decision))
+            back = tuple(Write(write.path, write.after, write.before) for write in last.writes)
+            self._move(Decided(0, sentence, inverse(last.shifts), back, undoes=last.decision))
             return sentence
 
     def redo(self) -> str:
-        """See ReviewPort."""
+        """See ReviewPort. Refused where the user has edited the same place since."""
         with self._deciding():
             if not self._state.redoable:
                 return ""
             last = self._state.redoable[-1]
             sentence = f"Done again: {_lower(last.sentence)}"
-            self._move(Decided(0, sentence, last.shifts, rejected=last.rejected, redoes=last.decision))
+            again = replace(last, decision=0, sentence=sentence, undoes=0, redoes=last.decision)
+            self._move(again)
             return sentence
 
     def commit(self, message: str) -> str:
@@ -443,17 +460,26 @@ class Review:
         )
         self._decide(Decided(0, sentence, shifts_to(self._state, chosen, "rejected"), rejected=rejected))
 
-    def _move(self, decided: Decided) -> None:
-        in_the_way = obstacles(self._state, decided.shifts)
+    def _move(self, wanted: Decided) -> None:
+        """Take a decision back or make it again. Files under review come from their weave, with the user's
+        edits of the meantime in them; others must be as the decision left them."""
+        in_the_way = obstacles(self._state, wanted.shifts)
+        images: Images = {}
+        if not wanted.shifts:
+            images = {
+                write.path: (self._image(write.before), self._image(write.after)) for write in wanted.writes
+            }
+            in_the_way = [path for path, (old, _) in images.items() if self._read(path) != old]
         if in_the_way:
             raise ReviewError(
                 f"{', '.join(in_the_way)} was edited in the same place since", "take that edit back first"
             )
-        self._decide(decided)
+        self._decide(wanted, images)
 
-    def _decide(self, wanted: Decided) -> None:
-        """Write the intent down, then the files, then that it is done; a disk that refuses undoes it all."""
-        images = images_after(self._state, wanted.shifts)
+    def _decide(self, wanted: Decided, others: Images | None = None) -> None:
+        """Write the intent down, then the files, then that it is done; a disk that refuses undoes it all.
+        `others` are files to write that no shift stands for."""
+        images = {**images_after(self._state, wanted.shifts), **(others or {})}
         writes = tuple(Write(path, self._put(old), self._put(new)) for path, (old, new) in images.items())
         decided = replace(wanted, decision=self._state.numbers + 1, writes=writes)
         self._append(decided)

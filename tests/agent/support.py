@@ -33,8 +33,9 @@ class Recorder:
         assert (file.read_bytes() if file.exists() else None) == (before.data if before else None)
         self.records.append((path, before, after))
 
-    def command_finished(self) -> None:
+    def command_finished(self) -> tuple[str, ...]:
         self.turns.append("command")
+        return ("made.txt",) if (self.root / "made.txt").exists() else ()
 
     def end_turn(self, turn: int) -> None:
         self.turns.append(f"end {turn}")

@@ -36,7 +36,7 @@ async def test_a_turn_reads_edits_runs_and_ends_by_itself(bench: Make) -> None:
             call("write_file", file_path="new/deep.txt", content="hello\n"),
             call("todo_write", todos=[{"id": "1", "content": "test", "status": "in_progress"}]),
         ),
-        reply(call("run_shell_command", command="cat new/deep.txt && grep -c g src/a.py")),
+        reply(call("run_shell_command", command="cat new/deep.txt && grep -c g src/a.py && touch made.txt")),
         reply("All **done**."),
     )
     events = await b.run("Make it two.")
@@ -55,6 +55,7 @@ async def test_a_turn_reads_edits_runs_and_ends_by_itself(bench: Make) -> None:
         ("src/a.py",),
         ("src/a.py",),
         ("new/deep.txt",),
+        ("made.txt",),
     ]
     assert [e.todos for e in events if isinstance(e, TodosChanged)] == [(("test", "in_progress"),)]
     assert "".join(e.text for e in events if isinstance(e, ToolOutput)) == "hello\n1\n"
