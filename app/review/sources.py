@@ -1,0 +1,233 @@
+"""Review of anything that git can show, and staging, unstaging, discarding and applying parts of it.
+
+What touches the work tree goes through the review's log as one decision, so that it survives a crash whole and
+can be undone. What touches the index is git's own `apply --cached`.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from app.review.diff import SYMLINK, file_change
+from app.review.disk import WorkTree
+from app.review.errors import ReviewError
+from app.review.git import Git
+from app.review.model import FileChange, FileImage
+from app.review.parse import parse_diff
+from app.review.patch import Selection, build_patch
+from app.review.review import Review
+
+SourceKind = Literal["worktree", "staged", "commit", "range", "patch"]
+
+_FORM = (
+    "--no-color",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--full-index",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+    "--find-renames",
+    "--submodule=short",
+    "--inter-hunk-context=0",
+    "--unified=3",
+    "--relative",
+)
+_APPLY = ("apply", "--unidiff-zero", "--whitespace=nowarn")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Something to review. `revision` names a commit or range; `patch` is the text of a patch."""
+
+    kind: SourceKind
+    title: str
+    revision: str = ""
+    patch: bytes = b""
+
+
+def source_of(
+    root: Path, argument: str | None, staged: bool = False, standard_input: bytes | None = None
+) -> Source:
+    """What the command line names: nothing (the work tree, or the index with `staged`), "-" for a diff on
+    standard input, a patch file, a range A..B or A...B, or a commit. Raises ReviewError for anything else."""
+    if argument == "-":
+        return Source("patch", "standard input", patch=standard_input or b"")
+    if argument is None:
+        return Source("staged", "the index") if staged else Source("worktree", "the work tree")
+    path = root / argument
+    git = Git(root)
+    if ".." in argument:
+        for end in argument.split("...") if "..." in argument else argument.split(".."):
+            _need_commit(git, end or "HEAD")
+        return Source("range", argument, argument)
+    if path.is_file():
+        try:
+            return Source("patch", argument, patch=path.read_bytes())
+        except OSError as error:
+            raise ReviewError(f"{argument} cannot be read", error.strerror or str(error)) from error
+    _need_commit(git, argument)
+    return Source("commit", argument, argument)
+
+
+def _need_commit(git: Git, name: str) -> None:
+    if not git.is_repository:
+        raise ReviewError(
+            f"{name} is no patch file, and this directory is no git repository", "name a patch file"
+        )
+    if not git.line("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"):
+        raise ReviewError(f"{name} is neither a commit nor a patch file", "check the name")
+
+
+class Sources:
+    """Reads sources and carries out what is decided about them. Every method raises ReviewError."""
+
+    def __init__(self, root: Path, review: Review) -> None:
+        self._root = root
+        self._review = review
+        self._git = Git(root)
+        self._disk = WorkTree(root)
+
+    def changes(self, source: Source) -> tuple[FileChange, ...]:
+        """The source's files, as git lists them. Untracked files are part of the work tree's changes."""
+        if source.kind == "patch":
+            return parse_diff(source.patch)
+        self._need_repository()
+        if source.kind == "commit":
+            shown = self._git.run("show", "--format=", *_FORM, "--end-of-options", source.revision)
+            return parse_diff(shown)
+        if source.kind == "range":
+            return parse_diff(self._git.run("diff", *_FORM, "--end-of-options", source.revision, "--"))
+        if source.kind == "staged":
+            return parse_diff(self._git.run("diff", "--cached", *_FORM))
+        tracked = parse_diff(self._git.run("diff", *_FORM))
+        return tuple(sorted((*tracked, *self._untracked()), key=lambda change: change.path))
+
+    def _untracked(self) -> Iterator[FileChange]:
+        listed = self._git.run("ls-files", "--others", "--exclude-standard", "-z")
+        for name in listed.split(b"\0")[:-1]:
+            path = os.fsdecode(name)
+            try:
+                image = None if path.endswith("/") else self._disk.read(path)
+            except OSError:
+                # A socket or a file of someone else's: git could not add it either.
+                continue
+            change = file_change(path, None, image)
+            if change:
+                yield change
+
+    def stage(self, change: FileChange, selection: Selection) -> None:
+        """Put a part of a work tree change into the index."""
+        self._need_repository()
+        if _by_path(change):
+            self._git.run("add", "-A", "--", *_paths(change))
+        else:
+            self._apply_to_index(build_patch(change, selection), change)
+
+    def unstage(self, change: FileChange, selection: Selection) -> None:
+        """Take a part of a staged change out of the index; the work tree stays as it is."""
+        self._need_repository()
+        if not _by_path(change):
+            self._apply_to_index(build_patch(change, selection, reverse=True), change, "--reverse")
+        elif self._git.head:
+            self._git.run("reset", "--quiet", "HEAD", "--", *_paths(change))
+        else:
+            self._git.run("rm", "--cached", "--quiet", "--", *_paths(change))
+
+    def discard(self, change: FileChange, selection: Selection) -> None:
+        """Take a part of a work tree change back, to what the index has; the review's `undo` brings it back."""
+        self._need_repository()
+        if _by_path(change):
+            wanted = {path: self._staged_image(path) for path in _paths(change)}
+        else:
+            patch = build_patch(change, selection, reverse=True)
+            wanted = self._applied({change.path: patch} if patch else {}, _paths(change), "--reverse")
+        self._review.replace_files(f"Discarded changes in {change.path}", wanted)
+
+    def apply(self, parts: Mapping[FileChange, Selection]) -> str:
+        """Apply parts of a patch to the work tree, all or nothing; the review's `undo` takes it back. Returns
+        what git had to say about places that had moved."""
+        patches: dict[str, bytes] = {}
+        paths: list[str] = []
+        for change, selection in parts.items():
+            patches[change.path] = build_patch(change, selection)
+            paths += _paths(change)
+        said: list[str] = []
+        wanted = self._applied(patches, tuple(paths), "--verbose", said=said)
+        self._review.replace_files(f"Applied a patch to {len(patches)} files", wanted)
+        return "\n".join(line for line in said if "offset" in line or "fuzz" in line)
+
+    def _apply_to_index(self, patch: bytes, change: FileChange, *options: str) -> None:
+        if not patch:
+            return
+        answer = self._git.ask(*_APPLY, "--cached", *options, data=patch)
+        if answer.status:
+            raise ReviewError(
+                f"git could not stage this part of {change.path}", f"look again ({answer.complaint})"
+            )
+
+    def _applied(
+        self, patches: Mapping[str, bytes], paths: tuple[str, ...], *options: str, said: list[str] | None = None
+    ) -> dict[str, FileImage | None]:
+        """What files become by patches: git applies them to copies, in a work tree of their own, so that the
+        repository's line-ending rules hold and a patch that does not fit touches nothing."""
+        for path in paths:
+            if Path(path).is_absolute() or ".." in Path(path).parts:
+                raise ReviewError(f"The patch reaches outside of this directory ({path})", "it was not applied")
+        with self._copies(paths) as (copies, git):
+            patch = b"".join(patches.values())
+            if patch:
+                answer = git.ask(*_APPLY, *options, data=patch, environment=self._place(copies))
+                if said is not None:
+                    said.extend(answer.complaint.splitlines())
+                if answer.status:
+                    raise ReviewError("The patch does not fit", answer.complaint.splitlines()[-1])
+            return {path: WorkTree(git.root).read(path) for path in paths}
+
+    @contextmanager
+    def _copies(self, paths: tuple[str, ...]) -> Iterator[tuple[Path, Git]]:
+        with tempfile.TemporaryDirectory(prefix="tidegate-") as directory:
+            top = Path(directory).resolve()
+            inner = top / (self._git.prefix if self._git.is_repository else "")
+            inner.mkdir(parents=True, exist_ok=True)
+            copies = WorkTree(inner)
+            try:
+                for path in paths:
+                    copies.write(path, self._disk.read(path))
+            except OSError as error:
+                raise ReviewError(f"A file cannot be read ({error.filename})", error.strerror or "") from error
+            yield top, Git(inner)
+
+    def _place(self, copies: Path) -> dict[str, str]:
+        if not self._git.is_repository:
+            return {}
+        return {"GIT_DIR": str(self._git.directory), "GIT_WORK_TREE": str(copies)}
+
+    def _staged_image(self, path: str) -> FileImage | None:
+        listed = self._git.run("--literal-pathspecs", "ls-files", "-s", "-z", "--", path)
+        if not listed:
+            return None
+        mode, blob = listed.split(b"\t")[0].decode().split()[:2]
+        filters = [] if int(mode, 8) == SYMLINK else ["--filters", f"--path={path}"]
+        content = self._git.run("cat-file", *(filters or ["blob"]), blob)
+        return FileImage(content, int(mode, 8))
+
+    def _need_repository(self) -> None:
+        if not self._git.is_repository:
+            raise ReviewError(
+                "This directory is no git repository", "review a patch file instead, or run git init"
+            )
+
+
+def _by_path(change: FileChange) -> bool:
+    """Whether a change can only be taken whole, because its content is in no patch."""
+    if change.kind == "combined":
+        raise ReviewError(f"{change.path} has conflicts", "resolve them in the file, then stage it whole")
+    return not any(hunk.lines for hunk in change.hunks) and change.kind in ("binary", "symlink")
+
+
+def _paths(change: FileChange) -> tuple[str, ...]:
+    return (change.path, change.previous_path) if change.previous_path else (change.path,)
