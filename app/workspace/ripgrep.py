@@ -2,21 +2,25 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
 from base64 import b64decode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
+from pathspec import GitIgnoreSpec
+
 from app.workspace.errors import WorkspaceError
 
 _MAX_LINE = 500
+_BRACES = re.compile(r"\{([^{}]*)\}")
 _SECONDS = 30.0
 
 
@@ -94,22 +98,42 @@ def _complaint(process: "subprocess.Popen[bytes]") -> str:
     return " ".join(line.strip() for line in lines if line.strip()).removeprefix("rg: ")
 
 
+def _expand(glob: str) -> list[str]:
+    """`*.{c,h}` as `*.c` and `*.h`, which ignore files do not know."""
+    found = _BRACES.search(glob)
+    if found is None:
+        return [glob]
+    head, tail = glob[: found.start()], glob[found.end() :]
+    return [whole for choice in found[1].split(",") for whole in _expand(head + choice + tail)]
+
+
+def _choice(globs: Sequence[str]) -> Callable[[str], bool]:
+    """Whether a path is one that `globs` name, all without any; read as in an ignore file: without a slash at
+    any depth, with one from the root on. ripgrep's own --glob would let ignored files in again."""
+    return GitIgnoreSpec.from_lines([whole for glob in globs or ["*"] for whole in _expand(glob)]).match_file
+
+
 def list_files(root: Path, directory: Path, globs: Sequence[str] = ()) -> tuple[str, ...]:
     """All files below `directory` that no ignore rule excludes and that match one of `globs` if there are any,
-    relative to `root` with forward slashes, sorted. Raises WorkspaceError for a malformed glob."""
-    arguments = ["--files", "--null", *(f"--glob={glob}" for glob in globs), "--", str(directory)]
-    with _running(arguments, root) as (output, process):
+    relative to `root` with forward slashes, sorted."""
+    with _running(["--files", "--null", "--", str(directory)], root) as (output, process):
         names = [os.fsdecode(name) for name in output.read().split(b"\0") if name]
         # Status 2 with output: some directory could not be read, and the rest was listed.
         if process.wait() == 2 and not names and (complaint := _complaint(process)):
             raise WorkspaceError(complaint)
     prefix = str(root) + os.sep
-    return tuple(sorted(name.removeprefix(prefix).replace(os.sep, "/") for name in names))
+    is_chosen = _choice(globs)
+    paths = (name.removeprefix(prefix).replace(os.sep, "/") for name in names)
+    return tuple(sorted(path for path in paths if is_chosen(path)))
 
 
 def _text(value: dict[str, str]) -> str:
     """ripgrep's JSON gives text, or base64 where the bytes are not UTF-8."""
     return value["text"] if "text" in value else b64decode(value["bytes"]).decode("utf-8", "replace")
+
+
+def _path(data: dict[str, Any], prefix: str) -> str:
+    return _text(data["path"]).removeprefix(prefix).replace(os.sep, "/")
 
 
 def _match(data: dict[str, Any], prefix: str) -> Match:
@@ -124,7 +148,7 @@ def _match(data: dict[str, Any], prefix: str) -> Match:
     )
     text = whole.rstrip("\r\n")
     return Match(
-        _text(data["path"]).removeprefix(prefix).replace(os.sep, "/"),
+        _path(data, prefix),
         data["line_number"],
         text[:_MAX_LINE],
         tuple((start, min(end, _MAX_LINE)) for start, end in spans if start < _MAX_LINE),
@@ -143,18 +167,22 @@ def search(
 ) -> SearchResult:
     """Lines of the files at or below `target` that match the regular expression `pattern`, at most `limit`.
 
-    Raises WorkspaceError for a malformed pattern or glob.
+    `globs` as in `list_files`. Raises WorkspaceError for a malformed pattern.
     """
-    arguments = ["--json", "--max-filesize=10M", *(f"--glob={glob}" for glob in globs)]
+    arguments = ["--json", "--max-filesize=10M"]
     arguments += ["--fixed-strings"] if is_literal else []
     arguments += ["--ignore-case"] if ignore_case else ["--case-sensitive"]
     arguments += ["--", pattern, str(target)]
     prefix = str(root) + os.sep
+    choice = _choice(globs)
+    is_chosen = True
     matches: list[Match] = []
     with _running(arguments, root) as (output, process):
         for line in output:
             record = json.loads(line)
-            if record["type"] != "match":
+            if record["type"] == "begin":
+                is_chosen = choice(_path(record["data"], prefix))
+            if record["type"] != "match" or not is_chosen:
                 continue
             if len(matches) == limit:
                 return SearchResult(_sorted(matches), is_complete=False)

@@ -108,7 +108,7 @@ class Workspace:
 
     def files(self, path: str = "", globs: Sequence[str] = ()) -> tuple[str, ...]:
         """All files at or below `path` that no ignore rule excludes, matching one of `globs` if given; sorted,
-        relative to the root. Raises WorkspaceError for a malformed glob."""
+        relative to the root. A glob without a slash holds at any depth, one with a slash from the root on."""
         return ripgrep.list_files(self.root, self.root / path, globs)
 
     def search(

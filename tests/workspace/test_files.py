@@ -103,8 +103,14 @@ def test_files_and_matches(root: Path) -> None:
     assert workspace.search("(", is_literal=True).matches == ()
     with pytest.raises(WorkspaceError, match="unclosed"):
         workspace.search("(")
-    with pytest.raises(WorkspaceError):
-        workspace.files(globs=["["])
+    assert workspace.files(globs=["["]) == ()
+    # A glob never brings back what is ignored, nor git's own files.
+    assert (
+        workspace.files(globs=["**/*"]) == workspace.files() == workspace.files(globs=["*.{py,log,txt}", ".*"])
+    )
+    assert workspace.files(globs=["src/*.txt"]) == ("src/é ü.txt",)
+    assert not workspace.search("needle", globs=["x.log", "HEAD", "build/*"]).matches
+    assert [match.path for match in workspace.search("needle", globs=["src/**"]).matches] == ["src/é ü.txt"]
 
 
 def test_nothing_that_is_no_text_is_shown_and_nothing_blocks(
