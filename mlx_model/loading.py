@@ -1,6 +1,6 @@
 """From a model directory to something that generates."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,10 +17,8 @@ from mlx_model.model import Qwen3Next
 from mlx_model.state.keeper import StoredStates
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.weights.adapter import read_adapter
-from mlx_model.weights.checkpoint import Checkpoint, StoredProjection, open_checkpoint
+from mlx_model.weights.checkpoint import Checkpoint, Progress, StoredProjection, open_checkpoint
 
-Progress = Callable[[int, int], None]
-"""Called with bytes read so far and bytes in all."""
 # DeltaNet's decay is computed in float32 from what the checkpoint says, not from a rounding of it.
 _KEPT_EXACT = (".A_log", ".dt_bias")
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ import mlx.core as mx
 from mlx_model.config import FUSED_LAYOUT, ModelConfig, Quantization, read_json_object
 from mlx_model.errors import CheckpointError, ConfigError
 from mlx_model.weights.checkpoint import (
+    Progress,
     Stored,
     StoredProjection,
     StoredVector,
@@ -50,9 +51,6 @@ _COMPANIONS = (
     "LICENSE*",
 )
 
-Progress = Callable[[int, int], None]
-"""Called with source bytes done and in all; bytes done before an interruption count as done."""
-
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
@@ -74,7 +72,8 @@ def convert(
     shard_bytes: int = SHARD_BYTES,
 ) -> Conversion:
     """Writes `source` as a fused checkpoint at `out`. Raises ConfigError or CheckpointError before anything is
-    written where that can be known, and leaves nothing under the name `out` unless it is complete."""
+    written where that can be known, and leaves nothing under the name `out` unless it is complete. What an
+    interrupted run has done counts as read in `progress`."""
     _check_places(source, out)
     checkpoint = open_checkpoint(source)
     stored = [item for item in checkpoint.stored if graft_mtp is None or not is_mtp(item)]

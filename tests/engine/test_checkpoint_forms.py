@@ -51,7 +51,7 @@ def with_rope_parameters() -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "form",
-    ["packed", "stacked", "norms-forgotten", "norms-and-convolution-forgotten"],
+    ["packed", "stacked", "norms-forgotten", "norms-and-convolution-forgotten", "mtp-norms-forgotten"],
 )
 def test_layouts_agree_bit_for_bit(
     form: str, tensors: forms.Tensors, expected: np.ndarray, tmp_path: Path
@@ -60,9 +60,16 @@ def test_layouts_agree_bit_for_bit(
     if form == "packed":
         config, tensors = with_rope_parameters(), forms.packed(CONFIG, tensors)
     else:
+        original = tensors
         tensors = forms.stacked(
-            CONFIG, tensors, shift=form == "stacked", turn=form != "norms-and-convolution-forgotten"
+            CONFIG,
+            tensors,
+            shift=form in ("stacked", "mtp-norms-forgotten"),
+            turn=form != "norms-and-convolution-forgotten",
         )
+        if form == "mtp-norms-forgotten":
+            forgotten = [n for n in tensors if n.startswith("mtp.") and n.endswith(forms.OFFSET_NORMS)]
+            tensors |= {name: original[name] for name in forgotten}
     np.testing.assert_array_equal(logits(forms.write(tmp_path / "m", config, tensors)), expected)
 
 
