@@ -109,7 +109,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("permission.once", "permission", "once", ("y",), "Allow this once", "once"),
     Action("permission.always", "permission", "always", ("a",), "Allow always, exactly as shown", "always"),
     Action("permission.deny", "permission", "deny", ("n",), "Deny", "deny"),
-    Action("permission.comment", "permission", "comment", ("c",), "Deny and say why", "deny and say why"),
+    Action("permission.comment", "permission", "comment", ("c",), "Deny and say why", "deny, say why"),
     Action("lines.down", "lines", "down", ("j", "down"), "Down a line"),
     Action("lines.up", "lines", "up", ("k", "up"), "Up a line"),
     Action("lines.half_down", "lines", "half_down", ("ctrl+d",), "Down half a page"),

@@ -110,6 +110,7 @@ async def test_a_key_typed_for_something_else_never_approves(
         await stage.press("y", "a", "space", "enter", "n")
         assert stage.screen.agent.permission.is_asking
         await stage.until(lambda: stage.screen.agent.prompt.text == "ya n", "the letters in the message")
+        assert "asks you" in stage.transcript()
         # The question is still whole, and stopping the turn is always possible.
         assert "make all" in str(stage.screen.query_one("#permission-summary").render())
         await stage.press("escape")

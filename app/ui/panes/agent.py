@@ -110,6 +110,7 @@ class AgentPane(Vertical):
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
         """The agent's question to the user."""
+        self._conversation.wait_for_user(request)
         return await self.permission.ask(request)
 
     # The turn.

@@ -15,6 +15,7 @@ from app.agent.events import (
     TurnEnded,
     TurnStarted,
 )
+from app.agent.port import PermissionRequest
 from app.model.events import Finished
 from app.ui.widgets.transcript import Transcript
 from app.ui.widgets.transcript_items import CallItem, Item, NoticeItem, ProgressItem, ReplyItem, UserItem
@@ -93,6 +94,12 @@ class Conversation:
             case TodosChanged() | FilesChanged():
                 pass  # the pane and the screen show these
 
+    def wait_for_user(self, request: PermissionRequest) -> None:
+        """A call cannot go on before the user has answered."""
+        call = self._call(request.call_id, request.name)
+        call.summary, call.state = request.summary.split("\n")[0], "asking"
+        self._transcript.changed(call)
+
     def _call(self, call_id: str, name: str) -> CallItem:
         call = self._calls.get(call_id)
         if call is None:
@@ -126,7 +133,7 @@ class Conversation:
         self._drop_progress()
         self._reply = None
         for call in self._calls.values():
-            if call.state in ("writing", "running"):
+            if call.state in ("writing", "asking", "running"):
                 call.state = "cancelled"
                 self._transcript.changed(call)
         self._calls.clear()

@@ -17,7 +17,7 @@ class CommitDialog(ModalScreen[None]):
     """Asks for a message and commits. What a hook or git says against it is shown, and the message kept."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s,ctrl+enter", "commit", "Commit", priority=True),
+        Binding("ctrl+s,ctrl+enter", "commit", "Commit"),
         Binding("escape", "leave", "Back"),
     ]
 

@@ -16,7 +16,8 @@ from textual.widgets import Input, Static
 from app.agent.port import PermissionAnswer, PermissionRequest
 from app.ui.actions import bindings, in_scope, key_label
 from app.ui.keymap import keys_of
-from app.ui.text import visible_block
+from app.ui.palette import Palette
+from app.ui.text import visible
 
 
 class PermissionPrompt(Vertical, can_focus=True):
@@ -96,12 +97,29 @@ class PermissionPrompt(Vertical, can_focus=True):
 
     def _show(self, request: PermissionRequest) -> None:
         self._title.update(
-            Text.assemble(("Allow ", "bold"), (request.name, "bold"), ("?", "bold"), f"  {request.reason}")
+            Text.assemble(
+                ("Allow ", "bold"), (request.name, "bold"), ("?", "bold"), f"  {visible(request.reason)}"
+            )
         )
-        self._summary.update(visible_block(request.summary))
+        self._summary.update(self._painted(request.summary))
         self.display = True
         self._wait()
         self.post_message(self.Shown(True))
+
+    def _painted(self, summary: str) -> Text:
+        """What will be done, a diff in its colours."""
+        palette = Palette.from_variables(self.app.theme_variables)
+        lines = summary.split("\n")
+        is_diff = any(line.startswith("@@") for line in lines)
+        text = Text()
+        for line in lines:
+            style = palette.strong if not is_diff else None
+            if is_diff and line.startswith(("+", "-")):
+                style = palette.added if line.startswith("+") else palette.removed
+            text.append(visible(line), style)
+            text.append("\n")
+        text.right_crop(1)
+        return text
 
     def _wait(self) -> None:
         """Begin the grace period again."""
@@ -115,17 +133,17 @@ class PermissionPrompt(Vertical, can_focus=True):
         if self._request is None:
             return
         keymap = getattr(self.app, "user_keymap", {})
-        text = Text(style="" if self.is_armed else "dim")
-        for action in in_scope("permission"):
-            if action.handler == "always" and not self._request.always:
+        is_armed = self.is_armed
+        text = Text(style="" if is_armed else "dim")
+        # "Always" comes last, because it says in full what it would allow.
+        for action in sorted(in_scope("permission"), key=lambda action: action.handler == "always"):
+            is_always = action.handler == "always"
+            if is_always and not self._request.always:
                 continue
-            label = f"always: {self._request.always}" if action.handler == "always" else action.hint
             if text:
-                text.append("\n" if action.handler == "always" or "always" in text.plain else "   ")
-            text.append(
-                f" {key_label(keys_of(action.id, keymap)[0])} ", "bold reverse" if self.is_armed else "bold"
-            )
-            text.append(f" {label}")
+                text.append("\n" if is_always else "  ")
+            text.append(f" {key_label(keys_of(action.id, keymap)[0])} ", "bold reverse" if is_armed else "bold")
+            text.append(f" always: {visible(self._request.always)}" if is_always else f" {action.hint}")
         self._options.update(text)
 
     def on_key(self, event: events.Key) -> None:

@@ -91,13 +91,16 @@ class PromptInput(TextArea):
     # Sending and history.
 
     async def _on_key(self, event: events.Key) -> None:
-        if event.key in self._own_keys():
-            # A command and not text: the bindings see it, because nobody takes it before.
+        handler = self._own_keys().get(event.key)
+        if handler is not None:
+            # At once and not by a binding, which would be found only after keys that were typed later.
+            event.stop()
             event.prevent_default()
+            await self.run_action(handler)
 
-    def _own_keys(self) -> set[str]:
+    def _own_keys(self) -> dict[str, str]:
         keymap = getattr(self.app, "user_keymap", {})
-        return {key for action in in_scope("prompt") for key in keys_of(action.id, keymap)}
+        return {key: action.handler for action in in_scope("prompt") for key in keys_of(action.id, keymap)}
 
     def action_send(self) -> None:
         text = self.full_text().strip()

@@ -17,7 +17,7 @@ _MOST_OUTPUT = 400  # lines of a call's output shown when expanded
 _MOST_SAID = 40  # lines shown of what the user said: a pasted log is not read again here
 _LONGEST_LINE = 1_000
 
-CallState = Literal["writing", "running", "ok", "failed", "cancelled"]
+CallState = Literal["writing", "asking", "running", "ok", "failed", "cancelled"]
 
 
 def wrap(text: str, width: int) -> list[str]:
@@ -112,7 +112,14 @@ class ReplyItem(Item):
         return rows or [blank]
 
 
-_MARKS: dict[CallState, str] = {"writing": "◌", "running": "◍", "ok": "●", "failed": "✗", "cancelled": "○"}
+_MARKS: dict[CallState, str] = {
+    "writing": "◌",
+    "asking": "?",
+    "running": "◍",
+    "ok": "●",
+    "failed": "✗",
+    "cancelled": "○",
+}
 
 
 @dataclass
@@ -137,8 +144,8 @@ class CallItem(Item):
         lines = self.output.rstrip("\n").split("\n") if self.output.strip() else []
         if self.state == "writing" and self.written:
             tail = f" {self.written:,} characters"
-        elif self.state == "running":
-            tail = " running"
+        elif self.state in ("asking", "running"):
+            tail = " asks you" if self.state == "asking" else " running"
         elif lines:
             tail = f" {'▾' if self.expanded else '▸'} {len(lines)}"
         room = max(8, width - 3 - cell_len(tail))
