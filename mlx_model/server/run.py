@@ -18,7 +18,7 @@ from mlx_model.server.scheduler import Loader, Scheduler
 
 _log = logging.getLogger(__name__)
 
-_FAILURE_SHOWN_SECONDS = 1.0
+_FAILURE_SHOWN_SECONDS = 0.5
 _GOODBYE_SECONDS = 5
 _KEPT_CONNECTION_SECONDS = 60
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -151,18 +152,19 @@ def test_bad_models_are_one_sentence(checkpoint: Path, tmp_path: Path) -> None:
         return Path(shutil.copytree(checkpoint, tmp_path / name))
 
     missing = tmp_path / "nothing"
-    assert str(missing) in refused("--model", missing, "--port", 0)
     truncated = broken("truncated")
     (weights,) = truncated.glob("*.safetensors")
     os.truncate(weights, weights.stat().st_size // 2)
-    assert weights.name in refused("--model", truncated, "--port", 0)
     foreign = broken("foreign")
     config = json.loads((foreign / "config.json").read_text())
     (foreign / "config.json").write_text(json.dumps(config | {"model_type": "martian"}))
-    assert "martian" in refused("--model", foreign, "--port", 0)
     untold = broken("untold")
     (untold / "chat_template.jinja").unlink()
-    assert "chat template" in refused("--model", untold, "--port", 0)
+    models = {missing: str(missing), truncated: weights.name, foreign: "martian", untold: "chat template"}
+    with ThreadPoolExecutor() as pool:
+        said = pool.map(lambda model: refused("--model", model, "--port", 0), models)
+        for sentence, named in zip(said, models.values(), strict=True):
+            assert named in sentence
 
 
 def test_a_failed_load_shows_in_health(checkpoint: Path, tmp_path: Path) -> None:
