@@ -234,7 +234,8 @@ class ChatClient:
             return Unreachable(
                 f"no server answers at {self.address}", "check the address, and that the server runs"
             )
-        if isinstance(error, httpx2.RemoteProtocolError):
+        # A connection that closes before an answer is the same kind of error as an answer that is no HTTP.
+        if isinstance(error, httpx2.RemoteProtocolError) and "disconnected" not in str(error):
             return GarbledReply(f"what listens at {self.address} does not speak HTTP", "check the address")
         return EngineLost(f"the connection to {self.address} broke off", "try again")
 

@@ -177,7 +177,8 @@ class LocalEngine:
                     + (f"; its last words: {said}" if said else ""),
                     f"see {self._place.log}",
                 )
-            self._board.set(EngineStatus("restarting", f"{death.sentence}; it is being started again."))
+            sentence = death.sentence[0].upper() + death.sentence[1:]
+            self._board.set(EngineStatus("restarting", f"{sentence}; it is being started again."))
             self._answer_asking()
             if quick_deaths:
                 await asyncio.sleep(self._pace.backoff * 2 ** (quick_deaths - 1))
