@@ -50,13 +50,17 @@ class EngineCache:
         self.replies.close()
 
 
-def open_cache(settings: CacheSettings, directory: Path, adapter: Path | None, dtype: str) -> EngineCache:
-    """The caches for the model of a checkpoint directory computed in `dtype`. Raises CheckpointError when the
+def open_cache(
+    settings: CacheSettings, directory: Path, adapter: Path | None, dtype: str, kv_bits: int | None = None
+) -> EngineCache:
+    """The caches for the model of a checkpoint directory computed in `dtype`, its keys and values kept in
+    `kv_bits` (None: exact). Raises CheckpointError when the
     checkpoint cannot be read; a folder that cannot be used only costs the durable part, and a log line."""
     if settings.folder is None:
         return EngineCache(PrefixStore(settings.memory), RememberedReplies())
-    model = model_fingerprint(directory, adapter, {"dtype": dtype})
-    description = {"model": str(directory.resolve()), "dtype": dtype}
+    computed = {"dtype": dtype, "kv": f"{kv_bits} bits" if kv_bits else "exact"}
+    model = model_fingerprint(directory, adapter, computed)
+    description = {"model": str(directory.resolve()), **computed}
     if adapter is not None:
         description["adapter"] = str(adapter.resolve())
     tier = DiskTier(settings.folder, model, description, settings.limits)

@@ -15,6 +15,7 @@ from mlx_model.errors import ConfigError
 from mlx_model.layers.parameters import Parameters
 from mlx_model.model import Qwen3Next
 from mlx_model.state.keeper import StoredStates
+from mlx_model.state.kv import KVBits
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.weights.adapter import read_adapter
 from mlx_model.weights.checkpoint import Checkpoint, Progress, StoredProjection, open_checkpoint
@@ -52,22 +53,28 @@ def load(
     *,
     dtype: DType | None = None,
     adapter: Path | None = None,
+    kv_bits: KVBits | None = None,
     store: PrefixStore | None = None,
     progress: Progress | None = None,
 ) -> LoadedModel:
     """The model of a checkpoint directory, its weights in memory.
 
-    `dtype` is that of activations (default: see `device.default_dtype`); `adapter` a LoRA directory; `store`
-    keeps states between generations. Raises ConfigError or CheckpointError.
+    `dtype` is that of activations (default: see `device.default_dtype`); `adapter` a LoRA directory;
+    `kv_bits` keeps keys and values in that many bits (None: exact); `store` keeps states between generations.
+    Raises ConfigError or CheckpointError.
     """
     prepare_mlx()
     name = architecture(directory)
     if name != ARCHITECTURE:
+        if kv_bits is not None:
+            raise ConfigError(
+                f"Keys and values of a {name} model cannot be kept at {kv_bits} bits: leave that out."
+            )
         return _load_foreign(directory, name, dtype, adapter)
     checkpoint = open_checkpoint(directory)
     # Read first: it is small, and its mistakes should not wait for the weights.
     updates = {} if adapter is None else read_adapter(adapter, checkpoint.config)
-    model = load_qwen3_next(checkpoint, dtype=dtype, updates=updates, progress=progress)
+    model = load_qwen3_next(checkpoint, dtype=dtype, updates=updates, kv_bits=kv_bits, progress=progress)
     states = NothingKept(model) if store is None else StoredStates(model, store)
     return LoadedModel(directory, name, "tidegate", model, states)
 
@@ -85,6 +92,7 @@ def load_qwen3_next(
     *,
     dtype: DType | None = None,
     updates: Mapping[str, mx.array] | None = None,
+    kv_bits: KVBits | None = None,
     progress: Progress | None = None,
 ) -> Qwen3Next:
     """The model of an opened checkpoint, with an adapter's `updates` beside its weights.
@@ -103,7 +111,7 @@ def load_qwen3_next(
         tensors[name] = in_dtype(name, tensor, compute)
         # One at a time, so that both copies of only one tensor are in memory.
         mx.eval(tensors[name])
-    return Qwen3Next(checkpoint.config, Parameters(tensors, checkpoint.quantization), compute)
+    return Qwen3Next(checkpoint.config, Parameters(tensors, checkpoint.quantization), compute, kv_bits)
 
 
 def in_dtype(name: str, tensor: mx.array, dtype: mx.Dtype) -> mx.array:

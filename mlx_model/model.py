@@ -9,7 +9,7 @@ from mlx_model.layers.norms import RMSNorm
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear, Matrix, Projection
 from mlx_model.layers.rotary import Rotary
-from mlx_model.state.kv import KVBuffer
+from mlx_model.state.kv import KVBits, KVBuffer
 from mlx_model.state.recurrent import DeltaState
 from mlx_model.state.sequence import SequenceState
 
@@ -21,9 +21,17 @@ class Qwen3Next:
     One sequence at a time: tokens are [1, n].
     """
 
-    def __init__(self, config: ModelConfig, parameters: Parameters, dtype: mx.Dtype) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        parameters: Parameters,
+        dtype: mx.Dtype,
+        kv_bits: KVBits | None = None,
+    ) -> None:
+        """`dtype` is that of activations; `kv_bits` that of kept keys and values, None the same."""
         self.config = config
         self.dtype = dtype
+        self.kv_bits = kv_bits
         trunk = parameters.scope("model")
         self.embedding = Matrix(trunk.scope("embed_tokens"), config.vocab_size, config.hidden_size)
         rotary = Rotary(config, config.rope_theta)
@@ -54,7 +62,7 @@ class Qwen3Next:
 
     def state(self) -> SequenceState:
         """The state before the first token."""
-        return SequenceState(self.config, self.dtype)
+        return SequenceState(self.config, self.dtype, self.kv_bits)
 
     def embed(self, tokens: mx.array) -> mx.array:
         """[1, n] → [1, n, hidden]."""

@@ -73,6 +73,7 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
         arguments.model,
         dtype=arguments.dtype,
         adapter=arguments.adapter,
+        kv_bits=arguments.kv_bits,
         store=cache.store if cache is not None else None,
         progress=progress,
     )

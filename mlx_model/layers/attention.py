@@ -42,13 +42,6 @@ class GatedAttention:
         values = values.reshape(1, tokens, self.kv_heads, self.head_dim).swapaxes(1, 2)
         queries = self.rotary(queries, kv.length)
         keys = self.rotary(keys, kv.length)
-        keys, values = kv.append(keys, values)
-        output = mx.fast.scaled_dot_product_attention(
-            queries,
-            keys,
-            values,
-            scale=self.head_dim**-0.5,
-            mask="causal" if tokens > 1 else None,
-        )
+        output = kv.attend(queries, keys, values, self.head_dim**-0.5)
         output = output.swapaxes(1, 2).reshape(1, tokens, -1)
         return self.o_proj(scaled_by_sigmoid(output, gate))

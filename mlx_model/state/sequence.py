@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlx_model.config import ModelConfig
-from mlx_model.state.kv import KVBuffer
+from mlx_model.state.kv import KVBits, KVBuffer, new_buffer
 from mlx_model.state.prefix_state import Arrays, PrefixState
 from mlx_model.state.recurrent import DeltaState
 
@@ -15,10 +15,10 @@ from mlx_model.state.recurrent import DeltaState
 class SequenceState:
     """KV of the attention layers and recurrent state of the DeltaNet layers, all after `length` tokens.
 
-    `dtype` is that of activations; recurrent matrices are float32.
+    `dtype` is that of activations; recurrent matrices are float32. `kv_bits` None keeps keys and values exact.
     """
 
-    def __init__(self, config: ModelConfig, dtype: mx.Dtype) -> None:
+    def __init__(self, config: ModelConfig, dtype: mx.Dtype, kv_bits: KVBits | None = None) -> None:
         self.dtype = dtype
         self.length = 0
         window = (1, config.linear_conv_kernel_dim - 1, config.conv_dim)
@@ -26,7 +26,7 @@ class SequenceState:
         self.layers: list[KVBuffer | DeltaState] = [
             DeltaState(mx.zeros(window, dtype=dtype), mx.zeros(matrix, dtype=mx.float32))
             if config.is_linear(layer)
-            else KVBuffer(config.num_key_value_heads, config.head_dim, dtype)
+            else new_buffer(config.num_key_value_heads, config.head_dim, dtype, kv_bits)
             for layer in range(config.num_hidden_layers)
         ]
         self._recorded = 0
@@ -59,8 +59,8 @@ class SequenceState:
         arrays: dict[str, NDArray[Any]] = {}
         for index, layer in enumerate(self.layers):
             if isinstance(layer, KVBuffer):
-                keys, values = layer.slice(start, stop)
-                arrays[f"{index}.keys"], arrays[f"{index}.values"] = _to_numpy(keys), _to_numpy(values)
+                for name, part in layer.slice(start, stop).items():
+                    arrays[f"{index}.{name}"] = _to_numpy(part)
         return arrays
 
     def recurrent(self) -> Arrays:
@@ -82,8 +82,14 @@ class SequenceState:
                 continue
             layer.reserve(known.position)
             for segment in known.segments:
-                keys = _to_mlx(segment.arrays[f"{index}.keys"], self.dtype)
-                layer.append(keys, _to_mlx(segment.arrays[f"{index}.values"], self.dtype))
+                prefix = f"{index}."
+                layer.extend(
+                    {
+                        name.removeprefix(prefix): _to_mlx(array, self.dtype)
+                        for name, array in segment.arrays.items()
+                        if name.startswith(prefix)
+                    }
+                )
         self.length = known.position
 
     def arrays(self) -> list[mx.array]:
@@ -100,4 +106,6 @@ def _to_numpy(array: mx.array) -> NDArray[Any]:
 
 
 def _to_mlx(array: NDArray[Any], dtype: mx.Dtype) -> mx.array:
-    return mx.array(array).view(mx.bfloat16) if dtype == mx.bfloat16 else mx.array(array)
+    """The array that `_to_numpy` copied out of a state of this dtype."""
+    is_bits = dtype == mx.bfloat16 and array.dtype == np.uint16
+    return mx.array(array).view(mx.bfloat16) if is_bits else mx.array(array)

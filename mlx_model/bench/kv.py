@@ -1,0 +1,112 @@
+"""bench kv: what keeping keys and values at 8 bits does to a model's predictions on a text given.
+
+For every position, the Kullback-Leibler divergence, in nats, of the next-token distribution over 8-bit keys and
+values from that over exact ones; in stretches of the text, because it is at the far end of a long context that
+the difference would show.
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import mlx.core as mx
+
+from mlx_model.commands.options import prompt_tokens
+from mlx_model.device import prepare_mlx
+from mlx_model.errors import RequestError
+from mlx_model.loading import load_qwen3_next
+from mlx_model.model import Qwen3Next
+from mlx_model.state.sequence import SequenceState
+from mlx_model.weights.checkpoint import open_checkpoint
+
+_CHUNK = 256
+_STRETCHES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The positions [start, end): divergence in nats (mean, and the largest), and how often both find the same
+    token most likely."""
+
+    start: int
+    end: int
+    mean_kl: float
+    max_kl: float
+    same_argmax: float
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this measurement."""
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="checkpoint directory")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--tokens", metavar="1,2,3", help="token ids")
+    source.add_argument("--file", type=Path, metavar="F", help="a UTF-8 text file")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the divergence and the bytes a token takes either way. Raises EngineError."""
+    tokens = prompt_tokens(arguments.tokens, _text(arguments.file), arguments.model)
+    if len(tokens) < _STRETCHES:
+        raise RequestError(f"{len(tokens)} tokens are too few to compare anything.")
+    prepare_mlx()
+    model = load_qwen3_next(open_checkpoint(arguments.model))
+    stretches, sizes = measure(model, tokens)
+    if arguments.json:
+        report = {"stretches": [asdict(stretch) for stretch in stretches], "bytes_per_token": sizes}
+        print(json.dumps(report))
+        return 0
+    print(f"{'positions':>16}{'mean KL':>12}{'max KL':>12}{'same argmax':>14}")
+    for part in stretches:
+        place = f"{part.start}-{part.end}"
+        print(f"{place:>16}{part.mean_kl:12.2e}{part.max_kl:12.2e}{part.same_argmax:14.2%}")
+    print(f"bytes a token: {sizes['exact']:.0f} exact, {sizes['8 bits']:.0f} at 8 bits")
+    return 0
+
+
+def measure(model: Qwen3Next, tokens: Sequence[int]) -> tuple[list[Stretch], dict[str, float]]:
+    """The divergence in equal stretches of the tokens, and the bytes of keys and values a token takes."""
+    states = {
+        "exact": SequenceState(model.config, model.dtype),
+        "8 bits": SequenceState(model.config, model.dtype, kv_bits=8),
+    }
+    divergences: list[float] = []
+    agreements: list[bool] = []
+    for start in range(0, len(tokens), _CHUNK):
+        chunk = mx.array([tokens[start : start + _CHUNK]])
+        exact, packed = (
+            (logits := model.logits(chunk, state)[0].astype(mx.float32))
+            - mx.logsumexp(logits, axis=-1, keepdims=True)
+            for state in states.values()
+        )
+        divergence = (mx.exp(exact) * (exact - packed)).sum(axis=-1)
+        agreement = mx.argmax(exact, axis=-1) == mx.argmax(packed, axis=-1)
+        mx.eval(divergence, agreement, *(array for state in states.values() for array in state.arrays()))
+        divergences += [float(value) for value in divergence.tolist()]  # type: ignore[union-attr, arg-type]
+        agreements += [bool(value) for value in agreement.tolist()]  # type: ignore[union-attr]
+    size = math.ceil(len(tokens) / _STRETCHES)
+    stretches = [
+        Stretch(
+            start,
+            min(start + size, len(tokens)),
+            sum(part := divergences[start : start + size]) / len(part),
+            max(part),
+            sum(same := agreements[start : start + size]) / len(same),
+        )
+        for start in range(0, len(tokens), size)
+    ]
+    held = {
+        name: sum(array.nbytes for array in state.segment(0, len(tokens)).values()) / len(tokens)
+        for name, state in states.items()
+    }
+    return stretches, held
+
+
+def _text(path: Path | None) -> str | None:
+    try:
+        return None if path is None else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path} cannot be read as text: {error}.") from None
