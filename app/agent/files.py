@@ -47,24 +47,30 @@ class Files:
         """Raises ToolFailure when the file is not what the model was last shown."""
         known = self._known.get(location.absolute)
         if known is not None and known != _digest(text.encode()):
-            raise ToolFailure(
-                f"{location.path} was changed by someone else since you read it. Read it again first."
-            )
+            raise _stale(location)
 
-    def write(self, location: Location, data: bytes) -> None:
-        """Make `data` the file's content: first noted by review, then on disk. Raises ToolFailure."""
-        before = self._image(location)
+    def write(self, location: Location, before: Text | None, after: Text) -> None:
+        """Make `after` the file's content in place of `before`: first noted by review, then on disk.
+
+        Raises ToolFailure when the file is no longer `before`, or cannot be written.
+        """
+        data = _encode(location, after)
+        found = self._image(location)
+        if (found.data if found else None) != (before.encode() if before else None):
+            raise _stale(location)
         if location.is_inside:
-            mode = before.mode if before else 0o100644
+            mode = found.mode if found else 0o100644
             try:
-                self._recorder.record(location.path, before, FileImage(data, mode))
+                self._recorder.record(location.path, found, FileImage(data, mode))
             except TidegateError as error:
                 raise ToolFailure(f"{location.path} was not changed: {error}.") from error
         try:
             write_bytes(location.absolute, data)
         except TidegateError as error:
             raise ToolFailure(f"{location.path} was not changed: {error}.") from error
-        self._known[location.absolute] = _digest(data)
+        if found is None or not found.data or location.absolute in self._known:
+            # What the model knew of the file and what it wrote make up all of it.
+            self._known[location.absolute] = _digest(data)
 
     @staticmethod
     def _image(location: Location) -> FileImage | None:
@@ -77,6 +83,20 @@ class Files:
         except NotReadable as error:
             raise ToolFailure(f"{error}.") from error
         return FileImage(data, 0o100755 if found.st_mode & stat.S_IXUSR else 0o100644)
+
+
+def _stale(location: Location) -> ToolFailure:
+    return ToolFailure(f"{location.path} was changed by someone else since you read it. Read it again first.")
+
+
+def _encode(location: Location, text: Text) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise ToolFailure(
+            f"{location.path} is encoded in {text.encoding}, which cannot hold {error.object[error.start]!r}. "
+            "Use other characters."
+        ) from error
 
 
 def _digest(data: bytes) -> bytes:

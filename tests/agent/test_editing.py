@@ -1,7 +1,9 @@
 """Edits land where they were meant, or not at all; and they leave alone what they were not about."""
 
+import json
 import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, example, given
@@ -10,7 +12,14 @@ from hypothesis import strategies as st
 from app.agent.editing.closest import closest
 from app.agent.editing.match import find_places
 from app.agent.editing.splice import replacement_at, split_lines, with_line_endings
+from app.agent.errors import ToolFailure
+from app.agent.files import Files
+from app.agent.jobs import Jobs
+from app.agent.tools.base import ToolContext
+from app.agent.tools.edit import Edit
+from app.review.model import FileImage
 from app.workspace.text import decode
+from app.workspace.workspace import Workspace
 
 WORDS = st.sampled_from(
     [
@@ -213,3 +222,50 @@ def test_a_failed_quotation_is_answered_with_the_nearest_text() -> None:
     assert "def function_150(argument):" in near.text
     assert near.text == "\n".join(text.split("\n")[near.first - 1 : near.last])
     assert closest(text, "SELECT * FROM somewhere WHERE nothing IS alike") is None
+
+
+class _Tape:
+    """A ChangeRecorder that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[str, FileImage | None, FileImage | None]] = []
+
+    def begin_turn(self, turn: int) -> None: ...
+
+    def record(self, path: str, before: FileImage | None, after: FileImage | None) -> None:
+        self.records.append((path, before, after))
+
+    def end_turn(self, turn: int) -> None: ...
+
+    def command_finished(self) -> tuple[str, ...]:
+        return ()
+
+    def feedback(self) -> str:
+        return ""
+
+
+async def _no_output(_text: str) -> None: ...
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+async def test_an_edit_on_disk_changes_only_its_line(tmp_path: Path, encoding: str, ending: str) -> None:
+    lines = ["caf\u00e9 = 1", "", "\tb = 2", "no newline at the end \u20ac"]
+    file = tmp_path / "f.txt"
+    before = ending.join(lines).encode(encoding)
+    file.write_bytes(before)
+    file.chmod(0o741)
+    tape = _Tape()
+    context = ToolContext(Workspace(tmp_path), Files(tape), Jobs(tmp_path / "jobs"), _no_output)
+    tool = Edit()
+    given = {"file_path": "f.txt", "old_string": "\tb = 2\nno", "new_string": "\tb = 3\n\tc = 4\nno"}
+    await tool.run(tool.parse(json.dumps(given)), context)
+    after = ending.join([*lines[:2], "\tb = 3", "\tc = 4", lines[3]]).encode(encoding)
+    assert file.read_bytes() == after
+    assert file.stat().st_mode & 0o777 == 0o741
+    assert tape.records == [("f.txt", FileImage(before, 0o100755), FileImage(after, 0o100755))]
+    if encoding == "cp1252":
+        given = {"file_path": "f.txt", "old_string": "b = 3", "new_string": "b = \u2192"}
+        with pytest.raises(ToolFailure, match="cp1252, which cannot hold"):
+            await tool.run(tool.parse(json.dumps(given)), context)
+        assert file.read_bytes() == after

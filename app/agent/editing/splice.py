@@ -88,10 +88,16 @@ def _common(one: Sequence[str], other: Sequence[str]) -> int:
     )
 
 
+def _ending(line: str) -> str:
+    found = _ENDING.search(line)
+    return found[0] if found else ""
+
+
 def with_line_endings(before: str, after: str) -> str:
     """`after`, whose lines end in "\\n", with the line endings of `before`.
 
-    Each line that both have keeps its own ending, the others get the one that prevails.
+    Each line that both have keeps its own ending, one that replaces another takes that one's, and new lines get
+    the one that prevails.
     """
     if "\r" not in before:
         return after
@@ -99,7 +105,14 @@ def with_line_endings(before: str, after: str) -> str:
     real = split_lines(before)
     old = [_ENDING.sub("\n", line) for line in real]
     new = split_lines(after)
+    if ending == "\r" and "\n" in before:
+        ending = "\n"  # a lone "\r" before a blank line that ends in "\n" would read as one ending
     result: list[str] = []
     for same, a, b, c, d in _blocks(old, new):
-        result += real[a:b] if same else [_ENDING.sub(ending, line) for line in new[c:d]]
+        if same:
+            result += real[a:b]
+            continue
+        is_one_to_one = b - a == d - c
+        endings = [_ending(line) or ending for line in real[a:b]] if is_one_to_one else [ending] * (d - c)
+        result += [_ENDING.sub(mark, line) for line, mark in zip(new[c:d], endings, strict=True)]
     return "".join(result)

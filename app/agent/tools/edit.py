@@ -49,7 +49,7 @@ class Edit(Tool[EditArguments]):
         """The change as a diff."""
         location = locate(arguments.file_path, context.workspace)
         before, after, _note = await in_thread(lambda: _apply(arguments, location, context))
-        return f"{self.summary(arguments)}\n{diff(location.path, before, after.normal)}"
+        return f"{self.summary(arguments)}\n{diff(location.path, before, after)}"
 
     async def run(self, arguments: EditArguments, context: ToolContext) -> ToolResult:
         """Make the change."""
@@ -57,14 +57,14 @@ class Edit(Tool[EditArguments]):
 
         def work() -> ToolResult:
             before, after, note = _apply(arguments, location, context)
-            context.files.write(location, encode(location, after))
+            context.files.write(location, before, after)
             context.changed.append(location.path)
-            return ToolResult(note, diff(location.path, before, after.normal))
+            return ToolResult(note, diff(location.path, before, after))
 
         return await in_thread(work)
 
 
-def _apply(arguments: EditArguments, location: Location, context: ToolContext) -> tuple[str, Text, str]:
+def _apply(arguments: EditArguments, location: Location, context: ToolContext) -> tuple[Text | None, Text, str]:
     """The file's text before and after, and what to tell the model."""
     old = arguments.old_string.replace("\r\n", "\n")
     new = arguments.new_string.replace("\r\n", "\n")
@@ -72,13 +72,13 @@ def _apply(arguments: EditArguments, location: Location, context: ToolContext) -
     if text is None:
         if old:
             raise ToolFailure(f"{location.path} does not exist. To create it, use write_file.")
-        return "", Text(new), f"Created {location.path}."
+        return None, Text(new), f"Created {location.path}."
     if not old:
         if text.raw:
             raise ToolFailure(
                 f"{location.path} exists and is not empty; an empty old_string only creates files."
             )
-        return "", Text(new, text.encoding, text.mark), f"Wrote {location.path}."
+        return text, Text(new, text.encoding, text.mark), f"Wrote {location.path}."
     if old == new:
         raise ToolFailure("old_string and new_string are the same: nothing to change.")
     context.files.check_fresh(location, text)
@@ -98,7 +98,7 @@ def _apply(arguments: EditArguments, location: Location, context: ToolContext) -
     start = _line(normal, places[0].start)
     where = f"at line {start}" if count == 1 else f"in {count} places"
     raw = with_line_endings(text.raw, after)
-    return normal, Text(raw, text.encoding, text.mark), f"Edited {location.path} {where}.{_HOW[places[0].rung]}"
+    return text, Text(raw, text.encoding, text.mark), f"Edited {location.path} {where}.{_HOW[places[0].rung]}"
 
 
 def _replace(text: str, places: list[Place]) -> tuple[str, int]:
@@ -129,19 +129,10 @@ def _not_found(path: str, text: str, old: str, new: str) -> str:
     )
 
 
-def encode(location: Location, text: Text) -> bytes:
-    """The bytes to write. Raises ToolFailure for characters that the file's encoding lacks."""
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        raise ToolFailure(
-            f"{location.path} is encoded in {text.encoding}, which cannot hold {error.object[error.start]!r}. "
-            "Use other characters."
-        ) from error
-
-
-def diff(path: str, before: str, after: str) -> str:
+def diff(path: str, before: Text | None, after: Text) -> str:
     """A unified diff for a person to read."""
-    old, new = (text.removesuffix("\n").split("\n") if text else [] for text in (before, after))
+    old, new = (
+        (text.normal.removesuffix("\n").split("\n") if text and text.raw else []) for text in (before, after)
+    )
     lines = unified_diff(old, new, path, path, lineterm="")
     return "\n".join(list(lines)[2:])

@@ -3,7 +3,7 @@
 from app.agent.editing.splice import with_line_endings
 from app.agent.errors import ToolFailure
 from app.agent.tools.base import Access, Arguments, Tool, ToolContext, ToolResult, in_thread, locate
-from app.agent.tools.edit import diff, encode
+from app.agent.tools.edit import diff
 from app.workspace.text import Text
 from app.workspace.workspace import Location, Workspace
 
@@ -34,7 +34,7 @@ class WriteFile(Tool[WriteFileArguments]):
         """The change as a diff."""
         location = locate(arguments.file_path, context.workspace)
         before, after = await in_thread(lambda: _apply(arguments, location, context))
-        shown = diff(location.path, before.normal if before else "", after.normal)
+        shown = diff(location.path, before, after)
         return f"{self.summary(arguments)}\n{shown}"
 
     async def run(self, arguments: WriteFileArguments, context: ToolContext) -> ToolResult:
@@ -43,11 +43,11 @@ class WriteFile(Tool[WriteFileArguments]):
 
         def work() -> ToolResult:
             before, after = _apply(arguments, location, context)
-            context.files.write(location, encode(location, after))
+            context.files.write(location, before, after)
             context.changed.append(location.path)
             lines = len(after.normal.removesuffix("\n").split("\n")) if after.raw else 0
             verb = "Created" if before is None else "Replaced"
-            shown = diff(location.path, before.normal if before else "", after.normal)
+            shown = diff(location.path, before, after)
             return ToolResult(f"{verb} {location.path} ({lines} lines).", shown)
 
         return await in_thread(work)
