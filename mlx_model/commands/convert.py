@@ -24,8 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe",
         required=True,
-        type=Recipe,
-        choices=list(Recipe),
+        choices=[str(recipe) for recipe in Recipe],
         metavar="RECIPE",
         help="q4: 4 bits; q4-dense8: experts 4 bits, the rest 8; q8: 8 bits; bf16: unpacked",
     )
@@ -55,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
             result = convert(
                 arguments.source,
                 arguments.out,
-                arguments.recipe,
+                Recipe(arguments.recipe),
                 graft_mtp=arguments.graft_mtp,
                 progress=report,
             )

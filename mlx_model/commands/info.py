@@ -28,8 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--config", type=Path, metavar="FILE", help="a config.json without weights")
     parser.add_argument(
         "--recipe",
-        type=Recipe,
-        choices=list(Recipe),
+        choices=[str(recipe) for recipe in Recipe],
         metavar="RECIPE",
         help=f"as if converted by this recipe ({', '.join(Recipe)}); with --config the default is q4",
     )
@@ -52,12 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the report. Raises EngineError."""
+    recipe = None if arguments.recipe is None else Recipe(arguments.recipe)
     if arguments.model is not None:
-        report = model_report(arguments.model, arguments.recipe, arguments.context, arguments.bandwidth)
+        report = model_report(arguments.model, recipe, arguments.context, arguments.bandwidth)
     else:
-        report = config_report(
-            arguments.config, arguments.recipe or Recipe.Q4, arguments.context, arguments.bandwidth
-        )
+        report = config_report(arguments.config, recipe or Recipe.Q4, arguments.context, arguments.bandwidth)
     if arguments.json:
         print(json.dumps(report, indent=2))
     else:
