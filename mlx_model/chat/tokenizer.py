@@ -35,7 +35,7 @@ class Tokenizer:
             parsed["added_tokens"] = [token for token in added if not token["content"].strip()]
             self._control = {token["content"]: int(token["id"]) for token in control}
             self._special = frozenset(int(token["id"]) for token in control if token["special"])
-            self._pattern, self._pattern_ids = _control_pattern(control)
+            self._pattern = _control_pattern(control)
             self._decoder = json.dumps(parsed.get("decoder"))
             self._text: TokenizerLibrary = TokenizerLibrary.from_str(json.dumps(parsed))
         except Exception as error:  # the library raises bare Exception on a bad file
@@ -93,8 +93,7 @@ class Tokenizer:
         position = 0
         for match in self._pattern.finditer(text):
             tokens += self.encode(text[position : match.start()].replace(mark, ""))
-            assert match.lastindex is not None
-            tokens.append(self._pattern_ids[match.lastindex - 1])
+            tokens.append(self._control[match[match.lastindex or 0]])
             position = match.end()
         return tokens + self.encode(text[position:].replace(mark, ""))
 
@@ -147,16 +146,19 @@ def _token_text(value: Any) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _control_pattern(tokens: Iterable[dict[str, Any]]) -> tuple[re.Pattern[str], list[int]]:
-    ordered = sorted(tokens, key=lambda token: len(token["content"]), reverse=True)
+def _control_pattern(tokens: Iterable[dict[str, Any]]) -> re.Pattern[str]:
+    """Matches any of the tokens, the longest first; the group that matched is its text. Some tokens take the
+    white space before or after them in."""
+    texts: dict[tuple[bool, bool], list[str]] = {}
+    for token in sorted(tokens, key=lambda token: len(token["content"]), reverse=True):
+        texts.setdefault((token["lstrip"], token["rstrip"]), []).append(re.escape(token["content"]))
+    # One group for all tokens of a kind: long texts are searched many times faster than with a group for each.
     alternatives = [
-        (r"\s*" if token["lstrip"] else "")
-        + f"({re.escape(token['content'])})"
-        + (r"\s*" if token["rstrip"] else "")
-        for token in ordered
+        (r"\s*" if left else "") + f"({'|'.join(group)})" + (r"\s*" if right else "")
+        for (left, right), group in texts.items()
     ]
     # Without control tokens the pattern must match nowhere.
-    return re.compile("|".join(alternatives) or r"(?!)"), [int(token["id"]) for token in ordered]
+    return re.compile("|".join(alternatives) or r"(?!)")
 
 
 def _byte_alphabet() -> dict[str, int]:

@@ -69,6 +69,7 @@ def create_app(scheduler: Scheduler, keep_alive_seconds: float = _KEEP_ALIVE_SEC
             HTTPException: _http_error,
             EngineError: _engine_error,
             ClientDisconnect: _client_gone,
+            Exception: _unexpected,
         },
     )
 
@@ -262,11 +263,12 @@ async def _with_pauses(items: AsyncGenerator[_Item], seconds: float) -> AsyncGen
                 following = None
             yield item
     finally:
-        if following is not None:
+        if following is None:
+            await items.aclose()
+        else:
+            # Cancelling what is awaited ends the iterator too; it cannot be closed while it runs.
             following.cancel()
-            with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration, EngineError):
-                await following
-        await items.aclose()
+            await asyncio.wait({following})
 
 
 async def _next(items: AsyncIterator[_Item]) -> _Item:
@@ -304,3 +306,8 @@ async def _http_error(_: Request, error: Exception) -> Response:
 
 async def _client_gone(_: Request, _error: Exception) -> Response:
     return Response(status_code=_CLIENT_GONE)
+
+
+async def _unexpected(_: Request, _error: Exception) -> Response:
+    body = error_body("The server went wrong; its log says how.", "server_error", "internal_error")
+    return JSONResponse(body, 500)

@@ -59,7 +59,7 @@ class ReceivedMessage(_Received):
     """A message of the conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[ReceivedPart] | None = None
+    content: str | list[ReceivedPart] | None = ""
     tool_calls: list[ReceivedCall] | None = None
     tool_call_id: str | None = None
 
