@@ -97,6 +97,18 @@ class Outcome:
     left_running: bool = False
 
 
+def _has_living(group: int) -> bool:
+    """Whether a process group that exists has more than ended processes that nobody has collected yet, as in a
+    container whose first process is no init. Only Linux says; elsewhere what exists counts."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            # pid (name) state parent group …, where the name may have spaces and parentheses
+            state, _parent, its_group = status.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state not in "ZX":
+                return True
+    return not Path("/proc/self/stat").exists()
+
+
 class CommandProcess:
     """A running command. Everything it starts is in one process group, and ends with it."""
 
@@ -169,7 +181,7 @@ class CommandProcess:
             os.killpg(self.group, 0)
         except (ProcessLookupError, PermissionError):
             return False
-        return True
+        return _has_living(self.group)
 
     async def end(self) -> None:
         """Ask the group to end, and make it after two seconds."""

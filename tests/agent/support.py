@@ -1,5 +1,8 @@
 """An agent on a temporary project, driven over real HTTP by a scripted server."""
 
+import asyncio
+import os
+import time
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -115,6 +118,18 @@ def end_of(events: list[AgentEvent]) -> TurnEnded:
     end = events[-1]
     assert isinstance(end, TurnEnded)
     return end
+
+
+async def gone(process: int) -> None:
+    """Wait until there is no such process, or (with a negative number) group, any more."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"process {process} is still there")
 
 
 def check_well_formed(messages: list[dict[str, Any]]) -> None:

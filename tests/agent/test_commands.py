@@ -14,7 +14,7 @@ from app.agent.commands import grant_for, judge
 from app.agent.events import Noticed
 from app.agent.process import HeadAndTail, clean
 from app.agent.sandbox import Bubblewrap, find_sandbox, seatbelt_profile
-from tests.agent.support import Bench, end_of
+from tests.agent.support import Bench, end_of, gone
 from tests.support.scripted_server import call, reply
 
 Make = Callable[..., Bench]
@@ -121,8 +121,7 @@ async def test_commands_get_no_input_no_secrets_and_leave_no_process(
     assert "KEYBOARD=shown" in environment and "PAGER=cat" in environment
     assert read == "read nothing"
     assert "Processes it left running were ended" in left
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((b.root / "pid").read_text()), 0)
+    await gone(int((b.root / "pid").read_text()))
     assert late.startswith("before\n[It was ended after 300 ms.")
     assert coloured == "100%"
     assert (
@@ -154,8 +153,7 @@ async def test_a_background_job_is_read_reported_and_ended(bench: Make) -> None:
     await b.run("And now?")
     assert "Background job 2 (true) ended with status 0" in b.sent[-1]["content"]
     await b.agent.aclose()
-    with pytest.raises(ProcessLookupError):
-        os.killpg(group, 0)
+    await gone(-group)
 
 
 def _log(request: dict[str, object]) -> str:

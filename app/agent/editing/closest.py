@@ -8,6 +8,7 @@ from app.agent.editing.match import plain
 
 _MAX_LINES = 60
 _MAX_CANDIDATES = 8
+_MAX_COMPARED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ def closest(text: str, old: str) -> Closest | None:
     if not votes:
         # No whole line is right: go by the longest quoted lines.
         for offset, line in sorted(enumerate(wanted), key=lambda item: -len(item[1]))[:3]:
-            for near in get_close_matches(line, places.keys(), n=3, cutoff=0.6):
+            alike = [real for real in places if len(line) / 2 <= len(real) <= len(line) * 2]
+            for near in get_close_matches(line, alike[:_MAX_COMPARED], n=3, cutoff=0.6):
                 votes.update(max(0, number - offset) for number in places[near][:3])
     best: Closest | None = None
     sought = "\n".join(wanted)

@@ -101,8 +101,9 @@ def plain_spaces(text: str) -> str:
 
 def _folded(text: str, old: str, new: str, strip: bool) -> list[Place]:
     wanted = _fold(old, strip).text
-    if not wanted.strip():
-        return []
+    quickly = plain(text)
+    if not wanted.strip() or wanted not in (_TRAILING_SPACE.sub("", quickly) if strip else quickly):
+        return []  # where each character came from is worth finding out only for what is there
     # Where trailing space was taken from the end of the quotation, it must end where a line ends: else the
     # quotation "x = 1 " would be found at the beginning of "x = 10".
     ends_line = strip and old != old.rstrip(" \t")
