@@ -233,21 +233,31 @@ def _shift(record: Mapping[str, Any]) -> Shift:
 @dataclass
 class FileState:
     """One file under review: its weave and where each of its atoms stands. What is not in `standing` is
-    pending if it is the agent's, and simply there if it is the user's."""
+    pending if it is the agent's, and simply there if it is the user's. `gone` are the atoms that do not count:
+    rejected, or never written."""
 
     weave: Weave
     standing: dict[Atom, Standing] = field(default_factory=dict)
     made_directories: frozenset[str] = frozenset()
+    gone: frozenset[Atom] = frozenset()
     newest_edit: int = 0
+    # Counts the changes to this state, so that what was made from it can be kept as long as it holds.
+    version: int = 0
 
-    @property
-    def gone(self) -> frozenset[Atom]:
-        """Atoms that do not count: rejected, or never written."""
-        return frozenset(atom for atom, word in self.standing.items() if word in ("rejected", "void"))
+    def __post_init__(self) -> None:
+        self.changed()
+
+    def changed(self) -> None:
+        """To be called after every change: forgets what was made from the earlier state."""
+        self.version += 1
+        self.gone = frozenset(atom for atom, word in self.standing.items() if word in ("rejected", "void"))
+        self._image: tuple[FileImage | None] | None = None
 
     def image(self) -> FileImage | None:
         """What the log says is on disk."""
-        return self.weave.image(self.gone)
+        if self._image is None:
+            self._image = (self.weave.image(self.gone),)
+        return self._image[0]
 
     def live(self) -> tuple[frozenset[str], frozenset[str]]:
         """Blocks with atoms that are kept, and with atoms that are pending. The user's own blocks count where
@@ -358,6 +368,7 @@ class ReviewState:
         state.weave.edit(entry.edit, entry.owner, entry.turn, change=change, after=after, without=state.gone)
         state.made_directories |= frozenset(entry.made_directories)
         state.newest_edit = entry.edit
+        state.changed()
         if entry.owner == "agent":
             # What comes back by redoing would land beside work that did not know of it.
             self.redoable.clear()
@@ -367,6 +378,7 @@ class ReviewState:
             for block in list(state.weave.blocks.values()):
                 if block.edit == entry.edit:
                     state.standing.update(dict.fromkeys(block.atoms, "void"))
+                    state.changed()
             if all(state.standing.get(atom) == "void" for b in state.weave.blocks.values() for atom in b.atoms):
                 del self.files[path]
 
@@ -429,13 +441,15 @@ class ReviewState:
 
     def _shift(self, shifts: Iterable[Shift]) -> None:
         for shift in shifts:
-            standing = self.files[shift.path].standing
+            file = self.files[shift.path]
+            standing = file.standing
             for name, numbers in shift.atoms:
                 for number in numbers:
                     if shift.target == "pending":
                         standing.pop((name, number), None)
                     else:
                         standing[name, number] = shift.target
+            file.changed()
 
 
 def shift_of(path: str, source: Standing, target: Standing, atoms: Set[Atom]) -> Shift:

@@ -59,28 +59,45 @@ def keepable(state: ReviewState, parts: Iterable[Part]) -> AtomsByPath:
 def rejectable(state: ReviewState, parts: Iterable[Part]) -> tuple[AtomsByPath, list[Part]]:
     """The atoms of parts and of all that rests on them, and the parts that a user's own edit rests on: those
     cannot be taken away without taking that."""
-    chosen: defaultdict[str, set[Atom]] = defaultdict(set)
-    blocked: list[Part] = []
+    grouped: defaultdict[str, list[Part]] = defaultdict(list)
     for part in parts:
-        file = state.files[part.path]
-        above = file.above(part.blocks)
-        if any(
-            file.weave.blocks[name].owner == "user" and file.counts(file.weave.blocks[name]) for name in above
-        ):
-            blocked.append(part)
-            continue
-        kept, pending = file.live()
-        kept_atoms = live_atoms(file, above & kept, True)
-        pending_atoms = live_atoms(file, above & pending, False)
-        mixed = part.blocks & kept & pending
-        if mixed:
-            # The id names one half of a block that was decided by line.
-            other = pending_atoms if part.only_kept else kept_atoms
-            spared = {atom for atom in other if atom[0] in mixed}
-            chosen[part.path] |= (kept_atoms | pending_atoms) - spared
+        grouped[part.path].append(part)
+    chosen: AtomsByPath = {}
+    blocked: list[Part] = []
+    for path, members in grouped.items():
+        file = state.files[path]
+        if _users_edits_above(file, frozenset().union(*(part.blocks for part in members))):
+            free = [part for part in members if not _users_edits_above(file, part.blocks)]
+            blocked += [part for part in members if part not in free]
         else:
-            chosen[part.path] |= kept_atoms | pending_atoms
-    return {path: frozenset(atoms) for path, atoms in chosen.items() if atoms}, blocked
+            free = members
+        atoms = _atoms_of(file, free)
+        if atoms:
+            chosen[path] = atoms
+    return chosen, blocked
+
+
+def _users_edits_above(file: FileState, names: frozenset[str]) -> bool:
+    blocks = (file.weave.blocks[name] for name in file.above(names))
+    return any(block.owner == "user" and file.counts(block) for block in blocks)
+
+
+def _atoms_of(file: FileState, parts: Iterable[Part]) -> frozenset[Atom]:
+    """The live atoms of parts and of what rests on them."""
+    kept, pending = file.live()
+    above = file.above(name for part in parts for name in part.blocks)
+    halves = {True: live_atoms(file, above & kept, True), False: live_atoms(file, above & pending, False)}
+    # An id names one half of a block that was decided by line; the other half stays, unless it is named too.
+    named: dict[bool, set[str]] = {True: set(), False: set()}
+    for part in parts:
+        named[part.only_kept] |= part.blocks
+    spared = {
+        atom
+        for kept_half, atoms in halves.items()
+        for atom in atoms
+        if atom[0] in kept & pending and atom[0] in named[not kept_half] and atom[0] not in named[kept_half]
+    }
+    return (halves[True] | halves[False]) - spared
 
 
 def lines_of(state: ReviewState, hunk_id: str, lines: Set[int]) -> tuple[str, frozenset[Atom], bool]:

@@ -35,7 +35,7 @@ class ShownFile:
     shown: tuple[Shown, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Cell:
     """One token of the weave in the three states, with its line numbers there."""
 
@@ -124,12 +124,16 @@ def live_atoms(state: FileState, names: Set[str], kept: bool) -> frozenset[Atom]
 
 def _cells(state: FileState, base: Set[Atom], middle: Set[Atom], now: Set[Atom]) -> list[_Cell]:
     cells: list[_Cell] = []
-    numbers = [0, 0, 0]
+    i = j = k = 0
     for token in state.weave.tokens:
-        seen = (is_visible(token, base), is_visible(token, middle), is_visible(token, now))
-        if any(seen):
-            numbers = [number + there for number, there in zip(numbers, seen, strict=True)]
-            cells.append(_Cell(token, *seen, *numbers))
+        if token.inserted is None and not token.deleted:
+            in_base = in_middle = in_now = True
+        else:
+            in_base, in_middle, in_now = (is_visible(token, without) for without in (base, middle, now))
+            if not (in_base or in_middle or in_now):
+                continue
+        i, j, k = i + in_base, j + in_middle, k + in_now
+        cells.append(_Cell(token, in_base, in_middle, in_now, i, j, k))
     return cells
 
 

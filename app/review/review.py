@@ -20,6 +20,7 @@ from app.review.change_log import (
     Edited,
     Entry,
     FeedbackGiven,
+    FileState,
     ImageName,
     ReviewState,
     RolledBack,
@@ -45,7 +46,7 @@ from app.review.decisions import (
 )
 from app.review.diff import diff_tokens
 from app.review.disk import Disk, WorkTree
-from app.review.display import ShownFile, show
+from app.review.display import KEPT_MARK, ShownFile, show
 from app.review.errors import ReviewError
 from app.review.feedback import feedback_text, rejected_text
 from app.review.git import Git
@@ -73,6 +74,7 @@ class Review:
         self._in_turn = False
         self._seen_head: str | None = None
         self._depth = 0
+        self._shown_files: dict[str, tuple[FileState, int, ShownFile | None]] = {}
         with self._acting():
             pass
 
@@ -213,6 +215,8 @@ class Review:
                     wanted = facts.owner == "agent" and facts.turn >= since_turn
                     if wanted and path in (None, name) and turn in (None, facts.turn):
                         found.add(block)
+                        if block in kept & pending:
+                            found.add(block + KEPT_MARK)
             return frozenset(found)
 
     def rewind(self, turn: int) -> str:
@@ -447,16 +451,21 @@ class Review:
     # Decisions
 
     def _shown(self) -> Iterator[ShownFile]:
-        for path, file in sorted(self._state.files.items()):
-            shown = show(path, file)
+        for path in sorted(self._state.files):
+            shown = self._show(path)
             if shown:
                 yield shown
 
+    def _show(self, path: str) -> ShownFile | None:
+        file = self._state.files[path]
+        known = self._shown_files.get(path)
+        if known is None or known[0] is not file or known[1] != file.version:
+            known = self._shown_files[path] = (file, file.version, show(path, file))
+        return known[2]
+
     def _reject(self, chosen: AtomsByPath, sentence: str) -> None:
         rejected = tuple(
-            text
-            for path, atoms in sorted(chosen.items())
-            for text in rejected_text(show(path, self._state.files[path]), atoms)
+            text for path, atoms in sorted(chosen.items()) for text in rejected_text(self._show(path), atoms)
         )
         self._decide(Decided(0, sentence, shifts_to(self._state, chosen, "rejected"), rejected=rejected))
 

@@ -129,12 +129,15 @@ def test_reject_all_and_keep_all_are_before_and_after(
         if ids:
             chosen = frozenset(data.draw(st.sets(st.sampled_from(sorted(ids)))))
             (bench.review.keep if data.draw(st.booleans()) else bench.review.reject)(chosen)
+        decide_lines(bench, data, keep=data.draw(st.booleans()))
     while bench.review.undo():
         pass
     assert bench.disk.files == after
     bench.review.keep_all()
     assert bench.disk.files == after
     assert {hunk.decision for change in bench.review.changes() for hunk in change.hunks} <= {"kept"}
+    bench.review.undo()
+    decide_lines(bench, data, keep=True)
     bench.review.reject_all()
     assert bench.disk.files == before
     assert not bench.review.changes()
