@@ -15,9 +15,8 @@ from app.model.errors import EngineLost
 from app.model.events import EngineStatus, Finished, PromptProgress, TextDelta
 from app.model.local_engine import LocalEngine
 from app.model.messages import ChatRequest, Message, ToolSpecification
-from tests.support.checkpoints import write_checkpoint
 from tests.support.processes import pids_of
-from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer
+from tests.support.servable import servable_checkpoint
 
 ASK = ChatRequest(
     (Message("system", "You are a test."), Message("user", "Say something long.")),
@@ -29,9 +28,7 @@ ASK = ChatRequest(
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    directory = tmp_path / "tiny"
-    write_checkpoint(directory, vocab_size=VOCABULARY)
-    return write_small_tokenizer(directory)
+    return servable_checkpoint(tmp_path / "tiny")
 
 
 @pytest.fixture
