@@ -86,7 +86,9 @@ def _sandbox() -> Finding:
     sandbox = find_sandbox()
     if sandbox is None:
         wanted = "sandbox-exec" if sys.platform == "darwin" else "bubblewrap"
-        return Finding("note", "sandbox", f"no working {wanted}: in auto mode, commands run with all your rights")
+        return Finding(
+            "note", "sandbox", f"no working {wanted}: in auto mode, commands run with all your rights"
+        )
     return Finding("ok", "sandbox", type(sandbox).__name__.lower())
 
 
