@@ -88,11 +88,13 @@ _GIT_DESTRUCTIVE = {
     "reset": ("--hard --merge --keep", "discards changes"),
     "clean": (None, "deletes untracked files"),
     "restore": (None, "discards changes"),
-    "checkout": ("-- . -f --force", "discards changes"),
+    "checkout": (None, "can discard changes"),
+    "commit": ("--amend", "rewrites history"),
+    "rm": ("-f --force", "deletes changed files"),
     "switch": ("-f --force --discard-changes", "discards changes"),
     "branch": ("-D -d --delete", "deletes a branch"),
     "tag": ("-d --delete", "deletes a tag"),
-    "stash": ("drop clear", "discards stashed changes"),
+    "stash": (None, "puts changes away or discards them"),
     "reflog": ("expire delete", "discards history"),
     "gc": ("--prune", "discards history"),
     "filter-branch": (None, "rewrites history"),
@@ -293,7 +295,7 @@ def _git(arguments: tuple[str | None, ...]) -> list[str]:
     if rest[0] is None:
         return ["it runs a git command whose name is computed"]
     rule = _GIT_DESTRUCTIVE.get(rest[0])
-    if rule is None:
+    if rule is None or rest[:2] in (["checkout", "-b"], ["stash", "list"], ["stash", "show"]):
         return []
     words, reason = rule
     if words is None or _flags(tuple(rest[1:])) & set(words.split()):

@@ -121,7 +121,9 @@ class Conversation:
         return wanted if wanted and wanted not in used else f"call-{self.turn}-{len(used)}-{self._calls}"
 
     def close(self) -> None:
-        """Let go of the session's file."""
+        """Let go of the session's file. One in which nothing was said is not kept."""
+        if self.turn == 0:
+            self._journal.discard()
         self._journal.close()
 
     @property

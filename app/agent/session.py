@@ -74,6 +74,10 @@ class Journal:
                 f"the session cannot be saved ({error.strerror})", "make room on the disk"
             ) from error
 
+    def discard(self) -> None:
+        """Remove the file: nothing was said in this session."""
+        self.path.unlink(missing_ok=True)
+
     def close(self) -> None:
         """Let go of the file; harmless when repeated."""
         if self._descriptor >= 0:

@@ -56,7 +56,9 @@ def test_always_grants_each_part_by_its_beginning_or_exactly(
         ("ls; rm -r -f build", "`rm` with these options"),
         ("timeout 5 rm -Rf x", "`rm` with these options"),
         ("rm $FILES", "names are computed"),
-        ("git checkout -- .", "discards changes"),
+        ("git checkout -- .", "discard changes"),
+        ("git checkout a.py", "can discard changes"),
+        ("git commit --amend", "rewrites history"),
         ("git reset --hard HEAD~1", "discards changes"),
         ("git push", "publishes"),
         ("git branch -D x", "deletes a branch"),
@@ -87,7 +89,14 @@ def test_what_is_destructive_or_leaves_the_workspace_has_a_reason(
 
 @pytest.mark.parametrize(
     "command",
-    ["cat < in.txt 2>&1 >/dev/null", "git log main..HEAD", "cd sub && cat ../x", "sed -n '/a/p' x", "kill %1"],
+    [
+        "cat < in.txt 2>&1 >/dev/null",
+        "git log main..HEAD",
+        "cd sub && cat ../x",
+        "git checkout -b new && git stash list",
+        "sed -n '/a/p' x",
+        "kill %1",
+    ],
 )
 def test_what_is_neither_has_none(command: str, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()

@@ -19,7 +19,7 @@ from app.agent.events import (
     TurnStarted,
 )
 from app.agent.port import PermissionAnswer
-from app.agent.session import Journal, open_journal, sessions
+from app.agent.session import Journal, new_journal, open_journal, sessions, sessions_directory
 from tests.agent.support import Bench, check_well_formed, end_of, gone
 from tests.support.scripted_server import Call, Drop, Gate, HttpError, call, reply
 
@@ -303,8 +303,9 @@ async def test_cancelled_while_asking(bench: Make) -> None:
             raise AssertionError(request)
 
     b.asker = Silent()  # type: ignore[assignment]
-    await b.agent.aclose()
-    b.open(open_journal(b.root, b.agent.session_id))
+    await b.close()
+    assert not list(sessions_directory(b.root).iterdir())  # nothing was said in it
+    b.open(new_journal(b.root))
     task = asyncio.create_task(b.run("first"))
     await asked.wait()
     with pytest.raises(AgentBusy):

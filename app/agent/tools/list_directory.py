@@ -37,17 +37,21 @@ class ListDirectory(Tool[ListDirectoryArguments]):
     async def run(self, arguments: ListDirectoryArguments, context: ToolContext) -> ToolResult:
         """The names, directories first."""
         location = locate(arguments.path, context.workspace)
-        # The resolved path relative to the root where it is inside, so that ignore rules can be applied.
         try:
             entries = await in_thread(lambda: context.workspace.list_directory(location.path))
         except TidegateError as error:
             raise ToolFailure(f"{error}.") from error
+        # Whoever asks for an ignored directory wants to see what is in it.
+        if location.path and context.workspace.rules.is_ignored(location.path, is_directory=True):
+            listed = entries
+        else:
+            listed = tuple(entry for entry in entries if not entry.is_ignored)
         shown = [
             entry.name + ("/" if entry.is_directory else "")
-            for entry in entries
-            if not entry.is_ignored and not any(fnmatch(entry.name, pattern) for pattern in arguments.ignore)
+            for entry in listed
+            if not any(fnmatch(entry.name, pattern) for pattern in arguments.ignore)
         ]
-        ignored = sum(entry.is_ignored for entry in entries)
+        ignored = len(entries) - len(listed)
         text = "\n".join(shown[:_MAX_ENTRIES]) or "[Nothing.]"
         if len(shown) > _MAX_ENTRIES:
             text += f"\n[{len(shown) - _MAX_ENTRIES} more entries. Use glob with a pattern.]"
