@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,9 @@ from typing import Any
 
 import httpx2
 import openai
+import pytest
+
+from mlx_model.server.listening import CannotListen, listen_on_file
 
 HI: Any = [{"role": "user", "content": "hi"}]
 COMMAND = [sys.executable, "-m", "mlx_model", "serve", "--no-disk-cache"]
@@ -108,7 +110,8 @@ def test_a_private_socket_shared_replaced_and_removed(checkpoint: Path, home: Pa
         assert address(process) == str(path)
         assert path.stat().st_mode & 0o777 == 0o600
         assert path.parent.stat().st_mode & 0o777 == 0o700
-        assert "already listens" in refused("--model", checkpoint, "--socket", path)
+        with pytest.raises(CannotListen, match="already listens"), listen_on_file(path):
+            pass
         process.kill()
         process.wait()
     assert path.exists()
@@ -135,16 +138,6 @@ def test_an_idle_server_leaves(checkpoint: Path, home: Path) -> None:
     with serving(checkpoint, "--socket", path, "--idle-exit", 0.2) as process:
         assert process.wait(60) == 0
     assert not path.exists()
-
-
-def test_folders_that_others_can_enter_are_refused(checkpoint: Path, home: Path) -> None:
-    (home / "open").mkdir()
-    (home / "open").chmod(0o755)
-    (home / "open" / "work.txt").touch()
-    assert "0700" in refused("--model", checkpoint, "--socket", home / "open" / "engine.sock")
-    assert (home / "open").stat().st_mode & 0o777 == 0o755
-    (home / "notes").touch()
-    assert "no socket" in refused("--model", checkpoint, "--socket", home / "notes")
 
 
 def test_bad_models_are_one_sentence(checkpoint: Path, tmp_path: Path) -> None:
@@ -177,12 +170,3 @@ def test_a_failed_load_shows_in_health(checkpoint: Path, tmp_path: Path) -> None
         assert answers[-1]["status"] == "failed"
         assert "tokenizer.json" in answers[-1]["error"]["message"]
         assert process.wait(20) == 2
-
-
-def test_only_loopback_without_a_key(checkpoint: Path) -> None:
-    assert "--api-key" in refused("--model", checkpoint, "--host", "0.0.0.0", "--port", 0)
-    assert "--socket" in refused("--model", checkpoint)
-    with serving(checkpoint, "--host", "0.0.0.0", "--port", 0, "--api-key", "sesame") as process:
-        port = int(address(process).rpartition(":")[2])
-        with socket.create_connection(("127.0.0.1", port)):
-            pass
