@@ -81,7 +81,8 @@ class Weave:
     """A file's history. Changed only by `edit`; everything else asks."""
 
     def __init__(self, root: FileImage | None) -> None:
-        self.tokens = [_token(data, root, None) for data in diff_tokens(root)]
+        opaque = _is_whole(root)
+        self.tokens = [Token(data, None, [], opaque) for data in diff_tokens(root)]
         self.modes: list[tuple[Atom | None, int | None]] = [(None, root.mode if root else None)]
         self.blocks: dict[str, BlockFacts] = {}
 
@@ -116,6 +117,7 @@ class Weave:
     ) -> list[BlockFacts]:
         """Weave in an edit of the file as it is with `without` left out; returns its new blocks."""
         data = diff_tokens(after)
+        opaque = _is_whole(after)
         visible = self.visible(without)
         ground = self._ground(without)
         spans = self._spans(visible)
@@ -136,7 +138,7 @@ class Weave:
                     touches=touches,
                 )
             )
-            self._insert(name, block, visible, data[block.after_start : block.after_end], after)
+            self._insert(name, block, visible, data[block.after_start : block.after_end], opaque)
         made.reverse()
         if change.mode:
             name = f"{number}.0" if change.whole else f"{number}.{len(change.blocks)}"
@@ -198,13 +200,11 @@ class Weave:
         touches.update(atom[0] for place in removed for atom in self.tokens[place].deleted if atom in without)
         return frozenset(rests_on), frozenset(touches - rests_on)
 
-    def _insert(
-        self, name: str, block: Block, visible: list[int], added: list[bytes], after: FileImage | None
-    ) -> None:
+    def _insert(self, name: str, block: Block, visible: list[int], added: list[bytes], opaque: bool) -> None:
         removed = visible[block.before_start : block.before_end]
         for number, place in enumerate(removed):
             self.tokens[place].deleted.append((name, number))
-        fresh = [_token(data, after, (name, len(removed) + n)) for n, data in enumerate(added)]
+        fresh = [Token(data, (name, len(removed) + n), [], opaque) for n, data in enumerate(added)]
         if not removed:
             place = visible[block.before_start] if block.before_start < len(visible) else len(self.tokens)
             self.tokens[place:place] = fresh
@@ -247,9 +247,8 @@ def join(tokens: Sequence[Token]) -> bytes:
     return b"".join(parts)
 
 
-def _token(data: bytes, image: FileImage | None, inserted: Atom | None) -> Token:
-    opaque = image is not None and (image.mode == SYMLINK or is_opaque(image.data))
-    return Token(data, inserted, [], opaque)
+def _is_whole(image: FileImage | None) -> bool:
+    return image is not None and (image.mode == SYMLINK or is_opaque(image.data))
 
 
 def _text(data: bytes) -> str:

@@ -1,0 +1,193 @@
+"""The review's log and the work tree, kept in step: the one place where either is written.
+
+An intent is in the log before a file is touched, and closed in the log afterwards. A crash therefore leaves
+either the old state or an open intent, which the next action of any process completes.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from app.review.change_log import (
+    Decided,
+    Done,
+    Edited,
+    Entry,
+    ImageName,
+    ReviewState,
+    RolledBack,
+    Voided,
+    Write,
+)
+from app.review.decisions import images_after
+from app.review.diff import diff_tokens
+from app.review.disk import Disk
+from app.review.errors import ReviewError
+from app.review.model import FileImage
+from app.review.store import Store
+from app.review.weave import Owner, compare
+
+Images = dict[str, tuple[FileImage | None, FileImage | None]]
+
+
+class Ledger:
+    """Log, store and disk. `state` is what the log adds up to; it is current inside `acting`."""
+
+    def __init__(self, store: Store, disk: Disk) -> None:
+        self.state = ReviewState()
+        self._store = store
+        self._disk = disk
+        self._lock = threading.RLock()
+        self._depth = 0
+
+    @contextmanager
+    def acting(self, recover: Callable[[], None]) -> Iterator[None]:
+        """Alone among threads and processes, with the log as it now is and no intent left open; `recover`
+        closes those that this class does not know. Raises ReviewError when the disk refuses."""
+        with self._lock:
+            try:
+                if self._depth:
+                    yield
+                    return
+                with self._store.lock():
+                    self._depth += 1
+                    try:
+                        for entry in self._store.read():
+                            self.state.apply(entry, self.image)
+                        if self.state.open_decision:
+                            self._complete(self.state.open_decision)
+                        recover()
+                        yield
+                    finally:
+                        self._depth -= 1
+            except OSError as error:
+                raise ReviewError(_disk_sentence(error), "mend that and try again") from error
+
+    def append(self, entry: Entry) -> None:
+        """Add to the log, and to the state. Raises OSError."""
+        self._store.append(entry)
+        self.state.apply(entry, self.image)
+
+    def image(self, name: ImageName | None) -> FileImage | None:
+        """An image from the store."""
+        return FileImage(self._store.get(name.blob), name.mode) if name else None
+
+    def put_image(self, image: FileImage) -> ImageName:
+        """Keep an image in the store. Raises OSError."""
+        return ImageName(self._store.put(image.data), image.mode)
+
+    def _put(self, image: FileImage | None) -> ImageName | None:
+        return self.put_image(image) if image else None
+
+    def read(self, path: str) -> FileImage | None:
+        """The file on disk; a directory in its place is no file. Raises OSError."""
+        try:
+            return self._disk.read(path)
+        except IsADirectoryError:
+            return None
+
+    def edit(self, path: str, after: FileImage | None, owner: Owner, before: FileImage | None = None) -> None:
+        """Write down that `path` became `after`; `before` counts where the log does not know the file yet."""
+        state = self.state.files.get(path)
+        if state:
+            gone = state.gone
+            was = state.image()
+            visible = [state.weave.tokens[n].data for n in state.weave.visible(gone)]
+        else:
+            was = before
+            visible = diff_tokens(before)
+        if was == after:
+            return
+        directories: tuple[str, ...] = ()
+        if was is None and owner == "agent":
+            # A command has made its directories already; git too takes away those that a removal leaves empty.
+            written = self.read(path) is not None
+            parents = tuple(parent.as_posix() for parent in Path(path).parents if parent != Path())
+            directories = parents if written else self._disk.missing_parents(path)
+        change = compare(visible, was, after)
+        self.append(
+            Edited(
+                edit=self.state.edits + 1,
+                path=path,
+                owner=owner,
+                turn=self.state.last_turn,
+                before=self._put(was),
+                after=self._put(after),
+                blocks=tuple((b.before_start, b.before_end, b.after_start, b.after_end) for b in change.blocks),
+                mode=change.mode,
+                whole=change.whole,
+                made_directories=directories,
+            )
+        )
+
+    def reconcile(self, path: str, found: FileImage | None, owner: Owner) -> None:
+        """Bring the log to what is on disk: an edit of `owner`, or the agent's newest edit never arrived there
+        (or was taken back by hand, which comes to the same)."""
+        state = self.state.files[path]
+        if found == state.image():
+            return
+        newest = [block for block in state.weave.blocks.values() if block.edit == state.newest_edit]
+        atoms = frozenset(atom for block in newest for atom in block.atoms)
+        undecided = all(block.owner == "agent" for block in newest) and not atoms & state.standing.keys()
+        if undecided and state.weave.image(state.gone | atoms) == found:
+            self.append(Voided(state.newest_edit))
+        else:
+            self.edit(path, found, owner)
+
+    def decide(self, wanted: Decided, others: Images | None = None) -> None:
+        """Write the intent down, then the files, then that it is done; a disk that refuses undoes it all.
+        `others` are files to write that no shift stands for."""
+        images = {**images_after(self.state, wanted.shifts), **(others or {})}
+        writes = tuple(Write(path, self._put(old), self._put(new)) for path, (old, new) in images.items())
+        decided = replace(wanted, decision=self.state.numbers + 1, writes=writes)
+        self.append(decided)
+        if not writes:
+            return
+        written: list[str] = []
+        try:
+            for path, (old, new) in images.items():
+                if self.read(path) != old:
+                    raise ReviewError(f"{path} has just been changed by someone else", "try again")
+                written.append(path)
+                self._write(path, new)
+        except (OSError, ReviewError) as error:
+            for path in reversed(written):
+                self._disk.write(path, images[path][0])
+            self.append(RolledBack(decided.decision))
+            if isinstance(error, OSError):
+                raise ReviewError(
+                    _disk_sentence(error), "nothing was changed; mend that and try again"
+                ) from error
+            raise
+        # Should this not reach the log, the next action finds the decision open and all of its writes made.
+        with suppress(OSError):
+            self.append(Done(decided.decision))
+
+    def _complete(self, decision: Decided) -> None:
+        """Bring the files to where an open decision wants them. A file that is neither as before nor as after
+        has been edited by the user since and is left alone. Where the disk refuses, back to where they were."""
+        try:
+            for write in decision.writes:
+                self._move_file(write.path, self.image(write.before), self.image(write.after))
+        except OSError:
+            for write in decision.writes:
+                self._move_file(write.path, self.image(write.after), self.image(write.before))
+            self.append(RolledBack(decision.decision))
+        else:
+            self.append(Done(decision.decision))
+
+    def _move_file(self, path: str, old: FileImage | None, new: FileImage | None) -> None:
+        if old != new and self.read(path) == old:
+            self._write(path, new)
+
+    def _write(self, path: str, image: FileImage | None) -> None:
+        self._disk.write(path, image)
+        if image is None and path in self.state.files:
+            self._disk.remove_directories(self.state.files[path].made_directories)
+
+
+def _disk_sentence(error: OSError) -> str:
+    name = f"{error.filename}: " if error.filename else ""
+    return f"The disk refused ({name}{error.strerror or error})"
