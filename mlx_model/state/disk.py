@@ -69,6 +69,7 @@ class DiskTier:
         self._room = 0
         self._room_known = float("-inf")
         self._write_failed = False
+        self._behind = False
         self._writer = BackgroundWriter(self._limits.pending, "snapshot writer")
         try:
             sweep_partials(root)
@@ -122,8 +123,10 @@ class DiskTier:
     def save(self, state: PrefixState) -> None:
         """Write what is missing of it, in the background."""
         size = array_bytes(state.recurrent) + array_bytes(state.segments[-1].arrays)
-        if not self._writer.submit(lambda: self._write(state), size):
-            _log.warning("A snapshot was not kept on disk: the disk is slower than the conversation.")
+        taken = self._writer.submit(lambda: self._write(state), size)
+        if not taken and not self._behind:
+            _log.warning("Snapshots are not kept on disk for now: the disk is slower than the conversation.")
+        self._behind = not taken
 
     def flush(self) -> None:
         """Wait until everything saved so far is on disk."""

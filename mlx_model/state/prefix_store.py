@@ -59,12 +59,12 @@ class PrefixStore:
         """Bytes held in memory by snapshots."""
         return self._tree.nbytes
 
-    def lookup(self, prompt: Sequence[int] | Tokens) -> PrefixState | None:
+    def lookup(self, prompt: Sequence[int] | Tokens, beyond: int = 0) -> PrefixState | None:
         """The deepest known state of a proper prefix of the prompt: at least one token is left to compute,
-        because logits are not kept."""
+        because logits are not kept. None unless it has seen more than `beyond` tokens."""
         tokens = _tokens(prompt)
         limit = len(tokens) - 1
-        positions = self._positions(limit)
+        positions = [position for position in self._positions(limit) if position > beyond]
         for digest in reversed(prefix_digests(tokens, positions)):
             if digest in self._tree:
                 state = self._tree.get(digest)

@@ -26,6 +26,7 @@ class DeltaState:
     def __init__(self, window: mx.array, matrix: mx.array) -> None:
         self.window = window
         self.matrix = matrix
+        self.length = 0
         self._recorded: tuple[DeltaBlock, mx.array] | None = None
         self.recording = False
 
@@ -33,6 +34,7 @@ class DeltaState:
         """Runs the recurrence over a block; q [1, tokens, Hk, Dk] → [1, tokens, Hv, Dv]."""
         self._recorded = (block, self.matrix) if self.recording else None
         y, self.matrix = mx.fast.gated_delta_update(q, block.k, block.v, block.decay, block.beta, self.matrix)
+        self.length += block.k.shape[1]
         # A copy: a view would keep the whole block's input alive.
         self.window = mx.contiguous(block.conv_input[:, -self.window.shape[1] :])
         return y
@@ -43,6 +45,7 @@ class DeltaState:
         assert self._recorded is not None, "nothing was recorded"
         block, before = self._recorded
         self._recorded = None
+        self.length -= block.k.shape[1] - tokens
         if tokens == block.k.shape[1]:
             return
         self.window = mx.contiguous(block.conv_input[:, tokens : tokens + self.window.shape[1]])

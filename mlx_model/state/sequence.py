@@ -31,6 +31,11 @@ class SequenceState:
         ]
         self._recorded = 0
 
+    @property
+    def whole(self) -> bool:
+        """Whether all layers have seen the same tokens: not so after a computation that failed midway."""
+        return all(layer.length == self.length for layer in self.layers)
+
     def record(self, on: bool) -> None:
         """Whether the next block is kept so that `keep` can cut it; for blocks of drafts under verification."""
         for layer in self.layers:
@@ -79,6 +84,7 @@ class SequenceState:
             if isinstance(layer, DeltaState):
                 layer.window = _to_mlx(known.recurrent[f"{index}.window"], self.dtype)
                 layer.matrix = mx.array(known.recurrent[f"{index}.matrix"])
+                layer.length = known.position
                 continue
             layer.reserve(known.position)
             for segment in known.segments:

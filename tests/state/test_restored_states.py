@@ -101,11 +101,12 @@ def test_branched_rewound_evicted_and_restarted_conversations_equal_cold_ones(
         return PrefixStore(1 << 30, DiskTier(root, "model", {}, DiskLimits(reserve=0)))
 
     store = open_store()
+    states = StoredStates(model, store)
     told: list[tuple[Message, ...]] = [()]
     for parent, kept, new, happening in plan:
         conversation = (*told[parent % len(told)][:kept], *new)
         told.append(conversation)
-        warm, equal_chunks = cached_logits(model, StoredStates(model, store), conversation)
+        warm, equal_chunks = cached_logits(model, states, conversation)
         if equal_chunks:
             assert mx.array_equal(warm, cold_logits(model, conversation))
         whole = model.last_logits(mx.array([flat(conversation)]), model.state())
@@ -115,6 +116,7 @@ def test_branched_rewound_evicted_and_restarted_conversations_equal_cold_ones(
         elif happening == "restart":
             store.close()
             store = open_store()
+            states = StoredStates(model, store)
     store.close()
 
 
@@ -174,3 +176,33 @@ def test_the_generator_computes_only_what_is_new(model: Qwen3Next) -> None:
         said, cached = run(kept, tokens, boundaries)
         assert cached == expected
         assert said == run(cold, tokens, boundaries)[0]
+
+
+def test_a_computation_that_failed_midway_leaves_nothing_to_go_on_from(
+    model: Qwen3Next, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = PrefixStore(1 << 30)
+    states, tokens = StoredStates(model, store), tuple(range(60))
+    state = states.begin(tokens)
+    model.last_logits(mx.array([tokens[:20]]), state)
+    states.keep(tokens[:20], state)
+    with monkeypatch.context() as failing:
+        failing.setattr(state.layers[-1], "extend", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            model.last_logits(mx.array([tokens[20:40]]), state)
+    assert state.length == 20
+    again = states.begin(tokens)
+    assert again is not state
+    expected = model.last_logits(mx.array([tokens[20:]]), again)
+    cold = model.state()
+    model.last_logits(mx.array([tokens[:20]]), cold)
+    assert mx.array_equal(model.last_logits(mx.array([tokens[20:]]), cold), expected)
+
+
+def test_a_conversation_that_goes_on_copies_nothing(model: Qwen3Next, monkeypatch: pytest.MonkeyPatch) -> None:
+    states, tokens = StoredStates(model, PrefixStore(1 << 30)), tuple(range(60))
+    state = states.begin(tokens)
+    model.last_logits(mx.array([tokens[:20]]), state)
+    states.keep(tokens[:20], state)
+    monkeypatch.delattr(type(state), "restore")
+    assert states.begin(tokens) is state
