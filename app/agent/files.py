@@ -58,6 +58,9 @@ class Files:
         found = self._image(location)
         if (found.data if found else None) != (before.encode() if before else None):
             raise _stale(location)
+        holder = next(parent for parent in location.absolute.parents if parent.exists())
+        if not holder.is_dir():
+            raise ToolFailure(f"{location.path} cannot be made: {holder.name} is a file, not a directory.")
         if location.is_inside:
             mode = found.mode if found else 0o100644
             try:
