@@ -19,6 +19,9 @@ _STRUCTURE = frozenset(
     | {"parameters", "properties", "required", "type", "items", "enum", "default", "anyOf", "allOf", "oneOf"}
 )
 
+# Words of JSON Schema, which templates compare too; "object" happens to be part of a control token of Qwen's.
+_TYPES = frozenset({"function", "object", "array", "string", "number", "integer", "boolean", "null"})
+
 
 class LookAlikes:
     """Marks supplied text for one rendering. `mark` is new, and unguessable, each time."""
@@ -35,7 +38,7 @@ class LookAlikes:
     def marked(self, value: Any) -> Any:
         """`value` (JSON-like) with every string in it marked where need be, keys of mappings included."""
         if isinstance(value, str):
-            return self._marked_text(value)
+            return value if value in _TYPES else self._marked_text(value)
         if isinstance(value, Mapping):
             return {
                 key if key in _STRUCTURE else self.marked(key): self.marked(item) for key, item in value.items()

@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from mlx_model.chat.prompt import PromptEncoder
@@ -66,24 +67,26 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
 
     ours = architecture(arguments.model) == ARCHITECTURE
     encoder = PromptEncoder.from_directory(arguments.model)
-    cache = open_engine_cache(arguments) if ours else None
-    if cache is not None:
-        encoder = PromptEncoder(encoder.tokenizer, encoder.template, cache.replies)
-    loaded = load(
-        arguments.model,
-        dtype=arguments.dtype,
-        adapter=arguments.adapter,
-        kv_bits=arguments.kv_bits,
-        store=cache.store if cache is not None else None,
-        progress=progress,
-    )
-    return ServedModel(
-        name=arguments.model.resolve().name,
-        generator=loaded.generator(),
-        encoder=encoder,
-        details=_details(loaded, arguments),
-        close=cache.close if cache is not None else lambda: None,
-    )
+    with ExitStack() as stack:
+        cache = open_engine_cache(arguments) if ours else None
+        if cache is not None:
+            stack.callback(cache.close)
+            encoder = PromptEncoder(encoder.tokenizer, encoder.template, cache.replies)
+        loaded = load(
+            arguments.model,
+            dtype=arguments.dtype,
+            adapter=arguments.adapter,
+            kv_bits=arguments.kv_bits,
+            store=cache.store if cache is not None else None,
+            progress=progress,
+        )
+        return ServedModel(
+            name=arguments.model.resolve().name,
+            generator=loaded.generator(),
+            encoder=encoder,
+            details=_details(loaded, arguments),
+            close=stack.pop_all().close,
+        )
 
 
 def _details(loaded: LoadedModel, arguments: argparse.Namespace) -> dict[str, str]:
@@ -99,6 +102,8 @@ def _details(loaded: LoadedModel, arguments: argparse.Namespace) -> dict[str, st
         "quantization": f"{bits} bits" if bits else "none",
         "drafter": "none",
     }
+    if arguments.kv_bits is not None:
+        details["keys and values"] = f"{arguments.kv_bits} bits"
     if arguments.adapter is not None:
         details["adapter"] = arguments.adapter.name
     if loaded.lacks:

@@ -196,7 +196,7 @@ def _generation(model: ServedModel, received: ChatCompletionRequest) -> Generati
     """What the model is asked for. Raises RequestError, ContextOverflow among them."""
     prompt = model.encoder.encode(
         [message.for_template() for message in received.messages],
-        [tool.model_dump(exclude_unset=True) for tool in received.tools or ()],
+        [tool.given for tool in received.tools or ()],
     )
     context, length, limit = model.generator.context_length, len(prompt.tokens), received.reply_limit
     if length + (limit or 1) > context:

@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mlx_model.chat.tool_calls import CallArguments, CallOpened, ReplyPart, VisibleText
 from mlx_model.decode.request import GenerationFinished, PromptProcessed, SamplingParameters
@@ -97,20 +97,22 @@ class ReceivedMessage(_Received):
 
 
 class ReceivedTool(_Received):
-    """A tool that the model may call, passed to the template as it came."""
+    """A tool that the model may call. `given` is what the client sent, in its order: templates show it so."""
 
-    class Function(BaseModel):
+    class Function(_Received):
         """Its name and its parameters' JSON Schema."""
-
-        model_config = ConfigDict(extra="allow")
 
         name: str
         parameters: dict[str, Any] | None = None
 
-    model_config = ConfigDict(extra="allow")
-
     type: Literal["function"]
     function: Function
+    given: dict[str, Any]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_given(cls, data: Any) -> Any:
+        return {**data, "given": data} if isinstance(data, dict) else data
 
 
 class StreamOptions(_Received):

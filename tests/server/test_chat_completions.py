@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import openai
 import pytest
+from tokenizers import Tokenizer
 
 from mlx_model.errors import CheckpointError
 from mlx_model.server.scheduler import Scheduler
@@ -19,14 +20,15 @@ CALL = (
     "<parameter=limit>\n20\n</parameter>\n</function>\n</tool_call>"
 )
 TOOL: Any = {
-    "type": "function",
     "function": {
         "name": "read_file",
+        "description": "Reads.",
         "parameters": {
             "type": "object",
             "properties": {"file_path": {"type": "string"}, "limit": {"type": "integer"}},
         },
     },
+    "type": "function",
 }
 HI: Any = [{"role": "user", "content": "hi"}]
 
@@ -107,6 +109,7 @@ def test_requests_reach_the_generator_as_asked(checkpoint: Path) -> None:
         reply = client(engine).chat.completions.create(
             model="any",
             messages=messages,
+            tools=[TOOL],
             temperature=0.5,
             top_p=0.25,
             seed=-7,
@@ -118,13 +121,16 @@ def test_requests_reach_the_generator_as_asked(checkpoint: Path) -> None:
         assert (sampling.temperature, sampling.top_p, sampling.top_k) == (0.5, 0.25, 3)
         assert (sampling.min_p, sampling.repetition_penalty, sampling.seed) == (0.1, 1.5, 2**64 - 7)
         assert request.max_tokens == 9
+        # The template shows tools just as the client wrote them.
+        whole = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+        assert json.dumps(TOOL) in whole.decode(list(request.prompt), skip_special_tokens=False)
         # Two turns were closed, although the user spelled a third closing.
         ends = [at + 1 for at, token in enumerate(request.prompt) if token in request.stop_tokens]
         assert len(ends) == 2
         assert request.boundaries == tuple(ends)
         # A conversation goes on with the very tokens that were generated.
         messages += [{"role": "assistant", "content": reply.choices[0].message.content}, HI[0]]
-        client(engine).chat.completions.create(model="any", messages=messages)
+        client(engine).chat.completions.create(model="any", messages=messages, tools=[TOOL])
         longer = engine.generator.requests[1].prompt
         assert longer[: len(request.prompt)] == request.prompt
         assert len(engine.generator.threads) == 1
