@@ -133,16 +133,26 @@ def _staged(git: Git, path: str, change: _Kept, committed: FileImage | None) -> 
     after = change.after
     if after is None:
         return path, "", 0
-    if change.before is not None and change.before != committed:
+    if change.before is not None and change.before != committed and not _is_committed(git, path, change.before):
         if committed is None:
             raise ReviewError(
                 f"{path} was never committed", "commit the file as it was first, or reject the hunk"
             )
         mode = after.mode if after.mode != change.before.mode else committed.mode
         after = FileImage(_merged(git, path, committed, change.before, after), mode)
-    filters = ["--no-filters"] if after.mode == SYMLINK else [f"--path={path}"]
-    blob = git.run("hash-object", "-w", "--stdin", *filters, data=after.data).decode().strip()
-    return path, blob, after.mode
+    return path, _blob(git, path, after, "-w"), after.mode
+
+
+def _blob(git: Git, path: str, image: FileImage, *options: str) -> str:
+    """The name of a file's content in git, by the rules for line endings that hold at its path."""
+    filters = ["--no-filters"] if image.mode == SYMLINK else [f"--path={path}"]
+    return git.run("hash-object", "--stdin", *options, *filters, data=image.data).decode().strip()
+
+
+def _is_committed(git: Git, path: str, image: FileImage) -> bool:
+    """Whether git would call the file unchanged, though its bytes are not those a checkout would write."""
+    entry = git.tree_entries(git.head, [path]).get(path)
+    return entry == (image.mode, _blob(git, path, image))
 
 
 def _merged(git: Git, path: str, ours: FileImage, base: FileImage, theirs: FileImage) -> bytes:

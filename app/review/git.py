@@ -44,7 +44,13 @@ class Git:
                 input=data,
                 capture_output=True,
                 check=False,
-                env={**os.environ, "LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0", **(environment or {})},
+                env={
+                    **os.environ,
+                    "LC_ALL": "C.UTF-8",
+                    "GIT_TERMINAL_PROMPT": "0",
+                    "GIT_OPTIONAL_LOCKS": "0",
+                    **(environment or {}),
+                },
             )
         except FileNotFoundError as error:
             raise ReviewError("git was not found", "install git to stage and commit") from error

@@ -192,6 +192,40 @@ def test_a_commit_takes_over_to_a_file_with_the_users_own_changes(repository: Pa
         review.commit("on top of mine")
 
 
+@pytest.mark.parametrize("setting", ["true", "input", "false"])
+def test_line_endings_are_no_obstacle_to_a_commit(repository: Path, setting: str) -> None:
+    windows = TEXT.replace("\n", "\r\n")
+    (repository / "a.txt").write_bytes(windows.encode())
+    if setting == "false":
+        git(repository, "commit", "-qam", "carriage returns")
+    git(repository, "config", "core.autocrlf", setting)
+    review = Review(repository)
+
+    def work() -> None:
+        after = windows.replace("line 3\r\n", "three\r\n").encode()
+        review.record("a.txt", FileImage(windows.encode()), FileImage(after))
+        (repository / "a.txt").write_bytes(after)
+
+    turn(review, work)
+    review.keep_all()
+    review.commit("three")
+    assert git(repository, "diff", "HEAD") == b""
+    assert git(repository, "diff", "--stat", "HEAD^", "HEAD").endswith(b"1 insertion(+), 1 deletion(-)\n")
+
+
+def test_an_edit_of_ones_own_on_a_kept_hunk_is_committed_with_it(repository: Path) -> None:
+    review = Review(repository)
+    turn(review, lambda: edit(review, repository, "a.txt", EDITED))
+    mine = EDITED.replace("three\n", "3, as I say\n").replace("line 20\n", "twenty\n")
+    (repository / "a.txt").write_text(mine)
+    (hunk, _) = review.changes()[0].hunks
+    assert [line.text for line in hunk.lines if line.kind != "context"] == ["line 3", "3, as I say"]
+    review.keep(frozenset({hunk.id}))
+    review.commit("three")
+    assert git(repository, "show", "HEAD:a.txt").decode() == TEXT.replace("line 3\n", "3, as I say\n")
+    assert (repository / "a.txt").read_text() == mine
+
+
 def test_hooks_speak_and_refuse(repository: Path) -> None:
     hook = repository / ".git" / "hooks" / "pre-commit"
     hook.parent.mkdir(exist_ok=True)
