@@ -17,6 +17,8 @@ Span = tuple[int, int, Style]
 _VISIBLE = {code: 0x2400 + code for code in range(0x20) if code not in (0x09,)}
 _VISIBLE[0x7F] = 0x2421
 _VISIBLE |= {code: 0xFFFD for code in range(0x80, 0xA0)}
+# Bytes that are no UTF-8 come as surrogates, which cannot be written to a terminal.
+_VISIBLE |= {code: 0xFFFD for code in range(0xD800, 0xE000)}
 _VISIBLE |= {code: 0xFFFD for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)}
 
 
