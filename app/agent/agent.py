@@ -189,12 +189,14 @@ class Agent:
             reason, message = "error", str(error)
         finally:
             self._has_warned = turn.has_warned
-            conversation.end_turn(reason, message)
-            if is_recorded:
-                try:
-                    await in_thread(lambda: self._recorder.end_turn(number))
-                except TidegateError as error:
-                    reason, message = "error", str(error)
+            try:
+                conversation.end_turn(reason, message)
+            finally:
+                if is_recorded:
+                    try:
+                        await in_thread(lambda: self._recorder.end_turn(number))
+                    except TidegateError as error:
+                        reason, message = "error", str(error)
         await emit(TurnEnded(number, reason, message))
 
     async def _tell(self, text: str, was_interrupted: bool) -> None:

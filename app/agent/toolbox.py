@@ -1,5 +1,6 @@
 """All tools, in the order the model is told of them, which never changes."""
 
+from functools import cache
 from typing import Any
 
 from app.agent.tools.base import Tool
@@ -28,6 +29,7 @@ TOOLS: dict[str, Tool[Any]] = {
 }
 
 
+@cache
 def specifications() -> tuple[ToolSpecification, ...]:
     """The tools as the model is told of them."""
     return tuple(tool.specification for tool in TOOLS.values())

@@ -1,7 +1,7 @@
 """The loop: ask the model, do what it calls for, tell it what came of that, until it calls for nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
@@ -247,9 +247,18 @@ class Turn:
             await self._emit(Noticed(_NO_SANDBOX))
         await self._emit(ToolStarted(call.id, call.name, given, tool.summary(arguments)))
         result: ToolResult = await tool.run(arguments, context)
+        if result.was_confined and await self._may_leave_sandbox(call, given, tool.summary(arguments)):
+            context.is_sandboxed = False
+            result = await tool.run(arguments, context)
         if access.kind == "command":
             context.changed += await self._find_what_changed()
         return result
+
+    async def _may_leave_sandbox(self, call: ToolCall, given: Mapping[str, Any], summary: str) -> bool:
+        reason = "it failed in the sandbox (no network, no writing outside): may it run once more, outside?"
+        answer = await self._hands.asker.ask(PermissionRequest(call.id, call.name, given, summary, reason))
+        self._conversation.decide(f"{summary} (outside the sandbox)", answer.answer, answer.comment, ())
+        return answer.answer != "deny"
 
     async def _find_what_changed(self) -> tuple[str, ...]:
         try:

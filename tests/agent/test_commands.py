@@ -12,6 +12,7 @@ import pytest
 
 from app.agent.commands import grant_for, judge
 from app.agent.events import Noticed
+from app.agent.port import PermissionAnswer
 from app.agent.process import HeadAndTail, clean
 from app.agent.sandbox import Bubblewrap, find_sandbox, seatbelt_profile
 from tests.agent.support import Bench, end_of, gone
@@ -181,6 +182,26 @@ async def test_without_a_sandbox_auto_mode_says_so_once(bench: Make, monkeypatch
     )
     events = await b.run("one") + await b.run("two")
     assert sum(isinstance(event, Noticed) and "no sandbox" in event.text for event in events) == 1
+
+
+async def test_what_fails_in_the_sandbox_may_be_run_again_outside(
+    bench: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refusing:
+        def wrap(self, arguments: list[str], root: Path, scratch: Path) -> list[str]:
+            assert arguments[0] == "bash"
+            assert root.is_dir() and scratch.is_dir()
+            return ["bash", "-c", "echo sh: x: Read-only file system; exit 1"]
+
+    for module in ("turn", "tools.run_shell_command"):
+        monkeypatch.setattr(f"app.agent.{module}.find_sandbox", Refusing)
+    b = bench(reply(shell(command="touch outside"), shell(command="touch denied")), reply("done"))
+    b.asker.answers = [PermissionAnswer("once"), PermissionAnswer("deny")]
+    await b.run()
+    assert ["in the sandbox" in request.reason for request in b.asker.requests] == [True, True]
+    assert b.asker.requests[0].summary == "$ touch outside"
+    assert (b.root / "outside").exists() and not (b.root / "denied").exists()
+    assert b.results()[0] == "[No output]" and "ran in a sandbox" in b.results()[1]
 
 
 def test_output_keeps_its_beginning_and_end() -> None:

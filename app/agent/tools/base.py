@@ -59,12 +59,16 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What came of a call. `text` is for the model, `display` for a person ("" where the text will do)."""
+    """What came of a call. `text` is for the model, `display` for a person ("" where the text will do).
+
+    `was_confined`: it failed, it seems, because of the sandbox.
+    """
 
     text: str
     display: str = ""
     ok: bool = True
     todos: tuple[tuple[str, str], ...] | None = None
+    was_confined: bool = False
 
 
 @dataclass(slots=True)

@@ -19,7 +19,13 @@ from app.workspace.workspace import Workspace
 
 _DEFAULT_MS = 120_000
 _MAX_MS = 600_000
-_CONFINED = ("read-only file system", "operation not permitted", "network is unreachable", "name resolution")
+_CONFINED = (
+    "read-only file system",
+    "operation not permitted",
+    "network is unreachable",
+    "name resolution",
+    "could not resolve",
+)
 
 
 class RunShellCommandArguments(Arguments):
@@ -86,10 +92,9 @@ class RunShellCommand(Tool[RunShellCommandArguments]):
             notes.append(f"[Exit status {outcome.status}]")
         if outcome.left_running:
             notes.append("[Processes it left running were ended. Use is_background for those.]")
-        if sandbox is not None and outcome.status and any(sign in said.lower() for sign in _CONFINED):
-            notes.append(
-                "[The command ran in a sandbox: no network, no writing outside the project. If it needs that, "
-                "ask the user to run it or to switch to ask mode.]"
-            )
+        was_confined = sandbox is not None and outcome.status != 0 and any(s in said.lower() for s in _CONFINED)
+        if was_confined:
+            notes.append("[The command ran in a sandbox: no network, no writing outside the project.]")
         text = "\n".join(part for part in (said or "[No output]", *notes) if part)
-        return ToolResult(text, said[-2000:], ok=outcome.status == 0 and not outcome.timed_out)
+        ok = outcome.status == 0 and not outcome.timed_out
+        return ToolResult(text, said[-2000:], ok, was_confined=was_confined)
