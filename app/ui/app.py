@@ -8,9 +8,9 @@ from textual.app import App
 from textual.binding import BindingType
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.dom import DOMNode
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
-from app.agent.agent import open_agent
 from app.agent.port import AgentPort, PermissionAsker
 from app.config import Settings, remember_model
 from app.model.catalogue import choose_model
@@ -25,6 +25,7 @@ from app.ui.screens.confirm import Confirm
 from app.ui.screens.help import HelpScreen
 from app.ui.screens.model import ModelScreen
 from app.ui.screens.workspace import WorkspaceScreen
+from app.ui.text import visible
 from app.ui.themes import DARK, LIGHT
 from app.workspace.workspace import Workspace
 
@@ -145,6 +146,18 @@ class TidegateApp(App[str | None]):
         if yes:
             self.exit()
 
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        # What is told quotes paths and other programs' words, which are no markup.
+        super().notify(visible(message), title=title, severity=severity, timeout=timeout, markup=markup)
+
     def get_system_commands(self, screen: Screen[Any]) -> Any:  # noqa: ARG002  none but our own
         return iter(())
 
@@ -171,6 +184,8 @@ def run_workspace(path: Path, model: str | None, settings: Settings, show_file: 
         def agent(
             asker: PermissionAsker, engine: EnginePort = engine, review: ReviewPort = review
         ) -> AgentPort:
+            from app.agent.agent import open_agent  # noqa: PLC0415  the first frame does not wait for it
+
             return open_agent(workspace, engine, review, asker, mode=settings.mode)
 
         app = TidegateApp(

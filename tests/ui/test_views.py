@@ -16,7 +16,7 @@ from app.ui.panes.viewer import split_lines
 from app.ui.text import columns, paint, visible
 from app.ui.themes import DARK, LIGHT
 from app.ui.widgets.diff_layout import DiffLayout
-from app.ui.widgets.transcript_items import ReplyItem, wrap
+from app.ui.widgets.transcript_items import NoticeItem, ReplyItem, wrap
 from tests.support.screen import Stage
 
 
@@ -106,6 +106,28 @@ async def test_a_megabyte_is_pasted_as_a_sign_and_sent_in_full(tmp_path: Path) -
         assert prompt.text == "", "the sign goes as one"
 
 
+async def test_a_long_conversation_follows_a_change_of_width(tmp_path: Path) -> None:
+    async with Stage(tmp_path).run((200, 40)) as stage:
+        view = stage.screen.agent.transcript
+        for number in range(200):
+            item = ReplyItem()
+            item.append(f"Answer {number}: " + "some words of it " * 20)
+            view.add(item)
+        await stage.until(lambda: "Answer 199" in drawn(view))
+        wide = view.row_count
+        await stage.pilot.resize_terminal(110, 40)
+        await stage.until(lambda: "Answer 199" in drawn(view) and view.row_count > wide)
+        await stage.until(lambda: view._settling is None and view._dirty_from is None, "all of it drawn anew")
+        assert view.row_count == sum(len(item.strips(view.size.width, view.palette)) for item in view.items)
+        assert "Answer 199" in drawn(view)
+        view.focus()
+        await stage.press("g")
+        assert "Answer 0:" in drawn(view)
+        view.add(NoticeItem("one more"))
+        await stage.until(lambda: view._dirty_from is None)
+        assert "Answer 0:" in drawn(view), "reading is not disturbed by what comes"
+
+
 async def test_history_comes_back_with_the_draft_behind_it(tmp_path: Path) -> None:
     async with Stage(tmp_path).run() as stage:
         prompt = stage.screen.agent.prompt
@@ -121,6 +143,19 @@ async def test_history_comes_back_with_the_draft_behind_it(tmp_path: Path) -> No
         assert prompt.text == "draft"
         await stage.press("ctrl+j", "x")
         assert prompt.text == "draft\nx"
+
+
+async def test_a_name_is_neither_markup_nor_a_command_to_the_terminal(tmp_path: Path) -> None:
+    name = "[bold] [red]x\x1b[31m.txt"
+    (tmp_path / name).write_text("[/nothing] \x1b]0;title\x07\n")
+    async with Stage(tmp_path, show_file=name).run() as stage:
+        view = await opened(stage, name)
+        assert "[/nothing] ␛]0;title␇" in drawn(view)
+        await stage.until(lambda: stage.screen.files.root.children)
+        assert str(stage.screen.files.root.children[0].label) == "[bold] [red]x␛[31m.txt"
+        assert "[bold] [red]x␛[31m.txt" in stage.screen.query_one("#centre-pane")._border_title.plain
+        stage.app.notify("[/oops] and [red")
+        await stage.pilot.pause()
 
 
 async def test_ignored_files_are_dimmed_and_hidden_on_a_key(tmp_path: Path) -> None:

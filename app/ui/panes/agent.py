@@ -92,11 +92,19 @@ class AgentPane(Vertical):
         for field in (self._todos, self._banner, self._queued):
             field.display = False
 
-    def connect(self, agent: AgentPort, greeting: str, go_on_key: str) -> None:
-        """From here on messages go to `agent`."""
-        self._agent = agent
+    def greet(self, greeting: str, go_on_key: str) -> None:
+        """Say what there is to know at the start."""
         self._conversation.go_on_key = go_on_key
         self._conversation.add(NoticeItem(greeting, "quiet"))
+
+    def connect(self, agent: AgentPort) -> None:
+        """From here on messages go to `agent`, and those that wait for it."""
+        self._agent = agent
+        self._send_next()
+
+    def refuse(self, reason: str) -> None:
+        """There will be no agent."""
+        self._conversation.note(reason)
 
     @property
     def main_widget(self) -> Widget:
@@ -118,15 +126,14 @@ class AgentPane(Vertical):
     def on_prompt_input_sent(self, event: PromptInput.Sent) -> None:
         event.stop()
         self.post_message(self.NewMessage())
-        if self._turn is not None:
-            self._queue.append(event.text)
-            self._show_queue()
-        else:
-            self._begin(event.text)
+        self._queue.append(event.text)
+        self._send_next()
 
-    def _begin(self, text: str) -> None:
-        if self._agent is not None:
-            self._start(self._agent.run_turn(text))
+    def _send_next(self) -> None:
+        """Send what waits longest, if the agent is there and free."""
+        if self._queue and self._turn is None and self._agent is not None:
+            self._start(self._agent.run_turn(self._queue.pop(0)))
+        self._show_queue()
 
     def _start(self, events: AsyncIterator[AgentEvent]) -> None:
         self._ended = self._is_stopping = False
@@ -171,9 +178,7 @@ class AgentPane(Vertical):
         if not self._queue or not self.is_mounted:
             return
         if completed:
-            text = self._queue.pop(0)
-            self._show_queue()
-            self.call_later(self._begin, text)
+            self.call_later(self._send_next)
         else:
             # A turn that was stopped or failed: what waited goes back to where it can be changed.
             waiting = "\n\n".join(self._queue)

@@ -51,7 +51,7 @@ class FileTree(Tree[Entry | None]):
         """The user wants git's status read again."""
 
     def __init__(self, workspace: Workspace, *, id: str | None = None) -> None:
-        super().__init__(visible(workspace.root.name) or "/", None, id=id)
+        super().__init__(Text(visible(workspace.root.name)), None, id=id)
         self._workspace = workspace
         self._listings: dict[str, tuple[Entry, ...]] = {}
         self._by_path: dict[str, Node] = {}
@@ -100,7 +100,7 @@ class FileTree(Tree[Entry | None]):
             del self._by_path[known]
         node.remove_children()
         for entry in entries[:shown]:
-            child = node.add(visible(entry.name), entry, allow_expand=entry.is_directory)
+            child = node.add(Text(visible(entry.name)), entry, allow_expand=entry.is_directory)
             self._by_path[entry.path] = child
         if len(entries) > shown:
             node.add_leaf(f"… {len(entries) - shown:,} more", None)

@@ -24,7 +24,7 @@ _WELCOME_ACTIONS = ("workspace.files", "workspace.review", "workspace.agent", "a
 def welcome(keymap: Keymap) -> str:
     """What an empty viewer says."""
     keys = [
-        f"[$accent]{key_label(keys_of(name, keymap)[0]):>8}[/]  [$foreground 75%]{BY_ID[name].description}[/]"
+        f"[$accent]{key_label(keys_of(name, keymap)[0]):<8}[/][$foreground 75%]{BY_ID[name].description}[/]"
         for name in _WELCOME_ACTIONS
     ]
     return "\n".join(

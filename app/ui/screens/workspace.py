@@ -9,6 +9,8 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Horizontal
+from textual.content import Content
+from textual.markup import escape
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
@@ -35,6 +37,7 @@ class WorkspaceScreen(Screen[None]):
     """Files, centre and agent."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("workspace"))
+    AUTO_FOCUS = None  # who gets the focus depends on what was asked for, and is decided below
 
     def __init__(self, ports: Ports, keymap: Keymap, show_file: str | None) -> None:
         super().__init__()
@@ -69,12 +72,10 @@ class WorkspaceScreen(Screen[None]):
         yield self._hint_line
 
     def on_mount(self) -> None:
-        self.query_one("#tree-pane").border_title = visible(self._ports.workspace.root.name) or "/"
+        self.query_one("#tree-pane").border_title = escape(visible(self._ports.workspace.root.name)) or "/"
         self.query_one("#agent-pane").border_title = "Agent"
         self._title_centre()
-        agent = self._ports.agent(self.agent)
-        self.agent.connect(agent, self._greeting(), self._key("workspace.go_on"))
-        self._facts(mode=agent.mode)
+        self.agent.greet(self._greeting(), self._key("workspace.go_on"))
         self._unsubscribe = self._ports.engine.subscribe(self._engine_changed)
         self._fold()
         if self._show_file is not None:
@@ -97,8 +98,19 @@ class WorkspaceScreen(Screen[None]):
     def _begin(self) -> None:
         self._engine_changed(self._ports.engine.status)
         self.run_worker(self._ports.engine.start(), group="engine")
+        self.run_worker(self._connect_agent(), group="agent")
         self.read_git_status()
         self.run_worker(self._watch(), group="watch")
+
+    async def _connect_agent(self) -> None:
+        # In a thread, for what it imports and opens.
+        try:
+            agent = await asyncio.to_thread(self._ports.agent, self.agent)
+        except TidegateError as error:
+            self.agent.refuse(str(error))
+        else:
+            self.agent.connect(agent)
+            self._facts(mode=agent.mode)
 
     async def on_unmount(self) -> None:
         if self._unsubscribe is not None:
@@ -128,8 +140,9 @@ class WorkspaceScreen(Screen[None]):
                 shown = {"tree"} if width < 60 else {"tree", self._main}
         for name, pane in (("tree", tree), ("centre", centre), ("agent", agent)):
             pane.display = name in shown
-        tree.styles.width = "1fr" if shown == {"tree"} else (32 if width >= WIDE else 24)
-        agent.styles.width = "1fr" if "centre" not in shown else max(42, min(84, round(width * 0.36)))
+        narrow = 24 if width >= 120 or width < MEDIUM else 20
+        tree.styles.width = "1fr" if shown == {"tree"} else (32 if width >= WIDE else narrow)
+        agent.styles.width = "1fr" if "centre" not in shown else max(36, min(84, round(width * 0.35)))
         centre.styles.width = "1fr"
 
     def _reveal(self, pane: str) -> None:
@@ -305,7 +318,7 @@ class WorkspaceScreen(Screen[None]):
                 if not self._read_status_again:
                     return
         except TidegateError as error:
-            self.notify(str(error), severity="warning")
+            self.app.notify(str(error), severity="warning")
         finally:
             self._reading_status = False
 
@@ -314,7 +327,7 @@ class WorkspaceScreen(Screen[None]):
             async for paths in self._ports.workspace.watch():
                 self._disk_changed(paths)
         except TidegateError as error:
-            self.notify(str(error), severity="warning")
+            self.app.notify(str(error), severity="warning")
 
     def _disk_changed(self, paths: Collection[str]) -> None:
         self.files.changed_on_disk(paths)
@@ -382,14 +395,15 @@ class WorkspaceScreen(Screen[None]):
     def _title_centre(self) -> None:
         pane = self.query_one("#centre-pane")
         path = self.viewer.path
-        file = visible(path) if path is not None else "File"
         count = f"Review {self.review.decided}/{self.review.total}" if self.review.total else "Review"
-        names = {"viewer": file.replace("[", r"\["), "review": count}
-        tabs = [
-            f"[@click=screen.show_{name}]{'[b]' if name == self.switcher.current else '[dim]'}{words}[/][/]"
+        names = {"viewer": visible(path) if path is not None else "File", "review": count}
+        pane.border_title = Content(" · ").join(
+            Content.from_markup(
+                f"[@click=screen.show_{name}]{'[b]' if name == self.switcher.current else '[dim]'}$words[/][/]",
+                words=words,
+            )
             for name, words in names.items()
-        ]
-        pane.border_title = " · ".join(tabs)
+        )
         is_review = self.switcher.current == "review" and self.review.total
         decided = f"{self.review.decided} of {self.review.total} decided"
         pane.border_subtitle = decided if is_review else self._describe_file()

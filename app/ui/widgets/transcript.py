@@ -1,5 +1,6 @@
 """The conversation, drawn by line: however long it grows, it is one widget."""
 
+import time
 from bisect import bisect_right
 from typing import ClassVar
 
@@ -14,10 +15,16 @@ from app.ui.widgets.line_view import LineView
 from app.ui.widgets.transcript_items import CallItem, Item
 
 _FRAME = 1 / 25  # seconds between redraws while text streams
+_SHARE = 0.25  # of the time, at most, goes into them: a very long paragraph is drawn less often
+_SLICE = 0.01  # seconds of redrawing out of view at a time
 
 
 class Transcript(LineView):
-    """Items under each other; it stays at the end while the end is in view."""
+    """Items under each other; it stays at the end while the end is in view.
+
+    After a change of width what is in view is drawn at once and the rest bit by bit; until its turn comes an
+    item counts with its old height.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("transcript"))
     has_cursor: ClassVar[bool] = False
@@ -31,6 +38,8 @@ class Transcript(LineView):
         self._starts: list[int] = []
         self._dirty_from: int | None = None
         self._frame: Timer | None = None
+        self._pause = _FRAME
+        self._settling: Timer | None = None
         self._selected: CallItem | None = None
         self._follows = True  # the end is in view, and stays so when something is added or the size changes
 
@@ -68,30 +77,67 @@ class Transcript(LineView):
     def _mark(self, index: int) -> None:
         self._dirty_from = index if self._dirty_from is None else min(index, self._dirty_from)
         if self._frame is None and self.is_mounted:
-            self._frame = self.set_timer(_FRAME, self._flush)
+            self._frame = self.set_timer(self._pause, self._flush)
 
     def _flush(self) -> None:
         self._frame = None
         if self._dirty_from is None or not self.size.width:
             return
+        began = time.perf_counter()
         follows = self._follows
         index, self._dirty_from = self._dirty_from, None
-        row = self._starts[index] if index < len(self._starts) else self._end
+        row = self._end_of(index - 1)
         del self._starts[index:]
         width, palette = self.size.width, self.palette
         for item in self.items[index:]:
             self._starts.append(row)
-            row += len(item.strips(width, palette))
+            row += item.height(width, palette)
         self.set_extent(row, width)
         if follows:
             self.follow()
+        self._pause = max(_FRAME, (time.perf_counter() - began) / _SHARE)
 
-    @property
-    def _end(self) -> int:
-        if not self._starts:
+    def _end_of(self, index: int) -> int:
+        """The row after item `index`."""
+        if index < 0:
             return 0
-        last = self.items[len(self._starts) - 1] if len(self._starts) <= len(self.items) else None
-        return self._starts[-1] + (len(last.strips(self.size.width, self.palette)) if last is not None else 0)
+        return self._starts[index] + self.items[index].height(self.size.width, self.palette)
+
+    def _settle(self) -> None:
+        """Draw items out of view for the width there is now, the newest first."""
+        self._settling = None
+        width, palette = self.size.width, self.palette
+        began = time.perf_counter()
+        for index in range(len(self.items) - 1, -1, -1):
+            item = self.items[index]
+            if item.is_drawn_for(width, palette):
+                continue
+            if time.perf_counter() - began > _SLICE:
+                self._settling = self.set_timer(_SLICE, self._settle)
+                return
+            self._draw(index)
+
+    def _draw(self, index: int) -> list[Strip]:
+        """The strips of item `index`; what follows moves if its height was another."""
+        item = self.items[index]
+        before = item.height(self.size.width, self.palette)
+        strips = item.strips(self.size.width, self.palette)
+        if len(strips) != before:
+            self._mark(index)
+        return strips
+
+    def _draw_in_view(self) -> None:
+        rows = 0
+        for index in range(len(self.items) - 1, -1, -1):
+            rows += len(self._draw(index))
+            if rows > self.page:
+                break
+        top = bisect_right(self._starts, self.scroll_offset.y) - 1
+        bottom = bisect_right(self._starts, self.scroll_offset.y + self.page)
+        for index in range(max(0, top), min(bottom, len(self.items))):
+            self._draw(index)
+        if self._settling is None:
+            self._settling = self.set_timer(_SLICE, self._settle)
 
     def follow(self) -> None:
         """Go to the end and stay there."""
@@ -107,6 +153,7 @@ class Transcript(LineView):
 
     def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
         follows = self._follows
+        self._draw_in_view()
         self._mark(0)
         self._flush()
         if follows:
@@ -114,13 +161,15 @@ class Transcript(LineView):
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        self._mark(0)
+        if self.is_mounted:
+            self._mark(0)
+            self._draw_in_view()
 
     # Drawing.
 
     def draw_row(self, row: int, width: int) -> Strip:
         index = bisect_right(self._starts, row) - 1
-        strips = self.items[index].strips(width, self.palette) if 0 <= index < len(self.items) else []
+        strips = self._draw(index) if 0 <= index < len(self.items) else []
         offset = row - self._starts[index] if strips else 0
         if offset >= len(strips):
             return Strip.blank(width, self.palette.text)

@@ -51,6 +51,14 @@ class Item:
         """Forget what was drawn."""
         self._drawn = None
 
+    def height(self, width: int, palette: Palette) -> int:
+        """How many rows this item has, as it was last drawn; drawn now if it never was or has changed since."""
+        return len(self._drawn[2] if self._drawn is not None else self.strips(width, palette))
+
+    def is_drawn_for(self, width: int, palette: Palette) -> bool:
+        """Whether it was drawn at this width in these colours."""
+        return self._drawn is not None and self._drawn[:2] == (width, id(palette))
+
     def strips(self, width: int, palette: Palette) -> list[Strip]:
         """The rows of this item, the blank one after it included."""
         key = (width, id(palette))
