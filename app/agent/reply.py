@@ -20,7 +20,10 @@ class Reply:
 
     def add_call(self, delta: ToolCallDelta) -> ToolCall:
         """More of a call; returns all that has arrived of it."""
-        so_far = self._calls.get(delta.index) or ToolCall(self._free_id(delta.id), "", "")
+        so_far = self._calls.get(delta.index)
+        if so_far is None:
+            is_taken = any(call.id == delta.id for call in self._calls.values())
+            so_far = ToolCall(self._free_id("" if is_taken else delta.id), "", "")
         call = ToolCall(so_far.id, so_far.name or delta.name, so_far.arguments + delta.arguments)
         self._calls[delta.index] = call
         return call

@@ -90,6 +90,8 @@ class Turn:
             if not reply.calls:
                 if reply.finished.reason == "length":
                     return "limit", 'The reply was cut off at the model\'s limit; say "go on" to have the rest.'
+                if not reply.text.strip():
+                    await self._emit(Noticed("The model ended its reply without a word."))
                 return "done", ""
             for call, written in zip(self._conversation.open_calls(), reply.calls, strict=True):
                 count = await self._do(call, written.arguments)

@@ -1,9 +1,20 @@
 """Tools say what they left out and how to get it; following that advice gets everything."""
 
+import contextlib
+import json
 import os
 import re
 from collections.abc import Callable
+from typing import Any
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.agent.errors import ToolFailure
+from app.agent.toolbox import TOOLS
+from app.agent.tools.base import Tool
+from app.workspace.workspace import Workspace
 from tests.agent.support import Bench, end_of
 from tests.support.scripted_server import Reply, call, reply
 
@@ -103,3 +114,38 @@ async def test_unsafe_files_and_blind_overwrites_are_refused(bench: Make) -> Non
         assert part in text
     assert (b.root / "notes.md").read_text() == "0ne\ntw0\nthree\n"
     assert [path for path, _, _ in b.recorder.records] == ["notes.md"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.sampled_from(list(TOOLS.values())), st.data())
+def test_no_arguments_can_break_a_tool(tool: Tool[Any], data: st.DataObject) -> None:
+    known = st.fixed_dictionaries({}, optional=dict.fromkeys(tool.arguments.model_fields, JSON))
+    value = data.draw(known | JSON)
+    text = data.draw(st.sampled_from([json.dumps(value), json.dumps(json.dumps(value))]) | st.text(max_size=20))
+    with contextlib.suppress(ToolFailure):
+        arguments = tool.parse(text)
+        assert isinstance(tool.summary(arguments), str)
+        tool.access(arguments, Workspace("."))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("read_file", '{"file_path": "a", "offset": "10", "limit": 5.0}', {"offset": 10, "limit": 5}),
+        ("read_file", '{"file_path": 3, "limit": null, "encoding": "x"}', {"file_path": "3", "limit": None}),
+        ("edit", '{"file_path": "a", "old_string": "x", "new_string": true, "replace_all": "True"}',
+         {"new_string": "true", "replace_all": True}),
+        ("write_file", '{"file_path": "a", "content": "line\nline"}', {"content": "line\nline"}),
+        ("list_directory", '{"ignore": "[\\"a\\"]"}', {"ignore": ["a"]}),
+        ("glob", '"{\\"pattern\\": \\"*\\"}"', {"pattern": "*"}),
+    ],
+)  # fmt: skip
+def test_arguments_of_the_wrong_type_are_understood(name: str, text: str, expected: dict[str, object]) -> None:
+    arguments = TOOLS[name].parse(text).model_dump()
+    assert {key: arguments[key] for key in expected} == expected

@@ -87,9 +87,9 @@ async def test_bad_calls_are_explained_to_the_model_and_nothing_breaks(bench: Ma
     b = bench(
         reply(
             Call("edit", '{"file_path": "notes.md", "old_str'),
-            Call("read_file", "[1]"),
+            Call("read_file", "[1]", id="same"),
             call("read_file", path="notes.md"),
-            call("teleport"),
+            Call("teleport", "", id="same"),
             call("edit", file_path="notes.md", old_string="TWO", new_string="2"),
             call("edit", file_path="notes.md", old_string="t", new_string="T"),
             call("read_file", file_path="gone.py"),
