@@ -1,5 +1,5 @@
-"""python -m mlx_model {serve, generate, score, convert, info, bench, cache}: picks the subcommand and reports its
-errors."""
+"""python -m mlx_model {serve, generate, score, convert, info, bench, cache}: picks the subcommand and reports
+its errors."""
 
 import argparse
 import importlib
