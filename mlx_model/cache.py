@@ -7,6 +7,7 @@ from pathlib import Path
 import platformdirs
 
 from mlx_model.chat.remembered import RememberedReplies
+from mlx_model.state.cache_folder import REPLIES
 from mlx_model.state.disk import DiskLimits, DiskTier
 from mlx_model.state.fingerprint import model_fingerprint
 from mlx_model.state.prefix_store import PrefixStore
@@ -64,6 +65,4 @@ def open_cache(
     if adapter is not None:
         description["adapter"] = str(adapter.resolve())
     tier = DiskTier(settings.folder, model, description, settings.limits)
-    return EngineCache(
-        PrefixStore(settings.memory, tier), RememberedReplies(settings.folder / model / "replies.sqlite")
-    )
+    return EngineCache(PrefixStore(settings.memory, tier), RememberedReplies(settings.folder / model / REPLIES))

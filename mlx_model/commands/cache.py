@@ -2,13 +2,13 @@
 
 import argparse
 import json
-import shutil
 import sys
 from datetime import datetime
 from pathlib import Path
 
 from mlx_model.cache import default_cache_folder
 from mlx_model.errors import EngineError
+from mlx_model.state.cache_folder import remove_model
 from mlx_model.state.cache_report import FolderReport, report, verify
 
 
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
             return _verify(models, arguments.json)
         if arguments.action == "clear":
             for model in models:
-                shutil.rmtree(model.folder)
+                remove_model(model.folder)
     except OSError as error:
         raise CacheFolderError(f"The cache folder {root} cannot be used: {error}.") from error
     _print_models(root, models, arguments.action, arguments.json)
@@ -89,5 +89,6 @@ def _print_models(root: Path, models: list[FolderReport], action: str, as_json: 
         details = ", ".join(f"{key} {value}" for key, value in model.description.items())
         size = f"{model.snapshots:5} snapshots  {model.size / 1e9:8.2f} GB"
         print(f"{model.folder.name}  {size}  used {used}  {details}")
+    count = "1 model" if len(models) == 1 else f"{len(models)} models"
     verb = "Removed" if action == "clear" else "In all"
-    print(f"{verb}: {total / 1e9:.2f} GB of snapshots of {len(models)} models in {root}.")
+    print(f"{verb}: {total / 1e9:.2f} GB of snapshots of {count} in {root}.")

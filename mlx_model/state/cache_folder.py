@@ -4,14 +4,17 @@
     ROOT/MODEL/DIGEST-PARENT-POSITION.segment           keys and values between two prefixes
     ROOT/MODEL/DIGEST-POSITION.recurrent                the recurrent part at a prefix; its mtime, its last use
     ROOT/MODEL/.PID-TOKEN-NUMBER.partial                a file being written
+    ROOT/MODEL/replies.sqlite                           the tokens of replies
 
 The names say everything that finding a prefix needs, so that a start reads no file. Several processes may use
-the folder: files appear whole, by renaming, and whoever finds one gone has a miss.
+the folder: files appear whole, by renaming, and whoever finds one gone has a miss. Whatever has another name is
+the user's, who may have pointed at any folder, and is left alone.
 """
 
 import contextlib
 import itertools
 import os
+import re
 import secrets
 import shutil
 import time
@@ -24,6 +27,11 @@ from mlx_model.state.prefix_state import ROOT, PrefixState, Segment
 
 Kind = Literal["segment", "recurrent"]
 
+DESCRIPTION = "model.json"
+REPLIES = "replies.sqlite"
+
+_OF_MODEL = {DESCRIPTION, REPLIES, f"{REPLIES}-wal", f"{REPLIES}-shm"}
+_PARTIAL = re.compile(r"\.(\d+)-(\w+)-\d+\.partial")
 _TOKEN = secrets.token_hex(4)
 _NUMBERS = itertools.count()
 _ABANDONED_SECONDS = 3600.0
@@ -89,11 +97,20 @@ class StoredFile:
 
 
 def model_folders(root: Path) -> list[Path]:
-    """The folders of all models; none when the root is missing."""
+    """The folders of all models; none when the root is missing. Raises OSError."""
     try:
-        return sorted(path for path in root.iterdir() if path.is_dir())
+        return sorted(path for path in root.iterdir() if path.is_dir() and _holds_states(path))
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def remove_model(folder: Path) -> None:
+    """Delete what is ours in one model's folder, and the folder if nothing else is in it. Raises OSError."""
+    for name in file_names(folder):
+        if _is_ours(name):
+            (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # something of the user's is in it
+        folder.rmdir()
 
 
 def file_names(folder: Path) -> set[str]:
@@ -123,9 +140,10 @@ def sweep_partials(root: Path) -> int:
     """Remove what writers that are gone left half-written; returns how many. Raises OSError."""
     swept = 0
     for folder in model_folders(root):
-        for path in folder.glob(".*.partial"):
-            if _abandoned(path):
-                path.unlink(missing_ok=True)
+        for name in file_names(folder):
+            partial = _PARTIAL.fullmatch(name)
+            if partial and _abandoned(folder / name, int(partial[1]), partial[2]):
+                (folder / name).unlink(missing_ok=True)
                 swept += 1
     return swept
 
@@ -201,17 +219,27 @@ def _remove(file: StoredFile) -> int:
     return file.size
 
 
-def _abandoned(path: Path) -> bool:
-    process, _, rest = path.name[1:].partition("-")
+def _is_ours(name: str) -> bool:
+    return name in _OF_MODEL or bool(_PARTIAL.fullmatch(name)) or SnapshotName.parse(name) is not None
+
+
+def _holds_states(folder: Path) -> bool:
+    """Whether a folder is a model's. Other things may be called model.json too, so that alone is no sign."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(entry.name != DESCRIPTION and _is_ours(entry.name) for entry in entries)
+    except (FileNotFoundError, PermissionError):
+        return False
+
+
+def _abandoned(path: Path, process: int, token: str) -> bool:
     with contextlib.suppress(FileNotFoundError):
         if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
             return True
-    if not process.isdigit():
-        return True
-    if int(process) == os.getpid():
-        return not rest.startswith(_TOKEN)  # the number of a process can come again
+    if process == os.getpid():
+        return token != _TOKEN  # the number of a process can come again
     try:
-        os.kill(int(process), 0)
+        os.kill(process, 0)
     except ProcessLookupError:
         return True
     except (PermissionError, OverflowError):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlx_model.state.cache_folder import model_folders, stored_files
+from mlx_model.state.cache_folder import DESCRIPTION, model_folders, stored_files
 from mlx_model.state.snapshot_file import SnapshotFileDamaged, read_snapshot_file
 
 
@@ -29,7 +29,7 @@ def report(root: Path) -> list[FolderReport]:
         reports.append(
             FolderReport(
                 folder,
-                _description(folder / "model.json"),
+                _description(folder / DESCRIPTION),
                 snapshots=len(whole),
                 longest=max((file.name.position for file in whole), default=0),
                 size=sum(path.stat().st_size for path in folder.iterdir()),

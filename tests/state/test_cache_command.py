@@ -47,6 +47,26 @@ def test_list_verify_clear(checkpoint: Path, capsys: pytest.CaptureFixture[str])
     assert list(default_cache_folder().iterdir()) == []
 
 
+def test_whatever_is_not_ours_is_left_alone(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = [tmp_path / name for name in ("model/model.json", "work/.half.partial", "notes.txt")]
+    for file in theirs:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("mine")
+    cache = open_cache(
+        CacheSettings(folder=tmp_path, limits=DiskLimits(reserve=0)), checkpoint, None, "float32"
+    )
+    cache.store.store((1, 2), TokenSource((1, 2)))
+    cache.close()
+    (ours,) = {folder.name for folder in tmp_path.iterdir()} - {"model", "work", "notes.txt"}
+    (tmp_path / ours / "README").write_text("mine")
+    assert main(["cache", "clear", "--cache", str(tmp_path)]) == 0
+    assert "of 1 model in" in capsys.readouterr().out
+    left = sorted(file for file in tmp_path.rglob("*") if file.is_file())
+    assert left == sorted([*theirs, tmp_path / ours / "README"])
+
+
 def test_the_fingerprint_follows_whatever_a_state_depends_on(checkpoint: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(checkpoint, model)

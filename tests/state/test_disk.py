@@ -258,12 +258,13 @@ def test_temporaries_of_the_dead_are_swept_and_of_the_living_are_not(tmp_path: P
     dead = subprocess.Popen([sys.executable, "-c", "pass"])
     dead.wait()
     folder = tmp_path / "model"
-    for name in (f".{dead.pid}-aa-0.partial", f".{os.getpid()}-earlier-0.partial", ".oddly.partial"):
+    for name in (f".{dead.pid}-aa-0.partial", f".{os.getpid()}-earlier-0.partial"):
         (folder / name).write_bytes(b"half")
-    living = folder / f".{os.getppid()}-bb-0.partial"
+    living, foreign = folder / f".{os.getppid()}-bb-0.partial", folder / ".theirs.partial"
     living.write_bytes(b"half")
+    foreign.write_bytes(b"half")
     fill(tmp_path, (1, 2))
-    assert [path for path in folder.glob(".*")] == [living]
+    assert sorted(folder.glob(".*")) == [living, foreign]
     assert json.loads((folder / "model.json").read_text()) == {"model": "model"}
 
 
