@@ -374,12 +374,14 @@ class ReviewState:
             self.redoable.clear()
 
     def _voided(self, entry: Voided) -> None:
+        decided = {shift.path for one in (*self.undoable, *self.redoable) for shift in one.shifts}
         for path, state in list(self.files.items()):
             for block in list(state.weave.blocks.values()):
                 if block.edit == entry.edit:
                     state.standing.update(dict.fromkeys(block.atoms, "void"))
                     state.changed()
-            if all(state.standing.get(atom) == "void" for b in state.weave.blocks.values() for atom in b.atoms):
+            atoms = (atom for block in state.weave.blocks.values() for atom in block.atoms)
+            if path not in decided and all(state.standing.get(atom) == "void" for atom in atoms):
                 del self.files[path]
 
     def _decided(self, entry: Decided) -> None:

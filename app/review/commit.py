@@ -7,6 +7,7 @@ HEAD's content by git's three-way merge of files; when that is not clean, nothin
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -21,6 +22,8 @@ from app.review.errors import ReviewError
 from app.review.git import Git
 from app.review.model import FileImage
 
+# The folder in the git directory for the index of a commit that is being made.
+_SCRATCH = "tidegate-commit-"
 _NO_BLOB = "0" * 40
 
 
@@ -46,7 +49,7 @@ def commit_kept(git: Git, state: ReviewState, message: str, append: Callable[[En
             files.append(_staged(git, path, change, committed.get(path)))
     if not files:
         raise ReviewError("Nothing is kept that could be committed", "keep some hunks first")
-    with tempfile.TemporaryDirectory(prefix="tidegate-", dir=git.directory) as directory:
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=git.directory) as directory:
         index = {"GIT_INDEX_FILE": str(Path(directory) / "index")}
         git.run("read-tree", *([head] if head else ["--empty"]), environment=index)
         _put_in_index(git, files, index)
@@ -73,6 +76,8 @@ def commit_kept(git: Git, state: ReviewState, message: str, append: Callable[[En
 
 def recover(git: Git, begun: CommitBegan, append: Callable[[Entry], None]) -> None:
     """Close a commit that a crash left open: it was made if HEAD now holds what was planned."""
+    for left in git.directory.glob(f"{_SCRATCH}*"):
+        shutil.rmtree(left, ignore_errors=True)
     head = git.head
     entries = git.tree_entries(head, [path for path, _, _ in begun.files])
     made = head != begun.parent and all(

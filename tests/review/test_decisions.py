@@ -145,8 +145,9 @@ def test_reject_all_and_keep_all_are_before_and_after(
     assert bench.disk.files == after
 
 
-def any_actions(bench: Bench, data: st.DataObject) -> None:
+def any_actions(made: tuple[Bench, dict[str, FileImage]], data: st.DataObject) -> None:
     """Decide, undo, edit, restart in any order: disk and log agree, and the user's text stays."""
+    bench, before = made
     for number in range(data.draw(st.integers(1, 8))):
         action = data.draw(
             st.sampled_from(
@@ -186,6 +187,10 @@ def any_actions(bench: Bench, data: st.DataObject) -> None:
                     lines[-1] += b"\n"
                 lines.insert(at, mine)
                 bench.disk.put(path, FileImage(b"".join(lines), image.mode))
+        elif action == "user restores":
+            path = data.draw(st.sampled_from(PATHS))
+            if b"mine" not in getattr(bench.disk.read(path), "data", b""):
+                bench.disk.put(path, before.get(path))
         elif action == "restart":
             bench.restart()
         mine_before = {
@@ -195,7 +200,7 @@ def any_actions(bench: Bench, data: st.DataObject) -> None:
             text = b"".join(image.data for image in bench.disk.files.values())
             assert all(line in text for line in mine_before)
         shown = bench.review.changes()
-        if action != "user":
+        if not action.startswith("user"):
             assert bench.store.users_edits() == edits
         bench.restart()
         assert bench.review.changes() == shown
@@ -236,7 +241,7 @@ def texts(image: FileImage | None) -> list[str]:
 @given(benches(), st.data())
 @QUICK
 def test_any_order_of_actions(made: tuple[Bench, dict[str, FileImage]], data: st.DataObject) -> None:
-    any_actions(made[0], data)
+    any_actions(made, data)
 
 
 @pytest.mark.slow
@@ -244,7 +249,7 @@ def test_any_order_of_actions(made: tuple[Bench, dict[str, FileImage]], data: st
 @given(benches(), st.data())
 @LONG
 def test_any_order_of_actions_for_long(made: tuple[Bench, dict[str, FileImage]], data: st.DataObject) -> None:
-    any_actions(made[0], data)
+    any_actions(made, data)
 
 
 def three_files() -> Bench:
@@ -317,6 +322,17 @@ def test_a_file_noted_but_never_written_is_no_change() -> None:
     bench.agent_writes("a", FileImage(b"2\n"))
     assert len(bench.review.changes()) == 1
     assert bench.store.users_edits() == 0
+
+
+def test_what_the_user_takes_back_by_hand_is_no_longer_a_change() -> None:
+    bench = Bench({"a": FileImage(b"1\n")})
+    bench.agent_writes("a", FileImage(b"2\n"))
+    bench.review.reject_all()
+    bench.review.undo()
+    bench.disk.put("a", FileImage(b"1\n"))
+    assert bench.review.changes() == ()
+    bench.review.redo()
+    assert bench.disk.files["a"].data == b"1\n"
 
 
 def test_rejecting_takes_what_rests_on_it_and_keeping_keeps_what_it_rests_on() -> None:

@@ -4,13 +4,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app.review.change_log import CommitEnded, Entry
 from app.review.errors import ReviewError
+from app.review.git import Answer, Git
 from app.review.model import FileImage
 from app.review.review import Review
+from app.review.store import FileStore
 from tests.support.review_cases import git
+from tests.support.review_memory import Killed
 
 TEXT = "".join(f"line {n}\n" for n in range(1, 41))
 EDITED = TEXT.replace("line 3\n", "three\n").replace("line 30\n", "thirty\nand more\n")
@@ -307,3 +312,39 @@ def test_a_directory_in_the_place_of_a_file_is_the_users_doing(repository: Path)
     review.changes()
     review.reject_all()
     assert (repository / "new" / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_dying_around_a_commit_loses_nothing(
+    repository: Path, made: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    review = Review(repository)
+    turn(review, lambda: edit(review, repository, "a.txt", EDITED))
+    review.keep(frozenset(ids(review, "a.txt")[:1]))
+    shown = review.changes()
+    append, run = FileStore.append, Git.ask
+
+    def dying_append(self: FileStore, entry: Entry) -> None:
+        if isinstance(entry, CommitEnded):
+            raise Killed
+        append(self, entry)
+
+    def dying_git(self: Git, *arguments: str, **options: Any) -> Answer:
+        if arguments[0] == "commit":
+            raise Killed
+        return run(self, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        if made:
+            patch.setattr(FileStore, "append", dying_append)
+        else:
+            patch.setattr(Git, "ask", dying_git)
+        with pytest.raises(Killed):
+            review.commit("three")
+    again = Review(repository)
+    assert git(repository, "diff", "--cached") == b""
+    if made:
+        assert [hunk.decision for hunk in again.changes()[0].hunks] == ["pending"]
+        assert git(repository, "rev-list", "--count", "HEAD") == b"2\n"
+    else:
+        assert again.changes() == shown
