@@ -158,9 +158,12 @@ async def test_a_question_does_not_take_the_focus_from_the_review(
         await stage.until(lambda: stage.screen.agent.permission.is_asking)
         await stage.press("y")
         assert stage.screen.focused is focused
+        assert "asks you" in str(stage.screen.query_one("#status").render())
+        assert "asks you" in stage.screen.query_one("#agent-pane")._border_title.plain
         assert stage.screen.agent.permission.is_asking
         await stage.press("f5", "y")
         await stage.until(lambda: "once" in stage.transcript())
+        assert "asks you" not in str(stage.screen.query_one("#status").render())
 
 
 async def test_changed_files_bring_the_review_to_the_centre(tmp_path: Path) -> None:

@@ -158,6 +158,24 @@ async def test_a_name_is_neither_markup_nor_a_command_to_the_terminal(tmp_path: 
         await stage.pilot.pause()
 
 
+async def test_the_mouse_opens_selects_and_presses_keys(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("first line\nsecond line\n")
+    async with Stage(tmp_path).run((160, 40)) as stage:
+        await stage.until(lambda: stage.screen.files.root.children)
+        await stage.pilot.click(stage.screen.files, offset=(4, 0))
+        view = await opened(stage, "a.txt")
+        left = view.gutter_width
+        await stage.pilot.mouse_down(view, offset=(left + 6, 0))
+        await stage.pilot.hover(view, offset=(left + 5, 1))
+        await stage.pilot.mouse_up(view, offset=(left + 5, 1))
+        assert stage.screen.get_selected_text() == "line\nsecond", "without line numbers"
+        hints = stage.screen.query_one("#hints")
+        await stage.pilot.click(hints, offset=(str(hints.render()).index("wrap"), 0))
+        await stage.until(lambda: view.wrap)
+        await stage.pilot.click(stage.screen.query_one("#centre-pane"), offset=(14, 0))
+        await stage.until(lambda: stage.screen.switcher.current == "review")
+
+
 async def test_ignored_files_are_dimmed_and_hidden_on_a_key(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").write_text("*.log\n")
     (tmp_path / "a.log").write_text("x")

@@ -286,7 +286,6 @@ class AgentPane(Vertical):
     # Permission.
 
     def on_permission_prompt_shown(self, event: PermissionPrompt.Shown) -> None:
-        event.stop()
         if event.asking:
             if self.app.focused is None or self.prompt.has_focus or self.transcript.has_focus:
                 self.permission.focus()

@@ -52,9 +52,6 @@ class LineView(ScrollView, can_focus=True):
         """What copying `row` gives, without gutter."""
         raise NotImplementedError
 
-    def cursor_moved(self) -> None:
-        """The cursor is on another row."""
-
     # Drawing.
 
     @property
@@ -128,7 +125,6 @@ class LineView(ScrollView, can_focus=True):
     def move_to(self, row: int, *, centre: bool = False) -> None:
         """Put the cursor on `row` and bring it into view, in the middle if it was far off and `centre`."""
         row = max(0, min(row, self.row_count - 1))
-        before = self.cursor_row
         self.cursor_row = row
         top, height = self.scroll_offset.y, self.page
         margin = min(_MARGIN, (height - 1) // 2)
@@ -139,8 +135,6 @@ class LineView(ScrollView, can_focus=True):
         elif row >= top + height - margin:
             self.scroll_to(y=row - height + 1 + margin, animate=False, force=True)
         self.refresh()
-        if row != before:
-            self.cursor_moved()
 
     def _move_by(self, rows: int) -> None:
         if self.has_cursor:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from rich.cells import cell_len
+from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.widgets import Static
@@ -26,6 +27,7 @@ class StatusFacts:
     cached: int | None = None
     pending_hunks: int = 0
     is_working: bool = False
+    is_asking: bool = False
 
 
 def thousands(count: int) -> str:
@@ -116,6 +118,8 @@ class StatusLine(Static):
     def _right(self, palette: Palette) -> list[tuple[int, Text]]:
         facts = self.facts
         parts = []
+        if facts.is_asking:
+            parts.append((95, Text("the agent asks you", style=palette.warning + Style(bold=True))))
         if facts.pending_hunks:
             parts.append((80, Text(f"{facts.pending_hunks} to review", style=palette.accent)))
         if facts.tokens_per_second:

@@ -62,12 +62,6 @@ class Transcript(LineView):
         item.touch()
         self._mark(self._index(item))
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self.items.clear()
-        self._selected = None
-        self._mark(0)
-
     def _index(self, item: Item) -> int:
         for index in range(len(self.items) - 1, -1, -1):
             if self.items[index] is item:
