@@ -91,7 +91,7 @@ class DiskTier:
         while not known and at != ROOT:
             name = self._segments.get(at)
             if name is None:
-                self._discard(self._recurrent[digest], "a segment before it is missing")
+                # Evicted by another process, or not seen yet: a listing is no snapshot of a folder. Left alone.
                 return None
             missing.append(name)
             at = name.parent
@@ -171,14 +171,13 @@ class DiskTier:
 
     def _discard(self, name: SnapshotName, reason: str) -> None:
         path = self._folder / str(name)
-        self._unusable.add(name.digest)
+        self._listed = None
         try:
             path.unlink(missing_ok=True)
             _log.warning("The cached snapshot %s was removed: %s.", path, reason)
         except OSError as error:
-            _log.warning(
-                "The cached snapshot %s is ignored (%s) and cannot be removed: %s.", path, reason, error
-            )
+            self._unusable.add(name.digest)
+            _log.warning("The cached snapshot %s is ignored (%s); removing it fails: %s.", path, reason, error)
 
     def _write(self, state: PrefixState) -> None:
         """On the writer's thread."""

@@ -126,12 +126,17 @@ def test_any_flipped_bit_or_cut_is_a_miss_and_the_file_goes(
             data += b"\0"
         victim.write_bytes(data)
         caplog.clear()
-        store, _ = open_store(root)
+        store, tier = open_store(root)
         assert store.lookup((*tokens, 5)) is None
         assert [record.levelno for record in caplog.records] == [logging.WARNING]
         assert not victim.exists()
-        # and what is computed anew is kept again
+        # and what is computed anew is kept again, and found again by the same process
         store.store(tokens, TokenSource(tokens))
+        tier.flush()
+        store.shrink(0)
+        store.store((9, 9, 9), TokenSource((9, 9, 9)))
+        store.shrink(0)
+        assert store.lookup((*tokens, 5)) is not None
         store.close()
         again, _ = open_store(root)
         found = again.lookup((*tokens, 5))
