@@ -19,6 +19,10 @@ NOWHERE = Path("/nonexistent")
 QUICK = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 LONG = settings(QUICK, max_examples=5000)
 PATHS = ("a", "b/c", "d")
+ACTIONS = (
+    *("keep", "reject", "lines", "keep lines", "undo", "redo"),
+    *("agent", "user", "user restores", "restart"),
+)
 
 
 class Bench:
@@ -149,11 +153,7 @@ def any_actions(made: tuple[Bench, dict[str, FileImage]], data: st.DataObject) -
     """Decide, undo, edit, restart in any order: disk and log agree, and the user's text stays."""
     bench, before = made
     for number in range(data.draw(st.integers(1, 8))):
-        action = data.draw(
-            st.sampled_from(
-                ["keep", "reject", "lines", "keep lines", "undo", "redo", "agent", "user", "restart"]
-            )
-        )
+        action = data.draw(st.sampled_from(ACTIONS))
         note(action)
         hunks = bench.hunks()
         edits = bench.store.users_edits()
