@@ -168,6 +168,20 @@ def test_foreign_bytes_are_damage_and_nothing_else(data: bytes) -> None:
         read_snapshot_file(path, {})
 
 
+def test_no_single_bit_can_be_flipped_unnoticed(tmp_path: Path) -> None:
+    path, facts = tmp_path / "file", {"kind": "segment", "position": 3}
+    write_snapshot_file(
+        path, facts, {"keys": np.arange(9, dtype=np.float32), "bits": np.arange(3, dtype=np.uint8)}
+    )
+    whole = path.read_bytes()
+    for bit in range(8 * len(whole)):
+        data = bytearray(whole)
+        data[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(data)
+        with pytest.raises(SnapshotFileDamaged):
+            read_snapshot_file(path, facts)
+
+
 def test_arrays_come_back_as_they_were(tmp_path: Path) -> None:
     arrays = {
         "half": np.arange(7, dtype=np.float16),
