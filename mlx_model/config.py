@@ -158,7 +158,7 @@ class ModelConfig(_Value):
     @classmethod
     def from_directory(cls, directory: Path) -> "ModelConfig":
         """The config of a checkpoint directory. Raises ConfigError."""
-        return cls.from_dict(read_json_object(directory / "config.json"))
+        return cls.from_dict(read_model_config(directory))
 
     @model_validator(mode="after")
     def _consistent(self) -> "ModelConfig":
@@ -246,8 +246,8 @@ def read_json_object(path: Path) -> dict[str, Any]:
                 f"{path} is larger than {CONFIG_BYTES_LIMIT >> 20} MiB: that is no configuration."
             )
         data = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path.parent} has no {path.name}: it is not a model directory.") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigError(f"{path.parent} has no {path.name}.") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from None
     except (ValueError, RecursionError) as error:
@@ -267,7 +267,16 @@ def architecture_name(data: Mapping[str, Any]) -> str:
 
 def architecture(directory: Path) -> str:
     """The architecture of a checkpoint directory, from config.json alone. Raises ConfigError."""
-    return architecture_name(read_json_object(directory / "config.json"))
+    return architecture_name(read_model_config(directory))
+
+
+def read_model_config(directory: Path) -> dict[str, Any]:
+    """config.json of a checkpoint directory as it stands. Raises ConfigError."""
+    if not directory.is_dir():
+        raise ConfigError(f"{directory} is not a directory; name one that holds config.json and the weights.")
+    if not (directory / "config.json").exists():
+        raise ConfigError(f"{directory} has no config.json: it is not a model directory.")
+    return read_json_object(directory / "config.json")
 
 
 def _config_error(error: ValidationError) -> ConfigError:

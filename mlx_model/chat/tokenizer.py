@@ -55,10 +55,10 @@ class Tokenizer:
         path = directory / "tokenizer.json"
         try:
             description = path.read_text(encoding="utf-8")
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError):
             raise CheckpointError(
-                f"{directory} has no tokenizer.json; fetch the checkpoint again with all its files."
-            ) from error
+                f"{directory} has no tokenizer.json: it is not a model directory, or its download is incomplete."
+            ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise CheckpointError(f"{path} cannot be read: {error}.") from error
         settings = read_settings(directory / "tokenizer_config.json")

@@ -17,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One subcommand a measurement. Its module has add_arguments and run, like a command's."""
     measurements = parser.add_subparsers(dest="measurement", metavar="MEASUREMENT", required=True)
     for name, (module_name, summary) in MEASUREMENTS.items():
-        measurement = measurements.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        measurement = measurements.add_parser(
+            name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
+        )
         module = importlib.import_module(module_name)
         module.add_arguments(measurement)
         measurement.set_defaults(measure=module.run)

@@ -13,6 +13,7 @@ from mlx_model.decode.request import (
     SamplingParameters,
     TokenGenerated,
 )
+from mlx_model.decode.timings import timings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,20 +76,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"tokens": tokens, "text": text, "timings": timings(finished)}))
     else:
-        rate = finished.generated_tokens / max(finished.generated_ms, 1e-3) * 1000
+        rate = timings(finished)["predicted_per_second"]
         print(f"\n[{finished.generated_tokens} tokens, {rate:.1f} tok/s, {finished.reason}]", file=sys.stderr)
     return 0
-
-
-def timings(finished: GenerationFinished) -> dict[str, float | int | str]:
-    """The measurements of one generation, named as llama.cpp's server names them, and why it ended."""
-    return {
-        "cache_n": finished.cached_tokens,
-        "prompt_n": finished.prompt_tokens - finished.cached_tokens,
-        "prompt_ms": finished.prompt_ms,
-        "predicted_n": finished.generated_tokens,
-        "predicted_ms": finished.generated_ms,
-        "draft_n": finished.drafted_tokens,
-        "draft_n_accepted": finished.accepted_tokens,
-        "finish_reason": finished.reason,
-    }

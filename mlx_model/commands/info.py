@@ -11,10 +11,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from mlx_model.config import ModelConfig, Quantization, read_json_object
-from mlx_model.footprint import Footprint, PackingOf, PartFootprint, footprint, recipe_packing
+from mlx_model.config import ModelConfig, read_json_object
+from mlx_model.footprint import Footprint, PartFootprint, footprint, recipe_packing, stored_packing
 from mlx_model.weights.checkpoint import Checkpoint, StoredProjection, open_checkpoint, stored_bytes
-from mlx_model.weights.layout import Part, Projection, Rows
+from mlx_model.weights.layout import Part
 from mlx_model.weights.quantize import Recipe
 
 _DEFAULT_BANDWIDTH_GB = 546.0
@@ -77,7 +77,7 @@ def model_report(directory: Path, recipe: Recipe | None, context: int, bandwidth
     checkpoint = open_checkpoint(directory)
     config = checkpoint.config
     if recipe is None:
-        size = footprint(config, _stored_packing(checkpoint), mtp=checkpoint.has_mtp)
+        size = footprint(config, stored_packing(checkpoint), mtp=checkpoint.has_mtp)
         disk = _disk_bytes(checkpoint)
     else:
         size = footprint(config, recipe_packing(recipe), mtp=checkpoint.has_mtp)
@@ -94,21 +94,6 @@ def _grafted(config: ModelConfig) -> str | None:
     if config.mtp_source is None:
         return None
     return f"MTP, grafted from {config.mtp_source} (rope_theta {config.mtp_rope_theta:g})"
-
-
-def _stored_packing(checkpoint: Checkpoint) -> PackingOf:
-    packing = {
-        (item.projection.path, matrix.source.part): matrix.quantization
-        for item in checkpoint.stored
-        if isinstance(item, StoredProjection)
-        for matrix in item.matrices
-    }
-
-    def packing_of(projection: Projection, rows: Rows) -> Quantization | None:
-        whole = (projection.path, "")
-        return packing[whole if whole in packing else (projection.path, rows.name)]
-
-    return packing_of
 
 
 def _disk_bytes(checkpoint: Checkpoint) -> dict[Part, int]:
@@ -202,14 +187,16 @@ def _size(nbytes: int) -> str:
 
 
 def _tokens(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= 1 << 30:
-        raise argparse.ArgumentTypeError(f"{text} is no number of tokens")
-    return value
+    if not (text.isdecimal() and int(text) <= 1 << 30):
+        raise argparse.ArgumentTypeError(f"{text} is no number of tokens between 0 and {1 << 30}")
+    return int(text)
 
 
 def _gigabytes(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"{text} is no bandwidth")
+        raise argparse.ArgumentTypeError(f"{text} is no number of GB/s above 0")
     return value

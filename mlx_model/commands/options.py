@@ -44,6 +44,10 @@ def prompt_tokens(ids: str | None, text: str | None, directory: Path) -> tuple[i
     Raises RequestError or CheckpointError.
     """
     if ids is None:
+        try:
+            (text or "").encode()
+        except UnicodeEncodeError:
+            raise RequestError("The prompt is not UTF-8 text.") from None
         return tuple(Tokenizer.from_directory(directory).encode(text or ""))
     try:
         return tuple(int(part) for part in ids.split(","))

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from mlx_model.chat.tool_calls import CallArguments, CallOpened, ReplyPart, VisibleText
 from mlx_model.decode.request import GenerationFinished, PromptProcessed, SamplingParameters
+from mlx_model.decode.timings import timings
 from mlx_model.errors import RequestError
 
 FinishReason = Literal["stop", "length", "tool_calls"]
@@ -191,7 +192,7 @@ class ChatCompletionRequest(_Received):
             "top_k": None if self.top_k is None else max(0, self.top_k),
             "min_p": self.min_p,
             "repetition_penalty": self.repetition_penalty,
-            "seed": None if self.seed is None else self.seed % 2**64,
+            "seed": self.seed,
         }
         return SamplingParameters(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
@@ -243,26 +244,6 @@ def usage(finished: GenerationFinished) -> dict[str, Any]:
         "total_tokens": finished.prompt_tokens + finished.generated_tokens,
         "prompt_tokens_details": {"cached_tokens": finished.cached_tokens},
     }
-
-
-def timings(finished: GenerationFinished) -> dict[str, Any]:
-    """llama.cpp's measurements: milliseconds, tokens, tokens per second."""
-    computed = finished.prompt_tokens - finished.cached_tokens
-    return {
-        "cache_n": finished.cached_tokens,
-        "prompt_n": computed,
-        "prompt_ms": finished.prompt_ms,
-        "prompt_per_second": _rate(computed, finished.prompt_ms),
-        "predicted_n": finished.generated_tokens,
-        "predicted_ms": finished.generated_ms,
-        "predicted_per_second": _rate(finished.generated_tokens, finished.generated_ms),
-        "draft_n": finished.drafted_tokens,
-        "draft_n_accepted": finished.accepted_tokens,
-    }
-
-
-def _rate(count: int, milliseconds: float) -> float:
-    return 1000 * count / milliseconds if milliseconds > 0 else 0.0
 
 
 class ReplyWriter:

@@ -112,10 +112,9 @@ def _float_entry(entries: Mapping[str, TensorEntry], name: str) -> TensorEntry:
 
 def _scale(directory: Path) -> float:
     path = directory / "adapter_config.json"
-    try:
-        config = read_json_object(path)
-    except ConfigError as error:
-        raise CheckpointError(f"{error} It is not an adapter directory.") from None
+    if not path.exists():
+        raise CheckpointError(f"{directory} has no adapter_config.json: it is not an adapter directory.")
+    config = read_json_object(path)
     kind = config.get("fine_tune_type", "lora")
     if kind != "lora":
         raise ConfigError(f"{path}: fine_tune_type is {kind!r}; this engine takes LoRA adapters.")

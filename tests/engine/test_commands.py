@@ -89,6 +89,7 @@ def test_equal_seeds_give_equal_replies(directory: Path, capsys: pytest.CaptureF
         return found
 
     assert tokens(1) == tokens(1) != tokens(2)
+    assert tokens(-1) == tokens(2**64 - 1)
 
 
 @pytest.mark.parametrize(
@@ -99,11 +100,14 @@ def test_equal_seeds_give_equal_replies(directory: Path, capsys: pytest.CaptureF
         (["generate", "--tokens", "1", "--top-p", "7"], "top_p"),
         (["generate", "--tokens", "1", "--max-tokens", "0"], "max_tokens"),
         (["generate", "--prompt", "hello"], "no tokenizer.json"),
+        (["generate", "--prompt", "\udcff"], "not UTF-8"),
         (["score", "--tokens", "1"], "two tokens"),
         (["score", "--tokens", "1,300"], "Token 300"),
         (["score", "--tokens", "1,2", "--chunk", "0"], "--chunk"),
         (["score", "--file", "missing.txt"], "missing.txt"),
-        (["generate", "--tokens", "1", "--adapter", "nowhere"], "adapter_config.json"),
+        (["generate", "--tokens", "1", "--adapter", "nowhere"], "not an adapter directory"),
+        (["generate", "--tokens", "1", "--model", "nowhere"], "nowhere is not a directory"),
+        (["info", "--config", "nothing.json"], "has no nothing.json"),
         pytest.param(
             ["generate", "--tokens", "1", "--dtype", "bfloat16"],
             "float32 only",
@@ -114,7 +118,8 @@ def test_equal_seeds_give_equal_replies(directory: Path, capsys: pytest.CaptureF
 def test_what_is_wrong_is_said_in_one_sentence(
     arguments: list[str], said: str, directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([arguments[0], "--model", str(directory), *arguments[1:]]) == 2
+    model = () if "--config" in arguments else ("--model", str(directory))
+    assert main([arguments[0], *model, *arguments[1:]]) == 2
     output = capsys.readouterr()
     assert output.out == ""
     assert said in output.err
