@@ -273,7 +273,7 @@ def architecture(directory: Path) -> str:
 def read_model_config(directory: Path) -> dict[str, Any]:
     """config.json of a checkpoint directory as it stands. Raises ConfigError."""
     if not directory.is_dir():
-        raise ConfigError(f"{directory} is not a directory; name one that holds config.json and the weights.")
+        raise ConfigError(f"{directory} is not a model directory: there is no such directory.")
     if not (directory / "config.json").exists():
         raise ConfigError(f"{directory} has no config.json: it is not a model directory.")
     return read_json_object(directory / "config.json")

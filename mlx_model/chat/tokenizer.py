@@ -57,7 +57,7 @@ class Tokenizer:
             description = path.read_text(encoding="utf-8")
         except (FileNotFoundError, NotADirectoryError):
             raise CheckpointError(
-                f"{directory} has no tokenizer.json: it is not a model directory, or its download is incomplete."
+                f"{directory} has no tokenizer.json: it is not a model directory, or is incomplete."
             ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise CheckpointError(f"{path} cannot be read: {error}.") from error

@@ -106,7 +106,7 @@ def test_equal_seeds_give_equal_replies(directory: Path, capsys: pytest.CaptureF
         (["score", "--tokens", "1,2", "--chunk", "0"], "--chunk"),
         (["score", "--file", "missing.txt"], "missing.txt"),
         (["generate", "--tokens", "1", "--adapter", "nowhere"], "not an adapter directory"),
-        (["generate", "--tokens", "1", "--model", "nowhere"], "nowhere is not a directory"),
+        (["generate", "--tokens", "1", "--model", "nowhere"], "nowhere is not a model directory"),
         (["info", "--config", "nothing.json"], "has no nothing.json"),
         pytest.param(
             ["generate", "--tokens", "1", "--dtype", "bfloat16"],
