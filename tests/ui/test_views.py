@@ -176,6 +176,27 @@ async def test_the_mouse_opens_selects_and_presses_keys(tmp_path: Path) -> None:
         await stage.until(lambda: stage.screen.switcher.current == "review")
 
 
+async def test_the_tree_keeps_its_place_when_the_disk_changes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name / "inner").mkdir(parents=True)
+        (tmp_path / name / "inner" / "deep.txt").write_text("x")
+    async with Stage(tmp_path).run((160, 40)) as stage:
+        tree = stage.screen.files
+        await stage.until(lambda: tree.root.children)
+        await tree.reveal("b/inner/deep.txt")
+        assert tree.cursor_node.data.path == "b/inner/deep.txt"
+        (tmp_path / "a.txt").write_text("x")
+        (tmp_path / "b" / "another.txt").write_text("x")
+        tree.changed_on_disk({"a.txt", "b/another.txt"})
+        await stage.until(lambda: any(str(node.label) == "a.txt" for node in tree.root.children))
+        await stage.until(
+            lambda: any(str(node.label) == "another.txt" for node in tree.root.children[1].children)
+        )
+        assert tree.cursor_node.data.path == "b/inner/deep.txt"
+        await stage.press("f2", "h")
+        assert tree.cursor_node.data.path == "b/inner"
+
+
 async def test_ignored_files_are_dimmed_and_hidden_on_a_key(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").write_text("*.log\n")
     (tmp_path / "a.log").write_text("x")

@@ -110,7 +110,7 @@ class FileTree(Tree[Entry | None]):
                 if folder in self._listings:
                     self._fill(folder)
         if here is not None and here.path in self._by_path:
-            self.move_cursor(self._by_path[here.path])
+            self._go_to(here.path)
         elif self.cursor_line < 0 and node is self.root and entries:
             self.cursor_line = 0
 
@@ -149,11 +149,11 @@ class FileTree(Tree[Entry | None]):
             if folder in self._by_path:
                 self._by_path[folder].expand()
         if path in self._by_path:
-            # Opened folders have lines only after the next refresh.
-            self.call_after_refresh(self._go_to, path)
+            self._go_to(path)
 
     def _go_to(self, path: str) -> None:
-        if path in self._by_path:
+        # A node has a line only once the lines were counted, which asking for the last one does.
+        if self.last_line >= 0:
             self.move_cursor(self._by_path[path])
 
     # Looks.
