@@ -60,9 +60,9 @@ def git(root: Path, *arguments: str, data: bytes | None = None, check: bool = Tr
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_AUTHOR_NAME": "A",
-        "GIT_AUTHOR_EMAIL": "a@example.org",
+        "GIT_AUTHOR_EMAIL": "a@localhost",
         "GIT_COMMITTER_NAME": "A",
-        "GIT_COMMITTER_EMAIL": "a@example.org",
+        "GIT_COMMITTER_EMAIL": "a@localhost",
     }
     done = subprocess.run(
         ["git", *arguments], cwd=root, input=data, capture_output=True, check=False, env=environment
