@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app.model.events import EngineStatus
 from tests.support.screen import Stage
 
 
@@ -42,6 +43,15 @@ async def test_a_small_terminal_shows_the_tree_on_a_key_and_hides_it_once_a_file
         assert stage.shown() == {"agent"}
         await stage.press("f4")
         assert stage.shown() == {"centre"}
+
+
+async def test_a_tiny_terminal_keeps_the_message_field_whatever_happens(root: Path) -> None:
+    async with Stage(root, status=EngineStatus("failed", "The engine was killed " * 9)).run((20, 5)) as stage:
+        await stage.press(*"abc")
+        assert stage.screen.agent.prompt.text == "abc"
+        region = stage.screen.agent.prompt.region
+        assert region.height > 0
+        assert region.bottom <= 5
 
 
 async def test_resizing_keeps_the_pane_that_is_used(root: Path) -> None:

@@ -240,7 +240,7 @@ class AgentPane(Vertical):
 
     # Engine and mode.
 
-    def show_engine(self, status: EngineStatus, restart_key: str) -> None:
+    def show_engine(self, status: EngineStatus, restart_key: str, model_key: str) -> None:
         """Say where the engine stands while it is not ready."""
         banner = self._banner
         banner.set_classes("failed" if status.phase == "failed" else "")
@@ -250,11 +250,11 @@ class AgentPane(Vertical):
         match status.phase:
             case "failed":
                 head = message or "The engine stopped."
-                text = Text.assemble(
-                    (head, palette.error), f"\n{restart_key} starts it again; nothing was lost."
-                )
+                text = Text.assemble((head, palette.error), f"\n{restart_key} tries again; nothing was lost.")
             case "absent":
-                text = Text.assemble(("There is no model yet.", palette.warning), "\nF7 shows how to get one.")
+                text = Text.assemble(
+                    ("There is no model yet.", palette.warning), f"\n{model_key} shows how to get one."
+                )
             case _:
                 head = message or f"The engine is {status.phase}…"
                 text = Text(head, style=palette.accent)

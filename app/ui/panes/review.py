@@ -111,7 +111,7 @@ class ReviewPane(Vertical):
 
     def _decide(self, decide: Callable[[frozenset[str]], str | None], ids: frozenset[str]) -> None:
         if not ids:
-            self.app.notify("Here is nothing left to decide; u takes a decision back.", timeout=3)
+            self.app.notify("Nothing is left to decide here.", timeout=3)
             return
         self._run(lambda: decide(ids), self.view.next_pending(ids))
 
@@ -145,7 +145,7 @@ class ReviewPane(Vertical):
     def action_commit(self) -> None:
         kept = sum(hunk.decision == "kept" for change in self.view.changes for hunk in change.hunks)
         if not kept:
-            self.app.notify("Nothing is kept yet: a keeps a hunk, c then commits it.", severity="warning")
+            self.app.notify("Nothing is kept yet, and only what is kept is committed.", severity="warning")
             return
         files = sum(any(hunk.decision == "kept" for hunk in change.hunks) for change in self.view.changes)
         self.app.push_screen(CommitDialog(self._commit, kept=kept, files=files, pending=self.pending))

@@ -385,7 +385,7 @@ class WorkspaceScreen(Screen[None]):
 
     def _engine_changed(self, status: EngineStatus) -> None:
         self._facts(engine=status)
-        self.agent.show_engine(status, self._key("workspace.restart_engine"))
+        self.agent.show_engine(status, self._key("workspace.restart_engine"), self._key("workspace.model"))
         if status.phase == "absent" and isinstance(self.app.screen, WorkspaceScreen):
             self.action_show_model()
 

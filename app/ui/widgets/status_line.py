@@ -103,9 +103,9 @@ class StatusLine(Static):
         if status.phase == "ready":
             words = name or "ready"
         elif status.phase == "absent":
-            words = "no model (F7)"
+            words = "no model"
         elif status.phase == "failed":
-            words = "engine stopped (F8 restarts)"
+            words = "not running"
         else:
             words = f"{status.phase} {name}".strip()
             if status.progress is not None:
