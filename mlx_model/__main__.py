@@ -16,6 +16,7 @@ COMMANDS = {
     "score": "log-probabilities and perplexity of given tokens",
     "convert": "write a checkpoint in the engine's own layout, quantized by a recipe",
     "info": "sizes, memory and the roof of a checkpoint or config",
+    "fit": "what a model holds in memory, here or on another machine, and what would make it fit",
     "bench": "measure speed on this machine",
     "cache": "list, verify or clear the snapshots kept on disk",
 }

@@ -1,14 +1,17 @@
-"""What the engine settles about the machine before it computes: kernels' limits, the dtype, wired memory."""
+"""What the engine settles about the machine before it computes: kernels' limits, the dtype, memory."""
 
 import os
 import sys
+from typing import TYPE_CHECKING
+
+from mlx_model.activations import Arithmetic
+
+if TYPE_CHECKING:
+    from mlx_model.memory import MemoryPlan
 
 # MLX charges every gather_qmm with the whole bank of experts, so its own limits cut a decoding step into many
 # tiny command buffers. Others measured 5 to 28 % of decoding speed between those limits and these.
 _BUFFER_LIMITS = {"MLX_MAX_OPS_PER_BUFFER": "1000", "MLX_MAX_MB_PER_BUFFER": "1000"}
-
-# Of the memory that Metal recommends to use: weights that stay wired, with a margin for everything else.
-_WIRED_SHARE = 0.95
 
 
 def set_buffer_limits() -> None:
@@ -25,9 +28,21 @@ def prepare_mlx() -> None:
     if on_cpu():
         # On a CPU, mx.compile needs a C++ compiler at run time, and gains little.
         mx.disable_compile()
-    elif mx.metal.is_available():
-        recommended = int(mx.device_info()["max_recommended_working_set_size"])
-        mx.set_wired_limit(int(_WIRED_SHARE * recommended))
+
+
+def set_memory_limits(plan: "MemoryPlan") -> None:
+    """Tells MLX what the plan gives it: what stays wired, what it may use, what it may keep for reuse."""
+    import mlx.core as mx  # noqa: PLC0415
+
+    mx.set_memory_limit(plan.memory_limit)
+    mx.set_cache_limit(plan.cache_limit)
+    if mx.metal.is_available():
+        mx.set_wired_limit(plan.wired_limit)
+
+
+def arithmetic(dtype: str) -> Arithmetic:
+    """What activations of this dtype take on this device."""
+    return Arithmetic(float_bytes=4 if dtype == "float32" else 2, stepwise=on_cpu())
 
 
 def on_cpu() -> bool:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from math import prod
 
 from mlx_model.config import ModelConfig, Quantization
+from mlx_model.weights.checkpoint import Checkpoint, StoredProjection
 from mlx_model.weights.layout import Part, Projection, Rows, Vector, model_items
 from mlx_model.weights.packing import packed_shapes
 from mlx_model.weights.quantize import Recipe, quantization_for
 
 # A vector stays unpacked; norms are float32 in the fused layout.
 _NORM_BYTES = 4
-_UNPACKED_BYTES = 2
-_SCALE_BYTES = 2
+_FLOAT_BYTES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,30 +79,61 @@ def recipe_packing(recipe: Recipe) -> PackingOf:
     return lambda projection, _: quantization_for(recipe, projection)
 
 
+def stored_packing(checkpoint: Checkpoint) -> PackingOf:
+    """The packing that a checkpoint has."""
+    packing = {
+        (item.projection.path, matrix.source.part): matrix.quantization
+        for item in checkpoint.stored
+        if isinstance(item, StoredProjection)
+        for matrix in item.matrices
+    }
+
+    def packing_of(projection: Projection, rows: Rows) -> Quantization | None:
+        whole = (projection.path, "")
+        return packing[whole if whole in packing else (projection.path, rows.name)]
+
+    return packing_of
+
+
 def footprint(
-    config: ModelConfig, packing: PackingOf, *, mtp: bool = False, state_bytes: int = _UNPACKED_BYTES
+    config: ModelConfig, packing: PackingOf, *, mtp: bool = False, float_bytes: int = _FLOAT_BYTES
 ) -> Footprint:
-    """The footprint of a model whose projections are packed as `packing` says. `state_bytes`: of one element of
-    KV and of the convolution window (2 for bfloat16)."""
+    """The footprint of a model whose projections are packed as `packing` says. `float_bytes`: of one element of
+    what is not packed: scales, KV, the convolution window (2 for bfloat16)."""
     parts: dict[Part, PartFootprint] = {}
     for item in model_items(config, mtp=mtp):
         part = Part.MTP if item.mtp else item.part
-        size = _projection(config, item, packing) if isinstance(item, Projection) else _vector(item)
+        size = (
+            _projection(config, item, packing, float_bytes) if isinstance(item, Projection) else _vector(item)
+        )
         parts[part] = parts.get(part, PartFootprint()) + size
     if config.tie_word_embeddings:
         parts[Part.HEAD] = _tied_head(parts[Part.EMBEDDING])
     attention = sum(kind == "full_attention" for kind in config.layer_types)
-    kv = 2 * config.num_key_value_heads * config.head_dim * state_bytes * attention
+    kv = 2 * config.num_key_value_heads * config.head_dim * float_bytes * attention
     recurrent = 4 * config.linear_num_value_heads * config.linear_value_head_dim * config.linear_key_head_dim
-    window = (config.linear_conv_kernel_dim - 1) * config.conv_dim * state_bytes
+    window = (config.linear_conv_kernel_dim - 1) * config.conv_dim * float_bytes
     return Footprint(parts, kv, (recurrent + window) * (config.num_hidden_layers - attention))
 
 
-def _projection(config: ModelConfig, item: Projection, packing: PackingOf) -> PartFootprint:
-    banks = max(item.experts, 1)
-    nbytes = sum(packed_bytes((banks, rows.count, item.columns), packing(item, rows)) for rows in item.rows) + (
-        item.row_count * _UNPACKED_BYTES if item.bias else 0
+def slot_bytes(
+    config: ModelConfig, packing: PackingOf, *, mtp: bool = False, float_bytes: int = _FLOAT_BYTES
+) -> int:
+    """Bytes that one expert of every layer takes together."""
+    return sum(
+        _projection(config, item, packing, float_bytes).nbytes // item.experts
+        for item in model_items(config, mtp=mtp)
+        if isinstance(item, Projection) and item.experts
     )
+
+
+def _projection(config: ModelConfig, item: Projection, packing: PackingOf, float_bytes: int) -> PartFootprint:
+    banks = max(item.experts, 1)
+    shapes = ((banks, rows.count, item.columns) for rows in item.rows)
+    nbytes = sum(
+        packed_bytes(shape, packing(item, rows), float_bytes)
+        for shape, rows in zip(shapes, item.rows, strict=True)
+    ) + (item.row_count * float_bytes if item.bias else 0)
     active, read = item.parameters, nbytes
     if item.part is Part.EMBEDDING:
         # A token looks one row up; the table as a whole is only read where it is also the head.
@@ -114,7 +145,7 @@ def _projection(config: ModelConfig, item: Projection, packing: PackingOf) -> Pa
 
 
 def _vector(item: Vector) -> PartFootprint:
-    nbytes = item.parameters * (_NORM_BYTES if item.offset_norm else _UNPACKED_BYTES)
+    nbytes = item.parameters * (_NORM_BYTES if item.offset_norm else _FLOAT_BYTES)
     return PartFootprint(item.parameters, item.parameters, nbytes, nbytes)
 
 
@@ -122,10 +153,10 @@ def _tied_head(embedding: PartFootprint) -> PartFootprint:
     return PartFootprint(0, embedding.parameters, 0, embedding.nbytes)
 
 
-def packed_bytes(shape: Iterable[int], packing: Quantization | None) -> int:
-    """Bytes of a matrix of this logical shape, packed or in bfloat16."""
+def packed_bytes(shape: Iterable[int], packing: Quantization | None, float_bytes: int = _FLOAT_BYTES) -> int:
+    """Bytes of a matrix of this logical shape, packed or in floats of so many bytes."""
     shape = tuple(shape)
     if packing is None:
-        return prod(shape) * _UNPACKED_BYTES
-    sizes = {"weight": 4, "scales": _SCALE_BYTES if packing.mode == "affine" else 1, "biases": _SCALE_BYTES}
+        return prod(shape) * float_bytes
+    sizes = {"weight": 4, "scales": float_bytes if packing.mode == "affine" else 1, "biases": float_bytes}
     return sum(prod(part) * sizes[kind] for kind, part in packed_shapes(shape, packing).items())

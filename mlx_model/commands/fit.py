@@ -1,0 +1,179 @@
+"""fit: what a model would hold in the memory of this machine or of another, and whether that is possible."""
+
+import argparse
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mlx_model.activations import Arithmetic
+from mlx_model.config import ModelConfig, read_json_object
+from mlx_model.device import arithmetic, default_dtype
+from mlx_model.footprint import recipe_packing, stored_packing
+from mlx_model.machine import GIB, mac, this_machine
+from mlx_model.memory import MemoryPlan, Model, Wishes, plan_memory
+from mlx_model.memory_advice import gigabytes, verdict
+from mlx_model.published import NAME, published_config
+from mlx_model.weights.checkpoint import open_checkpoint
+from mlx_model.weights.layout import Part
+from mlx_model.weights.quantize import Recipe
+
+_BAR = 60
+_COLORS = {
+    "experts": "blue",
+    "other weights": "cyan",
+    "keys and values": "green",
+    "snapshots": "yellow",
+    "activations": "magenta",
+    "free": "bright_black",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this subcommand."""
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--model", type=Path, metavar="DIR", help=f"a checkpoint (default: {NAME}'s shape)")
+    what.add_argument("--config", type=Path, metavar="FILE", help="a config.json without weights")
+    parser.add_argument(
+        "--recipe",
+        choices=[str(recipe) for recipe in Recipe],
+        metavar="RECIPE",
+        help=f"as if converted by this recipe ({', '.join(Recipe)}; default: as stored, or q4)",
+    )
+    parser.add_argument(
+        "--memory",
+        type=_memory,
+        metavar="SIZE",
+        help="of a Mac with so much memory, as it is sold (36GB), instead of this machine",
+    )
+    parser.add_argument(
+        "--context", type=count, metavar="N", help="tokens of context (default: as many as fit)"
+    )
+    parser.add_argument("--kv-bits", type=int, choices=(8,), help="keep keys and values at 8 bits")
+    parser.add_argument(
+        "--expert-slots", type=count, metavar="N", help="experts of each layer that stay in memory"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 when it fits, 1 when it does not. Raises EngineError."""
+    name, model = _model(arguments)
+    if arguments.memory is None:
+        machine = this_machine()
+        model = replace(model, arithmetic=arithmetic(default_dtype(model.config.dtype)))
+    else:
+        machine = mac(arguments.memory)
+    wishes = Wishes(arguments.context, arguments.expert_slots)
+    plan = plan_memory(model, machine, wishes)
+    sentence = verdict(model, machine, wishes, plan)
+    if arguments.json:
+        print(json.dumps({"model": name, **_report(plan), "verdict": sentence}, indent=2))
+    else:
+        _print(name, plan, sentence)
+    return 0 if plan.fits else 1
+
+
+def _model(arguments: argparse.Namespace) -> tuple[str, Model]:
+    recipe = None if arguments.recipe is None else Recipe(arguments.recipe)
+    if arguments.model is None:
+        given = arguments.config
+        config = published_config() if given is None else ModelConfig.from_dict(read_json_object(given))
+        recipe = recipe or Recipe.Q4
+        name = f"{NAME if given is None else given} · {recipe}"
+        return name, Model(config, recipe_packing(recipe), Arithmetic(), arguments.kv_bits)
+    checkpoint = open_checkpoint(arguments.model)
+    packing = stored_packing(checkpoint) if recipe is None else recipe_packing(recipe)
+    name = f"{arguments.model.name} · {recipe or 'as stored'}"
+    return name, Model(checkpoint.config, packing, Arithmetic(), arguments.kv_bits, mtp=checkpoint.has_mtp)
+
+
+def _report(plan: MemoryPlan) -> dict[str, Any]:
+    return {
+        "fits": plan.fits,
+        "memory_bytes": plan.machine.memory,
+        "usable_bytes": plan.machine.usable,
+        "margin_bytes": plan.margin,
+        "budget_bytes": plan.budget,
+        "peak_bytes": plan.peak,
+        "weights": {str(part): nbytes for part, nbytes in plan.weights.items()},
+        "weight_bytes": plan.weight_bytes,
+        "context": plan.context,
+        "kv_bytes": plan.kv,
+        "state_bytes": plan.state,
+        "snapshot_bytes": plan.snapshots,
+        "chunk": plan.chunk,
+        "activation_bytes": plan.activations,
+        "expert_slots": plan.expert_slots,
+        "wired_limit_bytes": plan.wired_limit,
+        "memory_limit_bytes": plan.memory_limit,
+        "cache_limit_bytes": plan.cache_limit,
+    }
+
+
+def _print(name: str, plan: MemoryPlan, sentence: str) -> None:
+    console = Console()
+    experts = plan.weights.get(Part.EXPERTS, 0)
+    resident = "all" if plan.expert_slots is None else f"{plan.expert_slots} of each layer"
+    table = Table(title=name, title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("held", no_wrap=True)
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("")
+    table.add_row("experts", gigabytes(experts), resident)
+    table.add_row("other weights", gigabytes(plan.weight_bytes - experts), "")
+    table.add_row("keys and values", gigabytes(plan.kv + plan.state), f"{plan.context:,} tokens of context")
+    table.add_row("snapshots", gigabytes(plan.snapshots), "of earlier conversations, in memory")
+    table.add_row("activations", gigabytes(plan.activations), f"{plan.chunk:,} prompt tokens at once")
+    table.add_section()
+    table.add_row("in all", gigabytes(plan.peak), f"of {gigabytes(plan.budget)}", style="bold")
+    left = plan.machine.memory - plan.budget
+    table.add_row(
+        "for everyone else", gigabytes(left), f"of {plan.machine.memory / GIB:.0f} GB of memory", style="dim"
+    )
+    console.print(table)
+    console.print(_bar(plan))
+    console.print(sentence)
+
+
+def _bar(plan: MemoryPlan) -> Text:
+    """The budget as a bar; what does not fit goes beyond its end."""
+    experts = plan.weights.get(Part.EXPERTS, 0)
+    sizes = {
+        "experts": experts,
+        "other weights": plan.weight_bytes - experts,
+        "keys and values": plan.kv + plan.state,
+        "snapshots": plan.snapshots,
+        "activations": plan.activations,
+        "free": max(plan.budget - plan.peak, 0),
+    }
+    whole = max(plan.budget, plan.peak)
+    end = round(_BAR * plan.budget / whole)
+    bar, done = Text(), 0
+    for part, size in sizes.items():
+        before, done = done, done + size
+        cells = range(round(_BAR * before / whole), round(_BAR * done / whole))
+        for cell in cells:
+            mark = "░" if part == "free" else "█" if cell < end else "▓"
+            bar.append(mark, style=_COLORS[part] if cell < end else "red")
+    return bar
+
+
+def _memory(text: str) -> int:
+    """Memory as it is sold: 36GB are 36 · 2^30 bytes."""
+    match = re.fullmatch(r"(\d{1,5}(?:\.\d+)?)\s*(?:GB|GiB|G)?", text.strip(), re.IGNORECASE)
+    if match is None or float(match[1]) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no size of a memory; write it as 36GB")
+    return int(float(match[1]) * GIB)
+
+
+def count(text: str) -> int:
+    """A command line's number above 0."""
+    if not text.isdecimal() or not 0 < int(text) <= 1 << 30:
+        raise argparse.ArgumentTypeError(f"{text} is no number above 0")
+    return int(text)
