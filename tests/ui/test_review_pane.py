@@ -131,3 +131,21 @@ async def test_side_by_side_and_unified_keep_the_place(root: Path) -> None:
         assert view.current_hunk == hunk
         rows = [view.draw_row(row, 100).text for row in range(view.row_count)]
         assert not any("line 5 " in row and "line five" in row for row in rows)
+
+
+async def test_changed_words_and_syntax_are_marked_where_they_are(root: Path) -> None:
+    (root / "c.py").write_text("def f():\n\tvalue = old_name  # why\n")
+    async with Stage(root).run() as stage:
+        await reviewing(stage, c__py="def f():\n\tvalue = new_name  # why\n")
+        view = stage.screen.review.view
+        styles = {}
+        for row in range(view.row_count):
+            strip = view.draw_row(row, 80)
+            for segment in strip:
+                styles.setdefault((strip.text[9:10].strip(), segment.text), segment.style)
+        palette = view.palette
+        assert styles["−", "old_name"].bgcolor == palette.removed_word.bgcolor
+        assert styles["+", "new_name"].bgcolor == palette.added_word.bgcolor
+        assert styles["+", "# why"].color == palette.syntax["comment"].color
+        assert styles["+", "# why"].bgcolor == palette.added.bgcolor
+        assert styles["", "def"].color == palette.syntax["keyword"].color

@@ -1,7 +1,6 @@
 """The hunks of any number of files, drawn by line in one widget."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from rich.segment import Segment
@@ -12,17 +11,14 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from app.review.model import DiffLine, FileChange, Hunk
-from app.review.words import change_blocks, word_marks
-from app.review.words import pair as pair_lines
-from app.ui.syntax import LazySyntax, lexer_for_path
-from app.ui.text import Span, columns, paint, visible, window
+from app.ui.text import Span, paint, visible, window
 from app.ui.widgets.diff_layout import DiffLayout, Row
+from app.ui.widgets.hunk_painting import LONG_LINE, HunkPainting
 from app.ui.widgets.line_view import LineView
 
 Arrangement = Literal["auto", "unified", "split"]
 
 _SPLIT_FROM = 130  # cells of width at which two columns of code are comfortable
-_LONG_LINE = 2_000  # characters; beyond, a line has neither colour nor word marks
 _KINDS = {
     "modified": "M",
     "created": "A",
@@ -43,17 +39,6 @@ _NOTES = {
 }
 
 
-@dataclass(slots=True)
-class _HunkPainting:
-    """What drawing a hunk's lines needs, made when the first of them comes into view."""
-
-    before: LazySyntax
-    after: LazySyntax
-    position: list[int]  # of each line in its own side's text
-    partner: dict[int, int]
-    words: dict[int, Sequence[tuple[int, int]]]
-
-
 class DiffView(LineView):
     """Hunks of all changed files under a heading for each file, unified or side by side."""
 
@@ -67,7 +52,7 @@ class DiffView(LineView):
         self._split = False
         self._numbers = 3
         self._widest = 0
-        self._paintings: LRUCache[tuple[int, int], _HunkPainting] = LRUCache(48)
+        self._paintings: LRUCache[tuple[int, int], HunkPainting] = LRUCache(48)
 
     # Content.
 
@@ -352,17 +337,16 @@ class DiffView(LineView):
     def _content(self, place: Row, index: int, left: int, width: int) -> tuple[str, Style, list[Span], int]:
         line = self._hunk(place).lines[index]
         base = self._line_style(line, self.cursor_row if self._is_current(place) else -1)
-        if len(line.text) > _LONG_LINE:
+        if len(line.text) > LONG_LINE:
             seen = window(line.text, left, width)
             return visible(line.text[seen.start : seen.end]), base, [], left
         text = visible(line.text)
         painting = self._painting(place)
-        side = painting.before if line.kind == "removed" else painting.after
         syntax = self.palette.syntax
-        spans: list[Span] = [(a, b, syntax[name]) for a, b, name in side.spans(painting.position[index])]
+        spans: list[Span] = [(a, b, syntax[name]) for a, b, name in painting.syntax(index)]
         if line.kind != "context":
             mark = self.palette.added_word if line.kind == "added" else self.palette.removed_word
-            spans += [(a, b, mark) for a, b in columns(line.text, self._words(place, painting, index))]
+            spans += [(a, b, mark) for a, b in painting.words(index)]
         if not line.has_newline:
             spans.append((len(text), len(text) + 24, self.palette.faint))
             text += "  ∎ no newline at end"
@@ -406,48 +390,12 @@ class DiffView(LineView):
     def _hunk(self, place: Row) -> Hunk:
         return self.changes[place.file].hunks[place.hunk]
 
-    def _painting(self, place: Row) -> _HunkPainting:
+    def _painting(self, place: Row) -> HunkPainting:
         key = (place.file, place.hunk)
         found = self._paintings.get(key)
-        if found is not None:
-            return found
-        hunk = self._hunk(place)
-        sides: dict[str, list[str]] = {"before": [], "after": []}
-        position = []
-        for line in hunk.lines:
-            text = line.text if len(line.text) <= _LONG_LINE else ""
-            side = "before" if line.kind == "removed" else "after"
-            position.append(len(sides[side]))
-            sides[side].append(text)
-            if line.kind == "context":
-                sides["before"].append(text)
-        # A removed line's position counts the context before it, which both sides have.
-        partner: dict[int, int] = {}
-        for removed, added in change_blocks(hunk.lines):
-            old, new = [hunk.lines[n].text for n in removed], [hunk.lines[n].text for n in added]
-            for left, right in pair_lines(old, new):
-                partner[removed[left]], partner[added[right]] = added[right], removed[left]
-        path = self.changes[place.file].path
-        before, after = sides["before"], sides["after"]
-        painting = self._paintings[key] = _HunkPainting(
-            LazySyntax(lexer_for_path(path), len(before), lambda number: visible(before[number])),
-            LazySyntax(lexer_for_path(path), len(after), lambda number: visible(after[number])),
-            position,
-            partner,
-            {},
-        )
-        return painting
-
-    def _words(self, place: Row, painting: _HunkPainting, index: int) -> Sequence[tuple[int, int]]:
-        partner = painting.partner.get(index)
-        if partner is None:
-            return ()
-        if index not in painting.words:
-            lines = self._hunk(place).lines
-            old, new = min(index, partner), max(index, partner)
-            marked = word_marks(lines[old].text, lines[new].text)
-            painting.words[old], painting.words[new] = marked
-        return painting.words[index]
+        if found is None:
+            found = self._paintings[key] = HunkPainting(self._hunk(place), self.changes[place.file].path)
+        return found
 
     def row_text(self, row: int) -> str:
         place = self._rows.row(row)
