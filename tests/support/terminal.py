@@ -46,7 +46,9 @@ class Terminal:
             [str(argument) for argument in command[1:]],
             cwd=str(directory),
             dimensions=(rows, columns),
-            env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **(environment or {})},
+            # The size is the pseudo-terminal's: variables that say another one would be believed first.
+            env={name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+            | {"TERM": "xterm-256color", "COLORTERM": "truecolor", **(environment or {})},
         )
 
     def __enter__(self) -> "Terminal":
