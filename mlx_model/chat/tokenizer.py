@@ -81,7 +81,9 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Tokens of ordinary text, which contain no control token."""
-        return list(self._text.encode(text, add_special_tokens=False).ids)
+        # The library holds Python's lock while it encodes one text, but not a batch: a long text would stop
+        # every reply for seconds.
+        return list(self._text.encode_batch_fast([text], add_special_tokens=False)[0].ids)
 
     def encode_marked(self, text: str, mark: str) -> list[int]:
         """Tokens of text in which every control token counts, except where `mark` interrupts its spelling.

@@ -201,9 +201,9 @@ def _generation(model: ServedModel, received: ChatCompletionRequest) -> Generati
     context, length, limit = model.generator.context_length, len(prompt.tokens), received.reply_limit
     if length + (limit or 1) > context:
         wanted = f" and {limit:,} are asked for in reply" if limit else ""
+        remedy = "shorten the conversation" if length >= context else f"ask for {context - length:,} at most"
         raise ContextOverflow(
-            f"The context holds {context:,} tokens, but the conversation has {length:,}{wanted}; "
-            "shorten the conversation."
+            f"The context holds {context:,} tokens, but the conversation has {length:,}{wanted}; {remedy}."
         )
     return GenerationRequest(
         prompt=prompt.tokens,

@@ -28,6 +28,9 @@ from mlx_model.errors import RequestError
 
 FinishReason = Literal["stop", "length", "tool_calls"]
 
+_DEEPEST = 100
+"""Levels of nesting in a call's arguments that rendering goes through; no tool takes so many."""
+
 
 class _Received(BaseModel):
     """Fields that we do not know are left alone, as every server of this protocol does."""
@@ -144,6 +147,7 @@ class ChatCompletionRequest(_Received):
     logprobs: bool | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
     response_format: dict[str, Any] | None = None
 
     @field_validator("n")
@@ -160,7 +164,7 @@ class ChatCompletionRequest(_Received):
             raise ValueError('this server leaves the choice of tools to the model: use "auto" or "none"')
         return value
 
-    @field_validator("logprobs", "frequency_penalty", "presence_penalty")
+    @field_validator("logprobs", "frequency_penalty", "presence_penalty", "logit_bias")
     @classmethod
     def _switched_off(cls, value: Any) -> Any:
         if value:
@@ -228,7 +232,14 @@ def _arguments(given: str | dict[str, Any] | None) -> dict[str, Any]:
         value = given
     if value is None:
         return {}
-    return value if isinstance(value, dict) else {"arguments": given}
+    return value if isinstance(value, dict) and not _deeper_than(value, _DEEPEST) else {"arguments": given}
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return not levels or any(_deeper_than(item, levels - 1) for item in inner)
 
 
 def error_body(message: str, kind: str, code: str | None = None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Conversations as tokens, by the checkpoint's own files, and no control token from foreign text."""
 
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,23 @@ def test_all_text_arrives(encoder: PromptEncoder, model: Path, text: str) -> Non
     whole = WholeTokenizer.from_file(str(model / "tokenizer.json"))
     decoded = whole.decode(list(prompt.tokens), skip_special_tokens=False)
     assert decoded == f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
+
+
+def test_a_long_text_stops_nobody_else(encoder: PromptEncoder) -> None:
+    steps = 0
+    encoded = threading.Event()
+
+    def go_on() -> None:
+        nonlocal steps
+        while not encoded.wait(0.001):
+            steps += 1
+
+    other = threading.Thread(target=go_on)
+    other.start()
+    encoder.tokenizer.encode("for line in lines: " * 50_000)
+    encoded.set()
+    other.join()
+    assert steps > 10
 
 
 @given(text=plain)

@@ -120,7 +120,7 @@ def test_requests_reach_the_generator_as_asked(checkpoint: Path) -> None:
         (request,) = engine.generator.requests
         sampling = request.sampling
         assert (sampling.temperature, sampling.top_p, sampling.top_k) == (0.5, 0.25, 3)
-        assert (sampling.min_p, sampling.repetition_penalty, sampling.seed) == (0.1, 1.5, 2**64 - 7)
+        assert (sampling.min_p, sampling.repetition_penalty, sampling.seed) == (0.1, 1.5, -7)
         assert request.max_tokens == 9
         # The template shows tools just as the client wrote them.
         whole = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
@@ -173,6 +173,16 @@ def test_a_client_that_leaves_ends_its_reply(checkpoint: Path) -> None:
         assert len(generator.requests) == 4
 
 
+def test_arguments_of_any_depth_are_no_failure(checkpoint: Path) -> None:
+    with scripted_engine(checkpoint, "Hello", "Hello", "Hello") as engine:
+        # The deepest are longer than the context, which is found out after rendering them.
+        for depth, status in ((99, 200), (101, 200), (900, 400)):
+            function = {"name": "read", "arguments": '{"a":' * depth + "1" + "}" * depth}
+            call = {"role": "assistant", "tool_calls": [{"id": "c", "function": function}]}
+            response = post(engine, {"messages": [*HI, call]})
+            assert response.status_code == status, response.text
+
+
 def test_a_failure_ends_one_reply_and_not_the_engine(checkpoint: Path) -> None:
     broken = RuntimeError("the device is out of memory")
     with scripted_engine(checkpoint, broken, broken, "Hello") as engine:
@@ -213,6 +223,7 @@ def test_a_long_prefill_is_kept_alive_and_ended_by_shutdown(checkpoint: Path) ->
         ("response_format", {"type": "json_object"}),
         ("logprobs", True),
         ("presence_penalty", 1.0),
+        ("logit_bias", {"50256": -100}),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(refusing: ScriptedEngine, field: str, value: Any) -> None:
@@ -238,7 +249,9 @@ def test_a_conversation_too_long_is_refused_in_numbers(refusing: ScriptedEngine)
     assert "2,000" in refused.value.message
     assert "3,0" in refused.value.message
     response = post(refusing, {"messages": HI, "max_tokens": 1999})
-    assert (response.status_code, response.json()["error"]["code"]) == (400, "context_length_exceeded")
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (400, "context_length_exceeded")
+    assert "ask for 1,9" in error["message"]
 
 
 def test_requests_that_web_pages_can_make_are_refused(refusing: ScriptedEngine) -> None:
