@@ -47,22 +47,20 @@ class ReviewPane(Vertical):
         super().__init__(id=id)
         self._review = review
         self._turnstile = asyncio.Lock()
+        # Kept here because a thread may end when the pane is already empty.
+        self.view = DiffView(id="diff-view")
+        self._nothing = Static(_NOTHING, id="review-nothing")
         self._rejected = 0  # what is rejected is no longer among the changes
         self.decided = 0
         self.total = 0
 
     def compose(self) -> ComposeResult:
-        yield Static(_NOTHING, id="review-nothing")
-        yield DiffView(id="diff-view")
+        yield self._nothing
+        yield self.view
 
     def on_mount(self) -> None:
         self.view.display = False
         self.reload()
-
-    @property
-    def view(self) -> DiffView:
-        """The hunks."""
-        return self.query_one(DiffView)
 
     @property
     def pending(self) -> int:
@@ -88,7 +86,7 @@ class ReviewPane(Vertical):
         had_focus = self.view.has_focus
         self.view.set_changes(changes)
         self.view.display = bool(changes)
-        self.query_one("#review-nothing").display = not changes
+        self._nothing.display = not changes
         if changes and had_focus:
             self.view.focus()
         if go_to is not None:

@@ -64,27 +64,22 @@ class ViewerPane(Vertical):
 
     def __init__(self, workspace: Workspace, keymap: Keymap, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._keymap = keymap
         self._workspace = workspace
+        # Kept here because a thread may end when the pane is already empty.
+        self._view = FileView(id="file-view")
+        self._input = Input(id="viewer-input", compact=True)
+        self._notice = Static(welcome(keymap), id="viewer-notice")
         self.document: Document | None = None
         self._asks_line = False
 
     def compose(self) -> ComposeResult:
-        yield Static(welcome(self._keymap), id="viewer-notice")
-        yield FileView(id="file-view")
-        yield Input(id="viewer-input", compact=True)
+        yield self._notice
+        yield self._view
+        yield self._input
 
     def on_mount(self) -> None:
         self._view.display = False
         self._input.display = False
-
-    @property
-    def _view(self) -> FileView:
-        return self.query_one(FileView)
-
-    @property
-    def _input(self) -> Input:
-        return self.query_one(Input)
 
     @property
     def path(self) -> str | None:
@@ -112,12 +107,11 @@ class ViewerPane(Vertical):
         if line is None and self.document is not None and document.text == self.document.text:
             return
         self.document = document
-        notice = self.query_one("#viewer-notice", Static)
         has_text = document.text is not None
         self._view.display = has_text
-        notice.display = not has_text
+        self._notice.display = not has_text
         if not has_text:
-            notice.update(Text.assemble((visible(path), "bold"), "\n\n", visible(document.notice)))
+            self._notice.update(Text.assemble((visible(path), "bold"), "\n\n", visible(document.notice)))
         elif line is None:
             self._view.replace(path, lines, widest)
         else:

@@ -56,10 +56,14 @@ class CommitDialog(ModalScreen[None]):
         try:
             said = await self._commit(message)
         except ReviewError as error:
-            self._say(str(error))
+            if self.is_current:
+                self._say(str(error))
+            else:
+                self.app.notify(str(error), severity="error", timeout=8)
             return
         self.app.notify(said, timeout=6)
-        self.dismiss()
+        if self.is_current:
+            self.dismiss()
 
     def _say(self, text: str) -> None:
         self.query_one("#commit-output").display = True

@@ -55,25 +55,28 @@ class WorkspaceScreen(Screen[None]):
         self.viewer = ViewerPane(ports.workspace, keymap, id="viewer")
         self.review = ReviewPane(ports.review, id="review")
         self.agent = AgentPane(id="agent")
+        self._panes = {
+            name: Container(id=f"{name}-pane", classes="pane") for name in ("tree", "centre", "agent")
+        }
         self._status_line = StatusLine(StatusFacts(ports.engine.status), id="status")
         self._hint_line = HintLine(keymap, id="hints")
         self.switcher = ContentSwitcher(id="centre", initial="viewer")
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="panes"):
-            with Container(id="tree-pane", classes="pane"):
+            with self._panes["tree"]:
                 yield self.files
-            with Container(id="centre-pane", classes="pane"), self.switcher:
+            with self._panes["centre"], self.switcher:
                 yield self.viewer
                 yield self.review
-            with Container(id="agent-pane", classes="pane"):
+            with self._panes["agent"]:
                 yield self.agent
         yield self._status_line
         yield self._hint_line
 
     def on_mount(self) -> None:
-        self.query_one("#tree-pane").border_title = escape(visible(self._ports.workspace.root.name)) or "/"
-        self.query_one("#agent-pane").border_title = "Agent"
+        self._panes["tree"].border_title = escape(visible(self._ports.workspace.root.name)) or "/"
+        self._panes["agent"].border_title = "Agent"
         self._title_centre()
         self.agent.greet(self._greeting(), self._key("workspace.go_on"))
         self._unsubscribe = self._ports.engine.subscribe(self._engine_changed)
@@ -126,7 +129,7 @@ class WorkspaceScreen(Screen[None]):
     def _fold(self) -> None:
         """Show as many panes as there is room for, each as wide as it can use."""
         width, height = self.app.size
-        tree, centre, agent = (self.query_one(f"#{name}-pane") for name in ("tree", "centre", "agent"))
+        tree, centre, agent = self._panes.values()
         self.set_class(height < 12, "short")
         self.set_class(width < 44 or height < 7, "tiny")
         shown = {"tree", "centre", "agent"}
@@ -159,8 +162,7 @@ class WorkspaceScreen(Screen[None]):
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         pane = self._pane_of(event.widget)
-        for name in ("tree", "centre", "agent"):
-            self.query_one(f"#{name}-pane").set_class(name == pane, "focused")
+        self._mark_focused(pane)
         if pane in ("centre", "agent"):
             self._main = pane
         self._hint_line.show(self._scopes_of(event.widget))
@@ -192,7 +194,7 @@ class WorkspaceScreen(Screen[None]):
         self.files.focus()
 
     def action_toggle_tree(self) -> None:
-        if self.query_one("#tree-pane").display:
+        if self._panes["tree"].display:
             had_focus = self.files.has_focus
             self._hides_tree, self._wants_tree = True, False
             if self._zoomed == "tree":
@@ -228,12 +230,12 @@ class WorkspaceScreen(Screen[None]):
         else:
             self.set_focus(None)
             self._mark_focused("centre")
+            self._hint_line.show(("app",))
 
-    def _mark_focused(self, pane: str) -> None:
-        """The centre is where the user is, though nothing in it can take a key."""
-        for name in ("tree", "centre", "agent"):
-            self.query_one(f"#{name}-pane").set_class(name == pane, "focused")
-        self._hint_line.show(("app",))
+    def _mark_focused(self, pane: str | None) -> None:
+        """Show by its border which pane the user is in, though perhaps nothing in it can take a key."""
+        for name, container in self._panes.items():
+            container.set_class(name == pane, "focused")
 
     def _switch(self, name: str) -> None:
         self.switcher.current = name
@@ -393,7 +395,7 @@ class WorkspaceScreen(Screen[None]):
         self._status_line.show(replace(self._status_line.facts, **changes))  # type: ignore[arg-type]
 
     def _title_centre(self) -> None:
-        pane = self.query_one("#centre-pane")
+        pane = self._panes["centre"]
         path = self.viewer.path
         count = f"Review {self.review.decided}/{self.review.total}" if self.review.total else "Review"
         names = {"viewer": visible(path) if path is not None else "File", "review": count}
@@ -418,7 +420,7 @@ class WorkspaceScreen(Screen[None]):
         return " ".join(parts)
 
     def _title_agent(self) -> None:
-        pane = self.query_one("#agent-pane")
+        pane = self._panes["agent"]
         if self.agent.permission.is_asking:
             pane.border_title = "Agent · [b $warning]asks you[/]"
         elif self.agent.is_working:
