@@ -35,10 +35,21 @@ class _Kept:
     after: FileImage | None
 
 
-def commit_kept(git: Git, state: ReviewState, message: str, append: Callable[[Entry], None]) -> str:
+def options(sign_off: bool, amend: bool) -> tuple[str, ...]:
+    """The options of `git commit` for these."""
+    return (*(["--signoff"] if sign_off else []), *(["--amend"] if amend else []))
+
+
+def commit_kept(
+    git: Git,
+    state: ReviewState,
+    message: str,
+    append: Callable[[Entry], None],
+    options: tuple[str, ...] = (),
+) -> str:
     """Make the commit; returns a sentence with its short hash, followed by what hooks printed. Raises
     ReviewError, and then nothing is committed."""
-    _check(git, message)
+    _check(git, message, "--amend" in options)
     kept, atoms = _kept(state)
     head = git.head
     committed = git.images(head, kept)
@@ -60,18 +71,34 @@ def commit_kept(git: Git, state: ReviewState, message: str, append: Callable[[En
         settled = {path: members for path, members in atoms.items() if path not in ignored}
         number = state.numbers + 1
         append(CommitBegan(number, head, tuple(files), shifts_to(state, settled, "settled")))
-        answer = git.ask("commit", "--quiet", "--file=-", data=message.encode(), environment=index)
+        answer = git.ask("commit", "--quiet", "--file=-", *options, data=message.encode(), environment=index)
     made = git.head
     if answer.status and made == head:
         append(CommitEnded(number, ""))
         raise _refusal(answer.complaint or answer.output.decode("utf-8", "replace").strip())
     complaint = _follow(git, head, made)
     append(CommitEnded(number, made))
-    words = [f"Committed {made[:7]}: {message.strip().splitlines()[0]}"]
+    words = [_sentence(made, message)]
     if ignored:
         words.append(f"Left out because git ignores it: {', '.join(sorted(ignored))}")
     printed = [answer.output.decode("utf-8", "replace").strip(), answer.complaint, complaint]
     return "\n".join([*words, *(text for text in printed if text)])
+
+
+def commit_index(git: Git, message: str, options: tuple[str, ...] = ()) -> str:
+    """Commit what is staged, as `commit_kept` does what is kept."""
+    _check(git, message, "--amend" in options)
+    answer = git.ask("commit", "--quiet", "--file=-", *options, data=message.encode())
+    printed = answer.output.decode("utf-8", "replace").strip()
+    if answer.status:
+        if not git.run("diff", "--cached", "--name-only").strip() and "--amend" not in options:
+            raise ReviewError("Nothing is staged", "stage some hunks first")
+        raise _refusal(answer.complaint or printed)
+    return "\n".join(text for text in (_sentence(git.head, message), printed, answer.complaint) if text)
+
+
+def _sentence(made: str, message: str) -> str:
+    return f"Committed {made[:7]}: {message.strip().splitlines()[0]}"
 
 
 def recover(git: Git, begun: CommitBegan, append: Callable[[Entry], None]) -> None:
@@ -88,7 +115,7 @@ def recover(git: Git, begun: CommitBegan, append: Callable[[Entry], None]) -> No
     append(CommitEnded(begun.commit, head if made else ""))
 
 
-def _check(git: Git, message: str) -> None:
+def _check(git: Git, message: str, amend: bool) -> None:
     if not git.is_repository:
         raise ReviewError(
             "This directory is no git repository, so nothing can be committed", "run git init first"
@@ -98,6 +125,8 @@ def _check(git: Git, message: str) -> None:
         raise ReviewError(
             f"A {operation} is under way", f"finish or abort the {operation}, then commit what is kept"
         )
+    if amend and not git.head:
+        raise ReviewError("There is no commit yet that could be amended", "commit without that option")
     if not message.strip():
         raise ReviewError("A commit needs a message", "say what it is for")
 

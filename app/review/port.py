@@ -89,7 +89,9 @@ class ReviewPort(ChangeRecorder, Protocol):
         """The inverse of `undo`."""
         ...
 
-    def commit(self, message: str) -> str:
+    def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
         """Commit exactly the kept hunks, whatever else is staged or changed staying as it is; returns a
-        sentence with the short hash. Hooks run; a hook that fails raises ReviewError with its output."""
+        sentence with the short hash and what hooks printed. A hook that fails raises ReviewError with its
+        output. `sign_off` adds git's Signed-off-by line; `amend` replaces the last commit, with the kept hunks
+        added to it."""
         ...

@@ -240,11 +240,12 @@ class Review:
             self._move(again)
             return sentence
 
-    def commit(self, message: str) -> str:
+    def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
         """See ReviewPort."""
         with self._deciding():
             self._settle_what_others_committed()
-            return commit.commit_kept(self._git, self._state, message, self._ledger.append)
+            options = commit.options(sign_off, amend)
+            return commit.commit_kept(self._git, self._state, message, self._ledger.append, options)
 
     def comment(self, path: str, line: int, quoted: str, text: str, source: str = "") -> Comment:
         """Say something about a line; the agent hears it with the next turn. `source` names what is reviewed

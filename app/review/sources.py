@@ -6,12 +6,13 @@ can be undone. What touches the index is git's own `apply --cached`.
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from app.review.commit import commit_index, options
 from app.review.diff import SYMLINK, file_change
 from app.review.disk import WorkTree
 from app.review.errors import ReviewError
@@ -36,6 +37,9 @@ _FORM = (
     "--unified=3",
     "--relative",
 )
+# Parts of changes, each with its selection of hunks and lines.
+Parts = Sequence[tuple[FileChange, Selection]]
+
 _APPLY = ("apply", "--unidiff-zero", "--whitespace=nowarn")
 
 
@@ -137,28 +141,65 @@ class Sources:
         else:
             self._git.run("rm", "--cached", "--quiet", "--", *_paths(change))
 
-    def discard(self, change: FileChange, selection: Selection) -> None:
-        """Take a part of a work tree change back, to what the index has; the review's `undo` brings it back."""
+    def discard(self, parts: Parts) -> None:
+        """Take parts of work tree changes back, to what the index has, all or nothing; the review's `undo`
+        brings them back."""
         self._need_repository()
-        if _by_path(change):
-            wanted = {path: self._staged_image(path) for path in _paths(change)}
-        else:
-            patch = build_patch(change, selection, reverse=True)
-            wanted = self._applied({change.path: patch} if patch else {}, _paths(change), "--reverse")
-        self._review.replace_files(f"Discarded changes in {change.path}", wanted)
+        wanted: dict[str, FileImage | None] = {}
+        for change, selection in parts:
+            if _by_path(change):
+                wanted |= {path: self._staged_image(path) for path in _paths(change)}
+            else:
+                patch = build_patch(change, selection, reverse=True)
+                wanted |= self._applied([patch], _paths(change), "--reverse")
+        self._review.replace_files(f"Discarded changes in {_names(parts)}", wanted)
 
-    def apply(self, parts: Mapping[FileChange, Selection]) -> str:
+    def apply(self, parts: Parts) -> str:
         """Apply parts of a patch to the work tree, all or nothing; the review's `undo` takes it back. Returns
-        what git had to say about places that had moved."""
-        patches: dict[str, bytes] = {}
-        paths: list[str] = []
-        for change, selection in parts.items():
-            patches[change.path] = build_patch(change, selection)
-            paths += _paths(change)
+        what git had to say about places that had moved, or of which it found only part of the context."""
+        patches = [build_patch(change, selection) for change, selection in parts]
+        paths = tuple(path for change, _ in parts for path in _paths(change))
         said: list[str] = []
-        wanted = self._applied(patches, tuple(paths), "--verbose", said=said)
-        self._review.replace_files(f"Applied a patch to {len(patches)} files", wanted)
-        return "\n".join(line for line in said if "offset" in line or "fuzz" in line)
+        try:
+            wanted = self._applied(patches, paths, "--verbose", said=said)
+        except ReviewError as first:
+            # As patch(1) does with its fuzz: at last, one line of context must do.
+            said.clear()
+            try:
+                wanted = self._applied(patches, paths, "--verbose", "-C1", said=said)
+            except ReviewError:
+                raise first from None
+        self._review.replace_files(f"Applied a patch to {_names(parts)}", wanted)
+        return "\n".join(line for line in said if "offset" in line or line.startswith("Context reduced"))
+
+    def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
+        """Commit what is staged; hooks run. Returns a sentence, and what hooks printed."""
+        self._need_repository()
+        return commit_index(self._git, message, options(sign_off, amend))
+
+    def index_of(self, paths: Sequence[str]) -> bytes:
+        """What the index says of these paths, to be compared and put back."""
+        return self._git.run("--literal-pathspecs", "ls-files", "-s", "-z", "--full-name", "--", *paths)
+
+    def put_index(self, paths: Sequence[str], entries: bytes) -> None:
+        """Bring these paths' entries back to what `index_of` returned."""
+        prefix = self._git.prefix
+        names = [(prefix + path).encode("utf-8", "surrogateescape") for path in paths]
+        gone = b"".join(b"0 " + b"0" * 40 + b"\t" + name + b"\0" for name in names)
+        self._git.run("update-index", "-z", "--index-info", data=gone + entries)
+
+    def after(self, source: Source, change: FileChange) -> bytes | None:
+        """The whole file as it is after a change of `source`; None where there is none or it is not known."""
+        if source.kind == "patch" or change.after_mode is None:
+            return None
+        if source.kind == "worktree":
+            image = self._disk.read(change.path)
+            return image.data if image else None
+        revision = {"staged": "", "commit": source.revision}.get(source.kind)
+        if revision is None:
+            revision = source.revision.replace("...", "..").split("..")[-1] or "HEAD"
+        answer = self._git.ask("cat-file", "blob", f"{revision}:./{change.path}")
+        return answer.output if answer.status == 0 else None
 
     def _apply_to_index(self, patch: bytes, change: FileChange, *options: str) -> None:
         if not patch:
@@ -170,7 +211,7 @@ class Sources:
             )
 
     def _applied(
-        self, patches: Mapping[str, bytes], paths: tuple[str, ...], *options: str, said: list[str] | None = None
+        self, patches: Sequence[bytes], paths: tuple[str, ...], *options: str, said: list[str] | None = None
     ) -> dict[str, FileImage | None]:
         """What files become by patches: git applies them to copies, in a work tree of their own, so that the
         repository's line-ending rules hold and a patch that does not fit touches nothing."""
@@ -178,7 +219,7 @@ class Sources:
             if Path(path).is_absolute() or ".." in Path(path).parts:
                 raise ReviewError(f"The patch reaches outside of this directory ({path})", "it was not applied")
         with self._copies(paths) as (copies, git):
-            patch = b"".join(patches.values())
+            patch = b"".join(patches)
             if patch:
                 answer = git.ask(*_APPLY, *options, data=patch, environment=self._place(copies))
                 if said is not None:
@@ -227,6 +268,10 @@ def _by_path(change: FileChange) -> bool:
     if change.kind == "combined":
         raise ReviewError(f"{change.path} has conflicts", "resolve them in the file, then stage it whole")
     return not any(hunk.lines for hunk in change.hunks) and change.kind in ("binary", "symlink")
+
+
+def _names(parts: Parts) -> str:
+    return parts[0][0].path if len(parts) == 1 else f"{len(parts)} files"
 
 
 def _paths(change: FileChange) -> tuple[str, ...]:

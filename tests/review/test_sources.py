@@ -55,7 +55,7 @@ def test_parts_of_the_work_tree_are_staged_unstaged_and_discarded(repository: Pa
     assert git(repository, "show", ":a b.txt").decode() == staged
     reader.unstage(reader.changes(STAGED)[0], whole(reader.changes(STAGED)[0]))
     assert git(repository, "show", ":a b.txt").decode() == TEXT
-    reader.discard(change, {first.id: None})
+    reader.discard([(change, {first.id: None})])
     assert (repository / "a b.txt").read_text() == EDITED.replace("three\n", "line 3\n")
     review = Review(repository)
     assert "Undone" in review.undo()
@@ -82,7 +82,7 @@ def test_whole_files_of_every_kind_go_both_ways(repository: Path) -> None:
         reader.unstage(change, whole(change))
     assert git(repository, "diff", "--cached") == b""
     for change in reader.changes(WORKTREE):
-        reader.discard(change, whole(change))
+        reader.discard([(change, whole(change))])
     assert git(repository, "status", "--porcelain") == b""
 
 
@@ -95,7 +95,7 @@ def test_line_endings_are_the_repositorys_in_the_index_and_the_users_on_disk(rep
     reader.stage(change, {first.id: None})
     assert git(repository, "show", ":a b.txt").decode() == TEXT.replace("line 3\n", "three\n")
     (rest,) = reader.changes(WORKTREE)
-    reader.discard(rest, {second.id: None, **whole(rest)})
+    reader.discard([(rest, {second.id: None, **whole(rest)})])
     assert (repository / "a b.txt").read_bytes() == TEXT.replace("line 3\n", "three\n").replace(
         "\n", "\r\n"
     ).encode()
@@ -107,11 +107,11 @@ def test_a_patch_file_is_applied_in_part_or_not_at_all(repository: Path) -> None
     (repository / "a b.txt").write_text("moved\n" + TEXT)
     reader = sources(repository)
     (change,) = reader.changes(source_of(repository, "fix.patch"))
-    assert "offset" in reader.apply({change: {change.hunks[1].id: None}})
+    assert "offset" in reader.apply([(change, {change.hunks[1].id: None})])
     assert (repository / "a b.txt").read_text() == "moved\n" + TEXT.replace("line 30\n", "thirty\nand more\n")
     (repository / "a b.txt").write_text("nothing alike\n")
     with pytest.raises(ReviewError, match="does not fit"):
-        reader.apply({change: whole(change)})
+        reader.apply([(change, whole(change))])
     assert (repository / "a b.txt").read_text() == "nothing alike\n"
 
 
@@ -119,7 +119,7 @@ def test_a_patch_that_reaches_outside_is_refused(repository: Path) -> None:
     reader = sources(repository)
     (change,) = reader.changes(Source("patch", "", patch=b"--- /dev/null\n+++ b/../x\n@@ -0,0 +1 @@\n+x\n"))
     with pytest.raises(ReviewError, match="outside"):
-        reader.apply({change: whole(change)})
+        reader.apply([(change, whole(change))])
 
 
 def test_commits_ranges_and_names_that_are_neither(repository: Path) -> None:

@@ -1,0 +1,353 @@
+"""What lies on the table: the agent's work or anything that git can show, behind one port for the screen.
+
+A desk says what taking and dropping a part means for what it shows: the agent's hunks are kept and rejected,
+the work tree's staged and discarded, the index's unstaged, a patch's applied and skipped; a commit is read.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from app.review.errors import ReviewError
+from app.review.model import Decision, FileChange, Hunk
+from app.review.patch import Selection
+from app.review.port import ReviewPort
+from app.review.sources import Source, Sources
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A hunk, or some of its lines by their index in `Hunk.lines`."""
+
+    change: FileChange
+    hunk: Hunk
+    lines: frozenset[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a desk calls its two decisions, as verb and as state; a verb is "" where there is no such thing."""
+
+    take: str
+    taken: str
+    drop: str
+    dropped: str
+
+
+class Desk(Protocol):
+    """What the screen needs of whatever is reviewed. Every method raises ReviewError, and then nothing has
+    changed."""
+
+    @property
+    def title(self) -> str:
+        """What is on the table, in words."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """The `source` of comments made here."""
+        ...
+
+    @property
+    def words(self) -> Words:
+        """The names of its decisions."""
+        ...
+
+    def changes(self) -> tuple[FileChange, ...]:
+        """What is to be reviewed, as it is now."""
+        ...
+
+    def take(self, parts: Sequence[Part]) -> str:
+        """Decide for these; returns a sentence worth telling, or ""."""
+        ...
+
+    def drop(self, parts: Sequence[Part]) -> str:
+        """Decide against these; returns a sentence worth telling, or ""."""
+        ...
+
+    def undo(self) -> str:
+        """Take the last decision back; "" if there is none."""
+        ...
+
+    def redo(self) -> str:
+        """The inverse of `undo`."""
+        ...
+
+    def lines(self, change: FileChange) -> Sequence[str]:
+        """The whole file as it is after the change, for showing more of it; empty where that is not known."""
+        ...
+
+    def misfits(self) -> Mapping[str, str]:
+        """Why hunks, by their ids, could not be taken when that was last tried."""
+        ...
+
+    def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
+        """Commit what was taken; see ReviewPort."""
+        ...
+
+
+class AgentDesk:
+    """What the agent changed; a Desk."""
+
+    title = "the agent's changes"
+    source = ""
+    words = Words("keep", "kept", "reject", "rejected")
+
+    def __init__(self, review: ReviewPort, root: Path) -> None:
+        self._review = review
+        self._root = root
+
+    def changes(self) -> tuple[FileChange, ...]:
+        """See Desk."""
+        return self._review.changes()
+
+    def take(self, parts: Sequence[Part]) -> str:
+        """See Desk."""
+        whole = frozenset(part.hunk.id for part in parts if part.lines is None)
+        if whole:
+            self._review.keep(whole)
+        for part in parts:
+            if part.lines is not None:
+                self._review.keep_lines(part.hunk.id, part.lines)
+        return ""
+
+    def drop(self, parts: Sequence[Part]) -> str:
+        """See Desk."""
+        whole = frozenset(part.hunk.id for part in parts if part.lines is None)
+        said = [self._review.reject(whole)] if whole else []
+        said += [
+            self._review.reject_lines(part.hunk.id, part.lines) for part in parts if part.lines is not None
+        ]
+        return "\n".join(text for text in said if text)
+
+    def undo(self) -> str:
+        """See Desk."""
+        return self._review.undo()
+
+    def redo(self) -> str:
+        """See Desk."""
+        return self._review.redo()
+
+    def lines(self, change: FileChange) -> Sequence[str]:
+        """See Desk."""
+        return file_lines(_read(self._root / change.path))
+
+    def misfits(self) -> Mapping[str, str]:
+        """See Desk."""
+        return {}
+
+    def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
+        """See Desk."""
+        return self._review.commit(message, sign_off=sign_off, amend=amend)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A decision that can be taken back."""
+
+    sentence: str
+    back: Callable[[], object]
+    again: Callable[[], object]
+
+
+_WORDS = {
+    "worktree": Words("stage", "staged", "discard", "discarded"),
+    "staged": Words("", "staged", "unstage", "unstaged"),
+    "patch": Words("apply", "applied", "skip", "skipped"),
+    "commit": Words("mark as read", "read", "", "dropped"),
+    "range": Words("mark as read", "read", "", "dropped"),
+}
+
+
+class SourceDesk:
+    """What git can show; a Desk. What was taken and dropped of a patch or a commit is known as long as this
+    object lives; the index and the work tree know theirs themselves."""
+
+    def __init__(self, source: Source, sources: Sources, review: ReviewPort) -> None:
+        self._from = source
+        self._sources = sources
+        self._review = review
+        self._decisions: dict[str, Decision] = {}
+        self._misfits: dict[str, str] = {}
+        self._read: tuple[FileChange, ...] = ()
+        self._undoable: list[_Step] = []
+        self._redoable: list[_Step] = []
+        self.title = source.title
+        self.source = source.title
+        self.words = _WORDS[source.kind]
+
+    @property
+    def _is_still(self) -> bool:
+        """Whether what is shown stays the same, whatever is decided."""
+        return self._from.kind not in ("worktree", "staged")
+
+    def changes(self) -> tuple[FileChange, ...]:
+        """See Desk."""
+        changes = self._read or self._sources.changes(self._from)
+        if self._is_still:
+            self._read = changes
+        if not self._decisions:
+            return changes
+        return tuple(
+            replace(
+                change,
+                hunks=tuple(
+                    replace(hunk, decision=self._decisions[name])
+                    if (name := _key(change, hunk)) in self._decisions
+                    else hunk
+                    for hunk in change.hunks
+                ),
+            )
+            for change in changes
+        )
+
+    def take(self, parts: Sequence[Part]) -> str:
+        """See Desk."""
+        if not self.words.take:
+            raise ReviewError("This is staged already", f"it can be {self.words.dropped}, or committed")
+        if self._from.kind == "worktree":
+            return self._move(parts, self._sources.stage, f"Staged {_count(parts)}")
+        said = ""
+        if self._from.kind == "patch":
+            try:
+                said = self._sources.apply(_by_change(parts))
+            except ReviewError as error:
+                self._misfits.update({part.hunk.id: str(error) for part in parts})
+                raise
+            for part in parts:
+                self._misfits.pop(part.hunk.id, None)
+        self._mark(parts, "kept", f"{_capital(self.words.taken)} {_count(parts)}")
+        return said
+
+    def drop(self, parts: Sequence[Part]) -> str:
+        """See Desk."""
+        if not self.words.drop:
+            raise ReviewError(
+                "A commit stays what it is", "comment on it, and the agent hears of it with the next turn"
+            )
+        if self._from.kind == "staged":
+            return self._move(parts, self._sources.unstage, f"Unstaged {_count(parts)}")
+        if self._from.kind == "patch":
+            self._mark(parts, "rejected", f"Skipped {_count(parts)}")
+            return ""
+        self._sources.discard(_by_change(parts))
+        self._did(_Step(f"Discarded {_count(parts)}", self._review.undo, self._review.redo))
+        return ""
+
+    def _move(self, parts: Sequence[Part], move: Callable[[FileChange, Selection], None], sentence: str) -> str:
+        """Change the index, all or nothing."""
+        groups = _by_change(parts)
+        paths = [path for change, _ in groups for path in (change.path, change.previous_path) if path]
+        before = self._sources.index_of(paths)
+        try:
+            for change, selection in groups:
+                move(change, selection)
+        except ReviewError:
+            self._sources.put_index(paths, before)
+            raise
+        after = self._sources.index_of(paths)
+
+        def put(now: bytes, wanted: bytes) -> None:
+            if self._sources.index_of(paths) != now:
+                raise ReviewError("The index has been changed since", "stage or unstage by hand")
+            self._sources.put_index(paths, wanted)
+
+        self._did(_Step(sentence, lambda: put(after, before), lambda: put(before, after)))
+        return ""
+
+    def _mark(self, parts: Sequence[Part], decision: Decision, sentence: str) -> None:
+        earlier = dict(self._decisions)
+        later = earlier | {_key(part.change, part.hunk): decision for part in parts}
+        writes = self._from.kind == "patch" and decision == "kept"
+
+        def set_to(decisions: dict[str, Decision], write: Callable[[], object]) -> None:
+            if writes:
+                write()
+            self._decisions = decisions
+
+        self._decisions = later
+        self._did(
+            _Step(
+                sentence,
+                lambda: set_to(earlier, self._review.undo),
+                lambda: set_to(later, self._review.redo),
+            )
+        )
+
+    def _did(self, step: _Step) -> None:
+        self._undoable.append(step)
+        self._redoable.clear()
+
+    def undo(self) -> str:
+        """See Desk. Only what was decided here is taken back."""
+        if not self._undoable:
+            return ""
+        self._undoable[-1].back()
+        step = self._undoable.pop()
+        self._redoable.append(step)
+        return f"Undone: {step.sentence[:1].lower()}{step.sentence[1:]}"
+
+    def redo(self) -> str:
+        """See Desk."""
+        if not self._redoable:
+            return ""
+        self._redoable[-1].again()
+        step = self._redoable.pop()
+        self._undoable.append(step)
+        return f"Done again: {step.sentence[:1].lower()}{step.sentence[1:]}"
+
+    def lines(self, change: FileChange) -> Sequence[str]:
+        """See Desk."""
+        return file_lines(self._sources.after(self._from, change))
+
+    def misfits(self) -> Mapping[str, str]:
+        """See Desk."""
+        return self._misfits
+
+    def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
+        """Commit what is staged."""
+        if self._is_still:
+            raise ReviewError(
+                f"Nothing of {self.title} is staged", "review the work tree or the index to commit"
+            )
+        said = self._sources.commit(message, sign_off=sign_off, amend=amend)
+        self._undoable.clear()
+        self._redoable.clear()
+        return said
+
+
+def file_lines(data: bytes | None) -> Sequence[str]:
+    """A file's lines as a diff has them; empty when there is no such file, or it is binary."""
+    if data is None or b"\0" in data:
+        return ()
+    return data.removesuffix(b"\n").decode("utf-8", "surrogateescape").split("\n") if data else ()
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _key(change: FileChange, hunk: Hunk) -> str:
+    return f"{change.path}\0{hunk.id}"
+
+
+def _by_change(parts: Sequence[Part]) -> list[tuple[FileChange, dict[str, frozenset[int] | None]]]:
+    found: dict[str, tuple[FileChange, dict[str, frozenset[int] | None]]] = {}
+    for part in parts:
+        found.setdefault(part.change.path, (part.change, {}))[1][part.hunk.id] = part.lines
+    return list(found.values())
+
+
+def _count(parts: Sequence[Part]) -> str:
+    lines = sum(len(part.lines) for part in parts if part.lines is not None)
+    if lines:
+        return f"{lines} line{'' if lines == 1 else 's'} of {parts[0].change.path}"
+    return f"{len(parts)} hunk{'' if len(parts) == 1 else 's'}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
