@@ -19,6 +19,8 @@ from mlx_model.state.kv import KVBits
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.weights.adapter import read_adapter
 from mlx_model.weights.checkpoint import Checkpoint, Progress, StoredProjection, open_checkpoint
+from mlx_model.weights.expert_slots import Frequencies
+from mlx_model.weights.residency import Residency
 
 # DeltaNet's decay is computed in float32 from what the checkpoint says, not from a rounding of it.
 _KEPT_EXACT = (".A_log", ".dt_bias")
@@ -36,15 +38,18 @@ class LoadedModel:
     model: LanguageModel[Any]
     states: StateKeeper[Any]
     lacks: tuple[str, ...] = ()
+    residency: Residency | None = None
+    """Where only some experts are in memory."""
 
-    def generator(self, *, context_length: int | None = None) -> Generator[Any]:
-        """A GeneratorPort over it. `context_length` may only shorten what the model allows."""
+    def generator(self, *, context_length: int | None = None, chunk: int | None = None) -> Generator[Any]:
+        """A GeneratorPort over it. `context_length` may only shorten what the model allows; `chunk` is how many
+        prompt tokens are computed at once."""
         longest = self.model.context_length
         return Generator(
             self.model,
             self.states,
             context_length=min(context_length or longest, longest),
-            chunk=512 if on_cpu() else 2048,
+            chunk=chunk or (512 if on_cpu() else 2048),
         )
 
 
@@ -55,13 +60,16 @@ def load(
     adapter: Path | None = None,
     kv_bits: KVBits | None = None,
     store: PrefixStore | None = None,
+    expert_slots: int | None = None,
+    expert_use: Mapping[str, Frequencies] | None = None,
     progress: Progress | None = None,
 ) -> LoadedModel:
     """The model of a checkpoint directory, its weights in memory.
 
     `dtype` is that of activations (default: see `device.default_dtype`); `adapter` a LoRA directory;
     `kv_bits` keeps keys and values in that many bits (None: exact); `store` keeps states between generations.
-    Raises ConfigError or CheckpointError.
+    `expert_slots` experts of each layer stay in memory (None: all), those first that `expert_use` says were
+    used most. Raises ConfigError or CheckpointError.
     """
     prepare_mlx()
     name = architecture(directory)
@@ -74,9 +82,21 @@ def load(
     checkpoint = open_checkpoint(directory)
     # Read first: it is small, and its mistakes should not wait for the weights.
     updates = {} if adapter is None else read_adapter(adapter, checkpoint.config)
-    model = load_qwen3_next(checkpoint, dtype=dtype, updates=updates, kv_bits=kv_bits, progress=progress)
+    residency: Residency | None = None
+    if expert_slots is not None and expert_slots < checkpoint.config.num_experts:
+        if any(".experts." in update for update in updates):
+            raise ConfigError(
+                "An adapter of the experts needs all of them in memory: leave --expert-slots out."
+            )
+        compute = getattr(mx, dtype or default_dtype(checkpoint.config.dtype))
+        residency = Residency(checkpoint, expert_slots, compute, frequencies=expert_use)
+    model = load_qwen3_next(
+        checkpoint, dtype=dtype, updates=updates, kv_bits=kv_bits, residency=residency, progress=progress
+    )
+    if residency is not None:
+        residency.warm()
     states = NothingKept(model) if store is None else StoredStates(model, store)
-    return LoadedModel(directory, name, "tidegate", model, states)
+    return LoadedModel(directory, name, "tidegate", model, states, residency=residency)
 
 
 def _load_foreign(directory: Path, name: str, dtype: DType | None, adapter: Path | None) -> LoadedModel:
@@ -93,9 +113,11 @@ def load_qwen3_next(
     dtype: DType | None = None,
     updates: Mapping[str, mx.array] | None = None,
     kv_bits: KVBits | None = None,
+    residency: Residency | None = None,
     progress: Progress | None = None,
 ) -> Qwen3Next:
-    """The model of an opened checkpoint, with an adapter's `updates` beside its weights.
+    """The model of an opened checkpoint, with an adapter's `updates` beside its weights, and its experts all in
+    memory or in the banks of a `residency` for the same dtype.
 
     Raises CheckpointError, or ConfigError where this device cannot compute in `dtype`.
     """
@@ -107,11 +129,13 @@ def load_qwen3_next(
         )
     tensors = {name: update.astype(compute) for name, update in (updates or {}).items()}
     mx.eval(tensors)
-    for name, tensor in checkpoint.tensors(progress):
+    for name, tensor in checkpoint.tensors(progress, routed=residency is None):
         tensors[name] = in_dtype(name, tensor, compute)
         # One at a time, so that both copies of only one tensor are in memory.
         mx.eval(tensors[name])
-    return Qwen3Next(checkpoint.config, Parameters(tensors, checkpoint.quantization), compute, kv_bits)
+    banks = {} if residency is None else residency.banks
+    parameters = Parameters(tensors, checkpoint.quantization, banks=banks)
+    return Qwen3Next(checkpoint.config, parameters, compute, kv_bits)
 
 
 def in_dtype(name: str, tensor: mx.array, dtype: mx.Dtype) -> mx.array:

@@ -5,7 +5,8 @@ import mlx.core as mx
 from mlx_model.config import ModelConfig
 from mlx_model.layers.attention import GatedAttention
 from mlx_model.layers.delta_net import GatedDeltaNet
-from mlx_model.layers.experts import FeedForward, SparseFeedForward
+from mlx_model.layers.experts import FeedForward
+from mlx_model.layers.mixture import SparseFeedForward
 from mlx_model.layers.norms import RMSNorm
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.rotary import Rotary

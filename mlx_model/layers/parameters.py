@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import mlx.core as mx
 
 from mlx_model.config import Quantization
 from mlx_model.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from mlx_model.layers.streamed_experts import ExpertBank
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,17 +18,19 @@ class Parameters:
     """Canonical tensors (name → array) and, for each packed matrix, its packing (module path → Quantization).
 
     `prefix` is where in the tree this view stands, with its closing dot. All views of one tree share `taken`,
-    so that `finish` can tell what no layer asked for.
+    so that `finish` can tell what no layer asked for. `banks` has, by module path, the experts that are not all
+    in memory.
     """
 
     tensors: Mapping[str, mx.array]
     quantization: Mapping[str, Quantization] = field(default_factory=dict)
     prefix: str = ""
     taken: set[str] = field(default_factory=set)
+    banks: Mapping[str, "ExpertBank"] = field(default_factory=dict)
 
     def scope(self, name: str) -> "Parameters":
         """The same tensors seen from the module `name` below this one."""
-        return Parameters(self.tensors, self.quantization, f"{self.prefix}{name}.", self.taken)
+        return Parameters(self.tensors, self.quantization, f"{self.prefix}{name}.", self.taken, self.banks)
 
     @property
     def path(self) -> str:

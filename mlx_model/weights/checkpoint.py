@@ -68,6 +68,11 @@ def is_mtp(item: Stored) -> bool:
     return item.vector.mtp if isinstance(item, StoredVector) else item.projection.mtp
 
 
+def is_routed(item: Stored) -> bool:
+    """Whether an item is a bank of experts, of which a token passes through some."""
+    return isinstance(item, StoredProjection) and item.projection.experts > 0
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A checked checkpoint. `stored` is in canonical order, the MTP layer last where there is one."""
@@ -93,19 +98,23 @@ class Checkpoint:
         """Bytes of tensor data on disk, of what the model uses."""
         return sum(stored_bytes(item) for item in self.stored)
 
-    def tensors(self, progress: Progress | None = None) -> Iterator[tuple[str, mx.array]]:
+    def tensors(
+        self, progress: Progress | None = None, *, routed: bool = True
+    ) -> Iterator[tuple[str, mx.array]]:
         """Every canonical tensor, read and evaluated one module at a time: beside what the caller keeps, only
-        one module's data is in memory (twice, while its parts are joined). Raises CheckpointError."""
-        done = 0
+        one module's data is in memory (twice, while its parts are joined). `routed`: with those of routed
+        experts. Raises CheckpointError."""
+        stored = [item for item in self.stored if routed or not is_routed(item)]
+        done, total = 0, sum(map(stored_bytes, stored))
 
         def on_read(count: int) -> None:
             nonlocal done
             done += count
             if progress is not None:
-                progress(done, self.nbytes)
+                progress(done, total)
 
         with TensorReader(on_read) as reader:
-            for item in self.stored:
+            for item in stored:
                 yield from (
                     read_vector(reader, item) if isinstance(item, StoredVector) else _read(reader, item)
                 )

@@ -1,0 +1,43 @@
+"""A mixture of experts: routed ones, all in memory or not, beside a gated shared one."""
+
+import mlx.core as mx
+
+from mlx_model.config import ModelConfig
+from mlx_model.layers.activations import scaled_by_sigmoid
+from mlx_model.layers.experts import FeedForward, RoutedExperts
+from mlx_model.layers.parameters import Parameters
+from mlx_model.layers.projections import Linear
+from mlx_model.layers.streamed_experts import StreamedExperts
+
+
+class SparseFeedForward:
+    """The router's best experts, their probabilities as weights, plus a shared expert behind a sigmoid gate.
+
+    Probabilities are a float32 softmax over all experts; with norm_topk_prob those chosen are scaled to sum to
+    one.
+    """
+
+    def __init__(self, config: ModelConfig, parameters: Parameters) -> None:
+        self.chosen = config.num_experts_per_tok
+        self.normalized = config.norm_topk_prob
+        hidden = config.hidden_size
+        self.gate = Linear(parameters.scope("gate"), config.num_experts, hidden)
+        bank, inner = parameters.scope("experts"), config.moe_intermediate_size
+        self.experts = (
+            StreamedExperts(parameters.banks[bank.path], hidden, inner)
+            if bank.path in parameters.banks
+            else RoutedExperts(bank, config.num_experts, hidden, inner)
+        )
+        self.shared_expert = FeedForward(
+            parameters.scope("shared_expert"), hidden, config.shared_expert_intermediate_size
+        )
+        self.shared_expert_gate = Linear(parameters.scope("shared_expert_gate"), 1, hidden)
+
+    def __call__(self, x: mx.array) -> mx.array:
+        probabilities = mx.softmax(self.gate(x).astype(mx.float32), axis=-1)
+        experts = mx.argpartition(probabilities, kth=-self.chosen, axis=-1)[..., -self.chosen :]
+        weights = mx.take_along_axis(probabilities, experts, axis=-1)
+        if self.normalized:
+            weights = weights / weights.sum(axis=-1, keepdims=True)
+        routed = self.experts(x, experts, weights.astype(x.dtype))
+        return routed + scaled_by_sigmoid(self.shared_expert(x), self.shared_expert_gate(x))

@@ -1,0 +1,79 @@
+"""Routed experts of which only some are in memory: the same results as with all of them."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import mlx.core as mx
+import numpy as np
+from numpy.typing import NDArray
+
+from mlx_model.layers.experts import SORT_FROM, RoutedExperts
+from mlx_model.layers.parameters import Parameters
+
+
+class ExpertBank(Protocol):
+    """A layer's experts in a smaller number of slots."""
+
+    @property
+    def slots(self) -> int:
+        """How many experts there is room for."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Changes when `parameters` are other arrays."""
+        ...
+
+    def parameters(self) -> Parameters:
+        """The projections' tensors, with slots in place of experts."""
+        ...
+
+    def hold(self, chosen: NDArray[Any], tokens: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+        """The experts chosen for so many tokens, in batches: those that are in memory until the next batch is
+        asked for, and a table [experts] of the slots they are in. What used a batch must be evaluated before
+        that. Raises EngineError when one cannot be read."""
+        ...
+
+    def used_by(self, result: mx.array) -> None:
+        """The result may still be pending, and needs the slots as they are."""
+        ...
+
+
+class StreamedExperts:
+    """As RoutedExperts, over a bank."""
+
+    def __init__(self, bank: ExpertBank, hidden: int, intermediate: int) -> None:
+        self._bank = bank
+        self._sizes = (hidden, intermediate)
+        self._version = bank.version
+        self._routed = self._over_bank()
+
+    def _over_bank(self) -> RoutedExperts:
+        return RoutedExperts(self._bank.parameters(), self._bank.slots, *self._sizes)
+
+    def __call__(self, x: mx.array, experts: mx.array, weights: mx.array) -> mx.array:
+        """See RoutedExperts. Waits for the router's choice."""
+        chosen = np.array(experts).astype(np.intp)
+        if self._version != self._bank.version:
+            self._version, self._routed = self._bank.version, self._over_bank()
+        flat = chosen.reshape(-1)
+        pieces: list[mx.array] = []
+        order: list[NDArray[Any]] = []
+        for batch, table in self._bank.hold(flat, chosen.size // chosen.shape[-1]):
+            if not order and np.isin(flat, batch).all():
+                # All at once: exactly what a full bank does.
+                result = self._routed(x, mx.array(table[chosen].astype(np.uint32)), weights)
+                self._bank.used_by(result)
+                return result
+            places = np.flatnonzero(np.isin(flat, batch))
+            slots = table[flat[places]]
+            by_slot = np.argsort(slots, kind="stable")
+            order.append(places[by_slot])
+            rows = x.flatten(0, -2)[mx.array((order[-1] // chosen.shape[-1]).astype(np.uint32))]
+            indices = mx.array(slots[by_slot].astype(np.uint32))
+            y = self._routed.run(mx.expand_dims(rows, -2), indices, ordered=experts.size >= SORT_FROM)
+            pieces.append(y.squeeze(-2))
+            mx.eval(pieces[-1])
+        back = mx.array(np.argsort(np.concatenate(order)).astype(np.uint32))
+        y = mx.concatenate(pieces)[back].reshape(*experts.shape, -1)
+        return (weights[..., None, :] @ y).squeeze(-2)

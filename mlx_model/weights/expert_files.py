@@ -1,0 +1,179 @@
+"""One expert of one layer, read from where a checkpoint has it, whatever form the checkpoint has.
+
+Experts lie along the leading axis of stacked tensors, or in tensors of their own, so each tensor of an expert
+is one run of bytes in one file. Runs are read straight into the memory they are meant for.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import mlx.core as mx
+import numpy as np
+from numpy.typing import NDArray
+
+from mlx_model.errors import EngineError
+from mlx_model.weights.checkpoint import Checkpoint, StoredProjection
+from mlx_model.weights.safetensors import TYPES, TensorEntry
+
+_ATTEMPTS = 3
+_PAUSE_SECONDS = 0.05
+
+
+class ExpertUnreadable(EngineError):
+    """An expert that a reply needs cannot be read from its file; names both. The engine serves on."""
+
+
+class FileReader(Protocol):
+    """Reads from files at offsets, from several threads at once."""
+
+    def read_into(self, file: Path, offset: int, buffer: memoryview) -> int:
+        """Fills the buffer from its start as far as it can and returns the bytes read. Raises OSError."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of the files."""
+        ...
+
+
+class DiskReader:
+    """A FileReader that keeps its files open."""
+
+    def __init__(self) -> None:
+        self._descriptors: dict[Path, int] = {}
+        self._lock = threading.Lock()
+
+    def read_into(self, file: Path, offset: int, buffer: memoryview) -> int:
+        """See FileReader."""
+        with self._lock:
+            descriptor = self._descriptors.get(file)
+            if descriptor is None:
+                descriptor = self._descriptors[file] = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        return os.preadv(descriptor, [buffer], offset)
+
+    def close(self) -> None:
+        """See FileReader."""
+        with self._lock:
+            while self._descriptors:
+                os.close(self._descriptors.popitem()[1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Rows of one tensor of an expert, as one source has them: one tensor for all experts, or one for each."""
+
+    entries: tuple[TensorEntry, ...]
+    nbytes: int
+
+    def place(self, expert: int) -> tuple[TensorEntry, int]:
+        if len(self.entries) > 1:
+            return self.entries[expert], self.entries[expert].offset
+        return self.entries[0], self.entries[0].offset + expert * self.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertTensor:
+    """One tensor of every expert of a layer under its canonical name; `shape` is one expert's part of it and
+    `type` how safetensors has it."""
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+    runs: tuple[_Run, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of one expert's part on disk."""
+        return sum(run.nbytes for run in self.runs)
+
+    def dtype(self, compute: mx.Dtype) -> mx.Dtype:
+        """Its dtype in memory: that of activations, save where it is packed."""
+        stored = TYPES[self.type][0]
+        return compute if mx.issubdtype(stored, mx.floating) else stored
+
+
+def expert_tensors(checkpoint: Checkpoint) -> dict[str, list[ExpertTensor]]:
+    """The tensors of each layer's experts, by the canonical path of the layer's bank."""
+    found: dict[str, list[ExpertTensor]] = {}
+    for item in checkpoint.stored:
+        if isinstance(item, StoredProjection) and item.projection.experts:
+            bank = item.projection.path.rpartition(".")[0]
+            found.setdefault(bank, []).extend(_tensors(item))
+    return found
+
+
+def _tensors(item: StoredProjection) -> Iterator[ExpertTensor]:
+    experts = item.projection.experts
+    for path, matrices in item.modules():
+        for kind in matrices[0].kinds:
+            runs, rows = [], 0
+            for matrix in matrices:
+                entries = matrix.kinds[kind]
+                each = len(entries) > 1 or (experts == 1 and len(entries[0].shape) == 2)
+                shape = entries[0].shape if each else entries[0].shape[1:]
+                runs.append(_Run(entries, entries[0].nbytes if each else entries[0].nbytes // experts))
+                rows += shape[0]
+            yield ExpertTensor(f"{path}.{kind}", matrices[0].kinds[kind][0].type, (rows, shape[1]), tuple(runs))
+
+
+class ExpertFiles:
+    """The experts of one layer on disk."""
+
+    def __init__(self, tensors: Sequence[ExpertTensor], reader: FileReader) -> None:
+        self.tensors = tuple(tensors)
+        self._reader = reader
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of one expert on disk."""
+        return sum(tensor.nbytes for tensor in self.tensors)
+
+    def read(self, expert: int, into: Mapping[str, NDArray[Any]]) -> None:
+        """Reads one expert into arrays by tensor name, each of the tensor's shape, in the element types of
+        memory (bfloat16 as its bits). Raises ExpertUnreadable when it cannot be read, not even when tried
+        again."""
+        for tensor in self.tensors:
+            target = into[tensor.name]
+            carrier = TYPES[tensor.type][1]
+            direct = target.dtype == carrier
+            raw = target if direct else np.empty(tensor.shape, dtype=carrier)
+            buffer = raw.reshape(-1).view(np.uint8).data
+            for run in tensor.runs:
+                entry, offset = run.place(expert)
+                self._fill(entry, offset, buffer[: run.nbytes])
+                buffer = buffer[run.nbytes :]
+            if not direct:
+                target[...] = _converted(raw, tensor.type, target.dtype)
+
+    def _fill(self, entry: TensorEntry, offset: int, buffer: memoryview) -> None:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                filled = 0
+                while filled < len(buffer):
+                    count = self._reader.read_into(entry.file, offset + filled, buffer[filled:])
+                    if count <= 0:
+                        raise OSError(f"it ends {len(buffer) - filled} bytes too early")
+                    filled += count
+                return
+            except OSError as error:
+                if attempt == _ATTEMPTS:
+                    raise ExpertUnreadable(
+                        f"The reply cannot go on: an expert's weights ({entry.name}) cannot be read from "
+                        f"{entry.file}: {error.strerror or error}."
+                    ) from None
+                time.sleep(_PAUSE_SECONDS)
+
+
+def _converted(raw: NDArray[Any], kind: str, wanted: np.dtype[Any]) -> NDArray[Any]:
+    """Floats of one type in another, rounded as MLX rounds: to the nearest, halves to even."""
+    if kind == "BF16":
+        # The upper half of a float32.
+        raw = (raw.astype(np.uint32) << 16).view(np.float32)
+    if wanted != np.uint16:
+        return raw.astype(wanted)
+    bits = raw.astype(np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
