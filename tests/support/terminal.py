@@ -64,6 +64,11 @@ class Terminal:
         """What the screen shows now, line by line."""
         return "\n".join(self._screen.display)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the program has not ended."""
+        return bool(self._process.isalive())
+
     def wait_for(self, wanted: str | Callable[[str], bool], seconds: float = 60) -> str:
         """Read until the screen shows `wanted`, and return it; AssertionError with the screen if not."""
         seen = wanted if callable(wanted) else (lambda text: wanted in text)
