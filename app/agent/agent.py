@@ -8,11 +8,12 @@ from app.agent.conversation import Conversation
 from app.agent.errors import AgentBusy, SessionError
 from app.agent.events import AgentEvent, EndReason, Mode, TurnEnded, TurnStarted
 from app.agent.files import Files
+from app.agent.history import events_of
 from app.agent.jobs import Jobs
 from app.agent.permissions import Permissions
 from app.agent.port import PermissionAsker
 from app.agent.prompt import TurnFacts, project_instructions, user_message
-from app.agent.session import Journal, new_journal, open_journal
+from app.agent.session import Journal, new_journal, open_journal, read_session
 from app.agent.tools.base import in_thread
 from app.agent.turn import Emit, Hands, Turn
 from app.errors import TidegateError
@@ -32,7 +33,8 @@ def open_agent(
     mode: Mode = "ask",
     session: str | None = None,
 ) -> "Agent":
-    """An agent in `workspace`, in a new session or, by its id, in an old one (app.agent.session lists them).
+    """An agent in `workspace`, in a new session or, by its id, in an old one (app.agent.session lists them),
+    which goes on in the mode it was left in.
 
     Raises SessionError when the session cannot be opened.
     """
@@ -66,6 +68,7 @@ class Agent:
         self._recorder = recorder
         self._conversation = Conversation(journal)
         self._jobs = Jobs(cache_directory() / "jobs" / journal.id)
+        mode = self._conversation.mode or mode
         self._permissions = Permissions(workspace, mode, readable=(self._jobs.directory.resolve(),))
         self._permissions.grant(self._conversation.grants)
         self._hands = Hands(
@@ -83,6 +86,7 @@ class Agent:
     @mode.setter
     def mode(self, mode: Mode) -> None:
         self._permissions.mode = mode
+        self._conversation.set_mode(mode)
 
     @property
     def session_id(self) -> str:
@@ -98,6 +102,14 @@ class Agent:
     def todos(self) -> tuple[tuple[str, str], ...]:
         """The model's plan, as TodosChanged has it."""
         return self._conversation.todos
+
+    def history(self) -> tuple[AgentEvent, ...]:
+        """See AgentPort."""
+        return tuple(events_of(read_session(self._workspace.root, self.session_id)))
+
+    def rename(self, title: str) -> None:
+        """See AgentPort."""
+        self._conversation.rename(title)
 
     def run_turn(self, text: str) -> AsyncGenerator[AgentEvent]:
         """See AgentPort. Raises AgentBusy when a turn is running."""
@@ -164,6 +176,7 @@ class Agent:
     async def _turn(self, text: str | None, emit: Emit) -> None:
         conversation = self._conversation
         was_interrupted = conversation.last_end == "cancelled"
+        conversation.set_mode(self.mode)
         number = conversation.continue_turn() if text is None else conversation.begin_turn(text)
         reason: EndReason = "cancelled"
         message = ""

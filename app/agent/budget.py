@@ -5,7 +5,8 @@ files, and the latest messages whole. The journal keeps everything.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from app.model.messages import Message
 
@@ -17,6 +18,8 @@ _REPLY_TOKENS = 8192
 _COMPACT_ABOVE = 0.85
 _KEEP_SHARE = 0.4
 _MAX_WORDS = 1500
+_MAX_DIGEST = 24_000
+_MAX_FILES = 30
 
 
 def estimate(messages: Sequence[Message]) -> int:
@@ -55,36 +58,78 @@ def split(messages: Sequence[Message], context_length: int) -> int:
     return keep
 
 
-def digest(messages: Sequence[Message], todos: Sequence[tuple[str, str]]) -> str:
-    """What is said in place of `messages`."""
+def digest_characters(context_length: int | None) -> int:
+    """How long what is said in place of older messages may be: an eighth of the context."""
+    return _MAX_DIGEST if context_length is None else min(_MAX_DIGEST, context_length * 3 // 8)
+
+
+def digest(messages: Sequence[Message], todos: Sequence[tuple[str, str]], limit: int) -> str:
+    """What is said in place of `messages`: the user's words, the agent's closing words, its calls and the files
+    in play. Beyond `limit` characters the oldest calls go first, then the agent's oldest words, then the user's
+    words are shortened."""
+    entries = list(_entries(messages))
+    for kind in ("call", "assistant"):
+        excess = sum(len(text) + 3 for _kind, text in entries) - limit
+        kept = []
+        for entry in entries:
+            if excess > 0 and entry[0] == kind:
+                excess -= len(entry[1]) + 3
+            else:
+                kept.append(entry)
+        entries = kept
+    if sum(len(text) + 3 for _kind, text in entries) > limit:
+        share = max(80, limit // max(1, len(entries)))
+        entries = [(kind, _shortened(text, share)) for kind, text in entries]
     lines = ["<context>", "Earlier parts of this conversation were left out to make room. In short:"]
-    for message in messages:
-        if message.role == "user":
-            lines.append(f"- The user: {_words(message.content)}")
-        elif message.role == "assistant":
-            if message.content.strip() and not message.tool_calls:
-                lines.append(f"- You: {_words(message.content)}")
-            lines += [f"- You called {call.name}({_argument(call.arguments)})" for call in message.tool_calls]
+    lines += [f"- {text}" for _kind, text in entries]
+    lines += _files(messages)
     if todos:
         lines.append("Todo list: " + "; ".join(f"{content} [{status}]" for content, status in todos))
     lines += ["Read files again before you change them.", "</context>"]
     return "\n".join(lines)
 
 
+def _entries(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:
+    for message in messages:
+        if message.role == "user":
+            yield "user", f"The user: {_words(message.content)}"
+        elif message.role == "assistant":
+            if message.content.strip() and not message.tool_calls:
+                yield "assistant", f"You: {_words(message.content)}"
+            for call in message.tool_calls:
+                yield "call", f"You called {call.name}({_argument(call.arguments)})"
+
+
+def _files(messages: Sequence[Message]) -> list[str]:
+    """The files that were read or changed last."""
+    changed: dict[str, bool] = {}
+    for call in (call for message in messages for call in message.tool_calls):
+        path = _given(call.arguments).get("file_path")
+        if isinstance(path, str):
+            changed[path] = changed.pop(path, False) or call.name in ("edit", "write_file")
+    named = [f"{path} (changed)" if was_changed else path for path, was_changed in changed.items()]
+    return [f"Files in play: {', '.join(named[-_MAX_FILES:])}"] if named else []
+
+
 def _words(content: str) -> str:
-    if "In short:" not in content:
-        content = content.rpartition("</context>")[2]
-    content = content.strip()
-    return content if len(content) <= _MAX_WORDS else f"{content[:_MAX_WORDS]} […]"
+    return _shortened(content.rpartition("</context>")[2].strip(), _MAX_WORDS)
+
+
+def _shortened(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]} […]"
 
 
 def _argument(arguments: str) -> str:
     """The telling argument of a call: its path, pattern or command."""
+    given = _given(arguments)
+    return next(
+        (str(given[name])[:200] for name in ("file_path", "command", "pattern", "path") if name in given), ""
+    )
+
+
+def _given(arguments: str) -> Mapping[str, Any]:
     try:
         given = json.loads(arguments)
     except ValueError:
-        return ""
-    for name in ("file_path", "command", "pattern", "path"):
-        if isinstance(given, dict) and name in given:
-            return str(given[name])[:200]
-    return ""
+        return {}
+    return given if isinstance(given, dict) else {}

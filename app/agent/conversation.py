@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.agent.errors import SessionError
-from app.agent.events import EndReason
+from app.agent.events import EndReason, Mode
 from app.agent.session import Journal
 from app.model.messages import Message, ToolCall
 
@@ -27,6 +27,9 @@ class Conversation:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._messages: list[Message] = []
+        self._left_out: list[Message] = []
+        self.has_digest = False
+        """Whether the first message stands for what was left out."""
         self._calls = 0
         self.turn = 0
         self.is_open = False
@@ -38,6 +41,10 @@ class Conversation:
         """The user's words while they stand in no message yet."""
         self.todos: tuple[tuple[str, str], ...] = ()
         self.grants: tuple[str, ...] = ()
+        self.mode: Mode | None = None
+        """The mode that was last in force; None where none was noted."""
+        self.commands: tuple[tuple[str, str], ...] = ()
+        """What the user ran in the shell and what came of it, while the model has not been told."""
         try:
             for record in journal.records:
                 _APPLY.get(record["kind"], _ignore)(self, record)
@@ -51,6 +58,10 @@ class Conversation:
     def messages(self) -> tuple[Message, ...]:
         """What goes to the model, the system prompt excepted."""
         return tuple(self._messages)
+
+    def all_but(self, keep: int) -> tuple[Message, ...]:
+        """Everything that was ever said before the last `keep` messages, what was left out earlier included."""
+        return (*self._left_out, *self._messages[self.has_digest : len(self._messages) - keep])
 
     def begin_turn(self, text: str) -> int:
         """The user said `text`; returns the turn's number."""
@@ -72,12 +83,18 @@ class Conversation:
         self._tell()
         self._put("end", turn=self.turn, reason=reason, message=message)
 
-    def add(self, message: Message) -> None:
-        """Append a message. Arguments that do not parse are kept as none: servers refuse to read them again."""
+    def add(self, message: Message, *, ok: bool = True, display: str = "") -> None:
+        """Append a message. Arguments that do not parse are kept as none: servers refuse to read them again.
+
+        Of a call's result, `ok` and `display` are kept for the screen (see ToolFinished).
+        """
         calls = tuple(
             call if _is_object(call.arguments) else replace(call, arguments="{}") for call in message.tool_calls
         )
-        self._put("message", message=replace(message, tool_calls=calls).to_wire())
+        shown: dict[str, Any] = {} if ok else {"ok": False}
+        if display and display != message.content:
+            shown["display"] = display
+        self._put("message", message=replace(message, tool_calls=calls).to_wire(), **shown)
 
     def _tell(self) -> None:
         if self._untold:
@@ -96,6 +113,28 @@ class Conversation:
         """The todo list is now `todos`."""
         self._put("todos", todos=[list(todo) for todo in todos])
 
+    def steer(self, text: str) -> None:
+        """The user said `text` in the middle of the turn."""
+        self._put("steered", text=text)
+        self.add(Message("user", text))
+
+    def attach(self, names: tuple[str, ...]) -> None:
+        """Note for the screen which mentioned files went along."""
+        self._put("attached", names=list(names))
+
+    def ran(self, command: str, result: str, ok: bool) -> None:
+        """The user ran `command` in the shell."""
+        self._put("shell", command=command, result=result, ok=ok)
+
+    def set_mode(self, mode: Mode) -> None:
+        """From now on `mode` is in force."""
+        if mode != self.mode:
+            self._put("mode", mode=mode)
+
+    def rename(self, title: str) -> None:
+        """The session is now called `title`."""
+        self._put("title", title=title)
+
     def compact(self, keep: int, digest: str) -> None:
         """All but the last `keep` messages are from now on represented by `digest`, a user's message."""
         self._put("compacted", keep=keep, digest=digest)
@@ -112,7 +151,7 @@ class Conversation:
     def close_calls(self, result: str) -> None:
         """Give every open call `result`."""
         for call in self.open_calls():
-            self.add(Message("tool", result, tool_call_id=call.id))
+            self.add(Message("tool", result, tool_call_id=call.id), ok=False)
 
     def free_id(self, wanted: str) -> str:
         """`wanted`, or another id where the server gave none or one that an earlier call has."""
@@ -151,6 +190,7 @@ class Conversation:
         self.partial = ""
         if message.role == "user":
             self._untold = ""
+            self.commands = ()
 
     def _partial(self, record: Mapping[str, Any]) -> None:
         self.partial = record["text"]
@@ -161,10 +201,20 @@ class Conversation:
     def _todos(self, record: Mapping[str, Any]) -> None:
         self.todos = tuple((content, status) for content, status in record["todos"])
 
+    def _mode(self, record: Mapping[str, Any]) -> None:
+        self.mode = record["mode"]
+
+    def _shell(self, record: Mapping[str, Any]) -> None:
+        self.commands += ((record["command"], record["result"]),)
+
     def _compacted(self, record: Mapping[str, Any]) -> None:
         keep = record["keep"]
-        kept = self._messages[len(self._messages) - keep :]
-        self._messages = [Message("user", record["digest"]), *kept]
+        self._left_out = list(self.all_but(keep))
+        self.has_digest = True
+        self._messages = [
+            Message("user", record["digest"]),
+            *self._messages[len(self._messages) - keep :],
+        ]
 
 
 def _is_object(text: str) -> bool:
@@ -187,4 +237,9 @@ _APPLY: dict[str, Callable[[Conversation, Mapping[str, Any]], None]] = {
     "decision": Conversation._decision,
     "todos": Conversation._todos,
     "compacted": Conversation._compacted,
+    "mode": Conversation._mode,
+    "shell": Conversation._shell,
+    "steered": _ignore,
+    "attached": _ignore,
+    "title": _ignore,
 }

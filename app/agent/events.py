@@ -19,6 +19,20 @@ class TurnStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class Steered:
+    """The user's message `text` was taken in the middle of the turn."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """What the user mentioned went along with the message; `names` as "src/a.py:10-40"."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PromptProgressed:
     """The model is reading the prompt."""
 
@@ -110,6 +124,8 @@ class TurnEnded:
 
 AgentEvent = (
     TurnStarted
+    | Steered
+    | Attached
     | PromptProgressed
     | TextStreamed
     | ToolCallStreamed

@@ -47,6 +47,20 @@ class AgentPort(Protocol):
     @mode.setter
     def mode(self, mode: Mode) -> None: ...
 
+    @property
+    def session_id(self) -> str:
+        """The name of the session on disk (see app.agent.session)."""
+        ...
+
+    def history(self) -> tuple[AgentEvent, ...]:
+        """What was said and done in the session so far, as the events that told of it, what was left out for
+        the model's sake included. Blocks on the disk. Raises SessionError."""
+        ...
+
+    def rename(self, title: str) -> None:
+        """Call the session `title`. Raises SessionError when the disk will not take it."""
+        ...
+
     def run_turn(self, text: str) -> AsyncIterator[AgentEvent]:
         """Run one turn, from TurnStarted to TurnEnded.
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,13 +20,15 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class SessionSummary:
-    """A session as a list shows it. `title` is the first line the user wrote, "" when nothing was."""
+    """A session as a list shows it. `title` is what the user called it, or the first line the user wrote;
+    `used` is when something was last said, in seconds since the epoch."""
 
     id: str
     path: Path
     created: str
     title: str
     turns: int
+    used: float
 
 
 class Journal:
@@ -62,8 +64,14 @@ class Journal:
 
     def append(self, kind: str, **fields: Any) -> None:
         """Store one record and return when the disk has it. Raises SessionError when it will not take it."""
+        self.append_all(({"kind": kind, **fields},))
+
+    def append_all(self, records: Iterable[Record]) -> None:
+        """Store several records, as `append` does."""
         data = memoryview(
-            json.dumps({"kind": kind, **fields}, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+            b"".join(
+                json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n" for record in records
+            )
         )
         try:
             while data:
@@ -108,32 +116,116 @@ def sessions_directory(root: Path) -> Path:
     return data_directory() / "sessions" / hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
 
 
-def new_journal(root: Path) -> Journal:
-    """Begin a session in the workspace at `root`."""
+def new_journal(root: Path, forked_from: str = "") -> Journal:
+    """Begin a session in the workspace at `root`; `forked_from` is kept as a remark."""
     directory = sessions_directory(root)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     now = datetime.now().astimezone()
     journal = Journal(directory / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}.jsonl")
-    journal.append("session", version=_VERSION, root=str(root), created=now.isoformat(timespec="seconds"))
+    origin = {"forked_from": forked_from} if forked_from else {}
+    journal.append(
+        "session", version=_VERSION, root=str(root), created=now.isoformat(timespec="seconds"), **origin
+    )
     return journal
 
 
 def open_journal(root: Path, session_id: str) -> Journal:
     """Go on with a session. Raises SessionError when there is none of that name."""
+    return Journal(_path_of(root, session_id))
+
+
+def read_session(root: Path, session_id: str) -> tuple[Record, ...]:
+    """All records of a session, also while it is open. Raises SessionError."""
+    return _read(_path_of(root, session_id))[0]
+
+
+def _path_of(root: Path, session_id: str) -> Path:
     path = sessions_directory(root) / f"{session_id}.jsonl"
     if Path(session_id).name != session_id or not path.is_file():
-        raise SessionError(f"there is no session {session_id} in this workspace")
-    return Journal(path)
+        raise SessionError(f"there is no session {session_id} in this workspace", "see them with /resume")
+    return path
 
 
-def sessions(root: Path) -> Iterator[SessionSummary]:
-    """The sessions of the workspace at `root` in which something was said, the newest first."""
-    for path in sorted(sessions_directory(root).glob("*.jsonl"), reverse=True):
+def sessions(root: Path, query: str = "") -> Iterator[SessionSummary]:
+    """The sessions of the workspace at `root` in which something was said, the last used first; with `query`,
+    those in whose title or words, the user's or the model's, each word of it occurs in any case."""
+    wanted = query.casefold().split()
+    for path, used in sorted(_files(root), key=lambda found: (found[1], found[0]), reverse=True):
         try:
             records, _length = _read(path)
         except (SessionError, OSError):
             continue  # what cannot be read cannot be offered; opening it by name says why
         turns = [record for record in records if record["kind"] == "turn"]
-        if turns:
-            title = next(iter(str(turns[0]["text"]).strip().splitlines()), "")
-            yield SessionSummary(path.stem, path, records[0]["created"], title, len(turns))
+        if turns and (not wanted or _has_all(records, wanted)):
+            yield SessionSummary(path.stem, path, records[0]["created"], title_of(records), len(turns), used)
+
+
+def _files(root: Path) -> Iterator[tuple[Path, float]]:
+    for path in sessions_directory(root).glob("*.jsonl"):
+        try:
+            yield path, path.stat().st_mtime
+        except FileNotFoundError:
+            continue  # another window discarded it
+
+
+def _has_all(records: tuple[Record, ...], wanted: list[str]) -> bool:
+    said = [title_of(records)]
+    for record in records:
+        if record["kind"] in ("turn", "steered"):
+            said.append(record["text"])
+        elif record["kind"] == "message" and record["message"]["role"] == "assistant":
+            said.append(record["message"].get("content") or "")
+    text = "\n".join(said).casefold()
+    return all(word in text for word in wanted)
+
+
+def title_of(records: tuple[Record, ...]) -> str:
+    """What the user called the session last, or else the first line the user wrote; "" without either."""
+    title = ""
+    for record in records:
+        if record["kind"] == "title":
+            title = record["title"]
+        elif record["kind"] == "turn" and not title:
+            title = next(iter(record["text"].strip().splitlines()), "")
+    return title
+
+
+def last_said(root: Path, limit: int) -> list[str]:
+    """What the user wrote last in this workspace, in any session: at most `limit`, the newest last."""
+    said: list[tuple[float, list[str]]] = []
+    for path, used in sorted(_files(root), key=lambda found: found[1], reverse=True):
+        try:
+            records, _length = _read(path)
+        except (SessionError, OSError):
+            continue  # as above
+        texts = [_written(record) for record in records]
+        said.append((used, [text for text in texts if text]))
+        if sum(len(texts) for _used, texts in said) >= limit:
+            break
+    return [text for _used, texts in sorted(said, key=lambda item: item[0]) for text in texts][-limit:]
+
+
+def _written(record: Record) -> str:
+    if record["kind"] == "shell":
+        return f"!{record['command']}"
+    return record["text"] if record["kind"] in ("turn", "steered") else ""
+
+
+def fork_session(root: Path, session_id: str) -> str:
+    """Copy a session, so that both can go on by themselves; returns the copy's id. Raises SessionError."""
+    records = read_session(root, session_id)
+    copy = new_journal(root, forked_from=session_id)
+    try:
+        copy.append_all((*records[1:], {"kind": "title", "title": f"{title_of(records)} (fork)"}))
+    finally:
+        copy.close()
+    return copy.id
+
+
+def rename_session(root: Path, session_id: str, title: str) -> None:
+    """Give a session that is open nowhere a title. Raises SessionError."""
+    journal = open_journal(root, session_id)
+    try:
+        journal.append("title", title=title)
+    finally:
+        journal.close()

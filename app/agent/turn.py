@@ -25,6 +25,7 @@ from app.agent.events import (
 )
 from app.agent.files import Files
 from app.agent.guard import LoopGuard
+from app.agent.history import COMPACTED
 from app.agent.jobs import Jobs
 from app.agent.permissions import Permissions
 from app.agent.port import PermissionAsker, PermissionRequest
@@ -62,6 +63,15 @@ class Hands:
     files: Files
     jobs: Jobs
     context_length: Callable[[], int | None]
+
+
+def compact(conversation: Conversation, keep: int, context_length: int | None) -> bool:
+    """Let a summary stand for all but the last `keep` messages. False if there is nothing before them."""
+    if len(conversation.messages) - keep <= conversation.has_digest:
+        return False
+    limit = budget.digest_characters(context_length)
+    conversation.compact(keep, budget.digest(conversation.all_but(keep), conversation.todos, limit))
+    return True
 
 
 class Turn:
@@ -175,15 +185,9 @@ class Turn:
             return True
         messages = self._conversation.messages
         keep = budget.split(messages, length)
-        left_out = messages[: len(messages) - keep]
-        if left_out:
-            self._conversation.compact(keep, budget.digest(left_out, self._conversation.todos))
+        if compact(self._conversation, keep, length):
             self._known_messages = 0
-            await self._emit(
-                Noticed(
-                    "The conversation outgrew the model's context: its older part was replaced by a summary."
-                )
-            )
+            await self._emit(Noticed(COMPACTED))
         return self._tokens() <= budget.room(length)
 
     # The tools.
@@ -207,11 +211,12 @@ class Turn:
             result = ToolResult(f"It failed: {error}.", ok=False)
         except asyncio.CancelledError:
             wrote = f" It had written {', '.join(context.changed)}." if context.changed else ""
-            self._conversation.add(Message("tool", _CANCELLED + wrote, tool_call_id=call.id))
+            self._conversation.add(Message("tool", _CANCELLED + wrote, tool_call_id=call.id), ok=False)
             raise
         count = self._guard.note(call, result.text, bool(context.changed))
         text = cut(result.text, self._result_limit(), "Ask for less at a time.") + self._guard.warning(count)
-        self._conversation.add(Message("tool", text, tool_call_id=call.id))
+        told = Message("tool", text, tool_call_id=call.id)
+        self._conversation.add(told, ok=result.ok, display=result.display)
         if result.todos is not None:
             self._conversation.plan(result.todos)
         await self._emit(ToolFinished(call.id, call.name, result.ok, text, result.display or result.text))

@@ -1,0 +1,179 @@
+"""Sessions on disk: found again, shown again, forked, renamed, exported; compaction forgets no word."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from app.agent import budget
+from app.agent.agent import open_agent
+from app.agent.errors import SessionError
+from app.agent.events import (
+    AgentEvent,
+    Noticed,
+    TextStreamed,
+    TodosChanged,
+    ToolFinished,
+    ToolStarted,
+    TurnEnded,
+    TurnStarted,
+)
+from app.agent.history import events_of, to_markdown
+from app.agent.session import (
+    fork_session,
+    last_said,
+    open_journal,
+    read_session,
+    rename_session,
+    sessions,
+)
+from app.model.messages import Message, ToolCall
+from tests.agent.support import Bench, check_well_formed, end_of
+from tests.support.scripted_server import Drop, call, reply
+
+Make = Callable[..., Bench]
+SHOWN = (TurnStarted, TextStreamed, ToolStarted, ToolFinished, TodosChanged, TurnEnded)
+
+
+def shown(events: list[AgentEvent]) -> list[str]:
+    """What the transcript shows of `events`, streamed words put together."""
+    told: list[tuple[type, object]] = []
+    for event in events:
+        if isinstance(event, TextStreamed) and told and told[-1][0] is TextStreamed:
+            told[-1] = (TextStreamed, str(told[-1][1]) + event.text)
+        elif isinstance(event, TextStreamed):
+            told.append((TextStreamed, event.text))
+        elif isinstance(event, SHOWN):
+            told.append((type(event), event))
+    return [f"{kind.__name__} {value}" for kind, value in told]
+
+
+async def test_a_session_is_shown_again_as_it_was_seen(bench: Make) -> None:
+    b = bench(
+        reply("Look. ", call("read_file", file_path="notes.md"), call("read_file", file_path="nowhere")),
+        reply(
+            call("edit", file_path="notes.md", old_string="two", new_string="2"),
+            call("todo_write", todos=[{"id": "1", "content": "test", "status": "in_progress"}]),
+        ),
+        reply("Done **well**."),
+        reply("Half a sen", Drop()),
+        reply("Half a sen", Drop()),
+    )
+    seen = await b.run("Change notes.\nPlease.") + await b.run("And more.")
+    again = list(events_of(read_session(b.root, b.agent.session_id)))
+    assert [line for line in shown(again) if "Half" not in line] == [
+        line for line in shown(seen) if "Half" not in line
+    ]
+    assert any("Half a sen" in line for line in shown(again))
+    diffs = [event.display for event in again if isinstance(event, ToolFinished) and "+2" in event.display]
+    assert len(diffs) == 1, "a change is shown as a diff again"
+    assert [event.ok for event in again if isinstance(event, ToolFinished)] == [True, False, True, True]
+
+
+async def test_mode_and_todos_come_back_and_another_window_is_kept_out(bench: Make) -> None:
+    b = bench(
+        reply(call("todo_write", todos=[{"id": "1", "content": "test", "status": "pending"}])),
+        reply("one"),
+        reply("two"),
+        mode="ask",
+    )
+    await b.run("first")
+    b.agent.mode = "auto"
+    with pytest.raises(SessionError, match="another window"):
+        open_journal(b.root, b.agent.session_id)
+    await b.close()
+    agent = b.open(open_journal(b.root, b.agent.session_id))
+    assert (agent.mode, agent.todos) == ("auto", (("test", "pending"),))
+    assert end_of(await b.run("second")).turn == 2
+    check_well_formed(b.sent)
+
+
+async def test_sessions_are_found_by_words_forked_renamed_and_exported(bench: Make) -> None:
+    b = bench(reply("The Answer is ```42```."), reply("other"), reply("forked on"))
+    await b.run("What is six by seven?\nThink.")
+    first = b.agent.session_id
+    await b.close()
+    b.open(open_journal(b.root, fork_session(b.root, first)))
+    await b.run("And eight?")
+    fork = b.agent.session_id
+    assert [m["content"].partition("</context>")[2].strip() for m in b.sent if m["role"] == "user"] == [
+        "What is six by seven?\nThink.",
+        "And eight?",
+    ]
+    b.agent.rename("Sums")
+    assert read_session(b.root, first)[-1]["kind"] == "end", "the original is as it was"
+    assert [(found.id, found.title, found.turns) for found in sessions(b.root)] == [
+        (fork, "Sums", 2),
+        (first, "What is six by seven?", 1),
+    ]
+    rename_session(b.root, first, "Old sums")
+    assert {found.id for found in sessions(b.root, "ANSWER six")} == {first, fork}
+    assert [found.id for found in sessions(b.root, "eight")] == [fork]
+    assert [found.id for found in sessions(b.root, "old sums")] == [first]
+    assert list(sessions(b.root, "nonsense")) == []
+    assert sorted(set(last_said(b.root, 9))) == ["And eight?", "What is six by seven?\nThink."]
+    assert len(last_said(b.root, 1)) == 1
+    markdown = to_markdown(read_session(b.root, fork))
+    for part in ("# Sums\n", "> What is six by seven?\n> Think.", "The Answer is ```42```.", "> And eight?"):
+        assert part in markdown
+    with pytest.raises(SessionError, match="no session"):
+        fork_session(b.root, "../elsewhere")
+
+
+def test_results_in_the_export_cannot_end_their_code_block() -> None:
+    records = (
+        {"kind": "session", "created": "today", "root": "/x"},
+        {"kind": "turn", "turn": 1, "text": "go"},
+        {
+            "kind": "message",
+            "message": Message("assistant", "", (ToolCall("1", "glob", '{"pattern": "*"}'),)).to_wire(),
+        },
+        {"kind": "message", "message": Message("tool", "```\n# Not a heading", (), "1").to_wire()},
+    )
+    assert "````\n```\n# Not a heading\n````" in to_markdown(records)
+
+
+async def test_compaction_twice_keeps_words_files_and_todos_and_the_screen_keeps_all(bench: Make) -> None:
+    filler = "x" * 9_000
+    b = bench(
+        reply(call("todo_write", todos=[{"id": "1", "content": "the plan", "status": "pending"}])),
+        reply(call("edit", file_path="notes.md", old_string="two", new_string="2")),
+        *[reply(f"answer {number} {filler}") for number in range(12)],
+        context_length=16_384,
+    )
+    events: list[AgentEvent] = []
+    for number in range(10):
+        events += await b.run(f"wish {number}: {'please ' * 40}")
+    assert sum(isinstance(event, Noticed) for event in events) >= 2, "it was compacted more than once"
+    told = json.dumps(b.sent)
+    for number in range(10):
+        assert f"wish {number}:" in told
+    assert "the plan [pending]" in told and "notes.md (changed)" in told
+    check_well_formed(b.sent)
+    on_screen = [event.text for event in b.agent.history() if isinstance(event, TextStreamed)]
+    assert [text.split(" x")[0] for text in on_screen] == [f"answer {number}" for number in range(10)]
+    # What is read from the disk again is what was in memory.
+    await b.close()
+    before = b.agent.messages
+    assert b.open(open_journal(b.root, b.agent.session_id)).messages == before
+
+
+def test_a_digest_gives_up_calls_first_and_the_users_words_last() -> None:
+    messages = []
+    for number in range(200):
+        messages.append(Message("user", f"wish {number}"))
+        messages.append(
+            Message("assistant", "", (ToolCall(str(number), "read_file", json.dumps({"file_path": "f"})),))
+        )
+        messages.append(Message("assistant", f"done {number}"))
+    text = budget.digest(messages, (), 7_000)
+    assert len(text) < 7_500
+    assert all(f"wish {number}\n" in text for number in range(200))
+    assert "done 199" in text and "done 0\n" not in text and "You called" not in text
+    assert len(budget.digest(messages, (), 1_000)) < 30_000
+
+
+def test_open_agent_names_a_session_that_is_not_there(bench: Make) -> None:
+    b = bench()
+    with pytest.raises(SessionError, match="no session"):
+        open_agent(b.agent._workspace, None, b.recorder, b.asker, session="x")  # type: ignore[arg-type]
