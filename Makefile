@@ -54,7 +54,7 @@ clean:
 	rm -rf .venv .venv-cuda .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "Tidegate needs Python 3.11, 3.12 or 3.13: install one (https://www.python.org/downloads) and run make again." >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Tidegate needs Python 3.11, 3.12 or 3.13: install one and run make again." >&2; exit 1; }
 	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing: install it (on Debian or Ubuntu: apt install python3-venv) and run make again." >&2; exit 1; }
 
 $(PROJECT): | $(TEST_READY)

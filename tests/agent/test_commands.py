@@ -265,6 +265,6 @@ def test_the_sandbox_confines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_command_line_for_bubblewrap() -> None:
     """Everything is read-only, then the workspace is not: the order decides."""
-    line = Bubblewrap("bwrap").wrap(["true"], Path("/work"), Path("/scratch"))
-    assert line.index("--ro-bind") < line.index("/scratch") < line.index("/work")
+    line = Bubblewrap("bwrap").wrap(["true"], Path("/project"), Path("/scratch"))
+    assert line.index("--ro-bind") < line.index("/scratch") < line.index("/project")
     assert "--unshare-net" in line and line[-2:] == ["--", "true"]
