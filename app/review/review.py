@@ -72,9 +72,7 @@ class Review:
             self._need_no_turn()
             self._take_in_users_edits()
             if not self._store.hold_turn():
-                raise ReviewError(
-                    "Another window's turn is running in this directory", "wait until it has ended"
-                )
+                raise _others_turn()
             try:
                 taken = snapshot.take(self._root, self._disk, self._ledger.put_image, time.time_ns())
                 self._ledger.append(TurnBegan(turn, taken.record()))
@@ -290,7 +288,9 @@ class Review:
 
     def _need_no_turn(self) -> None:
         if self._state.turn is not None:
-            raise ReviewError("A turn is still writing", "decide when it has ended")
+            if not self._in_turn:
+                raise _others_turn()
+            raise ReviewError("A turn is still writing", "wait for its end")
 
     def _recover(self) -> None:
         """Complete what a crash or another window left open."""
@@ -378,6 +378,10 @@ class Review:
                 f"{', '.join(in_the_way)} was edited in the same place since", "take that edit back first"
             )
         self._ledger.decide(wanted, images)
+
+
+def _others_turn() -> ReviewError:
+    return ReviewError("Another window's turn is running in this directory", "wait until it has ended")
 
 
 def _count(number: int, noun: str) -> str:

@@ -137,6 +137,16 @@ def test_a_restart_remembers_and_a_torn_log_is_mended(repository: Path, tmp_path
     assert again.changes() == shown
 
 
+def test_a_turn_in_another_window_is_waited_for(repository: Path) -> None:
+    first, second = Review(repository), Review(repository)
+    first.begin_turn(1)
+    for refused in (lambda: second.begin_turn(1), second.reject_all):
+        with pytest.raises(ReviewError, match="Another window's turn is running in this directory: wait"):
+            refused()
+    first.end_turn(1)
+    turn(second, lambda: edit(second, repository, "a.txt", EDITED))
+
+
 def test_a_process_that_dies_in_a_turn_leaves_it_to_be_closed(repository: Path) -> None:
     script = (
         "import os, pathlib, sys; from app.review.review import Review\n"
