@@ -10,6 +10,7 @@ from app.workspace.ignore import IgnoreRules
 from app.workspace.writing import TEMPORARY_SUFFIX
 
 GIT_STATE = ".git"
+ANYTHING = ""
 _GIT_STATE_FILES = ("HEAD", "index", "MERGE_HEAD", "ORIG_HEAD", "REBASE_HEAD", "packed-refs")
 
 
@@ -22,7 +23,8 @@ def _is_git_state(path: Path, directory: Path) -> bool:
 
 async def watch(root: Path, git_directory: Path | None, rules: IgnoreRules) -> AsyncGenerator[frozenset[str]]:
     """Changed paths as they come, relative to `root`, changes close in time together. `GIT_STATE` among them
-    means that git's own state changed (head, index, refs). Ignored files are passed over. Ends when closed.
+    means that git's own state changed (head, index, refs), ANYTHING that any path may have. Ignored files are
+    passed over. Ends when closed.
 
     Raises WorkspaceError where the system cannot watch.
     """
@@ -38,15 +40,23 @@ async def watch(root: Path, git_directory: Path | None, rules: IgnoreRules) -> A
 
     is_elsewhere = git_directory is not None and not git_directory.is_relative_to(root)
     places = (root, git_directory) if git_directory is not None and is_elsewhere else (root,)
-    try:
-        async for changes in awatch(
-            *places, watch_filter=matters, debounce=400, step=50, ignore_permission_denied=True
-        ):
-            yield frozenset(
-                GIT_STATE
-                if git_directory is not None and Path(name).is_relative_to(git_directory)
-                else Path(name).relative_to(root).as_posix()
-                for _change, name in changes
-            )
-    except (OSError, RuntimeError) as error:
-        raise WorkspaceError(f"changes by other programs cannot be noticed ({error})") from error
+    while True:
+        try:
+            async for changes in awatch(
+                *places, watch_filter=matters, debounce=400, step=50, ignore_permission_denied=True
+            ):
+                yield frozenset(
+                    GIT_STATE
+                    if git_directory is not None and Path(name).is_relative_to(git_directory)
+                    else Path(name).relative_to(root).as_posix()
+                    for _change, name in changes
+                )
+            return
+        except ExceptionGroup as group:
+            # A name that is no UTF-8 ends the watcher, and with it is lost what else it had seen.
+            first = group.exceptions[0]
+            if "decode path" not in str(first):
+                raise WorkspaceError(f"changes by other programs cannot be noticed ({first})") from group
+            yield frozenset({ANYTHING, GIT_STATE})
+        except (OSError, RuntimeError) as error:
+            raise WorkspaceError(f"changes by other programs cannot be noticed ({error})") from error

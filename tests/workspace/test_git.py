@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.workspace.model import FileStatus
-from app.workspace.watch import GIT_STATE
+from app.workspace.watch import ANYTHING, GIT_STATE
 from app.workspace.workspace import Workspace
 
 
@@ -147,3 +147,27 @@ async def test_changes_by_other_programs_are_noticed(repository: Path) -> None:
     await asyncio.wait_for(watching, 30)
     assert "noise.log" not in seen
     assert not any(path.startswith(".git/") for path in seen)
+
+
+async def test_watching_goes_on_after_a_name_that_is_no_utf8(repository: Path) -> None:
+    seen: list[frozenset[str]] = []
+
+    async def watch() -> None:
+        async with aclosing(Workspace(repository).watch()) as changes:
+            async for paths in changes:
+                seen.append(paths)
+
+    async def write_until_seen(name: str | bytes, path: str) -> None:
+        count = len(seen)
+        while not any(path in paths for paths in seen[count:]):
+            assert not watching.done()
+            with open(os.path.join(os.fsencode(repository), os.fsencode(name)), "w") as file:  # noqa: PTH118, PTH123, ASYNC230
+                file.write("x")
+            await asyncio.sleep(0.05)
+
+    watching = asyncio.create_task(watch())
+    async with asyncio.timeout(30):
+        await write_until_seen("before", "before")
+        await write_until_seen(b"\xff", ANYTHING)
+        await write_until_seen("after", "after")
+    watching.cancel()

@@ -1,7 +1,7 @@
 """The files, with what git says of each."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import ClassVar
 
 from rich.style import Style
@@ -16,6 +16,7 @@ from app.ui.actions import bindings
 from app.ui.palette import Palette
 from app.ui.text import visible
 from app.workspace.model import Entry, RepositoryStatus, StatusCode
+from app.workspace.watch import ANYTHING
 from app.workspace.workspace import Workspace
 
 _PORTION = 1_000  # names of one folder shown at a time
@@ -132,10 +133,11 @@ class FileTree(Tree[Entry | None]):
         else:
             self.post_message(self.FileChosen(entry.path))
 
-    def changed_on_disk(self, paths: Iterable[str]) -> None:
+    def changed_on_disk(self, paths: Collection[str]) -> None:
         """Other programs touched `paths`: read again the folders that are known and hold them."""
         folders = {path.rpartition("/")[0] for path in paths}
-        self._read(folders & self._listings.keys())
+        known = self._listings.keys()
+        self._read(sorted(known if ANYTHING in paths else folders & known))
 
     async def reveal(self, path: str) -> None:
         """Open the folders around `path` and put the cursor on it."""

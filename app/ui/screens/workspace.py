@@ -29,6 +29,7 @@ from app.ui.text import visible
 from app.ui.widgets.hint_line import HintLine
 from app.ui.widgets.permission_prompt import PermissionPrompt
 from app.ui.widgets.status_line import StatusFacts, StatusLine
+from app.workspace.watch import ANYTHING
 
 WIDE, MEDIUM = 140, 100  # columns from which three panes are comfortable, and from which they are possible
 
@@ -334,7 +335,7 @@ class WorkspaceScreen(Screen[None]):
     def _disk_changed(self, paths: Collection[str]) -> None:
         self.files.changed_on_disk(paths)
         self.read_git_status()
-        if self.viewer.path is not None and self.viewer.path in paths:
+        if ANYTHING in paths or self.viewer.path in paths:
             self.viewer.reload()
         if not self.agent.is_working:
             self.review.reload()
