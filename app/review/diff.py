@@ -14,6 +14,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
 
+from app.review.hunk_text import HunkText
 from app.review.model import ChangeKind, DiffLine, FileChange, FileImage, Hunk, LineKind
 
 SYMLINK = 0o120000
@@ -339,9 +340,13 @@ def line_bytes(line: DiffLine) -> bytes:
 def hunk_id(path: str, lines: Sequence[DiffLine], seen: Counter[str]) -> str:
     """A name made from the path and the changed lines; `seen` tells twins within one file apart."""
     digest = sha1(path.encode("utf-8", "surrogateescape"), usedforsecurity=False)
-    for line in lines:
-        if line.kind != "context":
-            digest.update(line.kind[0].encode() + line_bytes(line))
+    if isinstance(lines, HunkText):
+        digest.update(lines.changed)
+    else:
+        for line in lines:
+            if line.kind != "context":
+                digest.update((b"+" if line.kind == "added" else b"-") + line_bytes(line))
+                digest.update(b"" if line.has_newline else b"\n\\ No newline at end of file\n")
     name = digest.hexdigest()[:16]
     seen[name] += 1
     return name if seen[name] == 1 else f"{name}-{seen[name]}"

@@ -1,5 +1,6 @@
 """The nouns of review: a file's image, lines, hunks and what was decided about them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,9 +50,19 @@ class Hunk:
     before_count: int
     after_start: int
     after_count: int
-    lines: tuple[DiffLine, ...]
+    lines: Sequence[DiffLine]
     section: str = ""
     decision: Decision = "pending"
+
+    @property
+    def added(self) -> int:
+        """How many lines were added."""
+        return len(self.lines) - self.before_count
+
+    @property
+    def removed(self) -> int:
+        """How many lines were removed."""
+        return len(self.lines) - self.after_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +84,12 @@ class FileChange:
     @property
     def added(self) -> int:
         """How many lines were added."""
-        return sum(line.kind == "added" for hunk in self.hunks for line in hunk.lines)
+        return sum(hunk.added for hunk in self.hunks)
 
     @property
     def removed(self) -> int:
         """How many lines were removed."""
-        return sum(line.kind == "removed" for hunk in self.hunks for line in hunk.lines)
+        return sum(hunk.removed for hunk in self.hunks)
 
 
 @dataclass(frozen=True, slots=True)

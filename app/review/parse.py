@@ -7,11 +7,12 @@ a line of content that looks like a header is content.
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from app.review.diff import SYMLINK, diff_line, header_hunk, hunk_id
 from app.review.errors import ReviewError
+from app.review.hunk_text import HunkText
 from app.review.model import ChangeKind, DiffLine, FileChange, Hunk, LineKind
 
 _HUNK = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@ ?(.*)", re.DOTALL)
@@ -26,6 +27,9 @@ _KINDS: dict[bytes, LineKind] = {
     b"\r": "context",
 }
 _NO_NEWLINE = b"\\"
+# Where a file's part begins, and a line that can be in no hunk. A plain diff's header could be: removed lines.
+_START = re.compile(rb"^(?:diff --(?:git|cc|combined) |--- .*\n\+\+\+ .*\n@@ -)", re.MULTILINE)
+_BODY_END = re.compile(rb"\n(?![ +\-\\])")
 
 
 def parse_diff(data: bytes) -> tuple[FileChange, ...]:
@@ -33,11 +37,7 @@ def parse_diff(data: bytes) -> tuple[FileChange, ...]:
 
     Raises ReviewError when a hunk ends early or its lines do not fit its header.
     """
-    # Not splitlines: a carriage return alone is part of a line.
-    lines = data.split(b"\n")
-    ended = lines.pop() == b""
-    reader = _Reader([line + b"\n" for line in lines] + ([] if ended else [data[data.rfind(b"\n") + 1 :]]))
-    return tuple(reader.files())
+    return tuple(_Reader(data).files())
 
 
 @dataclass
@@ -67,35 +67,43 @@ class _Header:
 
 
 class _Reader:
-    def __init__(self, lines: list[bytes]) -> None:
-        self._lines = lines
-        self._at = 0
+    """Goes through a diff from header to header. `_line` is the line at `_at`, empty at the end."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._go_to(0)
+
+    def _go_to(self, at: int) -> None:
+        self._at = at
+        # Not splitlines: a carriage return alone is part of a line.
+        self._end = self._data.find(b"\n", at) + 1 or len(self._data)
+        self._line = self._data[at : self._end]
+
+    def _advance(self) -> bytes:
+        """The current line; the one behind it becomes the current one."""
+        line = self._line
+        self._go_to(self._end)
+        return line
 
     def files(self) -> Iterable[FileChange]:
-        while self._at < len(self._lines):
-            line = self._lines[self._at]
+        while found := _START.search(self._data, self._at):
+            self._go_to(found.start())
+            line = self._line
             if line.startswith(b"diff --git "):
                 yield self._git_file(*_git_paths(line[len(b"diff --git ") :]))
-            elif line.startswith((b"diff --cc ", b"diff --combined ")):
+            elif line.startswith(b"diff "):
                 name = _plain_path(line.split(b" ", 2)[2])
                 yield self._git_file(name, name, combined=True)
-            elif line.startswith(b"--- ") and self._starts_plain_file():
+            else:
                 header = _Header()
                 self._paths(header, prefixed=False)
                 self._hunks(header)
                 yield _change(header)
-            else:
-                self._at += 1
-
-    def _starts_plain_file(self) -> bool:
-        following = self._lines[self._at + 1 : self._at + 3]
-        return len(following) == 2 and following[0].startswith(b"+++ ") and following[1].startswith(b"@@ -")
 
     def _git_file(self, before: str, after: str, combined: bool = False) -> FileChange:
         header = _Header(before_path=before, after_path=after, combined=combined)
-        self._at += 1
-        while self._at < len(self._lines):
-            line = self._lines[self._at]
+        self._advance()
+        while line := self._line:
             if line.startswith(b"--- "):
                 self._paths(header, prefixed=True)
                 break
@@ -104,18 +112,17 @@ class _Reader:
                 break
             if line.startswith(b"Binary files ") and line.rstrip().endswith(b" differ"):
                 header.binary = True
-                self._at += 1
+                self._advance()
                 break
             if not _extended_header(header, line):
                 break
-            self._at += 1
+            self._advance()
         self._hunks(header)
         return _change(header)
 
     def _paths(self, header: _Header, prefixed: bool) -> None:
         """The --- and +++ lines; they name a file more reliably than "diff --git" does."""
-        before, after = self._lines[self._at][4:], self._lines[self._at + 1][4:]
-        self._at += 2
+        before, after = self._advance()[4:], self._advance()[4:]
         if _is_null(before):
             header.created = True
         elif not (header.renamed or header.copied):
@@ -127,18 +134,17 @@ class _Reader:
 
     def _binary(self, header: _Header) -> None:
         start = self._at
-        self._at += 1
+        self._advance()
         # A forward and perhaps a backward part, each "literal N" or "delta N", lines of base85, an empty line.
-        while self._at < len(self._lines) and self._lines[self._at].startswith((b"literal ", b"delta ")):
-            while self._at < len(self._lines) and self._lines[self._at] != b"\n":
-                self._at += 1
-            self._at += 1
+        while self._line.startswith((b"literal ", b"delta ")):
+            while self._line and self._line != b"\n":
+                self._advance()
+            self._advance()
         header.binary = True
-        header.binary_patch = header.index + b"".join(self._lines[start : self._at])
+        header.binary_patch = header.index + self._data[start : self._at]
 
     def _hunks(self, header: _Header) -> None:
-        while self._at < len(self._lines):
-            line = self._lines[self._at]
+        while line := self._line:
             if found := _HUNK.match(line):
                 header.hunks.append(self._hunk(header, found))
             elif found := _COMBINED_HUNK.match(line):
@@ -148,29 +154,47 @@ class _Reader:
                 return
 
     def _hunk(self, header: _Header, found: re.Match[bytes]) -> Hunk:
-        number = self._at + 1
+        start = self._at
         before_start, before_count, after_start, after_count = (
             int(group) if group is not None else 1 for group in found.groups()[:4]
         )
-        self._at += 1
+        self._advance()
+        ending = _BODY_END.search(self._data, self._at - 1)
+        end = ending.end() if ending else len(self._data)
+        body = self._data[self._at : end]
+        lines: Sequence[DiffLine]
+        if body.endswith(b"\n") and HunkText.fits(body, before_count, after_count):
+            lines = HunkText(body, before_start, after_start)
+            self._go_to(end)
+        else:
+            lines = self._counted(header, start, (before_start, before_count), (after_start, after_count))
+        return Hunk(
+            id=hunk_id(header.path, lines, header.seen),
+            before_start=before_start,
+            before_count=before_count,
+            after_start=after_start,
+            after_count=after_count,
+            lines=lines,
+            section=_section(found.group(5)),
+        )
+
+    def _counted(
+        self, header: _Header, start: int, before: tuple[int, int], after: tuple[int, int]
+    ) -> tuple[DiffLine, ...]:
+        """The lines of a hunk that ends where its header's counts say, whatever follows it; `start` is where
+        its header is."""
         lines: list[DiffLine] = []
-        before_left, after_left = before_count, after_count
-        i, j = before_start, after_start
+        (i, before_left), (j, after_left) = before, after
         while before_left > 0 or after_left > 0:
-            raw = self._lines[self._at] if self._at < len(self._lines) else b""
-            kind = _KINDS.get(raw[:1])
+            kind = _KINDS.get(self._line[:1])
             if kind is None:
-                raise ReviewError(
-                    f"The diff is damaged: the hunk for {header.path} at its line {number} ends too early",
-                    "make the diff again",
-                )
-            self._at += 1
+                raise self._damage(header, start, "ends too early")
+            raw = self._advance()
             # Some mailers strip the space of an empty context line.
             content = raw if raw[:1] in (b"\n", b"\r") else raw[1:]
-            last = self._at < len(self._lines) and self._lines[self._at].startswith(_NO_NEWLINE)
-            if last:
+            if self._line.startswith(_NO_NEWLINE):
                 content = content[:-1]
-                self._at += 1
+                self._advance()
             elif not content.endswith(b"\n"):
                 content += b"\n"
             old, new = kind != "added", kind != "removed"
@@ -178,50 +202,44 @@ class _Reader:
             i, j = i + old, j + new
             before_left, after_left = before_left - old, after_left - new
         if before_left < 0 or after_left < 0:
-            raise ReviewError(
-                f"The diff is damaged: the hunk for {header.path} at its line {number} does not fit its header",
-                "make the diff again",
-            )
-        return Hunk(
-            id=hunk_id(header.path, lines, header.seen),
-            before_start=before_start,
-            before_count=before_count,
-            after_start=after_start,
-            after_count=after_count,
-            lines=tuple(lines),
-            section=_section(found.group(5)),
+            raise self._damage(header, start, "does not fit its header")
+        return tuple(lines)
+
+    def _damage(self, header: _Header, start: int, what: str) -> ReviewError:
+        number = self._data.count(b"\n", 0, start) + 1
+        return ReviewError(
+            f"The diff is damaged: the hunk for {header.path} at its line {number} {what}",
+            "make the diff again",
         )
 
     def _combined_hunk(self, header: _Header, found: re.Match[bytes]) -> Hunk:
         """A merge's hunk has one column of marks for each parent; its numbers are those of the result."""
         parents = len(found.group(1)) - 1
         after_start, after_count = int(found.group(3)), int(found.group(4) or 1)
-        self._at += 1
+        self._advance()
         lines: list[DiffLine] = []
         j, left = after_start, after_count
-        while self._at < len(self._lines):
-            raw = self._lines[self._at]
+        while self._line:
+            raw = self._line
             columns = raw[:parents]
             if raw.startswith(_NO_NEWLINE):
-                self._at += 1
+                self._advance()
                 continue
             # Lines that no parent's side of the result counts may follow the last counted one.
             if len(columns) < parents or columns.strip(b" +-") or (left == 0 and b"-" not in columns):
                 break
-            self._at += 1
+            self._advance()
             kind: LineKind = "removed" if b"-" in columns else "added" if b"+" in columns else "context"
-            last = self._at < len(self._lines) and self._lines[self._at].startswith(_NO_NEWLINE)
-            content = raw[parents:-1] if last else raw[parents:]
+            content = raw[parents:-1] if self._line.startswith(_NO_NEWLINE) else raw[parents:]
             lines.append(diff_line(kind, content, None, None if kind == "removed" else j))
             if kind != "removed":
                 j, left = j + 1, left - 1
-        first_parent = found.group(2).split()[0][1:].split(b",")
         return Hunk(
             id=hunk_id(header.path, lines, header.seen),
-            before_start=int(first_parent[0]),
-            before_count=int(first_parent[1]) if len(first_parent) == 2 else 1,
+            before_start=int(found.group(2).split()[0][1:].split(b",")[0]),
+            before_count=sum(line.kind != "added" for line in lines),
             after_start=after_start,
-            after_count=after_count,
+            after_count=sum(line.kind != "removed" for line in lines),
             lines=tuple(lines),
             section=_section(found.group(5)),
         )

@@ -1,0 +1,137 @@
+"""A hunk's lines as the text of the diff, read line by line when they are asked for.
+
+A diff of hundreds of thousands of lines is indexed by its headers; of its lines only those become objects that
+are shown or staged.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
+from typing import overload
+
+from app.review.model import DiffLine, LineKind
+
+_KIND_OF_MARK: dict[str, LineKind] = {" ": "context", "-": "removed", "+": "added"}
+_MARK_OF_KIND: dict[LineKind, bytes] = {"context": b" ", "removed": b"-", "added": b"+"}
+_CONTEXT = re.compile(rb"^ .*\n(?:\\.*\n)?", re.MULTILINE)
+_NO_NEWLINE = b"\n\\"
+
+
+class HunkText(Sequence[DiffLine]):
+    """The lines of `body`, which is a hunk's text behind its header; see `fits`."""
+
+    __slots__ = ("_after_start", "_before_start", "_body", "_marks", "_no_newline", "_raw")
+
+    def __init__(self, body: bytes, before_start: int, after_start: int) -> None:
+        self._body = body
+        self._before_start = before_start
+        self._after_start = after_start
+        self._marks: bytes | None = None
+        self._raw: list[bytes] = []
+        self._no_newline: frozenset[int] = frozenset()
+
+    @staticmethod
+    def fits(body: bytes, before_count: int, after_count: int) -> bool:
+        """Whether `body` is exactly the lines that a header with these counts promises."""
+        removed, added, context = (_starting(body, mark) for mark in (b"-", b"+", b" "))
+        others = body.count(b"\n") - removed - added - context - _starting(body, b"\\")
+        return not others and context + removed == before_count and context + added == after_count
+
+    @property
+    def changed(self) -> bytes:
+        """The removed and added lines alone, with their marks."""
+        return _CONTEXT.sub(b"", self._body)
+
+    @property
+    def widest(self) -> int:
+        """A bound on the length of the longest line."""
+        return max(map(len, self._lines()), default=1) - 1
+
+    @property
+    def marks(self) -> bytes:
+        """The mark of each line, as one string."""
+        if self._marks is None:
+            self._marks = bytes(map(itemgetter(0), self._lines()))
+        return self._marks
+
+    def may_hold(self, text: bytes, fold: bool) -> bool:
+        """Whether some line could hold `text`; with `fold` whatever its capitals."""
+        return text in (self._body.lower() if fold else self._body)
+
+    def _lines(self) -> list[bytes]:
+        if not self._raw:
+            lines = self._body.split(b"\n")
+            lines.pop()
+            if _NO_NEWLINE in self._body:
+                kept: list[bytes] = []
+                last: set[int] = set()
+                for line in lines:
+                    if line[:1] == b"\\":
+                        last.add(len(kept) - 1)
+                    else:
+                        kept.append(line)
+                lines, self._no_newline = kept, frozenset(last)
+            self._raw = lines
+        return self._raw
+
+    def _line(self, index: int, before: int, after: int) -> DiffLine:
+        raw = self._raw[index].decode("utf-8", "surrogateescape")
+        kind = _KIND_OF_MARK[raw[0]]
+        return DiffLine(
+            kind,
+            raw[1:],
+            before if kind != "added" else None,
+            after if kind != "removed" else None,
+            index not in self._no_newline,
+        )
+
+    def __len__(self) -> int:
+        return len(self._raw) or self._body.count(b"\n") - _starting(self._body, b"\\")
+
+    @overload
+    def __getitem__(self, index: int) -> DiffLine: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[DiffLine, ...]: ...
+    def __getitem__(self, index: int | slice) -> DiffLine | tuple[DiffLine, ...]:
+        marks = self.marks
+        if isinstance(index, slice):
+            return tuple(self[number] for number in range(*index.indices(len(marks))))
+        if index < 0:
+            index += len(marks)
+        if not 0 <= index < len(marks):
+            raise IndexError(index)
+        before = self._before_start + index - marks.count(b"+", 0, index)
+        after = self._after_start + index - marks.count(b"-", 0, index)
+        return self._line(index, before, after)
+
+    def __iter__(self) -> Iterator[DiffLine]:
+        before, after = self._before_start, self._after_start
+        for index, mark in enumerate(self.marks):
+            yield self._line(index, before, after)
+            before += mark != 0x2B
+            after += mark != 0x2D
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._body)
+
+
+def _starting(body: bytes, mark: bytes) -> int:
+    """How many lines start with `mark`."""
+    return body.count(b"\n" + mark) + body.startswith(mark)
+
+
+def line_marks(lines: Sequence[DiffLine]) -> bytes:
+    """The mark of each line, " ", "-" or "+", as one string."""
+    if isinstance(lines, HunkText):
+        return lines.marks
+    return b"".join(_MARK_OF_KIND[line.kind] for line in lines)
+
+
+def longest_line(lines: Sequence[DiffLine]) -> int:
+    """A bound on the length of the longest line, in characters."""
+    if isinstance(lines, HunkText):
+        return lines.widest
+    return max((len(line.text) for line in lines), default=0)
