@@ -44,6 +44,8 @@ class EngineCache:
 
     store: PrefixStore
     replies: RememberedReplies
+    folder: Path | None = None
+    """Where what is kept of this model lies on disk."""
 
     def close(self) -> None:
         """Finish writing."""
@@ -65,4 +67,5 @@ def open_cache(
     if adapter is not None:
         description["adapter"] = str(adapter.resolve())
     tier = DiskTier(settings.folder, model, description, settings.limits)
-    return EngineCache(PrefixStore(settings.memory, tier), RememberedReplies(settings.folder / model / REPLIES))
+    folder = settings.folder / model
+    return EngineCache(PrefixStore(settings.memory, tier), RememberedReplies(folder / REPLIES), folder)

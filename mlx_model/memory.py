@@ -48,6 +48,7 @@ class Wishes:
     context: int | None = None
     expert_slots: int | None = None
     chunk: int | None = None
+    snapshots: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,8 @@ class _Planner:
         self.context = min(wishes.context or longest, longest)
         # How far the plan may shorten it to keep all experts resident.
         self.least_context = self.context if wishes.context else min(longest, _USEFUL_CONTEXT)
+        least = _LEAST_SNAPSHOTS * self.size.snapshot_bytes
+        self.snapshots = least if wishes.snapshots is None else wishes.snapshots
         self.margin = margin(machine)
 
     def best(self) -> MemoryPlan:
@@ -130,6 +133,8 @@ class _Planner:
         chunk = self._chunk(least, slots)
         context = self.context if self.context == least else self._longest(slots, chunk, least)
         plan = self._plan(context, chunk, slots)
+        if self.wishes.snapshots is not None:
+            return plan
         room = max(plan.budget - plan.peak, 0)
         most = max(plan.snapshots, self.machine.memory // _SNAPSHOT_SHARE)
         return replace(plan, snapshots=min(plan.snapshots + room, most))
@@ -185,7 +190,7 @@ class _Planner:
             expert_slots=slots,
             kv=context * kv_bytes(model, size),
             state=size.snapshot_bytes,
-            snapshots=_LEAST_SNAPSHOTS * size.snapshot_bytes,
+            snapshots=self.snapshots,
             activations=block_bytes(
                 model.config,
                 min(chunk, context),

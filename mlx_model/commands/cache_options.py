@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mlx_model.cache import CacheSettings, EngineCache, default_cache_folder, default_memory_budget, open_cache
+from mlx_model.cache import CacheSettings, EngineCache, default_cache_folder, open_cache
 from mlx_model.config import ARCHITECTURE, ModelConfig, architecture
 from mlx_model.device import default_dtype
 from mlx_model.errors import RequestError
@@ -28,22 +28,28 @@ def add_cache(parser: argparse.ArgumentParser) -> None:
         "--snapshot-memory-gb",
         type=float,
         metavar="N",
-        help="what snapshots may take in memory (default: a sixteenth of the machine's)",
+        help="what snapshots may take in memory (default: what there is room for, up to a sixteenth)",
     )
 
 
-def open_engine_cache(arguments: argparse.Namespace) -> EngineCache:
-    """The caches for the model that `options.add_model` and `add_cache` describe. Raises EngineError."""
-    memory = arguments.snapshot_memory_gb
+def snapshot_memory(arguments: argparse.Namespace) -> int | None:
+    """The bytes of memory that the user gives snapshots, None where that is left open. Raises RequestError."""
+    memory: float | None = arguments.snapshot_memory_gb
     if arguments.disk_cache_gb < 0 or (memory is not None and memory < 0):
         raise RequestError("A cache's size is a number of GB, 0 or more.")
+    return None if memory is None else int(memory * 1e9)
+
+
+def open_engine_cache(arguments: argparse.Namespace, memory: int) -> EngineCache:
+    """The caches for the model that `options.add_model` and `add_cache` describe, with so many bytes of memory
+    for snapshots. Raises EngineError."""
     # Where mlx-lm runs the model, its state cannot be taken apart: only the replies' tokens are of use.
     ours = architecture(arguments.model) == ARCHITECTURE
     on_disk = ours and not arguments.no_disk_cache
     settings = CacheSettings(
         folder=(arguments.cache or default_cache_folder()) if on_disk else None,
         limits=DiskLimits(cap=int(arguments.disk_cache_gb * 1e9)),
-        memory=default_memory_budget() if memory is None else int(memory * 1e9),
+        memory=memory,
     )
     dtype = arguments.dtype
     if dtype is None and ours:

@@ -6,7 +6,9 @@ import sys
 
 from mlx_model.chat.detokenizer import Detokenizer
 from mlx_model.chat.tokenizer import stop_tokens
+from mlx_model.commands.fitting import add_memory, settle_memory
 from mlx_model.commands.options import add_model, load_model, optional_tokenizer, prompt_tokens
+from mlx_model.decode.guarded import GuardedGenerator
 from mlx_model.decode.request import (
     GenerationFinished,
     GenerationRequest,
@@ -14,11 +16,15 @@ from mlx_model.decode.request import (
     TokenGenerated,
 )
 from mlx_model.decode.timings import timings
+from mlx_model.memory import Wishes
+from mlx_model.relief import Relief
+from mlx_model.reserves import engine_reserves
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this subcommand."""
     add_model(parser)
+    add_memory(parser, slots=True)
     prompt = parser.add_mutually_exclusive_group(required=True)
     prompt.add_argument("--tokens", metavar="1,2,3", help="the prompt as token ids")
     prompt.add_argument("--prompt", metavar="TEXT", help="the prompt as text, without a chat template")
@@ -38,7 +44,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Streams the text, or prints one JSON object. Raises EngineError."""
     tokenizer = optional_tokenizer(arguments.model)
     prompt = prompt_tokens(arguments.tokens, arguments.prompt, arguments.model)
-    loaded = load_model(arguments)
+    # A limit that makes no sense is for the generator to refuse.
+    plan = settle_memory(arguments, Wishes(len(prompt) + max(arguments.max_tokens, 1), snapshots=0))
+    loaded = load_model(arguments, plan)
+    generator = GuardedGenerator(
+        loaded.generator(chunk=None if plan is None else plan.chunk),
+        Relief(engine_reserves(None, loaded.residency)),
+        loaded.residency,
+    )
     request = GenerationRequest(
         prompt=prompt,
         max_tokens=arguments.max_tokens,
@@ -62,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(piece, end="", flush=True)
 
     finished: GenerationFinished | None = None
-    for event in loaded.generator().generate(request, lambda: False):
+    for event in generator.generate(request, lambda: False):
         if isinstance(event, TokenGenerated):
             tokens.append(event.token)
             if event.token not in request.stop_tokens:

@@ -6,6 +6,7 @@ from pathlib import Path
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.errors import RequestError
 from mlx_model.loading import LoadedModel, load
+from mlx_model.memory import MemoryPlan
 
 _DTYPES = ("float32", "bfloat16", "float16")
 
@@ -27,9 +28,15 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_model(arguments: argparse.Namespace) -> LoadedModel:
-    """The model that `add_model`'s options name. Raises EngineError."""
-    return load(arguments.model, dtype=arguments.dtype, adapter=arguments.adapter, kv_bits=arguments.kv_bits)
+def load_model(arguments: argparse.Namespace, plan: MemoryPlan | None) -> LoadedModel:
+    """The model that `add_model`'s options name, as the plan has it. Raises EngineError."""
+    return load(
+        arguments.model,
+        dtype=arguments.dtype,
+        adapter=arguments.adapter,
+        kv_bits=arguments.kv_bits,
+        expert_slots=None if plan is None else plan.expert_slots,
+    )
 
 
 def optional_tokenizer(directory: Path) -> Tokenizer | None:

@@ -9,14 +9,17 @@ from typing import Any, cast
 
 import mlx.core as mx
 
+from mlx_model.commands.fitting import add_memory, settle_memory
 from mlx_model.commands.options import add_model, load_model, prompt_tokens
 from mlx_model.decode.language_model import LanguageModel
 from mlx_model.errors import RequestError
+from mlx_model.memory import Wishes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this subcommand."""
     add_model(parser)
+    add_memory(parser, slots=False)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--tokens", metavar="1,2,3", help="token ids")
     source.add_argument("--file", type=Path, metavar="F", help="a UTF-8 text file")
@@ -35,7 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
     tokens = prompt_tokens(arguments.tokens, text, arguments.model)
     if arguments.chunk < 1:
         raise RequestError(f"--chunk is {arguments.chunk}; it must be at least 1.")
-    logprobs, argmax = score(load_model(arguments).model, tokens, arguments.chunk)
+    plan = settle_memory(arguments, Wishes(len(tokens), chunk=arguments.chunk, snapshots=0), all_logits=True)
+    logprobs, argmax = score(load_model(arguments, plan).model, tokens, arguments.chunk)
     perplexity = math.exp(-sum(logprobs) / len(logprobs))
     if arguments.json:
         report = {"tokens": tokens, "logprobs": logprobs, "argmax": argmax, "perplexity": perplexity}

@@ -8,14 +8,22 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from mlx_model.chat.prompt import PromptEncoder
-from mlx_model.commands.cache_options import add_cache, open_engine_cache
+from mlx_model.commands.cache_options import add_cache, open_engine_cache, snapshot_memory
+from mlx_model.commands.fit import count
+from mlx_model.commands.fitting import add_memory, settle_memory
 from mlx_model.commands.options import add_model
-from mlx_model.config import ARCHITECTURE, architecture, read_json_object
-from mlx_model.device import default_dtype
+from mlx_model.config import read_json_object
+from mlx_model.decode.guarded import GuardedGenerator
+from mlx_model.device import default_dtype, on_cpu
 from mlx_model.errors import RequestError
 from mlx_model.loading import LoadedModel, load
+from mlx_model.memory import Wishes
+from mlx_model.relief import Relief
+from mlx_model.reserves import engine_reserves
 from mlx_model.server.run import ServerOptions, run_server
 from mlx_model.server.scheduler import ServedModel
+from mlx_model.upkeep import DEFAULT_KEEP_ALIVE, Upkeep
+from mlx_model.weights.expert_use import EXPERT_USE, read_expert_use, write_expert_use
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +31,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = ServerOptions()
     add_model(parser)
     add_cache(parser)
+    add_memory(parser, slots=True)
+    parser.add_argument(
+        "--context",
+        type=count,
+        metavar="N",
+        help="tokens that a prompt and its reply may have together (default: what the model and memory allow)",
+    )
+    parser.add_argument(
+        "--keep-alive",
+        type=float,
+        metavar="SECONDS",
+        help="period of tiny operations that keep weights at hand for three minutes after a reply; 0: none "
+        f"(default: {DEFAULT_KEEP_ALIVE:g} on a GPU, 0 on a CPU)",
+    )
     parser.add_argument("--socket", type=Path, metavar="PATH", help="listen on a Unix socket")
     parser.add_argument("--host", metavar="H", help=f"listen on this address (default: {defaults.host})")
     parser.add_argument("--port", type=int, metavar="P", help="listen on this port; 0 takes a free one")
@@ -48,6 +70,8 @@ def _options(arguments: argparse.Namespace) -> ServerOptions:
         raise RequestError(f"{arguments.port} is no port; ports go from 0 to 65535.")
     if arguments.idle_exit is not None and not 0 < arguments.idle_exit < float("inf"):
         raise RequestError("--idle-exit takes a number of seconds above 0.")
+    if arguments.keep_alive is not None and not 0 <= arguments.keep_alive < float("inf"):
+        raise RequestError("--keep-alive takes a number of seconds, 0 for none.")
     if arguments.api_key is not None and not arguments.api_key.strip():
         raise RequestError("--api-key is empty; an empty key protects nothing.")
     return ServerOptions(
@@ -65,28 +89,52 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
     def progress(done: int, total: int) -> None:
         report(done / max(total, 1))
 
-    ours = architecture(arguments.model) == ARCHITECTURE
     encoder = PromptEncoder.from_directory(arguments.model)
+    fixed = snapshot_memory(arguments)
+    plan = settle_memory(arguments, Wishes(arguments.context, snapshots=fixed))
     with ExitStack() as stack:
-        cache = open_engine_cache(arguments) if ours else None
+        cache = open_engine_cache(arguments, plan.snapshots) if plan is not None else None
         if cache is not None:
             stack.callback(cache.close)
             encoder = PromptEncoder(encoder.tokenizer, encoder.template, cache.replies)
+        use = cache.folder / EXPERT_USE if cache is not None and cache.folder is not None else None
         loaded = load(
             arguments.model,
             dtype=arguments.dtype,
             adapter=arguments.adapter,
             kv_bits=arguments.kv_bits,
             store=cache.store if cache is not None else None,
+            expert_slots=plan.expert_slots if plan is not None else None,
+            expert_use=read_expert_use(use) if use is not None else None,
             progress=progress,
+        )
+        residency = loaded.residency
+        if residency is not None:
+            stack.callback(residency.close)
+            if use is not None:
+                stack.callback(lambda: write_expert_use(use, residency.frequencies()))
+        relief = Relief(engine_reserves(cache.store if cache is not None else None, residency))
+        upkeep = Upkeep(relief, _keep_alive(arguments))
+        generator = loaded.generator(
+            context_length=plan.context if plan is not None else arguments.context,
+            chunk=plan.chunk if plan is not None else None,
         )
         return ServedModel(
             name=arguments.model.resolve().name,
-            generator=loaded.generator(),
+            generator=GuardedGenerator(generator, relief, residency),
             encoder=encoder,
             details=_details(loaded, arguments),
+            rest=upkeep.rest,
+            memory=relief.report,
             close=stack.pop_all().close,
         )
+
+
+def _keep_alive(arguments: argparse.Namespace) -> float:
+    """The period in seconds, 0 for none."""
+    if arguments.keep_alive is None:
+        return 0.0 if on_cpu() else DEFAULT_KEEP_ALIVE
+    return float(arguments.keep_alive)
 
 
 def _details(loaded: LoadedModel, arguments: argparse.Namespace) -> dict[str, str]:
@@ -106,6 +154,8 @@ def _details(loaded: LoadedModel, arguments: argparse.Namespace) -> dict[str, st
         details["keys and values"] = f"{arguments.kv_bits} bits"
     if arguments.adapter is not None:
         details["adapter"] = arguments.adapter.name
+    if loaded.residency is not None:
+        details["experts"] = f"{loaded.residency.slots} of each layer in memory"
     if loaded.lacks:
         details["without"] = ", ".join(loaded.lacks)
     return details

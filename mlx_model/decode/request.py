@@ -61,6 +61,11 @@ class GenerationFinished:
     generated_ms: float
     drafted_tokens: int = 0
     accepted_tokens: int = 0
+    experts_needed: int | None = None
+    """Where only some experts are in memory: how often one was needed (once a layer and step), how often
+    it had to be read, and the bytes read. None where all are."""
+    experts_read: int | None = None
+    expert_bytes_read: int | None = None
 
 
 GenerationEvent = PromptProcessed | TokenGenerated | GenerationFinished

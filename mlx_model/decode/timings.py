@@ -16,6 +16,20 @@ def timings(finished: GenerationFinished) -> dict[str, float]:
         "predicted_per_second": _rate(finished.generated_tokens, finished.generated_ms),
         "draft_n": finished.drafted_tokens,
         "draft_n_accepted": finished.accepted_tokens,
+        **_experts(finished),
+    }
+
+
+def _experts(finished: GenerationFinished) -> dict[str, float]:
+    """How often experts were needed and found in memory; nothing where all of them always are."""
+    if finished.experts_needed is None:
+        return {}
+    read = finished.experts_read or 0
+    return {
+        "expert_n": finished.experts_needed,
+        "expert_read_n": read,
+        "expert_read_bytes": finished.expert_bytes_read or 0,
+        "expert_hit_rate": 1 - read / finished.experts_needed if finished.experts_needed else 1.0,
     }
 
 

@@ -82,8 +82,9 @@ class _Endpoints:
 
     async def health(self, _: Request) -> Response:
         state = self._scheduler.state
-        if state.phase == "ready":
-            return JSONResponse({"status": "ok"})
+        if state.phase == "ready" and self._scheduler.model is not None:
+            memory = self._scheduler.model.memory()
+            return JSONResponse({"status": "ok", **({"memory": dict(memory)} if memory else {})})
         body: dict[str, Any] = {"status": state.phase}
         if state.phase == "loading":
             body["progress"] = state.progress

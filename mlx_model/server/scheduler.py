@@ -9,6 +9,7 @@ import contextlib
 import logging
 import queue
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -30,6 +31,11 @@ class ServedModel:
     encoder: PromptEncoder
     details: Mapping[str, str] = field(default_factory=dict)
     close: Callable[[], None] = lambda: None
+    rest: Callable[[float], float | None] = lambda _: None
+    """Called on the engine's thread while nobody asks, with the seconds since somebody did; gives the seconds
+    until it wants to be called again, None for not before the next request."""
+    memory: Callable[[], Mapping[str, object]] = dict
+    """How short of memory the machine is and what was given back, for /health."""
 
 
 Loader = Callable[[Callable[[float], None]], ServedModel]
@@ -147,10 +153,21 @@ class Scheduler:
         self._listener()
         if self._model is None:
             return
-        while (job := self._jobs.get()) is not None:
+        while (job := self._next_job(self._model)) is not None:
             self._answer(self._model.generator, job)
         self._state = EngineState("stopped")
         self._model.close()
+
+    def _next_job(self, model: ServedModel) -> _Job | None:
+        """The next in the queue; the model looks after itself until there is one."""
+        since = time.monotonic()
+        with contextlib.suppress(queue.Empty):
+            return self._jobs.get_nowait()
+        while True:
+            try:
+                return self._jobs.get(timeout=model.rest(time.monotonic() - since))
+            except queue.Empty:
+                continue
 
     def _report(self, progress: float) -> None:
         if self._stopping.is_set():

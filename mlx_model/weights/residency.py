@@ -207,6 +207,8 @@ class Residency:
         """`slots` experts of each layer are in memory. `frequencies`: how often each expert was used before, by
         the bank's path; those of another number of experts count for nothing."""
         self.counts = ExpertCounts()
+        self.least_slots = checkpoint.config.num_experts_per_tok
+        """What one token needs of a layer at once."""
         self._reader = reader or DiskReader()
         self._pool = ThreadPoolExecutor(_READERS, thread_name_prefix="experts")
         self.banks: dict[str, Bank] = {}

@@ -1,0 +1,72 @@
+"""A generator with the machine's memory in mind: it counts experts, looks out for pressure, and survives an
+allocation that fails."""
+
+import gc
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import mlx.core as mx
+
+from mlx_model.decode.request import GenerationEvent, GenerationFinished, GenerationRequest, GeneratorPort
+from mlx_model.errors import EngineError
+from mlx_model.relief import Relief
+from mlx_model.weights.residency import Residency
+
+# How MLX's allocators, Metal and C++ put it.
+_ALLOCATION_FAILED = re.compile(
+    r"unable to allocate|malloc|bad_alloc|insufficient memory|out of memory|maximum allowed buffer size",
+    re.IGNORECASE,
+)
+
+
+class OutOfMemory(EngineError):
+    """A reply needed more memory than there was; it is lost, and the engine serves on."""
+
+
+class GuardedGenerator:
+    """A GeneratorPort over another one."""
+
+    def __init__(self, generator: GeneratorPort, relief: Relief, residency: Residency | None = None) -> None:
+        self._generator = generator
+        self._relief = relief
+        self._residency = residency
+
+    @property
+    def context_length(self) -> int:
+        """See GeneratorPort."""
+        return self._generator.context_length
+
+    def generate(self, request: GenerationRequest, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
+        """See GeneratorPort. The events raise OutOfMemory where an allocation fails."""
+        return self._events(self._generator.generate(request, cancelled), len(request.prompt))
+
+    def _events(self, events: Iterator[GenerationEvent], prompt: int) -> Iterator[GenerationEvent]:
+        before = None if self._residency is None else self._residency.counted()
+        try:
+            for event in events:
+                if isinstance(event, GenerationFinished) and self._residency is not None and before is not None:
+                    counted = self._residency.counted() - before
+                    event = replace(  # noqa: PLW2901
+                        event,
+                        experts_needed=counted.needed,
+                        experts_read=counted.read,
+                        expert_bytes_read=counted.nbytes,
+                    )
+                yield event
+                self._relief.look()
+            return
+        except MemoryError:
+            pass
+        except RuntimeError as error:
+            if not _ALLOCATION_FAILED.search(str(error)):
+                raise
+        # Only here, where no traceback holds the reply's arrays any more, do they go.
+        del events
+        gc.collect()
+        mx.clear_cache()
+        self._relief.release_all()
+        raise OutOfMemory(
+            f"There was not enough memory to go on with this reply, whose prompt has {prompt:,} tokens; "
+            "shorten the conversation, or close other programs. The engine is ready again."
+        )

@@ -1,0 +1,44 @@
+"""What an engine holds that it can do without, in the order in which it is given back."""
+
+from collections.abc import Callable
+
+import mlx.core as mx
+
+from mlx_model.machine import Pressure
+from mlx_model.relief import Reserve
+from mlx_model.state.prefix_store import PrefixStore
+from mlx_model.weights.residency import Residency
+
+# What stays of the slots each time some are given back.
+_SLOTS_KEPT = 0.75
+
+
+def engine_reserves(store: PrefixStore | None, residency: Residency | None) -> list[Reserve]:
+    """MLX's free buffers; snapshots in memory (their like is on disk); experts, down to what one token needs,
+    and only when it is that or being ended by the system."""
+    reserves = [Reserve("free buffers", release_buffers)]
+    if store is not None:
+        reserves.append(Reserve("snapshots", lambda: _measured(store, lambda: store.shrink(0))))
+    if residency is not None:
+
+        def fewer() -> int:
+            before = residency.nbytes
+            residency.shrink(max(residency.least_slots, int(residency.slots * _SLOTS_KEPT)))
+            mx.clear_cache()
+            return before - residency.nbytes
+
+        reserves.append(Reserve("experts", fewer, Pressure.CRITICAL))
+    return reserves
+
+
+def release_buffers() -> int:
+    """Returns MLX's free buffers to the system; their bytes."""
+    nbytes = mx.get_cache_memory()
+    mx.clear_cache()
+    return nbytes
+
+
+def _measured(store: PrefixStore, shrink: Callable[[], None]) -> int:
+    before = store.memory_bytes
+    shrink()
+    return before - store.memory_bytes

@@ -1,0 +1,48 @@
+"""How often each expert was used, kept over restarts, so that a bank begins with those likely to be needed."""
+
+import logging
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlx_model.weights.expert_slots import Frequencies
+
+EXPERT_USE = "expert-use.npz"
+
+_log = logging.getLogger(__name__)
+
+
+def read_expert_use(file: Path) -> dict[str, Frequencies]:
+    """The frequencies by bank; none where there is no file, or none that can be read: a cold start is all it
+    costs."""
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            found = {name: stored[name] for name in stored.files}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        _log.warning("%s cannot be read and is left aside: %s.", file, error)
+        return {}
+    return {
+        name: array.astype(np.float64)
+        for name, array in found.items()
+        if array.ndim == 1 and np.issubdtype(array.dtype, np.floating) and np.isfinite(array).all()
+    }
+
+
+def write_expert_use(file: Path, frequencies: Mapping[str, Frequencies]) -> None:
+    """Writes them under another name first, so that the file is always whole. What a disk may do costs a log
+    line."""
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as stream:
+            arrays: dict[str, Any] = {name: array.astype(np.float32) for name, array in frequencies.items()}
+            np.savez(stream, **arrays)
+        partial.replace(file)
+    except OSError as error:
+        _log.warning("%s cannot be written: %s.", file, error)
