@@ -1,21 +1,24 @@
 """The agent as the screen and the headless command know it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from datetime import datetime
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
+from app.agent import budget
+from app.agent.budget import ContextUse
+from app.agent.composer import Composer
 from app.agent.conversation import Conversation
 from app.agent.errors import AgentBusy, SessionError
-from app.agent.events import AgentEvent, EndReason, Mode, TurnEnded, TurnStarted
+from app.agent.events import AgentEvent, Attached, EndReason, Mode, Steered, TurnEnded, TurnStarted
 from app.agent.files import Files
 from app.agent.history import events_of
 from app.agent.jobs import Jobs
 from app.agent.permissions import Permissions
 from app.agent.port import PermissionAsker
-from app.agent.prompt import TurnFacts, project_instructions, user_message
 from app.agent.session import Journal, new_journal, open_journal, read_session
+from app.agent.shell import run_for_user
 from app.agent.tools.base import in_thread
-from app.agent.turn import Emit, Hands, Turn
+from app.agent.turn import Emit, Hands, Turn, compact
+from app.agent.user_commands import find_user_commands, skill_directories
 from app.errors import TidegateError
 from app.model.messages import Message
 from app.model.port import EnginePort, ModelPort
@@ -69,11 +72,15 @@ class Agent:
         self._conversation = Conversation(journal)
         self._jobs = Jobs(cache_directory() / "jobs" / journal.id)
         mode = self._conversation.mode or mode
-        self._permissions = Permissions(workspace, mode, readable=(self._jobs.directory.resolve(),))
+        places = (self._jobs.directory, *skill_directories(workspace.root))
+        readable = tuple(place.resolve() for place in places)
+        self._permissions = Permissions(workspace, mode, readable=readable)
         self._permissions.grant(self._conversation.grants)
         self._hands = Hands(
             workspace, model, asker, recorder, self._permissions, Files(recorder), self._jobs, context_length
         )
+        self._composer = Composer(self._hands, self._conversation, self._jobs)
+        self._steering: list[str] = []
         self._running: asyncio.Task[None] | None = None
         self._has_warned = False
         self._is_closing = False
@@ -113,12 +120,46 @@ class Agent:
 
     def run_turn(self, text: str) -> AsyncGenerator[AgentEvent]:
         """See AgentPort. Raises AgentBusy when a turn is running."""
-        return self._stream(text)
+        return self._stream(lambda emit: self._turn(text, emit))
 
     def continue_turn(self) -> AsyncGenerator[AgentEvent]:
         """Go on with a turn that ended in an error, a cancellation or at a limit, from where it stood. Raises
         AgentBusy when a turn is running, SessionError when nothing was said yet."""
-        return self._stream(None)
+        return self._stream(lambda emit: self._turn(None, emit))
+
+    def run_command(self, command: str) -> AsyncGenerator[AgentEvent]:
+        """See AgentPort. Raises AgentBusy when a turn is running."""
+        return self._stream(lambda emit: self._command(command, emit))
+
+    def compact(self) -> bool:
+        """See AgentPort. Raises AgentBusy when a turn is running."""
+        if self._running is not None:
+            raise AgentBusy("a turn is running", "wait for its end or cancel it")
+        messages = self.messages
+        length = self._hands.context_length()
+        begins = max((n for n, message in enumerate(messages) if message.role == "user"), default=0)
+        keep = len(messages) - begins
+        if length is not None:
+            keep = min(keep, budget.split(messages, length))
+        return compact(self._conversation, keep, length)
+
+    def context_use(self) -> ContextUse:
+        """See AgentPort."""
+        return budget.context_use(self.messages, self._hands.context_length())
+
+    def user_commands(self) -> tuple[tuple[str, str], ...]:
+        """See AgentPort."""
+        found = find_user_commands(self._workspace.root)
+        return tuple((name, command.description) for name, command in sorted(found.items()))
+
+    def steer(self, text: str) -> None:
+        """See AgentPort."""
+        self._steering.append(text)
+
+    def take_back(self) -> tuple[str, ...]:
+        """See AgentPort."""
+        left, self._steering = tuple(self._steering), []
+        return left
 
     def cancel(self) -> None:
         """End the running turn as cancelled; its events go on to TurnEnded. Harmless when none runs."""
@@ -135,11 +176,9 @@ class Agent:
         await self._jobs.aclose()
         self._conversation.close()
 
-    async def _stream(self, text: str | None) -> AsyncGenerator[AgentEvent]:
+    async def _stream(self, act: Callable[[Emit], Awaitable[None]]) -> AsyncGenerator[AgentEvent]:
         if self._running is not None:
             raise AgentBusy("a turn is running", "wait for its end or cancel it")
-        if text is None and not self.messages:
-            raise SessionError("there is nothing to go on with", "write a message")
         events: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
         is_closed = False
 
@@ -151,7 +190,7 @@ class Agent:
 
         async def work() -> None:
             try:
-                await self._turn(text, emit)
+                await act(emit)
             finally:
                 events.put_nowait(None)
 
@@ -175,6 +214,8 @@ class Agent:
 
     async def _turn(self, text: str | None, emit: Emit) -> None:
         conversation = self._conversation
+        if text is None and not conversation.messages:
+            raise SessionError("there is nothing to go on with", "write a message")
         was_interrupted = conversation.last_end == "cancelled"
         conversation.set_mode(self.mode)
         number = conversation.continue_turn() if text is None else conversation.begin_turn(text)
@@ -187,12 +228,23 @@ class Agent:
             self._recorder.begin_turn(number)
             is_recorded = True
 
-        turn = Turn(self._hands, conversation, emit, self._has_warned)
+        async def steer() -> bool:
+            texts = self.take_back()
+            for said in texts:
+                attached = await self._composer.steer(said)
+                await emit(Steered(said))
+                if attached:
+                    await emit(Attached(attached))
+            return bool(texts)
+
+        turn = Turn(self._hands, conversation, emit, steer, self._has_warned)
         try:
             await emit(TurnStarted(number, text or ""))
             await in_thread(begin)
             if text is not None:
-                await self._tell(text, was_interrupted)
+                attached = await self._composer.tell(text, was_interrupted)
+                if attached:
+                    await emit(Attached(attached))
             elif conversation.messages and conversation.messages[-1].role == "assistant":
                 conversation.add(Message("user", "Go on."))
             reason, message = await turn.run()
@@ -212,23 +264,14 @@ class Agent:
                         reason, message = "error", str(error)
         await emit(TurnEnded(number, reason, message))
 
-    async def _tell(self, text: str, was_interrupted: bool) -> None:
-        """Add the user's message to the conversation, with what is the case now."""
-
-        def look() -> TurnFacts:
-            instructions = project_instructions(self._workspace.root)
-            said = any(instructions in message.content for message in self.messages if message.role == "user")
-            return TurnFacts(
-                root=self._workspace.root,
-                mode=self.mode,
-                status=self._workspace.status(),
-                today=datetime.now().astimezone().date(),
-                todos=self.todos,
-                feedback=self._recorder.feedback(),
-                news=self._jobs.news(),
-                instructions="" if said else instructions,
-                was_interrupted=was_interrupted,
-            )
-
-        # In one go, for review's feedback is given only once: a cancellation must not come in between.
-        await in_thread(lambda: self._conversation.add(Message("user", user_message(text, look()))))
+    async def _command(self, command: str, emit: Emit) -> None:
+        reason: EndReason = "cancelled"
+        message = ""
+        try:
+            await run_for_user(command, self._hands, self._conversation, emit)
+            reason = "done"
+        except asyncio.CancelledError:
+            pass  # the end says so
+        except TidegateError as error:
+            reason, message = "error", str(error)
+        await emit(TurnEnded(self._conversation.turn, reason, message))

@@ -6,6 +6,7 @@ files, and the latest messages whole. The journal keeps everything.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from app.model.messages import Message
@@ -20,6 +21,32 @@ _KEEP_SHARE = 0.4
 _MAX_WORDS = 1500
 _MAX_DIGEST = 24_000
 _MAX_FILES = 30
+
+
+@dataclass(frozen=True, slots=True)
+class ContextUse:
+    """What the next prompt holds, in tokens as estimated here. `length` is the model's context, None where the
+    server does not say; of it `reserved` are kept for the reply."""
+
+    parts: tuple[tuple[str, int], ...]
+    length: int | None
+    reserved: int
+
+    @property
+    def used(self) -> int:
+        """All parts together."""
+        return sum(tokens for _name, tokens in self.parts)
+
+
+def context_use(messages: Sequence[Message], length: int | None) -> ContextUse:
+    """What takes up the context."""
+    names = {"user": "Your messages and their context", "assistant": "Replies and calls", "tool": "Results"}
+    parts = [
+        (name, estimate([message for message in messages if message.role == role]))
+        for role, name in names.items()
+    ]
+    reserved = 0 if length is None else length - room(length)
+    return ContextUse((("System prompt and tools", FIXED_TOKENS), *parts), length, reserved)
 
 
 def estimate(messages: Sequence[Message]) -> int:
@@ -130,6 +157,6 @@ def _argument(arguments: str) -> str:
 def _given(arguments: str) -> Mapping[str, Any]:
     try:
         given = json.loads(arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return given if isinstance(given, dict) else {}

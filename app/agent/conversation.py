@@ -113,10 +113,10 @@ class Conversation:
         """The todo list is now `todos`."""
         self._put("todos", todos=[list(todo) for todo in todos])
 
-    def steer(self, text: str) -> None:
-        """The user said `text` in the middle of the turn."""
+    def steer(self, text: str, content: str) -> None:
+        """The user said `text` in the middle of the turn; the model is told `content`."""
         self._put("steered", text=text)
-        self.add(Message("user", text))
+        self.add(Message("user", content))
 
     def attach(self, names: tuple[str, ...]) -> None:
         """Note for the screen which mentioned files went along."""
@@ -220,7 +220,7 @@ class Conversation:
 def _is_object(text: str) -> bool:
     try:
         return isinstance(json.loads(text), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 

@@ -52,15 +52,20 @@ def events_of(records: Iterable[Record]) -> Iterator[AgentEvent]:
                     yield ReplyFinished(Finished("tool_calls" if message.tool_calls else "stop"))
                     open_calls = {call.id: call for call in message.tool_calls}
                 elif message.role == "tool":
-                    call = open_calls.pop(message.tool_call_id or "")
-                    yield _started(call)
+                    answered = open_calls.pop(message.tool_call_id or "", None)
+                    if answered is None:
+                        continue
+                    yield _started(answered)
                     display = record.get("display", message.content)
-                    yield ToolFinished(call.id, call.name, record.get("ok", True), message.content, display)
+                    ok = record.get("ok", True)
+                    yield ToolFinished(answered.id, answered.name, ok, message.content, display)
             case "shell":
                 call_id = f"shell-{id(record)}"
                 arguments = {"command": record["command"]}
-                yield ToolStarted(call_id, "shell", arguments, f"$ {record['command']}")
-                yield ToolFinished(call_id, "shell", record["ok"], record["result"], record["result"])
+                yield ToolStarted(call_id, "run_shell_command", arguments, f"$ {record['command']}")
+                yield ToolFinished(
+                    call_id, "run_shell_command", record["ok"], record["result"], record["result"]
+                )
             case "todos":
                 yield TodosChanged(tuple((content, state) for content, state in record["todos"]))
             case "compacted":

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from app.agent.budget import ContextUse
 from app.agent.events import AgentEvent, Mode
 
 Answer = Literal["once", "always", "deny"]
@@ -71,6 +72,32 @@ class AgentPort(Protocol):
 
     def continue_turn(self) -> AsyncIterator[AgentEvent]:
         """Go on with a turn that ended in an error, a cancellation or at a limit, from where it stood."""
+        ...
+
+    def run_command(self, command: str) -> AsyncIterator[AgentEvent]:
+        """Run a shell command of the user's own, confined like the agent's, to TurnEnded. The model is told of
+        it with the next turn."""
+        ...
+
+    def steer(self, text: str) -> None:
+        """Say something to the running turn: it is taken before the model's next reply (Steered tells when)."""
+        ...
+
+    def take_back(self) -> tuple[str, ...]:
+        """What was said by `steer` and not taken; it is not going to be."""
+        ...
+
+    def compact(self) -> bool:
+        """Let a summary stand for all but the latest turn. False if there is nothing to leave out. Raises
+        AgentBusy while a turn runs, SessionError when the disk will not take it."""
+        ...
+
+    def context_use(self) -> ContextUse:
+        """What the next prompt will hold."""
+        ...
+
+    def user_commands(self) -> tuple[tuple[str, str], ...]:
+        """The user's own commands and skills, as (name, description). Blocks on the disk."""
         ...
 
     def cancel(self) -> None:

@@ -43,7 +43,8 @@ _MAX_CHANGED = 20
 
 @dataclass(frozen=True, slots=True)
 class TurnFacts:
-    """What a turn begins with. `feedback` is review's, `news` what happened to background jobs."""
+    """What a turn begins with. `feedback` is review's, `news` what happened to background jobs, `commands` what
+    the user ran in the shell, `mentioned` what the user pointed at."""
 
     root: Path
     mode: Mode
@@ -54,6 +55,9 @@ class TurnFacts:
     news: str = ""
     instructions: str = ""
     was_interrupted: bool = False
+    skills: str = ""
+    commands: str = ""
+    mentioned: str = ""
 
 
 def user_message(text: str, facts: TurnFacts) -> str:
@@ -66,12 +70,8 @@ def user_message(text: str, facts: TurnFacts) -> str:
         lines.append("Todo list: " + "; ".join(f"{content} [{status}]" for content, status in facts.todos))
     if facts.was_interrupted:
         lines.append("The user interrupted your last turn.")
-    if facts.news:
-        lines.append(facts.news)
-    if facts.feedback:
-        lines.append(facts.feedback)
-    if facts.instructions:
-        lines.append(facts.instructions)
+    told = (facts.news, facts.feedback, facts.commands, facts.instructions, facts.skills, facts.mentioned)
+    lines += [part for part in told if part]
     context = "\n".join(lines)
     return f"<context>\n{context}\n</context>\n\n{text}"
 

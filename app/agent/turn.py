@@ -44,7 +44,7 @@ from app.workspace.workspace import Workspace
 
 _MAX_REPLIES = 100
 _CANCELLED = "Cancelled by the user."
-_NO_SANDBOX = (
+NO_SANDBOX = (
     "There is no sandbox here (on Linux, install bubblewrap): in auto mode, commands run with all your rights."
 )
 
@@ -77,8 +77,17 @@ def compact(conversation: Conversation, keep: int, context_length: int | None) -
 class Turn:
     """One turn, from the user's message that was just added to `conversation` to the last reply."""
 
-    def __init__(self, hands: Hands, conversation: Conversation, emit: Emit, has_warned: bool) -> None:
+    def __init__(
+        self,
+        hands: Hands,
+        conversation: Conversation,
+        emit: Emit,
+        steer: Callable[[], Awaitable[bool]],
+        has_warned: bool,
+    ) -> None:
         self._hands = hands
+        self._steer = steer
+        """Adds what the user said since; tells whether there was something."""
         self._conversation = conversation
         self._emit = emit
         self._guard = LoopGuard()
@@ -93,6 +102,7 @@ class Turn:
         Raises ModelError when the model cannot answer, SessionError when the disk cannot take what was said.
         """
         for _ in range(_MAX_REPLIES):
+            await self._steer()
             if not await self._make_room():
                 return "limit", "The conversation is too long for the model's context; begin a new session."
             reply = await self._ask()
@@ -102,6 +112,8 @@ class Turn:
                     return "limit", 'The reply was cut off at the model\'s limit; say "go on" to have the rest.'
                 if not reply.text.strip():
                     await self._emit(Noticed("The model ended its reply without a word."))
+                if await self._steer():
+                    continue
                 return "done", ""
             for call, written in zip(self._conversation.open_calls(), reply.calls, strict=True):
                 count = await self._do(call, written.arguments)
@@ -251,7 +263,7 @@ class Turn:
         context.is_sandboxed = not verdict.is_approved
         if context.is_sandboxed and not self.has_warned and await in_thread(find_sandbox) is None:
             self.has_warned = True
-            await self._emit(Noticed(_NO_SANDBOX))
+            await self._emit(Noticed(NO_SANDBOX))
         await self._emit(ToolStarted(call.id, call.name, given, tool.summary(arguments)))
         result: ToolResult = await tool.run(arguments, context)
         if result.was_confined and await self._may_leave_sandbox(call, given, tool.summary(arguments)):

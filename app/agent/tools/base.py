@@ -43,7 +43,7 @@ def _mend(value: Any, wanted: Any) -> Any:
     if isinstance(value, str) and wanted is not str:
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value.strip()
     return value
 
@@ -104,7 +104,7 @@ class Tool(ABC, Generic[A]):
             given = json.loads(text or "{}", strict=False)
             if isinstance(given, str):
                 given = json.loads(given, strict=False)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ToolFailure(
                 f"The arguments of {self.name} are not valid JSON ({error}). Write them again in full."
             ) from error
