@@ -92,9 +92,8 @@ class Composer:
             content = await self._content(mention)
             if content is None:
                 continue
-            content = (
-                cut(content, max(room, 0), "Read it with read_file.") if room > 0 else "[Too long: read it.]"
-            )
+            advice = "Read it with read_file."
+            content = cut(content, room, advice) if room > 0 else f"[{advice}]"
             room -= len(content)
             names.append(mention.name)
             shown.append(f"The user mentions {mention.name}:\n{content}")

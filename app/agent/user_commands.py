@@ -3,8 +3,8 @@
 A command is `commands/NAME.md`, a skill `skills/NAME/SKILL.md`, both in the configuration directory or in the
 workspace's `.tidegate/`, which goes first. Either may begin with a block between `---` lines that gives it a
 `description` (and a skill a `name`). `/NAME words` sends a command's text with `$ARGUMENTS` and `$1` to `$9`
-replaced; words for which the text has no place are put behind it. Skills are used the same way, and the model is
-told of them, to read one when it fits.
+replaced; words for which the text has no place are put behind it. Skills are used the same way, and the model
+is told of them, to read one when it fits.
 """
 
 import re
