@@ -94,6 +94,10 @@ class LastConversation:
         """Remembers the state itself, not a copy: it may run on, and is then cut back."""
         self._tokens, self._state = tuple(tokens), state
 
+    def keep_broken_off(self, tokens: Sequence[int], state: ForeignState) -> None:
+        """As `keep`: it is cut back as far as it can be."""
+        self.keep(tokens, state)
+
 
 def load_foreign(directory: Path, name: str, *, dtype: mx.Dtype | None, adapter: Path | None) -> ForeignModel:
     """The model of a directory whose architecture `name` mlx-lm knows; `dtype` None leaves the weights' own.

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mlx_model.bench.cache_lookup import measure_lookup
 from mlx_model.bench.cache_scripts import Script, scripts, tools
@@ -77,11 +77,12 @@ def run(arguments: argparse.Namespace) -> int:
 def replay(
     server: ChatServer, encoder: PromptEncoder, sessions: Iterable[Script], reply_tokens: int
 ) -> Iterable[Row]:
-    """Ask everything that the sessions say of a running server. Raises BenchServerFailed."""
+    """Ask everything that the sessions say of a running server. A request whose reply is cut has no row: not
+    every server says what it cost. Those that go on from it have. Raises BenchServerFailed."""
     for script in sessions:
         # The end of system and tools, where every conversation of the session begins.
         shared = encoder.encode([script.system, {"role": "user", "content": ""}], tools()).boundaries[0]
-        known: list[int] = []
+        known: list[int | None] = []
         told: list[list[dict[str, Any]]] = []
         for number, step in enumerate(script.steps):
             if step.restart:
@@ -89,23 +90,40 @@ def replay(
                 server.start()
             before = [script.system] if step.parent is None else told[step.parent]
             messages = [*before, step.message]
-            answer = server.complete(
-                {
-                    "model": "default_model",
-                    "messages": messages,
-                    "tools": tools(),
-                    "max_tokens": reply_tokens,
-                    "temperature": 0,
-                }
-            )
+            request = {
+                "model": "default_model",
+                "messages": messages,
+                "tools": tools(),
+                "max_tokens": reply_tokens,
+                "temperature": 0,
+            }
+            if step.cut is not None:
+                text = _cut_reply(server, request, step.cut)
+                told.append([*messages, {"role": "assistant", "content": text}])
+                known.append(None)
+                continue
+            answer = server.complete(request)
             usage = answer["usage"]
             prompt, reply = int(usage["prompt_tokens"]), answer["choices"][0]["message"]
             cached = int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
             begun = shared if number else 0
             old = begun if step.parent is None else known[step.parent]
+            if old is None:
+                # How many tokens the server took the cut reply for is not known; what follows its text is.
+                encoded = encoder.encode(messages, tools())
+                old = prompt - (len(encoded.tokens) - encoded.boundaries[-2] + 1)
             yield Row(script.name, number, step.restart, prompt, max(0, prompt - old), prompt - cached)
             told.append([*messages, _as_sent_back(reply)])
             known.append(prompt + int(usage["completion_tokens"]))
+
+
+def _cut_reply(server: ChatServer, request: dict[str, Any], cut: Literal["left", "stop string"]) -> str:
+    if cut == "left":
+        return server.leave({**request, "max_tokens": 40 * request["max_tokens"]}, request["max_tokens"])
+    whole = str(server.complete(request)["choices"][0]["message"]["content"])
+    middle = len(whole) // 2
+    stopped = server.complete({**request, "stop": [whole[middle : middle + 4]]})
+    return str(stopped["choices"][0]["message"]["content"])
 
 
 def _as_sent_back(reply: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 SYSTEM = 6 * (
     "You are a coding agent in a terminal workspace. Read before you write, change as little as you can, run "
@@ -43,11 +43,13 @@ def tools() -> list[dict[str, Any]]:
 @dataclass(frozen=True, slots=True)
 class Step:
     """One request: `message` after the reply of step `parent` of the same script (None: after the system
-    prompt). `restart`: the server is stopped and started first."""
+    prompt). `restart`: the server is stopped and started first. `cut`: how the reply is kept from its own end,
+    by its reader who leaves, or by a stop string."""
 
     message: dict[str, Any]
     parent: int | None
     restart: bool = False
+    cut: Literal["left", "stop string"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,24 @@ def scripts() -> tuple[Script, ...]:
             ),
         ),
         _tool_results((5, 40, 300, 1000, 3000)),
+        Script(
+            "reply broken off",
+            (
+                Step(_user("is left in mid-reply"), None, cut="left"),
+                Step(_user("goes on"), 0),
+                Step(_user("is left again"), 1, cut="left"),
+                Step(_user("after a restart"), 2, restart=True),
+            ),
+        ),
+        Script(
+            "stop string",
+            (
+                Step(_user("what would be said"), None),
+                Step(_user("is stopped in it"), 0, cut="stop string"),
+                Step(_user("goes on"), 1),
+                Step(_user("after a restart"), 1, restart=True),
+            ),
+        ),
     )
 
 

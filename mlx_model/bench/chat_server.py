@@ -1,5 +1,6 @@
 """Chat servers as processes of their own, started, asked and stopped by a bench."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -85,6 +86,28 @@ class ChatServer:
         if not isinstance(answer, dict) or "usage" not in answer:
             raise BenchServerFailed(f"{self._arguments[1]} answered without usage.")
         return answer
+
+    def leave(self, body: Mapping[str, Any], pieces: int) -> str:
+        """The text of a reply that is left after so many pieces of it. Raises BenchServerFailed."""
+        assert self._client is not None, "the server is started"
+        text: list[str] = []
+        try:
+            request = {**body, "stream": True}
+            with self._client.stream("POST", "/v1/chat/completions", json=request) as response:
+                response.raise_for_status()
+                for line in response.iter_lines():
+                    if not line.startswith("data: {"):
+                        continue
+                    chunk = json.loads(line.removeprefix("data: "))
+                    for choice in chunk.get("choices") or ():
+                        text.append((choice.get("delta") or {}).get("content") or "")
+                    if sum(map(bool, text)) >= pieces:
+                        break
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            raise BenchServerFailed(
+                f"{self._arguments[1]} did not answer: {error}. {self._last_words()}"
+            ) from error
+        return "".join(text)
 
     def _ready(self) -> bool:
         assert self._client is not None

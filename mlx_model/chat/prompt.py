@@ -1,6 +1,6 @@
 """A conversation as the tokens a model continues from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,3 +63,15 @@ class PromptEncoder:
         prefix = PrefixDigest()
         prefix.extend(prompt)
         self._replies.remember(prefix.digest(), message, tokens)
+
+    def remember_broken_off(self, prompt: Sequence[int], ends: Iterable[tuple[str, Sequence[int]]]) -> None:
+        """The reply to `prompt` was broken off at one of `ends`: texts, each with its tokens, the likeliest
+        first."""
+        prefix = PrefixDigest()
+        prefix.extend(prompt)
+        digest = prefix.digest()
+        told: set[str] = set()
+        for text, tokens in ends:
+            if text.strip() not in told:
+                told.add(text.strip())
+                self._replies.remember(digest, {"content": text}, tokens)

@@ -81,7 +81,9 @@ class Generator(Generic[StateT]):
             if not cancelled():
                 yield from self._decode(run, logits, cancelled)
         finished = run.finished()
-        self._keep(run)
+        # Where no reply was wanted, the last boundary is what others go on from.
+        if request.max_tokens or run.reason == "cancelled":
+            self._keep(run)
         yield finished
 
     def _decode(
@@ -122,7 +124,9 @@ class Generator(Generic[StateT]):
     def _keep(self, run: "_Run[StateT]") -> None:
         """Leaves the state as it stands: it has seen a prefix of the prompt, or all tokens but the last one."""
         if run.state.length > run.kept:
-            self._states.keep((*run.request.prompt, *run.tokens)[: run.state.length], run.state)
+            seen = (*run.request.prompt, *run.tokens)[: run.state.length]
+            broken_off = run.tokens and run.reason == "cancelled"
+            (self._states.keep_broken_off if broken_off else self._states.keep)(seen, run.state)
             run.kept = run.state.length
 
 
@@ -168,8 +172,8 @@ def check_request(request: GenerationRequest, context_length: int, vocabulary: i
     foreign = next((token for token in request.prompt if not 0 <= token < vocabulary), None)
     if foreign is not None:
         raise RequestError(f"Token {foreign} is not in the vocabulary of {vocabulary} tokens.")
-    if request.max_tokens < 1:
-        raise RequestError(f"max_tokens is {request.max_tokens}; a reply has at least one token.")
+    if request.max_tokens < 0:
+        raise RequestError(f"max_tokens is {request.max_tokens}; it may be 0 (no reply) or more.")
     sampling = request.sampling
     for name, value, possible in (
         ("temperature", sampling.temperature, 0 <= sampling.temperature < float("inf")),

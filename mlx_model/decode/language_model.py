@@ -56,6 +56,11 @@ class StateKeeper(Protocol[StateT]):
         """`state` has seen exactly `tokens`; it may be running still."""
         ...
 
+    def keep_broken_off(self, tokens: Sequence[int], state: StateT) -> None:
+        """`state` has seen exactly `tokens` and goes no further; the last few of them may be unread, because
+        whoever asked for them has gone."""
+        ...
+
 
 class NothingKept(Generic[StateT]):
     """Every generation starts from the first token."""
@@ -68,4 +73,7 @@ class NothingKept(Generic[StateT]):
         return self._model.state()
 
     def keep(self, tokens: Sequence[int], state: StateT) -> None:
+        """Forgets it."""
+
+    def keep_broken_off(self, tokens: Sequence[int], state: StateT) -> None:
         """Forgets it."""

@@ -22,7 +22,8 @@ class SamplingParameters:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """A prompt as tokens, and when to stop. `boundaries` are the prompt positions (token counts) worth a
+    """A prompt as tokens, and when to stop: with `max_tokens` 0 after the prompt, whose states are kept for
+    others to go on from. `boundaries` are the prompt positions (token counts) worth a
     snapshot: the end of the system prompt and of each message, ascending."""
 
     prompt: tuple[int, ...]

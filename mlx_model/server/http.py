@@ -55,6 +55,10 @@ class _Reply:
     reader: ReplyReader
     finished: GenerationFinished | None = None
 
+    def remember_broken_off(self) -> None:
+        """Whatever part of it the client was left with may come back as a message."""
+        self.model.encoder.remember_broken_off(self.generation.prompt, self.reader.broken_off())
+
 
 def create_app(scheduler: Scheduler, keep_alive_seconds: float = _KEEP_ALIVE_SECONDS) -> Starlette:
     """The application. A stream that has nothing to say for `keep_alive_seconds` sends a comment."""
@@ -160,23 +164,32 @@ class _Endpoints:
         reader = reply.reader
         finished: GenerationFinished | None = None
         enough = threading.Event()
-        async with contextlib.aclosing(self._scheduler.events(reply.generation, enough)) as events:
-            async for event in events:
-                match event:
-                    case PromptProcessed():
-                        yield event
-                    case TokenGenerated(token):
-                        for part in reader.add(token):
-                            yield part
-                    case GenerationFinished():
-                        finished = event
-                if reader.stopped:
-                    enough.set()
+        try:
+            async with contextlib.aclosing(self._scheduler.events(reply.generation, enough)) as events:
+                async for event in events:
+                    match event:
+                        case PromptProcessed():
+                            yield event
+                        case TokenGenerated(token):
+                            for part in reader.add(token):
+                                yield part
+                        case GenerationFinished():
+                            finished = event
+                    if reader.stopped:
+                        enough.set()
+        finally:
+            if finished is None:
+                # At once, for the conversation may go on before anything else is heard of this reply.
+                reply.remember_broken_off()
         assert finished is not None
         reply.finished = finished
         for part in reader.finish():
             yield part
-        if not reader.stopped:
+        if not reply.generation.max_tokens:
+            await asyncio.to_thread(reply.model.settle)
+        elif reader.stopped:
+            await asyncio.to_thread(reply.remember_broken_off)
+        else:
             # Only now is the message whole. In a thread: it hashes the prompt and may write to disk.
             await asyncio.to_thread(
                 reply.model.encoder.remember, reply.generation.prompt, reader.message, reader.tokens
@@ -208,7 +221,7 @@ def _generation(model: ServedModel, received: ChatCompletionRequest) -> Generati
         )
     return GenerationRequest(
         prompt=prompt.tokens,
-        max_tokens=limit or context - length,
+        max_tokens=context - length if limit is None else limit,
         stop_tokens=model.encoder.tokenizer.stop_tokens,
         sampling=received.sampling(),
         boundaries=prompt.boundaries,

@@ -8,6 +8,8 @@ GET /v1/models       one model, with `context_length` in tokens and `details`, p
 POST /v1/chat/completions
                      `return_progress` adds chunks with `prompt_progress {total, cache, processed, time_ms}`;
                      the last chunk carries `timings`, and `usage` if `stream_options.include_usage` is set.
+                     `max_tokens` 0 asks for no reply: the conversation is read, and the answer comes when its
+                     states are on disk, for whatever may go on from it.
                      `tool_choice` "none" leaves the tools in the prompt, so that what is cached stays of use,
                      and takes the reply as text.
 
@@ -141,8 +143,8 @@ class ChatCompletionRequest(_Received):
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[float, Field(gt=0, le=100)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**64)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=0)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=0)] | None = None
     stop: str | Annotated[list[str], Field(max_length=16)] | None = None
     n: int | None = None
     logprobs: bool | None = None
@@ -182,7 +184,7 @@ class ChatCompletionRequest(_Received):
     @property
     def reply_limit(self) -> int | None:
         """The most tokens the reply may have, where the client says."""
-        return self.max_completion_tokens or self.max_tokens
+        return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
 
     @property
     def stop_strings(self) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 """From a generation's tokens to the parts of a reply."""
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlx_model.chat.detokenizer import Detokenizer
@@ -8,6 +10,9 @@ from mlx_model.chat.stop_strings import StopStrings
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.chat.tool_calls import CallArguments, CallOpened, ReplyPart, ToolCallParser, VisibleText
 from mlx_model.server.protocol import FinishReason
+
+_UNREAD = 32
+"""Pieces of a reply that may be under way when its reader goes."""
 
 
 class ReplyReader:
@@ -20,13 +25,19 @@ class ReplyReader:
         schemas: Mapping[str, Mapping[str, Any]] | None,
     ) -> None:
         """`schemas` are the parameters of the tools that may be called; None takes all as text."""
+        self._tokenizer = tokenizer
         self._stop_tokens = tokenizer.stop_tokens
         self._detokenizer = Detokenizer(tokenizer)
         self._stops = StopStrings(stop_strings)
         self._parser = None if schemas is None else ToolCallParser(schemas)
         self._text: list[str] = []
+        self._length = 0
         self._calls: list[dict[str, Any]] = []
         self.tokens: list[int] = []
+        # In characters: all text up to each token; what had been given out after each of the last pieces.
+        self._raw = 0
+        self._raw_lengths: list[int] = []
+        self._given_lengths: deque[int] = deque(maxlen=_UNREAD)
 
     @property
     def stopped(self) -> bool:
@@ -36,9 +47,10 @@ class ReplyReader:
     def add(self, token: int) -> list[ReplyPart]:
         """What this token makes certain."""
         self.tokens.append(token)
-        if token in self._stop_tokens:
-            return []
-        return self._parts(self._stops.add(self._detokenizer.add(token)))
+        text = "" if token in self._stop_tokens else self._detokenizer.add(token)
+        self._raw += len(text)
+        self._raw_lengths.append(self._raw)
+        return [] if token in self._stop_tokens else self._parts(self._stops.add(text))
 
     def finish(self) -> list[ReplyPart]:
         """What was held back."""
@@ -57,6 +69,19 @@ class ReplyReader:
         else:
             message["content"] = "".join(self._text)
         return message
+
+    def broken_off(self) -> Iterator[tuple[str, list[int]]]:
+        """What texts the client may have of a reply that did not come to its own end, the longest first, each
+        with the tokens it was generated as: those that lie within it whole, and its rest encoded."""
+        text = "".join(self._text)
+        for length in reversed(self._given_lengths):
+            whole = bisect_left(self._raw_lengths, length)
+            if whole < len(self._raw_lengths) and self._raw_lengths[whole] == length:
+                yield text[:length], self.tokens[: whole + 1]
+            else:
+                within = self._raw_lengths[whole - 1] if whole else 0
+                rest = self._tokenizer.encode(text[within:length])
+                yield text[:length], [*self.tokens[:whole], *rest]
 
     @property
     def reason(self) -> FinishReason:
@@ -81,6 +106,9 @@ class ReplyReader:
             match part:
                 case VisibleText(text):
                     self._text.append(text)
+                    self._length += len(text)
+                    if not self._calls:
+                        self._given_lengths.append(self._length)
                 case CallOpened(_, identifier, name):
                     function = {"name": name, "arguments": ""}
                     self._calls.append({"id": identifier, "type": "function", "function": function})

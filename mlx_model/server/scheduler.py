@@ -23,13 +23,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A model that is ready to answer. `details` are facts for display; `close` is called on the engine's
-    thread when it ends."""
+    """A model that is ready to answer. `details` are facts for display; `settle` waits until the states kept so
+    far are on disk; `close` is called on the engine's thread when it ends."""
 
     name: str
     generator: GeneratorPort
     encoder: PromptEncoder
     details: Mapping[str, str] = field(default_factory=dict)
+    settle: Callable[[], None] = lambda: None
     close: Callable[[], None] = lambda: None
     rest: Callable[[float], float | None] = lambda _: None
     """Called on the engine's thread while nobody asks, with the seconds since somebody did; gives the seconds

@@ -38,6 +38,10 @@ class DurableTier(Protocol):
         """Write what is missing of it, in the background."""
         ...
 
+    def flush(self) -> None:
+        """Wait until everything saved so far is written."""
+        ...
+
     def close(self) -> None:
         """Finish writing."""
         ...
@@ -109,6 +113,11 @@ class PrefixStore:
     def shrink(self, budget_bytes: int) -> None:
         """Give memory back now, down to `budget_bytes`; the budget itself stays."""
         self._tree.shrink(budget_bytes)
+
+    def flush(self) -> None:
+        """Wait until everything kept so far is on disk. Safe from any thread."""
+        if self._durable is not None:
+            self._durable.flush()
 
     def close(self) -> None:
         """Finish writing to disk."""

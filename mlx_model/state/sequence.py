@@ -1,5 +1,7 @@
 """The state of one conversation: advanced by the layers, rolled back by replay, kept as snapshots."""
 
+from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
@@ -10,6 +12,19 @@ from mlx_model.config import ModelConfig
 from mlx_model.state.kv import KVBits, KVBuffer, new_buffer
 from mlx_model.state.prefix_state import Arrays, PrefixState
 from mlx_model.state.recurrent import DeltaState
+
+_MARK_EVERY = 12
+_MARKS = 3
+"""The recurrent state is also held as it was at up to this many earlier lengths, so many tokens apart: a reply
+is taken back as far as that when its reader broke it off a little before the engine heard of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """Window and matrix of every DeltaNet layer after `length` tokens."""
+
+    length: int
+    layers: tuple[tuple[mx.array, mx.array], ...]
 
 
 class SequenceState:
@@ -30,6 +45,8 @@ class SequenceState:
             for layer in range(config.num_hidden_layers)
         ]
         self._recorded = 0
+        self._recording = False
+        self._marks: deque[_Mark] = deque(maxlen=_MARKS)
 
     @property
     def whole(self) -> bool:
@@ -38,14 +55,16 @@ class SequenceState:
 
     def record(self, on: bool) -> None:
         """Whether the next block is kept so that `keep` can cut it; for blocks of drafts under verification."""
-        for layer in self.layers:
-            if isinstance(layer, DeltaState):
-                layer.recording = on
+        self._recording = on
+        for layer in self._recurrent:
+            layer.recording = on
 
     def advance(self, tokens: int) -> None:
         """Counts a block that all layers have taken in. The model calls this, once a block."""
         self.length += tokens
         self._recorded = tokens
+        if not self._recording:  # else `keep` is still to come
+            self._mark()
 
     def keep(self, tokens: int) -> None:
         """Cuts the last, recorded block to its first `tokens` tokens: KV is shortened, and each recurrent state
@@ -58,6 +77,27 @@ class SequenceState:
                 layer.truncate(self.length)
             else:
                 layer.keep(tokens)
+        self._mark()
+
+    def held(self, limit: int) -> int:
+        """The longest length up to `limit` that `rewind` can go back to, 0 if there is none."""
+        lengths = (self.length, *(mark.length for mark in self._marks))
+        return max((length for length in lengths if length <= limit), default=0)
+
+    def rewind(self, length: int) -> None:
+        """Goes back to a length that is `held`."""
+        if length == self.length:
+            return
+        while self._marks[-1].length > length:
+            self._marks.pop()
+        assert self._marks[-1].length == length
+        for layer, (window, matrix) in zip(self._recurrent, self._marks[-1].layers, strict=True):
+            layer.window, layer.matrix, layer.length = window, matrix, length
+        for buffer in self.layers:
+            if isinstance(buffer, KVBuffer):
+                buffer.truncate(length)
+        self.length = length
+        self._recorded = 0
 
     def segment(self, start: int, stop: int) -> Arrays:
         """Copies of keys and values of the tokens [start, stop), for a store. See StateSource."""
@@ -104,6 +144,15 @@ class SequenceState:
         for layer in self.layers:
             arrays += layer.arrays() if isinstance(layer, KVBuffer) else [layer.window, layer.matrix]
         return arrays
+
+    @property
+    def _recurrent(self) -> list[DeltaState]:
+        return [layer for layer in self.layers if isinstance(layer, DeltaState)]
+
+    def _mark(self) -> None:
+        if not self._marks or self.length >= self._marks[-1].length + _MARK_EVERY:
+            layers = tuple((layer.window, layer.matrix) for layer in self._recurrent)
+            self._marks.append(_Mark(self.length, layers))
 
 
 def _to_numpy(array: mx.array) -> NDArray[Any]:

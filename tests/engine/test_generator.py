@@ -147,7 +147,7 @@ def test_a_model_runs_in_another_thread_than_the_one_that_loaded_it(model: Qwen3
         (request(tuple(range(200))), "200 tokens"),
         (request((1, 256)), "Token 256"),
         (request((1, -1)), "Token -1"),
-        (request(max_tokens=0), "max_tokens"),
+        (request(max_tokens=-1), "max_tokens"),
         (replace(request(), sampling=SamplingParameters(temperature=float("nan"))), "temperature"),
         (replace(request(), sampling=SamplingParameters(top_p=0)), "top_p"),
         (replace(request(), sampling=SamplingParameters(top_k=-1)), "top_k"),

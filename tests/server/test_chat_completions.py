@@ -216,7 +216,7 @@ def test_a_long_prefill_is_kept_alive_and_ended_by_shutdown(checkpoint: Path) ->
         ("top_p", 0),
         ("top_k", "many"),
         ("seed", 1e300),
-        ("max_tokens", 0),
+        ("max_tokens", -1),
         ("stop", [1]),
         ("tools", [{"type": "function", "function": {}}]),
         ("tool_choice", "required"),

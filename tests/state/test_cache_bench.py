@@ -38,6 +38,11 @@ SESSION = Script(
         Step(user("After a restart."), 2, restart=True),
         Step(user("Rewound after a restart."), 1),
         Step(user("Yet another start."), None),
+        Step(user("Left in mid-reply."), 7, cut="left"),
+        Step(user("Gone on with."), 8),
+        Step(user("Gone on with after a restart."), 8, restart=True),
+        Step(user("Now change it."), 0, cut="stop string"),
+        Step(user("Gone on with."), 11),
     ),
 )
 
@@ -46,7 +51,8 @@ def test_only_what_is_new_is_computed_restarts_included(model: Path, tmp_path: P
     command = ["-m", "mlx_model", "serve", "--model", str(model), "--cache", str(tmp_path / "cache")]
     with ChatServer(command, tmp_path / "log") as server:
         rows = list(replay(server, PromptEncoder.from_directory(model), [SESSION], reply_tokens=24))
-    assert [row.restart for row in rows] == [step.restart for step in SESSION.steps]
+    uncut = [(number, step.restart) for number, step in enumerate(SESSION.steps) if step.cut is None]
+    assert [(row.step, row.restart) for row in rows] == uncut
     assert all(row.new > 0 for row in rows)
     assert rows[0].computed == rows[0].prompt
     assert max(row.excess for row in rows) <= ALLOWED, rows

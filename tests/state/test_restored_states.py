@@ -199,6 +199,39 @@ def test_a_computation_that_failed_midway_leaves_nothing_to_go_on_from(
     assert mx.array_equal(model.last_logits(mx.array([tokens[20:]]), cold), expected)
 
 
+decoding = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=40)
+
+
+@given(decoding, st.integers(0, 40))
+@settings(max_examples=15)
+def test_a_reply_is_taken_back_by_a_few_tokens(
+    model: Qwen3Next, blocks: list[tuple[int, int]], back: int
+) -> None:
+    tokens = tuple(number % 251 for number in range(300))
+    state = model.state()
+    model.last_logits(mx.array([tokens[:30]]), state)
+    for right, wrong in blocks:
+        block = [*tokens[state.length : state.length + right], *[255] * wrong]
+        if right + wrong > 1:
+            state.record(True)
+            model.last_logits(mx.array([block]), state)
+            state.record(False)
+            state.keep(right)
+        else:
+            model.last_logits(mx.array([tokens[state.length : state.length + 1]]), state)
+    states = StoredStates(model, PrefixStore(1 << 30))
+    end = state.length
+    states.keep(tokens[:end], state)
+    shared = max(30, end - back)
+    branch = (*tokens[:shared], 255, 254)
+    again = states.begin(branch)
+    assert again is state
+    assert shared - again.length < 16 or back > 24
+    warm = model.last_logits(mx.array([branch[again.length :]]), again)
+    cold = model.last_logits(mx.array([branch]), model.state())
+    assert mx.abs(warm - cold).max() <= 1e-5 * mx.abs(cold).max()
+
+
 def test_a_conversation_that_goes_on_copies_nothing(model: Qwen3Next, monkeypatch: pytest.MonkeyPatch) -> None:
     states, tokens = StoredStates(model, PrefixStore(1 << 30)), tuple(range(60))
     state = states.begin(tokens)
