@@ -4,6 +4,7 @@ Only what a command needs is imported, and only once it is chosen: the workspace
 """
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -31,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status: 0 for success, 1 for what did not come about, 2 for bad
     input, 130 for Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # File names need not be text, and a terminal need not know every character.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if given and given[0] in _ENGINE_COMMANDS:
             return _engine(given)

@@ -38,6 +38,9 @@ from app.workspace.workspace import Workspace
 
 OutputFormat = Literal["text", "json", "stream-json"]
 
+_COMMANDING = {code: 0xFFFD for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
+"""Characters that a terminal would obey, made visible."""
+
 _DENIED = (
     "Nobody is here to be asked: this run has no screen. Do without it, or say what would have to be allowed."
 )
@@ -69,13 +72,14 @@ class TextReporter:
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
         self._out, self._err = out, err
+        self._to_terminal = out.isatty()
         self._midline = False
 
     def event(self, event: AgentEvent) -> None:
         """See Reporter."""
         match event:
             case TextStreamed(text):
-                self._out.write(text)
+                self._out.write(text.translate(_COMMANDING) if self._to_terminal else text)
                 self._out.flush()
                 self._midline = not text.endswith("\n")
             case ReplyFinished():
@@ -95,7 +99,7 @@ class TextReporter:
 
     def _note(self, text: str) -> None:
         self._end_line()
-        print(text, file=self._err, flush=True)
+        print(text.translate(_COMMANDING), file=self._err, flush=True)
 
     def _end_line(self) -> None:
         if self._midline:
@@ -121,7 +125,7 @@ class JsonReporter:
         self._say({"type": "result", **summary})
 
     def _say(self, value: dict[str, Any]) -> None:
-        print(json.dumps(value, ensure_ascii=False), file=self._out, flush=True)
+        print(json.dumps(value), file=self._out, flush=True)
 
 
 def run_headless(

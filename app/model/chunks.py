@@ -9,9 +9,10 @@ of its own (left out here).
 import json
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from app.model.characters import CharacterJoiner, whole_characters
 from app.model.errors import GarbledReply, ModelError, RequestRefused
 from app.model.events import (
     Finished,
@@ -39,12 +40,14 @@ class _OpenCall:
     name: str = ""
     held: str = ""
     """Arguments that arrived before the name."""
+    characters: CharacterJoiner = field(default_factory=CharacterJoiner)
 
 
 class ReplyReader:
     """Reads one reply, chunk by chunk."""
 
     def __init__(self) -> None:
+        self._characters = CharacterJoiner()
         self._calls: list[_OpenCall] = []
         self._by_wire_index: dict[int, _OpenCall] = {}
         self._reason: str | None = None
@@ -109,32 +112,37 @@ class ReplyReader:
                 continue  # one reply was asked for
             # A server that does not stream answers with the whole message.
             delta = choice.get("delta") or choice.get("message") or {}
-            text = _text(delta.get("content"))
+            text = self._characters.add(_text(delta.get("content")))
+            if choice.get("finish_reason"):
+                text += self._characters.finish()
             if text:
                 self.said_something = True
                 yield TextDelta(text)
-            for call in delta.get("tool_calls") or ():
-                yield from self._call(call)
+            for fragment in delta.get("tool_calls") or ():
+                yield from self._call(fragment)
             if choice.get("finish_reason"):
+                for call in self._calls:
+                    if call.name and (rest := call.characters.finish()):
+                        yield ToolCallDelta(call.index, "", "", rest)
                 self.said_something = True
                 self._reason = str(choice["finish_reason"])
 
     def _call(self, fragment: dict[str, Any]) -> Iterator[StreamEvent]:
         self.said_something = True
         function = fragment.get("function") or {}
-        identifier = str(fragment.get("id") or "")
+        identifier = whole_characters(str(fragment.get("id") or ""))
         call = self._which_call(fragment.get("index"), identifier, bool(function.get("name")))
         arguments = function.get("arguments")
         if arguments is not None and not isinstance(arguments, str):
             arguments = json.dumps(arguments)
-        arguments = arguments or ""
+        arguments = call.characters.add(arguments or "")
         if call.name:
             if arguments:
                 yield ToolCallDelta(call.index, "", "", arguments)
             return
         call.held += arguments
         if function.get("name"):
-            call.name = str(function["name"])
+            call.name = whole_characters(str(function["name"]))
             yield ToolCallDelta(call.index, call.id, call.name, call.held)
 
     def _which_call(self, index: int | None, identifier: str, named: bool) -> _OpenCall:
@@ -149,8 +157,9 @@ class ReplyReader:
             if known is not None and known.own_id and identifier not in ("", known.id):
                 known = None
         if known is None:
-            identifier, own = (identifier, True) if identifier else (f"call_{uuid.uuid4().hex[:12]}", False)
-            known = _OpenCall(len(self._calls), identifier, own)
+            # An id that another call has could not tell which of them a result belongs to.
+            own = bool(identifier) and all(call.id != identifier for call in self._calls)
+            known = _OpenCall(len(self._calls), identifier if own else f"call_{uuid.uuid4().hex[:12]}", own)
             self._calls.append(known)
         if index is not None:
             self._by_wire_index[int(index)] = known
@@ -186,7 +195,7 @@ def _count(value: object) -> int | None:
 def _timings(wire: Mapping[str, Any]) -> Timings:
     def number(name: str) -> float:
         value = wire.get(name)
-        return float(value) if isinstance(value, int | float) else 0.0
+        return float(value) if isinstance(value, int | float) and abs(value) < 1e18 else 0.0
 
     return Timings(
         cache_n=int(number("cache_n")),

@@ -16,7 +16,8 @@ class EventDecoder:
     """Turns the bytes of a response into the data of its events, in whatever pieces they arrive."""
 
     def __init__(self) -> None:
-        self._pending = b""
+        self._pending = bytearray()
+        self._searched = 0
         self._data: list[bytes] = []
         self._since_event = 0
 
@@ -27,12 +28,14 @@ class EventDecoder:
         self._since_event += len(received)
         events: list[str] = []
         start = 0
-        for end in _LINE_END.finditer(self._pending):
+        for end in _LINE_END.finditer(self._pending, self._searched):
             if end.group() == b"\r" and end.end() == len(self._pending):
                 break  # its LF may be on the way
-            self._line(self._pending[start : end.start()], events)
+            self._line(bytes(self._pending[start : end.start()]), events)
             start = end.end()
         self._pending = self._pending[start:]
+        # A long line comes in many pieces: none of it is looked through twice, but for a CR at its end.
+        self._searched = max(0, len(self._pending) - 1)
         if events:
             self._since_event = len(self._pending)
         if self._since_event > _LARGEST_EVENT:

@@ -1,6 +1,8 @@
 """`tidegate run` as a user runs it: another process, a scripted server behind real HTTP, files on disk."""
 
 import json
+import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.scripted_server import Gate, HttpError, ScriptedServer, call, reply
+from tests.support.scripted_server import Call, Gate, HttpError, Raw, ScriptedServer, call, reply
 
 
 def command(*arguments: str) -> list[str]:
@@ -27,7 +29,7 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(project: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(
-        server: ScriptedServer, prompt: str, *options: str, piped: str = ""
+        server: ScriptedServer, prompt: str, *options: str, piped: str = "", **environment: str
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command("run", prompt, "-C", str(project), "--model", server.url, *options),
@@ -36,9 +38,25 @@ def run(project: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             text=True,
             timeout=60,
             check=False,
+            env={**os.environ, **environment},
         )
 
     return run
+
+
+HALF = Raw(b'data: {"choices":[{"index":0,"delta":{"content":"\\ud83d"}}]}\n\n')
+NAMELESS = "import os; open(b'\\xff.txt', 'w')"
+
+
+def test_what_is_no_text_and_what_is_no_argument_end_nothing(scripted_server, run):
+    deep = Call("read_file", '{"file_path": ' + "[" * 5_000)
+    shell = call("run_shell_command", command=f"{sys.executable} -c {shlex.quote(NAMELESS)}")
+    server = scripted_server(reply(HALF, "x", deep), reply(shell), reply("漢字"))
+    done = run(server, "Go", "--mode", "auto", "--output-format", "json", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stdout
+    result = json.loads(done.stdout)
+    assert result["result"] == "漢字" and len(result["files_changed"]) == 1
+    assert "not valid JSON" in server.requests[1]["messages"][-1]["content"]
 
 
 EDIT = (

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.model import sse
 from app.model.chunks import ReplyReader
 from app.model.client import Address, ChatClient, Patience
 from app.model.errors import (
@@ -207,6 +208,51 @@ def test_tool_calls_in_every_dialect(fragments):
         calls[delta.index][1] += delta.arguments
     assert calls == {0: ["f", "{}"], 1: ["g", "{}"]}
     assert reader.finish().reason == "tool_calls"
+
+
+def test_one_id_for_several_calls_becomes_one_for_each():
+    reader = ReplyReader()
+    deltas = []
+    for index in (0, 1):
+        for part in ({"name": "f", "arguments": "{"}, {"arguments": "}"}):
+            call = {"index": index, "id": "same", "function": part}
+            deltas += reader.feed(json.dumps({"choices": [{"delta": {"tool_calls": [call]}}]}))
+    assert [(delta.index, delta.arguments) for delta in deltas] == [(0, "{"), (0, "}"), (1, "{"), (1, "}")]
+    assert len({delta.id for delta in deltas if delta.id}) == 2
+
+
+@given(st.text(st.characters(), max_size=8), st.integers(0, 16))
+def test_characters_cut_between_chunks_arrive_whole(text, cut):
+    units = text.encode("utf-16-le", "surrogatepass")
+    reader = ReplyReader()
+    said, written = "", ""
+    for half in (units[: 2 * cut], units[2 * cut :], None):
+        piece = (half or b"").decode("utf-16-le", "surrogatepass")
+        delta = {"content": piece, "tool_calls": [{"index": 0, "function": {"name": "f", "arguments": piece}}]}
+        choice = {"delta": delta, "finish_reason": "stop" if half is None else None}
+        for event in reader.feed(json.dumps({"choices": [choice]})):
+            if isinstance(event, ToolCallDelta):
+                written += event.arguments
+            else:
+                said += event.text
+    assert said == written == units.decode("utf-16-le", "replace")
+
+
+def test_a_long_line_is_looked_through_once(monkeypatch):
+    looked = 0
+
+    class Counting:
+        def finditer(self, data, start):
+            nonlocal looked
+            looked += len(data) - start
+            return ends.finditer(data, start)
+
+    ends = sse._LINE_END
+    monkeypatch.setattr(sse, "_LINE_END", Counting())
+    decoder = EventDecoder()
+    pieces = [b"data: ", *[b"x" * 1000] * 300, b"\r", b"\n\n"]
+    assert [event for piece in pieces for event in decoder.feed(piece)] == ["x" * 300_000]
+    assert looked < 2 * 300_000
 
 
 json_values = st.recursive(
