@@ -1,0 +1,247 @@
+"""Experts on disk: the same bits as with all in memory, whatever the disk does; and which of them stay."""
+
+import errno
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlx_model.decode.generator import Generator
+from mlx_model.decode.guarded import GuardedGenerator
+from mlx_model.decode.language_model import NothingKept
+from mlx_model.decode.request import GenerationFinished, GenerationRequest, SamplingParameters, TokenGenerated
+from mlx_model.loading import load, load_qwen3_next
+from mlx_model.model import Qwen3Next
+from mlx_model.relief import Relief
+from mlx_model.weights.checkpoint import Checkpoint, open_checkpoint
+from mlx_model.weights.convert import convert
+from mlx_model.weights.expert_files import DiskReader, ExpertUnreadable
+from mlx_model.weights.expert_slots import ExpertSlots
+from mlx_model.weights.expert_use import read_expert_use, write_expert_use
+from mlx_model.weights.quantize import Recipe
+from mlx_model.weights.residency import Residency
+from tests.support.checkpoints import write_checkpoint
+
+EXPERTS, ACTIVE = 24, 3
+TOKENS = [(37 * place * place + 11 * place) % 256 for place in range(100)]
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Checkpoint]:
+    """One tensor an expert, unpacked; and packed in the fused layout, with an MTP layer."""
+    root = tmp_path_factory.mktemp("experts")
+    sizes = {"num_experts": EXPERTS, "num_experts_per_tok": ACTIVE, "seed": 5, "mtp": True}
+    write_checkpoint(root / "plain", dtype=mx.bfloat16, shards=2, **sizes)
+    convert(root / "plain", root / "packed", Recipe.Q4)
+    return {name: open_checkpoint(root / name) for name in ("plain", "packed")}
+
+
+@pytest.fixture(scope="module")
+def full(checkpoints: dict[str, Checkpoint]) -> dict[str, Qwen3Next]:
+    return {name: load_qwen3_next(found, dtype="float32") for name, found in checkpoints.items()}
+
+
+def streamed(checkpoint: Checkpoint, slots: int, **options: Any) -> tuple[Qwen3Next, Residency]:
+    residency = Residency(checkpoint, slots, mx.float32, **options)
+    return load_qwen3_next(checkpoint, dtype="float32", residency=residency), residency
+
+
+def logits(model: Qwen3Next, chunk: int, decoded: int = 6) -> mx.array:
+    """Of all tokens of a prompt and of those that follow it greedily."""
+    state, parts = model.state(), []
+    for start in range(0, len(TOKENS), chunk):
+        parts.append(model.logits(mx.array([TOKENS[start : start + chunk]]), state))
+        mx.eval(parts[-1], state.arrays())
+    for _ in range(decoded):
+        parts.append(model.logits(mx.argmax(parts[-1][:, -1:], axis=-1), state))
+    return mx.concatenate(parts, axis=1)
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    form=st.sampled_from(["plain", "packed"]),
+    slots=st.integers(ACTIVE, EXPERTS - 1),
+    chunk=st.integers(1, 100),
+)
+def test_logits_are_the_same_bits(
+    checkpoints: dict[str, Checkpoint], full: dict[str, Qwen3Next], form: str, slots: int, chunk: int
+) -> None:
+    model, residency = streamed(checkpoints[form], slots)
+    assert mx.array_equal(logits(model, chunk), logits(full[form], chunk)).item()
+    assert residency.counts.read > 0
+    residency.close()
+
+
+def test_the_mtp_layer_streams_too(checkpoints: dict[str, Checkpoint], full: dict[str, Qwen3Next]) -> None:
+    model, residency = streamed(checkpoints["packed"], 4)
+    embeddings, hidden = mx.random.normal((2, 1, 70, 64), key=mx.random.key(1))
+    found, wanted = (m.mtp(embeddings, hidden, m.mtp_kv()) for m in (model, full["packed"]) if m.mtp)
+    assert mx.array_equal(found, wanted).item()
+    residency.close()
+
+
+def test_slots_given_back_change_nothing_but_speed(
+    checkpoints: dict[str, Checkpoint], full: dict[str, Qwen3Next]
+) -> None:
+    model, residency = streamed(checkpoints["plain"], 16)
+    logits(model, 40)
+    held = residency.nbytes
+    residency.shrink(6)
+    assert residency.slots == 6 and residency.nbytes == held * 6 // 16
+    assert mx.array_equal(logits(model, 40), logits(full["plain"], 40)).item()
+    residency.close()
+
+
+class Disk(DiskReader):
+    """A disk with faults. `fault` is asked before each read; it may raise, wait, or give a number of bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: Counter[tuple[str, int]] = Counter()
+        self.fault: Any = None
+        self._counting = threading.Lock()
+
+    def read_into(self, file: Path, offset: int, buffer: memoryview) -> int:
+        with self._counting:
+            self.reads[(file.name, offset)] += 1
+            number = sum(self.reads.values())
+        limit = self.fault(number, self.reads[(file.name, offset)]) if self.fault else None
+        return super().read_into(file, offset, buffer if limit is None else buffer[:limit])
+
+
+def test_a_chunk_reads_each_expert_it_needs_once(checkpoints: dict[str, Checkpoint]) -> None:
+    disk = Disk()
+    model, residency = streamed(checkpoints["packed"], 5, reader=disk)
+    mx.eval(model.logits(mx.array([TOKENS]), model.state()))
+    assert residency.counts.read == residency.counts.needed > 4 * 20
+    assert set(disk.reads.values()) == {1}
+    residency.close()
+
+
+def test_an_odd_prompt_does_not_turn_everything_over() -> None:
+    slots = ExpertSlots(64, 8)
+    usual = np.arange(8)
+    for slot in usual:
+        slots.fill(int(slot), int(slot))
+    for _ in range(200):
+        slots.note(usual, np.ones(8, dtype=np.intp), 1)
+    # A prompt of 20,000 tokens that goes to quite other experts.
+    odd = np.arange(32, 64)
+    for _ in range(10):
+        slots.note(odd, np.full(32, 600), 2000)
+        for pair in odd.reshape(-1, 2):
+            passing = slots.coldest(2, keep=pair)
+            slots.empty(passing)
+            for slot, expert in zip(passing.tolist(), pair.tolist(), strict=True):
+                slots.fill(slot, expert)
+    assert len(set(slots.expert_in.tolist()) & set(usual.tolist())) >= 6
+    # Usage that lasts does.
+    for _ in range(3000):
+        slots.note(odd[:8], np.ones(8, dtype=np.intp), 1)
+    assert set(slots.favourites()) == set(odd[:8].tolist())
+
+
+def slow(_number: int, _again: int) -> None:
+    time.sleep(0.001)
+
+
+def fails_once(number: int, again: int) -> None:
+    if number % 50 == 1 and again == 1:
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def short(_number: int, again: int) -> int | None:
+    return 100 if again == 1 else None
+
+
+@pytest.mark.parametrize("fault", [slow, fails_once, short])
+def test_a_disk_that_stumbles_costs_only_time(
+    checkpoints: dict[str, Checkpoint], full: dict[str, Qwen3Next], fault: Any
+) -> None:
+    disk = Disk()
+    disk.fault = fault
+    model, residency = streamed(checkpoints["packed"], 6, reader=disk)
+    assert mx.array_equal(logits(model, 50, 2), logits(full["packed"], 50, 2)).item()
+    residency.close()
+
+
+def greedy(generator: GuardedGenerator) -> tuple[list[int], GenerationFinished]:
+    asked = GenerationRequest(tuple(TOKENS), 8, frozenset(), SamplingParameters(temperature=0))
+    tokens, finished = [], None
+    for event in generator.generate(asked, lambda: False):
+        if isinstance(event, TokenGenerated):
+            tokens.append(event.token)
+        elif isinstance(event, GenerationFinished):
+            finished = event
+    assert finished is not None
+    return tokens, finished
+
+
+@pytest.mark.parametrize("kind", ["error", "end"])
+def test_a_disk_that_fails_ends_one_reply_and_not_the_engine(
+    checkpoints: dict[str, Checkpoint], full: dict[str, Qwen3Next], kind: str
+) -> None:
+    disk = Disk()
+    model, residency = streamed(checkpoints["packed"], 6, reader=disk)
+    generator = GuardedGenerator(Generator(model, NothingKept(model), chunk=32), Relief([]), residency)
+    resident = full["packed"]
+    wanted, _ = greedy(GuardedGenerator(Generator(resident, NothingKept(resident), chunk=32), Relief([])))
+    start = sum(disk.reads.values())
+
+    def broken(number: int, _again: int) -> int | None:
+        if number < start + 300:
+            return None
+        if kind == "end":
+            return 0
+        raise OSError(errno.EIO, "Input/output error")
+
+    disk.fault = broken
+    with pytest.raises(ExpertUnreadable, match=r"cannot be read from .*packed"):
+        greedy(generator)
+    disk.fault = None
+    tokens, finished = greedy(generator)
+    assert tokens == wanted
+    assert finished.experts_needed and finished.experts_read
+    assert 0 < finished.experts_read < finished.experts_needed
+    residency.close()
+
+
+def test_what_was_used_is_known_after_a_restart(checkpoints: dict[str, Checkpoint], tmp_path: Path) -> None:
+    model, residency = streamed(checkpoints["plain"], 8)
+    logits(model, 10)
+    write_expert_use(tmp_path / "use.npz", residency.frequencies())
+    residency.close()
+    again = Residency(checkpoints["plain"], 8, mx.float32, frequencies=read_expert_use(tmp_path / "use.npz"))
+    again.warm()
+    warm = load_qwen3_next(checkpoints["plain"], dtype="float32", residency=again)
+    cold, from_cold = streamed(checkpoints["plain"], 8)
+    before = again.counted()
+    for running in (warm, cold):
+        state = running.state()
+        for token in TOKENS[:12]:
+            mx.eval(running.logits(mx.array([[token]]), state))
+    assert (again.counted() - before).hit_rate > from_cold.counts.hit_rate
+    again.close()
+    from_cold.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 and then nothing"])
+def test_a_spoilt_record_is_a_cold_start(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "use.npz").write_bytes(content)
+    assert read_expert_use(tmp_path / "use.npz") == {}
+
+
+def test_in_bfloat16_too(checkpoints: dict[str, Checkpoint]) -> None:
+    """The dtype in which the bank's memory is the file's, bit for bit."""
+    every, some = (
+        load(checkpoints["packed"].directory, dtype="bfloat16", expert_slots=slots).model for slots in (None, 5)
+    )
+    found, wanted = (model.logits(mx.array([TOKENS[:30]]), model.state()) for model in (some, every))
+    assert mx.array_equal(found, wanted).item()
