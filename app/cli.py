@@ -127,6 +127,31 @@ def _run(given: list[str]) -> int:
     )
 
 
+def _warm(given: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="tidegate warm",
+        description="Have the model read a part of the project once, so that sessions in it begin from there: "
+        "AGENTS.md, a map of all files, and what is named. Without PATH, what was named the last time.",
+    )
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="files, or directories with all text in them")
+    parser.add_argument("-C", dest="directory", default=".", metavar="DIR", help="the project (default: here)")
+    parser.add_argument(
+        "--forget", action="store_true", help="let sessions in the project begin with nothing again"
+    )
+    _add_model(parser)
+    options = parser.parse_args(given)
+    directory = Path(options.directory).expanduser()
+    if not directory.is_dir():
+        raise BadUsage(f"{options.directory} is not a directory", "name one after -C")
+    from app import warm  # noqa: PLC0415
+
+    if options.forget:
+        return warm.run_forget(directory)
+    settings = load_settings()
+    choice = choose_model(options.model if options.model is not None else settings.model)
+    return warm.run_warm(options.paths, directory=directory, choice=choice, settings=settings)
+
+
 def _model(given: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="tidegate model", description="The models on this machine.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -166,6 +191,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 _COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "run": ("let the agent do one thing, without a screen", _run),
+    "warm": ("have a part of the project read beforehand, for all its sessions", _warm),
     "model": ("list and fetch models", _model),
     "doctor": ("say what is found on this machine, and what is missing", _doctor),
 }

@@ -33,6 +33,7 @@ from app.model.engine import open_engine
 from app.model.errors import EngineFailed
 from app.model.events import EngineStatus
 from app.model.port import EnginePort
+from app.model.ready import until_settled
 from app.review.review import Review
 from app.workspace.workspace import Workspace
 
@@ -182,26 +183,17 @@ async def _run(prompt: str, workspace: Workspace, engine: EnginePort, mode: Mode
 
 async def _until_ready(engine: EnginePort) -> None:
     """Start the engine and wait for it, so that bad input is told before the turn begins."""
-    settled = asyncio.Event()
     shown = ""
 
     def look(status: EngineStatus) -> None:
         nonlocal shown
-        if status.phase in ("absent", "ready", "failed", "stopped"):
-            settled.set()
-        elif status.message != shown and sys.stderr.isatty():
+        if status.message != shown and sys.stderr.isatty():
             shown = status.message
             print(shown, file=sys.stderr, flush=True)
 
-    end = engine.subscribe(look)
-    try:
-        await engine.start()
-        look(engine.status)
-        await settled.wait()
-    finally:
-        end()
-    if engine.status.phase != "ready":
-        raise EngineFailed(engine.status.message)
+    status = await until_settled(engine, look)
+    if status.phase != "ready":
+        raise EngineFailed(status.message)
 
 
 async def _turn(prompt: str, agent: Agent, reporter: Reporter) -> int:

@@ -8,10 +8,20 @@ from app.agent.budget import ContextUse
 from app.agent.composer import Composer
 from app.agent.conversation import Conversation
 from app.agent.errors import AgentBusy, SessionError
-from app.agent.events import AgentEvent, Attached, EndReason, Mode, Steered, TurnEnded, TurnStarted
+from app.agent.events import (
+    AgentEvent,
+    Attached,
+    EndReason,
+    Mode,
+    Noticed,
+    Steered,
+    TurnEnded,
+    TurnStarted,
+)
 from app.agent.files import Files
 from app.agent.history import events_of
 from app.agent.jobs import Jobs
+from app.agent.opening import Opening, opening_for
 from app.agent.permissions import Permissions
 from app.agent.port import PermissionAsker
 from app.agent.session import Journal, new_journal, open_journal, read_session
@@ -47,7 +57,20 @@ def open_agent(
         return model.context_length if model else None
 
     journal = new_journal(workspace.root) if session is None else open_journal(workspace.root, session)
-    return Agent(workspace, engine, recorder, asker, journal, mode=mode, context_length=context_length)
+    return Agent(
+        workspace,
+        engine,
+        recorder,
+        asker,
+        journal,
+        mode=mode,
+        context_length=context_length,
+        opening=lambda: opening_for(workspace, engine),
+    )
+
+
+async def _nothing() -> None:
+    """What a session begins with where nothing was warmed."""
 
 
 class Agent:
@@ -66,8 +89,10 @@ class Agent:
         *,
         mode: Mode = "ask",
         context_length: Callable[[], int | None] = lambda: None,
+        opening: Callable[[], Awaitable[Opening | None]] = _nothing,
     ) -> None:
         self._workspace = workspace
+        self._opening = opening
         self._recorder = recorder
         self._conversation = Conversation(journal)
         self._jobs = Jobs(cache_directory() / "jobs" / journal.id)
@@ -241,6 +266,8 @@ class Agent:
         try:
             await emit(TurnStarted(number, text or ""))
             await in_thread(begin)
+            if not conversation.messages:
+                await self._open(emit)
             if text is not None:
                 attached = await self._composer.tell(text, was_interrupted)
                 if attached:
@@ -263,6 +290,23 @@ class Agent:
                     except TidegateError as error:
                         reason, message = "error", str(error)
         await emit(TurnEnded(number, reason, message))
+
+    async def _open(self, emit: Emit) -> None:
+        """Begin the session from what was warmed."""
+        opening = await self._opening()
+        if opening is None:
+            return
+
+        def begin() -> None:
+            if opening.messages:
+                self._conversation.open_with(opening.messages)
+            for path in opening.files:
+                location = self._workspace.locate(path)
+                if (text := self._hands.files.read(location)) is not None:
+                    self._hands.files.saw(location, text)
+
+        await in_thread(begin)
+        await emit(Noticed(opening.notice))
 
     async def _command(self, command: str, emit: Emit) -> None:
         reason: EndReason = "cancelled"

@@ -5,7 +5,7 @@ without a result, a reply that broke off) is mended here, so that the next reque
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -113,6 +113,10 @@ class Conversation:
         """The todo list is now `todos`."""
         self._put("todos", todos=[list(todo) for todo in todos])
 
+    def open_with(self, messages: Sequence[Message]) -> None:
+        """The session begins with `messages`, which neither user nor model has said."""
+        self._put("opening", messages=[message.to_wire() for message in messages])
+
     def steer(self, text: str, content: str) -> None:
         """The user said `text` in the middle of the turn; the model is told `content`."""
         self._put("steered", text=text)
@@ -201,6 +205,9 @@ class Conversation:
     def _todos(self, record: Mapping[str, Any]) -> None:
         self.todos = tuple((content, status) for content, status in record["todos"])
 
+    def _opening(self, record: Mapping[str, Any]) -> None:
+        self._messages += [Message.from_wire(message) for message in record["messages"]]
+
     def _mode(self, record: Mapping[str, Any]) -> None:
         self.mode = record["mode"]
 
@@ -237,6 +244,7 @@ _APPLY: dict[str, Callable[[Conversation, Mapping[str, Any]], None]] = {
     "decision": Conversation._decision,
     "todos": Conversation._todos,
     "compacted": Conversation._compacted,
+    "opening": Conversation._opening,
     "mode": Conversation._mode,
     "shell": Conversation._shell,
     "steered": _ignore,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from mlx_model.cache import EngineCache
 from mlx_model.chat.prompt import PromptEncoder
 from mlx_model.commands.cache_options import add_cache, open_engine_cache, snapshot_memory
 from mlx_model.commands.fit import count
@@ -123,7 +124,8 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
             name=arguments.model.resolve().name,
             generator=GuardedGenerator(generator, relief, residency),
             encoder=encoder,
-            details=_details(loaded, arguments),
+            details=_details(loaded, arguments) | _prefixes(cache),
+            settle=cache.store.flush if cache is not None else lambda: None,
             rest=upkeep.rest,
             memory=relief.report,
             close=stack.pop_all().close,
@@ -135,6 +137,13 @@ def _keep_alive(arguments: argparse.Namespace) -> float:
     if arguments.keep_alive is None:
         return 0.0 if on_cpu() else DEFAULT_KEEP_ALIVE
     return float(arguments.keep_alive)
+
+
+def _prefixes(cache: EngineCache | None) -> dict[str, str]:
+    """What becomes of what was read once; a client may rely on it."""
+    if cache is None:
+        return {}
+    return {"prefixes": "kept on disk" if cache.folder is not None else "kept in memory"}
 
 
 def _details(loaded: LoadedModel, arguments: argparse.Namespace) -> dict[str, str]:
