@@ -6,6 +6,7 @@ the control group's limit where that is lower. All sizes are bytes.
 
 import ctypes
 import os
+import resource
 import sys
 from dataclasses import dataclass
 from enum import IntEnum
@@ -144,6 +145,32 @@ class MemoryGroup:
         except OSError:
             return 0
         return next((int(line.split()[1]) for line in text.splitlines() if line.startswith(f"{field} ")), 0)
+
+
+def available_bytes() -> int:
+    """What this process could still take now without anything being pushed out: of the machine's memory, its
+    control group's and its own limit on Linux; of what the GPU may use on macOS. Raises UnknownMemory."""
+    if sys.platform == "darwin":
+        import mlx.core as mx  # noqa: PLC0415 (only a Mac needs it here)
+
+        return this_machine().usable - mx.get_active_memory() - mx.get_cache_memory()
+    left = [_memory_information("/proc/meminfo", "MemAvailable")]
+    group = MemoryGroup.own()
+    if group is not None and group.limit is not None and group.used is not None:
+        left.append(group.limit - group.used)
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY:
+        left.append(limit - _memory_information("/proc/self/status", "VmSize"))
+    return max(0, min(left))
+
+
+def _memory_information(file: str, field: str) -> int:
+    """A field of a file of the kernel's that is written as `Field:  12 kB`."""
+    for line in Path(file).read_text(encoding="ascii").splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0]) * 1024
+    raise UnknownMemory(f"{file} does not say what {field} is.")
 
 
 def resident_bytes() -> int:

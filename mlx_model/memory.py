@@ -55,6 +55,7 @@ class Wishes:
 class MemoryPlan:
     """What goes where. `expert_slots` None: all experts are resident. `weights` counts only what is."""
 
+    model: Model
     machine: Machine
     weights: dict[Part, int]
     context: int
@@ -75,6 +76,17 @@ class MemoryPlan:
     def peak(self) -> int:
         """The most the engine holds at once; snapshots included."""
         return self.weight_bytes + self.kv + self.state + self.snapshots + self.activations
+
+    def request_bytes(self, tokens: int) -> int:
+        """What a prompt of so many tokens takes beside the weights while it is computed."""
+        block = block_bytes(
+            self.model.config,
+            min(self.chunk, tokens),
+            tokens,
+            self.model.arithmetic,
+            kv_bits=self.model.kv_bits,
+        )
+        return block + tokens * self.kv // max(self.context, 1) + self.state
 
     @property
     def budget(self) -> int:
@@ -183,6 +195,7 @@ class _Planner:
             if Part.MTP in weights:
                 weights[Part.MTP] -= absent * (self.slot - self.main_slot)
         return MemoryPlan(
+            model=model,
             machine=self.machine,
             weights=weights,
             context=context,

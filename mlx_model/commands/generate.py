@@ -51,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         loaded.generator(chunk=None if plan is None else plan.chunk),
         Relief(engine_reserves(None, loaded.residency)),
         loaded.residency,
+        request_bytes=None if plan is None or arguments.force else plan.request_bytes,
     )
     request = GenerationRequest(
         prompt=prompt,

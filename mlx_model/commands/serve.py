@@ -122,7 +122,13 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
         )
         return ServedModel(
             name=arguments.model.resolve().name,
-            generator=GuardedGenerator(generator, relief, residency),
+            generator=GuardedGenerator(
+                generator,
+                relief,
+                residency,
+                # Who forces a model in knows that it may be short of memory.
+                request_bytes=None if plan is None or arguments.force else plan.request_bytes,
+            ),
             encoder=encoder,
             details=_details(loaded, arguments) | _prefixes(cache),
             settle=cache.store.flush if cache is not None else lambda: None,

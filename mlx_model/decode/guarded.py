@@ -10,6 +10,7 @@ import mlx.core as mx
 
 from mlx_model.decode.request import GenerationEvent, GenerationFinished, GenerationRequest, GeneratorPort
 from mlx_model.errors import EngineError
+from mlx_model.machine import available_bytes
 from mlx_model.relief import Relief
 from mlx_model.weights.residency import Residency
 
@@ -25,12 +26,23 @@ class OutOfMemory(EngineError):
 
 
 class GuardedGenerator:
-    """A GeneratorPort over another one."""
+    """A GeneratorPort over another one. `request_bytes`: what a prompt of so many tokens takes, None where that
+    is not known; `available`: what there is."""
 
-    def __init__(self, generator: GeneratorPort, relief: Relief, residency: Residency | None = None) -> None:
+    def __init__(
+        self,
+        generator: GeneratorPort,
+        relief: Relief,
+        residency: Residency | None = None,
+        *,
+        request_bytes: Callable[[int], int] | None = None,
+        available: Callable[[], int] = available_bytes,
+    ) -> None:
         self._generator = generator
         self._relief = relief
         self._residency = residency
+        self._request_bytes = request_bytes
+        self._available = available
 
     @property
     def context_length(self) -> int:
@@ -38,10 +50,12 @@ class GuardedGenerator:
         return self._generator.context_length
 
     def generate(self, request: GenerationRequest, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
-        """See GeneratorPort. The events raise OutOfMemory where an allocation fails."""
+        """See GeneratorPort. The events raise OutOfMemory where an allocation fails, or surely would: some
+        systems end a process for asking."""
         return self._events(self._generator.generate(request, cancelled), len(request.prompt))
 
     def _events(self, events: Iterator[GenerationEvent], prompt: int) -> Iterator[GenerationEvent]:
+        self._check_room(prompt)
         before = None if self._residency is None else self._residency.counted()
         try:
             for event in events:
@@ -70,3 +84,17 @@ class GuardedGenerator:
             f"There was not enough memory to go on with this reply, whose prompt has {prompt:,} tokens; "
             "shorten the conversation, or close other programs. The engine is ready again."
         )
+
+    def _check_room(self, prompt: int) -> None:
+        if self._request_bytes is None:
+            return
+        needed = self._request_bytes(prompt)
+        if needed > self._available():
+            self._relief.release_all()
+        available = self._available()
+        if needed > available:
+            raise OutOfMemory(
+                f"There is not enough memory for this request: {prompt:,} tokens of prompt take "
+                f"{needed / 1e9:.2f} GB and {available / 1e9:.2f} GB are free; shorten the conversation, or "
+                "close other programs."
+            )

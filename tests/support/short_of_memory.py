@@ -1,0 +1,57 @@
+"""A program: a model whose process may grow by so many bytes only, asked for more than that and then for less.
+
+Prints a JSON object: the tokens of the small request before, what the large one ends with, those after. With
+`forecast`, the engine reckons before it asks the system for memory; without, the allocation fails.
+"""
+
+import json
+import re
+import resource
+import sys
+from pathlib import Path
+
+from mlx_model.activations import Arithmetic
+from mlx_model.decode.guarded import GuardedGenerator, OutOfMemory
+from mlx_model.decode.request import GenerationRequest, SamplingParameters, TokenGenerated
+from mlx_model.footprint import recipe_packing
+from mlx_model.loading import load
+from mlx_model.machine import this_machine
+from mlx_model.memory import Model, Wishes, plan_memory
+from mlx_model.model import Qwen3Next
+from mlx_model.relief import Relief
+from mlx_model.reserves import engine_reserves
+from mlx_model.weights.quantize import Recipe
+
+GREEDY = SamplingParameters(temperature=0)
+
+
+def main(directory: str, growth: int, prompt: int, forecast: bool) -> None:
+    loaded = load(Path(directory))
+    assert isinstance(loaded.model, Qwen3Next)
+    # One chunk of the whole prompt: the scores of its attention are what does not fit.
+    chunk = 1 << 20
+    model = Model(loaded.model.config, recipe_packing(Recipe.BF16), Arithmetic(4, stepwise=True))
+    plan = plan_memory(model, this_machine(), Wishes(context=prompt + 5, chunk=chunk))
+    generator = GuardedGenerator(
+        loaded.generator(chunk=chunk),
+        Relief(engine_reserves(None, None)),
+        request_bytes=plan.request_bytes if forecast else None,
+    )
+
+    def reply(length: int) -> list[int]:
+        request = GenerationRequest(tuple(n % 200 for n in range(length)), 5, frozenset(), GREEDY)
+        return [e.token for e in generator.generate(request, lambda: False) if isinstance(e, TokenGenerated)]
+
+    before = reply(50)
+    status = Path("/proc/self/status").read_text()
+    size = int(re.search(r"VmSize:\s+(\d+)", status)[1]) * 1024  # type: ignore[index]
+    resource.setrlimit(resource.RLIMIT_AS, (size + growth, resource.RLIM_INFINITY))
+    try:
+        failure = f"none: {reply(prompt)}"
+    except OutOfMemory as error:
+        failure = str(error)
+    print(json.dumps({"before": before, "failure": failure, "after": reply(50)}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "forecast")
