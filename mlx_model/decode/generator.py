@@ -2,27 +2,19 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Generic, Literal, cast
+from typing import Any, Generic
 
 import mlx.core as mx
 
+from mlx_model.decode.drafting import Drafting
 from mlx_model.decode.language_model import LanguageModel, StateKeeper, StateT
-from mlx_model.decode.request import (
-    GenerationEvent,
-    GenerationFinished,
-    GenerationRequest,
-    PromptProcessed,
-    TokenGenerated,
-)
-from mlx_model.decode.sampling import Sampler
+from mlx_model.decode.loop import DecodingLoop, Run
+from mlx_model.decode.request import GenerationEvent, GenerationRequest
 from mlx_model.errors import RequestError
 
 # Tokens of a long prefill between two snapshots that no boundary asked for.
 SNAPSHOT_EVERY = 4096
-# Decoded tokens between two releases of the buffers that MLX keeps for reuse.
-_RELEASE_EVERY = 256
 
 
 class Generator(Generic[StateT]):
@@ -39,10 +31,12 @@ class Generator(Generic[StateT]):
         *,
         context_length: int | None = None,
         chunk: int = 2048,
+        drafting: Drafting[Any] | None = None,
     ) -> None:
         self._model = model
         self._states = states
         self._chunk = chunk
+        self._drafting = drafting
         self._context_length = context_length or model.context_length
 
     @property
@@ -57,12 +51,18 @@ class Generator(Generic[StateT]):
 
     def _events(self, request: GenerationRequest, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
         started = time.perf_counter()
-        run = _Run(request, self._states.begin(request.prompt), started)
+        run = Run(request, self._states.begin(request.prompt), started)
         run.cached = run.kept = run.state.length
+        if self._drafting is not None:
+            self._drafting.begin(request.prompt[: run.cached], run.state)
         yield run.processed()
         logits: mx.array | None = None
         for chunk in self._chunks(run):
-            logits = self._model.last_logits(mx.array([request.prompt[chunk]]), run.state)
+            tokens = request.prompt[chunk]
+            logits = (self._drafting or self._model).last_logits(mx.array([tokens]), run.state)
+            if self._drafting is not None:
+                mx.async_eval(run.state.arrays())  # type: ignore[no-untyped-call]
+                self._drafting.learn(tokens)
             if chunk.stop == len(request.prompt):
                 mx.eval(logits)
                 break
@@ -87,77 +87,25 @@ class Generator(Generic[StateT]):
         yield finished
 
     def _decode(
-        self, run: "_Run[StateT]", logits: mx.array, cancelled: Callable[[], bool]
+        self, run: Run[StateT], logits: mx.array, cancelled: Callable[[], bool]
     ) -> Iterator[GenerationEvent]:
-        """Reads each token only after the next one has been asked for, so that the device never waits for
-        us."""
-        request = run.request
-        limit = min(request.max_tokens, self.context_length - len(request.prompt))
-        sampler = Sampler(request.sampling, logits.size, request.prompt)
-        token = sampler(logits)
-        mx.async_eval(token)  # type: ignore[no-untyped-call]
-        while len(run.tokens) < limit:
-            following: mx.array | None = None
-            if len(run.tokens) + 1 < limit:
-                following = sampler(self._model.last_logits(token[None], run.state))
-                mx.async_eval(following)  # type: ignore[no-untyped-call]
-            run.tokens.append(cast(int, token.item()))
-            yield TokenGenerated(run.tokens[-1])
-            if run.tokens[-1] in request.stop_tokens:
-                run.reason = "stop"
-                return
-            if cancelled():
-                return
-            if len(run.tokens) % _RELEASE_EVERY == 0:
-                mx.clear_cache()
-            if following is not None:
-                token = following
-        run.reason = "length"
+        limit = min(run.request.max_tokens, self.context_length - len(run.request.prompt))
+        return DecodingLoop(self._model, self._drafting, run, limit, cancelled).tokens(logits)
 
-    def _chunks(self, run: "_Run[StateT]") -> Iterator[slice]:
+    def _chunks(self, run: Run[StateT]) -> Iterator[slice]:
         """What is left of the prompt, cut at the chunk size and at the request's boundaries."""
         start, total = run.state.length, len(run.request.prompt)
         boundaries = {boundary for boundary in run.request.boundaries if start < boundary < total}
         cuts = {start, total, *range(start, total, self._chunk), *boundaries}
         return (slice(a, b) for a, b in pairwise(sorted(cuts)))
 
-    def _keep(self, run: "_Run[StateT]") -> None:
+    def _keep(self, run: Run[StateT]) -> None:
         """Leaves the state as it stands: it has seen a prefix of the prompt, or all tokens but the last one."""
         if run.state.length > run.kept:
             seen = (*run.request.prompt, *run.tokens)[: run.state.length]
             broken_off = run.tokens and run.reason == "cancelled"
             (self._states.keep_broken_off if broken_off else self._states.keep)(seen, run.state)
             run.kept = run.state.length
-
-
-@dataclass(slots=True)
-class _Run(Generic[StateT]):
-    """Where one generation stands. `kept` is the length that the state had when it was last kept."""
-
-    request: GenerationRequest
-    state: StateT
-    started: float
-    cached: int = 0
-    kept: int = 0
-    prompt_ms: float = 0.0
-    tokens: list[int] = field(default_factory=list)
-    reason: Literal["stop", "length", "cancelled"] = "cancelled"
-
-    def elapsed_ms(self) -> float:
-        return 1000.0 * (time.perf_counter() - self.started)
-
-    def processed(self) -> PromptProcessed:
-        return PromptProcessed(len(self.request.prompt), self.cached, self.state.length, self.elapsed_ms())
-
-    def finished(self) -> GenerationFinished:
-        return GenerationFinished(
-            reason=self.reason,
-            cached_tokens=self.cached,
-            prompt_tokens=len(self.request.prompt),
-            prompt_ms=self.prompt_ms,
-            generated_tokens=len(self.tokens),
-            generated_ms=self.elapsed_ms() - self.prompt_ms,
-        )
 
 
 def check_request(request: GenerationRequest, context_length: int, vocabulary: int) -> None:

@@ -1,8 +1,12 @@
-"""Choosing a token from logits, and the exact distribution it is chosen from.
+"""Choosing tokens from logits, and the exact distribution they are chosen from.
 
 The order is that of transformers' generation: repetition penalty, temperature, top-k, top-p, min-p; each filter
 works on the renormalized distribution that the one before it left, and none removes the most likely token.
 Temperature 0 takes the most likely token after the penalty.
+
+A draw is an argmax over logits with Gumbel noise (Gumbel 1954: the same as drawing from their softmax), and the
+noise of each position and token is settled by the seed alone. So a reply depends on logits and seed, not on how
+many positions were computed at once or on what was drafted for them (arXiv 2408.07978).
 """
 
 import secrets
@@ -13,6 +17,8 @@ import mlx.core as mx
 from mlx_model.decode.request import SamplingParameters
 
 _REMOVED = -float("inf")
+# Keys are split off in blocks: one call for so many positions.
+_KEYS = 1024
 
 
 class Sampler:
@@ -24,8 +30,8 @@ class Sampler:
 
     def __init__(self, parameters: SamplingParameters, vocabulary: int, history: Sequence[int] = ()) -> None:
         self.parameters = parameters
-        seed = secrets.randbits(64) if parameters.seed is None else parameters.seed
-        self._key = mx.random.key(seed % 2**64)
+        self._key = mx.random.key(secrets.randbits(63) if parameters.seed is None else parameters.seed)
+        self._keys = mx.zeros((0, 2), dtype=mx.uint32)
         self._seen: mx.array | None = None
         if parameters.repetition_penalty != 1.0:
             self._seen = mx.zeros(vocabulary, dtype=mx.bool_)
@@ -33,56 +39,94 @@ class Sampler:
                 self._seen[mx.array(list(history))] = True
 
     def __call__(self, logits: mx.array) -> mx.array:
-        """One token [1] from logits [vocabulary]; it counts as seen from now on."""
-        logits = self._penalized(logits.astype(mx.float32))
-        if self.parameters.temperature == 0:
-            token = mx.argmax(logits, keepdims=True)
-        else:
-            candidates, values = _filtered(logits / self.parameters.temperature, self.parameters)
-            self._key, key = mx.random.split(self._key)
-            choice = mx.random.categorical(values, key=key)
-            token = choice[None] if candidates is None else candidates[choice][None]
-        if self._seen is not None:
-            self._seen[token] = True
+        """One token [1] from logits [vocabulary]; it counts as taken from now on."""
+        token = self.choose(logits[None])
+        self.take(token)
         return token
 
-    def distribution(self, logits: mx.array) -> mx.array:
-        """The probabilities [vocabulary] in float32 that the next call with these logits would draw from."""
-        logits = self._penalized(logits.astype(mx.float32))
+    def choose(self, logits: mx.array, drafted: mx.array | None = None, first: int = 0) -> mx.array:
+        """What would be taken at n positions in a row, [n] from logits [n, vocabulary], if `drafted` [m] were
+        taken before them: the positions begin `first` after the next one, and each counts the drafts before
+        itself as history. Nothing is taken yet. n + first is at most m + 1."""
+        logits = self._penalized(logits.astype(mx.float32), drafted, first)
         if self.parameters.temperature == 0:
-            return (mx.arange(logits.size) == mx.argmax(logits)).astype(mx.float32)
+            return mx.argmax(logits, axis=-1)
+        candidates, values = _filtered(logits / self.parameters.temperature, self.parameters)
+        noise = self._noise(first, *logits.shape)
+        if candidates is None:
+            return mx.argmax(values + noise, axis=-1)
+        best = mx.argmax(values + mx.take_along_axis(noise, candidates, axis=-1), axis=-1, keepdims=True)
+        return mx.take_along_axis(candidates, best, axis=-1)[:, 0]
+
+    def take(self, tokens: mx.array) -> None:
+        """These [n] are the next n tokens."""
+        if self.parameters.temperature > 0:
+            self._split_keys(tokens.size)
+            self._keys = self._keys[tokens.size :]
+        if self._seen is not None:
+            self._seen[tokens] = True
+
+    def distributions(self, logits: mx.array, drafted: mx.array | None = None, first: int = 0) -> mx.array:
+        """The probabilities [n, vocabulary] in float32 that `choose` with these arguments draws from."""
+        logits = self._penalized(logits.astype(mx.float32), drafted, first)
+        if self.parameters.temperature == 0:
+            best = mx.argmax(logits, axis=-1, keepdims=True)
+            return (mx.arange(logits.shape[-1]) == best).astype(mx.float32)
         candidates, values = _filtered(logits / self.parameters.temperature, self.parameters)
         probabilities = mx.softmax(values, axis=-1)
         if candidates is None:
             return probabilities
-        spread = mx.zeros(logits.shape, dtype=mx.float32)
-        spread[candidates] = probabilities
-        return spread
+        return mx.put_along_axis(mx.zeros(logits.shape), candidates, probabilities, axis=-1)
 
-    def _penalized(self, logits: mx.array) -> mx.array:
+    def _penalized(self, logits: mx.array, drafted: mx.array | None, first: int) -> mx.array:
         if self._seen is None:
             return logits
+        seen = self._seen
+        if drafted is not None and drafted.size:
+            named = mx.arange(logits.shape[-1]) == drafted[:, None]
+            before = mx.cumsum(named.astype(mx.int32), axis=0, inclusive=False) > 0
+            after_all = mx.any(named, axis=0, keepdims=True)
+            rows = mx.concatenate([before, after_all], axis=0)[first : first + logits.shape[0]]
+            seen = seen | rows
         penalty = self.parameters.repetition_penalty
-        return mx.where(self._seen, mx.where(logits > 0, logits / penalty, logits * penalty), logits)
+        return mx.where(seen, mx.where(logits > 0, logits / penalty, logits * penalty), logits)
+
+    def _noise(self, first: int, positions: int, vocabulary: int) -> mx.array:
+        """Of positions that begin `first` after the next one."""
+        last = first + positions
+        self._split_keys(last)
+        noise: mx.array = mx.vmap(lambda key: mx.random.gumbel((vocabulary,), key=key))(self._keys[first:last])
+        return noise
+
+    def _split_keys(self, positions: int) -> None:
+        """Has the keys of so many positions ready. Always in equal blocks, so that they depend on the seed
+        alone."""
+        blocks = [self._keys]
+        for _ in range(self._keys.shape[0], positions, _KEYS):
+            keys = mx.random.split(self._key, _KEYS + 1)
+            self._key = keys[0]
+            blocks.append(keys[1:])
+        self._keys = mx.concatenate(blocks)
 
 
 def _filtered(logits: mx.array, parameters: SamplingParameters) -> tuple[mx.array | None, mx.array]:
-    """Candidate tokens and their logits, those removed at minus infinity. No candidates named: all, in
-    order."""
+    """Candidate tokens [n, candidates] and their logits, those removed at minus infinity. No candidates named:
+    all, in order."""
     size = logits.shape[-1]
     candidates: mx.array | None = None
     if 0 < parameters.top_k < size:
-        candidates = mx.argpartition(logits, kth=-parameters.top_k)[-parameters.top_k :]
-        logits = logits[candidates]
+        candidates = mx.argpartition(logits, kth=-parameters.top_k, axis=-1)[..., -parameters.top_k :]
+        logits = mx.take_along_axis(logits, candidates, axis=-1)
     if parameters.top_p < 1.0:
-        order = mx.argsort(-logits)
-        logits = logits[order]
-        candidates = order if candidates is None else candidates[order]
+        order = mx.argsort(-logits, axis=-1)
+        logits = mx.take_along_axis(logits, order, axis=-1)
+        candidates = order if candidates is None else mx.take_along_axis(candidates, order, axis=-1)
         probabilities = mx.softmax(logits, axis=-1)
         # A token stays while those before it have not yet reached top_p; the first always does.
-        before = mx.cumsum(probabilities) - probabilities
-        kept = (before < parameters.top_p) | (mx.arange(logits.size) == 0)
+        before = mx.cumsum(probabilities, axis=-1) - probabilities
+        kept = (before < parameters.top_p) | (mx.arange(logits.shape[-1]) == 0)
         logits = mx.where(kept, logits, _REMOVED)
     if parameters.min_p > 0.0:
-        logits = mx.where(logits >= logits.max() + mx.log(mx.array(parameters.min_p)), logits, _REMOVED)
+        floor = logits.max(axis=-1, keepdims=True) + mx.log(mx.array(parameters.min_p))
+        logits = mx.where(logits >= floor, logits, _REMOVED)
     return candidates, logits

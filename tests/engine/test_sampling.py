@@ -47,7 +47,7 @@ def test_the_distribution_is_that_of_transformers(parameters: SamplingParameters
     random = np.random.default_rng(seed)
     logits = (3 * random.standard_normal(60)).astype(np.float32)
     history = [int(token) for token in random.integers(0, 60, 10)]
-    ours = np.array(Sampler(parameters, 60, history).distribution(mx.array(logits)))
+    ours = np.array(Sampler(parameters, 60, history).distributions(mx.array(logits)[None])[0])
     theirs = of_transformers(logits, history, parameters)
     np.testing.assert_allclose(ours, theirs, atol=2e-6)
 
@@ -66,7 +66,7 @@ def test_tokens_are_drawn_from_the_distribution_that_is_told(parameters: Samplin
     sampler = Sampler(parameters, 30)
     draws = 4000
     counts = np.bincount([int(sampler(logits).item()) for _ in range(draws)], minlength=30)
-    expected = np.array(sampler.distribution(logits)) * draws
+    expected = np.array(sampler.distributions(logits[None])[0]) * draws
     assert (counts[expected == 0] == 0).all()
     possible = expected > 0
     deviation = ((counts - expected)[possible] ** 2 / expected[possible]).sum()
@@ -90,4 +90,4 @@ def test_greedy_takes_the_most_likely_token_that_the_penalty_leaves() -> None:
     sampler = Sampler(SamplingParameters(temperature=0, repetition_penalty=2.0), 4, [2])
     logits = mx.array([0.5, 1.6, 3.0, -1.0])
     assert [int(sampler(logits).item()) for _ in range(2)] == [1, 2]
-    np.testing.assert_array_equal(np.array(sampler.distribution(logits)), [0, 0, 1, 0])
+    np.testing.assert_array_equal(np.array(sampler.distributions(logits[None])[0]), [0, 0, 1, 0])

@@ -1,0 +1,155 @@
+"""Drafters under one policy: which of them proposes, and how many tokens."""
+
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, Protocol
+
+import mlx.core as mx
+
+from mlx_model.decode.drafts.drafter import Drafter
+from mlx_model.decode.sampling import Sampler
+from mlx_model.decode.verify import DEEPEST, ReplayableT, Verified, VerifyingModel, verify
+
+Outlooks = Mapping[str, Hashable]
+"""What each drafter that has something to propose says of its drafts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A drafter by name, and how many tokens it shall propose."""
+
+    source: str
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One pass of the model in decoding, drafts of `source` verified in it or none: `accepted` of `drafted`
+    tokens; `outlook` is what the drafter said before. `seconds` it took, drafting included."""
+
+    source: str | None
+    outlook: Hashable | None
+    drafted: int
+    accepted: int
+    seconds: float = 0.0
+
+
+class DraftPolicy(Protocol):
+    """Chooses source and depth, step by step."""
+
+    def plan(self, outlooks: Outlooks, deepest: Mapping[str, int]) -> Plan | None:
+        """What to do next, `deepest` being the most tokens each source can propose now; None: a plain pass."""
+        ...
+
+    def record(self, step: Step) -> None:
+        """What a pass came to."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Drafts [n] for what follows the newest token, whose they are, and what the drafter said before."""
+
+    source: str
+    outlook: Hashable
+    tokens: mx.array
+
+
+class Drafting(Generic[ReplayableT]):
+    """A model with its drafters, as the decoding loop sees them: what the model takes in here, they follow. One
+    generation at a time."""
+
+    def __init__(
+        self,
+        model: VerifyingModel[ReplayableT],
+        drafters: Sequence[Drafter],
+        policy: DraftPolicy,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._model = model
+        self._drafters = {drafter.name: drafter for drafter in drafters}
+        self._policy = policy
+        self._clock = clock
+        self._read_at = 0.0
+        self._pass: Step | None = None
+
+    @property
+    def name(self) -> str:
+        """The sources, for display."""
+        return " + ".join(self._drafters)
+
+    def begin(self, tokens: Sequence[int], state: ReplayableT) -> None:
+        """A generation begins; `state` has seen the tokens."""
+        self._pass = None
+        for drafter in self._drafters.values():
+            drafter.begin(tokens, state)
+
+    def learn(self, tokens: Sequence[int]) -> None:
+        """The text goes on with these tokens."""
+        for drafter in self._drafters.values():
+            drafter.learn(tokens)
+
+    def last_logits(self, tokens: mx.array, state: ReplayableT) -> mx.array:
+        """See LanguageModel."""
+        hidden = self._model.hidden(tokens, state)
+        self._follow(tokens[0], hidden)
+        return self._model.head(hidden[:, -1])[0]
+
+    def token_read(self, token: int, *, measures_plain_pass: bool) -> None:
+        """A token has become known, which ends the pass before it. The pass after it is a plain one and under
+        way if `measures_plain_pass`."""
+        now = self._clock()
+        if self._pass is not None:
+            self._policy.record(replace(self._pass, seconds=now - self._read_at))
+        self._read_at = now
+        self._pass = Step(None, None, 0, 0) if measures_plain_pass else None
+        self.learn([token])
+
+    def expected(self, room: int) -> bool:
+        """Whether the next token should be read before anything else is computed, because drafts are likely to
+        follow it. `room` is how many tokens may follow it."""
+        return self._plan(room) is not None
+
+    def propose(self, token: int, sampler: Sampler, room: int) -> Proposal | None:
+        """Drafts for what follows `token`, which leave room for the token after them."""
+        plan = self._plan(room)
+        if plan is None:
+            return None
+        drafter = self._drafters[plan.source]
+        outlook = drafter.outlook()
+        tokens = drafter.propose(token, plan.depth, sampler)
+        return None if tokens is None else Proposal(plan.source, outlook, tokens)
+
+    def verify(self, state: ReplayableT, sampler: Sampler, token: int, proposal: Proposal) -> Verified:
+        """See verify.verify."""
+        verified = verify(self._model, state, sampler, token, proposal.tokens)
+        drafted = proposal.tokens.size
+        self._pass = Step(proposal.source, proposal.outlook, drafted, len(verified.accepted))
+        return verified
+
+    def keep(self, state: ReplayableT, sampler: Sampler, token: int, verified: Verified, accepted: int) -> None:
+        """Of the verified block, `token` and the first so many accepted drafts shall have happened."""
+        drafts = list(verified.accepted[:accepted])
+        state.keep(1 + accepted)
+        if drafts:
+            sampler.take(mx.array(drafts))
+            self.learn(drafts)
+        self._follow(mx.array([token, *drafts]), verified.hidden[:, : 1 + accepted])
+
+    def _follow(self, tokens: mx.array, hidden: mx.array) -> None:
+        for drafter in self._drafters.values():
+            drafter.follow(tokens, hidden)
+
+    def _plan(self, room: int) -> Plan | None:
+        if room < 2:
+            return None
+        outlooks = {
+            name: outlook
+            for name, drafter in self._drafters.items()
+            if (outlook := drafter.outlook()) is not None
+        }
+        if not outlooks:
+            return None
+        deepest = {name: min(self._drafters[name].deepest, DEEPEST, room - 1) for name in outlooks}
+        return self._policy.plan(outlooks, deepest)

@@ -1,0 +1,148 @@
+"""Decoding: token by token where nothing is drafted, by verified blocks where something is."""
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, cast
+
+import mlx.core as mx
+
+from mlx_model.decode.drafting import Drafting, Proposal
+from mlx_model.decode.language_model import LanguageModel, StateT
+from mlx_model.decode.request import (
+    GenerationFinished,
+    GenerationRequest,
+    PromptProcessed,
+    TokenGenerated,
+)
+from mlx_model.decode.sampling import Sampler
+
+# Decoded tokens between two releases of the buffers that MLX keeps for reuse.
+_RELEASE_EVERY = 256
+
+
+@dataclass(slots=True)
+class Run(Generic[StateT]):
+    """Where one generation stands. `kept` is the length that the state had when it was last kept."""
+
+    request: GenerationRequest
+    state: StateT
+    started: float
+    cached: int = 0
+    kept: int = 0
+    prompt_ms: float = 0.0
+    tokens: list[int] = field(default_factory=list)
+    drafted: int = 0
+    accepted: int = 0
+    reason: Literal["stop", "length", "cancelled"] = "cancelled"
+
+    def elapsed_ms(self) -> float:
+        """Milliseconds since the start."""
+        return 1000.0 * (time.perf_counter() - self.started)
+
+    def processed(self) -> PromptProcessed:
+        """How far the prompt is processed."""
+        return PromptProcessed(len(self.request.prompt), self.cached, self.state.length, self.elapsed_ms())
+
+    def finished(self) -> GenerationFinished:
+        """Why it ended, and what it cost."""
+        return GenerationFinished(
+            reason=self.reason,
+            cached_tokens=self.cached,
+            prompt_tokens=len(self.request.prompt),
+            prompt_ms=self.prompt_ms,
+            generated_tokens=len(self.tokens),
+            generated_ms=self.elapsed_ms() - self.prompt_ms,
+            drafted_tokens=self.drafted,
+            accepted_tokens=self.accepted,
+        )
+
+
+class DecodingLoop(Generic[StateT]):
+    """Decodes one reply. After each token it yields, also when it is closed there, the state has seen exactly a
+    prefix of the prompt and the tokens yielded."""
+
+    def __init__(
+        self,
+        model: LanguageModel[StateT],
+        drafting: Drafting[Any] | None,
+        run: Run[StateT],
+        limit: int,
+        cancelled: Callable[[], bool],
+    ) -> None:
+        """At most `limit` tokens come."""
+        self._model = drafting or model
+        self._drafting = drafting
+        self._run = run
+        self._limit = limit
+        self._cancelled = cancelled
+        self._sampler = Sampler(run.request.sampling, model.vocabulary, run.request.prompt)
+        self._released = 0
+
+    def tokens(self, logits: mx.array) -> Iterator[TokenGenerated]:
+        """The reply, from the logits [vocabulary] after the prompt. Where nothing is drafted, each token is
+        read only after the next one has been asked for, so that the device never waits for us."""
+        run, drafting = self._run, self._drafting
+        token = self._sampler(logits)
+        mx.async_eval(token)  # type: ignore[no-untyped-call]
+        while len(run.tokens) < self._limit:
+            room = self._limit - len(run.tokens) - 1
+            waits = drafting is not None and drafting.expected(room)
+            following = self._next(token) if room and not waits else None
+            value = cast(int, token.item())
+            if drafting is not None:
+                drafting.token_read(value, measures_plain_pass=following is not None)
+            if (yield from self._emit(value)):
+                return
+            if following is None and room:
+                proposal = drafting.propose(value, self._sampler, room) if drafting is not None else None
+                if proposal is None:
+                    following = self._next(token)
+                else:
+                    following = yield from self._verified(value, proposal)
+                    if following is None:
+                        return
+            if following is not None:
+                token = following
+        run.reason = "length"
+
+    def _next(self, token: mx.array) -> mx.array:
+        """The token [1] after `token`, which is taken in."""
+        following = self._sampler(self._model.last_logits(token[None], self._run.state))
+        mx.async_eval(following)  # type: ignore[no-untyped-call]
+        return following
+
+    def _verified(self, token: int, proposal: Proposal) -> Generator[TokenGenerated, None, mx.array | None]:
+        """Yields the accepted drafts and returns the token [1] that the model chose after them; None if the
+        reply ended among them."""
+        assert self._drafting is not None
+        run, drafting = self._run, self._drafting
+        verified = drafting.verify(run.state, self._sampler, token, proposal)
+        run.drafted += proposal.tokens.size
+        run.accepted += len(verified.accepted)
+        emitted = 0
+        try:
+            for draft in verified.accepted:
+                emitted += 1
+                if (yield from self._emit(draft)):
+                    return None
+        finally:
+            drafting.keep(run.state, self._sampler, token, verified, emitted)
+        following = mx.array([verified.following])
+        self._sampler.take(following)
+        return following
+
+    def _emit(self, token: int) -> Generator[TokenGenerated, None, bool]:
+        """Yields the token and returns whether the reply ends with it."""
+        run = self._run
+        run.tokens.append(token)
+        yield TokenGenerated(token)
+        if token in run.request.stop_tokens:
+            run.reason = "stop"
+            return True
+        if self._cancelled():
+            return True
+        if len(run.tokens) - self._released >= _RELEASE_EVERY:
+            self._released = len(run.tokens)
+            mx.clear_cache()
+        return False

@@ -1,0 +1,142 @@
+"""Drafts never change the reply, nor the state that it leaves, whatever is proposed and wherever it ends."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlx_model.decode.request import GenerationRequest, SamplingParameters
+from mlx_model.model import Qwen3Next
+from mlx_model.state.keeper import StoredStates
+from mlx_model.state.prefix_store import PrefixStore
+from mlx_model.state.sequence import SequenceState
+from tests.support.checkpoints import write_checkpoint
+from tests.support.drafting import Depths, Oracle, asked, assert_cold, drafting_generator, reply
+from tests.support.models import load_tiny
+
+VOCABULARY = 256
+PROMPT = tuple(int(token) for token in np.random.default_rng(1).integers(0, VOCABULARY, 70))
+LENGTH = 600
+
+SAMPLED = {
+    "greedy": {},
+    "greedy with a penalty": {"repetition_penalty": 1.2},
+    "plain": {"temperature": 1.0, "top_k": 0, "top_p": 1.0},
+    "top-k, top-p": {"temperature": 0.8, "top_k": 12, "top_p": 0.9},
+    "min-p and a penalty": {
+        "temperature": 1.3,
+        "top_k": 0,
+        "top_p": 1.0,
+        "min_p": 0.1,
+        "repetition_penalty": 1.3,
+    },
+}
+
+
+class Last:
+    """A StateKeeper that shows what was left."""
+
+    def __init__(self, model: Qwen3Next) -> None:
+        self._model = model
+        self.tokens: tuple[int, ...] = ()
+        self.state: SequenceState | None = None
+
+    def begin(self, prompt: Sequence[int]) -> SequenceState:  # noqa: ARG002
+        return self._model.state()
+
+    def keep(self, tokens: Sequence[int], state: SequenceState) -> None:
+        self.tokens, self.state = tuple(tokens), state
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Qwen3Next:
+    return load_tiny(write_checkpoint(tmp_path_factory.mktemp("model"), seed=11))
+
+
+@pytest.fixture(scope="module")
+def plain(model: Qwen3Next) -> dict[str, list[int]]:
+    """What is generated without any drafts, by way of sampling."""
+    generator = drafting_generator(model)
+    return {name: reply(generator, request(name))[0] for name in SAMPLED}
+
+
+def request(name: str, count: int = LENGTH, prompt: tuple[int, ...] = PROMPT) -> GenerationRequest:
+    return asked(prompt, count, **{"seed": 5, **SAMPLED[name]})
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_thousands_of_tokens_are_those_of_plain_decoding(
+    model: Qwen3Next, plain: dict[str, list[int]], name: str
+) -> None:
+    for seed, most in ((1, 16), (2, 4), (3, 1)):
+        policy = Depths(most, seed)
+        oracle = Oracle([*PROMPT, *plain[name]], VOCABULARY, seed)
+        tokens, finished = reply(drafting_generator(model, oracle, policy=policy), request(name))
+        assert tokens == plain[name]
+        drafts = [step for step in policy.steps if step.drafted]
+        assert {step.drafted for step in drafts} >= set(range(1, most + 1))
+        assert {step.accepted for step in drafts} >= set(range(min(most, 8) + 1))
+        assert 0 < finished.accepted_tokens < finished.drafted_tokens
+
+
+@given(seed=st.integers(0, 999), count=st.integers(1, 60), end=st.data())
+@settings(max_examples=25)
+def test_wherever_it_ends_the_state_is_that_of_a_cold_prefill(
+    model: Qwen3Next, plain: dict[str, list[int]], seed: int, count: int, end: st.DataObject
+) -> None:
+    text = plain["greedy"]
+    stop = end.draw(st.sampled_from([None, *text[:20]]))
+    cancelled_at = end.draw(st.integers(1, 60))
+    states = Last(model)
+    oracle = Oracle([*PROMPT, *text], VOCABULARY, seed)
+    generator = drafting_generator(model, oracle, policy=Depths(seed=seed), states=states)
+    tokens, finished = reply(
+        generator,
+        GenerationRequest(
+            PROMPT, count, frozenset() if stop is None else frozenset({stop}), SamplingParameters(temperature=0)
+        ),
+        lambda so_far: so_far >= cancelled_at,
+    )
+    expected = text[: min(count, cancelled_at, text.index(stop) + 1 if stop is not None else LENGTH)]
+    assert tokens == expected
+    assert finished.generated_tokens == len(expected)
+    assert states.state is not None
+    assert states.tokens == (*PROMPT, *tokens)[: len(states.tokens)]
+    assert len(states.tokens) >= len(PROMPT) + len(tokens) - 1
+    assert_cold(model, states.tokens, states.state)
+
+
+def test_conversations_that_are_cancelled_and_go_on_again_and_again_end_the_same(
+    model: Qwen3Next, plain: dict[str, list[int]]
+) -> None:
+    text = plain["greedy"]
+    states = StoredStates(model, PrefixStore(1 << 28))
+    oracle = Oracle([*PROMPT, *text], VOCABULARY, 4)
+    generator = drafting_generator(model, oracle, states=states, chunk=32)
+    prompt = PROMPT
+    while len(prompt) < len(PROMPT) + 400:
+        ending = 1 + len(prompt) % 41
+        tokens, _ = reply(generator, asked(prompt, 80), lambda count, ending=ending: count == ending)
+        prompt = (*prompt, *tokens)
+    assert prompt == (*PROMPT, *text)[: len(prompt)]
+    assert_cold(model, prompt[:-1], states.begin(prompt))
+
+
+def test_a_reply_that_nobody_reads_to_its_end_leaves_a_whole_state(
+    model: Qwen3Next, plain: dict[str, list[int]]
+) -> None:
+    class Mine(Last):
+        def begin(self, prompt: Sequence[int]) -> SequenceState:
+            self.state = super().begin(prompt)
+            return self.state
+
+    states = Mine(model)
+    oracle = Oracle([*PROMPT, *plain["greedy"]], VOCABULARY, 4)
+    events = drafting_generator(model, oracle, states=states).generate(asked(PROMPT, 50), lambda: False)
+    for _ in range(25):
+        next(events)
+    events.close()
+    assert states.state is not None
+    assert_cold(model, (*PROMPT, *plain["greedy"])[: states.state.length], states.state)
