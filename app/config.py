@@ -44,8 +44,10 @@ def load_settings() -> Settings:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         values: dict[str, Any] = {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadSettings(f"{file} cannot be read ({error})", "mend or remove it") from None
+    except OSError as error:
+        raise BadSettings(f"{file} cannot be read ({error.strerror})", "mend or remove it") from None
+    except UnicodeDecodeError:
+        raise BadSettings(f"{file} is not UTF-8 text", "mend or remove it") from None
     else:
         try:
             values = tomllib.loads(text)
@@ -60,17 +62,25 @@ def load_settings() -> Settings:
 
 
 def remember_model(model: str) -> None:
-    """Write `model` into the settings file, leaving everything else in it as the user wrote it."""
+    """Write `model` into the settings file, leaving everything else in it as the user wrote it.
+
+    Raises BadSettings when it cannot be written.
+    """
     import tomlkit  # noqa: PLC0415  rarely needed, and start-up has no time for it
 
-    file = settings_file()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    document = tomlkit.parse(file.read_text(encoding="utf-8")) if file.exists() else tomlkit.document()
-    document["model"] = model
+    file = settings_file().resolve()  # it may be a link to where a user keeps such files
     replacement = file.with_suffix(".new")
-    replacement.write_text(tomlkit.dumps(document), encoding="utf-8")
-    replacement.chmod(0o600)  # an api_key may stand in it
-    replacement.replace(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        document = tomlkit.parse(file.read_text(encoding="utf-8")) if file.exists() else tomlkit.document()
+        document["model"] = model
+        replacement.touch(mode=0o600)  # an api_key may stand in it
+        replacement.write_text(tomlkit.dumps(document), encoding="utf-8")
+        replacement.replace(file)
+    except OSError as error:
+        raise BadSettings(
+            f"{file} cannot be written ({error.strerror})", "see who owns it, and that there is room"
+        ) from None
 
 
 def _check(file: Path, name: str, value: object) -> None:
@@ -80,7 +90,7 @@ def _check(file: Path, name: str, value: object) -> None:
     expected = "a positive number" if name == "engine_idle_minutes" else "a text in quotes"
     right = isinstance(value, str)
     if name == "engine_idle_minutes":
-        right = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+        right = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
     elif name == "mode":
         expected = "one of " + ", ".join(f'"{mode}"' for mode in get_args(Mode))
         right = value in get_args(Mode)

@@ -4,6 +4,7 @@
 """
 
 import os
+import warnings
 from pathlib import Path
 
 import platformdirs
@@ -13,7 +14,13 @@ _NAME = "tidegate"
 
 def _home() -> Path | None:
     value = os.environ.get("TIDEGATE_HOME")
-    return Path(value).expanduser() if value else None
+    return Path(value).expanduser().absolute() if value else None
+
+
+def child_environment() -> dict[str, str]:
+    """The environment for processes of ours that run in another directory: they keep house where we do."""
+    home = _home()
+    return {**os.environ, **({"TIDEGATE_HOME": str(home)} if home else {})}
 
 
 def config_directory() -> Path:
@@ -48,4 +55,9 @@ def log_directory() -> Path:
 def runtime_directory() -> Path:
     """Sockets and locks. Short, because a Unix socket's path may have at most 104 bytes on macOS."""
     home = _home()
-    return home / "run" if home else Path(platformdirs.user_runtime_dir(_NAME, appauthor=False))
+    if home:
+        return home / "run"
+    with warnings.catch_warnings():
+        # Where a machine has no place for sockets, platformdirs takes a temporary one, with a warning.
+        warnings.simplefilter("ignore")
+        return Path(platformdirs.user_runtime_dir(_NAME, appauthor=False))

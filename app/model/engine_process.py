@@ -14,7 +14,7 @@ from pathlib import Path
 
 from app.model.errors import EngineFailed
 from app.model.process_lock import ProcessLock
-from app.paths import log_directory, runtime_directory
+from app.paths import child_environment, log_directory, runtime_directory
 
 _LONGEST_SOCKET_PATH = 103
 """Bytes that macOS has room for, less the closing zero; Linux has four more."""
@@ -54,7 +54,8 @@ class EnginePlace:
             self.socket.parent.chmod(0o700)
         except OSError as error:
             raise EngineFailed(
-                f"the engine's directory cannot be used ({error})", "set TIDEGATE_HOME to one of your own"
+                f"{error.filename}, which the engine needs, cannot be used ({error.strerror})",
+                "set TIDEGATE_HOME to a directory of your own",
             ) from None
 
 
@@ -92,6 +93,7 @@ class EngineProcess:
                     stdout=output,
                     stderr=output,
                     cwd="/",
+                    env=child_environment(),
                     start_new_session=True,
                     pass_fds=(lock.descriptor,),
                 )

@@ -1,5 +1,7 @@
 """settings.toml and the environment."""
 
+from pathlib import Path
+
 import pytest
 
 from app.config import BadSettings, Settings, load_settings, remember_model, settings_file
@@ -26,6 +28,7 @@ def test_defaults_file_and_environment(monkeypatch: pytest.MonkeyPatch):
         ("model = 3", "sets model to 3: it must be a text"),
         ("mode = 'yolo'", 'one of "plan", "ask", "auto"'),
         ("engine_idle_minutes = 0", "a positive number"),
+        ("engine_idle_minutes = inf", "a positive number"),
         ("engine_idle_minutes = true", "a positive number"),
         ("[model]\nname = 'x'", "it must be a text"),
     ],
@@ -43,3 +46,16 @@ def test_a_model_is_remembered_and_the_rest_of_the_file_stays():
     write('# mine\ntheme = "x"  # dark\nmodel = "old"\n')
     remember_model("http://127.0.0.1:1/v1")
     assert settings_file().read_text() == '# mine\ntheme = "x"  # dark\nmodel = "http://127.0.0.1:1/v1"\n'
+
+
+def test_a_linked_file_stays_a_link_and_one_that_cannot_be_written_is_told(tmp_path: Path):
+    kept = tmp_path / "dotfiles" / "settings.toml"
+    kept.parent.mkdir()
+    kept.touch()
+    settings_file().parent.mkdir(parents=True)
+    settings_file().symlink_to(kept)
+    remember_model("linked")
+    assert settings_file().is_symlink() and kept.read_text() == 'model = "linked"\n'
+    (tmp_path / "dotfiles" / "settings.new").mkdir()
+    with pytest.raises(BadSettings, match="cannot be written"):
+        remember_model("other")

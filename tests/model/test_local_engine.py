@@ -173,3 +173,11 @@ async def test_a_home_too_deep_for_a_socket_is_refused(windows: Windows, monkeyp
     engine = windows.open()
     with pytest.raises(EngineFailed, match="TIDEGATE_HOME"):
         await read(engine)
+
+
+async def test_a_home_named_relative_to_here_is_the_engines_too(windows: Windows, monkeypatch, home: Path):
+    monkeypatch.chdir(home.parent)
+    monkeypatch.setenv("TIDEGATE_HOME", home.name)
+    engine = windows.open()
+    await engine.start()
+    await until(engine, "ready")
