@@ -13,7 +13,7 @@ from pathlib import Path
 
 from app.config import load_settings
 from app.errors import TidegateError
-from app.model.catalogue import choose_model
+from app.model.catalogue import LocalModel, ServedModel, choose_model
 
 _ENGINE_COMMANDS = {
     "serve": "run the engine by itself, for other tools (OpenAI Chat Completions)",
@@ -154,8 +154,11 @@ def _warm(given: list[str]) -> int:
 
 def _model(given: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="tidegate model", description="The models on this machine.")
+    if given[:1] == ["fit"]:
+        return _fit(given[1:])
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     commands.add_parser("list", help="what is here, what can be fetched, and what fits into memory")
+    commands.add_parser("fit", help="what a model holds in this machine's memory or another's", add_help=False)
     fetch = commands.add_parser("fetch", help="download a model from the Hub, or go on with a download")
     fetch.add_argument("repository", metavar="OWNER/NAME")
     options = parser.parse_args(given)
@@ -164,6 +167,22 @@ def _model(given: list[str]) -> int:
     if options.command == "list":
         return model_commands.list_models()
     return model_commands.fetch(options.repository)
+
+
+def _fit(given: list[str]) -> int:
+    """The engine does the reckoning; here only a model's name becomes its directory."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--model", default="")
+    parser.add_argument("--config")
+    options, rest = parser.parse_known_args(given)
+    if options.config is not None:
+        return _engine(["fit", *given])
+    choice = choose_model(options.model)
+    if isinstance(choice, ServedModel):
+        raise BadUsage(f"{options.model} is a server", "name a model on this machine")
+    # Without any model here, the engine knows the shape of the published one.
+    model = ["--model", str(choice.path)] if isinstance(choice, LocalModel) else []
+    return _engine(["fit", *model, *rest])
 
 
 def _doctor(given: list[str]) -> int:
