@@ -1,0 +1,198 @@
+"""The engine and memory: what is not loaded, what a reply comes to that finds none, experts over the wire."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from mlx_model.__main__ import main
+from mlx_model.commands import fitting
+from mlx_model.decode.request import GenerationFinished, PromptProcessed
+from mlx_model.machine import GIB, Machine, Pressure
+from mlx_model.relief import Relief
+from mlx_model.server.scheduler import Scheduler, ServedModel
+from mlx_model.upkeep import Upkeep
+from mlx_model.weights.convert import convert
+from mlx_model.weights.expert_use import EXPERT_USE, read_expert_use
+from mlx_model.weights.quantize import Recipe
+from tests.support.checkpoints import write_checkpoint
+from tests.support.servable import make_endless, servable_checkpoint
+
+ROOT = Path(__file__).parents[2]
+SIZES = {"num_experts": 24, "num_experts_per_tok": 3}
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("models")
+    make_endless(servable_checkpoint(root / "plain", **SIZES))
+    convert(root / "plain", root / "packed", Recipe.Q4)
+    return root / "packed"
+
+
+def machine(monkeypatch: pytest.MonkeyPatch, usable: int, pressure: Pressure = Pressure.NORMAL) -> None:
+    monkeypatch.setattr(fitting, "this_machine", lambda: Machine(usable, usable, "linux", pressure))
+
+
+@pytest.mark.parametrize(
+    "command", [("generate", "--tokens", "1,2", "--max-tokens", "2"), ("score", "--tokens", "1,2,3")]
+)
+def test_what_does_not_fit_is_refused_before_a_byte_is_loaded(
+    packed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    machine(monkeypatch, GIB + 400_000)
+    with monkeypatch.context() as untouched:
+        untouched.setattr("mlx_model.commands.options.load", lambda *_, **__: pytest.fail("it was loaded"))
+        assert main([command[0], "--model", str(packed), *command[1:]]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert re.search(r"does not fit: it needs [\d.]+ GB .* it would fit .* with 16 GB.* \(--force", said)
+    assert main([command[0], "--model", str(packed), *command[1:], "--force"]) == 0
+
+
+def test_as_many_experts_stay_as_fit(
+    packed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody asked for experts on disk; the tokens are the same."""
+
+    def generated() -> dict[str, Any]:
+        asked = ["--tokens", "1,2,3,4,5,6,7,8", "--max-tokens", "12", "--temperature", "0", "--json"]
+        assert main(["generate", "--model", str(packed), *asked]) == 0
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    machine(monkeypatch, 4 * GIB)
+    full = generated()
+    assert "expert_n" not in full["timings"]
+    machine(monkeypatch, GIB + 1_500_000)
+    some = generated()
+    assert some["tokens"] == full["tokens"]
+    timings = some["timings"]
+    assert 0 < timings["expert_read_n"] <= timings["expert_n"]
+    assert timings["expert_read_bytes"] > 0 and 0 <= timings["expert_hit_rate"] < 1
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--expert-slots", "2"), "each token goes to 3 experts"),
+        (("--expert-slots", "0"), "no number above 0"),
+    ],
+)
+def test_too_few_slots_are_refused(
+    packed: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], says: str
+) -> None:
+    try:
+        status = main(["generate", "--model", str(packed), "--tokens", "1", *options])
+    except SystemExit as ended:
+        status = ended.code
+    assert status == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS does not hold a process to RLIMIT_AS")
+@pytest.mark.parametrize(
+    ("growth", "prompt", "foreseen", "says"),
+    [
+        (300_000_000, 6_000, "unforeseen", "not enough memory to go on with this reply"),
+        (300_000_000, 50_000, "forecast", "50,000 tokens of prompt take"),
+    ],
+)
+def test_a_request_without_memory_fails_and_the_next_succeeds(
+    tmp_path: Path, growth: int, prompt: int, foreseen: str, says: str
+) -> None:
+    model = write_checkpoint(tmp_path / "model", max_position_embeddings=100_000)
+    command = ["-m", "tests.support.short_of_memory", str(model), str(growth), str(prompt), foreseen]
+    ended = subprocess.run(
+        [sys.executable, *command], capture_output=True, text=True, cwd=ROOT, timeout=100, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    said = json.loads(ended.stdout)
+    assert says in said["failure"]
+    assert len(said["before"]) == 5 and said["after"] == said["before"]
+
+
+def test_a_server_with_experts_on_disk(packed: Path, home: Path) -> None:
+    """Over the wire: what is told of it, and what is known of the experts at the next start."""
+    socket = home / "s"
+    options = ["--expert-slots", "8", "--context", "1000", "--keep-alive", "0.05"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlx_model", "serve", "--model", packed, "--socket", socket, *options],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    try:
+        assert process.stderr is not None
+        assert any("Ready" in line for line in process.stderr)
+        with httpx2.Client(
+            transport=httpx2.HTTPTransport(uds=str(socket)), base_url="http://localhost"
+        ) as http:
+            health = http.get("/health").json()
+            assert health == {"status": "ok", "memory": {"pressure": "normal", "given_back": {}}}
+            (model,) = http.get("/v1/models").json()["data"]
+            assert model["context_length"] == 1000
+            assert model["details"]["experts"] == "8 of each layer in memory"
+            asked = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 8}
+            reply = http.post("/v1/chat/completions", json=asked, timeout=60).json()
+            assert 0 < reply["timings"]["expert_hit_rate"] < 1
+        process.terminate()
+        process.communicate(timeout=30)
+    finally:
+        process.kill()
+    (record,) = home.rglob(EXPERT_USE)
+    use = read_expert_use(record)
+    assert len(use) == 4 and all(frequencies.max() > 0 for frequencies in use.values())
+
+
+class Answering:
+    """A GeneratorPort that answers at once."""
+
+    context_length = 100
+
+    def generate(self, request: Any, _cancelled: Any) -> Any:
+        yield PromptProcessed(1, 0, 1, 0.0)
+        yield GenerationFinished("stop", 0, len(request.prompt), 0.0, 0, 0.0)
+
+
+def test_weights_are_kept_at_hand_while_somebody_may_be_typing() -> None:
+    touched: list[float] = []
+    enough = threading.Event()
+
+    def touch() -> None:
+        touched.append(1)
+        if len(touched) == 3:
+            enough.set()
+
+    upkeep = Upkeep(Relief([]), 0.01, touch)
+    encoder: Any = None
+    scheduler = Scheduler(lambda _: ServedModel("model", Answering(), encoder, rest=upkeep.rest))
+    scheduler.start(lambda: None)
+    assert enough.wait(20), "nobody kept the weights at hand"
+    scheduler.stop()
+    scheduler.join(20)
+    touched.clear()
+    assert upkeep.rest(179) == 0.01 and touched == [1]
+    assert upkeep.rest(181) == 5 and touched == [1], "nobody is there any more"
+    assert Upkeep(Relief([]), 0, touch).rest(0) == 5 and touched == [1]
+
+
+def test_tidegate_model_fit_asks_the_engine(packed: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "app.cli", "model", "fit", "--model", str(packed), "--memory", "16GB", "--json"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["fits"] is True
