@@ -53,10 +53,33 @@ class EnginePlace:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.socket.parent.chmod(0o700)
         except OSError as error:
-            raise EngineFailed(
-                f"{error.filename}, which the engine needs, cannot be used ({error.strerror})",
-                "set TIDEGATE_HOME to a directory of your own",
-            ) from None
+            raise _unusable(error) from None
+
+    def take(self) -> ProcessLock:
+        """The lock; and away with a socket that a killed engine left behind.
+
+        Raises BlockingIOError while an engine has the lock, EngineFailed where the files cannot be had.
+        """
+        lock = None
+        try:
+            lock = ProcessLock(self.lock)
+            self.socket.unlink(missing_ok=True)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            if lock is not None:
+                lock.let_go()
+            raise _unusable(error) from None
+        return lock
+
+
+def _unusable(error: OSError) -> EngineFailed:
+    if not error.filename:
+        return EngineFailed(f"the engine cannot be started ({error.strerror})")
+    return EngineFailed(
+        f"{error.filename}, which the engine needs, cannot be used ({error.strerror})",
+        "remove it, or set TIDEGATE_HOME to a directory of your own",
+    )
 
 
 def engine_command(model: Path, socket: Path, idle_seconds: float) -> list[str]:
@@ -98,7 +121,7 @@ class EngineProcess:
                     pass_fds=(lock.descriptor,),
                 )
         except OSError as error:
-            raise EngineFailed(f"the engine cannot be started ({error})") from None
+            raise _unusable(error) from None
         loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[int] = loop.create_future()
         """The exit status, once it has ended; negative for a signal, as in subprocess."""

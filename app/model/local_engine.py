@@ -18,7 +18,6 @@ from app.model.engine_process import (
 from app.model.errors import EngineFailed, EngineLost, GarbledReply, ModelError, ModelTimeout, Unreachable
 from app.model.events import EngineStatus, ModelDescription, StreamEvent
 from app.model.messages import ChatRequest
-from app.model.process_lock import ProcessLock
 from app.model.status import StatusBoard
 
 _BAD_INPUT = 2
@@ -221,7 +220,7 @@ class LocalEngine:
         waiting_since = time.monotonic()
         while not await self._answers():
             try:
-                lock = ProcessLock(self._place.lock)
+                lock = self._place.take()
             except BlockingIOError:
                 if time.monotonic() - waiting_since > self._pace.other_start:
                     raise EngineFailed(
@@ -231,7 +230,6 @@ class LocalEngine:
                 await asyncio.sleep(self._pace.lock)
                 continue
             try:
-                self._place.socket.unlink(missing_ok=True)  # left behind by an engine that was killed
                 command = self._command(self._model.path, self._place.socket, self._idle_seconds)
                 process = EngineProcess(command, self._place.log, lock)
             finally:

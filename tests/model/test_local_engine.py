@@ -181,3 +181,14 @@ async def test_a_home_named_relative_to_here_is_the_engines_too(windows: Windows
     engine = windows.open()
     await engine.start()
     await until(engine, "ready")
+
+
+@pytest.mark.parametrize("name", ["socket", "lock", "log"])
+async def test_what_stands_in_the_engines_way_is_named(windows: Windows, name: str):
+    place = EnginePlace.of(windows.directory)
+    place.prepare()
+    in_the_way: Path = getattr(place, name)
+    await asyncio.to_thread(in_the_way.mkdir)
+    with pytest.raises(EngineFailed, match=f"{in_the_way.name}, which the engine needs, cannot be used"):
+        async with asyncio.timeout(30):
+            await read(windows.open())
