@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
+import httpx2
 
 from mlx_model.errors import EngineError
 
@@ -32,7 +32,7 @@ class ChatServer:
         self._arguments = list(arguments)
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
-        self._client: httpx.Client | None = None
+        self._client: httpx2.Client | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -51,7 +51,7 @@ class ChatServer:
         command = [sys.executable, *self._arguments, "--host", "127.0.0.1", "--port", str(port)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        self._client = httpx.Client(
+        self._client = httpx2.Client(
             base_url=f"http://127.0.0.1:{port}", timeout=_START_SECONDS, trust_env=False
         )
         deadline = time.monotonic() + _START_SECONDS
@@ -79,7 +79,7 @@ class ChatServer:
         try:
             response = self._client.post("/v1/chat/completions", json=dict(body))
             answer = response.raise_for_status().json()
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx2.HTTPError, ValueError) as error:
             raise BenchServerFailed(
                 f"{self._arguments[1]} did not answer: {error}. {self._last_words()}"
             ) from error
@@ -103,7 +103,7 @@ class ChatServer:
                         text.append((choice.get("delta") or {}).get("content") or "")
                     if sum(map(bool, text)) >= pieces:
                         break
-        except (httpx.HTTPError, ValueError, KeyError) as error:
+        except (httpx2.HTTPError, ValueError, KeyError) as error:
             raise BenchServerFailed(
                 f"{self._arguments[1]} did not answer: {error}. {self._last_words()}"
             ) from error
@@ -112,8 +112,8 @@ class ChatServer:
     def _ready(self) -> bool:
         assert self._client is not None
         try:
-            return self._client.get("/health").status_code == httpx.codes.OK
-        except httpx.HTTPError:
+            return self._client.get("/health").status_code == httpx2.codes.OK
+        except httpx2.HTTPError:
             return False
 
     def _last_words(self) -> str:
