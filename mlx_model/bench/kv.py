@@ -14,7 +14,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
-from mlx_model.commands.options import prompt_tokens
+from mlx_model.commands.options import prompt_tokens, read_text
 from mlx_model.device import prepare_mlx
 from mlx_model.errors import RequestError
 from mlx_model.loading import load_qwen3_next
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the divergence and the bytes a token takes either way. Raises EngineError."""
-    tokens = prompt_tokens(arguments.tokens, _text(arguments.file), arguments.model)
+    tokens = prompt_tokens(arguments.tokens, read_text(arguments.file), arguments.model)
     if len(tokens) < _STRETCHES:
         raise RequestError(f"{len(tokens)} tokens are too few to compare anything.")
     prepare_mlx()
@@ -103,10 +103,3 @@ def measure(model: Qwen3Next, tokens: Sequence[int]) -> tuple[list[Stretch], dic
         for name, state in states.items()
     }
     return stretches, held
-
-
-def _text(path: Path | None) -> str | None:
-    try:
-        return None if path is None else path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"{path} cannot be read as text: {error}.") from None

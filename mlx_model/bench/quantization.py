@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from mlx_model.commands.options import prompt_tokens
+from mlx_model.commands.options import prompt_tokens, read_text
 from mlx_model.config import ModelConfig
 from mlx_model.device import default_dtype, prepare_mlx
 from mlx_model.errors import RequestError
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints the divergences. Raises EngineError."""
     if arguments.count < 2:
         raise RequestError(f"--count is {arguments.count}; it takes at least two tokens.")
-    text = None if arguments.file is None else _read(arguments.file)
+    text = read_text(arguments.file)
     tokens = prompt_tokens(arguments.tokens, text, arguments.model)[: arguments.count]
     found = measure_divergence(open_checkpoint(arguments.model), tokens)
     if arguments.json:
@@ -229,10 +229,3 @@ def _parameters(reader: TensorReader, items: Sequence[Stored], recipe: Recipe, d
         and (packing := quantization_for(recipe, item.projection)) is not None
     }
     return Parameters(tensors, packings)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"{path} cannot be read as text: {error}.") from None

@@ -60,3 +60,11 @@ def prompt_tokens(ids: str | None, text: str | None, directory: Path) -> tuple[i
         return tuple(int(part) for part in ids.split(","))
     except ValueError:
         raise RequestError(f"{ids[:40]!r} is no list of token ids; write them as 1,2,3.") from None
+
+
+def read_text(path: Path | None) -> str | None:
+    """What a UTF-8 text file holds; None where none is named. Raises RequestError."""
+    try:
+        return None if path is None else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path} cannot be read as text: {error}.") from None

@@ -10,7 +10,7 @@ from typing import Any, cast
 import mlx.core as mx
 
 from mlx_model.commands.fitting import add_memory, settle_memory
-from mlx_model.commands.options import add_model, load_model, prompt_tokens
+from mlx_model.commands.options import add_model, load_model, prompt_tokens, read_text
 from mlx_model.decode.language_model import LanguageModel
 from mlx_model.errors import RequestError
 from mlx_model.memory import Wishes
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the scores. Raises EngineError."""
-    text = None if arguments.file is None else _read(arguments.file)
+    text = read_text(arguments.file)
     tokens = prompt_tokens(arguments.tokens, text, arguments.model)
     if arguments.chunk < 1:
         raise RequestError(f"--chunk is {arguments.chunk}; it must be at least 1.")
@@ -75,10 +75,3 @@ def score(model: LanguageModel[Any], tokens: Sequence[int], chunk: int) -> tuple
             logprobs += cast(list[float], (chosen - mx.logsumexp(rows, axis=-1)).tolist())
         mx.eval(state.arrays())
     return logprobs, argmax
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"{path} cannot be read as text: {error}.") from None

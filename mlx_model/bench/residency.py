@@ -1,0 +1,154 @@
+"""bench residency: what keeping only some experts in memory costs and saves, by the number of slots.
+
+Each number of slots runs in a process of its own, so that the resident memory is what that one needs.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from mlx_model.commands.options import prompt_tokens, read_text
+from mlx_model.config import ModelConfig
+from mlx_model.decode.request import GenerationRequest, PromptProcessed, SamplingParameters, TokenGenerated
+from mlx_model.errors import RequestError
+from mlx_model.loading import load
+from mlx_model.machine import resident_bytes
+from mlx_model.weights.residency import ExpertCounts
+
+_SHARES = (1, 2, 4, 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One number of slots. Bytes are read from disk: for the whole prompt, and for each token after it; the hit
+    rate is that of decoding. `same_tokens`: as with all experts in memory."""
+
+    slots: int
+    hit_rate: float
+    prompt_bytes_read: int
+    bytes_read_per_token: float
+    resident_bytes: int
+    prompt_seconds: float
+    tokens_per_second: float
+    same_tokens: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    tokens: tuple[int, ...]
+    prompt: ExpertCounts
+    decode: ExpertCounts
+    resident: int
+    prompt_seconds: float
+    decode_seconds: float
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this measurement."""
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="checkpoint directory")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--tokens", metavar="1,2,3", help="the prompt as token ids")
+    source.add_argument("--file", type=Path, metavar="F", help="the prompt as a UTF-8 text file")
+    parser.add_argument("--max-tokens", type=int, default=64, metavar="N", help="tokens to decode")
+    parser.add_argument(
+        "--slots",
+        metavar="N,N",
+        help="experts of each layer in memory (default: all, 1/2, 1/4, 1/16, the fewest)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints one line a number of slots. Raises EngineError."""
+    config = ModelConfig.from_directory(arguments.model)
+    prompt = prompt_tokens(arguments.tokens, read_text(arguments.file), arguments.model)
+    slots = _slots(arguments.slots, config)
+    if arguments.max_tokens < 2:
+        raise RequestError("--max-tokens must be at least 2: the first token is the prompt's.")
+    measured = measure(arguments.model, prompt, slots, arguments.max_tokens)
+    if arguments.json:
+        print(json.dumps({"prompt_tokens": len(prompt), "residency": [asdict(line) for line in measured]}))
+        return 0
+    table = Table(title=f"{arguments.model} · {len(prompt)} tokens", title_justify="left", box=SIMPLE_HEAD)
+    for heading in ("slots", "hits", "read/prompt", "read/token", "resident", "tok/s", "tokens"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for line in measured:
+        table.add_row(
+            str(line.slots),
+            f"{line.hit_rate:.1%}",
+            f"{line.prompt_bytes_read / 1e6:.1f} MB",
+            f"{line.bytes_read_per_token / 1e6:.2f} MB",
+            f"{line.resident_bytes / 1e6:.0f} MB",
+            f"{line.tokens_per_second:.1f}",
+            "same" if line.same_tokens else "DIFFERENT",
+        )
+    Console().print(table)
+    return 0
+
+
+def measure(directory: Path, prompt: Sequence[int], slots: Sequence[int], count: int) -> list[Measured]:
+    """Greedy decoding of `count` tokens with each number of slots; the first is what the others are held
+    against."""
+    runs: list[_Run] = []
+    for number in slots:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            runs.append(pool.submit(_run, directory, tuple(prompt), number, count).result())
+    return [
+        Measured(
+            slots=number,
+            hit_rate=found.decode.hit_rate,
+            prompt_bytes_read=found.prompt.nbytes,
+            bytes_read_per_token=found.decode.nbytes / (count - 1),
+            resident_bytes=found.resident,
+            prompt_seconds=found.prompt_seconds,
+            tokens_per_second=(count - 1) / max(found.decode_seconds, 1e-9),
+            same_tokens=found.tokens == runs[0].tokens,
+        )
+        for number, found in zip(slots, runs, strict=True)
+    ]
+
+
+def _run(directory: Path, prompt: tuple[int, ...], slots: int, count: int) -> _Run:
+    loaded = load(directory, expert_slots=slots)
+    residency = loaded.residency
+    asked = GenerationRequest(prompt, count, frozenset(), SamplingParameters(temperature=0))
+    tokens: list[int] = []
+    after_prompt, prompt_ended = ExpertCounts(), 0.0
+    started = time.perf_counter()
+    for event in loaded.generator().generate(asked, lambda: False):
+        if isinstance(event, PromptProcessed) and event.processed == event.total and not prompt_ended:
+            prompt_ended = time.perf_counter()
+            after_prompt = residency.counted() if residency is not None else ExpertCounts()
+        elif isinstance(event, TokenGenerated):
+            tokens.append(event.token)
+    ended = time.perf_counter()
+    in_all = residency.counted() if residency is not None else ExpertCounts()
+    resident = resident_bytes()
+    if residency is not None:
+        residency.close()
+    decode = in_all - after_prompt
+    return _Run(tuple(tokens), after_prompt, decode, resident, prompt_ended - started, ended - prompt_ended)
+
+
+def _slots(given: str | None, config: ModelConfig) -> list[int]:
+    if not config.num_experts:
+        raise RequestError("This model has no experts to keep on disk.")
+    fewest = config.num_experts_per_tok
+    if given is None:
+        return sorted({max(config.num_experts // share, fewest) for share in _SHARES} | {fewest}, reverse=True)
+    try:
+        wanted = [int(part) for part in given.split(",")]
+    except ValueError:
+        raise RequestError(f"{given[:40]!r} is no list of numbers; write them as 512,128,32.") from None
+    if not all(fewest <= number <= config.num_experts for number in wanted):
+        raise RequestError(f"Numbers of slots go from {fewest} to {config.num_experts} for this model.")
+    return wanted
