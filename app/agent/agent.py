@@ -7,7 +7,7 @@ from app.agent import budget
 from app.agent.budget import ContextUse
 from app.agent.composer import Composer
 from app.agent.conversation import Conversation
-from app.agent.errors import AgentBusy, SessionError
+from app.agent.errors import AgentBusy, MessageTooLong, SessionError
 from app.agent.events import (
     AgentEvent,
     Attached,
@@ -237,10 +237,25 @@ class Agent:
                 await asyncio.wait([task])
             forget(task)
 
+    def _refuse_too_long(self, text: str) -> None:
+        # To shorten it, as older messages are, would be to answer what nobody asked.
+        length = self._hands.context_length()
+        if length is None:
+            return
+        tokens = budget.estimate([Message("user", text)])
+        room = budget.room(length) - budget.FIXED_TOKENS
+        if tokens > room:
+            raise MessageTooLong(
+                f"the message has about {tokens:,} tokens, and the model can take {room:,}",
+                "save the text to a file in the project and tell the agent its name",
+            )
+
     async def _turn(self, text: str | None, emit: Emit) -> None:
         conversation = self._conversation
         if text is None and not conversation.messages:
             raise SessionError("there is nothing to go on with", "write a message")
+        if text is not None:
+            self._refuse_too_long(text)
         was_interrupted = conversation.last_end == "cancelled"
         conversation.set_mode(self.mode)
         number = conversation.continue_turn() if text is None else conversation.begin_turn(text)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.agent.errors import AgentBusy, SessionError
+from app.agent.errors import AgentBusy, MessageTooLong, SessionError
 from app.agent.events import (
     FilesChanged,
     Noticed,
@@ -380,6 +380,15 @@ async def test_the_conversation_is_compacted_before_it_overflows(bench: Make) ->
     messages = b.agent.messages
     await b.agent.aclose()
     assert b.open(open_journal(b.root, b.agent.session_id)).messages == messages
+
+
+async def test_a_message_longer_than_the_context_is_refused_and_not_shortened(bench: Make) -> None:
+    b = bench(reply("Read."), context_length=8192)
+    with pytest.raises(MessageTooLong, match="file in the project"):
+        await b.run("a long log\n" * 3000)
+    assert b.server.requests == []
+    assert b.agent.messages == ()
+    assert end_of(await b.run("a short one")).reason == "done"
 
 
 async def test_a_session_survives_a_kill_at_any_byte(bench: Make) -> None:
