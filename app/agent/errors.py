@@ -7,12 +7,12 @@ class AgentBusy(TidegateError):
     """A turn is running; another cannot begin."""
 
 
+class AgentMissing(TidegateError):
+    """There is no agent yet to do what is asked."""
+
+
 class SessionError(TidegateError):
     """A session on disk cannot be used."""
-
-
-class MessageTooLong(TidegateError):
-    """The user's message alone is more than the model can take."""
 
 
 class ToolFailure(Exception):

@@ -11,7 +11,18 @@ from typing import Literal
 from textual.binding import Binding
 from textual.keys import key_to_character
 
-Scope = Literal["app", "workspace", "tree", "lines", "viewer", "review", "transcript", "prompt", "permission"]
+Scope = Literal[
+    "app",
+    "workspace",
+    "tree",
+    "lines",
+    "viewer",
+    "review",
+    "transcript",
+    "prompt",
+    "permission",
+    "sessions",
+]
 
 SCOPE_TITLES: dict[Scope, str] = {
     "app": "Anywhere",
@@ -22,6 +33,7 @@ SCOPE_TITLES: dict[Scope, str] = {
     "transcript": "Conversation",
     "prompt": "Message",
     "permission": "Permission",
+    "sessions": "Sessions",
     "lines": "Movement, in every view",
 }
 
@@ -58,6 +70,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("workspace.tree", "workspace", "toggle_tree", ("ctrl+b",), "Show or hide the files"),
     Action("workspace.cancel", "workspace", "cancel", ("escape",), "Stop the agent; what was said stays"),
     Action("workspace.go_on", "workspace", "go_on", ("f10",), "Go on with the turn that was stopped or failed"),
+    Action("workspace.sessions", "workspace", "show_sessions", ("ctrl+o",), "Go on with an earlier session"),
     Action("workspace.mode", "workspace", "cycle_mode", ("f9",), "Change the mode: plan, ask, auto"),
     Action("tree.open", "tree", "select_cursor", ("enter", "l", "right"), "Open the file or folder", "open"),
     Action("tree.close", "tree", "close_folder", ("h", "left"), "Close the folder, or go to the one around it"),
@@ -99,17 +112,25 @@ ACTIONS: tuple[Action, ...] = (
         "prompt",
         "send",
         ("enter",),
-        "Send the message, or queue it while the agent works",
+        "Send, or queue while the agent works; again, with nothing written: tell it now",
         "send",
     ),
     Action("prompt.newline", "prompt", "newline", ("shift+enter", "ctrl+j"), "New line", "new line"),
     Action("prompt.older", "prompt", "older", ("up",), "Earlier message, from the first line"),
     Action("prompt.newer", "prompt", "newer", ("down",), "Later message, from the last line"),
+    Action("prompt.complete", "prompt", "complete", ("tab",), "Take the completion that is offered"),
+    Action("prompt.editor", "prompt", "edit_outside", ("ctrl+g",), "Write the message in $EDITOR"),
     Action("prompt.mode", "prompt", "cycle_mode", ("shift+tab",), "Change the mode: plan, ask, auto", "mode"),
     Action("permission.once", "permission", "once", ("y",), "Allow this once", "once"),
     Action("permission.always", "permission", "always", ("a",), "Allow always, exactly as shown", "always"),
     Action("permission.deny", "permission", "deny", ("n",), "Deny", "deny"),
     Action("permission.comment", "permission", "comment", ("c",), "Deny and say why", "deny, say why"),
+    Action("sessions.down", "sessions", "down", ("down",), "Next session"),
+    Action("sessions.up", "sessions", "up", ("up",), "Previous session"),
+    Action("sessions.rename", "sessions", "rename", ("f2",), "Give the session a title"),
+    Action("sessions.fork", "sessions", "fork", ("f3",), "Go on in a copy of the session"),
+    Action("sessions.export", "sessions", "export", ("f4",), "Write the session to a Markdown file"),
+    Action("sessions.leave", "sessions", "leave", ("escape",), "Back, or leave the old title"),
     Action("lines.down", "lines", "down", ("j", "down"), "Down a line"),
     Action("lines.up", "lines", "up", ("k", "up"), "Up a line"),
     Action("lines.half_down", "lines", "half_down", ("ctrl+d",), "Down half a page"),

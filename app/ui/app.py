@@ -43,7 +43,8 @@ class ActionProvider(Provider):
                 f"{SCOPE_TITLES[action.scope]}  {key_label(keys_of(action.id, app.user_keymap)[0])}",
             )
             for action in ACTIONS
-            if action.scope not in ("lines", "permission") and app.target_of(action.scope) is not None
+            if action.scope not in ("lines", "permission", "sessions")
+            and app.target_of(action.scope) is not None
         ]
 
     def _command(self, action: Action) -> Callable[[], Any]:
@@ -182,11 +183,15 @@ def run_workspace(path: Path, model: str | None, settings: Settings, show_file: 
         review = Review(workspace.root)
 
         def agent(
-            asker: PermissionAsker, engine: EnginePort = engine, review: ReviewPort = review
+            asker: PermissionAsker,
+            session: str | None = None,
+            *,
+            engine: EnginePort = engine,
+            review: ReviewPort = review,
         ) -> AgentPort:
             from app.agent.agent import open_agent  # noqa: PLC0415  the first frame does not wait for it
 
-            return open_agent(workspace, engine, review, asker, mode=settings.mode)
+            return open_agent(workspace, engine, review, asker, mode=settings.mode, session=session)
 
         app = TidegateApp(
             Ports(workspace, review, engine, agent), keymap=keymap, theme=settings.theme, show_file=file

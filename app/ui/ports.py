@@ -1,7 +1,7 @@
 """What the screen is given: the parts of the application it stands in front of."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from app.agent.port import AgentPort, PermissionAsker
 from app.model.port import EnginePort
@@ -9,11 +9,19 @@ from app.review.port import ReviewPort
 from app.workspace.workspace import Workspace
 
 
+class OpenAgent(Protocol):
+    """Makes the agent, which puts its questions to the asker: in a new session, or by its id in an old one."""
+
+    def __call__(self, asker: PermissionAsker, session: str | None = None, /) -> AgentPort:
+        """Blocks on the disk. Raises SessionError when the session cannot be opened."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The workspace and what works on it. `agent` makes the agent, which puts its questions to the asker."""
+    """The workspace and what works on it."""
 
     workspace: Workspace
     review: ReviewPort
     engine: EnginePort
-    agent: Callable[[PermissionAsker], AgentPort]
+    agent: OpenAgent

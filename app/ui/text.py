@@ -83,3 +83,11 @@ def window(text: str, left: int, width: int) -> Window:
         return Window(left, left + width)
     scale = max(1, round(cell_len(text[:512]) / max(1, min(512, len(text)))))
     return Window(left // scale, left // scale + width)
+
+
+def age(seconds: float) -> str:
+    """How long ago, in the unit that tells: 0 to "just now", 7200 to "2 h ago"."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
+    return "just now"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from app.agent.events import AgentEvent, Mode, TurnEnded, TurnStarted
+from app.agent.budget import ContextUse
+from app.agent.events import AgentEvent, Mode, ToolFinished, ToolStarted, TurnEnded, TurnStarted
 from app.agent.port import PermissionAsker
 from app.model.events import EngineStatus, ModelDescription, StreamEvent
 from app.model.messages import ChatRequest
@@ -90,6 +91,41 @@ class ScriptedAgent:
         self.is_closed = False
         self.go_on = asyncio.Event()  # for a play that waits in mid-turn
         self._stop = asyncio.Event()
+        self.session_id = "session-1"
+        self.past: tuple[AgentEvent, ...] = ()
+        self.own_commands: tuple[tuple[str, str], ...] = ()
+        self.steered: list[str] = []
+        self.title = ""
+        self.was_compacted = False
+
+    def history(self) -> tuple[AgentEvent, ...]:
+        return self.past
+
+    def rename(self, title: str) -> None:
+        self.title = title
+
+    def user_commands(self) -> tuple[tuple[str, str], ...]:
+        return self.own_commands
+
+    def steer(self, text: str) -> None:
+        self.steered.append(text)
+
+    def take_back(self) -> tuple[str, ...]:
+        left, self.steered = tuple(self.steered), []
+        return left
+
+    def compact(self) -> bool:
+        self.was_compacted = True
+        return True
+
+    def context_use(self) -> ContextUse:
+        return ContextUse((("System prompt and tools", 1800), ("Results", 900)), 32_768, 8192)
+
+    async def run_command(self, command: str) -> AsyncGenerator[AgentEvent, None]:
+        self.heard.append(f"$ {command}")
+        yield ToolStarted("shell", "run_shell_command", {}, f"$ {command}")
+        yield ToolFinished("shell", "run_shell_command", True, "its output", "its output")
+        yield TurnEnded(0, "done")
 
     async def run_turn(self, text: str) -> AsyncGenerator[AgentEvent, None]:
         self.heard.append(text)
@@ -140,12 +176,17 @@ class Stage:
         self.review = Review(root)
         self.engine = FakeEngine(status)
         self.agent = ScriptedAgent(play)
+        self.sessions: dict[str, ScriptedAgent] = {}
         self.app = TidegateApp(
             Ports(Workspace(root), self.review, self.engine, self._agent), keymap=keymap, show_file=show_file
         )
         self.pilot: Pilot[str | None]
 
-    def _agent(self, asker: PermissionAsker) -> ScriptedAgent:
+    def _agent(self, asker: PermissionAsker, session: str | None = None) -> ScriptedAgent:
+        if session is not None:
+            self.agent = self.sessions.setdefault(session, ScriptedAgent(self.agent.play))
+        elif self.agent.asker is not None:
+            self.agent = ScriptedAgent(self.agent.play)
         self.agent.asker = asker
         return self.agent
 

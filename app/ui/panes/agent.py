@@ -1,5 +1,6 @@
 """The conversation with the agent."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -12,17 +13,22 @@ from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import Worker
 
-from app.agent.events import AgentEvent, FilesChanged, Mode, ReplyFinished, TodosChanged, TurnEnded
+from app.agent.errors import AgentMissing
+from app.agent.events import AgentEvent, FilesChanged, Mode, ReplyFinished, Steered, TodosChanged, TurnEnded
 from app.agent.port import AgentPort, PermissionAnswer, PermissionRequest
 from app.errors import TidegateError
 from app.model.events import EngineStatus, Finished
+from app.ui.completion import Token, command_candidates, file_candidate, rank, with_directories
 from app.ui.palette import Palette
 from app.ui.panes.conversation import Conversation
-from app.ui.text import visible
+from app.ui.slash import SLASH_COMMANDS, parse
+from app.ui.text import age, visible
+from app.ui.widgets.completion_list import MOST_SHOWN, CompletionList
 from app.ui.widgets.permission_prompt import PermissionPrompt
 from app.ui.widgets.prompt_input import PromptInput
 from app.ui.widgets.transcript import Transcript
 from app.ui.widgets.transcript_items import NoticeItem
+from app.workspace.workspace import Workspace
 
 _MODES: tuple[Mode, ...] = ("plan", "ask", "auto")
 _MODE_WORDS: dict[Mode, str] = {
@@ -31,6 +37,7 @@ _MODE_WORDS: dict[Mode, str] = {
     "auto": "auto: it works by itself inside the sandbox",
 }
 _MOST_TODOS = 7
+_LONGEST_TITLE = 60
 
 
 class AgentPane(Vertical):
@@ -63,11 +70,23 @@ class AgentPane(Vertical):
     class NewMessage(Message):
         """The user sent a message."""
 
-    def __init__(self, *, id: str | None = None) -> None:
+    class CommandGiven(Message):
+        """The user wrote `text`, a command behind a slash."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def __init__(self, workspace: Workspace, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._workspace = workspace
         self._agent: AgentPort | None = None
         self._turn: Worker[None] | None = None
         self._queue: list[str] = []
+        self._told: list[str] = []
+        """What was told to the running turn and not taken yet."""
+        self._names: list[str] | None = None
+        """The files and directories that a mention may mean, listed when one begins."""
         self._ended = False
         self._is_stopping = False
         self._can_go_on = False
@@ -86,6 +105,7 @@ class AgentPane(Vertical):
         yield self._banner
         yield self._queued
         yield self.permission
+        yield self.prompt.completions
         yield self.prompt
 
     def on_mount(self) -> None:
@@ -97,10 +117,53 @@ class AgentPane(Vertical):
         self._conversation.go_on_key = go_on_key
         self._conversation.add(NoticeItem(greeting, "quiet"))
 
-    def connect(self, agent: AgentPort) -> None:
-        """From here on messages go to `agent`, and those that wait for it."""
-        self._agent = agent
+    async def connect(self, agent: AgentPort, history: tuple[AgentEvent, ...] = ()) -> None:
+        """From here on messages go to `agent`, and those that wait for it; `history` is shown. An agent that
+        was here before is let go."""
+        before, self._agent = self._agent, agent
+        if before is not None:
+            self._conversation.clear()
+            self._show_todos(())
+            self._can_go_on = False
+            await before.aclose()
+        for event in history:
+            self._conversation.apply(event)
+            match event:
+                case TodosChanged(todos=todos):
+                    self._show_todos(todos)
+                case TurnEnded(reason=reason):
+                    self._can_go_on = reason != "done"
+        self._conversation.settle()
+        self.post_message(self.ModeChanged())
+        self.transcript.follow()
         self._send_next()
+
+    def offer(self, title: str, used: float, key: str) -> None:
+        """Say that there is an earlier session, unless the user has begun to talk already."""
+        if not self.is_working and not self._queue:
+            words = title if len(title) <= _LONGEST_TITLE else f"{title[:_LONGEST_TITLE]}…"
+            self.tell(f"Last session, {age(time.time() - used)}: “{words}”. {key} or /resume goes on with it.")
+
+    def tell(self, text: str, is_error: bool = False) -> None:
+        """A sentence of the workspace's own, in the transcript."""
+        self._conversation.add(NoticeItem(text, "error" if is_error else "note"))
+        self.transcript.follow()
+
+    @property
+    def port(self) -> AgentPort:
+        """The agent. Raises AgentMissing while there is none."""
+        if self._agent is None:
+            raise AgentMissing("The agent is not there yet", "wait a moment")
+        return self._agent
+
+    @property
+    def session_id(self) -> str | None:
+        """The session that is open."""
+        return self._agent.session_id if self._agent is not None else None
+
+    async def read_user_commands(self) -> dict[str, str]:
+        """The user's own commands, with what they do."""
+        return dict(await asyncio.to_thread(self._agent.user_commands)) if self._agent is not None else {}
 
     def refuse(self, reason: str) -> None:
         """There will be no agent."""
@@ -125,14 +188,33 @@ class AgentPane(Vertical):
 
     def on_prompt_input_sent(self, event: PromptInput.Sent) -> None:
         event.stop()
+        if parse(event.text) is not None:
+            self.post_message(self.CommandGiven(event.text))
+        else:
+            self.send(event.text)
+
+    def send(self, text: str) -> None:
+        """Send `text` to the agent, or queue it; behind an exclamation mark it is a command for the shell."""
         self.post_message(self.NewMessage())
-        self._queue.append(event.text)
+        self._queue.append(text)
         self._send_next()
+
+    def on_prompt_input_tell_now(self, event: PromptInput.TellNow) -> None:
+        """What waits goes into the running turn, up to the first command for the shell."""
+        event.stop()
+        while self._agent is not None and self.is_working and self._queue and self._queue[0][:1] != "!":
+            self._told.append(self._queue.pop(0))
+            self._agent.steer(self._told[-1])
+        self._show_queue()
 
     def _send_next(self) -> None:
         """Send what waits longest, if the agent is there and free."""
         if self._queue and self._turn is None and self._agent is not None:
-            self._start(self._agent.run_turn(self._queue.pop(0)))
+            text = self._queue.pop(0)
+            if text.startswith("!") and text[1:].strip():
+                self._start(self._agent.run_command(text[1:].strip()))
+            else:
+                self._start(self._agent.run_turn(text))
         self._show_queue()
 
     def _start(self, events: AsyncIterator[AgentEvent]) -> None:
@@ -153,6 +235,10 @@ class AgentPane(Vertical):
                     match event:
                         case TodosChanged(todos=todos):
                             self._show_todos(todos)
+                        case Steered(text=text):
+                            if text in self._told:
+                                self._told.remove(text)
+                            self._show_queue()
                         case FilesChanged(paths=paths):
                             self.post_message(self.FilesTouched(paths))
                         case ReplyFinished(finished=finished):
@@ -171,6 +257,9 @@ class AgentPane(Vertical):
                 conversation.summarize(last, time.monotonic() - began)
             self._turn = None
             self._can_go_on = not completed
+            self._told.clear()
+            if self._agent is not None:
+                self._queue[:0] = self._agent.take_back()
             self._after_turn(completed)
 
     def _after_turn(self, completed: bool) -> None:
@@ -211,14 +300,17 @@ class AgentPane(Vertical):
 
     def _show_queue(self) -> None:
         field = self._queued
-        field.display = bool(self._queue)
+        field.display = bool(self._queue or self._told)
         palette = Palette.from_variables(self.app.theme_variables)
+        waiting = [("next ", text) for text in self._told] + [("queued ", text) for text in self._queue]
         lines = [
-            Text.assemble(("queued ", palette.accent), (visible(text), palette.muted)) for text in self._queue
+            Text.assemble((word, palette.accent), (visible(text), palette.muted)) for word, text in waiting[:4]
         ]
+        if self._queue and self.is_working:
+            lines = [*lines[:3], Text("Enter again tells it now, Esc stops and takes it back", palette.faint)]
         for line in lines:
             line.truncate(max(8, self.size.width - 4), overflow="ellipsis")
-        field.update(Text("\n").join(lines[:4]))
+        field.update(Text("\n").join(lines))
 
     def _show_todos(self, todos: tuple[tuple[str, str], ...]) -> None:
         field = self._todos
@@ -273,11 +365,57 @@ class AgentPane(Vertical):
 
     def cycle_mode(self) -> None:
         """The next mode."""
-        if self._agent is None:
-            return
-        self._agent.mode = _MODES[(_MODES.index(self._agent.mode) + 1) % len(_MODES)]
-        self.app.notify(_MODE_WORDS[self._agent.mode], timeout=2.5)
+        if self._agent is not None:
+            self.set_mode(_MODES[(_MODES.index(self._agent.mode) + 1) % len(_MODES)])
+
+    def set_mode(self, mode: Mode) -> None:
+        """From here on the agent works in `mode`."""
+        self.port.mode = mode
+        self.app.notify(_MODE_WORDS[mode], timeout=2.5)
         self.post_message(self.ModeChanged())
+
+    # Completion.
+
+    def on_text_area_changed(self, event: PromptInput.Changed) -> None:
+        event.stop()
+        self._complete()
+
+    def on_text_area_selection_changed(self, event: PromptInput.SelectionChanged) -> None:
+        event.stop()
+        if self.prompt.token() is None:
+            self._complete()
+
+    def _complete(self) -> None:
+        token = self.prompt.token()
+        if token is None:
+            self._names = None
+            self.prompt.completions.close()
+        else:
+            self.run_worker(self._find_completions(token), group="completion", exclusive=True)
+
+    async def _find_completions(self, token: Token) -> None:
+        if token.kind == "command":
+            own = [*(await self.read_user_commands()).items()]
+            builtin = [(one.name, one.description) for one in SLASH_COMMANDS]
+            found = command_candidates(token.query, [*builtin, *own], MOST_SHOWN)
+        else:
+            if self._names is None:
+                try:
+                    files = await asyncio.to_thread(self._workspace.files)
+                except TidegateError as error:
+                    self.app.notify(str(error), severity="warning")
+                    return
+                self._names = await asyncio.to_thread(with_directories, files)
+            names = self._names
+            ranked = await asyncio.to_thread(rank, token.query, names, MOST_SHOWN)
+            found = [file_candidate(path) for path in ranked]
+        if self.prompt.token() == token:
+            self.prompt.completions.show(token, found)
+
+    def on_completion_list_chosen(self, event: CompletionList.Chosen) -> None:
+        event.stop()
+        self.prompt.action_complete()
+        self.prompt.focus()
 
     def on_prompt_input_mode_wanted(self, event: PromptInput.ModeWanted) -> None:
         event.stop()

@@ -2,10 +2,12 @@
 
 from app.agent.events import (
     AgentEvent,
+    Attached,
     FilesChanged,
     Noticed,
     PromptProgressed,
     ReplyFinished,
+    Steered,
     TextStreamed,
     TodosChanged,
     ToolCallStreamed,
@@ -41,6 +43,11 @@ class Conversation:
         )
         self._transcript.add(item)
 
+    def clear(self) -> None:
+        """Begin with nothing."""
+        self.settle()
+        self._transcript.clear()
+
     def note(self, text: str) -> None:
         """Something went wrong, in a sentence."""
         self.add(NoticeItem(text, "error"))
@@ -52,6 +59,12 @@ class Conversation:
                 self._reply = None
                 if text:
                     self.add(UserItem(text))
+            case Steered(text=text):
+                self._drop_progress()
+                self._reply = None
+                self.add(UserItem(text))
+            case Attached(names=names):
+                self.add(NoticeItem(f"with {', '.join(names)}", "quiet"))
             case PromptProgressed(progress=progress):
                 if self._progress is None:
                     self._progress = ProgressItem()

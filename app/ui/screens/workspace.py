@@ -15,6 +15,8 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
+from app.agent.events import AgentEvent
+from app.agent.port import AgentPort
 from app.errors import TidegateError
 from app.model.events import EngineStatus
 from app.ui.actions import Scope, bindings, key_label
@@ -25,6 +27,7 @@ from app.ui.panes.tree import FileTree
 from app.ui.panes.viewer import ViewerPane
 from app.ui.ports import Ports
 from app.ui.screens.model import ModelScreen
+from app.ui.screens.slash_commands import SlashCommands
 from app.ui.text import visible
 from app.ui.widgets.hint_line import HintLine
 from app.ui.widgets.permission_prompt import PermissionPrompt
@@ -32,6 +35,8 @@ from app.ui.widgets.status_line import StatusFacts, StatusLine
 from app.workspace.watch import ANYTHING
 
 WIDE, MEDIUM = 140, 100  # columns from which three panes are comfortable, and from which they are possible
+
+_MOST_REMEMBERED = 500  # messages of earlier sessions in the history
 
 
 class WorkspaceScreen(Screen[None]):
@@ -55,7 +60,8 @@ class WorkspaceScreen(Screen[None]):
         self.files = FileTree(ports.workspace, id="tree")
         self.viewer = ViewerPane(ports.workspace, keymap, id="viewer")
         self.review = ReviewPane(ports.review, id="review")
-        self.agent = AgentPane(id="agent")
+        self.agent = AgentPane(ports.workspace, id="agent")
+        self.slash_commands = SlashCommands(self, ports.workspace.root)
         self._panes = {
             name: Container(id=f"{name}-pane", classes="pane") for name in ("tree", "centre", "agent")
         }
@@ -79,7 +85,7 @@ class WorkspaceScreen(Screen[None]):
         self._panes["tree"].border_title = escape(visible(self._ports.workspace.root.name)) or "/"
         self._panes["agent"].border_title = "Agent"
         self._title_centre()
-        self.agent.greet(self._greeting(), self._key("workspace.go_on"))
+        self.agent.greet(self._greeting(), self.key("workspace.go_on"))
         self._unsubscribe = self._ports.engine.subscribe(self._engine_changed)
         self._fold()
         if self._show_file is not None:
@@ -89,32 +95,60 @@ class WorkspaceScreen(Screen[None]):
         # The first frame is painted before anything slow begins.
         self.call_after_refresh(self._begin)
 
+    def on_agent_pane_command_given(self, event: AgentPane.CommandGiven) -> None:
+        self.run_worker(self.slash_commands.do(event.text), group="slash")
+
+    def action_show_sessions(self) -> None:
+        self.run_worker(self.slash_commands.do("/resume"), group="slash")
+
     def _greeting(self) -> str:
         return (
-            f"{self._key('workspace.review')} reviews what the agent changed, "
-            f"{self._key('workspace.cancel')} stops it, {self._key('prompt.mode')} sets how freely it works, "
-            f"{self._key('app.help')} lists every key."
+            f"{self.key('workspace.review')} reviews what the agent changed, "
+            f"{self.key('workspace.cancel')} stops it, {self.key('prompt.mode')} sets how freely it works, "
+            f"{self.key('app.help')} lists every key."
         )
 
-    def _key(self, action_id: str) -> str:
+    def key(self, action_id: str) -> str:
+        """The first key that does `action_id`, as a person writes it."""
         return key_label(keys_of(action_id, self._keymap)[0])
 
     def _begin(self) -> None:
         self._engine_changed(self._ports.engine.status)
         self.run_worker(self._ports.engine.start(), group="engine")
-        self.run_worker(self._connect_agent(), group="agent")
+        self.run_worker(self._begin_session(), group="agent")
         self.read_git_status()
         self.run_worker(self._watch(), group="watch")
 
-    async def _connect_agent(self) -> None:
-        # In a thread, for what it imports and opens.
+    async def _begin_session(self) -> None:
         try:
-            agent = await asyncio.to_thread(self._ports.agent, self.agent)
+            await self.connect_agent(None)
+            last, said = await asyncio.to_thread(self._look_back)
         except TidegateError as error:
             self.agent.refuse(str(error))
-        else:
-            self.agent.connect(agent)
-            self._facts(mode=agent.mode)
+            return
+        self.agent.prompt.remember(said)
+        if last is not None:
+            self.agent.offer(*last, self.key("workspace.sessions"))
+
+    def _look_back(self) -> tuple[tuple[str, float] | None, list[str]]:
+        """The last session's title and when it was used, and what was said in all of them."""
+        from app.agent.session import last_said, sessions  # noqa: PLC0415  the first frame does not wait for it
+
+        root = self._ports.workspace.root
+        last = next(sessions(root), None)
+        return (last.title, last.used) if last is not None else None, last_said(root, _MOST_REMEMBERED)
+
+    async def connect_agent(self, session: str | None) -> None:
+        """Talk to an agent in a new session or in an old one. Raises TidegateError; then all is as before."""
+
+        def open_it() -> tuple[AgentPort, tuple[AgentEvent, ...]]:
+            agent = self._ports.agent(self.agent, session)
+            return agent, agent.history() if session is not None else ()
+
+        # In a thread, for what it imports and opens.
+        agent, history = await asyncio.to_thread(open_it)
+        await self.agent.connect(agent, history)
+        self._facts(mode=agent.mode)
 
     async def on_unmount(self) -> None:
         if self._unsubscribe is not None:
@@ -388,7 +422,7 @@ class WorkspaceScreen(Screen[None]):
 
     def _engine_changed(self, status: EngineStatus) -> None:
         self._facts(engine=status)
-        self.agent.show_engine(status, self._key("workspace.restart_engine"), self._key("workspace.model"))
+        self.agent.show_engine(status, self.key("workspace.restart_engine"), self.key("workspace.model"))
         if status.phase == "absent" and isinstance(self.app.screen, WorkspaceScreen):
             self.action_show_model()
 

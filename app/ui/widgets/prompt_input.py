@@ -1,15 +1,23 @@
 """Where the user writes to the agent."""
 
+import os
 import re
+import shlex
+import subprocess
+import tempfile
+from pathlib import Path
 from typing import ClassVar
 
 from textual import events
+from textual.app import SuspendNotSupported
 from textual.binding import BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
 from app.ui.actions import bindings, in_scope
+from app.ui.completion import Token, token_before
 from app.ui.keymap import keys_of
+from app.ui.widgets.completion_list import CompletionList
 
 _LONG_PASTE = 1_200  # characters
 _TALL_PASTE = 12  # lines
@@ -27,6 +35,9 @@ class PromptInput(TextArea):
             super().__init__()
             self.text = text
 
+    class TellNow(Message):
+        """What waits for the turn's end should be told at once."""
+
     class ModeWanted(Message):
         """The user wants the next mode."""
 
@@ -42,6 +53,7 @@ class PromptInput(TextArea):
         self._history: list[str] = []
         self._place = 0
         self._draft = ""
+        self.completions = CompletionList(id="completions")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         # The text area would take F6 and F7 for these; they belong to the workspace.
@@ -92,7 +104,13 @@ class PromptInput(TextArea):
 
     async def _on_key(self, event: events.Key) -> None:
         handler = self._own_keys().get(event.key)
-        if handler is not None:
+        if self.completions.is_open and event.key == "escape":
+            event.stop()
+            event.prevent_default()
+            self.completions.close()
+        elif handler == "complete" and not self.completions.is_open:
+            return  # the key goes its usual way
+        elif handler is not None:
             # At once and not by a binding, which would be found only after keys that were typed later.
             event.stop()
             event.prevent_default()
@@ -103,8 +121,12 @@ class PromptInput(TextArea):
         return {key: action.handler for action in in_scope("prompt") for key in keys_of(action.id, keymap)}
 
     def action_send(self) -> None:
+        if self.completions.is_open and self.action_complete():
+            return
+        self.completions.close()
         text = self.full_text().strip()
         if not text:
+            self.post_message(self.TellNow())
             return
         self._history.append(text)
         self.reset()
@@ -129,6 +151,9 @@ class PromptInput(TextArea):
         self.move_cursor(result.end_location)
 
     def action_older(self) -> None:
+        if self.completions.is_open:
+            self.completions.move(-1)
+            return
         if self.cursor_location[0] > 0 or not self._history:
             self.action_cursor_up()
             return
@@ -139,6 +164,9 @@ class PromptInput(TextArea):
             self._recall(self._history[self._place])
 
     def action_newer(self) -> None:
+        if self.completions.is_open:
+            self.completions.move(1)
+            return
         if self.cursor_location[0] < self.document.line_count - 1 or self._place >= len(self._history):
             self.action_cursor_down()
             return
@@ -148,6 +176,60 @@ class PromptInput(TextArea):
     def _recall(self, text: str) -> None:
         self.text = ""
         self.take(text)
+
+    def remember(self, said: list[str]) -> None:
+        """Take what was said in earlier sessions into the history, before what was said in this one."""
+        self._history[:0] = said
+        self._place += len(said)
+
+    # Completion.
+
+    def token(self) -> Token | None:
+        """What stands before the cursor and could be completed."""
+        row, column = self.cursor_location
+        if not self.selection.is_empty:
+            return None
+        return token_before(self.document.get_line(row)[:column], row == 0)
+
+    def action_complete(self) -> bool:
+        """Put the chosen completion in place of what is typed; False if that is what is there already."""
+        chosen, token = self.completions.chosen, self.token()
+        self.completions.close()
+        if chosen is None or token is None:
+            return False
+        row, column = self.cursor_location
+        if self.document.get_line(row)[token.start : column] == chosen.text.rstrip():
+            return False
+        result = self.replace(chosen.text, (row, token.start), (row, column))
+        self.move_cursor(result.end_location)
+        return True
+
+    # Another editor.
+
+    def action_edit_outside(self) -> None:
+        """Write the message in $VISUAL or $EDITOR; the screen comes back when that ends."""
+        editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+        if not editor:
+            self.app.notify("No editor is set: put its name into the variable EDITOR.", severity="warning")
+            return
+        descriptor, name = tempfile.mkstemp(".md", "message-")
+        file = Path(name)
+        try:
+            with open(descriptor, "w", encoding="utf-8") as opened:  # noqa: PTH123 - a descriptor, not a path
+                opened.write(self.full_text())
+            with self.app.suspend():
+                ended = subprocess.run([*shlex.split(editor), name], check=False)
+            if ended.returncode:
+                self.app.notify(f"{editor} ended with status {ended.returncode}: the message is as it was.")
+            else:
+                self._recall(file.read_text(encoding="utf-8", errors="replace").rstrip("\n"))
+        except (OSError, ValueError) as error:
+            self.app.notify(f"{editor} could not be run ({error}).", severity="error")
+        except SuspendNotSupported:
+            self.app.notify("This terminal cannot be handed to an editor.", severity="warning")
+        finally:
+            file.unlink(missing_ok=True)
+        self.app.refresh(layout=True)
 
     def action_cycle_mode(self) -> None:
         self.post_message(self.ModeWanted())

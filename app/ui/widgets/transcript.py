@@ -50,6 +50,13 @@ class Transcript(LineView):
         self.items.append(item)
         self._mark(len(self.items) - 1)
 
+    def clear(self) -> None:
+        """Take everything away."""
+        self.items.clear()
+        self._selected = None
+        self._follows = True
+        self._mark(0)
+
     def remove_item(self, item: Item) -> None:
         """Take `item` away again."""
         if item in self.items:

@@ -1,0 +1,145 @@
+"""Carrying out what is typed behind a slash, and changing from one session to another."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from app.agent.events import Mode
+from app.errors import TidegateError
+from app.ui.slash import BY_NAME, INIT_PROMPT, SLASH_COMMANDS, parse
+
+if TYPE_CHECKING:
+    from app.ui.screens.workspace import WorkspaceScreen
+
+
+class SlashCommands:
+    """The handlers of `screen`, one for each command of the table: `help` is `_help`."""
+
+    def __init__(self, screen: "WorkspaceScreen", root: Path) -> None:
+        self._screen = screen
+        self._root = root
+
+    async def do(self, text: str) -> None:
+        """Carry out `text`, which begins with a slash; what is no command of ours may be one of the user's."""
+        pane = self._screen.agent
+        name, words = parse(text) or ("", "")
+        command = BY_NAME.get(name)
+        try:
+            if command is None:
+                if name in await pane.read_user_commands():
+                    pane.send(text)
+                else:
+                    pane.tell(f"There is no command /{name}. /help lists them.", is_error=True)
+            elif command.waits and pane.is_working:
+                pane.tell(
+                    f"/{name} waits until the agent is done; {self._screen.key('workspace.cancel')} stops it."
+                )
+            else:
+                handler: Callable[[str], Coroutine[Any, Any, None]] = getattr(self, f"_{name}")
+                await handler(words)
+        except TidegateError as error:
+            pane.tell(str(error), is_error=True)
+
+    # What is said and shown.
+
+    async def _help(self, _words: str) -> None:
+        own = await self._screen.agent.read_user_commands()
+        rows = [(f"/{one.name} {one.words}".strip(), one.description) for one in SLASH_COMMANDS]
+        rows += [(f"/{name}", description) for name, description in own.items()]
+        rows += [
+            ("@file  @folder/  @file:10-40", "Send a file, a folder's list or some lines along"),
+            ("!command", "Run a shell command yourself; the agent is told with your next message"),
+        ]
+        width = max(len(left) for left, _ in rows[:-2])
+        lines = [f"{left:<{width}}  {right}" for left, right in rows]
+        lines.append(f"Keys: {self._screen.key('app.help')}.")
+        self._screen.agent.tell("\n".join(lines))
+
+    async def _model(self, _words: str) -> None:
+        self._screen.action_show_model()
+
+    async def _mode(self, words: str) -> None:
+        if not words:
+            self._screen.agent.cycle_mode()
+        elif words in get_args(Mode):
+            self._screen.agent.set_mode(words)  # type: ignore[arg-type]
+        else:
+            self._screen.agent.tell(f"There is no mode {words!r}; there are plan, ask and auto.", is_error=True)
+
+    async def _context(self, _words: str) -> None:
+        use = self._screen.agent.port.context_use()
+        whole = use.length or max(use.used, 1)
+        lines = ["What the next prompt holds, estimated:"]
+        rows = [*use.parts] + ([("Kept free for the reply", use.reserved)] if use.reserved else [])
+        for name, tokens in rows:
+            lines.append(f"{name:<32}{tokens:>9,}  {'━' * round(20 * tokens / whole)}")
+        of = f" of {use.length:,} tokens, {100 * use.used // use.length}%" if use.length else " tokens"
+        lines.append(f"{'Together':<32}{use.used:>9,}{of}")
+        self._screen.agent.tell("\n".join(lines))
+
+    async def _compact(self, _words: str) -> None:
+        done = await asyncio.to_thread(self._screen.agent.port.compact)
+        self._screen.agent.tell(
+            "The model now has a summary of all but the last turn. Here everything stays."
+            if done
+            else "There is nothing to leave out yet."
+        )
+
+    async def _diff(self, _words: str) -> None:
+        self._screen.action_show_review()
+
+    async def _commit(self, _words: str) -> None:
+        self._screen.action_show_review()
+        await self._screen.run_action("app.perform('review.commit')")
+
+    async def _init(self, _words: str) -> None:
+        self._screen.agent.send(INIT_PROMPT)
+
+    # Sessions.
+
+    async def _new(self, _words: str) -> None:
+        await self._change(None)
+
+    _clear = _new
+
+    async def _resume(self, words: str) -> None:
+        from app.ui.screens.sessions import SessionsScreen  # noqa: PLC0415  it imports the agent's tools
+
+        def go_on(session: str | None) -> None:
+            if session is not None:
+                self._screen.run_worker(self.open_session(session), group="agent")
+
+        current = self._screen.agent.session_id
+        self._screen.app.push_screen(SessionsScreen(self._root, current, words), go_on)
+
+    async def open_session(self, session: str) -> None:
+        """Go on with a session; what prevents it is told in the transcript."""
+        try:
+            await self._change(session)
+        except TidegateError as error:
+            self._screen.agent.tell(str(error), is_error=True)
+
+    async def _change(self, session: str | None) -> None:
+        await self._screen.connect_agent(session)
+
+    async def _fork(self, _words: str) -> None:
+        from app.agent.session import fork_session  # noqa: PLC0415
+
+        current = self._screen.agent.port.session_id
+        await self._change(await asyncio.to_thread(fork_session, self._root, current))
+        self._screen.agent.tell("This is a copy; the session it was made from stays as it was.")
+
+    async def _rename(self, words: str) -> None:
+        if not words:
+            self._screen.agent.tell("Write the title behind it: /rename TITLE", is_error=True)
+            return
+        await asyncio.to_thread(self._screen.agent.port.rename, words)
+        self._screen.agent.tell(f"This session is called “{words}” now.")
+
+    async def _export(self, words: str) -> None:
+        from app.ui.screens.sessions import export_session  # noqa: PLC0415
+
+        current = self._screen.agent.port.session_id
+        target = await asyncio.to_thread(export_session, self._root, current, words)
+        self._screen.agent.tell(f"Written to {target}")
