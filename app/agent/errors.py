@@ -15,5 +15,9 @@ class SessionError(TidegateError):
     """A session on disk cannot be used."""
 
 
+class MessageTooLong(TidegateError):
+    """The user's message alone is more than the model can take."""
+
+
 class ToolFailure(Exception):
     """A call could not be carried out. The text is for the model: what is wrong, and what to do instead."""
