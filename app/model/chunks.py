@@ -207,6 +207,7 @@ def _timings(wire: Mapping[str, Any]) -> Timings:
         predicted_per_second=number("predicted_per_second"),
         draft_n=int(number("draft_n")),
         draft_n_accepted=int(number("draft_n_accepted")),
+        expert_hit_rate=number("expert_hit_rate") if "expert_hit_rate" in wire else None,
     )
 
 

@@ -44,6 +44,8 @@ class Timings:
     predicted_per_second: float
     draft_n: int = 0
     draft_n_accepted: int = 0
+    expert_hit_rate: float | None = None
+    """Of the experts needed, the share that was in memory (our engine). None where all of them always are."""
 
 
 @dataclass(frozen=True, slots=True)

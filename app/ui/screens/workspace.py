@@ -399,6 +399,7 @@ class WorkspaceScreen(Screen[None]):
             changed["cached"] = finished.cached_tokens
         if finished.timings is not None:
             changed["tokens_per_second"] = finished.timings.predicted_per_second
+            changed["expert_hit_rate"] = finished.timings.expert_hit_rate
         self._facts(**changed)
 
     def on_agent_pane_mode_changed(self) -> None:

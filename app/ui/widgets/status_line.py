@@ -24,6 +24,7 @@ class StatusFacts:
     operation: str | None = None
     context_used: int | None = None
     tokens_per_second: float | None = None
+    expert_hit_rate: float | None = None
     cached: int | None = None
     pending_hunks: int = 0
     is_working: bool = False
@@ -124,6 +125,8 @@ class StatusLine(Static):
             parts.append((80, Text(f"{facts.pending_hunks} to review", style=palette.accent)))
         if facts.tokens_per_second:
             parts.append((50, Text(f"{facts.tokens_per_second:.0f} tok/s", style=palette.muted)))
+        if facts.expert_hit_rate is not None:
+            parts.append((40, Text(f"{facts.expert_hit_rate:.0%} experts in memory", style=palette.muted)))
         if facts.cached:
             parts.append((30, Text(f"{thousands(facts.cached)} cached", style=palette.muted)))
         if facts.context_used is not None:
