@@ -245,3 +245,22 @@ def test_in_bfloat16_too(checkpoints: dict[str, Checkpoint]) -> None:
     )
     found, wanted = (model.logits(mx.array([TOKENS[:30]]), model.state()) for model in (some, every))
     assert mx.array_equal(found, wanted).item()
+
+
+def test_as_many_experts_as_the_real_model_has(tmp_path: Path) -> None:
+    """512 of which 10 are active: the same greedy tokens with every number of slots, ever more reading."""
+    sizes = {"num_experts": 512, "num_experts_per_tok": 10, "moe_intermediate_size": 32, "num_hidden_layers": 2}
+    write_checkpoint(tmp_path / "plain", layer_types=["linear_attention", "full_attention"], **sizes)
+    convert(tmp_path / "plain", tmp_path / "fused", Recipe.BF16)
+    checkpoint = open_checkpoint(tmp_path / "fused")
+    found, read = [], []
+    for slots in (512, 256, 128, 32, 10):
+        model, residency = streamed(checkpoint, slots)
+        generator = GuardedGenerator(Generator(model, NothingKept(model), chunk=64), Relief([]), residency)
+        found.append(greedy(generator)[0])
+        read.append(residency.counts.nbytes)
+        residency.close()
+    resident = load_qwen3_next(checkpoint, dtype="float32")
+    wanted = greedy(GuardedGenerator(Generator(resident, NothingKept(resident), chunk=64), Relief([])))[0]
+    assert found == [wanted] * 5
+    assert read == sorted(read)
