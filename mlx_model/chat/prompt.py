@@ -1,12 +1,13 @@
 """A conversation as the tokens a model continues from."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlx_model.chat.look_alikes import LookAlikes
-from mlx_model.chat.remembered import RememberedReplies
+from mlx_model.chat.remembered import Ends, RememberedReplies
 from mlx_model.chat.template import ChatTemplate
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.chat.turns import TurnEncoder
@@ -57,21 +58,38 @@ class PromptEncoder:
         stops = self.tokenizer.stop_tokens
         return EncodedPrompt(tokens, tuple(at + 1 for at, token in enumerate(tokens) if token in stops))
 
-    def remember(self, prompt: Sequence[int], message: Mapping[str, Any], tokens: Sequence[int]) -> None:
-        """`message` was given out as the reply to `prompt`, and `tokens` are what the model generated. When it
-        comes back in a conversation that begins with this prompt, it is encoded as these tokens."""
+    def reply_to(self, prompt: Sequence[int], ends: Ends) -> "ReplyMemory":
+        """The memory of a reply to `prompt`; `ends` are where it may be broken off, at any time."""
         prefix = PrefixDigest()
         prefix.extend(prompt)
-        self._replies.remember(prefix.digest(), message, tokens)
+        return ReplyMemory(self._replies, prefix.digest(), ends)
 
-    def remember_broken_off(self, prompt: Sequence[int], ends: Iterable[tuple[str, Sequence[int]]]) -> None:
-        """The reply to `prompt` was broken off at one of `ends`: texts, each with its tokens, the likeliest
-        first."""
-        prefix = PrefixDigest()
-        prefix.extend(prompt)
-        digest = prefix.digest()
+    def remember(self, prompt: Sequence[int], message: Mapping[str, Any], tokens: Sequence[int]) -> None:
+        """A reply to `prompt` as `ReplyMemory.whole` has it."""
+        self.reply_to(prompt, tuple).whole(message, tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyMemory:
+    """How one reply will be known again: in a conversation that begins with its prompt, it is encoded as the
+    tokens that it was generated as. `prefix` is the prompt's digest."""
+
+    replies: RememberedReplies
+    prefix: bytes
+    ends: Ends
+
+    def under_way(self) -> AbstractContextManager[None]:
+        """While the reply is being made."""
+        return self.replies.under_way(self.prefix, self.ends)
+
+    def whole(self, message: Mapping[str, Any], tokens: Sequence[int]) -> None:
+        """`message` was given out, and `tokens` are what the model generated."""
+        self.replies.remember(self.prefix, message, tokens)
+
+    def broken_off(self) -> None:
+        """It came to an end that was not its own."""
         told: set[str] = set()
-        for text, tokens in ends:
+        for text, tokens in self.ends():
             if text.strip() not in told:
                 told.add(text.strip())
-                self._replies.remember(digest, {"content": text}, tokens)
+                self.replies.remember(self.prefix, {"content": text}, tokens)

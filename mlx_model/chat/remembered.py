@@ -13,7 +13,8 @@ import sqlite3
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from xxhash import xxh3_128_digest
 from mlx_model.state.prefix_state import as_tokens
 
 _log = logging.getLogger(__name__)
+
+Ends = Callable[[], Iterable[tuple[str, Sequence[int]]]]
+"""Where a reply may have been broken off: texts, the likeliest first, each with its tokens."""
 
 _IN_MEMORY = 1000
 _ON_DISK = 50_000
@@ -42,6 +46,7 @@ class RememberedReplies:
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self._recent: OrderedDict[bytes, tuple[int, ...]] = OrderedDict()
+        self._under_way: dict[bytes, list[Ends]] = {}
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
         self._written = 0
@@ -60,6 +65,20 @@ class RememberedReplies:
             if self._written % 1000 == 1:
                 self._execute(_TRIM, (_ON_DISK,))
 
+    @contextmanager
+    def under_way(self, prefix: bytes, ends: Ends) -> Iterator[None]:
+        """Meanwhile a reply to the prompt with the digest `prefix` is being made. A client may leave in the
+        midst of it and come back with a part of it before anybody else knows."""
+        with self._lock:
+            self._under_way.setdefault(prefix, []).append(ends)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way[prefix].remove(ends)
+                if not self._under_way[prefix]:
+                    del self._under_way[prefix]
+
     def find(self, prefix: bytes, message: Mapping[str, Any]) -> tuple[int, ...] | None:
         """The tokens that were generated after `prefix` and given out as `message`."""
         key = _reply_key(prefix, message)
@@ -68,11 +87,17 @@ class RememberedReplies:
             if tokens is None:
                 rows = self._execute("SELECT tokens, checksum FROM replies WHERE key = ?", (key,))
                 if not rows or rows[0][1] != xxh3_128_digest(key + rows[0][0]):
-                    return None
+                    return self._find_under_way(prefix, key)
                 tokens = tuple(np.frombuffer(rows[0][0], dtype="<u4").tolist())
                 self._execute("UPDATE replies SET used = ? WHERE key = ?", (time.time(), key))
             self._keep(key, tokens)
             return tokens
+
+    def _find_under_way(self, prefix: bytes, key: bytes) -> tuple[int, ...] | None:
+        ends = (end for known in self._under_way.get(prefix, ()) for end in known())
+        return next(
+            (tuple(tokens) for text, tokens in ends if _reply_key(prefix, {"content": text}) == key), None
+        )
 
     def close(self) -> None:
         """Close the database; what is in memory stays usable."""

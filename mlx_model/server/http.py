@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from mlx_model.chat.prompt import ReplyMemory
 from mlx_model.chat.tool_calls import ReplyPart
 from mlx_model.decode.request import GenerationFinished, GenerationRequest, PromptProcessed, TokenGenerated
 from mlx_model.errors import EngineError, RequestError
@@ -53,11 +54,8 @@ class _Reply:
     generation: GenerationRequest
     model: ServedModel
     reader: ReplyReader
+    memory: ReplyMemory
     finished: GenerationFinished | None = None
-
-    def remember_broken_off(self) -> None:
-        """Whatever part of it the client was left with may come back as a message."""
-        self.model.encoder.remember_broken_off(self.generation.prompt, self.reader.broken_off())
 
 
 def create_app(scheduler: Scheduler, keep_alive_seconds: float = _KEEP_ALIVE_SECONDS) -> Starlette:
@@ -112,9 +110,7 @@ class _Endpoints:
         model = self._ready()
         received = read_request(await _body(request))
         # Rendering and encoding a long conversation takes a while, and must not hold up other clients.
-        generation = await asyncio.to_thread(_generation, model, received)
-        reader = ReplyReader(model.encoder.tokenizer, received.stop_strings, received.schemas())
-        reply = _Reply(received, generation, model, reader)
+        reply = await asyncio.to_thread(_reply, model, received)
         if received.stream:
             return StreamingResponse(
                 self._stream(reply), media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
@@ -161,40 +157,27 @@ class _Endpoints:
 
     async def _parts(self, reply: _Reply) -> AsyncGenerator[PromptProcessed | ReplyPart]:
         """What comes of the generation, until it has ended or a stop string makes its rest unwanted."""
-        reader = reply.reader
-        finished: GenerationFinished | None = None
-        enough = threading.Event()
-        try:
-            async with contextlib.aclosing(self._scheduler.events(reply.generation, enough)) as events:
-                async for event in events:
-                    match event:
-                        case PromptProcessed():
-                            yield event
-                        case TokenGenerated(token):
-                            for part in reader.add(token):
-                                yield part
-                        case GenerationFinished():
-                            finished = event
-                    if reader.stopped:
-                        enough.set()
-        finally:
-            if finished is None:
-                # At once, for the conversation may go on before anything else is heard of this reply.
-                reply.remember_broken_off()
-        assert finished is not None
-        reply.finished = finished
-        for part in reader.finish():
-            yield part
-        if not reply.generation.max_tokens:
-            await asyncio.to_thread(reply.model.settle)
-        elif reader.stopped:
-            await asyncio.to_thread(reply.remember_broken_off)
-        else:
-            # Only now is the message whole. In a thread: it hashes the prompt and may write to disk.
-            await asyncio.to_thread(
-                reply.model.encoder.remember, reply.generation.prompt, reader.message, reader.tokens
-            )
+        reader, memory = reply.reader, reply.memory
+        is_remembered = False
+        with memory.under_way():
+            try:
+                async with contextlib.aclosing(self._generated(reply)) as parts:
+                    async for part in parts:
+                        yield part
+                for part in reader.finish():
+                    yield part
+                # Only now is the message whole. In threads, for this writes to disk.
+                if not reply.generation.max_tokens:
+                    await asyncio.to_thread(reply.model.settle)
+                    is_remembered = True
+                elif not reader.stopped:
+                    await asyncio.to_thread(memory.whole, reader.message, reader.tokens)
+                    is_remembered = True
+            finally:
+                if not is_remembered:
+                    memory.broken_off()
         finished = reply.finished
+        assert finished is not None
         _log.info(
             "%d prompt tokens (%d cached) in %.0f ms, %d tokens in %.0f ms, %s",
             finished.prompt_tokens,
@@ -204,6 +187,30 @@ class _Endpoints:
             finished.generated_ms,
             reader.reason,
         )
+
+    async def _generated(self, reply: _Reply) -> AsyncGenerator[PromptProcessed | ReplyPart]:
+        """What each event of the generation makes certain; the last one is kept as `finished`."""
+        enough = threading.Event()
+        async with contextlib.aclosing(self._scheduler.events(reply.generation, enough)) as events:
+            async for event in events:
+                match event:
+                    case PromptProcessed():
+                        yield event
+                    case TokenGenerated(token):
+                        for part in reply.reader.add(token):
+                            yield part
+                    case GenerationFinished():
+                        reply.finished = event
+                if reply.reader.stopped:
+                    enough.set()
+
+
+def _reply(model: ServedModel, received: ChatCompletionRequest) -> _Reply:
+    """The reply that is to be made. Raises RequestError."""
+    generation = _generation(model, received)
+    reader = ReplyReader(model.encoder.tokenizer, received.stop_strings, received.schemas())
+    memory = model.encoder.reply_to(generation.prompt, reader.broken_off)
+    return _Reply(received, generation, model, reader, memory)
 
 
 def _generation(model: ServedModel, received: ChatCompletionRequest) -> GenerationRequest:

@@ -1,7 +1,6 @@
 """From a generation's tokens to the parts of a reply."""
 
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from mlx_model.chat.tool_calls import CallArguments, CallOpened, ReplyPart, Tool
 from mlx_model.server.protocol import FinishReason
 
 _UNREAD = 32
-"""Pieces of a reply that may be under way when its reader goes."""
+"""Pieces of a reply that may be under way to its client when that goes."""
 
 
 class ReplyReader:
@@ -34,10 +33,10 @@ class ReplyReader:
         self._length = 0
         self._calls: list[dict[str, Any]] = []
         self.tokens: list[int] = []
-        # In characters: all text up to each token; what had been given out after each of the last pieces.
+        # In characters: all text up to each token; what had been given out after each piece.
         self._raw = 0
         self._raw_lengths: list[int] = []
-        self._given_lengths: deque[int] = deque(maxlen=_UNREAD)
+        self._given_lengths: list[int] = []
 
     @property
     def stopped(self) -> bool:
@@ -72,9 +71,11 @@ class ReplyReader:
 
     def broken_off(self) -> Iterator[tuple[str, list[int]]]:
         """What texts the client may have of a reply that did not come to its own end, the longest first, each
-        with the tokens it was generated as: those that lie within it whole, and its rest encoded."""
+        with the tokens it was generated as: those that lie within it whole, and its rest encoded. May be called
+        from another thread while the reply is being made."""
+        lengths = self._given_lengths[-_UNREAD:]
         text = "".join(self._text)
-        for length in reversed(self._given_lengths):
+        for length in reversed(lengths):
             whole = bisect_left(self._raw_lengths, length)
             if whole < len(self._raw_lengths) and self._raw_lengths[whole] == length:
                 yield text[:length], self.tokens[: whole + 1]

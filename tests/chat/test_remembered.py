@@ -4,6 +4,7 @@ import json
 import logging
 import random
 import sqlite3
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ RESULT = {"role": "tool", "tool_call_id": "call_1", "content": "line one\nline t
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_small_tokenizer(tmp_path_factory.mktemp("tokenizer"))
+
+
+once_read = cache(PromptEncoder.from_directory)
 
 
 def spelled_out(encoder: PromptEncoder, text: str, *, closed: bool = True) -> tuple[int, ...]:
@@ -132,7 +136,8 @@ messages = st.lists(
 def test_remembering_changes_tokens_but_never_the_text(
     directory: Path, conversation: list[dict[str, Any]], choice: random.Random
 ) -> None:
-    plain, encoder = PromptEncoder.from_directory(directory), PromptEncoder.from_directory(directory)
+    read = once_read(directory)
+    plain, encoder = (PromptEncoder(read.tokenizer, read.template) for _ in range(2))
     whole = encoder.encode([SYSTEM, *conversation])
     assert whole.tokens == plain.encode([SYSTEM, *conversation]).tokens
     for at, message in enumerate(conversation):

@@ -47,7 +47,10 @@ SESSION = Script(
 )
 
 
-def test_only_what_is_new_is_computed_restarts_included(model: Path, tmp_path: Path) -> None:
+def test_only_what_is_new_is_computed_restarts_included(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlx_model.bench.cache_scripts.SYSTEM", "You are a coding agent.")
     command = ["-m", "mlx_model", "serve", "--model", str(model), "--cache", str(tmp_path / "cache")]
     with ChatServer(command, tmp_path / "log") as server:
         rows = list(replay(server, PromptEncoder.from_directory(model), [SESSION], reply_tokens=24))

@@ -109,8 +109,9 @@ def test_branched_rewound_evicted_and_restarted_conversations_equal_cold_ones(
         warm, equal_chunks = cached_logits(model, states, conversation)
         if equal_chunks:
             assert mx.array_equal(warm, cold_logits(model, conversation))
-        whole = model.last_logits(mx.array([flat(conversation)]), model.state())
-        assert mx.abs(warm - whole).max() <= 1e-5 * mx.abs(whole).max()
+        else:
+            whole = model.last_logits(mx.array([flat(conversation)]), model.state())
+            assert mx.abs(warm - whole).max() <= 1e-5 * mx.abs(whole).max()
         if happening == "evict":
             store.shrink(0)
         elif happening == "restart":
@@ -151,25 +152,25 @@ def test_the_generator_computes_only_what_is_new(model: Qwen3Next) -> None:
         generator: Generator, prompt: tuple[int, ...], boundaries: tuple[int, ...]
     ) -> tuple[list[int], int]:  # type: ignore[type-arg]
         request = GenerationRequest(
-            prompt, 12, frozenset(), SamplingParameters(temperature=0.0), boundaries=boundaries
+            prompt, 6, frozenset(), SamplingParameters(temperature=0.0), boundaries=boundaries
         )
         events = list(generator.generate(request, lambda: False))
         finished = events[-1]
         assert isinstance(finished, GenerationFinished)
         return [event.token for event in events if isinstance(event, TokenGenerated)], finished.cached_tokens
 
-    kept = Generator(model, StoredStates(model, PrefixStore(1 << 30)), chunk=64)
-    cold = Generator(model, NothingKept(model), chunk=64)
-    system, user = tuple(range(100, 180)), tuple(range(30))
+    kept = Generator(model, StoredStates(model, PrefixStore(1 << 30)), chunk=16)
+    cold = Generator(model, NothingKept(model), chunk=16)
+    system, user = tuple(range(100, 120)), tuple(range(10))
     prompt = system + user
-    reply, cached = run(kept, prompt, (80, 108))
+    reply, cached = run(kept, prompt, (20, 28))
     assert cached == 0
     longer = (*prompt, *reply, 5, 6, 7)
     rows = [
-        (longer, (80, 108, 122), 121),  # goes on: all but the last token of the reply has been read
-        (prompt, (80, 108), 108),  # the same again
-        ((*system, 9, 9, 9), (80,), 80),  # another first message
-        ((*longer, 8, 8), (80, 108, 122), 122),  # a branch
+        (longer, (20, 28, 36), 35),  # goes on: all but the last token of the reply has been read
+        (prompt, (20, 28), 28),  # the same again
+        ((*system, 9, 9, 9), (20,), 20),  # another first message
+        ((*longer, 8, 8), (20, 28, 36), 36),  # a branch
         ((7, *prompt), (), 0),  # another system prompt
     ]
     for tokens, boundaries, expected in rows:
@@ -199,7 +200,7 @@ def test_a_computation_that_failed_midway_leaves_nothing_to_go_on_from(
     assert mx.array_equal(model.last_logits(mx.array([tokens[20:]]), cold), expected)
 
 
-decoding = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=40)
+decoding = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=25)
 
 
 @given(decoding, st.integers(0, 40))
