@@ -37,31 +37,38 @@ class Relief:
         self._clock = clock
         self._looked = float("-inf")
         self._level = Pressure.NORMAL
+        self._depth = 0
         self._given: dict[str, int] = {}
 
     def look(self) -> None:
-        """Looks at the pressure, once a second at most, and gives the next reserve back when there is any."""
+        """Looks at the pressure, once a second at most. While there is any, the first look gives back the first
+        reserve, the next one that and the second, and so on."""
         now = self._clock()
         if now - self._looked < _LOOK_SECONDS:
             return
         self._looked = now
         self._level = self._pressure()
-        if self._level > Pressure.NORMAL:
-            self._release_next(self._level)
+        # A reply that runs fills the first reserve again and again: each look goes one further.
+        self._depth = 0 if self._level is Pressure.NORMAL else self._depth + 1
+        for reserve in self._reserves[: self._depth]:
+            if reserve.at <= self._level:
+                self._release(reserve)
+
+    def release_until(self, enough: Callable[[], bool]) -> None:
+        """Gives back one reserve after the other, whatever the pressure, until there is enough or nothing is
+        left; a reserve that can be given back in parts as often as it takes."""
+        for reserve in self._reserves:
+            while not enough() and self._release(reserve):
+                pass
 
     def release_all(self) -> None:
-        """An allocation has failed: gives back all that is worth giving back at the highest pressure, once."""
+        """An allocation has failed: gives each reserve back, once."""
         for reserve in self._reserves:
             self._release(reserve)
 
     def report(self) -> Mapping[str, object]:
         """The pressure when it was last looked at, and the bytes given back since the start, by reserve."""
         return {"pressure": self._level.name.lower(), "given_back": dict(self._given)}
-
-    def _release_next(self, level: Pressure) -> None:
-        for reserve in self._reserves:
-            if reserve.at <= level and self._release(reserve):
-                return
 
     def _release(self, reserve: Reserve) -> int:
         nbytes = reserve.release()

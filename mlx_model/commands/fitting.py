@@ -79,6 +79,9 @@ def settle_memory(
         raise DoesNotFit(f"{sentence} (--force loads it all the same.)")
     if not plan.fits or (plan.expert_slots is not None and slots is None):
         _log.warning("%s", sentence)
+    if wishes.context is None and plan.context < config.context_length:
+        whole = f"{config.context_length:,}"
+        _log.warning("The context is %s tokens; the model's %s would not fit.", f"{plan.context:,}", whole)
     set_memory_limits(plan)
     return plan
 

@@ -89,8 +89,7 @@ class GuardedGenerator:
         if self._request_bytes is None:
             return
         needed = self._request_bytes(prompt)
-        if needed > self._available():
-            self._relief.release_all()
+        self._relief.release_until(lambda: needed <= self._available())
         available = self._available()
         if needed > available:
             raise OutOfMemory(

@@ -1,6 +1,7 @@
 """Experts on disk: the same bits as with all in memory, whatever the disk does; and which of them stay."""
 
 import errno
+import itertools
 import threading
 import time
 from collections import Counter
@@ -18,8 +19,13 @@ from mlx_model.decode.guarded import GuardedGenerator
 from mlx_model.decode.language_model import NothingKept
 from mlx_model.decode.request import GenerationFinished, GenerationRequest, SamplingParameters, TokenGenerated
 from mlx_model.loading import load, load_qwen3_next
+from mlx_model.machine import Pressure
 from mlx_model.model import Qwen3Next
-from mlx_model.relief import Relief
+from mlx_model.relief import Relief, Reserve
+from mlx_model.reserves import engine_reserves
+from mlx_model.state.keeper import StoredStates
+from mlx_model.state.prefix_store import PrefixStore
+from mlx_model.state.sequence import SequenceState
 from mlx_model.weights.checkpoint import Checkpoint, open_checkpoint
 from mlx_model.weights.convert import convert
 from mlx_model.weights.expert_files import DiskReader, ExpertUnreadable
@@ -264,3 +270,48 @@ def test_as_many_experts_as_the_real_model_has(tmp_path: Path) -> None:
     wanted = greedy(GuardedGenerator(Generator(resident, NothingKept(resident), chunk=64), Relief([])))[0]
     assert found == [wanted] * 5
     assert read == sorted(read)
+
+
+def test_a_reply_goes_on_while_memory_is_given_back(
+    checkpoints: dict[str, Checkpoint], full: dict[str, Qwen3Next]
+) -> None:
+    """Buffers, then snapshots, then experts, in the middle of a reply; its tokens do not change."""
+    model, residency = streamed(checkpoints["packed"], 20)
+    store = PrefixStore(1 << 30)
+    states = StoredStates(model, store)
+    wanted = greedy(
+        GuardedGenerator(Generator(full["packed"], NothingKept(full["packed"]), chunk=16), Relief([]))
+    )
+    quiet = GuardedGenerator(Generator(model, states, chunk=16), Relief([]), residency)
+    assert greedy(quiet)[0] == wanted[0]
+    seconds = itertools.count(step=2)
+    relief = Relief(engine_reserves(store, residency), lambda: Pressure.CRITICAL, lambda: float(next(seconds)))
+    states.keep(TOKENS[:20], _state_after(model, TOKENS[:20]))
+    held = store.memory_bytes
+    pressed = GuardedGenerator(Generator(model, NothingKept(model), chunk=16), relief, residency)
+    assert greedy(pressed)[0] == wanted[0]
+    assert store.memory_bytes < held
+    assert residency.slots == ACTIVE
+    given = relief.report()["given_back"]
+    assert isinstance(given, dict) and set(given) >= {"snapshots", "experts"}
+    residency.close()
+
+
+def _state_after(model: Qwen3Next, tokens: list[int]) -> SequenceState:
+    state = model.state()
+    mx.eval(model.logits(mx.array([tokens]), state), state.arrays())
+    return state
+
+
+def test_reserves_are_given_back_until_there_is_enough() -> None:
+    left = {"buffers": 3, "experts": 5}
+
+    def reserve(name: str) -> Reserve:
+        def release() -> int:
+            left[name] = max(0, left[name] - 1)
+            return left[name]
+
+        return Reserve(name, release)
+
+    Relief([reserve("buffers"), reserve("experts")]).release_until(lambda: left["experts"] <= 3)
+    assert left == {"buffers": 0, "experts": 3}
