@@ -49,6 +49,7 @@ class RememberedReplies:
         self._under_way: dict[bytes, list[Ends]] = {}
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self._written = 0
         if path is not None:
             self._open(path)
@@ -123,11 +124,17 @@ class RememberedReplies:
                 _log.warning("The database of replies %s was begun anew: %s.", path, error)
                 _remove(path)
                 self._database = _connect(path)
+            self._file = _identity(path)
         except (sqlite3.Error, OSError) as error:
             _log.warning("The database of replies %s cannot be used: %s.", path, error)
 
     def _execute(self, statement: str, parameters: tuple[Any, ...]) -> list[Any]:
         """Rows of a statement in its own transaction; none, and from then on no database, when it fails."""
+        if self._database is not None and self._path is not None and _identity(self._path) != self._file:
+            # Somebody has cleared the cache: what is written to a file without a name is written to nobody.
+            self._database.close()
+            self._database = None
+            self._open(self._path)
         if self._database is None:
             return []
         try:
@@ -143,6 +150,15 @@ class RememberedReplies:
             if damaged and self._path is not None:
                 _remove(self._path)
             return []
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and number of the file that has the name; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 
 _FAILURE_SHOWN_SECONDS = 0.5
 _GOODBYE_SECONDS = 5
+_WRITING_SECONDS = 30
+"""What states of conversations may take to reach a slow disk; the newest go first."""
 _KEPT_CONNECTION_SECONDS = 60
 
 
@@ -109,7 +111,7 @@ class _Process:
         finally:
             watch.cancel()
             self._scheduler.stop()
-            await asyncio.to_thread(self._scheduler.join, _GOODBYE_SECONDS)
+            await asyncio.to_thread(self._scheduler.join, _WRITING_SECONDS)
         error = self._scheduler.state.error
         if error is not None and not self._stopped:
             raise error

@@ -66,6 +66,8 @@ class DiskTier:
         self._positions: list[int] = []
         self._names: dict[str, SnapshotName | None] = {}
         self._unusable: set[bytes] = set()
+        # What waits to be written, or is being written now, can be found like what is on disk.
+        self._waiting: dict[bytes, PrefixState] = {}
         self._room = 0
         self._room_known = float("-inf")
         self._write_failed = False
@@ -78,14 +80,22 @@ class DiskTier:
 
     def positions(self, limit: int) -> Sequence[int]:
         """The positions up to `limit` at which there is a whole snapshot, ascending."""
+        # Before the listing: what is written meanwhile is then in one of the two.
+        waiting = [state.position for state in tuple(self._waiting.values()) if state.position <= limit]
         self._refresh()
-        return self._positions[: bisect_right(self._positions, limit)]
+        written = self._positions[: bisect_right(self._positions, limit)]
+        return sorted({*written, *waiting}) if waiting else written
 
     def __contains__(self, digest: bytes) -> bool:
-        return digest in self._recurrent and digest not in self._unusable
+        return digest in self._waiting or (digest in self._recurrent and digest not in self._unusable)
 
     def load(self, digest: bytes, held: Callable[[bytes], Sequence[Segment]]) -> PrefixState | None:
         """Read a snapshot but for the segments that `held` gives for a prefix; None when it cannot be read."""
+        waiting = self._waiting.get(digest)
+        if waiting is not None:
+            return waiting
+        if digest not in self._recurrent:
+            return None  # written and gone again since it was last looked for
         missing: list[SnapshotName] = []
         at, known = digest, held(digest)
         while not known and at != ROOT:
@@ -122,8 +132,13 @@ class DiskTier:
 
     def save(self, state: PrefixState) -> None:
         """Write what is missing of it, in the background."""
+        if state.digest in self._waiting:
+            return
         size = array_bytes(state.recurrent) + array_bytes(state.segments[-1].arrays)
+        self._waiting[state.digest] = state
         taken = self._writer.submit(lambda: self._write(state), size)
+        if not taken:
+            del self._waiting[state.digest]
         if not taken and not self._behind:
             _log.warning("Snapshots are not kept on disk for now: the disk is slower than the conversation.")
         self._behind = not taken
@@ -188,6 +203,8 @@ class DiskTier:
             if not self._write_failed:
                 _log.warning("Snapshots cannot be written to %s: %s.", self._folder, error)
             self._write_failed = True
+        finally:
+            self._waiting.pop(state.digest, None)
 
     def _write_missing(self, state: PrefixState) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -35,7 +35,8 @@ class BackgroundWriter:
             return self._changed.wait_for(lambda: not self._tasks and not self._pending, timeout)
 
     def close(self, timeout: float | None = None) -> bool:
-        """Finish what is queued and end the thread; False when `timeout` seconds were not enough."""
+        """Finish what is queued, from now on the newest first, and end the thread; False when `timeout` seconds
+        were not enough."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -48,7 +49,7 @@ class BackgroundWriter:
                 self._changed.wait_for(lambda: self._tasks or self._closed)
                 if not self._tasks:
                     return
-                task, size = self._tasks.popleft()
+                task, size = self._tasks.pop() if self._closed else self._tasks.popleft()
             try:
                 task()
             finally:

@@ -3,6 +3,7 @@
 import json
 import logging
 import random
+import shutil
 import sqlite3
 from functools import cache
 from pathlib import Path
@@ -145,6 +146,21 @@ def test_remembering_changes_tokens_but_never_the_text(
             prompt = encoder.encode([SYSTEM, *conversation[:at]]).tokens
             encoder.remember(prompt, message, spelled_out(encoder, message["content"]))
     assert decoded(encoder, encoder.encode([SYSTEM, *conversation]).tokens) == decoded(plain, whole.tokens)
+
+
+def test_clearing_the_cache_under_a_running_engine_loses_only_what_was_cleared(tmp_path: Path) -> None:
+    path = tmp_path / "model" / "replies.sqlite"
+    message = {"role": "assistant", "content": "Yes."}
+    replies = RememberedReplies(path)
+    replies.remember(b"before", message, (1, 2))
+    shutil.rmtree(path.parent)
+    replies.remember(b"after", message, (3, 4))
+    other = RememberedReplies(path)
+    assert other.find(b"before", message) is None
+    assert other.find(b"after", message) == (3, 4)
+    assert replies.find(b"before", message) == (1, 2), "memory still serves"
+    other.close()
+    replies.close()
 
 
 def test_replies_outlive_the_process_and_a_damaged_database_does_not_matter(

@@ -7,8 +7,10 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 
 from mlx_model.state.cache_folder import SnapshotName
 from mlx_model.state.disk import DiskLimits, DiskTier
+from mlx_model.state.prefix_state import Arrays
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.state.snapshot_file import SnapshotFileDamaged, read_snapshot_file, write_snapshot_file
 from tests.state.writes_forever import FLOATS, conversation
@@ -210,6 +213,42 @@ def test_an_unreadable_folder_is_a_miss(tmp_path: Path, caplog: pytest.LogCaptur
     assert found is not None, "memory still serves"
     store.close()
     assert sum("cannot be written" in record.message for record in caplog.records) == 1
+
+
+def test_what_is_not_written_yet_is_found_and_the_newest_is_written_first_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(path: Path, facts: dict[str, Any], arrays: Arrays) -> None:
+        begun.set()
+        go_on.wait(20)
+        written.append(f"{facts['kind']} {facts['position']}")
+        write_snapshot_file(path, facts, arrays)
+
+    monkeypatch.setattr("mlx_model.state.disk.write_snapshot_file", slowly)
+    store, tier = open_store(tmp_path)
+    conversations = [(0,), (1, 1), (2, 2, 2), (2, 2, 2, 2)]
+    for tokens in conversations:
+        store.store(tokens, TokenSource(tokens))
+        store.shrink(0)
+    assert begun.wait(20)
+    for tokens in conversations:
+        found = store.lookup((*tokens, 9))
+        assert found is not None
+        assert_is_state_of(found, tokens)
+        assert found.position == len(tokens)
+    closing = threading.Thread(target=store.close)
+    closing.start()
+    while not tier._writer._closed:
+        pass
+    go_on.set()
+    closing.join()
+    assert written[:5] == ["segment 1", "recurrent 1", "segment 3", "segment 4", "recurrent 4"]
+    store, _ = open_store(tmp_path)
+    assert all(store.lookup((*tokens, 9)) for tokens in conversations)
+    store.close()
 
 
 def test_the_cap_evicts_the_least_recently_used_of_all_models(tmp_path: Path) -> None:
