@@ -103,6 +103,9 @@ def _run(given: list[str]) -> int:
         help="auto: act freely within the sandbox; ask: nothing that would need asking; plan: read only",
     )
     parser.add_argument("--output-format", choices=("text", "json", "stream-json"), default="text")
+    session = parser.add_mutually_exclusive_group()
+    session.add_argument("--continue", action="store_true", dest="goes_on", help="go on with the last session")
+    session.add_argument("--resume", metavar="ID", help="go on with this session (json output names it)")
     options = parser.parse_args(given)
     directory = Path(options.directory).expanduser()
     if not directory.is_dir():
@@ -115,15 +118,16 @@ def _run(given: list[str]) -> int:
         raise BadUsage("there is nothing to do", 'write it as: tidegate run "PROMPT"')
     settings = load_settings()
     choice = choose_model(options.model if options.model is not None else settings.model)
-    from app.headless import run_headless  # noqa: PLC0415
+    from app.headless import LAST, run_headless  # noqa: PLC0415
 
     return run_headless(
         prompt,
         directory=directory.resolve(),
         choice=choice,
         settings=settings,
-        mode=options.mode or settings.mode,
+        mode=options.mode,
         output_format=options.output_format,
+        session=LAST if options.goes_on else options.resume,
     )
 
 
@@ -150,6 +154,12 @@ def _warm(given: list[str]) -> int:
     settings = load_settings()
     choice = choose_model(options.model if options.model is not None else settings.model)
     return warm.run_warm(options.paths, directory=directory, choice=choice, settings=settings)
+
+
+def _review(given: list[str]) -> int:
+    from app.review_command import review  # noqa: PLC0415
+
+    return review(given)
 
 
 def _model(given: list[str]) -> int:
@@ -211,6 +221,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 _COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "run": ("let the agent do one thing, without a screen", _run),
     "warm": ("have a part of the project read beforehand, for all its sessions", _warm),
+    "review": ("review a commit, a range, the work tree, the index or a patch", _review),
     "model": ("list and fetch models", _model),
     "doctor": ("say what is found on this machine, and what is missing", _doctor),
 }

@@ -13,7 +13,7 @@ from app.review.errors import ReviewError
 from app.review.model import Decision, FileChange, Hunk
 from app.review.patch import Selection
 from app.review.port import ReviewPort
-from app.review.sources import Source, Sources
+from app.review.sources import STAGED, Source, Sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,10 @@ class Desk(Protocol):
         """Why hunks, by their ids, could not be taken when that was last tried."""
         ...
 
+    def to_commit(self) -> tuple[FileChange, ...]:
+        """What `commit` would commit."""
+        ...
+
     def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
         """Commit what was taken; see ReviewPort."""
         ...
@@ -136,6 +140,14 @@ class AgentDesk:
     def misfits(self) -> Mapping[str, str]:
         """See Desk."""
         return {}
+
+    def to_commit(self) -> tuple[FileChange, ...]:
+        """See Desk."""
+        return tuple(
+            replace(change, hunks=kept)
+            for change in self._review.changes()
+            if (kept := tuple(hunk for hunk in change.hunks if hunk.decision == "kept"))
+        )
 
     def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
         """See Desk."""
@@ -305,12 +317,16 @@ class SourceDesk:
         """See Desk."""
         return self._misfits
 
-    def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
-        """Commit what is staged."""
+    def to_commit(self) -> tuple[FileChange, ...]:
+        """See Desk: what is staged."""
         if self._is_still:
             raise ReviewError(
-                f"Nothing of {self.title} is staged", "review the work tree or the index to commit"
+                f"Nothing here is staged ({self.title})", "commit from the work tree or the index"
             )
+        return self._sources.changes(STAGED)
+
+    def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
+        """See Desk: commit what is staged."""
         said = self._sources.commit(message, sign_off=sign_off, amend=amend)
         self._undoable.clear()
         self._redoable.clear()

@@ -43,11 +43,6 @@ class HunkText(Sequence[DiffLine]):
         return _CONTEXT.sub(b"", self._body)
 
     @property
-    def widest(self) -> int:
-        """A bound on the length of the longest line."""
-        return max(map(len, self._lines()), default=1) - 1
-
-    @property
     def marks(self) -> bytes:
         """The mark of each line, as one string."""
         if self._marks is None:
@@ -128,10 +123,3 @@ def line_marks(lines: Sequence[DiffLine]) -> bytes:
     if isinstance(lines, HunkText):
         return lines.marks
     return b"".join(_MARK_OF_KIND[line.kind] for line in lines)
-
-
-def longest_line(lines: Sequence[DiffLine]) -> int:
-    """A bound on the length of the longest line, in characters."""
-    if isinstance(lines, HunkText):
-        return lines.widest
-    return max((len(line.text) for line in lines), default=0)

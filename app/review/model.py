@@ -105,6 +105,14 @@ class Comment:
     source: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class TurnSummary:
+    """What is left to see of one turn's changes."""
+
+    turn: int
+    paths: tuple[str, ...]
+
+
 def printable(text: str) -> str:
     """`text` without surrogate escapes: each byte that is no UTF-8 becomes U+FFFD."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -1,8 +1,9 @@
 """What the agent and the screen may ask of review."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
-from app.review.model import Comment, FileChange, FileImage
+from app.review.model import Comment, FileChange, FileImage, TurnSummary
 
 
 class ChangeRecorder(Protocol):
@@ -67,6 +68,15 @@ class ReviewPort(ChangeRecorder, Protocol):
 
     def rewind(self, turn: int) -> str:
         """Put the files back to what they were before `turn`; `undo` brings it back. See `reject`."""
+        ...
+
+    def turns(self) -> tuple[TurnSummary, ...]:
+        """The turns whose changes are still under review, oldest first."""
+        ...
+
+    def replace_files(self, sentence: str, wanted: Mapping[str, FileImage | None]) -> None:
+        """Write files as one decision that `undo` takes back; what is under review in them becomes an edit of
+        the user's own. `sentence` says what it was."""
         ...
 
     def comment(self, path: str, line: int, quoted: str, text: str, source: str = "") -> Comment:

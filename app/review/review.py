@@ -41,7 +41,7 @@ from app.review.errors import ReviewError
 from app.review.feedback import feedback_text, rejected_text
 from app.review.git import Git
 from app.review.ledger import Images, Ledger
-from app.review.model import Comment, FileChange, FileImage
+from app.review.model import Comment, FileChange, FileImage, TurnSummary
 from app.review.store import FileStore, Store
 
 
@@ -202,6 +202,17 @@ class Review:
                         if block in kept & pending:
                             found.add(block + KEPT_MARK)
             return frozenset(found)
+
+    def turns(self) -> tuple[TurnSummary, ...]:
+        """See ReviewPort."""
+        with self._acting():
+            found: dict[int, set[str]] = {}
+            for path, state in self._state.files.items():
+                for name in frozenset().union(*state.live()):
+                    facts = state.weave.blocks[name]
+                    if facts.owner == "agent":
+                        found.setdefault(facts.turn, set()).add(path)
+            return tuple(TurnSummary(turn, tuple(sorted(found[turn]))) for turn in sorted(found))
 
     def rewind(self, turn: int) -> str:
         """Put the files back to what they were before `turn` began; `undo` brings it back. See `reject`."""

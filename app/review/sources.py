@@ -20,7 +20,7 @@ from app.review.git import Git
 from app.review.model import FileChange, FileImage
 from app.review.parse import parse_diff
 from app.review.patch import Selection, build_patch
-from app.review.review import Review
+from app.review.port import ReviewPort
 
 SourceKind = Literal["worktree", "staged", "commit", "range", "patch"]
 
@@ -53,6 +53,10 @@ class Source:
     patch: bytes = b""
 
 
+WORK_TREE = Source("worktree", "the work tree")
+STAGED = Source("staged", "the index")
+
+
 def source_of(
     root: Path, argument: str | None, staged: bool = False, standard_input: bytes | None = None
 ) -> Source:
@@ -61,7 +65,7 @@ def source_of(
     if argument == "-":
         return Source("patch", "standard input", patch=standard_input or b"")
     if argument is None:
-        return Source("staged", "the index") if staged else Source("worktree", "the work tree")
+        return STAGED if staged else WORK_TREE
     path = root / argument
     git = Git(root)
     if ".." in argument:
@@ -89,7 +93,7 @@ def _need_commit(git: Git, name: str) -> None:
 class Sources:
     """Reads sources and carries out what is decided about them. Every method raises ReviewError."""
 
-    def __init__(self, root: Path, review: Review) -> None:
+    def __init__(self, root: Path, review: ReviewPort) -> None:
         self._root = root
         self._review = review
         self._git = Git(root)

@@ -8,6 +8,7 @@ from textual.command import CommandPalette
 from app.paths import config_directory
 from app.ui.actions import ACTIONS, in_scope, key_label
 from app.ui.keymap import KeymapError, clashes, load_keymap
+from app.ui.review_app import ReviewScreen
 from app.ui.screens.help import HelpScreen
 from app.ui.screens.sessions import SessionsScreen
 from tests.support.screen import Stage
@@ -23,7 +24,8 @@ async def test_every_action_has_somebody_who_does_it(tmp_path: Path) -> None:
     async with Stage(tmp_path).run() as stage:
         for action in ACTIONS:
             scope = "transcript" if action.scope == "lines" else action.scope
-            target = SessionsScreen if scope == "sessions" else stage.app.target_of(scope)
+            screens = {"sessions": SessionsScreen, "standalone": ReviewScreen}
+            target = screens.get(scope) or stage.app.target_of(scope)
             assert target is not None, action.id
             assert callable(getattr(target, f"action_{action.handler}", None)), action.id
 

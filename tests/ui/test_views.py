@@ -15,7 +15,7 @@ from app.ui.palette import Palette
 from app.ui.panes.viewer import split_lines
 from app.ui.text import columns, paint, visible
 from app.ui.themes import DARK, LIGHT
-from app.ui.widgets.diff_layout import DiffLayout
+from app.ui.widgets.diff_layout import DiffLayout, Shapes
 from app.ui.widgets.transcript_items import NoticeItem, ReplyItem, wrap
 from tests.support.screen import Stage
 
@@ -276,7 +276,7 @@ def test_every_line_of_a_diff_has_its_row(hunks: list[list[str]], split: bool) -
         Hunk(f"h{n}", 1, 1, 1, 1, tuple(DiffLine(kind, "x", 1, 1) for kind in kinds))  # type: ignore[arg-type]
         for n, kinds in enumerate(hunks)
     )
-    layout = DiffLayout([FileChange("a", "modified", made)] if made else [], frozenset(), split=split)
+    layout = DiffLayout([FileChange("a", "modified", made)] if made else [], Shapes(), split=split)
     rows = [layout.row(number) for number in range(layout.row_count)]
     for number, kinds in enumerate(hunks):
         seen = {

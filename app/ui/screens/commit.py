@@ -9,6 +9,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static, TextArea
 
+from app.errors import TidegateError
 from app.review.errors import ReviewError
 from app.ui.text import visible_block
 
@@ -18,56 +19,101 @@ class CommitDialog(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s,ctrl+enter", "commit", "Commit"),
+        Binding("ctrl+g", "suggest", "Suggest a message"),
+        Binding("alt+s", "toggle_option('sign_off')", "Sign off"),
+        Binding("alt+a", "toggle_option('amend')", "Amend"),
         Binding("escape", "leave", "Back"),
     ]
 
-    def __init__(self, commit: Callable[[str], Awaitable[str]], *, kept: int, files: int, pending: int) -> None:
+    def __init__(
+        self,
+        commit: Callable[[str, bool, bool], Awaitable[str]],
+        *,
+        hunks: int,
+        files: int,
+        pending: int,
+        suggest: Callable[[], Awaitable[str]] | None = None,
+    ) -> None:
+        """`commit` takes the message, whether to sign off and whether to amend; `suggest` makes a message."""
         super().__init__()
         self._commit = commit
-        hunks = f"{kept} hunk{'' if kept == 1 else 's'} in {files} file{'' if files == 1 else 's'}"
+        self._suggest = suggest
+        self._options: set[str] = set()
+        counts = f"{hunks} hunk{'' if hunks == 1 else 's'} in {files} file{'' if files == 1 else 's'}"
         rest = f"[$accent]{pending} not decided yet stay as they are[/]" if pending else "everything is decided"
-        self._facts = f"{hunks}, {rest}"
+        self._facts = f"{counts}, {rest}"
 
     def compose(self) -> ComposeResult:
         with Vertical(id="commit-box", classes="dialog") as box:
-            box.border_title = "Commit what is kept"
-            box.border_subtitle = "Ctrl+S commits · Esc goes back"
+            box.border_title = "Commit"
+            suggestion = "Ctrl+G suggests · " if self._suggest is not None else ""
+            box.border_subtitle = f"Ctrl+S commits · {suggestion}Esc goes back"
             yield Static(self._facts, id="commit-facts")
             area = TextArea(
                 id="commit-message", highlight_cursor_line=False, placeholder="What changes, and why"
             )
             area.cursor_blink = False
             yield area
+            yield Static(id="commit-options")
             with VerticalScroll(id="commit-output", can_focus=False):
                 yield Static("", id="commit-error", markup=False)
 
     def on_mount(self) -> None:
         self.query_one("#commit-output").display = False
+        self._show_options()
         self.query_one(TextArea).focus()
+
+    def _show_options(self) -> None:
+        names = {"sign_off": "Sign off (Alt+S)", "amend": "Amend the last commit (Alt+A)"}
+        self.query_one("#commit-options", Static).update(
+            "    ".join(
+                f"[@click=screen.toggle_option('{name}')]{'☑' if name in self._options else '☐'} {words}[/]"
+                for name, words in names.items()
+            )
+        )
+
+    def action_toggle_option(self, name: str) -> None:
+        self._options ^= {name}
+        self._show_options()
 
     def action_commit(self) -> None:
         message = self.query_one(TextArea).text.strip()
         if not message:
             self._say("Write a message first.")
             return
-        self.run_worker(self._run(message), exclusive=True)
+        self.run_worker(self._run(message), group="commit", exclusive=True)
 
     async def _run(self, message: str) -> None:
         try:
-            said = await self._commit(message)
+            said = await self._commit(message, "sign_off" in self._options, "amend" in self._options)
         except ReviewError as error:
-            if self.is_current:
-                self._say(str(error))
-            else:
-                self.app.notify(str(error), severity="error", timeout=8)
+            self._say(str(error))
             return
         self.app.notify(said, timeout=6)
-        if self.is_current:
-            self.dismiss()
+        self.dismiss()
 
-    def _say(self, text: str) -> None:
+    def action_suggest(self) -> None:
+        if self._suggest is not None:
+            self._say("The model is reading the changes; you can go on writing.", is_error=False)
+            self.run_worker(self._fill(self._suggest), group="suggest", exclusive=True)
+
+    async def _fill(self, suggest: Callable[[], Awaitable[str]]) -> None:
+        """Put the suggestion in where nothing was written meanwhile, else below."""
+        try:
+            text = await suggest()
+        except TidegateError as error:
+            self._say(str(error))
+            return
+        area = self.query_one(TextArea)
+        written = area.text.strip()
+        area.load_text(f"{written}\n\n{text}" if written else text)
+        self.query_one("#commit-output").display = False
+
+    def _say(self, text: str, *, is_error: bool = True) -> None:
         self.query_one("#commit-output").display = True
-        self.query_one("#commit-error", Static).update(visible_block(text))
+        words = self.query_one("#commit-error", Static)
+        words.set_class(not is_error, "quiet")
+        words.update(visible_block(text))
 
     def action_leave(self) -> None:
         self.dismiss()

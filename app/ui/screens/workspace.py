@@ -1,7 +1,7 @@
 """The three panes, how they fold, and what passes between them."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -19,6 +19,9 @@ from app.agent.events import AgentEvent
 from app.agent.port import AgentPort
 from app.errors import TidegateError
 from app.model.events import EngineStatus
+from app.review.desk import AgentDesk, SourceDesk
+from app.review.model import FileChange
+from app.review.sources import STAGED, WORK_TREE, Sources
 from app.ui.actions import Scope, bindings, key_label
 from app.ui.keymap import Keymap, keys_of
 from app.ui.panes.agent import AgentPane
@@ -57,9 +60,19 @@ class WorkspaceScreen(Screen[None]):
         self._unsubscribe: Callable[[], None] | None = None
         self._reading_status = False
         self._read_status_again = False
+        sources = Sources(ports.workspace.root, ports.review)
         self.files = FileTree(ports.workspace, id="tree")
         self.viewer = ViewerPane(ports.workspace, keymap, id="viewer")
-        self.review = ReviewPane(ports.review, id="review")
+        self.review = ReviewPane(
+            ports.review,
+            [
+                AgentDesk(ports.review, ports.workspace.root),
+                *(SourceDesk(source, sources, ports.review) for source in (WORK_TREE, STAGED)),
+            ],
+            ports.workspace.root,
+            suggest=self._suggest_message,
+            id="review",
+        )
         self.agent = AgentPane(ports.workspace, id="agent")
         self.slash_commands = SlashCommands(self, ports.workspace.root)
         self._panes = {
@@ -149,6 +162,11 @@ class WorkspaceScreen(Screen[None]):
         agent, history = await asyncio.to_thread(open_it)
         await self.agent.connect(agent, history)
         self._facts(mode=agent.mode)
+
+    async def _suggest_message(self, changes: Sequence[FileChange]) -> str:
+        from app.agent.commit_message import suggest_message  # noqa: PLC0415  the first frame does not wait for it
+
+        return await suggest_message(self._ports.engine, changes)
 
     async def on_unmount(self) -> None:
         if self._unsubscribe is not None:
@@ -259,7 +277,8 @@ class WorkspaceScreen(Screen[None]):
         self._reveal("centre")
         self._switch(name)
         pane = self.query_one(f"#{name}")
-        focusable = next((widget for widget in pane.query("LineView").results(Widget) if widget.display), None)
+        views = (widget for widget in pane.query("LineView").results(Widget) if widget.display)
+        focusable = next(views, pane if pane.can_focus else None)
         if focusable is not None:
             focusable.focus()
         else:
@@ -302,7 +321,9 @@ class WorkspaceScreen(Screen[None]):
 
     def action_cancel(self) -> None:
         """Leave what is innermost: a field that is open, then the turn, then a zoomed pane or the tree."""
-        if self.viewer.leave_input() or self.agent.permission.leave_comment() or self.agent.cancel():
+        if self.viewer.leave_input() or self.review.leave_mode():
+            return
+        if self.agent.permission.leave_comment() or self.agent.cancel():
             return
         if self._zoomed is not None:
             self.action_zoom()
@@ -415,6 +436,7 @@ class WorkspaceScreen(Screen[None]):
 
     def on_review_pane_counted(self, event: ReviewPane.Counted) -> None:
         self._facts(pending_hunks=event.total - event.decided)
+        self._hint_line.rename(self.review.hint_names)
         self._title_centre()
 
     def on_review_pane_disk_changed(self) -> None:
@@ -433,8 +455,9 @@ class WorkspaceScreen(Screen[None]):
     def _title_centre(self) -> None:
         pane = self._panes["centre"]
         path = self.viewer.path
-        count = f"Review {self.review.decided}/{self.review.total}" if self.review.total else "Review"
-        names = {"viewer": visible(path) if path is not None else "File", "review": count}
+        desk = "" if self.review.desk.source == "" else f" of {self.review.desk.title}"
+        count = f" {self.review.decided}/{self.review.total}" if self.review.total else ""
+        names = {"viewer": visible(path) if path is not None else "File", "review": f"Review{desk}{count}"}
         pane.border_title = Content(" · ").join(
             Content.from_markup(
                 f"[@click=screen.show_{name}]{'[b]' if name == self.switcher.current else '[dim]'}$words[/][/]",

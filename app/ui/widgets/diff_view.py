@@ -1,69 +1,55 @@
-"""The hunks of any number of files, drawn by line in one widget."""
+"""The hunks of any number of files in one widget: where the cursor is, what is selected, folded and found."""
 
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from rich.segment import Segment
-from rich.style import Style
 from textual import events
-from textual.cache import LRUCache
 from textual.geometry import Size
-from textual.strip import Strip
 
-from app.review.model import DiffLine, FileChange, Hunk
-from app.ui.text import Span, paint, visible, window
-from app.ui.widgets.diff_layout import DiffLayout, Row
-from app.ui.widgets.hunk_painting import LONG_LINE, HunkPainting
-from app.ui.widgets.line_view import LineView
+from app.review.desk import Part
+from app.review.hunk_text import HunkText
+from app.review.model import Comment, DiffLine, FileChange, Hunk
+from app.ui.text import visible
+from app.ui.widgets.diff_drawing import DiffDrawing
+from app.ui.widgets.diff_layout import DiffLayout, HunkShape, Remark, Shapes, first_lines
 
 Arrangement = Literal["auto", "unified", "split"]
 
 _SPLIT_FROM = 130  # cells of width at which two columns of code are comfortable
-_KINDS = {
-    "modified": "M",
-    "created": "A",
-    "deleted": "D",
-    "renamed": "R",
-    "mode": "M",
-    "binary": "B",
-    "symlink": "L",
-}
-_NOTES = {
-    "binary": "Binary file: nothing to show, but it can be kept or rejected.",
-    "mode": "Only the file's mode changed.",
-    "symlink": "A symbolic link changed.",
-    "renamed": "Renamed without a change of content.",
-    "created": "A new, empty file.",
-    "deleted": "An empty file was deleted.",
-    "modified": "Nothing to show.",
-}
+_STEP = 20  # lines of the file that one key press shows around a hunk
 
 
-class DiffView(LineView):
+class DiffView(DiffDrawing):
     """Hunks of all changed files under a heading for each file, unified or side by side."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.changes: Sequence[FileChange] = ()
         self.arrangement: Arrangement = "auto"
-        self._folded: set[str] = set()
+        self.comments: Sequence[Comment] = ()
         self._opened: set[str] = set()
-        self._rows = DiffLayout((), frozenset(), split=False)
-        self._split = False
-        self._numbers = 3
-        self._widest = 0
-        self._paintings: LRUCache[tuple[int, int], HunkPainting] = LRUCache(48)
+        self._around: dict[str, tuple[int, int]] = {}  # lines of the file shown above and below, by hunk
+        self._anchor: int | None = None
 
     # Content.
 
-    def set_changes(self, changes: Sequence[FileChange]) -> None:
+    def set_changes(
+        self,
+        changes: Sequence[FileChange],
+        comments: Sequence[Comment] = (),
+        misfits: Mapping[str, str] | None = None,
+    ) -> None:
         """Show `changes`; decided hunks are folded to their heading. The cursor stays on its hunk."""
         hunk, change = self.current_hunk, self.current_change
         offset = 0
         if hunk is not None:
-            offset = self.cursor_row - (self._rows.row_of_hunk(hunk.id) or 0)
-        self.changes = changes
-        self._paintings.clear()
+            offset = self.cursor_row - (self.rows.row_of_hunk(hunk.id) or 0)
+        if self.changes != changes:
+            self.whole.clear()
+            self._around.clear()
+            self._anchor = None
+        self.changes, self.comments, self.misfits = changes, comments, misfits or {}
+        self.forget_drawings()
         highest = max(
             (
                 max(part.before_start + part.before_count, part.after_start + part.after_count)
@@ -72,66 +58,85 @@ class DiffView(LineView):
             ),
             default=0,
         )
-        self._numbers = max(3, len(str(highest)))
-        self._widest = max(
-            (len(line.text) for item in changes for part in item.hunks for line in part.lines), default=0
-        )
+        self.number_width = max(3, len(str(highest)))
+        self._find_space_only()
         self._arrange()
-        row = self._rows.row_of_hunk(hunk.id) if hunk is not None else None
+        row = self.rows.row_of_hunk(hunk.id) if hunk is not None else None
         if row is not None:
             self.move_to(
-                row + offset if self._rows.row(min(row + offset, self.row_count - 1)).hunk >= 0 else row
+                row + offset if self.rows.row(min(row + offset, self.row_count - 1)).hunk >= 0 else row
             )
         elif change is not None:
             paths = [item.path for item in changes]
             if change.path in paths:
-                self.move_to(self._rows.file_rows[paths.index(change.path)])
+                self.move_to(self.rows.file_rows[paths.index(change.path)])
 
     def _arrange(self) -> None:
-        folded = set(self._folded)
+        folded = set(self.folded)
         folded |= {
             hunk.id
             for change in self.changes
             for hunk in change.hunks
-            if hunk.decision != "pending" and hunk.id not in self._opened
+            if (hunk.decision != "pending" or hunk.id in self.space_only) and hunk.id not in self._opened
         }
         width = self.size.width
-        self._split = self.arrangement == "split" or (self.arrangement == "auto" and width >= _SPLIT_FROM)
-        self._rows = DiffLayout(self.changes, frozenset(folded), split=self._split)
-        self.gutter_width = 1 + self._numbers + 3 if self._split else 1 + 2 * self._numbers + 4
-        self.set_extent(self._rows.row_count, self._widest + 1)
-        if self._split:
-            # Both columns scroll sideways together, as far as the longest line needs.
-            half = (width - 1) // 2 - self.gutter_width
-            self.virtual_size = Size(width + max(0, self._widest - half), self._rows.row_count)
+        self.split = self.arrangement == "split" or (self.arrangement == "auto" and width >= _SPLIT_FROM)
+        self.rows = DiffLayout(self.changes, Shapes(frozenset(folded), self._shapes()), split=self.split)
+        self.gutter_width = 1 + self.number_width + 3 if self.split else 1 + 2 * self.number_width + 4
+        self.set_extent(self.rows.row_count, 0)
+        self.widen()
+
+    def widen(self) -> None:
+        width = self.size.width
+        # Side by side, both columns scroll together, as far as the longest line needs.
+        room = (width - 1) // 2 - self.gutter_width if self.split else width - self.gutter_width
+        self.virtual_size = Size(width + max(0, self.widest + 1 - room), self.rows.row_count)
+
+    def _shapes(self) -> Mapping[str, HunkShape]:
+        remarks: dict[str, list[Remark]] = {}
+        by_path = {change.path: change for change in self.changes}
+        for number, comment in enumerate(self.comments):
+            change = by_path.get(comment.path)
+            place = _place_of(change, comment) if change is not None else None
+            if place is not None:
+                hunk, index = place
+                for row, text in enumerate(comment.text.split("\n")):
+                    remarks.setdefault(hunk.id, []).append(Remark(index, number, text, is_first=not row))
+        return {
+            name: HunkShape(
+                *self._around.get(name, (0, 0)),
+                comments=tuple(
+                    sorted(remarks.get(name, ()), key=lambda remark: (remark.index, remark.comment))
+                ),
+            )
+            for name in {*self._around, *remarks}
+        }
 
     def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
-        place = self._place()
+        self._rearrange()
+
+    def _rearrange(self) -> None:
+        """Lay out anew with the cursor on its line."""
+        row, hunk = self.current_row, self.current_hunk
+        self._anchor = None
         self._arrange()
-        self._return_to(place)
+        if row is None or hunk is None:
+            return
+        found = None
+        if row.kind == "line":
+            index = row.right if row.right is not None else row.left
+            found = self.rows.row_of_line(row.file, row.hunk, index or 0)
+        if found is None:
+            found = self.rows.file_rows[row.file] if row.hunk < 0 else self.rows.row_of_hunk(hunk.id)
+        if found is not None:
+            self.move_to(found, centre=True)
 
     def switch_arrangement(self) -> None:
         """Side by side where it was unified, and the other way round."""
-        place = self._place()
-        self.arrangement = "unified" if self._split else "split"
-        self._arrange()
-        self._return_to(place)
-
-    def _place(self) -> str | None:
-        hunk = self.current_hunk
-        return hunk.id if hunk is not None else None
-
-    def _return_to(self, hunk_id: str | None) -> None:
-        row = self._rows.row_of_hunk(hunk_id) if hunk_id is not None else None
-        if row is not None:
-            self.move_to(row, centre=True)
+        self.arrangement = "unified" if self.split else "split"
+        self._rearrange()
 
     # Where the cursor is.
-
-    @property
-    def current_row(self) -> Row | None:
-        """What the cursor is on."""
-        return self._rows.row(self.cursor_row) if self.row_count else None
 
     @property
     def current_change(self) -> FileChange | None:
@@ -151,16 +156,35 @@ class DiffView(LineView):
         return next((hunk for hunk in hunks if hunk.decision == "pending"), hunks[0] if hunks else None)
 
     @property
+    def current_diff_line(self) -> DiffLine | None:
+        """The line of the diff that the cursor is on."""
+        row = self.current_row
+        if row is None or row.kind != "line":
+            return None
+        index = row.right if row.right is not None else row.left
+        return self.hunk_at(row).lines[index or 0]
+
+    @property
     def current_line(self) -> int:
         """The line of the file, counted from 1, that the cursor is on or nearest to."""
         row, hunk = self.current_row, self.current_hunk
         if row is None or hunk is None:
             return 1
-        index = row.right if row.right is not None else row.left
+        if row.kind == "extra":
+            return row.right or 1
+        index = None if row.kind == "comment" else row.right if row.right is not None else row.left
         for line in hunk.lines[index if index is not None else 0 :]:
             if line.after_number is not None and (index is not None or line.kind != "context"):
                 return line.after_number
         return max(1, hunk.after_start)
+
+    @property
+    def current_comment(self) -> Comment | None:
+        """The comment that the cursor is on."""
+        row = self.current_row
+        if row is None or row.kind != "comment":
+            return None
+        return self.comments[self.rows.shape(self.hunk_at(row)).comments[row.left or 0].comment]
 
     def hunk_ids(self) -> list[tuple[str, bool]]:
         """Every hunk's id and whether it is undecided, in order."""
@@ -173,28 +197,56 @@ class DiffView(LineView):
         rest = [name for name, pending in ids[last + 1 :] + ids[: last + 1] if pending and name not in after]
         return rest[0] if rest else None
 
+    # Going places.
+
     def go_to_hunk(self, hunk_id: str) -> bool:
         """Put the cursor on a hunk's heading. False if it is not here."""
-        row = self._rows.row_of_hunk(hunk_id)
+        row = self.rows.row_of_hunk(hunk_id)
         if row is None:
             return False
         self.move_to(row, centre=True)
         return True
 
+    def go_to_file(self, path: str) -> None:
+        """Put the cursor on a file's heading."""
+        for number, change in enumerate(self.changes):
+            if change.path == path:
+                self.move_to(self.rows.file_rows[number], centre=True)
+                return
+
+    def go_to_comment(self, comment: int) -> bool:
+        """Put the cursor on a comment. False if it is not shown here."""
+        for row in self.rows.comment_rows:
+            self.cursor_row, before = row, self.cursor_row
+            found = self.current_comment
+            self.cursor_row = before
+            if found is not None and found.id == comment:
+                self.move_to(row, centre=True)
+                return True
+        return False
+
+    def _step(self, rows: Sequence[int], step: int) -> bool:
+        """To the next or previous of `rows`, which ascend."""
+        here = self.cursor_row
+        number = bisect_right(rows, here) if step > 0 else bisect_left(rows, here) - 1
+        if not 0 <= number < len(rows):
+            return False
+        self.move_to(rows[number], centre=True)
+        return True
+
     def step_hunk(self, step: int) -> None:
         """To the next (1) or previous (-1) hunk."""
-        rows = sorted({self._rows.row_of_hunk(name) or 0 for name, _ in self.hunk_ids()})
-        here = self.cursor_row
-        found = [row for row in rows if (row > here if step > 0 else row < here)]
-        if found:
-            self.move_to(found[0] if step > 0 else found[-1], centre=True)
+        self._step(self.rows.hunk_rows, step)
 
     def step_file(self, step: int) -> None:
         """To the next (1) or previous (-1) file."""
-        here = self.cursor_row
-        found = [row for row in self._rows.file_rows if (row > here if step > 0 else row < here)]
-        if found:
-            self.move_to(found[0] if step > 0 else found[-1], centre=True)
+        self._step(self.rows.file_rows, step)
+
+    def step_comment(self, step: int) -> bool:
+        """To the next (1) or previous (-1) comment. False if there is none."""
+        return self._step(self.rows.comment_rows, step)
+
+    # Folding, and more of the file.
 
     def fold(self) -> None:
         """Fold or unfold what the cursor is on: a file on its heading, else the hunk."""
@@ -202,206 +254,192 @@ class DiffView(LineView):
         if row is None or change is None:
             return
         if row.hunk < 0:
-            self._folded ^= {change.path}
-            self._arrange()
-            self.move_to(self._rows.file_rows[row.file])
-            return
-        hunk = change.hunks[row.hunk]
-        if hunk.decision == "pending":
-            self._folded ^= {hunk.id}
+            self.folded ^= {change.path}
         else:
-            self._opened ^= {hunk.id}
-        self._arrange()
-        self._return_to(hunk.id)
+            hunk = change.hunks[row.hunk]
+            if hunk.decision == "pending" and hunk.id not in self.space_only:
+                self.folded ^= {hunk.id}
+            else:
+                self._opened ^= {hunk.id}
+        self._rearrange()
 
-    # Drawing.
-
-    def render_line(self, y: int) -> Strip:
-        row = self.scroll_offset.y + y
-        if y == 0 and 0 < row < self.row_count and self._rows.row(row).kind not in ("file", "gap"):
-            return self._file_strip(self._rows.row(row), self.size.width, current=False)
-        return super().render_line(y)
-
-    def draw_row(self, row: int, width: int) -> Strip:
-        place = self._rows.row(row)
-        current = row == self.cursor_row
-        if place.kind == "gap":
-            return Strip.blank(width, self.palette.text)
-        if place.kind == "file":
-            return self._file_strip(place, width, current=current)
-        if place.kind == "hunk":
-            return self._hunk_strip(place, width, row)
-        if place.kind == "note":
-            note = _NOTES[self.changes[place.file].kind]
-            style = self.base_style(row)
-            return Strip(
-                [self._bar(place, style), Segment(f"   {note}", style + self.palette.muted)]
-            ).crop_extend(0, width, style)
-        if self._split:
-            return self._split_strip(place, row, width)
-        return super().draw_row(row, width)
-
-    def _file_strip(self, place: Row, width: int, *, current: bool) -> Strip:
-        palette = self.palette
-        change = self.changes[place.file]
-        base = palette.header + (palette.cursor_line if current and self.has_focus else Style())
-        tone = {"created": palette.success, "deleted": palette.error}.get(change.kind, palette.accent)
-        name = visible(change.path)
-        if change.previous_path is not None:
-            name = f"{visible(change.previous_path)} → {name}"
-        decided = sum(hunk.decision != "pending" for hunk in change.hunks)
-        total = len(change.hunks)
-        state = "✓ decided" if decided == total else f"{decided}/{total}"
-        folded = "▸" if change.path in self._folded else "▾"
-        counts = [
-            Segment(f" +{change.added}", base + palette.success),
-            Segment(f" −{change.removed}", base + palette.error),
-            Segment(f"   {state} ", base + (palette.success if decided == total else palette.muted)),
-        ]
-        tail = Strip(counts)
-        head = Strip(
-            [
-                Segment("▌" if current else " ", base + palette.primary),
-                Segment(f"{folded} ", base + palette.muted),
-                Segment(f"{_KINDS[change.kind]} ", base + tone),
-                Segment(name, base + palette.strong),
-            ]
+    def show_around(self, lines: Sequence[str], more: bool) -> bool:
+        """Show some more (or no more) of the file around the hunk here; `lines` is the whole file after the
+        change. False if they are not the file that the hunk belongs to."""
+        change, hunk = self.current_change, self.current_hunk
+        if change is None or hunk is None:
+            return True
+        if not more:
+            self._around.pop(hunk.id, None)
+            self._rearrange()
+            return True
+        for line in hunk.lines:
+            at = line.after_number
+            if at is not None and (at > len(lines) or lines[at - 1] != line.text):
+                return False
+        self.whole[change.path] = lines
+        number = change.hunks.index(hunk)
+        first = first_lines(hunk)[1]
+        end = first + hunk.after_count  # the line behind the hunk
+        earlier = change.hunks[number - 1] if number else None
+        later = change.hunks[number + 1] if number + 1 < len(change.hunks) else None
+        floor, ceiling = 1, len(lines) + 1
+        if earlier is not None and earlier.lines:
+            floor = first_lines(earlier)[1] + earlier.after_count
+            floor += self._around.get(earlier.id, (0, 0))[1]
+        if later is not None and later.lines:
+            ceiling = first_lines(later)[1] - self._around.get(later.id, (0, 0))[0]
+        above, below = self._around.get(hunk.id, (0, 0))
+        self._around[hunk.id] = (
+            max(above, min(above + _STEP, first - floor)),
+            max(below, min(below + _STEP, ceiling - end)),
         )
-        room = width - tail.cell_length
-        if room < 12:
-            return head.crop_extend(0, width, base)
-        return Strip.join([head.crop_extend(0, room, base), tail])
+        self._rearrange()
+        return True
 
-    def _bar(self, place: Row, base: Style) -> Segment:
-        """The left edge: it shows along all its rows which hunk a key would decide."""
-        here = self.current_row
-        chosen = here is not None and here.file == place.file and here.hunk == place.hunk
-        tone = self.palette.primary if self.has_focus else self.palette.faint
-        return Segment("▌" if chosen else " ", base + tone)
+    def ignore_space(self) -> bool:
+        """Leave changes of white space alone out of sight, or show them again; returns which."""
+        self.ignores_space = not self.ignores_space
+        self._find_space_only()
+        self._rearrange()
+        return self.ignores_space
 
-    def _hunk_strip(self, place: Row, width: int, row: int) -> Strip:
-        palette = self.palette
-        hunk = self.changes[place.file].hunks[place.hunk]
-        base = palette.text + palette.section
-        if row == self.cursor_row and self.has_focus:
-            base += palette.cursor_line
-        mark, tone = {
-            "pending": ("○ open    ", palette.accent),
-            "kept": ("✓ kept    ", palette.success),
-            "rejected": ("✗ rejected", palette.error),
-        }[hunk.decision]
-        where = f"  {hunk.before_start},{hunk.before_count} → {hunk.after_start},{hunk.after_count}"
-        segments = [
-            self._bar(place, base),
-            Segment(f" {mark}", base + tone),
-            Segment(where, base + palette.faint),
-            Segment(f"  {visible(hunk.section)}", base + palette.muted),
-        ]
-        return Strip(segments).crop_extend(0, width, base)
+    def _find_space_only(self) -> None:
+        self.space_only = frozenset(
+            hunk.id
+            for change in self.changes
+            for hunk in change.hunks
+            if self.ignores_space and hunk.lines and _is_space_only(hunk)
+        )
 
-    def _line_style(self, line: DiffLine, row: int) -> Style:
-        palette = self.palette
-        if line.kind == "added":
-            return palette.text + palette.added
-        if line.kind == "removed":
-            return palette.text + palette.removed
-        return self.base_style(row)
+    # Selecting lines.
 
-    def row_gutter(self, row: int, current: bool) -> list[Segment]:
-        place = self._rows.row(row)
-        line = self._hunk(place).lines[place.left or 0]
-        base = self._line_style(line, row)
-        width = self._numbers
-        before = f"{line.before_number or '':>{width}}"
-        after = f"{line.after_number or '':>{width}}"
-        palette = self.palette
-        number = palette.strong if current and self.has_focus else palette.faint
-        return [
-            self._bar(place, base),
-            Segment(f"{before} {after} ", base + number),
-            Segment(f"{self._sign(line)} ", base + self._tone(line)),
-        ]
+    @property
+    def selected_rows(self) -> range:
+        if self._anchor is None:
+            return range(0)
+        return range(min(self._anchor, self.cursor_row), max(self._anchor, self.cursor_row) + 1)
 
-    @staticmethod
-    def _sign(line: DiffLine) -> str:
-        return {"added": "+", "removed": "−", "context": " "}[line.kind]
+    def select(self) -> None:
+        """Begin to select lines at the cursor, or stop."""
+        self._anchor = self.cursor_row if self._anchor is None else None
+        self.refresh()
 
-    def _tone(self, line: DiffLine) -> Style:
-        return {"added": self.palette.success, "removed": self.palette.error}.get(line.kind, self.palette.faint)
+    def leave_selection(self) -> bool:
+        """Select nothing. False if nothing was."""
+        had, self._anchor = self._anchor is not None, None
+        self.refresh()
+        return had
 
-    def body(self, row: int, left: int, width: int) -> tuple[str, Style, list[Span], int]:
-        place = self._rows.row(row)
-        index = place.left or 0
-        return self._content(place, index, left, width)
+    @property
+    def is_selecting(self) -> bool:
+        """Whether lines are being selected."""
+        return self._anchor is not None
 
-    def _content(self, place: Row, index: int, left: int, width: int) -> tuple[str, Style, list[Span], int]:
-        line = self._hunk(place).lines[index]
-        base = self._line_style(line, self.cursor_row if self._is_current(place) else -1)
-        if len(line.text) > LONG_LINE:
-            seen = window(line.text, left, width)
-            return visible(line.text[seen.start : seen.end]), base, [], left
-        text = visible(line.text)
-        painting = self._painting(place)
-        syntax = self.palette.syntax
-        spans: list[Span] = [(a, b, syntax[name]) for a, b, name in painting.syntax(index)]
-        if line.kind != "context":
-            mark = self.palette.added_word if line.kind == "added" else self.palette.removed_word
-            spans += [(a, b, mark) for a, b in painting.words(index)]
-        if not line.has_newline:
-            spans.append((len(text), len(text) + 24, self.palette.faint))
-            text += "  ∎ no newline at end"
-        return text, base, spans, 0
+    def selected_parts(self) -> list[Part]:
+        """The changed lines that are selected, by hunk; those of decided hunks are left out."""
+        chosen: dict[tuple[int, int], set[int]] = {}
+        for number in self.selected_rows:
+            row = self.rows.row(number)
+            if row.kind == "line":
+                indices = {index for index in (row.left, row.right) if index is not None}
+                chosen.setdefault((row.file, row.hunk), set()).update(indices)
+        parts: list[Part] = []
+        for (file, number), indices in chosen.items():
+            hunk = self.changes[file].hunks[number]
+            lines = frozenset(index for index in indices if hunk.lines[index].kind != "context")
+            if lines and hunk.decision == "pending":
+                parts.append(Part(self.changes[file], hunk, lines))
+        return parts
 
-    def _is_current(self, place: Row) -> bool:
-        return self.current_row == place
+    def clean_text(self) -> str:
+        """What is selected, else the hunk here as it is after the change, without gutters and marks."""
+        if self._anchor is not None:
+            rows = [self.rows.row(number) for number in self.selected_rows]
+            texts = []
+            for row in rows:
+                for index in sorted({n for n in (row.left, row.right) if n is not None and row.kind == "line"}):
+                    texts.append(self.hunk_at(row).lines[index].text)
+            return "\n".join(texts)
+        hunk = self.current_hunk
+        lines = [line for line in hunk.lines if line.kind != "removed"] if hunk is not None else []
+        if hunk is not None and not any(line.kind == "added" for line in lines):
+            lines = [line for line in hunk.lines if line.kind == "removed"]
+        return "\n".join(line.text for line in lines)
 
-    def _split_strip(self, place: Row, row: int, width: int) -> Strip:
-        left_width = (width - 1) // 2
-        halves = []
-        for index, half, is_left in (
-            (place.left, left_width, True),
-            (place.right, width - 1 - left_width, False),
-        ):
-            if index is None:
-                bar = [self._bar(place, self.palette.filler)] if is_left else []
-                halves.append(Strip(bar).crop_extend(0, half, self.palette.text + self.palette.filler))
+    # Searching.
+
+    def find(self, text: str, *, backwards: bool = False, from_cursor: bool = False) -> bool:
+        """Move to the next line of a hunk that holds `text` (small letters match both), around the end; what is
+        folded opens. False if there is none."""
+        self.query_text = text
+        self.refresh()
+        row = self.current_row
+        if not text or row is None:
+            return False
+        for file, number, index in self._lines_from(text, backwards, from_cursor):
+            change = self.changes[file]
+            hunk = change.hunks[number]
+            if self.rows.row_of_line(file, number, index) is None:
+                self.folded -= {change.path, hunk.id}
+                self._opened.add(hunk.id)
+                self._anchor = None
+                self._arrange()
+            found = self.rows.row_of_line(file, number, index)
+            if found is not None:
+                self.move_to(found, centre=True)
+                return True
+        return False
+
+    def _lines_from(self, text: str, backwards: bool, from_cursor: bool) -> Iterator[tuple[int, int, int]]:
+        """File, hunk and line of every match, from the cursor on and around the end."""
+        row = self.current_row
+        places = [(file, hunk) for file, change in enumerate(self.changes) for hunk in range(len(change.hunks))]
+        if row is None or not places:
+            return
+        fold = text == text.lower()
+        start = bisect_left(places, (row.file, row.hunk)) % len(places)
+        index = -1
+        if row.kind == "line" and places[start] == (row.file, row.hunk):
+            index = (row.right if row.right is not None else row.left) or 0
+            index -= from_cursor and not backwards
+        step = -1 if backwards else 1
+        needle = text.encode("utf-8", "surrogateescape")
+        for distance in range(len(places) + 1):
+            file, number = places[(start + step * distance) % len(places)]
+            lines = self.changes[file].hunks[number].lines
+            if isinstance(lines, HunkText) and text.isascii() and not lines.may_hold(needle, fold):
                 continue
-            line = self._hunk(place).lines[index]
-            base = self._line_style(line, row)
-            number = line.before_number if is_left else line.after_number
-            head = self._bar(place, base) if is_left else Segment(" ", base)
-            current = row == self.cursor_row and self.has_focus
-            gutter = [
-                head,
-                Segment(
-                    f"{number or '':>{self._numbers}} ",
-                    base + (self.palette.strong if current else self.palette.faint),
-                ),
-                Segment(f"{self._sign(line)} ", base + self._tone(line)),
-            ]
-            left = self.scroll_offset.x
-            room = max(0, half - self.gutter_width)
-            text, style, spans, start = self._content(place, index, left, room)
-            body = Strip(paint(text, style, spans)).crop_extend(left - start, left - start + room, style)
-            halves.append(Strip([*gutter, *body]).crop_extend(0, half, base))
-        rule = Strip([Segment("│", self.palette.text + self.palette.faint)])
-        return Strip.join([halves[0], rule, halves[1]])
+            found = [n for n, line in enumerate(lines) if text in (line.text.lower() if fold else line.text)]
+            if distance == 0:
+                found = [n for n in found if (n < index if backwards else n > index)]
+            for line_number in reversed(found) if backwards else found:
+                yield file, number, line_number
 
-    def _hunk(self, place: Row) -> Hunk:
-        return self.changes[place.file].hunks[place.hunk]
 
-    def _painting(self, place: Row) -> HunkPainting:
-        key = (place.file, place.hunk)
-        found = self._paintings.get(key)
-        if found is None:
-            found = self._paintings[key] = HunkPainting(self._hunk(place), self.changes[place.file].path)
-        return found
+def _place_of(change: FileChange, comment: Comment) -> tuple[Hunk, int] | None:
+    """The hunk that shows a comment's line, and the line's index there; index -1 for a comment on no line."""
+    near: Hunk | None = None
+    for hunk in change.hunks:
+        before, after = first_lines(hunk)
+        here = after <= comment.line < after + hunk.after_count
+        if not (here or before <= comment.line < before + hunk.before_count):
+            continue
+        near = near or hunk
+        for index, line in enumerate(hunk.lines):
+            number = line.before_number if line.kind == "removed" else line.after_number
+            if number == comment.line and visible(line.text) == visible(comment.quoted):
+                return hunk, index
+    if near is None and not comment.line and change.hunks:
+        near = change.hunks[0]
+    return (near, -1) if near is not None else None
 
-    def row_text(self, row: int) -> str:
-        place = self._rows.row(row)
-        if place.kind == "file":
-            return self.changes[place.file].path
-        if place.kind != "line":
-            return ""
-        index = place.right if place.right is not None else place.left
-        return visible(self._hunk(place).lines[index or 0].text)
+
+def _is_space_only(hunk: Hunk) -> bool:
+    """Whether both sides of a hunk are the same but for white space within and between lines."""
+    sides = (
+        "".join("".join(line.text.split()) for line in hunk.lines if line.kind != other)
+        for other in ("added", "removed")
+    )
+    before, after = sides
+    return before == after

@@ -1,5 +1,7 @@
 """The keys that matter where the focus is, read from the table of actions."""
 
+from collections.abc import Mapping
+
 from rich.style import Style
 from rich.text import Text
 from textual import events
@@ -19,11 +21,18 @@ class HintLine(Static):
         super().__init__(id=id, markup=False)
         self._keymap = keymap
         self._scopes: tuple[Scope, ...] = ()
+        self._names: Mapping[str, str] = {}
 
     def show(self, scopes: tuple[Scope, ...]) -> None:
         """Show the hints of `scopes`, innermost first."""
         if scopes != self._scopes:
             self._scopes = scopes
+            self._draw()
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Call actions, by their ids, something else than the table does; "" leaves one out."""
+        if names != self._names:
+            self._names = names
             self._draw()
 
     def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
@@ -42,11 +51,12 @@ class HintLine(Static):
         line = Text(" ")
         for scope in self._scopes:
             for action in in_scope(scope):
-                if not action.hint:
+                hint = self._names.get(action.id, action.hint)
+                if not hint:
                     continue
                 click = Style(meta={"@click": f"app.perform('{action.id}')"})
                 key = key_label(keys_of(action.id, self._keymap)[0])
-                part = Text.assemble((key, palette.primary + click), (f" {action.hint}", palette.muted + click))
+                part = Text.assemble((key, palette.primary + click), (f" {hint}", palette.muted + click))
                 if line.cell_len + part.cell_len + 2 > width:
                     continue
                 line.append(part)

@@ -1,13 +1,18 @@
 """What drawing the lines of one hunk needs: syntax colour of either side, and which words changed."""
 
+import re
+from bisect import bisect_right
 from collections.abc import Sequence
 
+from app.review.hunk_text import line_marks
 from app.review.model import Hunk
-from app.review.words import Span, change_blocks, pair, word_marks
+from app.review.words import Span, pair, word_marks
 from app.ui.syntax import LazySyntax, Spans, lexer_for_path
 from app.ui.text import columns, visible
 
 LONG_LINE = 2_000  # characters; beyond, a line has neither colour nor word marks
+
+_CHANGED = re.compile(rb"[-+]+")
 
 
 class HunkPainting:
@@ -15,34 +20,48 @@ class HunkPainting:
 
     def __init__(self, hunk: Hunk, path: str) -> None:
         self._lines = hunk.lines
-        before: list[str] = []
-        after: list[str] = []
-        self._position: list[int] = []  # of each line in the text of its own side
-        for line in hunk.lines:
-            text = visible(line.text) if len(line.text) <= LONG_LINE else ""
-            side = before if line.kind == "removed" else after
-            self._position.append(len(side))
-            side.append(text)
-            if line.kind == "context":
-                before.append(text)
-        self._before = LazySyntax(lexer_for_path(path), len(before), before.__getitem__)
-        self._after = LazySyntax(lexer_for_path(path), len(after), after.__getitem__)
-        self._partner: dict[int, tuple[int, int]] = {}  # (removed, added) by the index of either
-        for removed, added in change_blocks(hunk.lines):
-            old, new = [hunk.lines[n].text for n in removed], [hunk.lines[n].text for n in added]
-            for left, right in pair(old, new):
-                together = (removed[left], added[right])
-                self._partner[removed[left]] = self._partner[added[right]] = together
+        self._marks = marks = line_marks(hunk.lines)
+        # For each side the indices of its lines: what stands on the other one is left out.
+        self._before = [index for index, mark in enumerate(marks) if mark != 0x2B]
+        self._after = [index for index, mark in enumerate(marks) if mark != 0x2D]
+        lexer = lexer_for_path(path)
+        self._before_syntax = LazySyntax(lexer, len(self._before), lambda n: self._text(self._before[n]))
+        self._after_syntax = LazySyntax(lexer, len(self._after), lambda n: self._text(self._after[n]))
+        self._blocks = [found.span() for found in _CHANGED.finditer(marks)]
+        self._starts = [start for start, _ in self._blocks]
+        self._partners: dict[int, dict[int, tuple[int, int]]] = {}  # by block: (removed, added) by either
         self._words: dict[int, Sequence[Span]] = {}
+
+    def _text(self, index: int) -> str:
+        text = self._lines[index].text
+        return visible(text) if len(text) <= LONG_LINE else ""
 
     def syntax(self, index: int) -> Spans:
         """The coloured spans of line `index`, in its visible text."""
-        side = self._before if self._lines[index].kind == "removed" else self._after
-        return side.spans(self._position[index])
+        if self._marks[index : index + 1] == b"-":
+            return self._before_syntax.spans(index - self._marks.count(b"+", 0, index))
+        return self._after_syntax.spans(index - self._marks.count(b"-", 0, index))
+
+    def _partner(self, index: int) -> tuple[int, int] | None:
+        """The removed and the added line of which line `index` is one."""
+        block = bisect_right(self._starts, index) - 1
+        if block < 0 or index >= self._blocks[block][1]:
+            return None
+        if block not in self._partners:
+            numbers = range(*self._blocks[block])
+            removed = [n for n in numbers if self._marks[n] == 0x2D]
+            added = [n for n in numbers if self._marks[n] == 0x2B]
+            found: dict[int, tuple[int, int]] = {}
+            for left, right in pair(
+                [self._lines[n].text for n in removed], [self._lines[n].text for n in added]
+            ):
+                found[removed[left]] = found[added[right]] = (removed[left], added[right])
+            self._partners[block] = found
+        return self._partners[block].get(index)
 
     def words(self, index: int) -> Sequence[Span]:
         """The changed spans of line `index`, in its visible text; none where it has no counterpart."""
-        together = self._partner.get(index)
+        together = self._partner(index)
         if together is None:
             return ()
         if index not in self._words:
@@ -50,3 +69,11 @@ class HunkPainting:
             for number, marked in zip(together, word_marks(old, new), strict=True):
                 self._words[number] = columns(self._lines[number].text, marked)
         return self._words[index]
+
+    def is_space_only(self, index: int) -> bool:
+        """Whether line `index` differs from its counterpart by white space alone."""
+        together = self._partner(index)
+        if together is None:
+            return False
+        old, new = ("".join(self._lines[number].text.split()) for number in together)
+        return old == new

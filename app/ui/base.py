@@ -1,0 +1,117 @@
+"""What every application of ours has: themes, keys and palette from the table of actions."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Generic, TypeVar
+
+from textual.app import App
+from textual.binding import BindingType
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.dom import DOMNode
+from textual.notifications import SeverityLevel
+from textual.screen import Screen
+
+from app.ui.actions import ACTIONS, BY_ID, SCOPE_TITLES, Action, bindings, key_label
+from app.ui.keymap import Keymap, clashes, keys_of
+from app.ui.screens.help import HelpScreen
+from app.ui.text import visible
+from app.ui.themes import DARK, LIGHT
+
+Result = TypeVar("Result")
+
+
+class ActionProvider(Provider):
+    """The table of actions as the command palette's commands."""
+
+    def _commands(self) -> list[tuple[Action, str, str]]:
+        app = self.app
+        assert isinstance(app, ActionApp)
+        return [
+            (
+                action,
+                action.description,
+                f"{SCOPE_TITLES[action.scope]}  {key_label(keys_of(action.id, app.user_keymap)[0])}",
+            )
+            for action in ACTIONS
+            if action.scope not in ("lines", "permission", "sessions")
+            and app.target_of(action.scope) is not None
+        ]
+
+    def _command(self, action: Action) -> Callable[[], Any]:
+        app = self.app
+        assert isinstance(app, ActionApp)
+        return lambda: app.call_later(app.action_perform, action.id)
+
+    async def discover(self) -> Hits:
+        for action, words, where in self._commands():
+            yield DiscoveryHit(words, self._command(action), help=where)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for action, words, where in self._commands():
+            score = matcher.match(f"{words} {action.id}")
+            if score > 0:
+                yield Hit(score, matcher.highlight(words), self._command(action), help=where)
+
+
+class ActionApp(App[Result], Generic[Result]):
+    """An application whose actions are those of the table; a subclass says who does them."""
+
+    TITLE = "Tidegate"
+    CSS_PATH = "styles.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings("app"))
+    COMMANDS: ClassVar[set[type[Provider]]] = {ActionProvider}  # type: ignore[assignment]
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(self, *, keymap: Keymap | None = None, theme: str = "", notices: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.user_keymap: Keymap = keymap or {}
+        self._notices = notices
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.theme = theme if theme in self.available_themes else DARK.name
+        self.set_keymap({name: ",".join(keys) for name, keys in self.user_keymap.items()})
+
+    def tell_notices(self) -> None:
+        """Say what is wrong with the settings."""
+        for notice in (*self._notices, *clashes(self.user_keymap)):
+            self.notify(notice, severity="warning", timeout=8)
+
+    def target_of(self, scope: str) -> DOMNode | None:
+        """Whom an action of `scope` is for, if it is there."""
+        raise NotImplementedError
+
+    def reveal(self, scope: str) -> None:
+        """Bring into view what an action of `scope` is for."""
+
+    async def action_perform(self, action_id: str) -> None:
+        """Do what the table calls `action_id`."""
+        action = BY_ID[action_id]
+        target = self.target_of(action.scope)
+        if target is None:
+            return
+        self.reveal(action.scope)
+        await self.run_action(action.handler, default_namespace=target)
+
+    def action_help(self) -> None:
+        self.push_screen(HelpScreen(self.user_keymap))
+
+    def action_switch_theme(self) -> None:
+        self.theme = LIGHT.name if self.current_theme.dark else DARK.name
+
+    def action_leave(self) -> None:
+        self.exit()
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        # What is told quotes paths and other programs' words, which are no markup.
+        super().notify(visible(message), title=title, severity=severity, timeout=timeout, markup=markup)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Any:  # noqa: ARG002  none but our own
+        return iter(())

@@ -1,0 +1,48 @@
+"""The user's own editor, at a line, while the screen steps aside."""
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+from textual.app import App, SuspendNotSupported
+
+from app.errors import TidegateError
+
+_WITH_COLON = ("hx", "helix", "subl", "zed", "kak")
+_WITH_GOTO = ("code", "codium", "cursor", "windsurf")
+
+
+class EditorError(TidegateError):
+    """The editor cannot be used."""
+
+
+def command_for(path: Path, line: int) -> list[str]:
+    """The command that opens `path` at `line` in $VISUAL, $EDITOR or vi, as that editor wants to be told."""
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    command = shlex.split(editor)
+    name = Path(command[0]).name
+    if name in _WITH_COLON:
+        return [*command, f"{path}:{line}"]
+    if name in _WITH_GOTO:
+        wait = [] if {"--wait", "-w"} & set(command) else ["--wait"]
+        return [*command, *wait, "--goto", f"{path}:{line}"]
+    return [*command, f"+{line}", str(path)]
+
+
+def edit(app: App[object], path: Path, line: int) -> None:
+    """Let the user edit, with the screen suspended until the editor ends. Raises EditorError."""
+    if not path.is_file():
+        raise EditorError(f"There is no file {path.name} to edit", "bring it back first")
+    command = command_for(path, line)
+    try:
+        with app.suspend():
+            status = subprocess.run(command, check=False).returncode
+    except SuspendNotSupported as error:
+        raise EditorError(
+            "This terminal cannot be handed to an editor", "open the file in another window"
+        ) from error
+    except OSError as error:
+        raise EditorError(f"{command[0]} cannot be started ({error.strerror})", "set EDITOR") from error
+    if status:
+        raise EditorError(f"{command[0]} ended with status {status}", "look whether the file is as you want it")

@@ -1,0 +1,96 @@
+"""The review alone, full screen: what `tidegate review` opens."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.dom import DOMNode
+from textual.screen import Screen
+
+from app.errors import TidegateError
+from app.review.desk import Desk
+from app.review.model import FileChange
+from app.review.port import ReviewPort
+from app.ui.actions import bindings
+from app.ui.base import ActionApp
+from app.ui.editor import edit
+from app.ui.keymap import Keymap
+from app.ui.panes.review import ReviewPane
+from app.ui.text import visible
+from app.ui.widgets.hint_line import HintLine
+
+
+class ReviewScreen(Screen[None]):
+    """The pane in a frame that says what is reviewed and how far it is."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("standalone")]
+    AUTO_FOCUS = "#diff-view"
+
+    def __init__(self, pane: ReviewPane, root: Path, keymap: Keymap, notice: str) -> None:
+        super().__init__()
+        self.review = pane
+        self._root = root
+        self._notice = notice
+        self._frame = Container(id="review-pane", classes="pane focused")
+        self._hints = HintLine(keymap, id="hints")
+
+    def compose(self) -> ComposeResult:
+        with self._frame:
+            yield self.review
+        yield self._hints
+
+    def on_mount(self) -> None:
+        self._hints.rename(self.review.hint_names)
+        self._hints.show(("review", "standalone", "app"))
+
+    def on_review_pane_counted(self, event: ReviewPane.Counted) -> None:
+        files = len(self.review.view.changes)
+        title = visible(self.review.desk.title)
+        self._frame.border_title = f"Review of {title}"
+        counts = f"{files} file{'' if files == 1 else 's'} · {event.decided} of {event.total} decided"
+        self._frame.border_subtitle = f"{self._notice} · {counts}" if self._notice else counts
+        self._hints.rename(self.review.hint_names)
+        if self.focused is None:
+            (self.review.view if self.review.view.display else self.review).focus()
+
+    def on_review_pane_open_wanted(self, event: ReviewPane.OpenWanted) -> None:
+        try:
+            edit(self.app, self._root / event.path, event.line)
+        except TidegateError as error:
+            self.app.notify(str(error), severity="error", timeout=8)
+        self.review.reload()
+
+    def action_leave_mode(self) -> None:
+        self.review.leave_mode()
+
+    def action_quit(self) -> None:
+        self.app.exit()
+
+
+class ReviewApp(ActionApp[None]):
+    """A review of one of several desks, the first of them now. `notice` is what git is in the middle of."""
+
+    def __init__(
+        self,
+        review: ReviewPort,
+        desks: Sequence[Desk],
+        root: Path,
+        *,
+        first: Sequence[FileChange] | None = None,
+        notice: str = "",
+        keymap: Keymap | None = None,
+        theme: str = "",
+    ) -> None:
+        super().__init__(keymap=keymap, theme=theme)
+        pane = ReviewPane(review, desks, root, first=first, id="review")
+        self.review_screen = ReviewScreen(pane, root, self.user_keymap, notice)
+
+    def on_mount(self) -> None:
+        self.push_screen(self.review_screen)
+        self.tell_notices()
+
+    def target_of(self, scope: str) -> DOMNode | None:
+        return {"app": self, "review": self.review_screen.review, "standalone": self.review_screen}.get(scope)

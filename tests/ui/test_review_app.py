@@ -1,0 +1,272 @@
+"""The review of what git can show, full screen: the same keys over the index, patches and commits."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import TextArea
+
+from app.review.desk import SourceDesk
+from app.review.review import Review
+from app.review.sources import STAGED, WORK_TREE, Source, Sources, source_of
+from app.ui.panes.review import ReviewPane
+from app.ui.review_app import ReviewApp
+from app.ui.screens.comment import CommentDialog
+from app.ui.screens.commit import CommitDialog
+from app.ui.screens.listing import Listing
+from app.ui.widgets.diff_view import DiffView
+from tests.support.review_cases import git
+
+BEFORE = "".join(f"line {number}\n" for number in range(1, 61))
+AFTER = BEFORE.replace("line 5\n", "line five\nand more\n").replace("line 40\n", "line  40\n")
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "A")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "a@example.org")
+    root = tmp_path / "work"
+    root.mkdir()
+    git(root, "init", "--quiet", "-b", "main")
+    (root / "a.txt").write_text(BEFORE)
+    (root / "b.txt").write_text("one\n")
+    git(root, "add", "-A")
+    git(root, "commit", "--quiet", "-m", "one")
+    (root / "a.txt").write_text(AFTER)
+    (root / "b.txt").write_text("two\n")
+    return root
+
+
+class Reader:
+    """The app under test, and what is in it."""
+
+    def __init__(self, app: ReviewApp, pilot: Pilot[None]) -> None:
+        self.app = app
+        self.pilot = pilot
+
+    @property
+    def pane(self) -> ReviewPane:
+        return self.app.review_screen.review
+
+    @property
+    def view(self) -> DiffView:
+        return self.pane.view
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+
+    async def until(self, condition: Callable[[], object], what: str = "what was waited for") -> None:
+        for _ in range(2000):
+            if condition():
+                return
+            await self.pilot.pause(0.005)
+        raise AssertionError(f"never came: {what}\n{self.drawn()}")
+
+    def drawn(self, width: int = 100) -> str:
+        return "\n".join(self.view.draw_row(row, width).text for row in range(self.view.row_count))
+
+
+@asynccontextmanager
+async def reading(
+    root: Path, *wanted: Source, review: Review | None = None, size: tuple[int, int] = (110, 40)
+) -> AsyncIterator[Reader]:
+    log = review or Review(root)
+    sources = Sources(root, log)
+    app = ReviewApp(log, [SourceDesk(source, sources, log) for source in wanted], root)
+    async with app.run_test(size=size) as pilot:
+        reader = Reader(app, pilot)
+        await reader.until(lambda: reader.pane.total, "the changes")
+        await pilot.pause()
+        yield reader
+
+
+async def test_hunks_and_lines_are_staged_unstaged_and_discarded(root: Path) -> None:
+    async with reading(root, WORK_TREE, STAGED) as reader:
+        staged = lambda path: git(root, "show", f":{path}").decode()  # noqa: E731
+        # The cursor is on the first hunk: line selection takes just "and more".
+        await reader.press("slash", *"and more", "enter", "escape", "v", "a")
+        await reader.until(lambda: "and more" in staged("a.txt"))
+        assert staged("a.txt") == BEFORE.replace("line 5\n", "and more\nline 5\n")
+        await reader.press("u")
+        await reader.until(lambda: staged("a.txt") == BEFORE)
+        await reader.press("U")
+        await reader.until(lambda: staged("a.txt") != BEFORE)
+        await reader.press("u", "A")
+        await reader.until(lambda: staged("a.txt") == AFTER)
+        await reader.until(lambda: reader.pane.decided == 2)
+        await reader.press("x")
+        await reader.until(lambda: (root / "b.txt").read_text() == "one\n")
+        await reader.press("u")
+        await reader.until(lambda: (root / "b.txt").read_text() == "two\n")
+        await reader.press("t")
+        await reader.until(lambda: reader.pane.desk.title == "the index" and reader.pane.total == 2)
+        await reader.press("x")
+        await reader.until(lambda: "line five" not in staged("a.txt") and "line  40" in staged("a.txt"))
+        assert (root / "a.txt").read_text() == AFTER
+
+
+async def test_a_commit_takes_what_is_staged_with_sign_off_amend_and_hooks(root: Path) -> None:
+    hook = root / ".git" / "hooks" / "commit-msg"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text('#!/bin/sh\ngrep -q why "$1" || { echo "say why"; exit 1; }\necho fine\n')
+    hook.chmod(0o755)
+    async with reading(root, WORK_TREE, STAGED) as reader:
+        await reader.press("a", "c")
+        await reader.until(lambda: isinstance(reader.app.screen, CommitDialog))
+        await reader.press(*"two", "ctrl+s")
+        await reader.until(lambda: "say why" in str(reader.app.screen.query_one("#commit-error").render()))
+        reader.app.screen.query_one(TextArea).load_text("why two")
+        await reader.press("alt+s", "ctrl+s")
+        await reader.until(lambda: not isinstance(reader.app.screen, CommitDialog))
+        assert git(root, "log", "-1", "--format=%B").decode().strip() == (
+            "why two\n\nSigned-off-by: A <a@example.org>"
+        )
+        assert any("fine" in note.message for note in reader.app._notifications)
+        await reader.press("a", "c")
+        await reader.until(lambda: isinstance(reader.app.screen, CommitDialog))
+        reader.app.screen.query_one(TextArea).load_text("why all")
+        await reader.press("alt+a", "ctrl+s")
+        await reader.until(lambda: not isinstance(reader.app.screen, CommitDialog))
+        assert git(root, "log", "--format=%s").decode() == "why all\none\n"
+
+
+async def test_a_patch_is_applied_hunk_by_hunk_and_a_misfit_is_shown(root: Path) -> None:
+    patch = git(root, "diff")
+    git(root, "checkout", "-q", ".")
+    moved = "new first\n" + BEFORE.replace("line 39\n", "another 39\n")
+    (root / "a.txt").write_text(moved.replace("line 38\n", "another 38\n").replace("line 41\n", "x\n"))
+    was = (root / "a.txt").read_text()
+    async with reading(root, Source("patch", "fix.patch", patch=patch)) as reader:
+        await reader.press("a")
+        await reader.until(lambda: "line five" in (root / "a.txt").read_text())
+        await reader.until(lambda: reader.pane.decided == 1)
+        assert any("offset 1 line" in note.message for note in reader.app._notifications)
+        after_first = was.replace("line 5\n", "line five\nand more\n")
+        await reader.press("a")
+        await reader.until(lambda: "does not fit" in reader.drawn(), "the conflict")
+        assert (root / "a.txt").read_text() == after_first
+        assert reader.pane.decided == 1
+        await reader.press("right_square_bracket", "x")
+        await reader.until(lambda: reader.pane.decided == 2)
+        assert (root / "b.txt").read_text() == "one\n"
+        assert "✗ skipped" in reader.drawn()
+        await reader.press("u", "u")
+        await reader.until(lambda: (root / "a.txt").read_text() == was)
+        await reader.until(lambda: reader.pane.decided == 0)
+
+
+async def test_less_context_is_told_as_such(root: Path) -> None:
+    patch = git(root, "diff", "a.txt")
+    changed = BEFORE.replace("line 38\n", "another 38\n")
+    (root / "a.txt").write_text(changed)
+    async with reading(root, Source("patch", "fix.patch", patch=patch)) as reader:
+        await reader.press("n", "n", "a")
+        await reader.until(lambda: "line  40" in (root / "a.txt").read_text())
+        assert any("Context reduced" in note.message for note in reader.app._notifications)
+
+
+async def test_comments_are_written_listed_edited_deleted_and_told(root: Path) -> None:
+    review = Review(root)
+    async with reading(root, WORK_TREE, review=review) as reader:
+        await reader.press("slash", *"line five", "enter", "escape", "m")
+        await reader.until(lambda: isinstance(reader.app.screen, CommentDialog))
+        await reader.press(*"Why?", "ctrl+s")
+        await reader.until(lambda: "✎ Why?" in reader.drawn())
+        assert reader.view.rows.comment_rows
+        rows = reader.drawn().split("\n")
+        assert "line five" in rows[rows.index(next(row for row in rows if "Why?" in row)) - 1]
+        await reader.press("g", "right_curly_bracket")
+        assert reader.view.current_comment and reader.view.current_comment.text == "Why?"
+        await reader.press("m")
+        await reader.until(lambda: isinstance(reader.app.screen, CommentDialog))
+        await reader.press(*" Say.", "ctrl+s")
+        await reader.until(lambda: "✎ Why? Say." in reader.drawn())
+    # A new start, a new object: the comment is still there, and can go.
+    async with reading(root, WORK_TREE) as reader:
+        await reader.until(lambda: "✎ Why? Say." in reader.drawn())
+        assert "a.txt:5\n> line five\nWhy? Say." in Review(root).feedback()
+        await reader.press("M")
+        await reader.until(lambda: isinstance(reader.app.screen, Listing))
+        await reader.press("d")
+        await reader.until(lambda: "Why?" not in reader.drawn())
+        assert Review(root).comments() == ()
+
+
+async def test_more_of_the_file_is_shown_around_a_hunk(root: Path) -> None:
+    for size in ((100, 40), (160, 40)):
+        async with reading(root, WORK_TREE, size=size) as reader:
+            assert "line 20" not in reader.drawn(150)
+            await reader.press("z")
+            await reader.until(lambda: "line 20" in reader.drawn(150))
+            drawn = [row for row in reader.drawn(150).split("\n") if "┊" in row]
+            # The hunk shows lines 2 to 8; the file has line 1 above and 20 more below, moved by one.
+            first = drawn[0].split()
+            assert first[-1] == "1" and "line" in first
+            assert any("9 " in row and "10 " in row and "line 9" in row for row in drawn)
+            await reader.press("Z")
+            await reader.until(lambda: "line 20" not in reader.drawn(150))
+
+
+async def test_white_space_is_ignored_on_a_key_and_stays_decidable(root: Path) -> None:
+    async with reading(root, WORK_TREE) as reader:
+        assert "line  40" in reader.drawn()
+        await reader.press("i")
+        assert "line  40" not in reader.drawn()
+        assert "white space only" in reader.drawn()
+        assert reader.pane.total == 3
+        await reader.press("i")
+        assert "line  40" in reader.drawn()
+
+
+async def test_search_goes_through_all_hunks_and_opens_what_is_folded(root: Path) -> None:
+    async with reading(root, WORK_TREE) as reader:
+        await reader.press("n", "n", "enter")
+        assert "line  40" not in reader.drawn()
+        await reader.press("slash", *"LINE  40".lower(), "enter")
+        line = reader.view.current_diff_line
+        assert line and line.text == "line  40"
+        await reader.press("slash", *"line 4", "enter")
+        seen = []
+        for _ in range(6):
+            seen.append(reader.view.cursor_row)
+            await reader.press("n")
+        assert len(set(seen)) > 2
+        await reader.press("N")
+        assert reader.view.cursor_row == seen[-1]
+
+
+async def test_the_file_list_says_how_far_each_is(root: Path) -> None:
+    async with reading(root, Source("range", "HEAD", "HEAD")) as reader:
+        await reader.press("a", "a", "f")
+        await reader.until(lambda: isinstance(reader.app.screen, Listing))
+        lines = reader.app.screen.query_one("#listing-lines")
+        texts = [lines.row_text(row) for row in range(lines.row_count)]
+        assert "✓ M +3    −2" in texts[0] and "2/2" in texts[0]
+        assert "○ M +1    −1" in texts[1] and "0/1" in texts[1]
+        await reader.press("G", "enter")
+        await reader.until(lambda: not isinstance(reader.app.screen, Listing))
+        assert reader.view.current_change and reader.view.current_change.path == "b.txt"
+
+
+async def test_copying_gives_clean_text(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with reading(root, WORK_TREE) as reader:
+        copied: list[str] = []
+        monkeypatch.setattr(reader.app, "copy_to_clipboard", copied.append)
+        await reader.press("y")
+        await reader.press("slash", *"line five", "enter", "escape", "v", "j", "y")
+        assert copied == [
+            "line 2\nline 3\nline 4\nline five\nand more\nline 6\nline 7\nline 8",
+            "line five\nand more",
+        ]
+
+
+async def test_a_commit_is_read_and_not_changed(root: Path) -> None:
+    async with reading(root, source_of(root, "HEAD")) as reader:
+        await reader.press("x")
+        await reader.until(lambda: any("stays what it is" in one.message for one in reader.app._notifications))
+        await reader.press("A")
+        await reader.until(lambda: reader.pane.decided == 1)
+        assert git(root, "log", "--format=%s") == b"one\n"
