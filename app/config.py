@@ -12,6 +12,22 @@ from app.paths import config_directory
 Mode = Literal["plan", "ask", "auto"]
 
 
+Decision = Literal["allow", "ask", "deny"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is to become of the agent's calls that it describes: of `tool` ("" is every one), at `path` (a
+    pattern as in .gitignore, from the workspace on; with / or ~ in front a directory anywhere), of commands
+    that begin with the words of `command`. deny goes before ask, ask before allow. allow does not reach what
+    always asks: what is destructive or leaves the workspace."""
+
+    decision: Decision
+    tool: str = ""
+    path: str = ""
+    command: str = ""
+
+
 class BadSettings(TidegateError):
     """The settings file cannot be read or holds something that is no setting."""
 
@@ -22,7 +38,8 @@ class Settings:
 
     `model` is what --model takes; TIDEGATE_MODEL goes before it. `api_key` is sent to servers other than our
     own engine; TIDEGATE_API_KEY goes before it. `mode` is the agent's permission mode at the start.
-    `engine_idle_minutes` is how long an engine that nobody uses keeps its memory.
+    `engine_idle_minutes` is how long an engine that nobody uses keeps its memory. `rules` are tables, each
+    begun by [[rules]].
     """
 
     model: str = ""
@@ -30,6 +47,7 @@ class Settings:
     mode: Mode = "ask"
     theme: str = ""
     engine_idle_minutes: float = 15.0
+    rules: tuple[Rule, ...] = ()
 
 
 def settings_file() -> Path:
@@ -58,6 +76,7 @@ def load_settings() -> Settings:
     for name, variable in (("model", "TIDEGATE_MODEL"), ("api_key", "TIDEGATE_API_KEY")):
         if os.environ.get(variable):
             values[name] = os.environ[variable]
+    values["rules"] = tuple(Rule(**rule) for rule in values.get("rules", ()))
     return Settings(**values)
 
 
@@ -87,6 +106,9 @@ def _check(file: Path, name: str, value: object) -> None:
     known = Settings.__dataclass_fields__
     if name not in known:
         raise BadSettings(f'{file} sets "{name}", which is no setting', f"known are {', '.join(sorted(known))}")
+    if name == "rules":
+        _check_rules(file, value)
+        return
     expected = "a positive number" if name == "engine_idle_minutes" else "a text in quotes"
     right = isinstance(value, str)
     if name == "engine_idle_minutes":
@@ -96,3 +118,19 @@ def _check(file: Path, name: str, value: object) -> None:
         right = value in get_args(Mode)
     if not right:
         raise BadSettings(f"{file} sets {name} to {value!r}", f"it must be {expected}")
+
+
+def _check_rules(file: Path, value: object) -> None:
+    known = ", ".join(Rule.__dataclass_fields__)
+    if not isinstance(value, list) or not all(isinstance(rule, dict) for rule in value):
+        raise BadSettings(
+            f"{file} sets rules to something else than tables", "begin each with a line [[rules]]"
+        )
+    for number, rule in enumerate(value, 1):
+        for name, said in rule.items():
+            if name not in Rule.__dataclass_fields__:
+                raise BadSettings(f'{file}: rule {number} sets "{name}"', f"a rule has {known}")
+            if not isinstance(said, str):
+                raise BadSettings(f"{file}: rule {number} sets {name} to {said!r}", "write a text in quotes")
+        if rule.get("decision") not in get_args(Decision):
+            raise BadSettings(f"{file}: rule {number} has no decision", 'write "allow", "ask" or "deny"')

@@ -9,12 +9,14 @@ import json
 import re
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, Protocol, TextIO
 
 from app.agent.agent import Agent, open_agent
+from app.agent.errors import SessionError
 from app.agent.events import (
     AgentEvent,
     FilesChanged,
@@ -27,6 +29,7 @@ from app.agent.events import (
     TurnEnded,
 )
 from app.agent.port import PermissionAnswer, PermissionRequest
+from app.agent.session import sessions
 from app.config import Settings
 from app.model.catalogue import ModelChoice
 from app.model.engine import open_engine
@@ -36,6 +39,9 @@ from app.model.port import EnginePort
 from app.model.ready import until_settled
 from app.review.review import Review
 from app.workspace.workspace import Workspace
+
+LAST = ""
+"""In place of a session's id: the one that was used last."""
 
 OutputFormat = Literal["text", "json", "stream-json"]
 
@@ -135,11 +141,13 @@ def run_headless(
     directory: Path,
     choice: ModelChoice,
     settings: Settings,
-    mode: Mode,
+    mode: Mode | None,
     output_format: OutputFormat,
+    session: str | None = None,
 ) -> int:
-    """Run one turn in `directory`. Returns 0 when the agent ended by itself, 1 otherwise, 130 on Ctrl-C and 143
-    when it was told to terminate.
+    """Run one turn in `directory`, in a new session, in an old one by its id, or in the `LAST`. Without a
+    `mode` it is the session's or the settings'. Returns 0 when the agent ended by itself, 1 otherwise, 130 on Ctrl-C
+    and 143 when it was told to terminate.
 
     Raises TidegateError when the turn cannot begin: no usable model or directory.
     """
@@ -150,10 +158,38 @@ def run_headless(
     )
     workspace = Workspace(directory)
     engine = open_engine(choice, settings)
-    return asyncio.run(_run(prompt, workspace, engine, mode, reporter))
+
+    def open_it(review: Review) -> Agent:
+        agent = open_agent(
+            workspace,
+            engine,
+            review,
+            NobodyToAsk(),
+            mode=settings.mode,
+            session=_last(workspace) if session == LAST else session,
+            rules=settings.rules,
+        )
+        if mode is not None:
+            agent.mode = mode
+        return agent
+
+    return asyncio.run(_run(prompt, workspace, engine, open_it, reporter))
 
 
-async def _run(prompt: str, workspace: Workspace, engine: EnginePort, mode: Mode, reporter: Reporter) -> int:
+def _last(workspace: Workspace) -> str:
+    summary = next(sessions(workspace.root), None)
+    if summary is None:
+        raise SessionError("there is no earlier session in this directory", "leave --continue out")
+    return summary.id
+
+
+async def _run(
+    prompt: str,
+    workspace: Workspace,
+    engine: EnginePort,
+    open_it: Callable[[Review], Agent],
+    reporter: Reporter,
+) -> int:
     task = asyncio.current_task()
     assert task is not None
     stopped_by: list[int] = []
@@ -168,7 +204,7 @@ async def _run(prompt: str, workspace: Workspace, engine: EnginePort, mode: Mode
     try:
         await _until_ready(engine)
         review = await asyncio.to_thread(Review, workspace.root)
-        agent = open_agent(workspace, engine, review, NobodyToAsk(), mode=mode)
+        agent = await asyncio.to_thread(open_it, review)
         try:
             return await _turn(prompt, agent, reporter)
         finally:

@@ -1,7 +1,7 @@
 """The agent as the screen and the headless command know it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 from app.agent import budget
 from app.agent.budget import ContextUse
@@ -29,6 +29,7 @@ from app.agent.shell import run_for_user
 from app.agent.tools.base import in_thread
 from app.agent.turn import Emit, Hands, Turn, compact
 from app.agent.user_commands import find_user_commands, skill_directories
+from app.config import Rule
 from app.errors import TidegateError
 from app.model.messages import Message
 from app.model.port import EnginePort, ModelPort
@@ -45,6 +46,7 @@ def open_agent(
     *,
     mode: Mode = "ask",
     session: str | None = None,
+    rules: Sequence[Rule] = (),
 ) -> "Agent":
     """An agent in `workspace`, in a new session or, by its id, in an old one (app.agent.session lists them),
     which goes on in the mode it was left in.
@@ -64,6 +66,7 @@ def open_agent(
         asker,
         journal,
         mode=mode,
+        rules=rules,
         context_length=context_length,
         opening=lambda: opening_for(workspace, engine),
     )
@@ -88,6 +91,7 @@ class Agent:
         journal: Journal,
         *,
         mode: Mode = "ask",
+        rules: Sequence[Rule] = (),
         context_length: Callable[[], int | None] = lambda: None,
         opening: Callable[[], Awaitable[Opening | None]] = _nothing,
     ) -> None:
@@ -99,7 +103,7 @@ class Agent:
         mode = self._conversation.mode or mode
         places = (self._jobs.directory, *skill_directories(workspace.root))
         readable = tuple(place.resolve() for place in places)
-        self._permissions = Permissions(workspace, mode, readable=readable)
+        self._permissions = Permissions(workspace, mode, readable, rules)
         self._permissions.grant(self._conversation.grants)
         self._hands = Hands(
             workspace, model, asker, recorder, self._permissions, Files(recorder), self._jobs, context_length

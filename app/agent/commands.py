@@ -146,7 +146,7 @@ def judge(command: str, directory: Path, root: Path) -> Judgement:
         reasons.append("it cannot be taken apart with certainty")
     place = directory
     for part in parts:
-        inner = _unwrap(part)
+        inner = unwrap(part)
         reasons += _destruction(inner)
         if inner.words and inner.words[0] in _SHELLS:
             reasons += _shell(inner, place, root)
@@ -233,7 +233,7 @@ def _value(node: Node) -> str | None:
     return None
 
 
-def _unwrap(part: Part) -> Part:
+def unwrap(part: Part) -> Part:
     """The command inside `env A=1 timeout 5 …`."""
     words = list(part.words)
     while words and words[0] in _WRAPPERS:

@@ -113,7 +113,8 @@ class Composer:
             """Neither tool prints while it works."""
 
         try:
-            if hands.permissions.judge(tool.access(arguments, hands.workspace)).decision != "allow":
+            access = tool.access(arguments, hands.workspace)
+            if hands.permissions.judge(access, tool.name).decision != "allow":
                 return None
             context = ToolContext(hands.workspace, hands.files, hands.jobs, nowhere)
             result = await tool.run(arguments, context)

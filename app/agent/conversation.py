@@ -30,6 +30,8 @@ class Conversation:
         self._left_out: list[Message] = []
         self.has_digest = False
         """Whether the first message stands for what was left out."""
+        self._preface = 0
+        """How many messages at the beginning neither user nor model has said."""
         self._calls = 0
         self.turn = 0
         self.is_open = False
@@ -61,7 +63,7 @@ class Conversation:
 
     def all_but(self, keep: int) -> tuple[Message, ...]:
         """Everything that was ever said before the last `keep` messages, what was left out earlier included."""
-        return (*self._left_out, *self._messages[self.has_digest : len(self._messages) - keep])
+        return (*self._left_out, *self._messages[self._preface : len(self._messages) - keep])
 
     def begin_turn(self, text: str) -> int:
         """The user said `text`; returns the turn's number."""
@@ -207,6 +209,7 @@ class Conversation:
 
     def _opening(self, record: Mapping[str, Any]) -> None:
         self._messages += [Message.from_wire(message) for message in record["messages"]]
+        self._preface = len(self._messages)
 
     def _mode(self, record: Mapping[str, Any]) -> None:
         self.mode = record["mode"]
@@ -218,6 +221,7 @@ class Conversation:
         keep = record["keep"]
         self._left_out = list(self.all_but(keep))
         self.has_digest = True
+        self._preface = 1
         self._messages = [
             Message("user", record["digest"]),
             *self._messages[len(self._messages) - keep :],

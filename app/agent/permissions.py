@@ -1,12 +1,15 @@
 """May this call be made? The mode, what was granted, and what always needs the user's word."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from app.agent.commands import grant_for, judge
+from app.agent.commands import Judgement, grant_for, judge
 from app.agent.events import Mode
+from app.agent.rules import allows, applying, in_words
 from app.agent.tools.base import Access
+from app.config import Rule
 from app.workspace.workspace import Workspace
 
 _PLAN = (
@@ -32,11 +35,15 @@ class Verdict:
 
 
 class Permissions:
-    """The rules of one session. `readable` are directories outside the workspace that are the agent's own."""
+    """What holds in one session. `readable` are directories outside the workspace that are the agent's own;
+    `rules` are the settings'."""
 
-    def __init__(self, workspace: Workspace, mode: Mode, readable: tuple[Path, ...] = ()) -> None:
+    def __init__(
+        self, workspace: Workspace, mode: Mode, readable: tuple[Path, ...] = (), rules: Sequence[Rule] = ()
+    ) -> None:
         self._workspace = workspace
         self._readable = readable
+        self._rules = rules
         self._granted: set[str] = set()
         self.mode: Mode = mode
 
@@ -44,8 +51,27 @@ class Permissions:
         """Remember what "always" granted, for the rest of the session."""
         self._granted.update(keys)
 
-    def judge(self, access: Access) -> Verdict:
-        """What is to be done about a call that touches `access`."""
+    def judge(self, access: Access, tool: str) -> Verdict:
+        """What is to be done about a call of `tool` that touches `access`."""
+        if access.kind == "nothing" and not self._rules:
+            return Verdict("allow")
+        judgement = self._parted(access)
+        rules = applying(self._rules, tool, access, judgement.parts)
+        said = {rule.decision: rule for rule in reversed(rules)}
+        if "deny" in said:
+            reason = f"a rule in the user's settings denies {in_words(said['deny'])}"
+            return Verdict("deny", f"Not done: {reason}.")
+        verdict = self._judge(access, judgement, rules)
+        if "ask" in said and verdict.decision == "allow":
+            return Verdict("ask", f"your settings ask about {in_words(said['ask'])}")
+        return verdict
+
+    def _parted(self, access: Access) -> Judgement:
+        if access.kind != "command" or access.location is None:
+            return Judgement((), ())
+        return judge(access.command, access.location.absolute, self._workspace.root)
+
+    def _judge(self, access: Access, judgement: Judgement, rules: Sequence[Rule]) -> Verdict:
         if access.kind == "nothing":
             return Verdict("allow")
         assert access.location is not None
@@ -54,8 +80,8 @@ class Permissions:
         if self.mode == "plan":
             return Verdict("deny", _PLAN)
         if access.kind == "write":
-            return self._judge_write(access.location.absolute, access.location.is_inside)
-        return self._judge_command(access)
+            return self._judge_write(access.location.absolute, access.location.is_inside, rules)
+        return self._judge_command(access, judgement, rules)
 
     def _judge_read(self, path: Path, is_inside: bool) -> Verdict:
         if is_inside or any(path.is_relative_to(place) for place in self._readable):
@@ -70,12 +96,13 @@ class Permissions:
             (f"read {directory}",),
         )
 
-    def _judge_write(self, path: Path, is_inside: bool) -> Verdict:
+    def _judge_write(self, path: Path, is_inside: bool, rules: Sequence[Rule]) -> Verdict:
         if not is_inside:
             return Verdict("ask", f"{path} is outside the workspace")
         if ".git" in path.relative_to(self._workspace.root).parts:
             return Verdict("ask", "git's own files would be changed")
-        if self.mode == "auto" or _EDITS in self._granted:
+        is_allowed = any(rule.decision == "allow" for rule in rules)
+        if self.mode == "auto" or _EDITS in self._granted or is_allowed:
             return Verdict("allow")
         return Verdict(
             "ask",
@@ -84,14 +111,13 @@ class Permissions:
             (_EDITS,),
         )
 
-    def _judge_command(self, access: Access) -> Verdict:
+    def _judge_command(self, access: Access, judgement: Judgement, rules: Sequence[Rule]) -> Verdict:
         assert access.location is not None
         if not access.location.is_inside:
             return Verdict("ask", f"it runs in {access.location.absolute}, outside the workspace")
-        judgement = judge(access.command, access.location.absolute, self._workspace.root)
         if judgement.reasons:
             return Verdict("ask", "; ".join(judgement.reasons))
-        grants = dict.fromkeys(grant_for(part) for part in judgement.parts)
+        grants = dict.fromkeys(grant_for(part) for part in judgement.parts if not allows(rules, part))
         keys = tuple(f"{'prefix' if is_prefix else 'exactly'} {text}" for text, is_prefix in grants)
         if all(key in self._granted for key in keys):
             return Verdict("allow")

@@ -246,7 +246,7 @@ class Turn:
     async def _run(self, tool: Tool[Any], call: ToolCall, written: str, context: ToolContext) -> ToolResult:
         arguments = tool.parse(written)
         access = tool.access(arguments, self._hands.workspace)
-        verdict = self._hands.permissions.judge(access)
+        verdict = self._hands.permissions.judge(access, tool.name)
         given = arguments.model_dump(exclude_defaults=True)
         if verdict.decision == "deny":
             raise ToolFailure(verdict.reason)
