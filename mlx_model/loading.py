@@ -8,6 +8,11 @@ from typing import Any, Literal
 import mlx.core as mx
 
 from mlx_model.config import ARCHITECTURE, architecture
+from mlx_model.decode.controller import Controller
+from mlx_model.decode.drafting import Drafting
+from mlx_model.decode.drafts.drafter import Drafter
+from mlx_model.decode.drafts.lookup import LookupDrafter
+from mlx_model.decode.drafts.mtp import MtpDrafter
 from mlx_model.decode.generator import Generator
 from mlx_model.decode.language_model import LanguageModel, NothingKept, StateKeeper
 from mlx_model.device import default_dtype, on_cpu, prepare_mlx
@@ -25,6 +30,9 @@ from mlx_model.weights.residency import Residency
 # DeltaNet's decay is computed in float32 from what the checkpoint says, not from a rounding of it.
 _KEPT_EXACT = (".A_log", ".dt_bias")
 
+DraftMode = Literal["none", "lookup", "mtp", "auto"]
+"""Where drafts come from; auto takes whatever source is there, while it pays."""
+
 DType = Literal["float32", "bfloat16", "float16"]
 
 
@@ -41,16 +49,46 @@ class LoadedModel:
     residency: Residency | None = None
     """Where only some experts are in memory."""
 
-    def generator(self, *, context_length: int | None = None, chunk: int | None = None) -> Generator[Any]:
+    def generator(
+        self, *, context_length: int | None = None, chunk: int | None = None, draft: DraftMode = "none"
+    ) -> Generator[Any]:
         """A GeneratorPort over it. `context_length` may only shorten what the model allows; `chunk` is how many
-        prompt tokens are computed at once."""
+        prompt tokens are computed at once. Raises ConfigError where the model cannot `draft` so."""
         longest = self.model.context_length
         return Generator(
             self.model,
             self.states,
             context_length=min(context_length or longest, longest),
             chunk=chunk or (512 if on_cpu() else 2048),
+            drafting=self._drafting(draft),
         )
+
+    def drafter(self, draft: DraftMode) -> str:
+        """What drafts then, for display."""
+        drafting = self._drafting(draft)
+        if drafting is None:
+            return "none"
+        source = self.model.config.mtp_source if isinstance(self.model, Qwen3Next) else None
+        grafted = f" (MTP layer from {source})" if source and MtpDrafter.name in drafting.sources else ""
+        return " + ".join(drafting.sources) + grafted
+
+    def _drafting(self, draft: DraftMode) -> Drafting[Any] | None:
+        model = self.model
+        if draft == "none" or (draft == "auto" and not isinstance(model, Qwen3Next)):
+            return None
+        if not isinstance(model, Qwen3Next):
+            raise ConfigError(
+                f"mlx-lm runs a {self.architecture} model here, and cannot draft: leave --draft out."
+            )
+        if draft == "mtp" and model.mtp is None:
+            raise ConfigError(
+                "This checkpoint has no MTP layer to draft with: graft one with convert --graft-mtp, "
+                "or draft by lookup."
+            )
+        drafters: list[Drafter] = [] if draft == "mtp" else [LookupDrafter()]
+        if draft != "lookup" and model.mtp is not None:
+            drafters.append(MtpDrafter(model))
+        return Drafting(model, drafters, Controller(may_stop=draft == "auto"))
 
 
 def load(

@@ -7,7 +7,7 @@ import sys
 from mlx_model.chat.detokenizer import Detokenizer
 from mlx_model.chat.tokenizer import stop_tokens
 from mlx_model.commands.fitting import add_memory, settle_memory
-from mlx_model.commands.options import add_model, load_model, optional_tokenizer, prompt_tokens
+from mlx_model.commands.options import add_draft, add_model, load_model, optional_tokenizer, prompt_tokens
 from mlx_model.decode.guarded import GuardedGenerator
 from mlx_model.decode.request import (
     GenerationFinished,
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-p", type=float, default=defaults.min_p, metavar="P")
     parser.add_argument("--repetition-penalty", type=float, default=defaults.repetition_penalty, metavar="R")
     parser.add_argument("--seed", type=int, metavar="S")
-    parser.add_argument("--draft", choices=("none",), default="none", help="source of speculative drafts")
+    add_draft(parser)
     parser.add_argument("--json", action="store_true", help="print {tokens, text, timings}")
 
 
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     plan = settle_memory(arguments, Wishes(len(prompt) + max(arguments.max_tokens, 1), snapshots=0))
     loaded = load_model(arguments, plan)
     generator = GuardedGenerator(
-        loaded.generator(chunk=None if plan is None else plan.chunk),
+        loaded.generator(chunk=None if plan is None else plan.chunk, draft=arguments.draft),
         Relief(engine_reserves(None, loaded.residency)),
         loaded.residency,
         request_bytes=None if plan is None or arguments.force else plan.request_bytes,

@@ -2,10 +2,11 @@
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.errors import RequestError
-from mlx_model.loading import LoadedModel, load
+from mlx_model.loading import DraftMode, LoadedModel, load
 from mlx_model.memory import MemoryPlan
 
 _DTYPES = ("float32", "bfloat16", "float16")
@@ -25,6 +26,17 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         type=int,
         choices=(8,),
         help="keep keys and values at 8 bits: half the memory in long contexts, nearly the same replies",
+    )
+
+
+def add_draft(parser: argparse.ArgumentParser) -> None:
+    """--draft."""
+    parser.add_argument(
+        "--draft",
+        choices=get_args(DraftMode),
+        default="auto",
+        help="where drafts come from, which make replies faster, never different: the text so far (lookup), "
+        "the checkpoint's MTP layer, or whatever pays just now (default: auto)",
     )
 
 

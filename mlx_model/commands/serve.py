@@ -12,7 +12,7 @@ from mlx_model.chat.prompt import PromptEncoder
 from mlx_model.commands.cache_options import add_cache, open_engine_cache, snapshot_memory
 from mlx_model.commands.fit import count
 from mlx_model.commands.fitting import add_memory, settle_memory
-from mlx_model.commands.options import add_model
+from mlx_model.commands.options import add_draft, add_model
 from mlx_model.config import read_json_object
 from mlx_model.decode.guarded import GuardedGenerator
 from mlx_model.device import default_dtype, on_cpu
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_cache(parser)
     add_memory(parser, slots=True)
+    add_draft(parser)
     parser.add_argument(
         "--context",
         type=count,
@@ -119,6 +120,7 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
         generator = loaded.generator(
             context_length=plan.context if plan is not None else arguments.context,
             chunk=plan.chunk if plan is not None else None,
+            draft=arguments.draft,
         )
         return ServedModel(
             name=arguments.model.resolve().name,
@@ -163,7 +165,7 @@ def _details(loaded: LoadedModel, arguments: argparse.Namespace) -> dict[str, st
         "engine": loaded.runner,
         "dtype": arguments.dtype or default_dtype(stored),
         "quantization": f"{bits} bits" if bits else "none",
-        "drafter": "none",
+        "drafter": loaded.drafter(arguments.draft),
     }
     if arguments.kv_bits is not None:
         details["keys and values"] = f"{arguments.kv_bits} bits"

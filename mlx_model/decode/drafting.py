@@ -75,9 +75,9 @@ class Drafting(Generic[ReplayableT]):
         self._pass: Step | None = None
 
     @property
-    def name(self) -> str:
-        """The sources, for display."""
-        return " + ".join(self._drafters)
+    def sources(self) -> tuple[str, ...]:
+        """The drafters' names."""
+        return tuple(self._drafters)
 
     def begin(self, tokens: Sequence[int], state: ReplayableT) -> None:
         """A generation begins; `state` has seen the tokens."""

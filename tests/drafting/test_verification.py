@@ -18,7 +18,7 @@ from tests.support.models import load_tiny
 
 VOCABULARY = 256
 PROMPT = tuple(int(token) for token in np.random.default_rng(1).integers(0, VOCABULARY, 70))
-LENGTH = 600
+LENGTH = 400
 
 SAMPLED = {
     "greedy": {},
@@ -49,6 +49,9 @@ class Last:
     def keep(self, tokens: Sequence[int], state: SequenceState) -> None:
         self.tokens, self.state = tuple(tokens), state
 
+    def keep_broken_off(self, tokens: Sequence[int], state: SequenceState) -> None:
+        self.keep(tokens, state)
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Qwen3Next:
@@ -70,7 +73,7 @@ def request(name: str, count: int = LENGTH, prompt: tuple[int, ...] = PROMPT) ->
 def test_thousands_of_tokens_are_those_of_plain_decoding(
     model: Qwen3Next, plain: dict[str, list[int]], name: str
 ) -> None:
-    for seed, most in ((1, 16), (2, 4), (3, 1)):
+    for seed, most in ((1, 16), (2, 2)):
         policy = Depths(most, seed)
         oracle = Oracle([*PROMPT, *plain[name]], VOCABULARY, seed)
         tokens, finished = reply(drafting_generator(model, oracle, policy=policy), request(name))
@@ -82,7 +85,7 @@ def test_thousands_of_tokens_are_those_of_plain_decoding(
 
 
 @given(seed=st.integers(0, 999), count=st.integers(1, 60), end=st.data())
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_wherever_it_ends_the_state_is_that_of_a_cold_prefill(
     model: Qwen3Next, plain: dict[str, list[int]], seed: int, count: int, end: st.DataObject
 ) -> None:
@@ -116,12 +119,13 @@ def test_conversations_that_are_cancelled_and_go_on_again_and_again_end_the_same
     oracle = Oracle([*PROMPT, *text], VOCABULARY, 4)
     generator = drafting_generator(model, oracle, states=states, chunk=32)
     prompt = PROMPT
-    while len(prompt) < len(PROMPT) + 400:
+    while len(prompt) < len(PROMPT) + 300:
         ending = 1 + len(prompt) % 41
         tokens, _ = reply(generator, asked(prompt, 80), lambda count, ending=ending: count == ending)
         prompt = (*prompt, *tokens)
     assert prompt == (*PROMPT, *text)[: len(prompt)]
-    assert_cold(model, prompt[:-1], states.begin(prompt))
+    left = states.begin((*prompt, 1))
+    assert_cold(model, prompt[: left.length], left)
 
 
 def test_a_reply_that_nobody_reads_to_its_end_leaves_a_whole_state(

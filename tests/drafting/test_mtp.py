@@ -1,0 +1,136 @@
+"""The MTP drafter: the layer's own predictions, fed with what the model really saw."""
+
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from mlx_model.decode.drafts.mtp import MtpDrafter
+from mlx_model.decode.request import SamplingParameters
+from mlx_model.decode.sampling import Sampler
+from mlx_model.model import Qwen3Next
+from mlx_model.state.keeper import StoredStates
+from mlx_model.state.prefix_store import PrefixStore
+from tests.support.checkpoints import write_checkpoint
+from tests.support.drafting import Depths, Oracle, asked, assert_cold, drafting_generator, reply
+from tests.support.models import load_tiny
+
+PROMPT = tuple(int(token) for token in np.random.default_rng(2).integers(0, 256, 50))
+SAMPLED = [
+    {"temperature": 0},
+    {"temperature": 0.7, "top_k": 20, "top_p": 0.9, "repetition_penalty": 1.2, "seed": 3},
+]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Qwen3Next:
+    return load_tiny(write_checkpoint(tmp_path_factory.mktemp("model"), seed=13, mtp=True))
+
+
+def predicted(model: Qwen3Next, text: list[int], depth: int) -> list[int]:
+    """The layer's best guesses after a text, by one pass over all of it for each."""
+    assert model.mtp is not None
+    hidden = model.hidden(mx.array([text]), model.state())
+    tokens, states = text[1:], hidden[:, :-1]
+    drafts: list[int] = []
+    for _ in range(depth):
+        state = model.mtp(model.embed(mx.array([tokens])), states, model.mtp_kv())[:, -1:]
+        drafts.append(int(mx.argmax(model.head(state)[0, -1]).item()))
+        tokens, states = [*tokens, drafts[-1]], mx.concatenate([states, state], axis=1)
+    return drafts
+
+
+class Compared(MtpDrafter):
+    """Holds every proposal against passes over the whole text."""
+
+    compared = 0
+
+    def begin(self, tokens, state) -> None:
+        self.text = list(tokens)
+        super().begin(tokens, state)
+
+    def learn(self, tokens) -> None:
+        self.text += tokens
+
+    def propose(self, token, depth, sampler):
+        drafts = super().propose(token, depth, sampler)
+        assert drafts.tolist() == predicted(self._model, self.text, depth)
+        self.compared += 1
+        return drafts
+
+
+def test_every_draft_is_what_the_layer_says_of_the_whole_text(model: Qwen3Next) -> None:
+    plain, _ = reply(drafting_generator(model), asked(PROMPT, 60))
+    mtp = Compared(model)
+    oracle = Oracle([*PROMPT, *plain], 256, 3)
+    generator = drafting_generator(
+        model, mtp, oracle, states=StoredStates(model, PrefixStore(1 << 28)), chunk=16
+    )
+    tokens, _ = reply(generator, asked(PROMPT, 25))
+    # It goes on from the last generation's state, and the layer with it.
+    more, finished = reply(generator, asked((*PROMPT, *plain[:26]), 34))
+    assert [*tokens, plain[25], *more] == plain
+    assert finished.cached_tokens >= len(PROMPT) + 24
+    assert mtp.compared > 10
+
+
+def test_a_state_that_is_taken_back_takes_the_layer_back_with_it(model: Qwen3Next) -> None:
+    plain, _ = reply(drafting_generator(model), asked(PROMPT, 90))
+    drafter = MtpDrafter(model)
+    states = StoredStates(model, PrefixStore(1 << 28))
+    generator = drafting_generator(model, drafter, policy=Depths(4), states=states)
+    broken_off, _ = reply(generator, asked(PROMPT, 60), lambda count: count == 50)
+    more, finished = reply(generator, asked((*PROMPT, *broken_off), 40))
+    assert [*broken_off, *more] == plain
+    assert finished.cached_tokens > len(PROMPT)
+    # Of all pairs, at most those at the two joints are missing.
+    assert drafter._kv.length + drafter._gathered >= len(PROMPT) + 90 - 5
+
+
+@pytest.mark.parametrize("sampling", SAMPLED, ids=["greedy", "sampled"])
+def test_replies_are_those_of_plain_decoding(model: Qwen3Next, sampling: dict[str, float]) -> None:
+    plain, _ = reply(drafting_generator(model), asked(PROMPT, 120, **sampling))
+    for most in (1, 4):
+        generator = drafting_generator(model, MtpDrafter(model), policy=Depths(most))
+        tokens, finished = reply(generator, asked(PROMPT, 120, **sampling))
+        assert tokens == plain
+        assert finished.drafted_tokens >= 120 / (most + 1)
+
+
+def test_a_layer_that_is_always_right_is_always_accepted(tmp_path: Path) -> None:
+    """A head that sees nothing but a constant predicts as the model does."""
+    model = load_tiny(write_checkpoint(tmp_path / "constant", seed=1, mtp=True))
+    model.norm.weight = model.norm.weight * 0
+    assert model.mtp is not None
+    model.mtp.norm.weight = model.mtp.norm.weight * 0
+    generator = drafting_generator(model, MtpDrafter(model), policy=Depths(4))
+    _, finished = reply(generator, asked(PROMPT, 60, temperature=1.0, seed=1))
+    assert finished.drafted_tokens == finished.accepted_tokens > 30
+
+
+def test_after_a_stored_snapshot_it_begins_anew_and_the_reply_is_the_same(model: Qwen3Next) -> None:
+    states = StoredStates(model, PrefixStore(1 << 28))
+    drafter = MtpDrafter(model)
+    generator = drafting_generator(model, drafter, policy=Depths(4), states=states)
+    reply(generator, asked(PROMPT, 20))
+    reply(generator, asked((9, 9, 9), 5))
+    prompt = (*PROMPT, 7, 8)
+    tokens, finished = reply(generator, asked(prompt, 40))
+    assert finished.cached_tokens == 0 or finished.drafted_tokens > 0
+    assert tokens == reply(drafting_generator(model), asked(prompt, 40))[0]
+    left = states.begin((*prompt, *tokens, 1))
+    assert_cold(model, (*prompt, *tokens)[: left.length], left)
+
+
+def test_long_stretches_without_drafts_hold_on_to_few_states(model: Qwen3Next) -> None:
+    drafter = MtpDrafter(model)
+    state = model.state()
+    drafter.begin((), state)
+    for token in range(600):
+        tokens = mx.array([token % 256])
+        drafter.follow(tokens, model.hidden(tokens[None], state))
+        assert sum(part.shape[1] for part in drafter._hidden) < 256
+    drafts = drafter.propose(1, 4, Sampler(SamplingParameters(temperature=0), 256))
+    assert drafts is not None
+    assert drafts.tolist() == predicted(model, [*(token % 256 for token in range(600)), 1], 4)
