@@ -156,6 +156,12 @@ def _warm(given: list[str]) -> int:
     return warm.run_warm(options.paths, directory=directory, choice=choice, settings=settings)
 
 
+def _review(given: list[str]) -> int:
+    from app.review_command import review  # noqa: PLC0415
+
+    return review(given)
+
+
 def _model(given: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="tidegate model", description="The models on this machine.")
     if given[:1] == ["fit"]:
@@ -215,6 +221,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 _COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "run": ("let the agent do one thing, without a screen", _run),
     "warm": ("have a part of the project read beforehand, for all its sessions", _warm),
+    "review": ("review a commit, a range, the work tree, the index or a patch", _review),
     "model": ("list and fetch models", _model),
     "doctor": ("say what is found on this machine, and what is missing", _doctor),
 }

@@ -146,8 +146,8 @@ def run_headless(
     session: str | None = None,
 ) -> int:
     """Run one turn in `directory`, in a new session, in an old one by its id, or in the `LAST`. Without a
-    `mode` it is the session's or the settings'. Returns 0 when the agent ended by itself, 1 otherwise, 130 on Ctrl-C
-    and 143 when it was told to terminate.
+    `mode` it is the session's or the settings'. Returns 0 when the agent ended by itself, 1 otherwise, 130 on
+    Ctrl-C and 143 when it was told to terminate.
 
     Raises TidegateError when the turn cannot begin: no usable model or directory.
     """

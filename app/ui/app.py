@@ -1,15 +1,8 @@
-"""The application: themes, keys, palette, and the workspace screen in front of its ports."""
+"""The workspace as an application: its screen in front of its ports."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
 
-from textual.app import App
-from textual.binding import BindingType
-from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.dom import DOMNode
-from textual.notifications import SeverityLevel
-from textual.screen import Screen
 
 from app.agent.port import AgentPort, PermissionAsker
 from app.config import Settings, remember_model
@@ -18,60 +11,17 @@ from app.model.engine import open_engine
 from app.model.port import EnginePort
 from app.review.port import ReviewPort
 from app.review.review import Review
-from app.ui.actions import ACTIONS, BY_ID, SCOPE_TITLES, Action, bindings, key_label
-from app.ui.keymap import Keymap, clashes, keys_of, load_keymap
+from app.ui.base import ActionApp
+from app.ui.keymap import Keymap, load_keymap
 from app.ui.ports import Ports
 from app.ui.screens.confirm import Confirm
-from app.ui.screens.help import HelpScreen
 from app.ui.screens.model import ModelScreen
 from app.ui.screens.workspace import WorkspaceScreen
-from app.ui.text import visible
-from app.ui.themes import DARK, LIGHT
 from app.workspace.workspace import Workspace
 
 
-class ActionProvider(Provider):
-    """The table of actions as the command palette's commands."""
-
-    def _commands(self) -> list[tuple[Action, str, str]]:
-        app = self.app
-        assert isinstance(app, TidegateApp)
-        return [
-            (
-                action,
-                action.description,
-                f"{SCOPE_TITLES[action.scope]}  {key_label(keys_of(action.id, app.user_keymap)[0])}",
-            )
-            for action in ACTIONS
-            if action.scope not in ("lines", "permission", "sessions")
-            and app.target_of(action.scope) is not None
-        ]
-
-    def _command(self, action: Action) -> Callable[[], Any]:
-        app = self.app
-        assert isinstance(app, TidegateApp)
-        return lambda: app.call_later(app.action_perform, action.id)
-
-    async def discover(self) -> Hits:
-        for action, words, where in self._commands():
-            yield DiscoveryHit(words, self._command(action), help=where)
-
-    async def search(self, query: str) -> Hits:
-        matcher = self.matcher(query)
-        for action, words, where in self._commands():
-            score = matcher.match(f"{words} {action.id}")
-            if score > 0:
-                yield Hit(score, matcher.highlight(words), self._command(action), help=where)
-
-
-class TidegateApp(App[str | None]):
-    """Ends with None, or with the name of the model to open the workspace with again."""
-
-    TITLE = "Tidegate"
-    CSS_PATH = "styles.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = list(bindings("app"))
-    COMMANDS: ClassVar[set[type[Provider]]] = {ActionProvider}  # type: ignore[assignment]
-    ENABLE_COMMAND_PALETTE = True
+class TidegateApp(ActionApp[str | None]):
+    """The workspace. Ends with None, or with the name of the model to open the workspace with again."""
 
     def __init__(
         self,
@@ -82,22 +32,13 @@ class TidegateApp(App[str | None]):
         show_file: str | None = None,
         notices: tuple[str, ...] = (),
     ) -> None:
-        super().__init__()
+        super().__init__(keymap=keymap, theme=theme, notices=notices)
         self._ports = ports
-        self.user_keymap: Keymap = keymap or {}
         self._show_file = show_file
-        self._notices = notices
-        self.register_theme(DARK)
-        self.register_theme(LIGHT)
-        self.theme = theme if theme in self.available_themes else DARK.name
-        self.set_keymap({name: ",".join(keys) for name, keys in self.user_keymap.items()})
 
     def on_mount(self) -> None:
         self.push_screen(WorkspaceScreen(self._ports, self.user_keymap, self._show_file))
-        for notice in (*self._notices, *clashes(self.user_keymap)):
-            self.notify(notice, severity="warning", timeout=8)
-
-    # Actions by id, for the palette and the hint line.
+        self.tell_notices()
 
     @property
     def workspace_screen(self) -> WorkspaceScreen | None:
@@ -111,28 +52,12 @@ class TidegateApp(App[str | None]):
             return self
         if screen is None or scope == "workspace":
             return screen
-        return screen.query_one(f"#{scope}")
+        return next(iter(screen.query(f"#{scope}")), None)
 
-    async def action_perform(self, action_id: str) -> None:
-        """Do what the table calls `action_id`."""
-        action = BY_ID[action_id]
-        target = self.target_of(action.scope)
-        if target is None:
-            return
+    def reveal(self, scope: str) -> None:
         screen = self.workspace_screen
-        if (
-            screen is not None
-            and action.scope in ("viewer", "review")
-            and screen.switcher.current != action.scope
-        ):
-            screen.action_show_review() if action.scope == "review" else screen.action_show_viewer()
-        await self.run_action(action.handler, default_namespace=target)
-
-    def action_help(self) -> None:
-        self.push_screen(HelpScreen(self.user_keymap))
-
-    def action_switch_theme(self) -> None:
-        self.theme = LIGHT.name if self.current_theme.dark else DARK.name
+        if screen is not None and scope in ("viewer", "review") and screen.switcher.current != scope:
+            screen.action_show_review() if scope == "review" else screen.action_show_viewer()
 
     def action_leave(self) -> None:
         screen = self.workspace_screen
@@ -146,21 +71,6 @@ class TidegateApp(App[str | None]):
     def _leave_if(self, yes: bool | None) -> None:
         if yes:
             self.exit()
-
-    def notify(
-        self,
-        message: str,
-        *,
-        title: str = "",
-        severity: SeverityLevel = "information",
-        timeout: float | None = None,
-        markup: bool = False,
-    ) -> None:
-        # What is told quotes paths and other programs' words, which are no markup.
-        super().notify(visible(message), title=title, severity=severity, timeout=timeout, markup=markup)
-
-    def get_system_commands(self, screen: Screen[Any]) -> Any:  # noqa: ARG002  none but our own
-        return iter(())
 
     def on_model_screen_chosen(self, event: ModelScreen.Chosen) -> None:
         self.exit(event.model)
