@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps({"rows": rows, "worst_excess": worst, "lookup": lookup}))
     else:
         _print_table(results)
-        print("\n" + "\n".join(f"{key:26} {value}" for key, value in lookup.items()))
+        print("\n" + "\n".join(f"{key:30} {value}" for key, value in lookup.items()))
     return 0
 
 

@@ -115,15 +115,13 @@ class DiskTier:
             if arrays is None:
                 return None
             segments.append(Segment(name.digest, name.parent, name.position, arrays))
-        self.touch(digest)
-        return PrefixState(tuple(segments), recurrent)
+        state = PrefixState(tuple(segments), recurrent)
+        self.touch(state)
+        return state
 
-    def touch(self, digest: bytes) -> None:
+    def touch(self, state: PrefixState) -> None:
         """The snapshot was used, and with it the first of its chain, where every new conversation begins."""
-        first = digest
-        while first in self._segments and self._segments[first].parent != ROOT:
-            first = self._segments[first].parent
-        for used in {digest, first} & self._recurrent.keys():
+        for used in {state.digest, state.segments[0].digest} & self._recurrent.keys():
             try:
                 os.utime(self._folder / str(self._recurrent[used]))
             except OSError as error:

@@ -1,5 +1,6 @@
 """Finding the longest prefix whose state is known, in memory or on disk, and keeping new states in both."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -30,7 +31,7 @@ class DurableTier(Protocol):
         """Read a snapshot, but for the segments that `held` gives for a prefix; None when it cannot be read."""
         ...
 
-    def touch(self, digest: bytes) -> None:
+    def touch(self, state: PrefixState) -> None:
         """The snapshot was used."""
         ...
 
@@ -68,12 +69,13 @@ class PrefixStore:
         because logits are not kept. None unless it has seen more than `beyond` tokens."""
         tokens = _tokens(prompt)
         limit = len(tokens) - 1
-        positions = [position for position in self._positions(limit) if position > beyond]
+        positions = self._positions(limit)
+        positions = positions[bisect_right(positions, beyond) :]
         for digest in reversed(prefix_digests(tokens, positions)):
             if digest in self._tree:
                 state = self._tree.get(digest)
                 if self._durable is not None and digest in self._durable:
-                    self._durable.touch(digest)
+                    self._durable.touch(state)
                 elif self._durable is not None:
                     self._durable.save(state)
                 return state
