@@ -83,8 +83,15 @@ def _place(named: str) -> tuple[Path, Path | None]:
     path = Path(named).expanduser()
     if not path.exists():
         raise BadUsage(f"{named} does not exist", "name a directory or a file")
-    path = path.resolve()
+    path = _resolved(path)
     return (path, None) if path.is_dir() else (path.parent, path)
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except FileNotFoundError:
+        raise BadUsage("the current directory has been removed", "change to another one") from None
 
 
 def _run(given: list[str]) -> int:
@@ -122,7 +129,7 @@ def _run(given: list[str]) -> int:
 
     return run_headless(
         prompt,
-        directory=directory.resolve(),
+        directory=_resolved(directory),
         choice=choice,
         settings=settings,
         mode=options.mode,

@@ -6,6 +6,7 @@ json: one object at the end. stream-json: one object a line for each event, the 
 
 import asyncio
 import json
+import os
 import re
 import signal
 import sys
@@ -195,6 +196,9 @@ async def _run(
     stopped_by: list[int] = []
 
     def stop(number: int) -> None:
+        if stopped_by:
+            # Asked again: a file system that hangs would keep a thread, and with it this process, for ever.
+            os._exit(128 + number)
         stopped_by.append(number)
         task.cancel()
 

@@ -63,6 +63,23 @@ def test_bad_input_is_one_sentence_and_exit_2(
     assert said.out == ""
 
 
+def test_a_directory_that_is_gone_is_told(tmp_path: Path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code = (
+        f"import os; os.rmdir({str(gone)!r}); from app.cli import main; raise SystemExit(main(['run', 'Go']))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        cwd=gone,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 2 and "has been removed" in said.stderr and "Traceback" not in said.stderr
+
+
 def test_broken_settings_are_told_before_anything_else(home: Path):
     (home / "config").mkdir()
     (home / "config" / "settings.toml").write_text("modle = 1")

@@ -125,3 +125,28 @@ def test_interrupted_in_mid_reply(scripted_server, project: Path, number: int, s
     assert process.returncode == status, complaints
     assert json.loads(said)["reason"] == "cancelled"
     assert "Traceback" not in complaints
+
+
+def test_a_second_interrupt_ends_what_hangs(scripted_server, project: Path):
+    hanging = (
+        "import sys, threading, app.headless; from app.cli import main\n"
+        "app.headless.Review = lambda _: (print('hangs', flush=True), threading.Event().wait())\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["run", "Go", "-C", str(project), "--model", scripted_server().url]
+    with subprocess.Popen(
+        [sys.executable, "-c", hanging, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == "hangs\n"
+        for _ in range(100):
+            process.send_signal(signal.SIGINT)
+            try:
+                assert process.wait(0.2) == 130
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        assert process.poll() is not None
