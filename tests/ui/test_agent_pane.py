@@ -59,7 +59,7 @@ async def test_a_turn_can_be_read_in_the_transcript(tmp_path: Path) -> None:
         assert "Reading" not in text, "the progress of the prompt goes when the reply comes"
         assert "▸ Write" in str(stage.screen.query_one("#todos").render())
         status = str(stage.screen.query_one("#status").render())
-        for fact in ("a-model", "ask", "ctx 1.0k/32.8k 3%", "96 tok/s", "200 cached"):
+        for fact in ("a-model", "ask", "ctx 1.0k/32.8k 3%", "96 tok/s", "200 cached, 800 new"):
             assert fact in status
         # The output of a call appears on a key.
         stage.screen.agent.transcript.focus()

@@ -413,11 +413,11 @@ class WorkspaceScreen(Screen[None]):
 
     def on_agent_pane_replied(self, event: AgentPane.Replied) -> None:
         finished = event.finished
-        changed: dict[str, object] = {}
+        changed: dict[str, object] = {"cached": finished.cached_tokens, "new": None}
         if finished.prompt_tokens is not None:
             changed["context_used"] = finished.prompt_tokens + (finished.completion_tokens or 0)
-        if finished.cached_tokens is not None:
-            changed["cached"] = finished.cached_tokens
+            if finished.cached_tokens is not None:
+                changed["new"] = finished.prompt_tokens - finished.cached_tokens
         if finished.timings is not None:
             changed["tokens_per_second"] = finished.timings.predicted_per_second
             changed["expert_hit_rate"] = finished.timings.expert_hit_rate

@@ -26,6 +26,8 @@ class StatusFacts:
     tokens_per_second: float | None = None
     expert_hit_rate: float | None = None
     cached: int | None = None
+    """Of the last prompt, what was known already, and what had to be read."""
+    new: int | None = None
     pending_hunks: int = 0
     is_working: bool = False
     is_asking: bool = False
@@ -127,8 +129,9 @@ class StatusLine(Static):
             parts.append((50, Text(f"{facts.tokens_per_second:.0f} tok/s", style=palette.muted)))
         if facts.expert_hit_rate is not None:
             parts.append((40, Text(f"{facts.expert_hit_rate:.0%} experts in memory", style=palette.muted)))
-        if facts.cached:
-            parts.append((30, Text(f"{thousands(facts.cached)} cached", style=palette.muted)))
+        if facts.cached is not None and facts.new is not None:
+            words = f"{thousands(facts.cached)} cached, {thousands(facts.new)} new"
+            parts.append((30, Text(words, style=palette.muted)))
         if facts.context_used is not None:
             total = facts.engine.model.context_length if facts.engine.model is not None else None
             words = f"{thousands(facts.context_used)}"
