@@ -1,6 +1,6 @@
 """From a model directory to something that generates."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +9,7 @@ import mlx.core as mx
 
 from mlx_model.config import ARCHITECTURE, architecture
 from mlx_model.decode.controller import Controller
-from mlx_model.decode.drafting import Drafting
+from mlx_model.decode.drafting import Drafting, Step
 from mlx_model.decode.drafts.drafter import Drafter
 from mlx_model.decode.drafts.lookup import LookupDrafter
 from mlx_model.decode.drafts.mtp import MtpDrafter
@@ -50,17 +50,23 @@ class LoadedModel:
     """Where only some experts are in memory."""
 
     def generator(
-        self, *, context_length: int | None = None, chunk: int | None = None, draft: DraftMode = "none"
+        self,
+        *,
+        context_length: int | None = None,
+        chunk: int | None = None,
+        draft: DraftMode = "none",
+        watch: Callable[[Step], None] = lambda _step: None,
     ) -> Generator[Any]:
         """A GeneratorPort over it. `context_length` may only shorten what the model allows; `chunk` is how many
-        prompt tokens are computed at once. Raises ConfigError where the model cannot `draft` so."""
+        prompt tokens are computed at once; `watch` is told of every measured pass of drafting. Raises
+        ConfigError where the model cannot `draft` so."""
         longest = self.model.context_length
         return Generator(
             self.model,
             self.states,
             context_length=min(context_length or longest, longest),
             chunk=chunk or (512 if on_cpu() else 2048),
-            drafting=self._drafting(draft),
+            drafting=self._drafting(draft, watch),
         )
 
     def drafter(self, draft: DraftMode) -> str:
@@ -72,7 +78,9 @@ class LoadedModel:
         grafted = f" (MTP layer from {source})" if source and MtpDrafter.name in drafting.sources else ""
         return " + ".join(drafting.sources) + grafted
 
-    def _drafting(self, draft: DraftMode) -> Drafting[Any] | None:
+    def _drafting(
+        self, draft: DraftMode, watch: Callable[[Step], None] = lambda _step: None
+    ) -> Drafting[Any] | None:
         model = self.model
         if draft == "none" or (draft == "auto" and not isinstance(model, Qwen3Next)):
             return None
@@ -88,7 +96,7 @@ class LoadedModel:
         drafters: list[Drafter] = [] if draft == "mtp" else [LookupDrafter()]
         if draft != "lookup" and model.mtp is not None:
             drafters.append(MtpDrafter(model))
-        return Drafting(model, drafters, Controller(may_stop=draft == "auto"))
+        return Drafting(model, drafters, Controller(may_stop=draft == "auto"), watch=watch)
 
 
 def load(

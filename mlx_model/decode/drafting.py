@@ -66,11 +66,14 @@ class Drafting(Generic[ReplayableT]):
         drafters: Sequence[Drafter],
         policy: DraftPolicy,
         clock: Callable[[], float] = time.perf_counter,
+        watch: Callable[[Step], None] = lambda _step: None,
     ) -> None:
+        """`watch` is told of every pass that was measured."""
         self._model = model
         self._drafters = {drafter.name: drafter for drafter in drafters}
         self._policy = policy
         self._clock = clock
+        self._watch = watch
         self._read_at = 0.0
         self._pass: Step | None = None
 
@@ -101,7 +104,9 @@ class Drafting(Generic[ReplayableT]):
         way if `measures_plain_pass`."""
         now = self._clock()
         if self._pass is not None:
-            self._policy.record(replace(self._pass, seconds=now - self._read_at))
+            step = replace(self._pass, seconds=now - self._read_at)
+            self._policy.record(step)
+            self._watch(step)
         self._read_at = now
         self._pass = Step(None, None, 0, 0) if measures_plain_pass else None
         self.learn([token])
