@@ -82,7 +82,7 @@ def _place(named: str) -> tuple[Path, Path | None]:
     """The directory to open and the file in it to show."""
     path = Path(named).expanduser()
     if not path.exists():
-        raise BadUsage(f"{named} does not exist", "name a directory or a file")
+        raise BadUsage(f"{named} does not exist", "name a directory, a file or a command (tidegate --help)")
     path = _resolved(path)
     return (path, None) if path.is_dir() else (path.parent, path)
 

@@ -12,6 +12,7 @@ from app.model.recipes import judge
 from app.paths import models_directory
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_HOST_AND_PORT = re.compile(r"([\w.-]+:\d+)(/|$)")
 _OWN_ARCHITECTURE = "qwen3_next"
 """What is picked by itself from among the models on disk. What the engine can run, the engine says."""
 
@@ -69,6 +70,10 @@ def choose_model(named: str) -> ModelChoice:
         raise NoModel(
             f"there is no directory {named}, and the model of that name has not been downloaded",
             f"run: tidegate model fetch {named}",
+        )
+    if server := _HOST_AND_PORT.match(named):
+        raise NoModel(
+            f"there is no model {named}", f"if it is a server, write: http://{server[1]}/v1"
         )
     if directory.exists():
         raise NoModel(f"{named} is a file", "name the directory that holds config.json and the weights")

@@ -81,6 +81,7 @@ class ChatClient:
         self.address = address
         self.model = model
         self._progress = progress
+        self._has_key = bool(api_key)
         self._patience = patience or Patience()
         self._http = httpx2.AsyncClient(
             transport=httpx2.AsyncHTTPTransport(uds=str(address.socket)) if address.socket else None,
@@ -120,7 +121,7 @@ class ChatClient:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise GarbledReply(
                 f"{self.address} does not speak Chat Completions",
-                "check the address: it usually ends in /v1",
+                "check the address, which usually ends in /v1",
             ) from None
         self._progress = self._progress or knows_progress
         return descriptions
@@ -245,12 +246,15 @@ class ChatClient:
         except (ValueError, RecursionError):
             body = None
         if status in (401, 403):
+            wants = "does not accept the API key" if self._has_key else "demands an API key"
             return RequestRefused(
-                f"{self.address} demands an API key (HTTP {status})",
-                "set TIDEGATE_API_KEY, or api_key in the settings",
+                f"{self.address} {wants} (HTTP {status})", "set TIDEGATE_API_KEY, or api_key in the settings"
             )
         if 300 <= status < 400:
-            return RequestRefused(f"{self.address} redirects to another address", "use that one")
+            return RequestRefused(
+                f"{self.address} sends on to another address (HTTP {status})",
+                "name that one; it may be the same with https",
+            )
         if body is None or not isinstance(body, dict | str):
             if status == 404:
                 return RequestRefused(

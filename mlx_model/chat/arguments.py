@@ -41,7 +41,7 @@ class ArgumentWriter:
         """A parameter begins."""
         separator = ", " if self._written else "{"
         self._written.add(key)
-        self._types = _types(self._properties.get(key))
+        self._types = value_types(self._properties.get(key))
         self._held = []
         return f"{separator}{_string(key)}: " + ('"' if self._streams else "")
 
@@ -69,7 +69,7 @@ class ArgumentWriter:
         return self._types == {"string"}
 
 
-def _types(schema: Any) -> frozenset[str]:
+def value_types(schema: Any) -> frozenset[str]:
     """The JSON types that a schema admits, as far as it says; a parameter of unknown type is a string."""
     if not isinstance(schema, Mapping):
         return frozenset({"string"})
@@ -82,22 +82,14 @@ def _types(schema: Any) -> frozenset[str]:
         return frozenset(name for name in declared if isinstance(name, str)) & _EVERY_TYPE or _EVERY_TYPE
     for union in ("anyOf", "oneOf"):
         if isinstance(schema.get(union), list):
-            return frozenset().union(*(_types(option) for option in schema[union])) or _EVERY_TYPE
+            return frozenset().union(*(value_types(option) for option in schema[union])) or _EVERY_TYPE
     if isinstance(schema.get("enum"), list):
         return _types_of(schema["enum"])
     return _types_of([schema["const"]]) if "const" in schema else frozenset({"string"})
 
 
 def _types_of(values: Iterable[Any]) -> frozenset[str]:
-    names = {
-        type(None): "null",
-        bool: "boolean",
-        int: "integer",
-        float: "number",
-        dict: "object",
-        list: "array",
-    }
-    return frozenset(names.get(type(value), "string") for value in values) or frozenset({"string"})
+    return frozenset(_TYPE_NAMES.get(type(value), "string") for value in values) or frozenset({"string"})
 
 
 def _typed(text: str, types: frozenset[str]) -> str:

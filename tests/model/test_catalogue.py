@@ -61,6 +61,7 @@ def test_a_directory_a_name_a_download_and_a_server(tmp_path: Path, hub_cache: P
     [
         ("nothing-here", "there is no model nothing-here"),
         ("owner/absent", "tidegate model fetch owner/absent"),
+        ("localhost:8080", "write: http://localhost:8080/v1$"),
         ("../..", "config.json"),
         ("http://", "not the address of a server"),
         ("http://h:port/v1", "not the address of a server"),
