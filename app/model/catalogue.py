@@ -72,9 +72,7 @@ def choose_model(named: str) -> ModelChoice:
             f"run: tidegate model fetch {named}",
         )
     if server := _HOST_AND_PORT.match(named):
-        raise NoModel(
-            f"there is no model {named}", f"if it is a server, write: http://{server[1]}/v1"
-        )
+        raise NoModel(f"there is no model {named}", f"if it is a server, write: http://{server[1]}/v1")
     if directory.exists():
         raise NoModel(f"{named} is a file", "name the directory that holds config.json and the weights")
     raise NoModel(
