@@ -1,5 +1,7 @@
 """Qwen3-Next: embedding, the stack of layers, final norm, head; and the MTP layer beside them."""
 
+from itertools import pairwise
+
 import mlx.core as mx
 
 from mlx_model.config import ModelConfig
@@ -39,6 +41,9 @@ class Qwen3Next:
             _layer(config, trunk.scope(f"layers.{index}"), index, rotary)
             for index in range(config.num_hidden_layers)
         ]
+        if parameters.banks:
+            for layer, following in pairwise(self.layers):
+                layer.following = following
         self.norm = RMSNorm(trunk.scope("norm"), config.hidden_size, config.rms_norm_eps)
         self.head: Projection
         if config.tie_word_embeddings:

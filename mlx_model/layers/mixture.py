@@ -7,7 +7,7 @@ from mlx_model.layers.activations import scaled_by_sigmoid
 from mlx_model.layers.experts import FeedForward, RoutedExperts
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear
-from mlx_model.layers.streamed_experts import StreamedExperts
+from mlx_model.layers.streamed_experts import Guess, StreamedExperts
 
 
 class SparseFeedForward:
@@ -33,11 +33,23 @@ class SparseFeedForward:
         )
         self.shared_expert_gate = Linear(parameters.scope("shared_expert_gate"), 1, hidden)
 
-    def __call__(self, x: mx.array) -> mx.array:
+    def guess(self, x: mx.array) -> Guess | None:
+        """The experts that would be chosen for x; None where all of them are in memory anyway."""
+        if not isinstance(self.experts, StreamedExperts):
+            return None
+        experts = mx.argpartition(self.gate(x), kth=-self.chosen, axis=-1)[..., -self.chosen :]
+        return Guess(experts, self.experts.bank)
+
+    def __call__(self, x: mx.array, ahead: Guess | None = None) -> mx.array:
+        """x [1, tokens, hidden] → the same. `ahead`: what the next layer will probably need of its experts."""
         probabilities = mx.softmax(self.gate(x).astype(mx.float32), axis=-1)
         experts = mx.argpartition(probabilities, kth=-self.chosen, axis=-1)[..., -self.chosen :]
         weights = mx.take_along_axis(probabilities, experts, axis=-1)
         if self.normalized:
             weights = weights / weights.sum(axis=-1, keepdims=True)
-        routed = self.experts(x, experts, weights.astype(x.dtype))
+        weights = weights.astype(x.dtype)
+        if isinstance(self.experts, StreamedExperts):
+            routed = self.experts(x, experts, weights, ahead)
+        else:
+            routed = self.experts(x, experts, weights)
         return routed + scaled_by_sigmoid(self.shared_expert(x), self.shared_expert_gate(x))

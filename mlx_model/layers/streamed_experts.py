@@ -1,6 +1,7 @@
 """Routed experts of which only some are in memory: the same results as with all of them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import mlx.core as mx
@@ -28,10 +29,17 @@ class ExpertBank(Protocol):
         """The projections' tensors, with slots in place of experts."""
         ...
 
-    def hold(self, chosen: NDArray[Any], tokens: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    def hold(
+        self, chosen: NDArray[Any], tokens: int, meanwhile: Callable[[], None] | None = None
+    ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         """The experts chosen for so many tokens, in batches: those that are in memory until the next batch is
         asked for, and a table [experts] of the slots they are in. What used a batch must be evaluated before
-        that. Raises EngineError when one cannot be read."""
+        that. `meanwhile` is called once, when what is missing is being read. Raises EngineError when one cannot
+        be read."""
+        ...
+
+    def expect(self, experts: NDArray[Any]) -> None:
+        """These experts will probably be chosen next: begins to read what is missing."""
         ...
 
     def used_by(self, result: mx.array) -> None:
@@ -39,31 +47,49 @@ class ExpertBank(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """The experts that the next layer will probably choose, and the bank that should have them."""
+
+    experts: mx.array
+    bank: ExpertBank
+
+    def tell(self) -> None:
+        """Tells the bank. The experts must be evaluated."""
+        self.bank.expect(np.unique(np.array(self.experts)).astype(np.intp))
+
+
 class StreamedExperts:
     """As RoutedExperts, over a bank."""
 
     def __init__(self, bank: ExpertBank, hidden: int, intermediate: int) -> None:
-        self._bank = bank
+        self.bank = bank
         self._sizes = (hidden, intermediate)
         self._version = bank.version
         self._routed = self._over_bank()
 
     def _over_bank(self) -> RoutedExperts:
-        return RoutedExperts(self._bank.parameters(), self._bank.slots, *self._sizes)
+        return RoutedExperts(self.bank.parameters(), self.bank.slots, *self._sizes)
 
-    def __call__(self, x: mx.array, experts: mx.array, weights: mx.array) -> mx.array:
-        """See RoutedExperts. Waits for the router's choice."""
+    def __call__(
+        self, x: mx.array, experts: mx.array, weights: mx.array, ahead: Guess | None = None
+    ) -> mx.array:
+        """See RoutedExperts. Waits for the router's choice, and for the guess `ahead`."""
+        if ahead is not None:
+            # Both at once: each time the device is waited for costs.
+            mx.eval(experts, ahead.experts)
         chosen = np.array(experts).astype(np.intp)
-        if self._version != self._bank.version:
-            self._version, self._routed = self._bank.version, self._over_bank()
+        if self._version != self.bank.version:
+            self._version, self._routed = self.bank.version, self._over_bank()
         flat = chosen.reshape(-1)
         pieces: list[mx.array] = []
         order: list[NDArray[Any]] = []
-        for batch, table in self._bank.hold(flat, chosen.size // chosen.shape[-1]):
+        meanwhile = None if ahead is None else ahead.tell
+        for batch, table in self.bank.hold(flat, chosen.size // chosen.shape[-1], meanwhile):
             if not order and np.isin(flat, batch).all():
                 # All at once: exactly what a full bank does.
                 result = self._routed(x, mx.array(table[chosen].astype(np.uint32)), weights)
-                self._bank.used_by(result)
+                self.bank.used_by(result)
                 return result
             places = np.flatnonzero(np.isin(flat, batch))
             slots = table[flat[places]]

@@ -21,17 +21,19 @@ from mlx_model.weights.checkpoint import Checkpoint
 from mlx_model.weights.expert_files import DiskReader, ExpertFiles, ExpertTensor, FileReader, expert_tensors
 from mlx_model.weights.expert_slots import Experts, ExpertSlots, Frequencies
 
-_READERS = 8
+_READERS = 16
 # Of the slots, one in so many lets a prompt's experts pass through.
 _PASSING_SHARE = 4
+# A bank of so many times the experts that one token needs takes guesses.
+_GUESS_SHARE = 3
 # Results that may be waiting to be computed from slots that have not changed.
 _PENDING = 16
 
 
 @dataclass(slots=True)
 class ExpertCounts:
-    """How many experts layers needed (each once a step or batch), how many of them had to be read, and the
-    bytes of that."""
+    """How many experts layers needed (each once a step or chunk), how many of them were not in memory when they
+    were asked for, and the bytes read, those of guesses with them."""
 
     needed: int = 0
     read: int = 0
@@ -97,7 +99,16 @@ class Bank:
         if len(self._pending) >= _PENDING:
             self._finish_pending()
 
-    def hold(self, chosen: NDArray[Any], tokens: int) -> Iterator[tuple[Experts, Experts]]:
+    def expect(self, experts: Experts) -> None:
+        """See ExpertBank. A guess must not cost what is sure, so small banks leave it."""
+        missing = experts[self._slots.slot_of[experts] < 0]
+        if missing.size and not self._reading and self.slots >= _GUESS_SHARE * experts.size:
+            self._finish_pending()
+            self._read(missing, experts)
+
+    def hold(
+        self, chosen: NDArray[Any], tokens: int, meanwhile: Callable[[], None] | None = None
+    ) -> Iterator[tuple[Experts, Experts]]:
         """See ExpertBank."""
         # What a reply left behind that ended early is no concern of this one.
         self._settle(forgive=True)
@@ -105,14 +116,19 @@ class Bank:
         self._slots.note(needed, counts, tokens)
         missing = needed[self._slots.slot_of[needed] < 0]
         self._counts.needed += needed.size
+        self._counts.read += missing.size
         if missing.size:
             self._finish_pending()
         if needed.size <= self.slots:
             self._read(missing, needed)
+            if meanwhile is not None:
+                meanwhile()
             self._settle()
             yield needed, self._slots.slot_of
             return
         present = needed[self._slots.slot_of[needed] >= 0]
+        if meanwhile is not None:
+            meanwhile()
         size = max(1, self.slots // _PASSING_SHARE)
         passing = [missing[start : start + size] for start in range(0, missing.size, size)]
         batches = [present, *passing] if present.size else passing
@@ -168,7 +184,6 @@ class Bank:
             into = {name: memory[slot] for name, memory in self._memory.items()}
             future = self._pool.submit(self._files.read, expert, into)
             self._reading[future] = (slot, expert)
-        self._counts.read += experts.size
         self._counts.nbytes += int(experts.size) * self._files.nbytes
         return True
 

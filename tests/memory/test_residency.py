@@ -315,3 +315,22 @@ def test_reserves_are_given_back_until_there_is_enough() -> None:
 
     Relief([reserve("buffers"), reserve("experts")]).release_until(lambda: left["experts"] <= 3)
     assert left == {"buffers": 0, "experts": 3}
+
+
+def test_the_next_layers_experts_are_guessed(tmp_path: Path) -> None:
+    """More of them are in memory when they are asked for; what is computed stays the same."""
+    sizes = {"num_experts": 32, "num_experts_per_tok": 3, "num_hidden_layers": 8}
+    checkpoint = open_checkpoint(write_checkpoint(tmp_path / "model", **sizes))
+    rates, found = [], []
+    for guessing in (True, False):
+        model, residency = streamed(checkpoint, 12)
+        if not guessing:
+            for layer in model.layers:
+                layer.following = None
+        found.append(logits(model, 100, 20))
+        before = residency.counted()
+        logits(model, 100, 20)
+        rates.append((residency.counted() - before).hit_rate)
+        residency.close()
+    assert mx.array_equal(*found).item()
+    assert rates[0] > rates[1] + 0.1
