@@ -58,6 +58,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("app.help", "app", "help", ("f1", "question_mark"), "Show every key and what it does", "help"),
     Action("app.palette", "app", "command_palette", ("ctrl+p",), "Find an action by name", "palette", True),
     Action("app.theme", "app", "switch_theme", ("ctrl+t",), "Switch between the dark and the light theme"),
+    Action("app.suspend", "app", "suspend_process", ("ctrl+z",), "Go to the shell; fg comes back"),
     Action("app.quit", "app", "leave", ("ctrl+q",), "Quit", "", True),
     Action("workspace.files", "workspace", "show_files", ("f2", "ctrl+1", "1"), "Go to the files"),
     Action("workspace.viewer", "workspace", "show_viewer", ("f3", "2"), "Go to the viewer"),

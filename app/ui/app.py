@@ -59,6 +59,10 @@ class TidegateApp(ActionApp[str | None]):
         if screen is not None and scope in ("viewer", "review") and screen.switcher.current != scope:
             screen.action_show_review() if scope == "review" else screen.action_show_viewer()
 
+    def action_help_quit(self) -> None:
+        stop, leave = self.key_of("workspace.cancel"), self.key_of("app.quit")
+        self.notify(f"{stop} stops the agent, {leave} quits.", timeout=3)
+
     def action_leave(self) -> None:
         screen = self.workspace_screen
         if screen is None or not screen.agent.is_working:

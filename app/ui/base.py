@@ -1,5 +1,7 @@
 """What every application of ours has: themes, keys and palette from the table of actions."""
 
+import asyncio
+import signal
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -97,6 +99,21 @@ class ActionApp(App[Result], Generic[Result]):
 
     def action_switch_theme(self) -> None:
         self.theme = LIGHT.name if self.current_theme.dark else DARK.name
+
+    def on_mount(self) -> None:
+        if not self.is_headless:
+            # Told to end, or the terminal is gone: leave as the key would, so that nothing is left running and
+            # the terminal is as it was.
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, self.exit, None, 128 + number)
+
+    def action_help_quit(self) -> None:
+        # What Textual does with Ctrl+C where there is nothing to copy.
+        self.notify(f"{self.key_of('app.quit')} quits.", timeout=3)
+
+    def key_of(self, action_id: str) -> str:
+        """The first key of an action, as it is shown."""
+        return key_label(keys_of(action_id, self.user_keymap)[0])
 
     def action_leave(self) -> None:
         self.exit()

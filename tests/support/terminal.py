@@ -41,6 +41,8 @@ class Terminal:
     ) -> None:
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
+        self.received = b""
+        """All that the program has written."""
         self._process = pexpect.spawn(
             str(command[0]),
             [str(argument) for argument in command[1:]],
@@ -76,12 +78,21 @@ class Terminal:
         while not seen(self.text):
             assert time.monotonic() < deadline, f"the screen never showed {wanted!r}:\n{self.text}"
             try:
-                self._stream.feed(self._process.read_nonblocking(65536, timeout=0.2))
+                self._read()
             except pexpect.TIMEOUT:
                 continue
             except pexpect.EOF:
                 assert seen(self.text), f"the program ended before it showed {wanted!r}:\n{self.text}"
         return self.text
+
+    def _read(self) -> None:
+        data = self._process.read_nonblocking(65536, timeout=0.2)
+        self.received += data
+        self._stream.feed(data)
+
+    def signal(self, number: int) -> None:
+        """Send the program a signal."""
+        self._process.kill(number)
 
     def type(self, text: str) -> "Terminal":
         """Type characters."""
@@ -100,7 +111,7 @@ class Terminal:
         while True:
             assert time.monotonic() < deadline, f"the program did not end:\n{self.text}"
             try:
-                self._stream.feed(self._process.read_nonblocking(65536, timeout=0.2))
+                self._read()
             except pexpect.TIMEOUT:
                 continue
             except pexpect.EOF:
