@@ -6,10 +6,10 @@ import pytest
 from textual.command import CommandPalette
 
 from app.paths import config_directory
-from app.ui.actions import ACTIONS, in_scope, key_label
+from app.ui.actions import ACTIONS, BY_ID, in_scope, key_label
 from app.ui.keymap import KeymapError, clashes, load_keymap
 from app.ui.review_app import ReviewScreen
-from app.ui.screens.help import HelpScreen
+from app.ui.screens.help import HelpLines, HelpScreen
 from app.ui.screens.sessions import SessionsScreen
 from tests.support.screen import Stage
 
@@ -35,17 +35,22 @@ def test_no_two_actions_of_a_scope_share_a_key() -> None:
     assert len({action.id for action in ACTIONS}) == len(ACTIONS)
 
 
-async def test_help_lists_every_action_with_its_keys(tmp_path: Path) -> None:
-    async with Stage(tmp_path, keymap={"review.keep": ("y",)}).run() as stage:
+@pytest.mark.parametrize("columns", [80, 120])
+async def test_help_lists_every_action_with_its_keys(columns: int, tmp_path: Path) -> None:
+    async with Stage(tmp_path, keymap={"review.keep": ("y",)}).run(size=(columns, 24)) as stage:
         await stage.press("f1")
         await stage.until(lambda: isinstance(stage.app.screen, HelpScreen))
-        lines = stage.app.screen.query_one("#help-lines")
-        text = "\n".join(lines.row_text(row) for row in range(lines.row_count))
-        for action in ACTIONS:
-            assert action.description in text
-            assert action.id in text
-        keep = next(line for line in text.split("\n") if "review.keep " in line + " ")
-        assert keep.split()[0] == "y"
+        lines = stage.app.screen.query_one("#help-lines", HelpLines)
+        await stage.until(lambda: lines.row_count)
+        rows = [lines.row_text(row) for row in range(lines.row_count)]
+        assert max(map(len, rows)) <= lines.size.width
+        first_words = BY_ID["review.keep"].description[:12]
+        assert next(row for row in rows if first_words in row).split()[0] == "y"
+        if columns == 80:
+            words = " ".join(" ".join(rows).split())
+            assert [action.id for action in ACTIONS if action.description not in words] == []
+        else:
+            assert {row.split()[-1] for row in rows if row} >= {action.id for action in ACTIONS}
         await stage.press("escape")
         assert stage.app.screen is stage.screen
 
