@@ -1,5 +1,6 @@
 """Opening a file that may be anything: huge, binary, a pipe, a device, gone, forbidden. Never blocks."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -75,12 +76,15 @@ def read_bytes(path: Path, name: str, limit: int = MAX_DOCUMENT_BYTES) -> tuple[
                 raise TooLarge(name, len(data), limit)
             return data, found
     except FileNotFoundError as error:
-        raise FileMissing(f"{name} does not exist") from error
+        what = "is a symbolic link that leads nowhere" if path.is_symlink() else "does not exist"
+        raise FileMissing(f"{name} {what}") from error
     except NotADirectoryError as error:
         raise FileMissing(f"{name} does not exist: a part of its path is a file") from error
     except PermissionError as error:
         raise NotReadable(f"{name} may not be read by you") from error
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise NotReadable(f"{name} is a symbolic link that leads back to itself") from error
         raise NotReadable(f"{name} cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise NotReadable(f"{name!r} is not a path") from error

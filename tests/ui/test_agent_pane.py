@@ -5,6 +5,9 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from app.agent.events import (
     AgentEvent,
@@ -18,7 +21,10 @@ from app.agent.events import (
 )
 from app.agent.port import PermissionAnswer, PermissionRequest
 from app.model.events import EngineStatus, Finished, PromptProgress, Timings
+from app.ui.palette import Palette
+from app.ui.themes import DARK
 from app.ui.widgets.permission_prompt import PermissionPrompt
+from app.ui.widgets.transcript_items import CallItem
 from tests.support.screen import READY, ScriptedAgent, Stage
 
 REQUEST = PermissionRequest(
@@ -244,3 +250,22 @@ async def test_at_rest_nothing_ticks(tmp_path: Path) -> None:
             if timer._active.is_set() and timer._task is not None and not timer._task.done()
         ]
         assert not ticking
+
+
+@given(st.text(alphabet="ab =漢", min_size=1, max_size=150), st.integers(14, 60))
+def test_a_closed_call_shows_the_start_of_its_command_on_three_rows_at_most(said: str, width: int) -> None:
+    palette = Palette.from_variables(DARK.to_color_system().generate())
+    command = f"$ {said}"
+    rows = [
+        "".join(s.text for s in strip) for strip in CallItem("1", "x", command, "ok").render(width, palette)
+    ]
+    assert all(cell_len(row) == width for row in rows)
+    assert len(rows) <= 3
+    shown = "".join(row[2:] for row in rows).replace(" ", "")
+    whole = command.replace(" ", "")
+    assert shown == whole or (len(rows) == 3 and whole.startswith(shown.removesuffix("…")))
+
+
+async def test_without_git_the_status_line_says_so(tmp_path: Path) -> None:
+    async with Stage(tmp_path).run() as stage:
+        await stage.until(lambda: "no git" in str(stage.screen.query_one("#status").render()))

@@ -121,6 +121,7 @@ def test_nothing_that_is_no_text_is_shown_and_nothing_blocks(
     (root / "dir").mkdir()
     (root / "binary").write_bytes(b"\x7fELF\0\1\2")
     (root / "loop").symlink_to("loop")
+    (root / "dangling").symlink_to("nowhere")
     (root / "zero").symlink_to("/dev/zero")
     (root / "huge").touch()
     os.truncate(root / "huge", 10**12)
@@ -129,13 +130,27 @@ def test_nothing_that_is_no_text_is_shown_and_nothing_blocks(
         listener.bind("sock")
         said = {
             name: workspace.read_document(name)
-            for name in ("pipe", "dir", "binary", "loop", "zero", "huge", "sock", "gone", "b.py/x", "a\0b")
+            for name in (
+                "pipe",
+                "dir",
+                "binary",
+                "loop",
+                "dangling",
+                "zero",
+                "huge",
+                "sock",
+                "gone",
+                "b.py/x",
+                "a\0b",
+            )
         }
     assert all(document.text is None and document.notice for document in said.values())
     assert "named pipe" in said["pipe"].notice
     assert "1.0 TB" in said["huge"].notice
     assert "character device" in said["zero"].notice
     assert "does not exist" in said["gone"].notice
+    assert "leads nowhere" in said["dangling"].notice
+    assert "back to itself" in said["loop"].notice
     with pytest.raises(NotReadable):
         read_bytes(root / "pipe", "pipe")
     assert "pipe" in [entry.name for entry in workspace.list_directory()]

@@ -372,7 +372,11 @@ class WorkspaceScreen(Screen[None]):
                 branch = None
                 if status is not None:
                     branch = status.branch or (status.head[:8] if status.head else None)
-                self._facts(branch=branch, operation=status.operation if status is not None else None)
+                self._facts(
+                    branch=branch,
+                    operation=status.operation if status is not None else None,
+                    has_git=status is not None,
+                )
                 if not self._read_status_again:
                     return
         except TidegateError as error:

@@ -22,6 +22,7 @@ class StatusFacts:
     mode: Mode = "ask"
     branch: str | None = None
     operation: str | None = None
+    has_git: bool = True
     context_used: int | None = None
     tokens_per_second: float | None = None
     expert_hit_rate: float | None = None
@@ -87,7 +88,9 @@ class StatusLine(Static):
         modes = {"plan": palette.primary, "ask": palette.accent, "auto": palette.success}
         mode = Text(f"{facts.mode}", style=modes[facts.mode])
         parts = [(100, self._engine(palette)), (90, mode)]
-        if facts.branch is not None:
+        if not facts.has_git:
+            parts.append((40, Text("no git", style=palette.muted)))
+        elif facts.branch is not None:
             branch = Text(f"⎇ {visible(facts.branch)}", style=palette.muted)
             if facts.operation:
                 branch.append(f" {facts.operation}", palette.warning)

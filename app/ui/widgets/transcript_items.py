@@ -16,6 +16,7 @@ from app.ui.text import visible
 _MOST_OUTPUT = 400  # lines of a call's output shown when expanded
 _MOST_SAID = 40  # lines shown of what the user said: a pasted log is not read again here
 _LONGEST_LINE = 1_000
+_CLOSED_ROWS = 3  # rows of a call whose output is not shown
 
 CallState = Literal["writing", "asking", "running", "ok", "failed", "cancelled"]
 
@@ -130,6 +131,17 @@ _MARKS: dict[CallState, str] = {
 }
 
 
+def _shortened(summary: str, width: int) -> list[str]:
+    """The start of what a call does, on as many rows as a closed call has: the word that matters in a command
+    is seldom among its first."""
+    rows = wrap(" ".join(visible(summary.replace("\n", " ")).split()), width)
+    if len(rows) > _CLOSED_ROWS:
+        last = Text(" ".join(rows[_CLOSED_ROWS - 1 :]))
+        last.truncate(width, overflow="ellipsis")
+        rows = [*rows[: _CLOSED_ROWS - 1], last.plain]
+    return rows
+
+
 @dataclass
 class CallItem(Item):
     """One tool call on one line, with its output under it when expanded."""
@@ -159,15 +171,13 @@ class CallItem(Item):
         room = max(8, width - 3 - cell_len(tail))
         first, *more = wrap(summary, room)
         if more and not self.expanded:
-            text = Text(" ".join(visible(summary.replace("\n", " ")).split()))
-            text.truncate(room, overflow="ellipsis")
-            first = text.plain
+            first, *more = _shortened(summary, room)
         head = _row(
             (f"{_MARKS[self.state]} ", base + tone), (first, base), (tail, base + palette.muted)
         ).extend_cell_length(width, base)
         rows = [head]
+        rows += [_row(("  ", base), (line, base)).extend_cell_length(width, base) for line in more]
         if self.expanded:
-            rows += [_row(("  ", base), (line, base)).extend_cell_length(width, base) for line in more]
             rows += self._output_rows(lines, width, palette)
             rows.append(Strip.blank(width, palette.text))
         return rows
