@@ -12,6 +12,8 @@ from pathlib import Path
 
 from app.agent.errors import ToolFailure
 
+# Ends a process group when nobody holds the other end of its input any more: when we died without a chance to.
+_WATCH = ("/bin/sh", "-c", 'read -r _; kill -s KILL -- "-$1"', "watch")
 _GRACE_SECONDS = 2.0
 _LOOK_SECONDS = 0.01
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_]|[()][A-Za-z0-9])")
@@ -97,7 +99,7 @@ class Outcome:
     left_running: bool = False
 
 
-def _has_living(group: int) -> bool:
+def has_living(group: int) -> bool:
     """Whether a process group that exists has more than ended processes that nobody has collected yet, as in a
     container whose first process is no init. Only Linux says; elsewhere what exists counts."""
     for status in Path("/proc").glob("[0-9]*/stat"):
@@ -109,12 +111,49 @@ def _has_living(group: int) -> bool:
     return not Path("/proc/self/stat").exists()
 
 
-class CommandProcess:
-    """A running command. Everything it starts is in one process group, and ends with it."""
+class _Watcher:
+    """A small process that ends a group should this one die without doing it itself."""
 
-    def __init__(self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, hold: int) -> None:
+        self._process = process
+        self._hold = hold
+
+    @classmethod
+    async def start(cls, group: int) -> "_Watcher":
+        """Watch over the process group."""
+        watched, hold = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *_WATCH,
+                str(group),
+                stdin=watched,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(hold)
+            raise
+        finally:
+            os.close(watched)
+        return cls(process, hold)
+
+    def end(self) -> None:
+        """Watch no longer. The group's number may be another's from now on, so this comes before letting go."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        os.close(self._hold)
+
+
+class CommandProcess:
+    """A running command. Everything it starts is in one process group, and ends with it, and with us."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, watcher: "_Watcher"
+    ) -> None:
         self._process = process
         self._reader = reader
+        self._watcher = watcher
 
     @property
     def group(self) -> int:
@@ -144,7 +183,7 @@ class CommandProcess:
         finally:
             os.close(write_end)
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-        return cls(process, reader)
+        return cls(process, reader, await _Watcher.start(process.pid))
 
     async def run(self, output: Callable[[str], Awaitable[None]], seconds: float | None) -> Outcome:
         """Read until the command ends, at most `seconds`. Cancelled, it ends the whole group first."""
@@ -167,7 +206,10 @@ class CommandProcess:
             return Outcome(await ending, timed_out, left_running and not timed_out)
         finally:
             reading.cancel()
-            await self.end()
+            try:
+                await self.end()
+            finally:
+                self._watcher.end()
             ending.cancel()
 
     async def _read(self, output: Callable[[str], Awaitable[None]]) -> None:
@@ -181,7 +223,7 @@ class CommandProcess:
             os.killpg(self.group, 0)
         except (ProcessLookupError, PermissionError):
             return False
-        return _has_living(self.group)
+        return has_living(self.group)
 
     async def end(self) -> None:
         """Ask the group to end, and make it after two seconds."""

@@ -97,11 +97,39 @@ def _git(status: RepositoryStatus | None) -> str:
 
 
 def project_instructions(root: Path) -> str:
-    """The project's AGENTS.md as the model is shown it, "" where there is none. Blocks on the disk."""
-    document = read_document(root / "AGENTS.md", "AGENTS.md")
+    """The project's AGENTS.md as the model is shown it, "" where there is none; in a repository's subdirectory,
+    also those above it, the nearest last. Blocks on the disk."""
+    found = [_instructions(place, place / "AGENTS.md") for place in reversed(_up_to_repository(root))]
+    return "\n".join(text for text in found if text)
+
+
+def folder_instructions(root: Path, folder: Path) -> list[str]:
+    """The AGENTS.md files in `folder` and around it, below `root`, as the model is shown them, the nearest
+    last. Blocks on the disk."""
+    places = [place for place in (folder, *folder.parents) if place != root and place.is_relative_to(root)]
+    found = [_instructions(root, place / "AGENTS.md") for place in reversed(places)]
+    return [text for text in found if text]
+
+
+def _up_to_repository(root: Path) -> list[Path]:
+    """`root` and the directories above it in its repository, the nearest first; only `root` outside one."""
+    places: list[Path] = []
+    for place in (root, *root.parents):
+        places.append(place)
+        if (place / ".git").exists():
+            return places
+    return [root]
+
+
+def _instructions(root: Path, file: Path) -> str:
+    document = read_document(file, file.name)
     if document.text is None or not document.text.strip():
         return ""
     text = document.text.strip()
+    name = file.relative_to(root).as_posix()
     if len(text) > _MAX_INSTRUCTIONS:
-        text = f"{text[:_MAX_INSTRUCTIONS]}\n[AGENTS.md goes on; read it with read_file.]"
-    return f"The project's instructions (AGENTS.md):\n{text}"
+        text = f"{text[:_MAX_INSTRUCTIONS]}\n[{name} goes on; read it with read_file.]"
+    if name == "AGENTS.md":
+        return f"The project's instructions (AGENTS.md):\n{text}"
+    folder = file.parent.relative_to(root).as_posix()
+    return f"Instructions for {folder}/ ({name}), which go before the others:\n{text}"

@@ -32,19 +32,28 @@ _SECRETS = (
     "Library/Keychains",
     "Library/Cookies",
 )
-# Inside the repository, what git runs on the user's behalf outside the sandbox.
-_GIT_TRIGGERS = (".git/hooks", ".git/config")
+# Inside a git directory, what git runs on the user's behalf outside the sandbox.
+_GIT_TRIGGERS = ("hooks", "config", "config.worktree", "commondir")
 
 
 class Sandbox(Protocol):
     """A way to confine commands."""
 
-    def wrap(self, arguments: Sequence[str], root: Path, scratch: Path) -> list[str]:
-        """The command line that runs `arguments`, free to write only below `root` and `scratch`.
+    def wrap(self, arguments: Sequence[str], root: Path, scratch: Path, git: Sequence[Path] = ()) -> list[str]:
+        """The command line that runs `arguments`, free to write only below `root`, `scratch` and the git
+        directories `git` of the repository, of these not where git finds what it is to run.
 
-        Both exist; `scratch` is where temporary files go.
+        All exist; `scratch` is where temporary files go.
         """
         ...
+
+
+def git_triggers(root: Path, git: Sequence[Path]) -> list[Path]:
+    """What must not be written, there or not: it decides what git runs, or in which repository it is."""
+    places = [place for place in dict.fromkeys((root / ".git", *git)) if place.is_dir()]
+    places += [linked for place in places for linked in sorted(place.glob("worktrees/*"))]
+    link = [root / ".git"] if (root / ".git").is_file() else []
+    return link + list(dict.fromkeys(place / name for place in places for name in _GIT_TRIGGERS))
 
 
 def secret_places() -> list[Path]:
@@ -58,7 +67,7 @@ class Bubblewrap:
     def __init__(self, executable: str) -> None:
         self._executable = executable
 
-    def wrap(self, arguments: Sequence[str], root: Path, scratch: Path) -> list[str]:
+    def wrap(self, arguments: Sequence[str], root: Path, scratch: Path, git: Sequence[Path] = ()) -> list[str]:
         """See Sandbox."""
         command = [self._executable, "--ro-bind", "/", "/", "--dev", "/dev", "--bind", str(scratch), "/tmp"]
         # No namespace of process numbers: a background job is ended by its group, from the outside.
@@ -66,25 +75,29 @@ class Bubblewrap:
         for place in secret_places():
             command += ["--tmpfs", str(place)] if place.is_dir() else ["--ro-bind", "/dev/null", str(place)]
         command += ["--bind", str(root), str(root)]
-        for name in _GIT_TRIGGERS:
-            if (path := root / name).exists():
+        for place in git:
+            command += ["--bind", str(place), str(place)]
+        for path in git_triggers(root, git):
+            if path.exists():
                 command += ["--ro-bind", str(path), str(path)]
+            elif path.name == "hooks":
+                command += ["--tmpfs", str(path), "--remount-ro", str(path)]
         return [*command, "--", *arguments]
 
 
 class Seatbelt:
     """macOS."""
 
-    def wrap(self, arguments: Sequence[str], root: Path, scratch: Path) -> list[str]:
+    def wrap(self, arguments: Sequence[str], root: Path, scratch: Path, git: Sequence[Path] = ()) -> list[str]:
         """See Sandbox."""
-        return ["/usr/bin/sandbox-exec", "-p", seatbelt_profile(root, scratch), *arguments]
+        return ["/usr/bin/sandbox-exec", "-p", seatbelt_profile(root, scratch, git), *arguments]
 
 
 def _quoted(path: Path | str) -> str:
     return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def seatbelt_profile(root: Path, scratch: Path) -> str:
+def seatbelt_profile(root: Path, scratch: Path, git: Sequence[Path] = ()) -> str:
     """The profile for sandbox-exec. Later rules win over earlier ones."""
     temporary = (scratch, Path(os.path.realpath(tempfile.gettempdir())), Path("/private/tmp"))
     rules = [
@@ -103,10 +116,10 @@ def seatbelt_profile(root: Path, scratch: Path) -> str:
         "(allow file-read*)",
         *(f"(deny file-read* (subpath {_quoted(Path.home() / name)}))" for name in _SECRETS),
         f"(allow file-read* file-write* (subpath {_quoted(root)}))",
-        *(f"(allow file-write* (subpath {_quoted(place)}))" for place in temporary),
+        *(f"(allow file-write* (subpath {_quoted(place)}))" for place in (*temporary, *git)),
         '(allow file-write* (literal "/dev/null") (literal "/dev/zero") (literal "/dev/tty")'
         ' (literal "/dev/dtracehelper"))',
-        *(f"(deny file-write* (subpath {_quoted(root / name)}))" for name in _GIT_TRIGGERS),
+        *(f"(deny file-write* (subpath {_quoted(path)}))" for path in git_triggers(root, git)),
         "(deny network*)",
     ]
     return "\n".join(rules)

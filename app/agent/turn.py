@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from app.agent import budget
@@ -29,7 +30,7 @@ from app.agent.history import COMPACTED
 from app.agent.jobs import Jobs
 from app.agent.permissions import Permissions
 from app.agent.port import PermissionAsker, PermissionRequest
-from app.agent.prompt import SYSTEM_PROMPT
+from app.agent.prompt import SYSTEM_PROMPT, folder_instructions
 from app.agent.reply import Reply
 from app.agent.sandbox import find_sandbox
 from app.agent.toolbox import TOOLS, specifications
@@ -227,6 +228,7 @@ class Turn:
             raise
         count = self._guard.note(call, result.text, bool(context.changed))
         text = cut(result.text, self._result_limit(), "Ask for less at a time.") + self._guard.warning(count)
+        text += await self._instructions(context.touched)
         told = Message("tool", text, tool_call_id=call.id)
         self._conversation.add(told, ok=result.ok, display=result.display)
         if result.todos is not None:
@@ -238,6 +240,16 @@ class Turn:
             await self._emit(FilesChanged(tuple(context.changed)))
         return count
 
+    async def _instructions(self, touched: Path | None) -> str:
+        """What AGENTS.md files on the way to `touched` say, as far as the model does not have it in view."""
+        if touched is None:
+            return ""
+        root = self._hands.workspace.root
+        found = await in_thread(lambda: folder_instructions(root, touched))
+        told = [message.content for message in self._conversation.messages]
+        new = [text for text in found if not any(text in content for content in told)]
+        return "".join(f"\n[{text}]" for text in new)
+
     def _result_limit(self) -> int:
         """In characters: an eighth of the context, so that no single result can fill it."""
         length = self._hands.context_length()
@@ -246,6 +258,9 @@ class Turn:
     async def _run(self, tool: Tool[Any], call: ToolCall, written: str, context: ToolContext) -> ToolResult:
         arguments = tool.parse(written)
         access = tool.access(arguments, self._hands.workspace)
+        if access.location is not None and access.location.is_inside:
+            place = access.location.absolute
+            context.touched = place if place.is_dir() else place.parent
         verdict = self._hands.permissions.judge(access, tool.name)
         given = arguments.model_dump(exclude_defaults=True)
         if verdict.decision == "deny":

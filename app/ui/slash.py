@@ -29,6 +29,7 @@ SLASH_COMMANDS: tuple[SlashCommand, ...] = (
     SlashCommand("context", "", "What takes up the model's context"),
     SlashCommand("compact", "", "Make room: let a summary stand for the older part", waits=True),
     SlashCommand("diff", "", "Review what was changed"),
+    SlashCommand("rewind", "", "Put the files back to what they were before a turn", waits=True),
     SlashCommand("commit", "", "Commit what was kept in the review", waits=True),
     SlashCommand("init", "", "Have AGENTS.md written for this project"),
 )

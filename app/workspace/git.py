@@ -67,6 +67,17 @@ class GitRepository:
         repository = self._open()
         return Path(repository.git_dir) if repository else None
 
+    def outer_directories(self, root: Path) -> tuple[Path, ...]:
+        """The git directories outside `root` that git writes to: this worktree's own, and the one all share.
+        Empty outside a repository."""
+        repository = self._open()
+        if repository is None:
+            return ()
+        found = dict.fromkeys(
+            Path(os.path.realpath(place)) for place in (repository.common_dir, repository.git_dir)
+        )
+        return tuple(place for place in found if place.is_dir() and not place.is_relative_to(root))
+
     @property
     def top(self) -> Path | None:
         """The root of the work tree, which may be above the workspace. None outside a repository."""

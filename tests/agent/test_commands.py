@@ -188,9 +188,9 @@ async def test_what_fails_in_the_sandbox_may_be_run_again_outside(
     bench: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Refusing:
-        def wrap(self, arguments: list[str], root: Path, scratch: Path) -> list[str]:
+        def wrap(self, arguments: list[str], root: Path, scratch: Path, git: tuple[Path, ...]) -> list[str]:
             assert arguments[0] == "bash"
-            assert root.is_dir() and scratch.is_dir()
+            assert root.is_dir() and scratch.is_dir() and git == ()
             return ["bash", "-c", "echo sh: x: Read-only file system; exit 1"]
 
     for module in ("turn", "tools.run_shell_command"):

@@ -5,6 +5,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -73,7 +74,8 @@ class ToolResult:
 
 @dataclass(slots=True)
 class ToolContext:
-    """What a call has at hand. `changed` collects the paths it wrote, also when it is cancelled halfway."""
+    """What a call has at hand. `changed` collects the paths it wrote, also when it is cancelled halfway;
+    `touched` is the directory in the workspace that it was about."""
 
     workspace: Workspace
     files: Files
@@ -81,6 +83,7 @@ class ToolContext:
     print: Callable[[str], Awaitable[None]]
     is_sandboxed: bool = False
     changed: list[str] = field(default_factory=list)
+    touched: Path | None = None
 
 
 A = TypeVar("A", bound=Arguments)

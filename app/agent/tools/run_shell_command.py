@@ -63,7 +63,9 @@ class RunShellCommand(Tool[RunShellCommandArguments]):
         line = ["bash", "-c", arguments.command]
         sandbox = await in_thread(find_sandbox) if context.is_sandboxed else None
         if sandbox is not None:
-            line = sandbox.wrap(line, context.workspace.root, context.jobs.scratch())
+            root = context.workspace.root
+            git = await in_thread(lambda: context.workspace.git.outer_directories(root))
+            line = sandbox.wrap(line, root, context.jobs.scratch(), git)
         if arguments.is_background:
             job = await context.jobs.start(arguments.command, line, directory)
             return ToolResult(

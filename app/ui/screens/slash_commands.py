@@ -93,6 +93,10 @@ class SlashCommands:
         self._screen.action_show_review()
         await self._screen.run_action("app.perform('review.commit')")
 
+    async def _rewind(self, _words: str) -> None:
+        self._screen.action_show_review()
+        await self._screen.run_action("app.perform('review.rewind')")
+
     async def _init(self, _words: str) -> None:
         self._screen.agent.send(INIT_PROMPT)
 

@@ -1,21 +1,18 @@
 """Where the user writes to the agent."""
 
-import os
 import re
-import shlex
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import ClassVar
 
 from textual import events
-from textual.app import SuspendNotSupported
 from textual.binding import BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
 from app.ui.actions import bindings, in_scope
 from app.ui.completion import Token, token_before
+from app.ui.editor import EditorError, edit
 from app.ui.keymap import keys_of
 from app.ui.widgets.completion_list import CompletionList
 
@@ -207,26 +204,16 @@ class PromptInput(TextArea):
     # Another editor.
 
     def action_edit_outside(self) -> None:
-        """Write the message in $VISUAL or $EDITOR; the screen comes back when that ends."""
-        editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
-        if not editor:
-            self.app.notify("No editor is set: put its name into the variable EDITOR.", severity="warning")
-            return
+        """Write the message in the user's editor; the screen comes back when that ends."""
         descriptor, name = tempfile.mkstemp(".md", "message-")
         file = Path(name)
         try:
             with open(descriptor, "w", encoding="utf-8") as opened:  # noqa: PTH123 - a descriptor, not a path
                 opened.write(self.full_text())
-            with self.app.suspend():
-                ended = subprocess.run([*shlex.split(editor), name], check=False)
-            if ended.returncode:
-                self.app.notify(f"{editor} ended with status {ended.returncode}: the message is as it was.")
-            else:
-                self._recall(file.read_text(encoding="utf-8", errors="replace").rstrip("\n"))
-        except (OSError, ValueError) as error:
-            self.app.notify(f"{editor} could not be run ({error}).", severity="error")
-        except SuspendNotSupported:
-            self.app.notify("This terminal cannot be handed to an editor.", severity="warning")
+            edit(self.app, file, self.cursor_location[0] + 1)
+            self._recall(file.read_text(encoding="utf-8", errors="replace").rstrip("\n"))
+        except EditorError as error:
+            self.app.notify(str(error), severity="warning")
         finally:
             file.unlink(missing_ok=True)
         self.app.refresh(layout=True)
