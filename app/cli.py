@@ -19,7 +19,7 @@ _ENGINE_COMMANDS = {
     "serve": "run the engine by itself, for other tools (OpenAI Chat Completions)",
     "convert": "write a checkpoint in the engine's own layout, quantized by a recipe",
     "info": "sizes, memory and the roof of a checkpoint",
-    "bench": "measure speed on this machine",
+    "bench": "measure speed on this machine (bench review: that of a large diff)",
     "cache": "list, verify or clear the snapshots kept on disk",
 }
 
@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # File names need not be text, and a terminal need not know every character.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        if given[:2] == ["bench", "review"]:
+            return _bench_review(given[2:])
         if given and given[0] in _ENGINE_COMMANDS:
             return _engine(given)
         if given and given[0] in _COMMANDS:
@@ -167,6 +169,12 @@ def _review(given: list[str]) -> int:
     from app.review_command import review  # noqa: PLC0415
 
     return review(given)
+
+
+def _bench_review(given: list[str]) -> int:
+    from app.ui.bench_review import run  # noqa: PLC0415
+
+    return run(given)
 
 
 def _model(given: list[str]) -> int:

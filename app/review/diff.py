@@ -338,15 +338,15 @@ def line_bytes(line: DiffLine) -> bytes:
 
 
 def hunk_id(path: str, lines: Sequence[DiffLine], seen: Counter[str]) -> str:
-    """A name made from the path and the changed lines; `seen` tells twins within one file apart."""
+    """A name made from the path and the changed lines, where they are at hand; from the hunk's text, where that
+    is all there is. `seen` tells twins within one file apart."""
     digest = sha1(path.encode("utf-8", "surrogateescape"), usedforsecurity=False)
     if isinstance(lines, HunkText):
-        digest.update(lines.changed)
+        digest.update(lines.body)
     else:
         for line in lines:
             if line.kind != "context":
-                digest.update((b"+" if line.kind == "added" else b"-") + line_bytes(line))
-                digest.update(b"" if line.has_newline else b"\n\\ No newline at end of file\n")
+                digest.update(line.kind[0].encode() + line_bytes(line))
     name = digest.hexdigest()[:16]
     seen[name] += 1
     return name if seen[name] == 1 else f"{name}-{seen[name]}"

@@ -4,7 +4,6 @@ A diff of hundreds of thousands of lines is indexed by its headers; of its lines
 are shown or staged.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import overload
@@ -13,7 +12,6 @@ from app.review.model import DiffLine, LineKind
 
 _KIND_OF_MARK: dict[str, LineKind] = {" ": "context", "-": "removed", "+": "added"}
 _MARK_OF_KIND: dict[LineKind, bytes] = {"context": b" ", "removed": b"-", "added": b"+"}
-_CONTEXT = re.compile(rb"^ .*\n(?:\\.*\n)?", re.MULTILINE)
 _NO_NEWLINE = b"\n\\"
 
 
@@ -32,15 +30,20 @@ class HunkText(Sequence[DiffLine]):
 
     @staticmethod
     def fits(body: bytes, before_count: int, after_count: int) -> bool:
-        """Whether `body` is exactly the lines that a header with these counts promises."""
-        removed, added, context = (_starting(body, mark) for mark in (b"-", b"+", b" "))
-        others = body.count(b"\n") - removed - added - context - _starting(body, b"\\")
-        return not others and context + removed == before_count and context + added == after_count
+        """Whether `body`, all of whose lines have a mark, has as many of each as a header with these counts
+        promises."""
+        lines = body.count(b"\n")
+        if _NO_NEWLINE in body:
+            lines -= body.count(_NO_NEWLINE)
+        return (
+            lines - body.count(b"\n+") - body.startswith(b"+") == before_count
+            and lines - body.count(b"\n-") - body.startswith(b"-") == after_count
+        )
 
     @property
-    def changed(self) -> bytes:
-        """The removed and added lines alone, with their marks."""
-        return _CONTEXT.sub(b"", self._body)
+    def body(self) -> bytes:
+        """The text."""
+        return self._body
 
     @property
     def marks(self) -> bytes:
@@ -81,7 +84,7 @@ class HunkText(Sequence[DiffLine]):
         )
 
     def __len__(self) -> int:
-        return len(self._raw) or self._body.count(b"\n") - _starting(self._body, b"\\")
+        return len(self._raw) or self._body.count(b"\n") - self._body.count(_NO_NEWLINE)
 
     @overload
     def __getitem__(self, index: int) -> DiffLine: ...
@@ -107,15 +110,13 @@ class HunkText(Sequence[DiffLine]):
             after += mark != 0x2D
 
     def __eq__(self, other: object) -> bool:
+        if isinstance(other, HunkText):
+            places = (self._before_start, self._after_start)
+            return self._body == other._body and places == (other._before_start, other._after_start)
         return isinstance(other, Sequence) and tuple(self) == tuple(other)
 
     def __hash__(self) -> int:
         return hash(self._body)
-
-
-def _starting(body: bytes, mark: bytes) -> int:
-    """How many lines start with `mark`."""
-    return body.count(b"\n" + mark) + body.startswith(mark)
 
 
 def line_marks(lines: Sequence[DiffLine]) -> bytes:

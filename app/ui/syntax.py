@@ -5,6 +5,7 @@ whole file is never read for the sake of one screen.
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name, get_lexer_for_filename
@@ -59,8 +60,14 @@ def _category(token: _TokenType) -> str:
 
 def lexer_for_path(path: str) -> Lexer | None:
     """The lexer that a file's name asks for, if any."""
+    return _lexer_for_name(path.rsplit("/", 1)[-1])
+
+
+@lru_cache(256)
+def _lexer_for_name(name: str) -> Lexer | None:
+    # Looking one up tries the patterns of several hundred languages.
     try:
-        return get_lexer_for_filename(path.rsplit("/", 1)[-1], stripnl=False, ensurenl=False)
+        return get_lexer_for_filename(name, stripnl=False, ensurenl=False)
     except ClassNotFound:
         return None
 

@@ -117,3 +117,21 @@ def test_what_cannot_be_reviewed_is_said_before_the_screen_opens(
     with Terminal([TIDEGATE, "review", *arguments], root) as terminal:
         terminal.wait_for(says)
         assert terminal.wait_closed() == (0 if "changes" in says else 2)
+
+
+@pytest.mark.slow
+def test_the_bench_prints_ratios(root: Path) -> None:
+    done = subprocess.run(
+        [TIDEGATE, "bench", "review", "--lines", "2000", "--files", "10"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "git diff of 2,000 changed lines in 10 files" in lines[0]
+    assert sum("×" in line for line in lines) == 5
+    large, small = (part.split()[0] for part in lines[-1].removeprefix("mounted widgets: ").split(", "))
+    assert large == small

@@ -130,7 +130,8 @@ class ReviewPane(Vertical):
             if refused and not desk.misfits():
                 return False
             try:
-                changes = await asyncio.to_thread(desk.changes)
+                known, self._first = self._first, None
+                changes = known if known is not None else await asyncio.to_thread(desk.changes)
                 comments = await asyncio.to_thread(self._review.comments)
             except ReviewError as error:
                 self.app.notify(str(error), severity="error", timeout=8)

@@ -1,0 +1,140 @@
+"""`tidegate bench review`: how long a large diff takes to come up and to be moved through, as ratios to git."""
+
+import argparse
+import asyncio
+import os
+import pty
+import select
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from collections.abc import Callable, Sequence
+from fcntl import ioctl
+from pathlib import Path
+
+from app.review.desk import SourceDesk
+from app.review.review import Review
+from app.review.sources import WORK_TREE, Sources
+from app.ui.review_app import ReviewApp
+
+_SIZE = (160, 48)
+_ROUNDS = 5
+_HUNK_LINES = 20  # changed lines a hunk, half of them removed
+
+
+def run(given: Sequence[str]) -> int:
+    """Run the bench and print its table; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="tidegate bench review", description="A diff made for the purpose, against git diff itself."
+    )
+    parser.add_argument("--lines", type=int, default=100_000, help="changed lines in all (default: 100,000)")
+    parser.add_argument("--files", type=int, default=300, help="files that they are in (default: 300)")
+    options = parser.parse_args(given)
+    with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as directory:
+        top = Path(directory)
+        os.environ["TIDEGATE_HOME"] = str(top / "home")
+        large, small = top / "large", top / "small"
+        _make(large, options.lines, options.files)
+        _make(small, max(1000, options.lines // 100), max(1, options.files // 100))
+        git = _median(lambda: _time(lambda: _git_diff(large)))
+        print(f"git diff of {options.lines:,} changed lines in {options.files:,} files: {git:.2f} s")
+        opened = _median(lambda: _first_screen(large))
+        print(f"tidegate review, from the command to its first screen: {opened / git:.1f} × git diff")
+        here, moves, widgets = asyncio.run(_inside(large))
+        _, small_moves, small_widgets = asyncio.run(_inside(small))
+        print(f"the same from a process that runs: {here / git:.1f} × git diff")
+        for name, seconds in moves.items():
+            print(f"{name}: {seconds / small_moves[name]:.2f} × that of a diff a hundredth as long")
+        print(f"mounted widgets: {widgets} with the large diff, {small_widgets} with the small one")
+    return 0
+
+
+def _make(root: Path, lines: int, files: int) -> None:
+    """A repository with a work tree that differs from its commit by about `lines` lines."""
+    root.mkdir()
+    hunks = max(1, lines // files // _HUNK_LINES)
+    for version in (0, 1):
+        for number in range(files):
+            text: list[str] = []
+            for hunk in range(hunks):
+                text += [f"    unchanged_{hunk}_{n} = compute({n}, 'text')\n" for n in range(12)]
+                text += [
+                    f"    value_{hunk}_{n} = transform({version + n}, name_{version})\n"
+                    for n in range(_HUNK_LINES // 2)
+                ]
+            path = root / f"package{number % 10}" / f"module{number}.py"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("".join(text))
+        if not version:
+            for command in (
+                ["init", "--quiet"],
+                ["add", "-A"],
+                ["-c", "user.name=bench", "-c", "user.email=bench@localhost", "commit", "--quiet", "-m", "x"],
+            ):
+                subprocess.run(["git", *command], cwd=root, check=True)
+
+
+def _git_diff(root: Path) -> None:
+    subprocess.run(["git", "diff"], cwd=root, stdout=subprocess.DEVNULL, check=True)
+
+
+def _time(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _median(measure: Callable[[], float]) -> float:
+    measure()
+    return statistics.median(measure() for _ in range(_ROUNDS))
+
+
+def _first_screen(root: Path) -> float:
+    """Seconds from the command to the first hunk on a terminal."""
+    start = time.perf_counter()
+    child, terminal = pty.fork()
+    if not child:
+        os.chdir(root)
+        os.environ.setdefault("TERM", "xterm-256color")
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "app.cli", "review"])
+    try:
+        ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", _SIZE[1], _SIZE[0], 0, 0))
+        seen = b""
+        while b"value_0_0" not in seen:
+            ready, _, _ = select.select([terminal], [], [], 60)
+            if not ready:
+                raise TimeoutError("the review did not open within a minute")
+            seen += os.read(terminal, 65536)
+        return time.perf_counter() - start
+    finally:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+        os.close(terminal)
+
+
+async def _inside(root: Path) -> tuple[float, dict[str, float], int]:
+    """Seconds to the first screen in this process, seconds a movement by its name, and mounted widgets."""
+    review = Review(root)
+    start = time.perf_counter()
+    app = ReviewApp(review, [SourceDesk(WORK_TREE, Sources(root, review), review)], root)
+    async with app.run_test(size=_SIZE) as pilot:
+        view = app.review_screen.review.view
+        while not view.row_count:
+            await pilot.pause(0)
+        view.render_line(0)
+        opened = time.perf_counter() - start
+        moves: dict[str, float] = {}
+        for name, key in (("a page down", "pagedown"), ("a line down", "j"), ("to the next hunk", "n")):
+            spent: list[float] = []
+            for _ in range(30):
+                before = time.perf_counter()
+                await pilot.press(key)
+                for row in range(view.size.height):
+                    view.render_line(row)
+                spent.append(time.perf_counter() - before)
+            moves[name] = statistics.median(spent)
+        return opened, moves, len(list(app.screen.walk_children()))
