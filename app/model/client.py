@@ -296,8 +296,10 @@ def _description(entry: dict[str, Any]) -> ModelDescription:
         meta.get("n_ctx_train") if isinstance(meta, dict) else None,
     )
     details = entry.get("details")
+    if not isinstance(entry["id"], str):
+        raise TypeError("a model's id is its name")
     return ModelDescription(
-        id=str(entry["id"]),
+        id=entry["id"],
         context_length=next((length for length in lengths if isinstance(length, int)), None),
         details=tuple((str(name), str(value)) for name, value in details.items())
         if isinstance(details, dict)

@@ -87,6 +87,7 @@ def silent_or_mad(answer: bytes | None) -> tuple[str, socket.socket]:
         (b"SSH-2.0-OpenSSH_9.6\r\n" * 9999, "does not speak HTTP"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", "does not speak Chat Completions"),
         (b'HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n{"data": []}', "offers no model"),
+        (b'HTTP/1.1 200 OK\r\ncontent-length: 24\r\n\r\n{"data": [{"id": null}]}', "does not speak Chat"),
         (b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "/v1"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{", "broke off|does not speak HTTP"),
     ],
