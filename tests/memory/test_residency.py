@@ -36,7 +36,7 @@ from mlx_model.weights.residency import Residency
 from tests.support.checkpoints import write_checkpoint
 
 EXPERTS, ACTIVE = 24, 3
-TOKENS = [(37 * place * place + 11 * place) % 256 for place in range(100)]
+TOKENS = [(37 * place * place + 11 * place) % 256 for place in range(70)]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def streamed(checkpoint: Checkpoint, slots: int, **options: Any) -> tuple[Qwen3N
     return load_qwen3_next(checkpoint, dtype="float32", residency=residency), residency
 
 
-def logits(model: Qwen3Next, chunk: int, decoded: int = 6) -> mx.array:
+def logits(model: Qwen3Next, chunk: int, decoded: int = 4) -> mx.array:
     """Of all tokens of a prompt and of those that follow it greedily."""
     state, parts = model.state(), []
     for start in range(0, len(TOKENS), chunk):
@@ -70,11 +70,11 @@ def logits(model: Qwen3Next, chunk: int, decoded: int = 6) -> mx.array:
     return mx.concatenate(parts, axis=1)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
     form=st.sampled_from(["plain", "packed"]),
     slots=st.integers(ACTIVE, EXPERTS - 1),
-    chunk=st.integers(1, 100),
+    chunk=st.integers(1, 70),
 )
 def test_logits_are_the_same_bits(
     checkpoints: dict[str, Checkpoint], full: dict[str, Qwen3Next], form: str, slots: int, chunk: int
@@ -319,7 +319,7 @@ def test_reserves_are_given_back_until_there_is_enough() -> None:
 
 def test_the_next_layers_experts_are_guessed(tmp_path: Path) -> None:
     """More of them are in memory when they are asked for; what is computed stays the same."""
-    sizes = {"num_experts": 32, "num_experts_per_tok": 3, "num_hidden_layers": 8}
+    sizes = {"num_experts": 32, "num_experts_per_tok": 3, "num_hidden_layers": 6}
     checkpoint = open_checkpoint(write_checkpoint(tmp_path / "model", **sizes))
     rates, found = [], []
     for guessing in (True, False):
@@ -327,9 +327,9 @@ def test_the_next_layers_experts_are_guessed(tmp_path: Path) -> None:
         if not guessing:
             for layer in model.layers:
                 layer.following = None
-        found.append(logits(model, 100, 20))
+        found.append(logits(model, 100, 10))
         before = residency.counted()
-        logits(model, 100, 20)
+        logits(model, 100, 10)
         rates.append((residency.counted() - before).hit_rate)
         residency.close()
     assert mx.array_equal(*found).item()
