@@ -43,7 +43,11 @@ class Address:
         return self.url.removesuffix("/v1")
 
     def __str__(self) -> str:
-        return str(self.socket) if self.socket else self.url
+        """For people: without the password that may stand in it."""
+        if self.socket:
+            return str(self.socket)
+        parts = urlsplit(self.url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ class RemoteEngine:
     ) -> None:
         self._served = served
         self._client = ChatClient(Address(served.url), model=served.model, api_key=api_key, patience=patience)
-        self._connecting = EngineStatus("starting", f"Connecting to {served.url}.")
+        self._connecting = EngineStatus("starting", f"Connecting to {self._client.address}.")
         self._board = StatusBoard(self._connecting)
         self._task: asyncio.Task[None] | None = None
 
@@ -49,7 +49,7 @@ class RemoteEngine:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        self._board.set(EngineStatus("stopped", f"{self._served.url} was left."))
+        self._board.set(EngineStatus("stopped", f"{self._client.address} was left."))
         await self._client.aclose()
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent]:
@@ -73,7 +73,7 @@ class RemoteEngine:
         if not wanted and not offered:
             self._board.set(
                 EngineStatus(
-                    "failed", f"{self._served.url} offers no model: load one there, or name it after a #"
+                    "failed", f"{self._client.address} offers no model: load one there, or name it after a #"
                 )
             )
             return
