@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mlx_model.cache import EngineCache
 from mlx_model.chat.prompt import PromptEncoder
+from mlx_model.chat.tool_grammar import ToolGrammar
 from mlx_model.commands.cache_options import add_cache, open_engine_cache, snapshot_memory
 from mlx_model.commands.fit import count
 from mlx_model.commands.fitting import add_memory, settle_memory
@@ -132,6 +133,7 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
                 request_bytes=None if plan is None or arguments.force else plan.request_bytes,
             ),
             encoder=encoder,
+            grammar=ToolGrammar(encoder.tokenizer, loaded.model.vocabulary),
             details=_details(loaded, arguments) | _prefixes(cache),
             settle=cache.store.flush if cache is not None else lambda: None,
             rest=upkeep.rest,

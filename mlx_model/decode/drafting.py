@@ -126,9 +126,16 @@ class Drafting(Generic[ReplayableT]):
         tokens = drafter.propose(token, plan.depth, sampler)
         return None if tokens is None else Proposal(plan.source, outlook, tokens)
 
-    def verify(self, state: ReplayableT, sampler: Sampler, token: int, proposal: Proposal) -> Verified:
+    def verify(
+        self,
+        state: ReplayableT,
+        sampler: Sampler,
+        token: int,
+        proposal: Proposal,
+        allowed: mx.array | None = None,
+    ) -> Verified:
         """See verify.verify."""
-        verified = verify(self._model, state, sampler, token, proposal.tokens)
+        verified = verify(self._model, state, sampler, token, proposal.tokens, allowed=allowed)
         drafted = proposal.tokens.size
         self._pass = Step(proposal.source, proposal.outlook, drafted, len(verified.accepted))
         return verified

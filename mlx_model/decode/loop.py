@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, cast
 
 import mlx.core as mx
@@ -77,47 +77,79 @@ class DecodingLoop(Generic[StateT]):
         self._limit = limit
         self._cancelled = cancelled
         self._sampler = Sampler(run.request.sampling, model.vocabulary, run.request.prompt)
+        self._constraint = run.request.constraint()
         self._released = 0
 
     def tokens(self, logits: mx.array) -> Iterator[TokenGenerated]:
         """The reply, from the logits [vocabulary] after the prompt. Where nothing is drafted, each token is
         read only after the next one has been asked for, so that the device never waits for us."""
         run, drafting = self._run, self._drafting
-        token = self._sampler(logits)
-        mx.async_eval(token)  # type: ignore[no-untyped-call]
+        token = self._choose(logits)
+        self._sampler.take(token)
         while len(run.tokens) < self._limit:
             room = self._limit - len(run.tokens) - 1
             waits = drafting is not None and drafting.expected(room)
-            following = self._next(token) if room and not waits else None
+            ahead: mx.array | None = None
+            following: mx.array | None = None
+            if room and not waits:
+                ahead = self._model.last_logits(token[None], run.state)
+                mx.async_eval(ahead)  # type: ignore[no-untyped-call]
+                following = None if self._constrained else self._choose(ahead)
             value = cast(int, token.item())
             if drafting is not None:
-                drafting.token_read(value, measures_plain_pass=following is not None)
+                drafting.token_read(value, measures_plain_pass=ahead is not None)
             if (yield from self._emit(value)):
                 return
-            if following is None and room:
-                proposal = drafting.propose(value, self._sampler, room) if drafting is not None else None
-                if proposal is None:
-                    following = self._next(token)
-                else:
-                    following = yield from self._verified(value, proposal)
+            if ahead is not None and (following is None or self._constrained):
+                # Only now is it known what may follow the token.
+                following = self._choose(ahead)
+            elif ahead is None and room:
+                proposal = self._proposal(value, room)
+                if proposal is not None:
+                    following = yield from self._verified(value, *proposal)
                     if following is None:
                         return
+                else:
+                    following = self._choose(self._model.last_logits(token[None], run.state))
             if following is not None:
+                self._sampler.take(following)
                 token = following
         run.reason = "length"
 
-    def _next(self, token: mx.array) -> mx.array:
-        """The token [1] after `token`, which is taken in."""
-        following = self._sampler(self._model.last_logits(token[None], self._run.state))
-        mx.async_eval(following)  # type: ignore[no-untyped-call]
-        return following
+    @property
+    def _constrained(self) -> bool:
+        return self._constraint is not None and self._constraint.active
 
-    def _verified(self, token: int, proposal: Proposal) -> Generator[TokenGenerated, None, mx.array | None]:
-        """Yields the accepted drafts and returns the token [1] that the model chose after them; None if the
-        reply ended among them."""
+    def _choose(self, logits: mx.array) -> mx.array:
+        """The token [1] that would be taken, as far as it is known what may follow."""
+        allowed = None
+        if self._constraint is not None and self._constrained:
+            allowed = mx.array(self._constraint.mask())[None]
+        token = self._sampler.choose(logits[None], allowed=allowed)
+        mx.async_eval(token)  # type: ignore[no-untyped-call]
+        return token
+
+    def _proposal(self, token: int, room: int) -> tuple[Proposal, mx.array | None] | None:
+        """Drafts that the constraint admits, and what it admits in their stead."""
+        if self._drafting is None:
+            return None
+        proposal = self._drafting.propose(token, self._sampler, room)
+        if proposal is None or self._constraint is None:
+            return None if proposal is None else (proposal, None)
+        fitting, allowed = self._constraint.check(cast(list[int], proposal.tokens.tolist()))
+        if not fitting:
+            return None
+        proposal = replace(proposal, tokens=proposal.tokens[:fitting])
+        return proposal, None if allowed is None else mx.array(allowed)
+
+    def _verified(
+        self, token: int, proposal: Proposal, allowed: mx.array | None
+    ) -> Generator[TokenGenerated, None, mx.array | None]:
+        """Yields the accepted drafts and returns the token [1] that the model chose after them, which is not
+        taken yet; None if the reply ended among them."""
         assert self._drafting is not None
         run, drafting = self._run, self._drafting
-        verified = drafting.verify(run.state, self._sampler, token, proposal)
+        verified = drafting.verify(run.state, self._sampler, token, proposal, allowed)
         run.drafted += proposal.tokens.size
         run.accepted += len(verified.accepted)
         emitted = 0
@@ -128,14 +160,14 @@ class DecodingLoop(Generic[StateT]):
                     return None
         finally:
             drafting.keep(run.state, self._sampler, token, verified, emitted)
-        following = mx.array([verified.following])
-        self._sampler.take(following)
-        return following
+        return mx.array([verified.following])
 
     def _emit(self, token: int) -> Generator[TokenGenerated, None, bool]:
         """Yields the token and returns whether the reply ends with it."""
         run = self._run
         run.tokens.append(token)
+        if self._constraint is not None:
+            self._constraint.advance(token)
         yield TokenGenerated(token)
         if token in run.request.stop_tokens:
             run.reason = "stop"

@@ -1,8 +1,12 @@
 """What generation is asked for and what it reports: values between the server and the model."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,28 @@ class SamplingParameters:
     seed: int | None = None
 
 
+class Constraint(Protocol):
+    """Which tokens a reply may go on with; follows one reply token by token."""
+
+    @property
+    def active(self) -> bool:
+        """Whether the next token is constrained."""
+        ...
+
+    def advance(self, token: int) -> None:
+        """The reply goes on with this token."""
+        ...
+
+    def mask(self) -> "NDArray[np.bool_]":
+        """Which tokens [vocabulary] may come next."""
+        ...
+
+    def check(self, drafts: Sequence[int]) -> "tuple[int, NDArray[np.bool_] | None]":
+        """How many of the drafts may come, one after another; and what may come instead of each of these and
+        after them, [drafts that may + 1, vocabulary], None where anything may."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """A prompt as tokens, and when to stop: with `max_tokens` 0 after the prompt, whose states are kept for
@@ -31,6 +57,8 @@ class GenerationRequest:
     stop_tokens: frozenset[int]
     sampling: SamplingParameters = field(default_factory=SamplingParameters)
     boundaries: tuple[int, ...] = ()
+    constraint: Callable[[], Constraint | None] = lambda: None
+    """Makes a fresh constraint on the reply; None: it is free."""
 
 
 @dataclass(frozen=True, slots=True)

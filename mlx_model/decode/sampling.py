@@ -44,11 +44,20 @@ class Sampler:
         self.take(token)
         return token
 
-    def choose(self, logits: mx.array, drafted: mx.array | None = None, first: int = 0) -> mx.array:
+    def choose(
+        self,
+        logits: mx.array,
+        drafted: mx.array | None = None,
+        first: int = 0,
+        allowed: mx.array | None = None,
+    ) -> mx.array:
         """What would be taken at n positions in a row, [n] from logits [n, vocabulary], if `drafted` [m] were
         taken before them: the positions begin `first` after the next one, and each counts the drafts before
-        itself as history. Nothing is taken yet. n + first is at most m + 1."""
+        itself as history. Nothing is taken yet. n + first is at most m + 1. Only tokens that are `allowed`
+        [n, vocabulary] count; at least one at each position."""
         logits = self._penalized(logits.astype(mx.float32), drafted, first)
+        if allowed is not None:
+            logits = mx.where(allowed, logits, _REMOVED)
         if self.parameters.temperature == 0:
             return mx.argmax(logits, axis=-1)
         candidates, values = _filtered(logits / self.parameters.temperature, self.parameters)

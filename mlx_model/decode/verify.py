@@ -63,15 +63,18 @@ def verify(
     sampler: Sampler,
     token: int,
     drafts: mx.array,
+    *,
+    allowed: mx.array | None = None,
 ) -> Verified:
-    """Takes in `token` and drafts [n]. The sampler has not taken anything yet; the caller decides how many of
-    the accepted drafts happened, and tells sampler (`take`) and state (`keep`, the token included)."""
+    """Takes in `token` and drafts [n]; `allowed` [n + 1, vocabulary] as for Sampler.choose. The sampler has not
+    taken anything yet; the caller decides how many of the accepted drafts happened, and tells sampler (`take`)
+    and state (`keep`, the token included)."""
     assert 1 <= drafts.size <= DEEPEST
     state.record(True)
     block = mx.concatenate([mx.array([token], dtype=drafts.dtype), drafts])
     hidden = model.hidden(block[None], state)
     state.record(False)
-    chosen = sampler.choose(model.head(hidden)[0], drafts)
+    chosen = sampler.choose(model.head(hidden)[0], drafts, allowed=allowed)
     count = accepted_count(chosen, drafts)
     mx.eval(chosen, count)
     taken = cast(list[int], chosen.tolist())

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -18,7 +19,14 @@ from starlette.routing import Route
 
 from mlx_model.chat.prompt import ReplyMemory
 from mlx_model.chat.tool_calls import ReplyPart
-from mlx_model.decode.request import GenerationFinished, GenerationRequest, PromptProcessed, TokenGenerated
+from mlx_model.chat.tool_grammar import Schemas
+from mlx_model.decode.request import (
+    Constraint,
+    GenerationFinished,
+    GenerationRequest,
+    PromptProcessed,
+    TokenGenerated,
+)
 from mlx_model.errors import EngineError, RequestError
 from mlx_model.server.protocol import (
     ChatCompletionRequest,
@@ -232,7 +240,13 @@ def _generation(model: ServedModel, received: ChatCompletionRequest) -> Generati
         stop_tokens=model.encoder.tokenizer.stop_tokens,
         sampling=received.sampling(),
         boundaries=prompt.boundaries,
+        constraint=partial(_constraint, model, received.schemas()),
     )
+
+
+def _constraint(model: ServedModel, schemas: Schemas | None) -> Constraint | None:
+    """What keeps tool calls to what is registered."""
+    return None if schemas is None or model.grammar is None else model.grammar.constraint(schemas)
 
 
 async def _body(request: Request) -> bytes:

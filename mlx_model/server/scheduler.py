@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from mlx_model.chat.prompt import PromptEncoder
+from mlx_model.chat.tool_grammar import ToolGrammar
 from mlx_model.decode.request import GenerationEvent, GenerationRequest, GeneratorPort
 from mlx_model.errors import EngineError
 
@@ -37,6 +38,8 @@ class ServedModel:
     until it wants to be called again, None for not before the next request."""
     memory: Callable[[], Mapping[str, object]] = dict
     """How short of memory the machine is and what was given back, for /health."""
+    grammar: ToolGrammar | None = None
+    """What holds tool calls to those registered; None leaves them free."""
 
 
 Loader = Callable[[Callable[[float], None]], ServedModel]

@@ -12,6 +12,7 @@ from mlx_model.decode.drafts.drafter import Drafter
 from mlx_model.decode.generator import Generator
 from mlx_model.decode.language_model import NothingKept, StateKeeper
 from mlx_model.decode.request import (
+    Constraint,
     GenerationFinished,
     GenerationRequest,
     SamplingParameters,
@@ -96,10 +97,14 @@ def reply(
     return tokens, event
 
 
-def asked(prompt: Sequence[int], count: int, **sampling: Any) -> GenerationRequest:
-    return GenerationRequest(
-        tuple(prompt), count, frozenset(), SamplingParameters(**{"temperature": 0, **sampling})
-    )
+def asked(
+    prompt: Sequence[int],
+    count: int,
+    constraint: Callable[[], Constraint | None] = lambda: None,
+    **sampling: Any,
+) -> GenerationRequest:
+    parameters = SamplingParameters(**{"temperature": 0, **sampling})
+    return GenerationRequest(tuple(prompt), count, frozenset(), parameters, constraint=constraint)
 
 
 def everything(state: SequenceState) -> dict[str, np.ndarray]:

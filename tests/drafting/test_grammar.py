@@ -1,0 +1,225 @@
+"""Tool calls under the grammar: whatever is sampled, a finished call is one of a registered tool, and fits its
+schema."""
+
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from mlx_model.chat.tokenizer import Tokenizer
+from mlx_model.chat.tool_calls import CallArguments, CallOpened, ToolCallParser, VisibleText
+from mlx_model.chat.tool_grammar import ToolGrammar
+from mlx_model.decode.grammar import GrammarConstraint
+from mlx_model.loading import load
+from tests.support.drafting import Depths, Oracle, asked, drafting_generator, reply
+from tests.support.servable import servable_checkpoint
+from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer
+
+READ = {
+    "type": "object",
+    "properties": {
+        "file_path": {"type": "string"},
+        "offset": {"type": "integer"},
+        "mode": {"type": "string", "enum": ["text", "bytes"]},
+        "whole": {"type": "boolean"},
+        "lines": {"type": "array", "items": {"type": "integer"}},
+    },
+    "required": ["mode", "file_path"],
+}
+TOOLS = {"read_file": READ, "list": {"type": "object", "properties": {}}}
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    return Tokenizer.from_directory(write_small_tokenizer(tmp_path_factory.mktemp("tokenizer")))
+
+
+@pytest.fixture(scope="module")
+def grammar(tokenizer: Tokenizer) -> ToolGrammar:
+    return ToolGrammar(tokenizer, VOCABULARY)
+
+
+def admits(grammar: ToolGrammar, tokenizer: Tokenizer, call: str) -> bool:
+    """Whether a call, from `<tool_call>` on, may be written just so."""
+    constraint = grammar.constraint(TOOLS)
+    assert constraint is not None
+    for token in tokenizer.encode_marked(call, "\0"):
+        if not constraint.mask()[token]:
+            return False
+        constraint.advance(token)
+    return not constraint.active
+
+
+def written(name: str, *parameters: tuple[str, str]) -> str:
+    body = "".join(f"<parameter={key}>\n{value}\n</parameter>\n" for key, value in parameters)
+    return f"<tool_call>\n<function={name}>\n{body}</function>\n</tool_call>"
+
+
+NEEDED = (("mode", "text"), ("file_path", "a"))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        written("list"),
+        written("read_file", *NEEDED),
+        written("read_file", *reversed(NEEDED)),
+        written("read_file", ("lines", "[1, 2]"), NEEDED[0], ("whole", "true"), NEEDED[1], ("offset", "-12")),
+        written("read_file", NEEDED[0], ("file_path", '<b>\n</parameter> {"x": 1}\n\n<parameter=y>\n✓')),
+        written("read_file", NEEDED[0], ("file_path", "")),
+    ],
+)
+def test_what_a_model_may_write(grammar: ToolGrammar, tokenizer: Tokenizer, call: str) -> None:
+    assert admits(grammar, tokenizer, call)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        written("write_file", *NEEDED),
+        written("read_file"),
+        written("read_file", NEEDED[0]),
+        written("read_file", NEEDED[0], *NEEDED),
+        written("read_file", *NEEDED, ("path", "a")),
+        written("read_file", *NEEDED, ("offset", "1.5")),
+        written("read_file", *NEEDED, ("offset", "ten")),
+        written("read_file", *NEEDED, ("whole", "yes")),
+        written("read_file", ("mode", "other"), NEEDED[1]),
+        written("read_file", *NEEDED, ("lines", "[1, x]")),
+        written("list", ("any", "1")),
+    ],
+)
+def test_what_it_may_not(grammar: ToolGrammar, tokenizer: Tokenizer, call: str) -> None:
+    assert not admits(grammar, tokenizer, call)
+
+
+def random_schema(choice: random.Random, depth: int = 0) -> dict[str, Any]:
+    kinds = ["string", "integer", "number", "boolean", "null", "enum", "nullable"]
+    match choice.choice(kinds if depth > 1 else [*kinds, "array", "object"]):
+        case "array":
+            return {"type": "array", "items": random_schema(choice, depth + 1), "maxItems": 3}
+        case "object":
+            return {**random_parameters(choice, depth + 1), "additionalProperties": False}
+        case "enum":
+            return {"enum": choice.sample(["a", "b c", "</x>", "é", "1st"], choice.randint(1, 4))}
+        case "nullable":
+            return {"type": ["integer", "null"]}
+        case kind:
+            return {"type": kind}
+
+
+def random_parameters(choice: random.Random, depth: int = 0) -> dict[str, Any]:
+    names = choice.sample(["path", "old-string", "n", "Größe", "x.y", "limit_2", "all"], choice.randint(0, 4))
+    return {
+        "type": "object",
+        "properties": {name: random_schema(choice, depth) for name in names},
+        "required": choice.sample(names, choice.randint(0, len(names))),
+    }
+
+
+def fits(schema: Any, value: Any) -> bool:
+    """The part of JSON Schema that `random_schema` uses, by itself."""
+    if "enum" in schema:
+        return value in schema["enum"]
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    return any(_is(kind, schema, value) for kind in kinds)
+
+
+def _is(kind: str, schema: Any, value: Any) -> bool:
+    match kind:
+        case "object":
+            return (
+                isinstance(value, dict)
+                and set(schema["required"]) <= set(value) <= set(schema["properties"])
+                and all(fits(schema["properties"][key], item) for key, item in value.items())
+            )
+        case "array":
+            return isinstance(value, list) and all(fits(schema["items"], item) for item in value)
+        case "null":
+            return value is None
+        case "boolean":
+            return isinstance(value, bool)
+    numbers = {"string": str, "integer": int, "number": (int, float)}
+    return isinstance(value, numbers[kind]) and not isinstance(value, bool)
+
+
+def sampled_call(constraint: GrammarConstraint, tokenizer: Tokenizer, seed: int) -> list[int] | None:
+    """A call drawn at temperature 2 from random logits that lean to ending things; None if it is endless."""
+    noise = np.random.default_rng(seed)
+    opening = tokenizer.control_tokens["<tool_call>"]
+    constraint.advance(opening)
+    tokens = [opening]
+    ends = np.isin(np.arange(VOCABULARY), [token for text in '\n</"}]' for token in tokenizer.encode(text)])
+    while constraint.active:
+        if len(tokens) == 500:
+            return None
+        logits = 3 * noise.standard_normal(VOCABULARY) + 8.0 * ends
+        scores = np.where(constraint.mask(), logits / 2 + noise.gumbel(size=VOCABULARY), -np.inf)
+        tokens.append(int(scores.argmax()))
+        constraint.advance(tokens[-1])
+    return tokens
+
+
+def assert_calls_fit(grammar: ToolGrammar, tokenizer: Tokenizer, seeds: Sequence[int]) -> None:
+    finished = 0
+    for seed in seeds:
+        choice = random.Random(seed)
+        tools = {f"tool_{number}": random_parameters(choice) for number in range(choice.randint(1, 3))}
+        constraint = grammar.constraint(tools)
+        assert constraint is not None
+        tokens = sampled_call(constraint, tokenizer, seed)
+        if tokens is None:
+            continue
+        finished += 1
+        text = b"".join(tokenizer.bytes_of(token) for token in tokens).decode()
+        parser = ToolCallParser(tools)
+        parts = [*parser.feed(text), *parser.finish(truncated=False)]
+        assert not [part for part in parts if isinstance(part, VisibleText)], text
+        names = [part.name for part in parts if isinstance(part, CallOpened)]
+        assert len(names) == 1 and names[0] in tools, text
+        arguments = json.loads("".join(part.fragment for part in parts if isinstance(part, CallArguments)))
+        assert fits(tools[names[0]], arguments), (text, arguments, tools)
+    assert finished > 0.6 * len(seeds)
+
+
+def test_every_finished_call_parses_and_fits(grammar: ToolGrammar, tokenizer: Tokenizer) -> None:
+    assert_calls_fit(grammar, tokenizer, range(300))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_ten_thousand_finished_calls_parse_and_fit(grammar: ToolGrammar, tokenizer: Tokenizer) -> None:
+    assert_calls_fit(grammar, tokenizer, range(1000, 11_000))
+
+
+def test_under_the_grammar_too_drafts_do_not_change_the_reply(tmp_path: Path) -> None:
+    """A random model whose favourite token is `<tool_call>`, so that replies are calls, one after another."""
+    directory = servable_checkpoint(tmp_path / "model")
+    model = load(directory).model
+    tokenizer = Tokenizer.from_directory(directory)
+    opening = tokenizer.control_tokens["<tool_call>"]
+    head = model.head
+
+    def eager(hidden: mx.array) -> mx.array:
+        return head(hidden) + 4.0 * (mx.arange(VOCABULARY) == opening)
+
+    model.head = eager
+    grammar = ToolGrammar(tokenizer, VOCABULARY)
+    prompt = list(range(20, 50))
+    for sampling in (
+        {"temperature": 0},
+        {"temperature": 2.0, "seed": 1, "top_k": 0, "repetition_penalty": 1.1},
+    ):
+        request = asked(prompt, 150, constraint=lambda: grammar.constraint(TOOLS), **sampling)
+        plain, _ = reply(drafting_generator(model), request)
+        text = b"".join(tokenizer.bytes_of(token) for token in plain)
+        assert text.count(b"<function=") == text.count(b"<tool_call>") > 0 or sampling["temperature"] == 0
+        oracle = Oracle([*prompt, *plain], VOCABULARY, 2)
+        drafted, finished = reply(drafting_generator(model, oracle, policy=Depths()), request)
+        assert drafted == plain
+        assert finished.accepted_tokens > 30
