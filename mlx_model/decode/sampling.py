@@ -30,7 +30,8 @@ class Sampler:
 
     def __init__(self, parameters: SamplingParameters, vocabulary: int, history: Sequence[int] = ()) -> None:
         self.parameters = parameters
-        self._key = mx.random.key(secrets.randbits(63) if parameters.seed is None else parameters.seed)
+        seed = secrets.randbits(64) if parameters.seed is None else parameters.seed
+        self._key = mx.random.key(seed % 2**64)
         self._keys = mx.zeros((0, 2), dtype=mx.uint32)
         self._seen: mx.array | None = None
         if parameters.repetition_penalty != 1.0:
