@@ -27,6 +27,7 @@ _SNAPSHOT_SHARE = 16
 # What others in the same pool may want while a request runs: the display, the editor, a test run.
 _MARGIN_SHARE = 16
 _WIRED_SHARE = 0.95
+_LEAST_CACHE = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +111,8 @@ class MemoryPlan:
 
     @property
     def cache_limit(self) -> int:
-        """What MLX may keep of freed buffers: enough for the next chunk to find its own again."""
-        return self.activations
+        """What MLX may keep of freed buffers: enough for the next chunk, or token, to find its own again."""
+        return max(self.activations, _LEAST_CACHE)
 
 
 def plan_memory(model: Model, machine: Machine, wishes: Wishes | None = None) -> MemoryPlan:
