@@ -46,7 +46,8 @@ class Item:
     """One entry. `render` is called again after `touch`, another width, or another theme."""
 
     leads_with_blank: bool = field(default=False, init=False)
-    _drawn: tuple[int, int, list[Strip]] | None = field(default=None, init=False, repr=False)
+    # The palette itself, not its id, which after a change of theme may be the next one's.
+    _drawn: tuple[int, Palette, list[Strip]] | None = field(default=None, init=False, repr=False)
 
     def touch(self) -> None:
         """Forget what was drawn."""
@@ -58,14 +59,13 @@ class Item:
 
     def is_drawn_for(self, width: int, palette: Palette) -> bool:
         """Whether it was drawn at this width in these colours."""
-        return self._drawn is not None and self._drawn[:2] == (width, id(palette))
+        return self._drawn is not None and self._drawn[0] == width and self._drawn[1] is palette
 
     def strips(self, width: int, palette: Palette) -> list[Strip]:
         """The rows of this item, the blank one after it included."""
-        key = (width, id(palette))
-        if self._drawn is None or self._drawn[:2] != key:
+        if self._drawn is None or not self.is_drawn_for(width, palette):
             lead = [Strip.blank(width, palette.text)] if self.leads_with_blank else []
-            self._drawn = (*key, [*lead, *self.render(width, palette)])
+            self._drawn = (width, palette, [*lead, *self.render(width, palette)])
         return self._drawn[2]
 
     def render(self, width: int, palette: Palette) -> list[Strip]:
@@ -96,7 +96,7 @@ class ReplyItem(Item):
     text: str = ""
     _settled: list[str] = field(default_factory=list, init=False, repr=False)
     _blocks: list[list[Strip]] = field(default_factory=list, init=False, repr=False)
-    _look: tuple[int, int] = field(default=(0, 0), init=False, repr=False)
+    _look: tuple[int, Palette | None] = field(default=(0, None), init=False, repr=False)
     _tail: str = field(default="", init=False, repr=False)
 
     def append(self, text: str) -> None:
@@ -108,9 +108,8 @@ class ReplyItem(Item):
         self.touch()
 
     def render(self, width: int, palette: Palette) -> list[Strip]:
-        look = (width, id(palette))
-        if look != self._look:
-            self._look, self._blocks = look, []
+        if self._look[0] != width or self._look[1] is not palette:
+            self._look, self._blocks = (width, palette), []
         for block in self._settled[len(self._blocks) :]:
             self._blocks.append(render_markdown(block, width - 1, palette))
         blocks = self._blocks
