@@ -144,6 +144,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("permission.always", "permission", "always", ("a",), "Allow always, exactly as shown", "always"),
     Action("permission.deny", "permission", "deny", ("n",), "Deny", "deny"),
     Action("permission.comment", "permission", "comment", ("c",), "Deny and say why", "deny, say why"),
+    Action("permission.down", "permission", "body_down", ("down", "pagedown"), "Read on in what would be done"),
+    Action("permission.up", "permission", "body_up", ("up", "pageup"), "Read back in it"),
     Action("sessions.down", "sessions", "down", ("down",), "Next session"),
     Action("sessions.up", "sessions", "up", ("up",), "Previous session"),
     Action("sessions.rename", "sessions", "rename", ("f2",), "Give the session a title"),

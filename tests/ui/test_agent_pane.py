@@ -22,9 +22,9 @@ from app.agent.events import (
 from app.agent.port import PermissionAnswer, PermissionRequest
 from app.model.events import EngineStatus, Finished, PromptProgress, Timings
 from app.ui.palette import Palette
-from app.ui.themes import DARK
+from app.ui.themes import DARK, LIGHT
 from app.ui.widgets.permission_prompt import PermissionPrompt
-from app.ui.widgets.transcript_items import CallItem
+from app.ui.widgets.transcript_items import CallItem, NoticeItem
 from tests.support.screen import READY, ScriptedAgent, Stage
 
 REQUEST = PermissionRequest(
@@ -269,3 +269,39 @@ def test_a_closed_call_shows_the_start_of_its_command_on_three_rows_at_most(said
 async def test_without_git_the_status_line_says_so(tmp_path: Path) -> None:
     async with Stage(tmp_path).run() as stage:
         await stage.until(lambda: "no git" in str(stage.screen.query_one("#status").render()))
+
+
+@pytest.mark.parametrize("size", [(120, 40), (100, 30), (80, 24), (44, 10)])
+async def test_every_answer_is_in_view_however_long_the_question(size: tuple[int, int], tmp_path: Path) -> None:
+    diff = "@@ -1,30 +1,30 @@\n" + "\n".join(f"+line {number}" for number in range(30))
+
+    async def asks_much(agent: ScriptedAgent) -> AsyncGenerator[AgentEvent, None]:
+        assert agent.asker is not None
+        await agent.asker.ask(PermissionRequest("1", "edit", {}, diff, "why", "edit any file in the workspace"))
+        yield TextStreamed("Done.")
+
+    async with Stage(tmp_path, asks_much).run(size=size) as stage:
+        await stage.say("Go")
+        prompt = stage.screen.agent.permission
+        await stage.until(lambda: prompt.is_asking and prompt.query_one("#permission-options").region.height)
+        for answer in ("#permission-options", "#permission-comment"):
+            shown = prompt.query_one(answer).region
+            assert prompt.region.contains_region(shown)
+            assert stage.screen.agent.region.contains_region(shown)
+            assert not prompt.region.overlaps(stage.screen.agent.prompt.region)
+            await stage.until(lambda: prompt.is_armed)
+            await stage.press("down")
+            await stage.until(lambda: prompt.query_one("#permission-body").scroll_offset.y > 0)
+            await stage.press("c")
+            await stage.until(lambda: prompt.query_one("#permission-comment").region.height)
+        await stage.press("enter")
+        await stage.until(lambda: "Done." in stage.transcript())
+
+
+def test_what_was_drawn_for_another_theme_is_drawn_again() -> None:
+    item = NoticeItem("a sentence")
+    for theme in (DARK, LIGHT) * 4:
+        palette = Palette.from_variables(theme.to_color_system().generate())
+        color = item.strips(40, palette)[0]._segments[0].style
+        assert color == palette.text + palette.muted
+        del palette

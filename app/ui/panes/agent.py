@@ -112,6 +112,9 @@ class AgentPane(Vertical):
         for field in (self._todos, self._banner, self._queued):
             field.display = False
 
+    def on_resize(self) -> None:
+        self.permission.fit()
+
     def greet(self, greeting: str, go_on_key: str) -> None:
         """Say what there is to know at the start."""
         self._conversation.go_on_key = go_on_key

@@ -11,6 +11,7 @@ from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.message import Message
 from textual.timer import Timer
+from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from app.agent.port import PermissionAnswer, PermissionRequest
@@ -18,6 +19,9 @@ from app.ui.actions import bindings, in_scope, key_label
 from app.ui.keymap import keys_of
 from app.ui.palette import Palette
 from app.ui.text import visible
+
+_SHARE = 0.7  # of the pane's height
+_LEAST_ROWS, _MOST_ROWS = 2, 14  # of what would be done
 
 
 class PermissionPrompt(Vertical, can_focus=True):
@@ -53,6 +57,7 @@ class PermissionPrompt(Vertical, can_focus=True):
         self._timer: Timer | None = None
         self._title = Static("", id="permission-title")
         self._summary = Static("", id="permission-summary", markup=False)
+        self._body = VerticalScroll(self._summary, id="permission-body", can_focus=False)
         self._options = Static("", id="permission-options")
         self._comment = Input(
             placeholder="What should it do instead? Enter sends, Esc goes back", id="permission-comment"
@@ -60,8 +65,7 @@ class PermissionPrompt(Vertical, can_focus=True):
 
     def compose(self) -> ComposeResult:
         yield self._title
-        with VerticalScroll(id="permission-body", can_focus=False):
-            yield self._summary
+        yield self._body
         yield self._options
         yield self._comment
 
@@ -104,7 +108,22 @@ class PermissionPrompt(Vertical, can_focus=True):
         self._summary.update(self._painted(request.summary))
         self.display = True
         self._wait()
+        self.fit()
         self.post_message(self.Shown(True))
+
+    def fit(self) -> None:
+        """Give what would be done the rows that the question and all its answers leave; the rest scrolls."""
+        if not self.display or not isinstance(self.parent, Widget):
+            return
+        width, height = self.parent.size
+        inner = max(1, width - self.gutter.width)
+        taken = self._body.styles.margin.height
+        for field in (self._title, self._options):
+            taken += field.get_content_height(self.parent.size, self.app.size, inner)
+        if self._comment.display:
+            rows = self._comment.styles.height
+            taken += self._comment.styles.margin.height + (int(rows.value) if rows is not None else 1)
+        self._body.styles.max_height = max(_LEAST_ROWS, min(_MOST_ROWS, round(height * _SHARE) - taken))
 
     def _painted(self, summary: str) -> Text:
         """What will be done, a diff in its colours."""
@@ -138,6 +157,8 @@ class PermissionPrompt(Vertical, can_focus=True):
         # "Always" comes last, because it says in full what it would allow.
         for action in sorted(in_scope("permission"), key=lambda action: action.handler == "always"):
             is_always = action.handler == "always"
+            if not action.hint:
+                continue
             if is_always and not self._request.always:
                 continue
             if text:
@@ -170,9 +191,16 @@ class PermissionPrompt(Vertical, can_focus=True):
     def action_deny(self) -> None:
         self._settle(PermissionAnswer("deny"))
 
+    def action_body_down(self) -> None:
+        self._body.scroll_relative(y=max(1, self._body.size.height - 1), animate=False)
+
+    def action_body_up(self) -> None:
+        self._body.scroll_relative(y=-max(1, self._body.size.height - 1), animate=False)
+
     def action_comment(self) -> None:
         field = self._comment
         field.display = True
+        self.fit()
         field.value = ""
         field.focus()
 
@@ -186,5 +214,6 @@ class PermissionPrompt(Vertical, can_focus=True):
         if not field.display:
             return False
         field.display = False
+        self.fit()
         self.focus()
         return True
