@@ -19,7 +19,7 @@ _ENGINE_COMMANDS = {
     "serve": "run the engine by itself, for other tools (OpenAI Chat Completions)",
     "convert": "write a checkpoint in the engine's own layout, quantized by a recipe",
     "info": "sizes, memory and the roof of a checkpoint",
-    "bench": "measure speed on this machine (bench review: that of a large diff)",
+    "bench": "measure speed on this machine (bench review: a large diff; bench edits: where edits land)",
     "cache": "list, verify or clear the snapshots kept on disk",
 }
 
@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given[:2] == ["bench", "review"]:
             return _bench_review(given[2:])
+        if given[:2] == ["bench", "edits"]:
+            return _bench_edits(given[2:])
         if given and given[0] in _ENGINE_COMMANDS:
             return _engine(given)
         if given and given[0] in _COMMANDS:
@@ -173,6 +175,12 @@ def _review(given: list[str]) -> int:
 
 def _bench_review(given: list[str]) -> int:
     from app.ui.bench_review import run  # noqa: PLC0415
+
+    return run(given)
+
+
+def _bench_edits(given: list[str]) -> int:
+    from app.bench_edits import run  # noqa: PLC0415
 
     return run(given)
 

@@ -41,12 +41,13 @@ class Place:
 def find_places(text: str, old: str, new: str) -> list[Place]:
     """Every place in `text` that `old` can mean, in order; they may overlap. Lines end in "\\n"."""
     exact = [Place(start, start + len(old), "exact", old, new) for start in _occurrences(text, old)]
-    if exact:
-        return exact
     start = len(text) - len(old) + 1
     if old.strip() and old[:-1] + "\n" == old and text[max(start - 1, 0) :] in (old[:-1], "\n" + old[:-1]):
-        # The file's last line lacks the newline that the model takes for granted.
-        return [Place(start, len(text), "final newline", old[:-1], new.removesuffix("\n"))]
+        # The file's last line lacks the newline that the model takes for granted. Beside exact places it is one
+        # more that may be meant.
+        return [*exact, Place(start, len(text), "final newline", old[:-1], new.removesuffix("\n"))]
+    if exact:
+        return exact
     if not any(character.isalnum() for character in old):
         return []
     folded = _folded(text, old, new, strip=False) or _folded(text, old, new, strip=True)

@@ -29,14 +29,21 @@ def replacement_at(text: str, place: Place) -> str:
     if len(old) != len(real):
         return place.new
     spelling = _spelling(old, real)
+    # A line that was quoted with spaces behind it is written with them elsewhere by the same mistake.
+    bare = {
+        line: is_there for line, is_there in zip(old, real, strict=True) if line.rstrip() == is_there != line
+    }
     result: list[str] = []
     for same, a, b, c, d in _blocks(*(_keys(lines, place) for lines in (old, new))):
         if same:
             result += real[a:b]
         elif b - a == d - c:
-            result += [_line(old[a + i], new[c + i], real[a + i], spelling) for i in range(b - a)]
+            result += [
+                bare[line] if (line := new[c + i]) in bare else _line(old[a + i], line, real[a + i], spelling)
+                for i in range(b - a)
+            ]
         else:
-            result += [line.translate(spelling) for line in new[c:d]]
+            result += [bare.get(line, line).translate(spelling) for line in new[c:d]]
     return "\n".join(result)
 
 
