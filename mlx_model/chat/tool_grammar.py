@@ -7,7 +7,6 @@ import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
@@ -31,13 +30,15 @@ class ToolGrammar:
 
     def __init__(self, tokenizer: Tokenizer, vocabulary: int) -> None:
         """`vocabulary` is how many logits the model has."""
-        self._tokenizer = tokenizer
+        self._control = tokenizer.control_tokens
         self._vocabulary = vocabulary
+        # Now, when a model is loaded: a large vocabulary takes seconds.
+        self._library = LLTokenizer(TokenizerWrapper(_Vocabulary(tokenizer, vocabulary)))
 
     def constraint(self, schemas: Schemas) -> GrammarConstraint | None:
         """A fresh constraint for replies that may call these tools (parameters by name). None where none of
-        them can be called, where the tokenizer has no token that opens a call, and where llguidance declines."""
-        control = self._tokenizer.control_tokens
+        them can be called, where the tokenizer has no token that opens a call, and where llguidance refuses."""
+        control = self._control
         if _OPEN not in control or _CLOSE not in control:
             return None
         grammar = tool_call_grammar(schemas, control[_CLOSE])
@@ -48,11 +49,6 @@ class ToolGrammar:
             _log.warning("These tools make no grammar, so that calls are free: %s", matcher.get_error())
             return None
         return GrammarConstraint(matcher, control[_OPEN], self._vocabulary)
-
-    @cached_property
-    def _library(self) -> LLTokenizer:
-        """Built once: it takes a second for a large vocabulary."""
-        return LLTokenizer(TokenizerWrapper(_Vocabulary(self._tokenizer, self._vocabulary)))
 
 
 class _Vocabulary:
