@@ -98,7 +98,7 @@ def test_equal_seeds_give_equal_replies(directory: Path, capsys: pytest.CaptureF
         (["generate", "--tokens", "1,x"], "no list of token ids"),
         (["generate", "--tokens", "1,256"], "Token 256"),
         (["generate", "--tokens", "1", "--top-p", "7"], "top_p"),
-        (["generate", "--tokens", "1", "--max-tokens", "0"], "max_tokens"),
+        (["generate", "--tokens", "1", "--max-tokens", "-1"], "max_tokens"),
         (["generate", "--prompt", "hello"], "no tokenizer.json"),
         (["generate", "--prompt", "\udcff"], "not UTF-8"),
         (["score", "--tokens", "1"], "two tokens"),
