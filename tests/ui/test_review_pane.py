@@ -1,10 +1,18 @@
 """Deciding by keyboard, over the real review."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual.widgets import TextArea
 
-from tests.support.screen import Stage, edit
+from app.model.events import Finished, StreamEvent, TextDelta
+from app.model.messages import ChatRequest
+from tests.support.review_cases import git
+from tests.support.screen import FakeEngine, Stage, edit
 
 BEFORE = "".join(f"line {number}\n" for number in range(60))
 AFTER = (
@@ -149,3 +157,101 @@ async def test_changed_words_and_syntax_are_marked_where_they_are(root: Path) ->
         assert styles["+", "# why"].color == palette.syntax["comment"].color
         assert styles["+", "# why"].bgcolor == palette.added.bgcolor
         assert styles["", "def"].color == palette.syntax["keyword"].color
+
+
+async def test_the_work_tree_and_the_index_are_reviewed_in_the_workspace_too(root: Path) -> None:
+    git(root, "init", "--quiet")
+    git(root, "add", "-A")
+    git(root, "commit", "--quiet", "-m", "one")
+    async with Stage(root).run() as stage:
+        await reviewing(stage, b__txt="two\n")
+        (root / "a.txt").write_text(AFTER)
+        pane = stage.screen.review
+        await stage.press("t")
+        await stage.until(lambda: pane.total == 4)
+        centre = stage.screen.query_one("#centre-pane")
+        await stage.until(lambda: "Review of the work tree" in str(centre.border_title))
+        assert "a stage" in str(stage.screen.query_one("#hints").render())
+        assert "1 to review" in str(stage.screen.query_one("#status").render())
+        await stage.press("g", "A")
+        await stage.until(lambda: pane.decided == 3)
+        assert git(root, "show", ":a.txt").decode() == AFTER
+        await stage.press("t")
+        await stage.until(lambda: pane.desk.title == "the index" and pane.total == 3)
+        await stage.press("t")
+        await stage.until(lambda: pane.desk.source == "" and pane.total == 1)
+        assert "a keep" in str(stage.screen.query_one("#hints").render())
+
+
+async def test_lines_are_kept_and_rejected_and_comments_reach_the_agent(root: Path) -> None:
+    async with Stage(root).run() as stage:
+        await reviewing(stage, b__txt="two\nthree\nfour\n")
+        await stage.press("slash", *"three", "enter", "escape", "v", "x")
+        await stage.until(lambda: (root / "b.txt").read_text() == "two\nfour\n")
+        await stage.press("slash", *"four", "enter", "escape", "m")
+        await stage.until(lambda: stage.app.screen is not stage.screen)
+        await stage.press(*"No", "ctrl+s")
+        await stage.until(lambda: stage.screen.review.view.rows.comment_rows)
+        told = stage.review.feedback()
+        assert "b.txt:2\n+three" in told
+        assert "b.txt:2\n> four\nNo" in told
+
+
+async def test_the_files_go_back_to_before_a_turn_and_come_again(root: Path) -> None:
+    async with Stage(root).run() as stage:
+        await reviewing(stage, b__txt="two\n")
+        await stage.press("R")
+        await stage.until(lambda: stage.app.screen is not stage.screen)
+        await stage.press("enter")
+        await stage.until(lambda: (root / "b.txt").read_text() == "one\n")
+        # Nothing is left to look at, and yet the keys work.
+        await stage.until(lambda: stage.screen.review.has_focus)
+        await stage.press("u")
+        await stage.until(lambda: (root / "b.txt").read_text() == "two\n")
+
+
+async def test_the_model_suggests_a_message_below_what_was_written(root: Path) -> None:
+    asked: list[ChatRequest] = []
+    go = asyncio.Event()
+
+    class Writer(FakeEngine):
+        async def stream(self, request: ChatRequest) -> AsyncIterator[StreamEvent]:
+            asked.append(request)
+            await go.wait()
+            yield TextDelta("Say two\n\nOne was")
+            yield TextDelta(" not enough.")
+            yield Finished("stop")
+
+    stage = Stage(root)
+    stage.app._ports = replace(stage.app._ports, engine=Writer())
+    async with stage.run():
+        await reviewing(stage, b__txt="two\n")
+        await stage.press("a")
+        await stage.until(lambda: stage.screen.review.pending == 0)
+        await stage.press("c")
+        await stage.until(lambda: stage.app.screen is not stage.screen)
+        await stage.press("ctrl+g")
+        await stage.until(lambda: asked)
+        await stage.press(*"Mine")
+        go.set()
+        area = stage.app.screen.query_one(TextArea)
+        await stage.until(lambda: "enough" in area.text)
+        assert area.text == "Mine\n\nSay two\n\nOne was not enough."
+        assert "-one\n+two\n" in asked[0].messages[0].content
+
+
+async def test_the_editor_opens_at_the_line(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setenv("EDITOR", "nano -w")
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setattr("app.ui.editor.subprocess.run", lambda command, **_: ran.append(command) or Done())
+    async with Stage(root).run() as stage:
+        monkeypatch.setattr(stage.app, "suspend", nullcontext)
+        await reviewing(stage, a__txt=AFTER)
+        await stage.press("slash", *"more", "enter", "escape", "e")
+        line = AFTER.split("\n").index("more") + 1
+        assert ran == [["nano", "-w", f"+{line}", str(root / "a.txt")]]
+
+
+class Done:
+    returncode = 0

@@ -74,13 +74,16 @@ class ReviewPane(Vertical):
         self._turnstile = asyncio.Lock()
         self._gone = 0  # decided hunks that are no longer among the changes
         self.desk = desks[0]
+        self.view = DiffView(id="diff-view")
+        self._nothing = Static(id="review-nothing", markup=False)
+        self._input = Input(id="review-input", placeholder="Search; Enter finds, Esc leaves", compact=True)
         self.decided = 0
         self.total = 0
 
     def compose(self) -> ComposeResult:
-        yield Static(id="review-nothing", markup=False)
-        yield DiffView(id="diff-view")
-        yield Input(id="review-input", placeholder="Search; Enter finds, Esc leaves", compact=True)
+        yield self._nothing
+        yield self.view
+        yield self._input
 
     def on_mount(self) -> None:
         self._input.display = False
@@ -89,15 +92,6 @@ class ReviewPane(Vertical):
         else:
             self.view.display = False
         self.reload()
-
-    @property
-    def view(self) -> DiffView:
-        """The hunks."""
-        return self.query_one(DiffView)
-
-    @property
-    def _input(self) -> Input:
-        return self.query_one(Input)
 
     @property
     def pending(self) -> int:
@@ -136,6 +130,8 @@ class ReviewPane(Vertical):
             except ReviewError as error:
                 self.app.notify(str(error), severity="error", timeout=8)
                 return False
+        if not self.is_attached:
+            return False
         if desk is self.desk:
             self._show(changes, comments, None if refused else go_to, has_decided=work is not None)
         if work is not None:
@@ -156,9 +152,10 @@ class ReviewPane(Vertical):
         here = [comment for comment in comments if comment.source == self.desk.source]
         view.set_changes(changes, here, self.desk.misfits())
         view.display = bool(changes)
-        nothing = self.query_one("#review-nothing", Static)
-        nothing.display = not changes
-        nothing.update(f"Nothing to review in {self.desk.title}.\n\nWhat changes appears here, hunk by hunk.")
+        self._nothing.display = not changes
+        self._nothing.update(
+            f"Nothing to review in {self.desk.title}.\n\nWhat changes appears here, hunk by hunk."
+        )
         # With nothing left to look at, the keys that undo, commit and change the subject still work.
         self.can_focus = not changes
         if had_focus:

@@ -439,7 +439,8 @@ class WorkspaceScreen(Screen[None]):
         self._title_agent()
 
     def on_review_pane_counted(self, event: ReviewPane.Counted) -> None:
-        self._facts(pending_hunks=event.total - event.decided)
+        if self.review.desk.source == "":
+            self._facts(pending_hunks=event.total - event.decided)
         self._hint_line.rename(self.review.hint_names)
         self._title_centre()
 
