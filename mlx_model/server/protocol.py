@@ -1,8 +1,8 @@
 """The wire: OpenAI Chat Completions, with llama.cpp's fields for what the standard lacks.
 
 GET /health          503 {"status": "loading", "progress": 0..1} while the model loads; 503 {"status": "failed",
-                     "error": {...}} when it could not be; 200 {"status": "ok", "memory": {"pressure": "normal" |
-                     "warning" | "critical", "given_back": {NAME: BYTES}}} from then on. Asking counts as being
+                     "error": {...}} when it could not be; 200 {"status": "ok", "memory": {"pressure": "normal",
+                     "warning" or "critical", "given_back": {NAME: BYTES}}} from then on. Asking counts as being
                      there: a client that wants an engine with --idle-exit to stay asks now and then.
 GET /v1/models       one model, with `context_length` in tokens and `details`, plain facts by name.
 POST /v1/chat/completions
