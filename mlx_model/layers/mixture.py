@@ -34,10 +34,12 @@ class SparseFeedForward:
         self.shared_expert_gate = Linear(parameters.scope("shared_expert_gate"), 1, hidden)
 
     def guess(self, x: mx.array) -> Guess | None:
-        """The experts that would be chosen for x; None where all of them are in memory anyway."""
+        """The likelier half of the experts that would be chosen for x: the others are guessed wrong too often
+        to be worth reading. None where all of them are in memory anyway."""
         if not isinstance(self.experts, StreamedExperts):
             return None
-        experts = mx.argpartition(self.gate(x), kth=-self.chosen, axis=-1)[..., -self.chosen :]
+        count = (self.chosen + 1) // 2
+        experts = mx.argpartition(self.gate(x), kth=-count, axis=-1)[..., -count:]
         return Guess(experts, self.experts.bank)
 
     def __call__(self, x: mx.array, ahead: Guess | None = None) -> mx.array:

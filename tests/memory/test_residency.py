@@ -333,4 +333,4 @@ def test_the_next_layers_experts_are_guessed(tmp_path: Path) -> None:
         rates.append((residency.counted() - before).hit_rate)
         residency.close()
     assert mx.array_equal(*found).item()
-    assert rates[0] > rates[1] + 0.1
+    assert rates[0] > rates[1] + 0.05
