@@ -92,6 +92,13 @@ async def test_a_mention_is_completed_by_key(tmp_path: Path) -> None:
         await stage.until(lambda: prompt.completions.is_open)
         await stage.press("enter")
         assert prompt.text == 'see @src/plain.py @"src/with space.py" '
+        # What is offered for what was typed before is not taken for what is there now.
+        await stage.press(*"@space")
+        await stage.until(lambda: prompt.completions.is_open)
+        prompt.reset()
+        await stage.say("/mode plan")
+        await stage.until(lambda: stage.agent.mode == "plan")
+        prompt.insert('see @src/plain.py @"src/with space.py" ')
         await stage.press(*"@s")
         await stage.until(lambda: len(prompt.completions.candidates) > 1)
         assert "secret.log" not in str(prompt.completions.render())

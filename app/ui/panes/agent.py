@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from functools import partial
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -394,7 +395,8 @@ class AgentPane(Vertical):
             self._names = None
             self.prompt.completions.close()
         else:
-            self.run_worker(self._find_completions(token), group="completion", exclusive=True)
+            # Not yet a coroutine: the next key may come before this one's turn.
+            self.run_worker(partial(self._find_completions, token), group="completion", exclusive=True)
 
     async def _find_completions(self, token: Token) -> None:
         if token.kind == "command":

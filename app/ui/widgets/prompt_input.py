@@ -191,9 +191,10 @@ class PromptInput(TextArea):
     def action_complete(self) -> bool:
         """Put the chosen completion in place of what is typed; False if that is what is there already."""
         chosen, token = self.completions.chosen, self.token()
+        is_current = token == self.completions.token
         self.completions.close()
-        if chosen is None or token is None:
-            return False
+        if chosen is None or token is None or not is_current:
+            return False  # what is offered is for what was typed before
         row, column = self.cursor_location
         if self.document.get_line(row)[token.start : column] == chosen.text.rstrip():
             return False
