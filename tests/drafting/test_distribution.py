@@ -204,7 +204,7 @@ def replies(parameters: SamplingParameters, sampled: bool, draws: int, length: i
 @pytest.mark.parametrize("sampled", [False, True], ids=["certain", "sampled"])
 def test_whole_replies_have_the_distribution_of_plain_sampling(sampled: bool) -> None:
     rule = RULES["all, with a penalty"]
-    assert not deviates(replies(rule, sampled, 700, 3), law(rule, 2, (), 3))
+    assert not deviates(replies(rule, sampled, 400, 3), law(rule, 2, (), 3))
 
 
 @pytest.mark.slow

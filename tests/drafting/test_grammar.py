@@ -188,7 +188,7 @@ def assert_calls_fit(grammar: ToolGrammar, tokenizer: Tokenizer, seeds: Sequence
 
 
 def test_every_finished_call_parses_and_fits(grammar: ToolGrammar, tokenizer: Tokenizer) -> None:
-    assert_calls_fit(grammar, tokenizer, range(300))
+    assert_calls_fit(grammar, tokenizer, range(200))
 
 
 @pytest.mark.slow
@@ -215,11 +215,11 @@ def test_under_the_grammar_too_drafts_do_not_change_the_reply(tmp_path: Path) ->
         {"temperature": 0},
         {"temperature": 2.0, "seed": 1, "top_k": 0, "repetition_penalty": 1.1},
     ):
-        request = asked(prompt, 150, constraint=lambda: grammar.constraint(TOOLS), **sampling)
+        request = asked(prompt, 100, constraint=lambda: grammar.constraint(TOOLS), **sampling)
         plain, _ = reply(drafting_generator(model), request)
         text = b"".join(tokenizer.bytes_of(token) for token in plain)
         assert text.count(b"<function=") == text.count(b"<tool_call>") > 0 or sampling["temperature"] == 0
         oracle = Oracle([*prompt, *plain], VOCABULARY, 2)
         drafted, finished = reply(drafting_generator(model, oracle, policy=Depths()), request)
         assert drafted == plain
-        assert finished.accepted_tokens > 30
+        assert finished.accepted_tokens > 20

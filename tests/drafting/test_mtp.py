@@ -90,12 +90,12 @@ def test_a_state_that_is_taken_back_takes_the_layer_back_with_it(model: Qwen3Nex
 
 @pytest.mark.parametrize("sampling", SAMPLED, ids=["greedy", "sampled"])
 def test_replies_are_those_of_plain_decoding(model: Qwen3Next, sampling: dict[str, float]) -> None:
-    plain, _ = reply(drafting_generator(model), asked(PROMPT, 120, **sampling))
+    plain, _ = reply(drafting_generator(model), asked(PROMPT, 80, **sampling))
     for most in (1, 4):
         generator = drafting_generator(model, MtpDrafter(model), policy=Depths(most))
-        tokens, finished = reply(generator, asked(PROMPT, 120, **sampling))
+        tokens, finished = reply(generator, asked(PROMPT, 80, **sampling))
         assert tokens == plain
-        assert finished.drafted_tokens >= 120 / (most + 1)
+        assert finished.drafted_tokens >= 80 / (most + 1)
 
 
 def test_a_layer_that_is_always_right_is_always_accepted(tmp_path: Path) -> None:
@@ -127,10 +127,10 @@ def test_long_stretches_without_drafts_hold_on_to_few_states(model: Qwen3Next) -
     drafter = MtpDrafter(model)
     state = model.state()
     drafter.begin((), state)
-    for token in range(600):
+    for token in range(300):
         tokens = mx.array([token % 256])
         drafter.follow(tokens, model.hidden(tokens[None], state))
         assert sum(part.shape[1] for part in drafter._hidden) < 256
     drafts = drafter.propose(1, 4, Sampler(SamplingParameters(temperature=0), 256))
     assert drafts is not None
-    assert drafts.tolist() == predicted(model, [*(token % 256 for token in range(600)), 1], 4)
+    assert drafts.tolist() == predicted(model, [*(token % 256 for token in range(300)), 1], 4)
