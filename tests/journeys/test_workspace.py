@@ -32,7 +32,7 @@ def test_one_hunk_kept_one_rejected_and_the_rest_untouched(
         terminal.press("x")
         terminal.wait_for("Review 2/2")
         terminal.press("c")
-        terminal.wait_for("Commit what is kept")
+        terminal.wait_for("Ctrl+S commits")
         terminal.type("Say what becomes of bytes").press("ctrl+s")
         terminal.wait_for("Nothing to review")
         terminal.press("ctrl+q")

@@ -8,7 +8,7 @@ FILE = "src/click/utils.py"
 GOOD_BEFORE = '"""Converts a value into a valid string."""'
 GOOD_AFTER = '"""Convert a value into a string, decoding bytes as the file system does."""'
 
-# A change that nobody asked for, to be refused.
+# A change that nobody asked for and that the project's own tests refuse.
 BAD_BEFORE = 'return textwrap.shorten(text, max_length, placeholder="...", break_on_hyphens=False)'
 BAD_AFTER = 'return textwrap.shorten(text, max_length, placeholder="…", break_on_hyphens=False)'
 

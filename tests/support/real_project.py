@@ -1,19 +1,21 @@
 """A real project that nobody here wrote: click's source distribution with its own tests, put under git."""
 
+import shutil
 import subprocess
-import sys
+import sysconfig
 import tarfile
+import venv
 from pathlib import Path
 
 import pytest
 
 ARCHIVE = Path(__file__).parents[2] / ".cache" / "sources" / "click-8.5.1.tar.gz"
 
-# The project's own tests, without the plugins that happen to be installed beside ours.
+# The project's own tests, in the project's own environment: a sandbox shows nothing else below /tmp.
 TEST_COMMAND = (
-    "PYTHONDONTWRITEBYTECODE=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 "
-    f"{sys.executable} -m pytest -q -p no:cacheprovider tests/test_utils tests/test_basic.py"
+    "PYTHONPATH=src .venv/bin/python -B -m pytest -q -p no:cacheprovider tests/test_utils tests/test_basic.py"
 )
+_TEST_PACKAGES = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments")
 
 
 def git(directory: Path, *arguments: str) -> str:
@@ -33,13 +35,26 @@ def real_project(directory: Path) -> Path:
     git(root, "config", "user.email", "developer@example.invalid")
     git(root, "add", "--all", "--force")
     git(root, "commit", "--quiet", "--message", "Import click 8.5.1")
+    _make_environment(root)
     return root
 
 
+def _make_environment(root: Path) -> None:
+    """A virtual environment in the project with no more than its tests need, unknown to git."""
+    venv.create(root / ".venv", symlinks=True)
+    ours, theirs = (
+        Path(sysconfig.get_path("purelib", vars=base)) for base in (None, {"base": str(root / ".venv")})
+    )
+    for package in _TEST_PACKAGES:
+        shutil.copytree(ours / package, theirs / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ours / "py.py", theirs)  # pytest's own
+    (root / ".git" / "info" / "exclude").write_text(".venv/\n")
+
+
 def tree(root: Path) -> dict[str, bytes]:
-    """Every file of the work tree and its bytes, git's own folder and Python's caches excepted."""
+    """Every file of the work tree and its bytes, git's own folder, the environment and caches excepted."""
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and not {".git", "__pycache__"} & set(path.relative_to(root).parts)
+        if path.is_file() and not {".git", ".venv", "__pycache__"} & set(path.relative_to(root).parts)
     }
