@@ -8,7 +8,7 @@ from app.agent.jobs import Jobs
 from app.agent.mentions import Mention, find_mentions
 from app.agent.prompt import TurnFacts, project_instructions, user_message
 from app.agent.toolbox import TOOLS
-from app.agent.tools.base import ToolContext, cut, in_thread
+from app.agent.tools.base import ToolContext, cut, cut_middle, in_thread
 from app.agent.turn import Hands
 from app.agent.user_commands import expand, find_user_commands, skills_for_model
 from app.model.messages import Message
@@ -72,7 +72,7 @@ class Composer:
 
     def _commands(self) -> str:
         ran = [
-            f"$ {command}\n{cut(result, _MAX_COMMAND_OUTPUT, 'Run it again for the rest.')}"
+            f"$ {command}\n{cut_middle(result, _MAX_COMMAND_OUTPUT, 'Run it again for the rest.')}"
             for command, result in self._conversation.commands
         ]
         return "\n".join(["The user ran in the shell:", *ran]) if ran else ""

@@ -34,7 +34,15 @@ from app.agent.prompt import SYSTEM_PROMPT, folder_instructions
 from app.agent.reply import Reply
 from app.agent.sandbox import find_sandbox
 from app.agent.toolbox import TOOLS, specifications
-from app.agent.tools.base import MAX_RESULT_CHARACTERS, Tool, ToolContext, ToolResult, cut, in_thread
+from app.agent.tools.base import (
+    MAX_RESULT_CHARACTERS,
+    Tool,
+    ToolContext,
+    ToolResult,
+    cut,
+    cut_middle,
+    in_thread,
+)
 from app.errors import TidegateError
 from app.model.errors import EngineLost, GarbledReply, ModelError
 from app.model.events import Finished, PromptProgress, StreamEvent, TextDelta, ToolCallDelta
@@ -227,7 +235,10 @@ class Turn:
             self._conversation.add(Message("tool", _CANCELLED + wrote, tool_call_id=call.id), ok=False)
             raise
         count = self._guard.note(call, result.text, bool(context.changed))
-        text = cut(result.text, self._result_limit(), "Ask for less at a time.") + self._guard.warning(count)
+        shorten = cut_middle if result.ends_matter else cut
+        text = shorten(result.text, self._result_limit(), "Ask for less at a time.") + self._guard.warning(
+            count
+        )
         text += await self._instructions(context.touched)
         told = Message("tool", text, tool_call_id=call.id)
         self._conversation.add(told, ok=result.ok, display=result.display)

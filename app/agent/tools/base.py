@@ -62,7 +62,8 @@ class Access:
 class ToolResult:
     """What came of a call. `text` is for the model, `display` for a person ("" where the text will do).
 
-    `was_confined`: it failed, it seems, because of the sandbox.
+    `was_confined`: it failed, it seems, because of the sandbox. `ends_matter`: where the text is too long, its
+    middle is what the model can best do without, as in what a command printed.
     """
 
     text: str
@@ -70,6 +71,7 @@ class ToolResult:
     ok: bool = True
     todos: tuple[tuple[str, str], ...] | None = None
     was_confined: bool = False
+    ends_matter: bool = False
 
 
 @dataclass(slots=True)
@@ -200,3 +202,15 @@ def cut(text: str, limit: int, advice: str) -> str:
     kept = kept[: kept.rfind("\n") + 1] or kept
     lines = text.count("\n", len(kept)) + 1
     return f"{kept.rstrip()}\n[{lines} more lines, {len(text) - len(kept)} characters, were cut. {advice}]"
+
+
+def cut_middle(text: str, limit: int, advice: str) -> str:
+    """`text`, or the beginning and end of it that `limit` characters hold, whole lines, saying what was cut."""
+    if len(text) <= limit:
+        return text
+    head, tail = text[: limit // 2], text[-(limit // 2) :]
+    head = head[: head.rfind("\n") + 1] or head
+    tail = tail[tail.find("\n") + 1 :] or tail
+    lines = text.count("\n", len(head), len(text) - len(tail))
+    cut_characters = len(text) - len(head) - len(tail)
+    return f"{head.rstrip()}\n[{lines} lines, {cut_characters} characters, were cut here. {advice}]\n{tail}"

@@ -99,4 +99,4 @@ class RunShellCommand(Tool[RunShellCommandArguments]):
             notes.append("[The command ran in a sandbox: no network, no writing outside the project.]")
         text = "\n".join(part for part in (said or "[No output]", *notes) if part)
         ok = outcome.status == 0 and not outcome.timed_out
-        return ToolResult(text, said[-2000:], ok, was_confined=was_confined)
+        return ToolResult(text, said[-2000:], ok, was_confined=was_confined, ends_matter=True)
