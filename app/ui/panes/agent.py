@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from functools import partial
+from typing import Any
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -311,7 +312,7 @@ class AgentPane(Vertical):
             Text.assemble((word, palette.accent), (visible(text), palette.muted)) for word, text in waiting[:4]
         ]
         if self._queue and self.is_working:
-            lines = [*lines[:3], Text("Enter again tells it now, Esc stops and takes it back", palette.faint)]
+            lines = [*lines[:3], Text("Enter again tells it now", palette.faint)]
         for line in lines:
             line.truncate(max(8, self.size.width - 4), overflow="ellipsis")
         field.update(Text("\n").join(lines))
@@ -396,7 +397,8 @@ class AgentPane(Vertical):
             self.prompt.completions.close()
         else:
             # Not yet a coroutine: the next key may come before this one's turn.
-            self.run_worker(partial(self._find_completions, token), group="completion", exclusive=True)
+            work: Any = partial(self._find_completions, token)
+            self.run_worker(work, group="completion", exclusive=True)
 
     async def _find_completions(self, token: Token) -> None:
         if token.kind == "command":

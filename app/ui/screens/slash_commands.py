@@ -51,8 +51,8 @@ class SlashCommands:
             ("@file  @folder/  @file:10-40", "Send a file, a folder's list or some lines along"),
             ("!command", "Run a shell command yourself; the agent is told with your next message"),
         ]
-        width = max(len(left) for left, _ in rows[:-2])
-        lines = [f"{left:<{width}}  {right}" for left, right in rows]
+        # The pane may be narrow: no columns.
+        lines = [f"{left}: {right}" for left, right in rows]
         lines.append(f"Keys: {self._screen.key('app.help')}.")
         self._screen.agent.tell("\n".join(lines))
 
@@ -73,9 +73,9 @@ class SlashCommands:
         lines = ["What the next prompt holds, estimated:"]
         rows = [*use.parts] + ([("Kept free for the reply", use.reserved)] if use.reserved else [])
         for name, tokens in rows:
-            lines.append(f"{name:<32}{tokens:>9,}  {'━' * round(20 * tokens / whole)}")
-        of = f" of {use.length:,} tokens, {100 * use.used // use.length}%" if use.length else " tokens"
-        lines.append(f"{'Together':<32}{use.used:>9,}{of}")
+            lines.append(f"{tokens:>7,} {round(100 * tokens / whole):>3}%  {name}")
+        of = f", of {use.length:,} tokens" if use.length else " tokens"
+        lines.append(f"{use.used:>7,} {round(100 * use.used / whole):>3}%  Together{of}")
         self._screen.agent.tell("\n".join(lines))
 
     async def _compact(self, _words: str) -> None:

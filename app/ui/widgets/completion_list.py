@@ -1,5 +1,6 @@
 """The completions of what is being typed, above the message field."""
 
+from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.message import Message
@@ -75,7 +76,7 @@ class CompletionList(Static):
                 label = f"…{label[-(width - 3) :]}"
             line = Text.assemble(
                 ("▸ " if is_chosen else "  ", palette.primary),
-                (label, palette.strong if is_chosen else palette.text),
+                (label, palette.strong if is_chosen else Style()),
             )
             if one.description:
                 line.append(" " * max(1, column - len(label)))

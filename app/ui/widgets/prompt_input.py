@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from app.ui.actions import bindings, in_scope
-from app.ui.completion import Token, token_before
+from app.ui.completion import Token, rank, token_before
 from app.ui.editor import EditorError, edit
 from app.ui.keymap import keys_of
 from app.ui.widgets.completion_list import CompletionList
@@ -191,9 +191,13 @@ class PromptInput(TextArea):
     def action_complete(self) -> bool:
         """Put the chosen completion in place of what is typed; False if that is what is there already."""
         chosen, token = self.completions.chosen, self.token()
-        is_current = token == self.completions.token
+        offered = self.completions.token
         self.completions.close()
-        if chosen is None or token is None or not is_current:
+        if chosen is None or token is None or offered is None:
+            return False
+        if (token.kind, token.start) != (offered.kind, offered.start) or not rank(
+            token.query, [chosen.label], 1
+        ):
             return False  # what is offered is for what was typed before
         row, column = self.cursor_location
         if self.document.get_line(row)[token.start : column] == chosen.text.rstrip():
