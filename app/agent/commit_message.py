@@ -12,8 +12,8 @@ from app.review.patch import build_patch, whole
 _MOST_CHARACTERS = 24_000  # of the diff: about 8,000 tokens
 _ORDER = (
     "Write the commit message for this diff: an imperative subject of at most 72 characters, then, only if the "
-    "diff does not speak for itself, an empty line and a short paragraph that says why. Answer with the message "
-    "alone, without quotes or fences.\n\n"
+    "diff does not speak for itself, an empty line and a short paragraph that says why. Answer with the "
+    "message alone, without quotes or fences.\n\n"
 )
 
 
