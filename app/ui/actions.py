@@ -164,6 +164,13 @@ ACTIONS: tuple[Action, ...] = (
     Action("lines.right", "lines", "right", ("l", "right"), "Scroll right"),
 )
 
+AT_THE_CURSOR = frozenset(
+    [f"tree.{name}" for name in ("open", "close", "down", "up", "first", "last")]
+    + [f"transcript.{name}" for name in ("next", "previous", "expand", "reply")]
+    + [f"prompt.{name}" for name in ("send", "newline", "older", "newer", "complete", "mode")]
+)
+"""What moves in a view or edits the text at the cursor, and so is nothing to be found in the palette."""
+
 BY_ID: dict[str, Action] = {action.id: action for action in ACTIONS}
 
 

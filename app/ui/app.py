@@ -1,5 +1,7 @@
 """The workspace as an application: its screen in front of its ports."""
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from textual.dom import DOMNode
@@ -11,12 +13,13 @@ from app.model.engine import open_engine
 from app.model.port import EnginePort
 from app.review.port import ReviewPort
 from app.review.review import Review
-from app.ui.base import ActionApp
+from app.ui.base import ActionApp, PaletteCommand
 from app.ui.keymap import Keymap, load_keymap
 from app.ui.ports import Ports
 from app.ui.screens.confirm import Confirm
 from app.ui.screens.model import ModelScreen
 from app.ui.screens.workspace import WorkspaceScreen
+from app.ui.slash import SLASH_COMMANDS
 from app.workspace.workspace import Workspace
 
 
@@ -58,6 +61,23 @@ class TidegateApp(ActionApp[str | None]):
         screen = self.workspace_screen
         if screen is not None and scope in ("viewer", "review") and screen.switcher.current != scope:
             screen.action_show_review() if scope == "review" else screen.action_show_viewer()
+
+    def palette_commands(self) -> Iterator[PaletteCommand]:
+        screen = self.workspace_screen
+        for command in SLASH_COMMANDS if screen is not None else ():
+            if not command.action:
+                run = partial(self.call_later, self._give, f"/{command.name}", command.words)
+                yield PaletteCommand(command.description, command.name, f"Message  /{command.name}", run)
+
+    def _give(self, text: str, words: str) -> None:
+        """Carry out a command, or let the user write the words without which it means nothing."""
+        screen = self.workspace_screen
+        assert screen is not None
+        if not words or words.startswith("["):
+            screen.run_worker(screen.slash_commands.do(text), group="slash")
+        else:
+            screen.action_show_agent()
+            screen.agent.prompt.set_draft(f"{text} ")
 
     def action_help_quit(self) -> None:
         stop, leave = self.key_of("workspace.cancel"), self.key_of("app.quit")

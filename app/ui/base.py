@@ -2,7 +2,10 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 from textual.app import App
@@ -12,7 +15,7 @@ from textual.dom import DOMNode
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
-from app.ui.actions import ACTIONS, BY_ID, SCOPE_TITLES, Action, bindings, key_label
+from app.ui.actions import ACTIONS, AT_THE_CURSOR, BY_ID, SCOPE_TITLES, bindings, key_label
 from app.ui.keymap import Keymap, clashes, keys_of
 from app.ui.screens.help import HelpScreen
 from app.ui.text import visible
@@ -21,38 +24,46 @@ from app.ui.themes import DARK, LIGHT
 Result = TypeVar("Result")
 
 
-class ActionProvider(Provider):
-    """The table of actions as the command palette's commands."""
+@dataclass(frozen=True, slots=True)
+class PaletteCommand:
+    """A line of the palette: what it does, in words and by the name it has elsewhere, and where that is."""
 
-    def _commands(self) -> list[tuple[Action, str, str]]:
+    words: str
+    name: str
+    where: str
+    run: Callable[[], object]
+
+
+class ActionProvider(Provider):
+    """The table of actions as the command palette's commands, and what an application has besides."""
+
+    def _commands(self) -> list[PaletteCommand]:
         app = self.app
         assert isinstance(app, ActionApp)
-        return [
-            (
-                action,
+        actions = [
+            PaletteCommand(
                 action.description,
+                action.id,
                 f"{SCOPE_TITLES[action.scope]}  {key_label(keys_of(action.id, app.user_keymap)[0])}",
+                partial(app.call_later, app.action_perform, action.id),
             )
             for action in ACTIONS
             if action.scope not in ("lines", "permission", "sessions")
+            and action.id not in AT_THE_CURSOR
             and app.target_of(action.scope) is not None
         ]
-
-    def _command(self, action: Action) -> Callable[[], Any]:
-        app = self.app
-        assert isinstance(app, ActionApp)
-        return lambda: app.call_later(app.action_perform, action.id)
+        return [*actions, *app.palette_commands()]
 
     async def discover(self) -> Hits:
-        for action, words, where in self._commands():
-            yield DiscoveryHit(words, self._command(action), help=where)
+        for command in self._commands():
+            yield DiscoveryHit(command.words, command.run, help=command.where)
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
-        for action, words, where in self._commands():
-            score = matcher.match(f"{words} {action.id}")
+        for command in self._commands():
+            score = matcher.match(f"{command.words} {command.name}")
             if score > 0:
-                yield Hit(score, matcher.highlight(words), self._command(action), help=where)
+                yield Hit(score, matcher.highlight(command.words), command.run, help=command.where)
 
 
 class ActionApp(App[Result], Generic[Result]):
@@ -78,9 +89,13 @@ class ActionApp(App[Result], Generic[Result]):
         for notice in (*self._notices, *clashes(self.user_keymap)):
             self.notify(notice, severity="warning", timeout=8)
 
+    @abstractmethod
     def target_of(self, scope: str) -> DOMNode | None:
         """Whom an action of `scope` is for, if it is there."""
-        raise NotImplementedError
+
+    def palette_commands(self) -> Iterable[PaletteCommand]:
+        """What the palette offers besides the table of actions."""
+        return ()
 
     def reveal(self, scope: str) -> None:
         """Bring into view what an action of `scope` is for."""

@@ -8,29 +8,33 @@ _COMMAND = re.compile(r"/(?P<name>[a-zA-Z][\w-]*)(?:\s+(?P<words>.*))?\Z", re.DO
 
 @dataclass(frozen=True, slots=True)
 class SlashCommand:
-    """`words` names what may follow; `waits` says that it cannot be done while the agent works."""
+    """`words` names what may follow, in brackets where it may be left out; `waits` says that it cannot be done
+    while the agent works; `action` is the one of the table that does the same without words."""
 
     name: str
     words: str
     description: str
     waits: bool = False
+    action: str = ""
 
 
 SLASH_COMMANDS: tuple[SlashCommand, ...] = (
     SlashCommand("help", "", "List these commands"),
     SlashCommand("new", "", "Begin a new session; the old one is kept", waits=True),
     SlashCommand("clear", "", "The same as /new", waits=True),
-    SlashCommand("resume", "[WORDS]", "Go on with an earlier session, found by its words", waits=True),
+    SlashCommand(
+        "resume", "[WORDS]", "Go on with an earlier session, found by its words", True, "workspace.sessions"
+    ),
     SlashCommand("fork", "", "Go on in a copy of this session", waits=True),
     SlashCommand("rename", "TITLE", "Give this session a title"),
     SlashCommand("export", "[FILE]", "Write this session to a file, as Markdown"),
-    SlashCommand("mode", "[plan|ask|auto]", "How freely the agent works"),
-    SlashCommand("model", "", "What runs, what fits this machine, and how to get it"),
+    SlashCommand("mode", "[plan|ask|auto]", "How freely the agent works", action="workspace.mode"),
+    SlashCommand("model", "", "What runs, what fits this machine, and how to get it", action="workspace.model"),
     SlashCommand("context", "", "What takes up the model's context"),
     SlashCommand("compact", "", "Make room: let a summary stand for the older part", waits=True),
-    SlashCommand("diff", "", "Review what was changed"),
+    SlashCommand("diff", "", "Review what was changed", action="workspace.review"),
     SlashCommand("rewind", "", "Put the files back to what they were before a turn", waits=True),
-    SlashCommand("commit", "", "Commit what was kept in the review", waits=True),
+    SlashCommand("commit", "", "Commit what was kept in the review", True, "review.commit"),
     SlashCommand("init", "", "Have AGENTS.md written for this project"),
 )
 BY_NAME = {command.name: command for command in SLASH_COMMANDS}
