@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import pids_of
-from tests.support.servable import servable_checkpoint
+from tests.support.servable import make_brief, servable_checkpoint
 from tests.support.terminal import Terminal
 
 TIDEGATE = Path(sys.executable).with_name("tidegate")
@@ -36,7 +36,7 @@ def short(count: int) -> str:
 def test_cached_and_new_tokens_over_turns_and_a_restart(tmp_path: Path, home: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()
-    checkpoint = servable_checkpoint(tmp_path / "tiny", max_position_embeddings=65536)
+    checkpoint = make_brief(servable_checkpoint(tmp_path / "tiny", max_position_embeddings=65536))
     told = 0
 
     def ask(terminal: Terminal, text: str) -> None:

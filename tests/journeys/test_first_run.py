@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.fake_hub import FakeHub
 from tests.support.processes import pids_of
-from tests.support.servable import servable_checkpoint
+from tests.support.servable import make_brief, servable_checkpoint
 from tests.support.terminal import Terminal
 
 TIDEGATE = Path(sys.executable).with_name("tidegate")
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the en
 @pytest.fixture
 def hub(tmp_path: Path, home: Path) -> Iterator[FakeHub]:
     """A stand-in for the Hub that offers a small random model under the real one's name."""
-    checkpoint = servable_checkpoint(tmp_path / "published", max_position_embeddings=32768)
+    checkpoint = make_brief(servable_checkpoint(tmp_path / "published", max_position_embeddings=32768))
     with FakeHub(REPOSITORY, {file.name: file.read_bytes() for file in checkpoint.iterdir()}) as hub:
         yield hub
     for directory in (home / "data" / "models").glob("*"):
