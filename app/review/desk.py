@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from app.review.errors import ReviewError
-from app.review.model import Decision, FileChange, Hunk
-from app.review.patch import Selection
+from app.review.model import Decision, FileChange, Hunk, Selection
 from app.review.port import ReviewPort
 from app.review.sources import STAGED, Source, Sources
 

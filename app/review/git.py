@@ -2,10 +2,12 @@
 
 import os
 import subprocess
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.review.diff import is_opaque
 from app.review.errors import ReviewError
 from app.review.model import FileImage
 
@@ -18,6 +20,8 @@ _OPERATIONS = {
     "rebase-apply": "rebase",
 }
 _SYMLINK = 0o120000
+_PLACES = ("--show-toplevel", "--absolute-git-dir", "--show-prefix")
+_PORTION = 1 << 20  # bytes of a long answer at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,20 @@ class Answer:
     status: int
     output: bytes
     complaint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a work tree is: its root, its git directory, and the way from the root to where we are."""
+
+    top: Path
+    directory: Path
+    prefix: str
+
+    @property
+    def operation(self) -> str:
+        """What is under way ("merge", "rebase", ...), "" if nothing."""
+        return next((word for name, word in _OPERATIONS.items() if (self.directory / name).exists()), "")
 
 
 class Git:
@@ -39,22 +57,41 @@ class Git:
         """Run a command and take whatever it answers. Raises ReviewError when git is not installed."""
         try:
             done = subprocess.run(
-                ["git", "-c", "core.quotePath=true", *arguments],
+                _command(arguments),
                 cwd=self.root,
                 input=data,
                 capture_output=True,
                 check=False,
-                env={
-                    **os.environ,
-                    "LC_ALL": "C.UTF-8",
-                    "GIT_TERMINAL_PROMPT": "0",
-                    "GIT_OPTIONAL_LOCKS": "0",
-                    **(environment or {}),
-                },
+                env=_environment(environment),
             )
         except FileNotFoundError as error:
-            raise ReviewError("git was not found", "install git to stage and commit") from error
+            raise _no_git() from error
         return Answer(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace").strip())
+
+    def stream(self, *arguments: str) -> Iterator[bytes]:
+        """The output of a command that must succeed, in portions, while the command makes it. Raises
+        ReviewError as `run` does, when the output has ended."""
+        with tempfile.TemporaryFile() as complaint:
+            try:
+                process = subprocess.Popen(
+                    _command(arguments),
+                    cwd=self.root,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=complaint,
+                    env=_environment(None),
+                )
+            except FileNotFoundError as error:
+                raise _no_git() from error
+            with process:
+                assert process.stdout is not None
+                # read1: what there is, instead of waiting until the portion is full.
+                while portion := process.stdout.read1(_PORTION):  # type: ignore[attr-defined]
+                    yield portion
+            if process.returncode:
+                complaint.seek(0)
+                said = complaint.read().decode("utf-8", "replace").strip()
+                raise ReviewError(f"git {arguments[0]} failed", said or f"exit status {process.returncode}")
 
     def run(self, *arguments: str, data: bytes = b"", environment: Mapping[str, str] | None = None) -> bytes:
         """Run a command that must succeed; returns its output. Raises ReviewError with git's own words."""
@@ -71,13 +108,22 @@ class Git:
     @property
     def is_repository(self) -> bool:
         """Whether the directory lies in a work tree."""
-        places = (self.root.absolute(), *self.root.absolute().parents)
-        if "GIT_DIR" not in os.environ and not any((place / ".git").exists() for place in places):
-            return False
+        return self.place() is not None
+
+    def place(self) -> Place | None:
+        """Where the work tree is that the directory lies in; None if it lies in none."""
+        above = (self.root.absolute(), *self.root.absolute().parents)
+        if "GIT_DIR" not in os.environ and not any((one / ".git").exists() for one in above):
+            return None
         try:
-            return self.line("rev-parse", "--is-inside-work-tree") == "true"
+            answer = self.ask("rev-parse", *_PLACES)
         except ReviewError:
-            return False
+            return None
+        # Each on a line, and a path may hold one more: then they are asked for one by one.
+        found = os.fsdecode(answer.output).split("\n")[:-1] if answer.status == 0 else []
+        if len(found) > 3:
+            found = [self.line("rev-parse", one) for one in _PLACES]
+        return Place(Path(found[0]), Path(found[1]), found[2]) if len(found) == 3 else None
 
     @property
     def head(self) -> str:
@@ -102,8 +148,8 @@ class Git:
     @property
     def operation(self) -> str:
         """What is under way ("merge", "rebase", ...), "" if nothing."""
-        directory = self.directory
-        return next((word for name, word in _OPERATIONS.items() if (directory / name).exists()), "")
+        place = self.place()
+        return place.operation if place is not None else ""
 
     def tree_entries(self, revision: str, paths: Iterable[str]) -> dict[str, tuple[int, str]]:
         """Mode and blob of these paths (relative to this directory) in a commit; missing ones are left out."""
@@ -135,6 +181,17 @@ class Git:
                 contents[path] = self.run("cat-file", "blob", blob)
         return {path: FileImage(contents[path], mode) for path, (mode, _) in entries.items()}
 
+    def merge(self, ours: bytes, base: bytes, theirs: bytes) -> bytes | None:
+        """git's three-way merge of contents; None when it is not clean."""
+        if any(is_opaque(data) for data in (ours, base, theirs)):
+            return None
+        with tempfile.TemporaryDirectory(prefix="tidegate-") as directory:
+            names = [Path(directory) / name for name in ("ours", "base", "theirs")]
+            for name, data in zip(names, (ours, base, theirs), strict=True):
+                name.write_bytes(data)
+            answer = self.ask("merge-file", "-p", "--quiet", *map(str, names))
+        return answer.output if answer.status == 0 else None
+
     def _batch(self, asked: bytes, option: str, count: int) -> list[bytes]:
         answer = self.run("cat-file", "--batch", option, data=asked)
         result: list[bytes] = []
@@ -145,3 +202,16 @@ class Git:
             result.append(answer[end + 1 : end + 1 + size])
             at = end + 1 + size + 1
         return result
+
+
+def _command(arguments: tuple[str, ...]) -> list[str]:
+    return ["git", "-c", "core.quotePath=true", *arguments]
+
+
+def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
+    plain = {"LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+    return {**os.environ, **plain, **(more or {})}
+
+
+def _no_git() -> ReviewError:
+    return ReviewError("git was not found", "install git to stage and commit")

@@ -16,25 +16,22 @@ _NO_NEWLINE = b"\n\\"
 
 
 class HunkText(Sequence[DiffLine]):
-    """The lines of `body`, which is a hunk's text behind its header; see `fits`."""
+    """The lines of `body`, which is a hunk's text behind its header, each line with a mark; see `fits`."""
 
-    __slots__ = ("_after_start", "_before_start", "_body", "_marks", "_no_newline", "_raw")
+    __slots__ = ("_after_start", "_before_start", "_body", "_count", "_marks", "_no_newline", "_raw")
 
     def __init__(self, body: bytes, before_start: int, after_start: int) -> None:
         self._body = body
+        self._count = body.count(b"\n") - (body.count(_NO_NEWLINE) if _NO_NEWLINE in body else 0)
         self._before_start = before_start
         self._after_start = after_start
         self._marks: bytes | None = None
         self._raw: list[bytes] = []
         self._no_newline: frozenset[int] = frozenset()
 
-    @staticmethod
-    def fits(body: bytes, before_count: int, after_count: int) -> bool:
-        """Whether `body`, all of whose lines have a mark, has as many of each as a header with these counts
-        promises."""
-        lines = body.count(b"\n")
-        if _NO_NEWLINE in body:
-            lines -= body.count(_NO_NEWLINE)
+    def fits(self, before_count: int, after_count: int) -> bool:
+        """Whether there are as many lines of each side as a header with these counts promises."""
+        body, lines = self._body, self._count
         return (
             lines - body.count(b"\n+") - body.startswith(b"+") == before_count
             and lines - body.count(b"\n-") - body.startswith(b"-") == after_count
@@ -84,7 +81,7 @@ class HunkText(Sequence[DiffLine]):
         )
 
     def __len__(self) -> int:
-        return len(self._raw) or self._body.count(b"\n") - self._body.count(_NO_NEWLINE)
+        return self._count
 
     @overload
     def __getitem__(self, index: int) -> DiffLine: ...

@@ -1,6 +1,6 @@
 """The nouns of review: a file's image, lines, hunks and what was decided about them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -92,6 +92,10 @@ class FileChange:
         return sum(hunk.removed for hunk in self.hunks)
 
 
+# For each hunk's id the indices of its selected lines; None selects all of it. Hunks not named are left out.
+Selection = Mapping[str, frozenset[int] | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Comment:
     """The user's words on a line. `line` counts from 1 in the file as it was then, 0 for the file as a whole;
@@ -107,10 +111,14 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class TurnSummary:
-    """What is left to see of one turn's changes."""
+    """What is left to see of one turn's changes. `serial` is the turn's number in the review, whose turns may be
+    those of several sessions; `session` and `turn` say which it is, and `words` what the user said."""
 
     turn: int
     paths: tuple[str, ...]
+    session: str = ""
+    words: str = ""
+    serial: int = 0
 
 
 def printable(text: str) -> str:

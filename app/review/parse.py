@@ -15,8 +15,8 @@ from app.review.errors import ReviewError
 from app.review.hunk_text import HunkText
 from app.review.model import ChangeKind, DiffLine, FileChange, Hunk, LineKind
 
-_HUNK = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@ ?(.*)", re.DOTALL)
-_COMBINED_HUNK = re.compile(rb"(@@@+)((?: -\d+(?:,\d+)?)+) \+(\d+)(?:,(\d+))? @@@+ ?(.*)", re.DOTALL)
+_HUNK = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@ ?([^\n]*)\n?")
+_COMBINED_HUNK = re.compile(rb"(@@@+)((?: -\d+(?:,\d+)?)+) \+(\d+)(?:,(\d+))? @@@+ ?([^\n]*)\n?")
 _ESCAPE = re.compile(rb'\\([0-7]{3}|[abtnvfr"\\])')
 _NAMED_ESCAPES = {b"a": b"\a", b"b": b"\b", b"t": b"\t", b"n": b"\n", b"v": b"\v", b"f": b"\f", b"r": b"\r"}
 _KINDS: dict[bytes, LineKind] = {
@@ -27,6 +27,7 @@ _KINDS: dict[bytes, LineKind] = {
     b"\r": "context",
 }
 _NO_NEWLINE = b"\\"
+_NEXT_FILE = b"\ndiff --git "  # no line of a hunk begins like this
 # Where a file's part begins, and a line that can be in no hunk. A plain diff's header could be: removed lines.
 _START = re.compile(rb"^(?:diff --(?:git|cc|combined) |--- .*\n\+\+\+ .*\n@@ -)", re.MULTILINE)
 _BODY_END = re.compile(rb"\n(?![ +\-\\])")
@@ -38,6 +39,20 @@ def parse_diff(data: bytes) -> tuple[FileChange, ...]:
     Raises ReviewError when a hunk ends early or its lines do not fit its header.
     """
     return tuple(_Reader(data).files())
+
+
+def parse_portions(portions: Iterable[bytes]) -> tuple[FileChange, ...]:
+    """`parse_diff` of git's own diff, as far as it has come: whole files are read while git makes the next."""
+    changes: list[FileChange] = []
+    rest = bytearray()
+    for portion in portions:
+        known = len(rest)
+        rest += portion
+        end = rest.rfind(_NEXT_FILE, max(0, known - len(_NEXT_FILE))) + 1
+        if end:
+            changes += parse_diff(bytes(rest[:end]))
+            del rest[:end]
+    return (*changes, *parse_diff(bytes(rest)))
 
 
 @dataclass
@@ -144,30 +159,32 @@ class _Reader:
         header.binary_patch = header.index + self._data[start : self._at]
 
     def _hunks(self, header: _Header) -> None:
-        while line := self._line:
-            if found := _HUNK.match(line):
+        while True:
+            if found := _HUNK.match(self._data, self._at):
                 header.hunks.append(self._hunk(header, found))
-            elif found := _COMBINED_HUNK.match(line):
+            elif found := _COMBINED_HUNK.match(self._data, self._at):
                 header.combined = True
                 header.hunks.append(self._combined_hunk(header, found))
             else:
                 return
 
     def _hunk(self, header: _Header, found: re.Match[bytes]) -> Hunk:
-        start = self._at
-        before_start, before_count, after_start, after_count = (
-            int(group) if group is not None else 1 for group in found.groups()[:4]
-        )
-        self._advance()
-        ending = _BODY_END.search(self._data, self._at - 1)
+        before, before_length, after, after_length, section = found.groups()
+        before_start, after_start = int(before), int(after)
+        before_count = 1 if before_length is None else int(before_length)
+        after_count = 1 if after_length is None else int(after_length)
+        ending = _BODY_END.search(self._data, found.end() - 1)
         end = ending.end() if ending else len(self._data)
-        body = self._data[self._at : end]
+        text = HunkText(self._data[found.end() : end], before_start, after_start)
         lines: Sequence[DiffLine]
-        if body.endswith(b"\n") and HunkText.fits(body, before_count, after_count):
-            lines = HunkText(body, before_start, after_start)
+        if text.body.endswith(b"\n") and text.fits(before_count, after_count):
+            lines = text
             self._go_to(end)
         else:
-            lines = self._counted(header, start, (before_start, before_count), (after_start, after_count))
+            self._go_to(found.end())
+            lines = self._counted(
+                header, found.start(), (before_start, before_count), (after_start, after_count)
+            )
         return Hunk(
             id=hunk_id(header.path, lines, header.seen),
             before_start=before_start,
@@ -175,7 +192,7 @@ class _Reader:
             after_start=after_start,
             after_count=after_count,
             lines=lines,
-            section=_section(found.group(5)),
+            section=_section(section),
         )
 
     def _counted(

@@ -10,17 +10,14 @@ too, and otherwise in front of whatever of its block stays. Staging `+A` alone o
 `A a b`, staging `-a +A` gives `A b`, staging `-b +B` gives `a B`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from app.review.diff import line_bytes
 from app.review.errors import ReviewError
-from app.review.model import DiffLine, FileChange, Hunk, LineKind
+from app.review.model import DiffLine, FileChange, Hunk, LineKind, Selection
 from app.review.parse import quote
 from app.review.words import change_blocks, pair
-
-# For each hunk's id the indices of its selected lines; None selects all of it. Hunks not named are left out.
-Selection = Mapping[str, frozenset[int] | None]
 
 
 def whole(change: FileChange) -> Selection:

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from app.review.commit import commit_index, options
 from app.review.diff import SYMLINK, file_change
 from app.review.disk import WorkTree
 from app.review.errors import ReviewError
 from app.review.git import Git
-from app.review.model import FileChange, FileImage
-from app.review.parse import parse_diff
-from app.review.patch import Selection, build_patch
+from app.review.model import FileChange, FileImage, Selection
+from app.review.parse import parse_diff, parse_portions
 from app.review.port import ReviewPort
 
 SourceKind = Literal["worktree", "staged", "commit", "range", "patch"]
@@ -103,15 +101,20 @@ class Sources:
         """The source's files, as git lists them. Untracked files are part of the work tree's changes."""
         if source.kind == "patch":
             return parse_diff(source.patch)
-        self._need_repository()
-        if source.kind == "commit":
-            shown = self._git.run("show", "--format=", *_FORM, "--end-of-options", source.revision)
-            return parse_diff(shown)
-        if source.kind == "range":
-            return parse_diff(self._git.run("diff", *_FORM, "--end-of-options", source.revision, "--"))
-        if source.kind == "staged":
-            return parse_diff(self._git.run("diff", "--cached", *_FORM))
-        tracked = parse_diff(self._git.run("diff", *_FORM))
+        command = {
+            "commit": ("show", "--format=", *_FORM, "--end-of-options", source.revision),
+            "range": ("diff", *_FORM, "--end-of-options", source.revision, "--"),
+            "staged": ("diff", "--cached", *_FORM),
+            "worktree": ("diff", *_FORM),
+        }[source.kind]
+        try:
+            tracked = parse_portions(self._git.stream(*command))
+        except ReviewError:
+            # Outside of a repository git's own words would be about something else.
+            self._need_repository()
+            raise
+        if source.kind != "worktree":
+            return tracked
         return tuple(sorted((*tracked, *self._untracked()), key=lambda change: change.path))
 
     def _untracked(self) -> Iterator[FileChange]:
@@ -129,6 +132,8 @@ class Sources:
 
     def stage(self, change: FileChange, selection: Selection) -> None:
         """Put a part of a work tree change into the index."""
+        from app.review.patch import build_patch  # noqa: PLC0415  looking needs it not
+
         self._need_repository()
         if _by_path(change):
             self._git.run("add", "-A", "--", *_paths(change))
@@ -137,6 +142,8 @@ class Sources:
 
     def unstage(self, change: FileChange, selection: Selection) -> None:
         """Take a part of a staged change out of the index; the work tree stays as it is."""
+        from app.review.patch import build_patch  # noqa: PLC0415  looking needs it not
+
         self._need_repository()
         if not _by_path(change):
             self._apply_to_index(build_patch(change, selection, reverse=True), change, "--reverse")
@@ -148,6 +155,8 @@ class Sources:
     def discard(self, parts: Parts) -> None:
         """Take parts of work tree changes back, to what the index has, all or nothing; the review's `undo`
         brings them back."""
+        from app.review.patch import build_patch  # noqa: PLC0415  looking needs it not
+
         self._need_repository()
         wanted: dict[str, FileImage | None] = {}
         for change, selection in parts:
@@ -161,6 +170,8 @@ class Sources:
     def apply(self, parts: Parts) -> str:
         """Apply parts of a patch to the work tree, all or nothing; the review's `undo` takes it back. Returns
         what git had to say about places that had moved, or of which it found only part of the context."""
+        from app.review.patch import build_patch  # noqa: PLC0415  looking needs it not
+
         patches = [build_patch(change, selection) for change, selection in parts]
         paths = tuple(path for change, _ in parts for path in _paths(change))
         said: list[str] = []
@@ -178,6 +189,8 @@ class Sources:
 
     def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
         """Commit what is staged; hooks run. Returns a sentence, and what hooks printed."""
+        from app.review.commit import commit_index, options  # noqa: PLC0415  looking needs it not
+
         self._need_repository()
         return commit_index(self._git, message, options(sign_off, amend))
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.review.hunk_text import HunkText, line_marks
-from app.review.parse import parse_diff
+from app.review.parse import parse_diff, parse_portions
 from tests.support.review_cases import edits, git
 
 
@@ -59,3 +59,16 @@ def test_a_large_diff_is_indexed_without_making_its_lines(
     assert not made
     assert changes[1].hunks[0].lines[7].text == "old"
     assert len(made) == 1
+
+
+def test_a_diff_in_portions_is_read_as_if_it_came_at_once() -> None:
+    text = b"".join(
+        b"diff --git a/f%d b/f%d\n--- a/f%d\n+++ b/f%d\n@@ -1 +1,2 @@\n-a\n+b\n+diff --git a/x b/x\n"
+        % ((n,) * 4)
+        for n in range(5)
+    )
+    whole = parse_diff(text)
+    assert len(whole) == 5
+    for size in (1, 7, 100, len(text)):
+        portions = [text[at : at + size] for at in range(0, len(text), size)]
+        assert parse_portions(portions) == whole
