@@ -46,7 +46,7 @@ class NoCorpus(TidegateError):
 class _NoRecord:
     """A ChangeRecorder for files that nobody reviews."""
 
-    def begin_turn(self, turn: int) -> None: ...
+    def begin_turn(self, turn: int, session: str = "", words: str = "") -> None: ...
 
     def record(self, path: str, before: FileImage | None, after: FileImage | None) -> None: ...
 
@@ -54,6 +54,8 @@ class _NoRecord:
         return ()
 
     def end_turn(self, turn: int) -> None: ...
+
+    def retell(self, turn: int, session: str) -> None: ...
 
     def feedback(self) -> str:
         return ""

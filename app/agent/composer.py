@@ -44,6 +44,7 @@ class Composer:
                 news=self._jobs.news(),
                 instructions=self._unless_told(project_instructions(root)),
                 was_interrupted=was_interrupted,
+                was_moved=self._conversation.was_moved and bool(self._conversation.messages),
                 skills=self._unless_told(skills_for_model(commands)),
                 commands=self._commands(),
                 mentioned=mentioned,

@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from app.agent.branches import Place, Record, places, standing
 from app.agent.errors import SessionError
 from app.agent.events import EndReason, Mode
+from app.agent.mcp.tool import Offer
 from app.agent.session import Journal
 from app.model.messages import Message, ToolCall
 
@@ -26,14 +28,19 @@ class Conversation:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._calls = 0
+        self._take_in(journal.records)
+
+    def _take_in(self, records: Sequence[Record]) -> None:
+        """Stand where a session's records say."""
         self._messages: list[Message] = []
         self._left_out: list[Message] = []
         self.has_digest = False
         """Whether the first message stands for what was left out."""
         self._preface = 0
         """How many messages at the beginning neither user nor model has said."""
-        self._calls = 0
         self.turn = 0
+        """The last turn that stands."""
         self.is_open = False
         """Whether a turn began that did not come to its end."""
         self.last_end: EndReason | None = None
@@ -43,18 +50,38 @@ class Conversation:
         """The user's words while they stand in no message yet."""
         self.todos: tuple[tuple[str, str], ...] = ()
         self.grants: tuple[str, ...] = ()
+        self.offers: tuple[Offer, ...] = ()
+        """The MCP servers' tools that the session began with."""
         self.mode: Mode | None = None
         """The mode that was last in force; None where none was noted."""
         self.commands: tuple[tuple[str, str], ...] = ()
         """What the user ran in the shell and what came of it, while the model has not been told."""
         try:
-            for record in journal.records:
+            for record in standing(records):
                 _APPLY.get(record["kind"], _ignore)(self, record)
+            # A number stands for one turn for ever, whatever was gone back on.
+            self._newest_turn = max(
+                (record["turn"] for record in records if record["kind"] == "turn"), default=0
+            )
         except (KeyError, TypeError, ValueError) as error:
-            raise SessionError(f"the session {journal.id} is damaged ({error!r})") from error
+            raise SessionError(f"the session {self._journal.id} is damaged ({error!r})") from error
+        self.was_moved = bool(records) and _is_moved(records)
+        """Whether the conversation was gone back or forward in since the model was last told anything."""
         if self.is_open:
             self._tell()
             self.close_calls(_LOST_RESULT)
+
+    def places(self) -> tuple[Place, ...]:
+        """Where the conversation can be taken (see app.agent.branches). Blocks on the disk."""
+        return places(self._journal.read())
+
+    def go_to(self, position: int) -> None:
+        """Take the conversation to one of `places`. Blocks on the disk. Raises SessionError."""
+        records = self._journal.read()
+        if position not in {place.position for place in places(records)}:
+            raise SessionError("the conversation cannot be taken there any more", "look at the turns again")
+        self._journal.append("rewound", to=position)
+        self._take_in((*records, {"kind": "rewound", "to": position}))
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -71,7 +98,8 @@ class Conversation:
         if self.partial or (self._messages and self._messages[-1].role == "user"):
             # A reply that broke off was read by the user, and some servers want the roles to alternate.
             self.add(Message("assistant", self.partial or INTERRUPTED))
-        self._put("turn", turn=self.turn + 1, text=text)
+        self._put("turn", turn=self._newest_turn + 1, text=text)
+        self._newest_turn = self.turn
         return self.turn
 
     def continue_turn(self) -> int:
@@ -114,6 +142,10 @@ class Conversation:
     def plan(self, todos: tuple[tuple[str, str], ...]) -> None:
         """The todo list is now `todos`."""
         self._put("todos", todos=[list(todo) for todo in todos])
+
+    def offer(self, offers: Sequence[Offer]) -> None:
+        """The session begins with these tools of MCP servers."""
+        self._put("tools", offers=[offer.to_record() for offer in offers])
 
     def open_with(self, messages: Sequence[Message]) -> None:
         """The session begins with `messages`, which neither user nor model has said."""
@@ -167,7 +199,7 @@ class Conversation:
 
     def close(self) -> None:
         """Let go of the session's file. One in which nothing was said is not kept."""
-        if self.turn == 0:
+        if self._newest_turn == 0:
             self._journal.discard()
         self._journal.close()
 
@@ -197,6 +229,7 @@ class Conversation:
         if message.role == "user":
             self._untold = ""
             self.commands = ()
+            self.was_moved = False
 
     def _partial(self, record: Mapping[str, Any]) -> None:
         self.partial = record["text"]
@@ -206,6 +239,9 @@ class Conversation:
 
     def _todos(self, record: Mapping[str, Any]) -> None:
         self.todos = tuple((content, status) for content, status in record["todos"])
+
+    def _tools(self, record: Mapping[str, Any]) -> None:
+        self.offers = tuple(Offer.from_record(offer) for offer in record["offers"])
 
     def _opening(self, record: Mapping[str, Any]) -> None:
         self._messages += [Message.from_wire(message) for message in record["messages"]]
@@ -235,6 +271,16 @@ def _is_object(text: str) -> bool:
         return False
 
 
+def _is_moved(records: Sequence[Record]) -> bool:
+    """Whether the last word on where the conversation stands is newer than the last message to the model."""
+    for record in reversed(records):
+        if record["kind"] == "rewound":
+            return True
+        if record["kind"] == "message" and record["message"]["role"] == "user":
+            return False
+    return False
+
+
 def _ignore(_conversation: Conversation, _record: Mapping[str, Any]) -> None:
     """Records that matter only to a reader of the journal."""
 
@@ -248,6 +294,7 @@ _APPLY: dict[str, Callable[[Conversation, Mapping[str, Any]], None]] = {
     "decision": Conversation._decision,
     "todos": Conversation._todos,
     "compacted": Conversation._compacted,
+    "tools": Conversation._tools,
     "opening": Conversation._opening,
     "mode": Conversation._mode,
     "shell": Conversation._shell,

@@ -39,6 +39,10 @@ class Files:
         """The model has been shown the file as it is in `text`."""
         self._known[location.absolute] = _digest(text.encode())
 
+    def forget(self) -> None:
+        """The model can no longer know what it was shown."""
+        self._known.clear()
+
     def has_seen(self, location: Location) -> bool:
         """Whether the model was ever shown this file, or wrote it."""
         return location.absolute in self._known

@@ -1,7 +1,8 @@
 """A session read again: the events that its user saw, and the whole as Markdown."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
+from app.agent.branches import Record, standing
 from app.agent.conversation import INTERRUPTED
 from app.agent.errors import ToolFailure
 from app.agent.events import (
@@ -17,8 +18,9 @@ from app.agent.events import (
     TurnEnded,
     TurnStarted,
 )
-from app.agent.session import Record, title_of
-from app.agent.toolbox import TOOLS
+from app.agent.mcp.tool import McpTool, Offer
+from app.agent.session import title_of
+from app.agent.toolbox import Toolbox
 from app.model.events import Finished
 from app.model.messages import Message, ToolCall
 
@@ -26,11 +28,12 @@ COMPACTED = "To make room, the model has a summary of the older part of the conv
 _LONGEST_RESULT = 4_000  # characters of a result in the Markdown
 
 
-def events_of(records: Iterable[Record]) -> Iterator[AgentEvent]:
-    """What a session's records tell, as the events of its turns, with what compaction left out."""
+def events_of(records: Sequence[Record]) -> Iterator[AgentEvent]:
+    """What a session's records tell, as the events of the turns that stand, with what compaction left out."""
     open_calls: dict[str, ToolCall] = {}
+    toolbox = Toolbox()
     partial = ""
-    for record in records:
+    for record in standing(records):
         match record["kind"]:
             case "turn":
                 yield TurnStarted(record["turn"], record["text"])
@@ -40,6 +43,8 @@ def events_of(records: Iterable[Record]) -> Iterator[AgentEvent]:
                 yield Steered(record["text"])
             case "attached":
                 yield Attached(tuple(record["names"]))
+            case "tools":
+                toolbox.add([McpTool(Offer.from_record(offer)) for offer in record["offers"]])
             case "partial":
                 partial = record["text"]
                 yield TextStreamed(partial)
@@ -55,7 +60,7 @@ def events_of(records: Iterable[Record]) -> Iterator[AgentEvent]:
                     answered = open_calls.pop(message.tool_call_id or "", None)
                     if answered is None:
                         continue
-                    yield _started(answered)
+                    yield _started(answered, toolbox)
                     display = record.get("display", message.content)
                     ok = record.get("ok", True)
                     yield ToolFinished(answered.id, answered.name, ok, message.content, display)
@@ -74,8 +79,8 @@ def events_of(records: Iterable[Record]) -> Iterator[AgentEvent]:
                 yield TurnEnded(record["turn"], record["reason"], record["message"])
 
 
-def _started(call: ToolCall) -> ToolStarted:
-    tool = TOOLS.get(call.name)
+def _started(call: ToolCall, toolbox: Toolbox) -> ToolStarted:
+    tool = toolbox.get(call.name)
     try:
         arguments = tool.parse(call.arguments) if tool is not None else None
     except ToolFailure:

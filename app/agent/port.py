@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from app.agent.branches import Place
 from app.agent.budget import ContextUse
 from app.agent.events import AgentEvent, Mode
+from app.agent.mcp.servers import ServerState
 
 Answer = Literal["once", "always", "deny"]
 
@@ -58,6 +60,17 @@ class AgentPort(Protocol):
         the model's sake included. Blocks on the disk. Raises SessionError."""
         ...
 
+    def places(self) -> tuple[Place, ...]:
+        """Where the conversation can be taken: before each turn, oldest first, then forward to what was gone
+        back on. Blocks on the disk. Raises SessionError."""
+        ...
+
+    def go_to(self, place: Place) -> None:
+        """Take the conversation to one of `places`: the model knows nothing of what is said behind it, and
+        everything stays in the session. Files stay as they are. Blocks on the disk. Raises AgentBusy while a
+        turn runs, SessionError when the disk will not take it."""
+        ...
+
     def rename(self, title: str) -> None:
         """Call the session `title`. Raises SessionError when the disk will not take it."""
         ...
@@ -90,6 +103,14 @@ class AgentPort(Protocol):
     def compact(self) -> bool:
         """Let a summary stand for all but the latest turn. False if there is nothing to leave out. Raises
         AgentBusy while a turn runs, SessionError when the disk will not take it."""
+        ...
+
+    async def start_servers(self) -> None:
+        """Start the MCP servers, and wait until each is ready or has failed. The first turn does the same."""
+        ...
+
+    def servers(self) -> tuple[ServerState, ...]:
+        """Where the MCP servers stand."""
         ...
 
     def context_use(self) -> ContextUse:

@@ -44,7 +44,8 @@ _MAX_CHANGED = 20
 @dataclass(frozen=True, slots=True)
 class TurnFacts:
     """What a turn begins with. `feedback` is review's, `news` what happened to background jobs, `commands` what
-    the user ran in the shell, `mentioned` what the user pointed at."""
+    the user ran in the shell, `mentioned` what the user pointed at. `was_moved`: the conversation stands
+    elsewhere than where it was left."""
 
     root: Path
     mode: Mode
@@ -55,6 +56,7 @@ class TurnFacts:
     news: str = ""
     instructions: str = ""
     was_interrupted: bool = False
+    was_moved: bool = False
     skills: str = ""
     commands: str = ""
     mentioned: str = ""
@@ -70,6 +72,8 @@ def user_message(text: str, facts: TurnFacts) -> str:
         lines.append("Todo list: " + "; ".join(f"{content} [{status}]" for content, status in facts.todos))
     if facts.was_interrupted:
         lines.append("The user interrupted your last turn.")
+    if facts.was_moved:
+        lines.append("The user took the conversation back to here; files may differ from what it says of them.")
     told = (facts.news, facts.feedback, facts.commands, facts.instructions, facts.skills, facts.mentioned)
     lines += [part for part in told if part]
     context = "\n".join(lines)

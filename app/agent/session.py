@@ -5,17 +5,17 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from app.agent.branches import Record, standing
 from app.agent.errors import SessionError
 from app.paths import data_directory
 
 _VERSION = 1
-Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,13 @@ class Journal:
     def id(self) -> str:
         """The session's name, as `resume` takes it."""
         return self.path.stem
+
+    def read(self) -> tuple[Record, ...]:
+        """All records, those that were appended meanwhile included. Raises SessionError."""
+        try:
+            return _read(self.path)[0]
+        except OSError as error:
+            raise SessionError(f"the session {self.id} cannot be read ({error.strerror})") from error
 
     def append(self, kind: str, **fields: Any) -> None:
         """Store one record and return when the disk has it. Raises SessionError when it will not take it."""
@@ -181,13 +188,9 @@ def _has_all(records: tuple[Record, ...], wanted: list[str]) -> bool:
 
 def title_of(records: tuple[Record, ...]) -> str:
     """What the user called the session last, or else the first line the user wrote; "" without either."""
-    title = ""
-    for record in records:
-        if record["kind"] == "title":
-            title = record["title"]
-        elif record["kind"] == "turn" and not title:
-            title = next(iter(record["text"].strip().splitlines()), "")
-    return title
+    title = next((record["title"] for record in reversed(records) if record["kind"] == "title"), "")
+    first = (record["text"] for record in (*standing(records), *records) if record["kind"] == "turn")
+    return title or next(iter(next(first, "").strip().splitlines()), "")
 
 
 def last_said(root: Path, limit: int) -> list[str]:

@@ -27,10 +27,14 @@ class ImageName:
 
 @dataclass(frozen=True, slots=True)
 class TurnBegan:
-    """`snapshot` is what the workspace held, for finding what commands change."""
+    """`snapshot` is what the workspace held, for finding what commands change. `session` and `turn` say which
+    turn it is, `words` what the user said; `serial` counts the turns of this log."""
 
     turn: int
     snapshot: Mapping[str, Any]
+    session: str = ""
+    words: str = ""
+    serial: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,8 @@ class TurnEnded:
 @dataclass(frozen=True, slots=True)
 class Edited:
     """A file went from `before` to `after`. `blocks` are the differences as four numbers each, written down so
-    that the log means the same whatever becomes of the diff engine. `made_directories` are the parents that
-    did not exist before."""
+    that the log means the same whatever becomes of the diff engine. `turn` is the turn's serial number.
+    `made_directories` are the parents that did not exist before."""
 
     edit: int
     path: str
@@ -98,7 +102,8 @@ class RejectedText:
 class Decided:
     """An intent: it counts from here on, `writes` follow, and `Done` or `RolledBack` closes it.
 
-    `undoes` and `redoes` name the decision that is taken back or made again.
+    `undoes` and `redoes` name the decision that is taken back or made again. `is_rewind`: it went back to
+    before a turn.
     """
 
     decision: int
@@ -108,6 +113,7 @@ class Decided:
     rejected: tuple[RejectedText, ...] = ()
     undoes: int = 0
     redoes: int = 0
+    is_rewind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +174,13 @@ class FeedbackGiven:
     """The agent was told everything up to here."""
 
 
+@dataclass(frozen=True, slots=True)
+class Retold:
+    """What was told in these turns, by their serial numbers, is to be told once more."""
+
+    serials: tuple[int, ...]
+
+
 Entry = (
     TurnBegan
     | TurnEnded
@@ -181,6 +194,7 @@ Entry = (
     | Settled
     | Commented
     | FeedbackGiven
+    | Retold
 )
 _KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(Entry)}
 
@@ -213,8 +227,9 @@ def decode(line: bytes) -> Entry:
             record["rejected"] = tuple(RejectedText(**text) for text in record["rejected"])
         if "files" in record:
             record["files"] = tuple(tuple(file) for file in record["files"])
-        if "paths" in record:
-            record["paths"] = tuple(record["paths"])
+        for name in ("paths", "serials"):
+            if name in record:
+                record[name] = tuple(record[name])
         entry: Entry = kind(**record)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(str(error)) from error
@@ -308,13 +323,39 @@ class FileState:
         return frozenset(found)
 
 
+@dataclass(frozen=True, slots=True)
+class TurnName:
+    """Which turn of which session, and what the user said."""
+
+    session: str
+    turn: int
+    words: str
+
+
+@dataclass(slots=True)
+class Told:
+    """What the agent was told with one turn: rejections by decision, and the numbers of comments."""
+
+    rejections: dict[int, tuple[RejectedText, ...]]
+    comments: tuple[int, ...]
+
+
 @dataclass
 class ReviewState:
-    """What the log adds up to."""
+    """What the log adds up to. `turns` and `told` go by the turns' serial numbers, of which `serial` is the
+    last.
+
+    `images` is what was last known to be on disk of every file that was ever under review, and `firsts` what
+    each turn found where it changed something: they outlive the review of a file, for going back.
+    """
 
     files: dict[str, FileState] = field(default_factory=dict)
     turn: TurnBegan | None = None
-    last_turn: int = 0
+    serial: int = 0
+    turns: dict[int, TurnName] = field(default_factory=dict)
+    told: dict[int, Told] = field(default_factory=dict)
+    images: dict[str, ImageName | None] = field(default_factory=dict)
+    firsts: dict[int, dict[str, ImageName | None]] = field(default_factory=dict)
     head: str | None = None
     edits: int = 0
     numbers: int = 0
@@ -330,7 +371,8 @@ class ReviewState:
         """Take in the next entry; `content` reads an image from the store."""
         match entry:
             case TurnBegan():
-                self.turn, self.last_turn = entry, entry.turn
+                self.turn, self.serial = entry, entry.serial
+                self.turns[entry.serial] = TurnName(entry.session, entry.turn, entry.words)
             case TurnEnded():
                 self.turn, self.head = None, entry.head
             case Edited():
@@ -355,11 +397,17 @@ class ReviewState:
             case Commented():
                 self._commented(entry)
             case FeedbackGiven():
+                self.told[self.serial] = Told(dict(self.unsaid_rejections), tuple(self.unsaid_comments))
                 self.unsaid_comments.clear()
                 self.unsaid_rejections.clear()
+            case Retold():
+                self._retold(entry)
 
     def _edited(self, entry: Edited, content: Callable[[ImageName | None], FileImage | None]) -> None:
         self.edits = entry.edit
+        self.images[entry.path] = entry.after
+        if entry.owner == "agent":
+            self.firsts.setdefault(entry.turn, {}).setdefault(entry.path, entry.before)
         if entry.path not in self.files:
             self.files[entry.path] = FileState(Weave(content(entry.before)))
         state = self.files[entry.path]
@@ -387,9 +435,11 @@ class ReviewState:
     def _decided(self, entry: Decided) -> None:
         self.numbers = entry.decision
         self._shift(entry.shifts)
+        self.images.update((write.path, write.after) for write in entry.writes)
         if entry.undoes:
             self.redoable.append(self.undoable.pop())
-            self.unsaid_rejections.pop(entry.undoes, None)
+            for texts in (self.unsaid_rejections, *(told.rejections for told in self.told.values())):
+                texts.pop(entry.undoes, None)
         elif entry.redoes:
             self.undoable.append(self.redoable.pop())
         else:
@@ -407,6 +457,7 @@ class ReviewState:
             )
         self.open_decision = None
         self._shift(inverse(decision.shifts))
+        self.images.update((write.path, write.before) for write in decision.writes)
         if decision.undoes:
             self.undoable.append(self.redoable.pop())
             self.unsaid_rejections.update({d.decision: d.rejected for d in self.undoable[-1:] if d.rejected})
@@ -440,6 +491,14 @@ class ReviewState:
         else:
             self.comments.pop(entry.comment, None)
             self.unsaid_comments.pop(entry.comment, None)
+
+    def _retold(self, entry: Retold) -> None:
+        for serial in entry.serials:
+            told = self.told.pop(serial, None)
+            if told:
+                self.unsaid_rejections = {**told.rejections, **self.unsaid_rejections}
+                again = {number: self.comments[number] for number in told.comments if number in self.comments}
+                self.unsaid_comments = {**again, **self.unsaid_comments}
 
     def _shift(self, shifts: Iterable[Shift]) -> None:
         for shift in shifts:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from app.review.change_log import CommitBegan, CommitEnded, Entry, FileState, ReviewState
 from app.review.decisions import AtomsByPath, shifts_to
-from app.review.diff import SYMLINK, is_opaque
+from app.review.diff import SYMLINK
 from app.review.display import live_atoms
 from app.review.errors import ReviewError
 from app.review.git import Git
@@ -195,24 +195,12 @@ def _merged(git: Git, path: str, ours: FileImage, base: FileImage, theirs: FileI
         return theirs.data
     if base.data == theirs.data:
         return ours.data
-    merged = _merge(git, ours.data, base.data, theirs.data)
+    merged = git.merge(ours.data, base.data, theirs.data)
     if merged is None or SYMLINK in (ours.mode, base.mode, theirs.mode):
         raise ReviewError(
             f"What is kept in {path} rests on changes of your own that are not committed", "commit those first"
         )
     return merged
-
-
-def _merge(git: Git, ours: bytes, base: bytes, theirs: bytes) -> bytes | None:
-    """git's three-way merge of contents; None when it is not clean."""
-    if any(is_opaque(data) for data in (ours, base, theirs)):
-        return None
-    with tempfile.TemporaryDirectory(prefix="tidegate-") as directory:
-        names = [Path(directory) / name for name in ("ours", "base", "theirs")]
-        for name, data in zip(names, (ours, base, theirs), strict=True):
-            name.write_bytes(data)
-        answer = git.ask("merge-file", "-p", "--quiet", *map(str, names))
-    return answer.output if answer.status == 0 else None
 
 
 def _put_in_index(
@@ -244,7 +232,7 @@ def _follow(git: Git, old: str, new: str) -> str:
             files.append((path, blob, mode))
         elif staged and path in before and path in after and staged != after[path]:
             contents = [git.run("cat-file", "blob", blob) for _, blob in (staged, before[path], after[path])]
-            merged = _merge(git, *contents)
+            merged = git.merge(*contents)
             if merged is not None:
                 blob = git.run("hash-object", "-w", "--stdin", data=merged).decode().strip()
                 files.append((path, blob, staged[0]))

@@ -1,7 +1,7 @@
 """What a decision means: from hunk ids to atoms, and from atoms to files. Reads the state, changes nothing."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from app.review.change_log import FileState, ReviewState, Shift, Standing, shift_of
@@ -144,12 +144,16 @@ def makes_file(file: FileState, name: str) -> bool:
     return any(atom == (name, META) and mode is not None for atom, mode in file.weave.modes)
 
 
-def shifts_to(state: ReviewState, atoms: Mapping[str, Set[Atom]], target: Standing) -> tuple[Shift, ...]:
-    """What brings atoms, however they stand, to `target`."""
+def shifts_to(
+    state: ReviewState,
+    atoms: Mapping[str, Set[Atom]],
+    target: Standing,
+    sources: Sequence[Standing] = ("pending", "kept"),
+) -> tuple[Shift, ...]:
+    """What brings atoms that stand as one of `sources` to `target`."""
     result: list[Shift] = []
     for path, members in atoms.items():
         standing = state.files[path].standing
-        sources: tuple[Standing, ...] = ("pending", "kept")
         for source in sources:
             those = {atom for atom in members if standing.get(atom, "pending") == source}
             if those and source != target:

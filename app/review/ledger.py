@@ -112,7 +112,7 @@ class Ledger:
                 edit=self.state.edits + 1,
                 path=path,
                 owner=owner,
-                turn=self.state.last_turn,
+                turn=self.state.serial,
                 before=self._put(was),
                 after=self._put(after),
                 blocks=tuple((b.before_start, b.before_end, b.after_start, b.after_end) for b in change.blocks),

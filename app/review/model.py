@@ -111,8 +111,8 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class TurnSummary:
-    """What is left to see of one turn's changes. `serial` is the turn's number in the review, whose turns may be
-    those of several sessions; `session` and `turn` say which it is, and `words` what the user said."""
+    """What is left to see of one turn's changes. `serial` is the turn's number in the review, whose turns may
+    be those of several sessions; `session` and `turn` say which it is, and `words` what the user said."""
 
     turn: int
     paths: tuple[str, ...]

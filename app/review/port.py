@@ -1,6 +1,6 @@
 """What the agent and the screen may ask of review."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from app.review.model import Comment, FileChange, FileImage, TurnSummary
@@ -9,8 +9,9 @@ from app.review.model import Comment, FileChange, FileImage, TurnSummary
 class ChangeRecorder(Protocol):
     """The agent's side: what it changed, and when a turn begins and ends."""
 
-    def begin_turn(self, turn: int) -> None:
-        """From here on decisions wait; differences between disk and log found now are the user's own."""
+    def begin_turn(self, turn: int, session: str = "", words: str = "") -> None:
+        """From here on decisions wait; differences between disk and log found now are the user's own. `turn`
+        counts within `session`; `words` are what the user said."""
         ...
 
     def record(self, path: str, before: FileImage | None, after: FileImage | None) -> None:
@@ -31,6 +32,11 @@ class ChangeRecorder(Protocol):
     def feedback(self) -> str:
         """What the user rejected and said since the last call, as a compact message for the next turn; "" if
         nothing. Does not repeat itself."""
+        ...
+
+    def retell(self, turn: int, session: str) -> None:
+        """The agent no longer knows of this session's turns from `turn` on: what `feedback` said in them is
+        said again."""
         ...
 
 
@@ -61,13 +67,19 @@ class ReviewPort(ChangeRecorder, Protocol):
         """Take back just these of a hunk's lines; see `reject`."""
         ...
 
-    def hunk_ids(self, path: str | None = None, since_turn: int = 0, turn: int | None = None) -> frozenset[str]:
-        """The ids that stand for a file's changes, for one turn's, for those since a turn (itself included), or
-        for all, to be kept or rejected together."""
+    def hunk_ids(self, path: str | None = None, turns: Collection[int] | None = None) -> frozenset[str]:
+        """The ids that stand for a file's changes, for those of some turns (by their serial numbers), or for
+        all, to be kept or rejected together."""
         ...
 
-    def rewind(self, turn: int) -> str:
-        """Put the files back to what they were before `turn`; `undo` brings it back. See `reject`."""
+    def rewind(self, turn: int, session: str = "", *, tells: bool = True) -> str:
+        """Put the files back to what they were before `turn`, as far as this session's turns since changed
+        them, decided and committed changes included; `undo` brings it back. Returns a sentence on what had to
+        be left, "" if nothing. `tells`: the agent hears of it with the next turn."""
+        ...
+
+    def is_rewound(self) -> bool:
+        """Whether the last decision, which `undo` would take back, is a rewind."""
         ...
 
     def turns(self) -> tuple[TurnSummary, ...]:

@@ -5,21 +5,24 @@ and the user did in the meantime.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from app.review import commit, snapshot
+from app.review import commit, rewinding, snapshot
 from app.review.change_log import (
     Commented,
     Decided,
     FeedbackGiven,
     FileState,
+    RejectedText,
+    Retold,
     ReviewState,
     Settled,
     TurnBegan,
     TurnEnded,
+    TurnName,
     Write,
     inverse,
 )
@@ -44,6 +47,8 @@ from app.review.ledger import Images, Ledger
 from app.review.model import Comment, FileChange, FileImage, TurnSummary
 from app.review.store import FileStore, Store
 
+_LONGEST_WORDS = 200  # characters of what the user said that stay with a turn
+
 
 class Review:
     """A review of what an agent does to a workspace; implements ReviewPort.
@@ -66,7 +71,7 @@ class Review:
 
     # The agent's side
 
-    def begin_turn(self, turn: int) -> None:
+    def begin_turn(self, turn: int, session: str = "", words: str = "") -> None:
         """See ChangeRecorder. Raises ReviewError when another window's turn is running."""
         with self._acting():
             self._need_no_turn()
@@ -75,7 +80,8 @@ class Review:
                 raise _others_turn()
             try:
                 taken = snapshot.take(self._root, self._disk, self._ledger.put_image, time.time_ns())
-                self._ledger.append(TurnBegan(turn, taken.record()))
+                serial = self._state.serial + 1
+                self._ledger.append(TurnBegan(turn, taken.record(), session, words[:_LONGEST_WORDS], serial))
             except BaseException:
                 self._store.release_turn()
                 raise
@@ -116,6 +122,13 @@ class Review:
             if text:
                 self._ledger.append(FeedbackGiven())
             return text
+
+    def retell(self, turn: int, session: str) -> None:
+        """See ChangeRecorder."""
+        with self._acting():
+            told = tuple(serial for serial in self._since(turn, session) if serial in self._state.told)
+            if told:
+                self._ledger.append(Retold(told))
 
     # The screen's side
 
@@ -187,17 +200,16 @@ class Review:
         """Reject everything, kept or pending; see `reject`."""
         return self.reject(self.hunk_ids())
 
-    def hunk_ids(self, path: str | None = None, since_turn: int = 0, turn: int | None = None) -> frozenset[str]:
-        """The ids that stand for a file's changes, for one turn's, for those since a turn (itself included), or
-        for all."""
+    def hunk_ids(self, path: str | None = None, turns: Collection[int] | None = None) -> frozenset[str]:
+        """See ReviewPort."""
         with self._acting():
             found: set[str] = set()
             for name, state in self._state.files.items():
                 kept, pending = state.live()
                 for block in kept | pending:
                     facts = state.weave.blocks[block]
-                    wanted = facts.owner == "agent" and facts.turn >= since_turn
-                    if wanted and path in (None, name) and turn in (None, facts.turn):
+                    wanted = facts.owner == "agent" and (turns is None or facts.turn in turns)
+                    if wanted and path in (None, name):
                         found.add(block)
                         if block in kept & pending:
                             found.add(block + KEPT_MARK)
@@ -212,11 +224,37 @@ class Review:
                     facts = state.weave.blocks[name]
                     if facts.owner == "agent":
                         found.setdefault(facts.turn, set()).add(path)
-            return tuple(TurnSummary(turn, tuple(sorted(found[turn]))) for turn in sorted(found))
+            result: list[TurnSummary] = []
+            for serial in sorted(found):
+                known = self._state.turns.get(serial, TurnName("", serial, ""))
+                paths = tuple(sorted(found[serial]))
+                result.append(TurnSummary(known.turn, paths, known.session, known.words, serial))
+            return tuple(result)
 
-    def rewind(self, turn: int) -> str:
-        """Put the files back to what they were before `turn` began; `undo` brings it back. See `reject`."""
-        return self.reject(self.hunk_ids(since_turn=turn))
+    def rewind(self, turn: int, session: str = "", *, tells: bool = True) -> str:
+        """See ReviewPort."""
+        with self._deciding():
+            wanted = rewinding.plan(self._state, self._since(turn, session))
+            images, left = rewinding.files_to_write(
+                self._state, wanted, self._ledger.image, self._ledger.read, self._git
+            )
+            shifts = shifts_to(self._state, wanted.atoms, "rejected", ("pending", "kept", "settled"))
+            if shifts or images:
+                rejected = self._rejected_texts(wanted.atoms) if tells else ()
+                sentence = f"Went back to before turn {turn}"
+                self._ledger.decide(Decided(0, sentence, shifts, rejected=rejected, is_rewind=True), images)
+            left += [places(self._state, [part]) for part in wanted.blocked]
+            return f"Left as they are, for you edited them since: {', '.join(left)}" if left else ""
+
+    def is_rewound(self) -> bool:
+        """See ReviewPort."""
+        with self._acting():
+            return bool(self._state.undoable) and self._state.undoable[-1].is_rewind
+
+    def _since(self, turn: int, session: str) -> tuple[int, ...]:
+        """The serial numbers of a session's turns from `turn` on."""
+        names = self._state.turns.items()
+        return tuple(serial for serial, name in names if name.session == session and name.turn >= turn)
 
     def replace_files(self, sentence: str, wanted: Mapping[str, FileImage | None]) -> None:
         """Write files as one decision that `undo` takes back; what is under review in them becomes an edit of
@@ -368,22 +406,25 @@ class Review:
         return known[2]
 
     def _reject(self, chosen: AtomsByPath, sentence: str) -> None:
-        rejected = tuple(
+        shifts = shifts_to(self._state, chosen, "rejected")
+        self._ledger.decide(Decided(0, sentence, shifts, rejected=self._rejected_texts(chosen)))
+
+    def _rejected_texts(self, chosen: AtomsByPath) -> tuple[RejectedText, ...]:
+        return tuple(
             text for path, atoms in sorted(chosen.items()) for text in rejected_text(self._show(path), atoms)
         )
-        self._ledger.decide(Decided(0, sentence, shifts_to(self._state, chosen, "rejected"), rejected=rejected))
 
     def _move(self, wanted: Decided) -> None:
         """Take a decision back or make it again. Files under review come from their weave, with the user's
         edits of the meantime in them; others must be as the decision left them."""
+        woven = {shift.path for shift in wanted.shifts}
+        images: Images = {
+            write.path: (self._ledger.image(write.before), self._ledger.image(write.after))
+            for write in wanted.writes
+            if write.path not in woven
+        }
         in_the_way = obstacles(self._state, wanted.shifts)
-        images: Images = {}
-        if not wanted.shifts:
-            images = {
-                write.path: (self._ledger.image(write.before), self._ledger.image(write.after))
-                for write in wanted.writes
-            }
-            in_the_way = [path for path, (old, _) in images.items() if self._ledger.read(path) != old]
+        in_the_way += [path for path, (old, _) in images.items() if self._ledger.read(path) != old]
         if in_the_way:
             raise ReviewError(
                 f"{', '.join(in_the_way)} was edited in the same place since", "take that edit back first"

@@ -28,7 +28,7 @@ class Recorder:
     turns: list[str] = field(default_factory=list)
     rejected: str = ""
 
-    def begin_turn(self, turn: int) -> None:
+    def begin_turn(self, turn: int, session: str = "", words: str = "") -> None:  # noqa: ARG002
         self.turns.append(f"begin {turn}")
 
     def record(self, path: str, before: FileImage | None, after: FileImage | None) -> None:
@@ -42,6 +42,9 @@ class Recorder:
 
     def end_turn(self, turn: int) -> None:
         self.turns.append(f"end {turn}")
+
+    def retell(self, turn: int, session: str) -> None:  # noqa: ARG002
+        self.turns.append(f"retell {turn}")
 
     def feedback(self) -> str:
         said, self.rejected = self.rejected, ""

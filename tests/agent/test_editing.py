@@ -230,7 +230,7 @@ class _Tape:
     def __init__(self) -> None:
         self.records: list[tuple[str, FileImage | None, FileImage | None]] = []
 
-    def begin_turn(self, turn: int) -> None: ...
+    def begin_turn(self, turn: int, session: str = "", words: str = "") -> None: ...
 
     def record(self, path: str, before: FileImage | None, after: FileImage | None) -> None:
         self.records.append((path, before, after))
@@ -239,6 +239,8 @@ class _Tape:
 
     def command_finished(self) -> tuple[str, ...]:
         return ()
+
+    def retell(self, turn: int, session: str) -> None: ...
 
     def feedback(self) -> str:
         return ""

@@ -386,8 +386,45 @@ def test_rewind_to_a_turn_and_back() -> None:
         seen.append(dict(bench.disk.files))
     bench.review.rewind(2)
     assert bench.disk.files == seen[1]
+    assert bench.review.is_rewound()
     bench.review.undo()
     assert bench.disk.files == seen[3]
+    assert not bench.review.is_rewound()
+
+
+def test_turns_of_another_session_are_other_turns() -> None:
+    bench = Bench({"a": FileImage(b"1\n2\n3\n4\n5\n6\n7\n8\n9\n")})
+    for session, turn, old, new in (("s", 1, b"2\n", b"two\n"), ("t", 1, b"8\n", b"eight\n")):
+        bench.review.begin_turn(turn, session, f"words of {session}")
+        image = bench.disk.files["a"]
+        bench.agent_writes("a", FileImage(image.data.replace(old, new)))
+        bench.review.end_turn(turn)
+    assert [(one.session, one.turn, one.words) for one in bench.review.turns()] == [
+        ("s", 1, "words of s"),
+        ("t", 1, "words of t"),
+    ]
+    bench.review.rewind(1, "t")
+    assert bench.disk.files["a"].data == b"1\ntwo\n3\n4\n5\n6\n7\n8\n9\n"
+    assert bench.review.rewind(1, "unknown") == ""
+
+
+def test_what_was_told_in_turns_gone_back_on_is_told_again() -> None:
+    bench = three_files()
+    bench.review.begin_turn(1, "s")
+    bench.review.end_turn(1)
+    bench.review.reject(frozenset({"1.0"}))
+    bench.review.comment("d", 1, "new", "Why?")
+    gone = bench.review.comment("d", 2, "new", "Never mind")
+    bench.review.begin_turn(2, "s")
+    told = bench.review.feedback()
+    bench.review.end_turn(2)
+    bench.review.change_comment(gone.id, "")
+    assert bench.review.feedback() == ""
+    bench.review.retell(2, "s")
+    bench.restart()
+    assert bench.review.feedback() == told.replace("\n\nd:2\n> new\nNever mind", "")
+    bench.review.retell(1, "other")
+    assert bench.review.feedback() == ""
 
 
 def test_decisions_wait_while_a_turn_writes() -> None:

@@ -358,3 +358,36 @@ def test_dying_around_a_commit_loses_nothing(
         assert git(repository, "rev-list", "--count", "HEAD") == b"2\n"
     else:
         assert again.changes() == shown
+
+
+def test_rewinding_reaches_what_was_committed_and_spares_what_was_done_since(repository: Path) -> None:
+    review = Review(repository)
+    turn(review, lambda: edit(review, repository, "a.txt", EDITED))
+    turn(review, lambda: edit(review, repository, "new.txt", "new\n"), 2)
+    review.keep_all()
+    review.commit("all of it")
+    assert review.changes() == ()
+    (repository / "a.txt").write_text(EDITED.replace("line 15\n", "my own\n"))
+    assert review.rewind(2) == ""
+    assert not (repository / "new.txt").exists()
+    assert review.rewind(1) == ""
+    assert (repository / "a.txt").read_text() == TEXT.replace("line 15\n", "my own\n")
+    assert review.undo() == "Undone: went back to before turn 1"
+    assert review.undo() == "Undone: went back to before turn 2"
+    assert (repository / "a.txt").read_text() == EDITED.replace("line 15\n", "my own\n")
+    assert git(repository, "status", "--porcelain") == b" M a.txt\n"
+    (repository / "a.txt").write_text(EDITED.replace("three\n", "3, as I say\n"))
+    assert review.rewind(1) == "Left as they are, for you edited them since: a.txt"
+    assert (repository / "a.txt").read_text() == EDITED.replace("three\n", "3, as I say\n")
+
+
+def test_rewinding_a_file_of_which_only_a_part_was_committed(repository: Path) -> None:
+    review = Review(repository)
+    turn(review, lambda: edit(review, repository, "a.txt", EDITED))
+    review.keep(frozenset(ids(review, "a.txt")[:1]))
+    review.commit("a part")
+    assert review.rewind(1) == ""
+    assert (repository / "a.txt").read_text() == TEXT
+    review.undo()
+    assert (repository / "a.txt").read_text() == EDITED
+    assert [hunk.decision for hunk in review.changes()[0].hunks] == ["pending"]

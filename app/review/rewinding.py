@@ -1,0 +1,96 @@
+"""Going back to before a turn: what has to be taken away where review still knows the file, and what files have
+to become where it does not, because everything in them was decided and settled."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from app.review.change_log import FileState, ImageName, ReviewState
+from app.review.decisions import AtomsByPath, Part
+from app.review.diff import SYMLINK
+from app.review.git import Git
+from app.review.ledger import Images
+from app.review.model import FileImage
+from app.review.weave import Atom
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`atoms` go, by path; `blocked` are parts that a user's own edit rests on; `gone` are the paths that are
+    no longer under review, with what the first of the turns found there."""
+
+    atoms: AtomsByPath
+    blocked: list[Part]
+    gone: dict[str, ImageName | None]
+
+
+def plan(state: ReviewState, serials: Collection[int]) -> Plan:
+    """What going back on these turns means."""
+    atoms: AtomsByPath = {}
+    blocked: list[Part] = []
+    for path, file in state.files.items():
+        free: set[str] = set()
+        for name, block in file.weave.blocks.items():
+            if block.owner == "agent" and block.turn in serials and _there(file, name):
+                above = _above(file, name)
+                if any(file.weave.blocks[other].owner == "user" for other in above):
+                    blocked.append(Part(name, path, frozenset({name}), False))
+                else:
+                    free |= above
+        if free:
+            atoms[path] = frozenset(atom for name in free for atom in _there(file, name))
+    gone: dict[str, ImageName | None] = {}
+    for serial in sorted(serials):
+        for path, image in state.firsts.get(serial, {}).items():
+            if path not in state.files:
+                gone.setdefault(path, image)
+    return Plan(atoms, blocked, gone)
+
+
+def _there(file: FileState, name: str) -> frozenset[Atom]:
+    """The atoms of a block that are neither rejected nor void: settled ones can be gone back on too."""
+    atoms = file.weave.blocks[name].atoms
+    return frozenset(atom for atom in atoms if file.standing.get(atom) not in ("rejected", "void"))
+
+
+def _above(file: FileState, name: str) -> frozenset[str]:
+    """The block and all that rest on it, settled ones included."""
+    found = {name}
+    # A block rests only on older ones, and the weave keeps blocks in the order they were made.
+    for other in file.weave.blocks.values():
+        if other.rests_on & found and _there(file, other.id):
+            found.add(other.id)
+    return frozenset(found)
+
+
+def files_to_write(
+    state: ReviewState,
+    wanted: Plan,
+    image: Callable[[ImageName | None], FileImage | None],
+    read: Callable[[str], FileImage | None],
+    git: Git,
+) -> tuple[Images, list[str]]:
+    """What the files that are no longer under review become, with what was done to them since merged in; and
+    the paths where that cannot be done cleanly. Raises OSError."""
+    images: Images = {}
+    left: list[str] = []
+    for path, first in wanted.gone.items():
+        found, last, target = read(path), image(state.images[path]), image(first)
+        if found == target or (found is None and last is None):
+            continue
+        if found != last:
+            merged = _merged(git, found, last, target)
+            if merged is None:
+                left.append(path)
+                continue
+            target = merged
+        images[path] = (found, target)
+    return images, left
+
+
+def _merged(
+    git: Git, ours: FileImage | None, base: FileImage | None, theirs: FileImage | None
+) -> FileImage | None:
+    if ours is None or base is None or theirs is None or SYMLINK in (ours.mode, base.mode, theirs.mode):
+        return None
+    data = git.merge(ours.data, base.data, theirs.data)
+    return FileImage(data, theirs.mode if ours.mode == base.mode else ours.mode) if data is not None else None
