@@ -15,7 +15,8 @@ from mlx_model.config_spelling import one_spelling
 from mlx_model.errors import ConfigError
 
 ARCHITECTURE = "qwen3_next"
-FUSED_LAYOUT = 1
+FUSED_LAYOUT = 2
+"""1 had stacked experts, which are read as other checkpoints' are."""
 CONFIG_BYTES_LIMIT = 16 << 20
 
 LayerType = Literal["linear_attention", "full_attention"]
@@ -187,7 +188,7 @@ class ModelConfig(_Value):
                 f"layer_types names {len(self.layer_types)} layers, "
                 f"num_hidden_layers says {self.num_hidden_layers}"
             )
-        if self.fused_layout not in (None, FUSED_LAYOUT):
+        if self.fused_layout not in (None, 1, FUSED_LAYOUT):
             raise ValueError(
                 f"tidegate.layout is {self.fused_layout}, this version reads {FUSED_LAYOUT}: "
                 "convert the checkpoint again"

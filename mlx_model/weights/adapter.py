@@ -28,7 +28,7 @@ def read_adapter(directory: Path, config: ModelConfig) -> dict[str, mx.array]:
     scale = _scale(directory)
     if not (directory / _FILE).exists():
         raise CheckpointError(f"{directory} has no {_FILE}: it is not an adapter directory.")
-    entries = read_header(directory / _FILE)
+    entries = read_header(directory / _FILE).entries
     modules = {name.rpartition(".")[0] for name in entries}
     used: set[str] = set()
     tensors: dict[str, mx.array] = {}

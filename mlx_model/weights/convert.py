@@ -7,10 +7,11 @@ the name asked for, by one rename.
 
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ from mlx_model.weights.checkpoint import (
 from mlx_model.weights.packing import packed_shapes
 from mlx_model.weights.quantize import Recipe, quantization_for
 from mlx_model.weights.safetensors import TensorReader
-from mlx_model.weights.shards import SHARD_BYTES, PlannedTensor, ShardPlan, ShardWriter
+from mlx_model.weights.shards import SHARD_BYTES, Planned, PlannedExperts, PlannedTensor, ShardPlan, ShardWriter
 
 _SLAB_BYTES = 256 << 20
 _JOURNAL = "conversion.json"
@@ -80,7 +81,7 @@ def convert(
     if graft_mtp is not None:
         stored += open_mtp(graft_mtp, checkpoint.config)
     groups = [plan_tensors(item, recipe) for item in stored]
-    plan = ShardPlan(groups, shard_bytes)
+    plan = ShardPlan(list(_in_rows(stored, groups)), shard_bytes)
     config = _config(source, recipe, stored, graft_mtp)
 
     fingerprint = _fingerprint(stored, config, plan)
@@ -128,6 +129,23 @@ def plan_tensors(item: Stored, recipe: Recipe) -> list[PlannedTensor]:
     if projection.bias:
         planned.append(PlannedTensor(f"{path}.bias", types.get("bias", "BF16"), (projection.row_count,)))
     return planned
+
+
+def _in_rows(stored: Sequence[Stored], groups: Sequence[list[PlannedTensor]]) -> Iterator[Sequence[Planned]]:
+    """The groups, those of one bank of experts made one."""
+    banks = itertools.groupby(zip(stored, groups, strict=True), lambda pair: _bank(pair[0]))
+    for bank, pairs in banks:
+        if bank is None:
+            yield from (group for _, group in pairs)
+        else:
+            yield [PlannedExperts(bank, tuple(tensor for _, group in pairs for tensor in group))]
+
+
+def _bank(item: Stored) -> str | None:
+    """The bank of experts that an item is part of."""
+    if isinstance(item, StoredProjection) and item.projection.experts:
+        return item.projection.path.rpartition(".")[0]
+    return None
 
 
 def produce(reader: TensorReader, item: Stored, recipe: Recipe) -> Iterator[tuple[str, int, mx.array]]:

@@ -1,7 +1,8 @@
 """One expert of one layer, read from where a checkpoint has it, whatever form the checkpoint has.
 
 Experts lie along the leading axis of stacked tensors, or in tensors of their own, so each tensor of an expert
-is one run of bytes in one file. Runs are read straight into the memory they are meant for.
+is one run of bytes in one file; in the fused layout they lie one after the other, and an expert is one run (see
+`expert_rows`). Runs are read straight into the memory they are meant for.
 """
 
 import os
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from mlx_model.errors import EngineError
 from mlx_model.weights.checkpoint import Checkpoint, StoredProjection
 from mlx_model.weights.safetensors import TYPES, TensorEntry
+from mlx_model.weights.scattered import Run, fill, join_runs
 
 _ATTEMPTS = 3
 _PAUSE_SECONDS = 0.05
@@ -31,8 +33,9 @@ class ExpertUnreadable(EngineError):
 class FileReader(Protocol):
     """Reads from files at offsets, from several threads at once."""
 
-    def read_into(self, file: Path, offset: int, buffer: memoryview) -> int:
-        """Fills the buffer from its start as far as it can and returns the bytes read. Raises OSError."""
+    def read_into(self, file: Path, offset: int, buffers: Sequence[memoryview]) -> int:
+        """Fills the buffers, one after the other, as far as it can and returns the bytes read. Raises
+        OSError."""
         ...
 
     def close(self) -> None:
@@ -47,13 +50,13 @@ class DiskReader:
         self._descriptors: dict[Path, int] = {}
         self._lock = threading.Lock()
 
-    def read_into(self, file: Path, offset: int, buffer: memoryview) -> int:
+    def read_into(self, file: Path, offset: int, buffers: Sequence[memoryview]) -> int:
         """See FileReader."""
         with self._lock:
             descriptor = self._descriptors.get(file)
             if descriptor is None:
                 descriptor = self._descriptors[file] = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-        return os.preadv(descriptor, [buffer], offset)
+        return os.preadv(descriptor, buffers, offset)
 
     def close(self) -> None:
         """See FileReader."""
@@ -63,7 +66,7 @@ class DiskReader:
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _Source:
     """Rows of one tensor of an expert, as one source has them: one tensor for all experts, or one for each."""
 
     entries: tuple[TensorEntry, ...]
@@ -72,7 +75,7 @@ class _Run:
     def place(self, expert: int) -> tuple[TensorEntry, int]:
         if len(self.entries) > 1:
             return self.entries[expert], self.entries[expert].offset
-        return self.entries[0], self.entries[0].offset + expert * self.nbytes
+        return self.entries[0], self.entries[0].slice_offset(expert)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +86,12 @@ class ExpertTensor:
     name: str
     type: str
     shape: tuple[int, ...]
-    runs: tuple[_Run, ...]
+    sources: tuple[_Source, ...]
 
     @property
     def nbytes(self) -> int:
         """Bytes of one expert's part on disk."""
-        return sum(run.nbytes for run in self.runs)
+        return sum(source.nbytes for source in self.sources)
 
     def dtype(self, compute: mx.Dtype) -> mx.Dtype:
         """Its dtype in memory: that of activations, save where it is packed."""
@@ -110,14 +113,16 @@ def _tensors(item: StoredProjection) -> Iterator[ExpertTensor]:
     experts = item.projection.experts
     for path, matrices in item.modules():
         for kind in matrices[0].kinds:
-            runs, rows = [], 0
+            sources, rows = [], 0
             for matrix in matrices:
                 entries = matrix.kinds[kind]
                 each = len(entries) > 1 or (experts == 1 and len(entries[0].shape) == 2)
                 shape = entries[0].shape if each else entries[0].shape[1:]
-                runs.append(_Run(entries, entries[0].nbytes if each else entries[0].nbytes // experts))
+                sources.append(_Source(entries, entries[0].nbytes if each else entries[0].nbytes // experts))
                 rows += shape[0]
-            yield ExpertTensor(f"{path}.{kind}", matrices[0].kinds[kind][0].type, (rows, shape[1]), tuple(runs))
+            yield ExpertTensor(
+                f"{path}.{kind}", matrices[0].kinds[kind][0].type, (rows, shape[1]), tuple(sources)
+            )
 
 
 class ExpertFiles:
@@ -126,6 +131,7 @@ class ExpertFiles:
     def __init__(self, tensors: Sequence[ExpertTensor], reader: FileReader) -> None:
         self.tensors = tuple(tensors)
         self._reader = reader
+        self._bank = self.tensors[0].name.rpartition(".experts.")[0]
 
     @property
     def nbytes(self) -> int:
@@ -136,34 +142,36 @@ class ExpertFiles:
         """Reads one expert into arrays by tensor name, each of the tensor's shape, in the element types of
         memory (bfloat16 as its bits). Raises ExpertUnreadable when it cannot be read, not even when tried
         again."""
+        runs: list[Run] = []
+        converted: list[tuple[NDArray[Any], NDArray[Any], str]] = []
         for tensor in self.tensors:
             target = into[tensor.name]
             carrier = TYPES[tensor.type][1]
-            direct = target.dtype == carrier
-            raw = target if direct else np.empty(tensor.shape, dtype=carrier)
+            raw = target
+            if target.dtype != carrier:
+                raw = np.empty(tensor.shape, dtype=carrier)
+                converted.append((target, raw, tensor.type))
             buffer = raw.reshape(-1).view(np.uint8).data
-            for run in tensor.runs:
-                entry, offset = run.place(expert)
-                self._fill(entry, offset, buffer[: run.nbytes])
-                buffer = buffer[run.nbytes :]
-            if not direct:
-                target[...] = _converted(raw, tensor.type, target.dtype)
+            for source in tensor.sources:
+                entry, offset = source.place(expert)
+                runs.append(Run(entry.file, offset, (buffer[: source.nbytes],)))
+                buffer = buffer[source.nbytes :]
+        for run in join_runs(runs):
+            self._fill(run, expert)
+        for target, raw, kind in converted:
+            target[...] = _converted(raw, kind, target.dtype)
 
-    def _fill(self, entry: TensorEntry, offset: int, buffer: memoryview) -> None:
+    def _fill(self, run: Run, expert: int) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                filled = 0
-                while filled < len(buffer):
-                    count = self._reader.read_into(entry.file, offset + filled, buffer[filled:])
-                    if count <= 0:
-                        raise OSError(f"it ends {len(buffer) - filled} bytes too early")
-                    filled += count
+                fill(run, lambda offset, buffers: self._reader.read_into(run.file, offset, buffers))
                 return
-            except OSError as error:
+            except (OSError, EOFError) as error:
                 if attempt == _ATTEMPTS:
+                    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
                     raise ExpertUnreadable(
-                        f"The reply cannot go on: an expert's weights ({entry.name}) cannot be read from "
-                        f"{entry.file}: {error.strerror or error}."
+                        f"The reply cannot go on: the weights of expert {expert} ({self._bank}) cannot be read "
+                        f"from {run.file}: {reason}."
                     ) from None
                 time.sleep(_PAUSE_SECONDS)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mlx_model.config import read_json_object
 from mlx_model.errors import CheckpointError, ConfigError
+from mlx_model.weights.expert_rows import part_entries
 from mlx_model.weights.safetensors import TensorEntry, read_header
 
 INDEX = "model.safetensors.index.json"
@@ -26,17 +27,18 @@ def list_tensors(directory: Path, wanted: Callable[[str], bool] = lambda _: True
         files = sorted(path.name for path in directory.glob("model*.safetensors"))
         if not files:
             raise CheckpointError(_nothing_found(directory))
+    headers = {file: read_header(directory / file) for file in files}
+    for name, file in weight_map.items():
+        if wanted(name) and name not in headers[file].entries:
+            raise CheckpointError(f"{directory / INDEX} places tensor {name} in {file}, where it is not.")
     entries: dict[str, TensorEntry] = {}
-    for file in files:
-        for name, entry in read_header(directory / file).items():
+    for file, header in headers.items():
+        for name, entry in part_entries(directory / file, header).items():
             if not wanted(name):
                 continue
             if name in entries:
                 raise CheckpointError(f"Tensor {name} is in both {entries[name].file.name} and {file}.")
             entries[name] = entry
-    for name, file in weight_map.items():
-        if wanted(name) and (name not in entries or entries[name].file.name != file):
-            raise CheckpointError(f"{directory / INDEX} places tensor {name} in {file}, where it is not.")
     return entries
 
 

@@ -2,6 +2,7 @@
 
 This is the layout `convert` writes and the layers ask for. Projections that read the same input are one matrix,
 rows grouped by kind (`mlx_model/layers/projections.py` documents the order of rows and the names of the parts).
+On disk, the tensors of a bank of experts lie expert by expert (see `expert_rows`).
 """
 
 from collections.abc import Iterator

@@ -41,16 +41,14 @@ class Matrix:
 
     def read(self, reader: TensorReader, start: int = 0, stop: int | None = None) -> dict[str, mx.array]:
         """Its tensors by kind, rows in canonical order; only [start, stop) of the first axis if sliceable."""
-        result: dict[str, mx.array] = {}
-        for kind, entries in self.kinds.items():
-            if len(self.source.weights) > 1 and kind != "bias":
-                array = reader.read_stack(entries[start:stop])
-            else:
-                array = reader.read(entries[0], start, stop)
-            if self.source.order is not None:
-                axis = array.ndim - (1 if kind == "bias" else 2)
-                array = mx.take(array, mx.array(self.source.order.astype("uint32")), axis=axis)
-            result[kind] = array
+        if len(self.source.weights) > 1:
+            return {kind: reader.read_stack(entries[start:stop]) for kind, entries in self.kinds.items()}
+        arrays = reader.read_beside([entries[0] for entries in self.kinds.values()], start, stop)
+        result = dict(zip(self.kinds, arrays, strict=True))
+        if self.source.order is not None:
+            order = mx.array(self.source.order.astype("uint32"))
+            for kind, array in result.items():
+                result[kind] = mx.take(array, order, axis=array.ndim - (1 if kind == "bias" else 2))
         return result
 
 

@@ -9,7 +9,7 @@ and a file cut short while it is read is an error, not a crash.
 import itertools
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ import mlx.core as mx
 import numpy as np
 
 from mlx_model.errors import CheckpointError
+from mlx_model.weights.scattered import Run, fill, join_runs, read_descriptor
 
 HEADER_BYTES_LIMIT = 100_000_000
 _DIMENSIONS_LIMIT = 8
@@ -41,7 +42,8 @@ FLOAT_TYPES = frozenset({"BF16", "F16", "F32"})
 
 @dataclass(frozen=True, slots=True)
 class TensorEntry:
-    """Where one tensor lies: file, safetensors type, shape, absolute byte offset, length in bytes."""
+    """Where one tensor lies: file, safetensors type, shape, absolute byte offset, length in bytes. `stride`:
+    bytes from one slice of the leading axis to the next, where they do not follow each other, else 0."""
 
     name: str
     file: Path
@@ -49,9 +51,27 @@ class TensorEntry:
     shape: tuple[int, ...]
     offset: int
     nbytes: int
+    stride: int = 0
+
+    @property
+    def slice_bytes(self) -> int:
+        """Bytes of one slice along the leading axis."""
+        return self.nbytes // max(self.shape[0], 1)
+
+    def slice_offset(self, index: int) -> int:
+        """Where that slice begins."""
+        return self.offset + index * (self.stride or self.slice_bytes)
 
 
-def read_header(path: Path) -> dict[str, TensorEntry]:
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says of itself: its tensors by name, and text by key."""
+
+    entries: Mapping[str, TensorEntry]
+    metadata: Mapping[str, str]
+
+
+def read_header(path: Path) -> Header:
     """All tensors of a file. Raises CheckpointError naming the file, and the tensor where one is at fault."""
     try:
         size = path.stat().st_size
@@ -72,11 +92,13 @@ def read_header(path: Path) -> dict[str, TensorEntry]:
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from None
     header = _parse(path, raw)
-    header.pop("__metadata__", None)
+    metadata = header.pop("__metadata__", None) or {}
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise CheckpointError(f"{path} has a damaged safetensors header: its metadata is not text by key.")
     start, data_bytes = 8 + length, size - 8 - length
     entries = {name: _entry(path, name, value, start, data_bytes) for name, value in header.items()}
     _refuse_overlap(path, list(entries.values()))
-    return entries
+    return Header(entries, metadata)
 
 
 def _parse(path: Path, raw: bytes) -> dict[str, Any]:
@@ -147,48 +169,92 @@ class TensorReader:
 
     def read(self, entry: TensorEntry, start: int = 0, stop: int | None = None) -> mx.array:
         """The tensor, or its slices [start, stop) along the first axis. Raises CheckpointError."""
-        if not entry.shape:
-            return self._read([entry], (), 0, entry.nbytes)
-        stop = entry.shape[0] if stop is None else stop
-        row_bytes = entry.nbytes // max(entry.shape[0], 1)
-        shape = (stop - start, *entry.shape[1:])
-        return self._read([entry], shape, start * row_bytes, (stop - start) * row_bytes)
+        return self.read_beside([entry], start, stop)[0]
+
+    def read_beside(
+        self, entries: Sequence[TensorEntry], start: int = 0, stop: int | None = None
+    ) -> list[mx.array]:
+        """Tensors that may lie side by side, slice by slice: such slices are read at once. Or the slices
+        [start, stop) along the first axis of each. Raises CheckpointError."""
+        arrays, buffers = zip(*(_new(entry, _sliced(entry, start, stop)) for entry in entries), strict=True)
+        whole = [
+            Run(entry.file, entry.slice_offset(start) if entry.shape else entry.offset, (buffer,))
+            for entry, buffer in zip(entries, buffers, strict=True)
+            if not entry.stride
+        ]
+        strided = [pair for pair in zip(entries, buffers, strict=True) if pair[0].stride]
+        # Slice by slice, so that what lies side by side comes one after the other.
+        slices = (
+            Run(entry.file, entry.slice_offset(start + index), (_cut(buffer, index, entry.slice_bytes),))
+            for index in range(max((len(buffer) // entry.slice_bytes for entry, buffer in strided), default=0))
+            for entry, buffer in strided
+        )
+        self._fill(entries[0].name, [*whole, *join_runs(slices)])
+        return [_typed(array, entry) for array, entry in zip(arrays, entries, strict=True)]
 
     def read_stack(self, entries: Sequence[TensorEntry]) -> mx.array:
         """Tensors of one type and shape, stacked along a new first axis. Raises CheckpointError."""
-        return self._read(entries, (len(entries), *entries[0].shape), 0, entries[0].nbytes)
+        array, buffer = _new(entries[0], (len(entries), *entries[0].shape))
+        self._fill(
+            entries[0].name,
+            [
+                Run(entry.file, entry.offset, (_cut(buffer, index, entry.nbytes),))
+                for index, entry in enumerate(entries)
+            ],
+        )
+        return _typed(array, entries[0])
 
-    def _read(self, entries: Sequence[TensorEntry], shape: tuple[int, ...], skip: int, nbytes: int) -> mx.array:
-        """`nbytes` of each entry, from its byte `skip` on, one after the other in one array of this shape."""
-        dtype, carrier = TYPES[entries[0].type]
-        # Read straight into the array's own memory: a view of an evaluated array can be written through.
-        array = mx.zeros(shape, mx.uint16 if carrier is np.uint16 else dtype)
-        mx.eval(array)
-        buffer = np.array(array, copy=False).reshape(-1).view(np.uint8).data
-        pieces = [
-            (entry, buffer[n * nbytes + begin : n * nbytes + min(begin + _READ_CHUNK, nbytes)], skip + begin)
-            for n, entry in enumerate(entries)
-            for begin in range(0, nbytes, _READ_CHUNK)
-        ]
+    def _fill(self, name: str, runs: Iterable[Run]) -> None:
+        """Reads runs of bytes, several at once. `name` is the tensor's, for who is told of a failure."""
+        pieces = [piece for run in runs for piece in _pieces(run)]
         if len(pieces) == 1:
-            _fill(*pieces[0])
+            _read(name, pieces[0])
         else:
-            list(self._pool.map(lambda piece: _fill(*piece), pieces))
+            list(self._pool.map(lambda piece: _read(name, piece), pieces))
         if self._on_read is not None:
-            self._on_read(nbytes * len(entries))
-        return array.view(dtype) if array.dtype != dtype else array
+            self._on_read(sum(piece.nbytes for piece in pieces))
 
 
-def _fill(entry: TensorEntry, buffer: memoryview, skip: int) -> None:
-    """Fills the buffer with an entry's bytes from `skip` on. Raises CheckpointError."""
-    filled = 0
+def _sliced(entry: TensorEntry, start: int, stop: int | None) -> tuple[int, ...]:
+    if not entry.shape:
+        return ()
+    return ((entry.shape[0] if stop is None else stop) - start, *entry.shape[1:])
+
+
+def _new(entry: TensorEntry, shape: tuple[int, ...]) -> tuple[mx.array, memoryview]:
+    """An array for data of an entry's type, and its own memory: a view of an evaluated array can be written
+    through."""
+    dtype, carrier = TYPES[entry.type]
+    array = mx.zeros(shape, mx.uint16 if carrier is np.uint16 else dtype)
+    mx.eval(array)
+    return array, np.array(array, copy=False).reshape(-1).view(np.uint8).data
+
+
+def _typed(array: mx.array, entry: TensorEntry) -> mx.array:
+    dtype = TYPES[entry.type][0]
+    return array.view(dtype) if array.dtype != dtype else array
+
+
+def _cut(buffer: memoryview, index: int, nbytes: int) -> memoryview:
+    return buffer[index * nbytes : (index + 1) * nbytes]
+
+
+def _pieces(run: Run) -> Iterable[Run]:
+    """A large run cut up."""
+    if len(run.buffers) > 1 or run.nbytes <= _READ_CHUNK:
+        return [run]
+    (buffer,) = run.buffers
+    return [
+        Run(run.file, run.offset + begin, (buffer[begin : begin + _READ_CHUNK],))
+        for begin in range(0, len(buffer), _READ_CHUNK)
+    ]
+
+
+def _read(name: str, run: Run) -> None:
     try:
-        with entry.file.open("rb", buffering=0) as file:
-            file.seek(entry.offset + skip)
-            while filled < len(buffer):
-                count = file.readinto(buffer[filled:])
-                if not count:
-                    raise CheckpointError(f"{entry.file} was cut short while tensor {entry.name} was read.")
-                filled += count
+        with run.file.open("rb", buffering=0) as file:
+            fill(run, read_descriptor(file.fileno()))
+    except EOFError:
+        raise CheckpointError(f"{run.file} was cut short while tensor {name} was read.") from None
     except OSError as error:
-        raise CheckpointError(f"{entry.file} cannot be read: {error.strerror or error}.") from None
+        raise CheckpointError(f"{run.file} cannot be read: {error.strerror or error}.") from None

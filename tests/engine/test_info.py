@@ -11,8 +11,8 @@ from mlx_model.__main__ import main
 from mlx_model.config import ModelConfig
 from mlx_model.footprint import footprint, recipe_packing
 from mlx_model.weights.convert import convert
+from mlx_model.weights.files import list_tensors
 from mlx_model.weights.quantize import Recipe
-from mlx_model.weights.safetensors import read_header
 from tests.support.checkpoints import write_checkpoint
 
 # Qwen3-Coder-Next as published.
@@ -93,7 +93,7 @@ def test_the_forecast_is_what_a_conversion_weighs(
 ) -> None:
     source = write_checkpoint(tmp_path / "m", mtp=True, dtype=mx.bfloat16, **shape)
     convert(source, tmp_path / "out", recipe)
-    entries = read_header(tmp_path / "out" / "model.safetensors").values()
+    entries = list_tensors(tmp_path / "out").values()
     size = footprint(ModelConfig.from_directory(source), recipe_packing(recipe), mtp=True)
     assert size.mtp is not None
     assert size.total.nbytes + size.mtp.nbytes == sum(entry.nbytes for entry in entries)
@@ -111,7 +111,7 @@ def test_a_directory_says_what_it_holds_and_which_drafter_is_possible(
     assert "grafted from own" in grafted["drafter"]
     forecast = report(capsys, "--model", str(own), "--recipe", "q4")
     assert grafted["total"] == forecast["total"]
-    entries = read_header(own / "model.safetensors").values()
+    entries = list_tensors(own).values()
     whole = report(capsys, "--model", str(own))
     assert sum(part["disk_bytes"] for part in whole["parts"].values()) == sum(e.nbytes for e in entries)
     assert main(["info", "--model", str(tmp_path / "grafted")]) == 0
