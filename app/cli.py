@@ -8,12 +8,15 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import get_args
 
-from app.config import load_settings
+from app.config import Settings, load_settings
 from app.errors import TidegateError
 from app.model.catalogue import LocalModel, ServedModel, choose_model
+from app.model.messages import DraftMode
 
 _ENGINE_COMMANDS = {
     "serve": "run the engine by itself, for other tools (OpenAI Chat Completions)",
@@ -60,7 +63,7 @@ def _workspace(given: list[str]) -> int:
     commands = {**{name: summary for name, (summary, _) in _COMMANDS.items()}, **_ENGINE_COMMANDS}
     parser = argparse.ArgumentParser(
         prog="tidegate",
-        usage="tidegate [PATH] [--model MODEL]\n       tidegate COMMAND ...",
+        usage="tidegate [PATH] [--model MODEL] [--draft MODE]\n       tidegate COMMAND ...",
         description="A coding workspace for the terminal, with a model of its own and review by hunk.",
         epilog="commands:\n" + "\n".join(f"  {name:8} {summary}" for name, summary in commands.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -69,10 +72,11 @@ def _workspace(given: list[str]) -> int:
         "path", nargs="?", default=".", metavar="PATH", help="a directory, or a file in it to show"
     )
     _add_model(parser)
+    _add_draft(parser)
     parser.add_argument("--version", action="version", version=f"tidegate {version('tidegate')}")
     options = parser.parse_args(given)
     directory, file = _place(options.path)
-    settings = load_settings()
+    settings = _settings(options)
     # A name that means nothing is told before the screen opens.
     choose_model(settings.model if options.model is None else options.model)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -108,6 +112,7 @@ def _run(given: list[str]) -> int:
         "-C", dest="directory", default=".", metavar="DIR", help="where to work (default: here)"
     )
     _add_model(parser)
+    _add_draft(parser)
     parser.add_argument(
         "--mode",
         choices=("auto", "ask", "plan"),
@@ -127,7 +132,7 @@ def _run(given: list[str]) -> int:
         prompt = f"{prompt}\n\n{piped}" if piped else prompt
     if not prompt.strip():
         raise BadUsage("there is nothing to do", 'write it as: tidegate run "PROMPT"')
-    settings = load_settings()
+    settings = _settings(options)
     choice = choose_model(options.model if options.model is not None else settings.model)
     from app.headless import LAST, run_headless  # noqa: PLC0415
 
@@ -239,6 +244,21 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="a directory, a downloaded model (owner/name) or a server (http://host/v1, http://host/v1#name)",
     )
+
+
+def _add_draft(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--draft",
+        choices=get_args(DraftMode),
+        help="where our engine's drafts come from, which make replies faster, never different (default: the "
+        "settings', else auto)",
+    )
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    """The settings, and above them what the command line says of drafts."""
+    settings = load_settings()
+    return settings if options.draft is None else replace(settings, draft=options.draft)
 
 
 _COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {

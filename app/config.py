@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from app.errors import TidegateError
+from app.model.messages import DraftMode
 from app.paths import config_directory
 
 Mode = Literal["plan", "ask", "auto"]
@@ -38,8 +39,8 @@ class Settings:
 
     `model` is what --model takes; TIDEGATE_MODEL goes before it. `api_key` is sent to servers other than our
     own engine; TIDEGATE_API_KEY goes before it. `mode` is the agent's permission mode at the start.
-    `engine_idle_minutes` is how long an engine that nobody uses keeps its memory. `rules` are tables, each
-    begun by [[rules]].
+    `engine_idle_minutes` is how long an engine that nobody uses keeps its memory. `draft` is how our own engine
+    drafts replies: "auto" is whatever its checkpoint has and pays. `rules` are tables, each begun by [[rules]].
     """
 
     model: str = ""
@@ -47,7 +48,11 @@ class Settings:
     mode: Mode = "ask"
     theme: str = ""
     engine_idle_minutes: float = 15.0
+    draft: DraftMode = "auto"
     rules: tuple[Rule, ...] = ()
+
+
+_CHOICES = {"mode": get_args(Mode), "draft": get_args(DraftMode)}
 
 
 def settings_file() -> Path:
@@ -113,9 +118,9 @@ def _check(file: Path, name: str, value: object) -> None:
     right = isinstance(value, str)
     if name == "engine_idle_minutes":
         right = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
-    elif name == "mode":
-        expected = "one of " + ", ".join(f'"{mode}"' for mode in get_args(Mode))
-        right = value in get_args(Mode)
+    elif name in _CHOICES:
+        expected = "one of " + ", ".join(f'"{choice}"' for choice in _CHOICES[name])
+        right = value in _CHOICES[name]
     if not right:
         raise BadSettings(f"{file} sets {name} to {value!r}", f"it must be {expected}")
 

@@ -15,6 +15,7 @@ from mlx_model.decode.drafts.lookup import LookupDrafter
 from mlx_model.decode.drafts.mtp import MtpDrafter
 from mlx_model.decode.generator import Generator
 from mlx_model.decode.language_model import LanguageModel, NothingKept, StateKeeper
+from mlx_model.decode.request import DraftMode
 from mlx_model.device import default_dtype, on_cpu, prepare_mlx
 from mlx_model.errors import ConfigError
 from mlx_model.layers.parameters import Parameters
@@ -29,9 +30,6 @@ from mlx_model.weights.residency import Residency
 
 # DeltaNet's decay is computed in float32 from what the checkpoint says, not from a rounding of it.
 _KEPT_EXACT = (".A_log", ".dt_bias")
-
-DraftMode = Literal["none", "lookup", "mtp", "auto"]
-"""Where drafts come from; auto takes whatever source is there, while it pays."""
 
 DType = Literal["float32", "bfloat16", "float16"]
 
@@ -58,45 +56,67 @@ class LoadedModel:
         watch: Callable[[Step], None] = lambda _step: None,
     ) -> Generator[Any]:
         """A GeneratorPort over it. `context_length` may only shorten what the model allows; `chunk` is how many
-        prompt tokens are computed at once; `watch` is told of every measured pass of drafting. Raises
-        ConfigError where the model cannot `draft` so."""
+        prompt tokens are computed at once; requests that do not say how they are drafted are by `draft`;
+        `watch` is told of every measured pass of drafting. Raises ConfigError where the model cannot `draft`
+        so."""
         longest = self.model.context_length
+        ways = self._ways(watch)
+        if draft not in ways:
+            raise ConfigError(self._cannot(draft))
         return Generator(
             self.model,
             self.states,
             context_length=min(context_length or longest, longest),
             chunk=chunk or (512 if on_cpu() else 2048),
-            drafting=self._drafting(draft, watch),
+            drafting=ways[draft],
+            ways=ways,
+            cannot=self._cannot,
         )
 
     def drafter(self, draft: DraftMode) -> str:
-        """What drafts then, for display."""
-        drafting = self._drafting(draft)
+        """What drafts then, for display. Raises ConfigError where the model cannot draft so."""
+        ways = self._ways()
+        if draft not in ways:
+            raise ConfigError(self._cannot(draft))
+        drafting = ways[draft]
         if drafting is None:
             return "none"
         source = self.model.config.mtp_source if isinstance(self.model, Qwen3Next) else None
-        grafted = f" (MTP layer from {source})" if source and MtpDrafter.name in drafting.sources else ""
-        return " + ".join(drafting.sources) + grafted
+        if MtpDrafter.name not in drafting.sources:
+            note = " (the checkpoint has no MTP layer)" if "mtp" not in ways else ""
+        else:
+            note = f" (MTP layer from {source})" if source else ""
+        return " + ".join(drafting.sources) + note
 
-    def _drafting(
-        self, draft: DraftMode, watch: Callable[[Step], None] = lambda _step: None
-    ) -> Drafting[Any] | None:
+    def _ways(
+        self, watch: Callable[[Step], None] = lambda _step: None
+    ) -> dict[DraftMode, Drafting[Any] | None]:
+        """How this model's replies can be drafted. All ways share the drafters, of which one reply at a time
+        makes use."""
         model = self.model
-        if draft == "none" or (draft == "auto" and not isinstance(model, Qwen3Next)):
-            return None
         if not isinstance(model, Qwen3Next):
-            raise ConfigError(
-                f"mlx-lm runs a {self.architecture} model here, and cannot draft: leave --draft out."
+            return {"none": None, "auto": None}
+        lookup: list[Drafter] = [LookupDrafter()]
+        mtp: list[Drafter] = [MtpDrafter(model)] if model.mtp is not None else []
+        asked_for = Controller(may_stop=False)
+        ways: dict[DraftMode, Drafting[Any] | None] = {
+            "none": None,
+            "lookup": Drafting(model, lookup, asked_for, watch=watch),
+            "auto": Drafting(model, lookup + mtp, Controller(), watch=watch),
+        }
+        if mtp:
+            ways["mtp"] = Drafting(model, mtp, asked_for, watch=watch)
+        return ways
+
+    def _cannot(self, draft: DraftMode) -> str:
+        if not isinstance(self.model, Qwen3Next):
+            return (
+                f"mlx-lm runs a {self.architecture} model here, and cannot draft by {draft}: take auto or none."
             )
-        if draft == "mtp" and model.mtp is None:
-            raise ConfigError(
-                "This checkpoint has no MTP layer to draft with: graft one with convert --graft-mtp, "
-                "or draft by lookup."
-            )
-        drafters: list[Drafter] = [] if draft == "mtp" else [LookupDrafter()]
-        if draft != "lookup" and model.mtp is not None:
-            drafters.append(MtpDrafter(model))
-        return Drafting(model, drafters, Controller(may_stop=draft == "auto"), watch=watch)
+        return (
+            "This checkpoint has no MTP layer to draft with: graft one with convert --graft-mtp, "
+            "or draft by lookup or auto."
+        )
 
 
 def load(

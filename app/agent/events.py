@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from app.model.events import Finished, PromptProgress
+from app.model.events import Finished, PromptProgress, Timings
 
 EndReason = Literal["done", "cancelled", "error", "limit"]
 Mode = Literal["plan", "ask", "auto"]
@@ -100,6 +100,13 @@ class FilesChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyProgressed:
+    """How fast the reply comes, told some times a second where the server says."""
+
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyFinished:
     """One request to the model is complete: its usage and timings."""
 
@@ -134,6 +141,7 @@ AgentEvent = (
     | ToolFinished
     | TodosChanged
     | FilesChanged
+    | ReplyProgressed
     | ReplyFinished
     | Noticed
     | TurnEnded

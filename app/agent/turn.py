@@ -1,6 +1,7 @@
 """The loop: ask the model, do what it calls for, tell it what came of that, until it calls for nothing."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from app.agent.events import (
     PromptProgressed,
     ReplyFinished,
     TextStreamed,
+    ReplyProgressed,
     TodosChanged,
     ToolCallStreamed,
     ToolFinished,
@@ -45,7 +47,14 @@ from app.agent.tools.base import (
 )
 from app.errors import TidegateError
 from app.model.errors import EngineLost, GarbledReply, ModelError
-from app.model.events import Finished, PromptProgress, StreamEvent, TextDelta, ToolCallDelta
+from app.model.events import (
+    Finished,
+    PromptProgress,
+    ReplyProgress,
+    StreamEvent,
+    TextDelta,
+    ToolCallDelta,
+)
 from app.model.messages import ChatRequest, Message, ToolCall
 from app.model.port import ModelPort
 from app.review.port import ChangeRecorder
@@ -53,6 +62,7 @@ from app.workspace.workspace import Workspace
 
 _MAX_REPLIES = 100
 _CANCELLED = "Cancelled by the user."
+_BETWEEN_TIMINGS = 0.25  # seconds
 NO_SANDBOX = (
     "There is no sandbox here (on Linux, install bubblewrap): in auto mode, commands run with all your rights."
 )
@@ -178,6 +188,7 @@ class Turn:
                 case TextDelta():
                     reply.text += event.text
                     await self._emit(TextStreamed(event.text))
+        told_at = -_BETWEEN_TIMINGS
                 case ToolCallDelta():
                     call = reply.add_call(event)
                     await self._emit(ToolCallStreamed(call.id, call.name, call.arguments))
@@ -188,6 +199,11 @@ class Turn:
 
     # Room.
 
+                case ReplyProgress():
+                    # They come with every token.
+                    if time.monotonic() >= told_at + _BETWEEN_TIMINGS:
+                        told_at = time.monotonic()
+                        await self._emit(ReplyProgressed(event.timings))
     def _measure(self, finished: Finished) -> None:
         if finished.prompt_tokens is not None:
             self._known_tokens = finished.prompt_tokens + (finished.completion_tokens or 0)

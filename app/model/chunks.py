@@ -17,6 +17,7 @@ from app.model.errors import GarbledReply, ModelError, RequestRefused
 from app.model.events import (
     Finished,
     PromptProgress,
+    ReplyProgress,
     StreamEvent,
     TextDelta,
     Timings,
@@ -105,8 +106,9 @@ class ReplyReader:
             )
         if isinstance(chunk.get("usage"), dict):
             self._usage = chunk["usage"]
-        if isinstance(chunk.get("timings"), dict):
-            self._timings = _timings(chunk["timings"])
+        timings = chunk.get("timings")
+        if isinstance(timings, dict):
+            self._timings = _timings(timings)
         for choice in chunk.get("choices") or ():
             if choice.get("index"):
                 continue  # one reply was asked for
@@ -126,6 +128,8 @@ class ReplyReader:
                         yield ToolCallDelta(call.index, "", "", rest)
                 self.said_something = True
                 self._reason = str(choice["finish_reason"])
+        if self._timings is not None and isinstance(timings, dict) and not self.complete:
+            yield ReplyProgress(self._timings)
 
     def _call(self, fragment: dict[str, Any]) -> Iterator[StreamEvent]:
         self.said_something = True
@@ -197,6 +201,7 @@ def _timings(wire: Mapping[str, Any]) -> Timings:
         value = wire.get(name)
         return float(value) if isinstance(value, int | float) and abs(value) < 1e18 else 0.0
 
+    sources = wire.get("draft_sources")
     return Timings(
         cache_n=int(number("cache_n")),
         prompt_n=int(number("prompt_n")),
@@ -208,6 +213,7 @@ def _timings(wire: Mapping[str, Any]) -> Timings:
         draft_n=int(number("draft_n")),
         draft_n_accepted=int(number("draft_n_accepted")),
         expert_hit_rate=number("expert_hit_rate") if "expert_hit_rate" in wire else None,
+        draft_sources=tuple(sources) if isinstance(sources, dict) else (),
     )
 
 

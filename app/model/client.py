@@ -21,13 +21,15 @@ from app.model.errors import (
     Unreachable,
 )
 from app.model.events import ModelDescription, StreamEvent
-from app.model.messages import ChatRequest
+from app.model.messages import ChatRequest, DraftMode
 from app.model.sse import EventDecoder
 
 _LARGEST_ANSWER = 16 * 2**20
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-_KNOW_PROGRESS = {"tidegate", "llamacpp"}
-"""The `owned_by` of servers that know `return_progress`; a strict one may refuse a field it does not know."""
+_OURS = "tidegate"
+_KNOW_PROGRESS = {_OURS, "llamacpp"}
+"""The `owned_by` of servers that know `return_progress` and `timings_per_token`; a strict one may refuse what
+it does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +73,23 @@ class Health:
 
 
 class ChatClient:
-    """A ModelPort on one address. `model` is what requests name; `progress` asks for prompt progress."""
+    """A ModelPort on one address. `model` is what requests name; `is_ours`: an engine of ours listens there,
+    which else shows in what it offers. Only one of ours is told how to `draft`; "auto" leaves that to it."""
 
     def __init__(
         self,
         address: Address,
         *,
         model: str = "",
-        progress: bool = False,
+        is_ours: bool = False,
+        draft: DraftMode = "auto",
         api_key: str | None = None,
         patience: Patience | None = None,
     ) -> None:
         self.address = address
         self.model = model
-        self._progress = progress
+        self._is_ours = self._progress = is_ours
+        self._draft = draft
         self._has_key = bool(api_key)
         self._patience = patience or Patience()
         self._http = httpx2.AsyncClient(
@@ -121,13 +126,14 @@ class ChatClient:
         try:
             listed = response.json()["data"]
             descriptions = tuple(_description(entry) for entry in listed)
-            knows_progress = any(entry.get("owned_by") in _KNOW_PROGRESS for entry in listed)
+            owners = {entry.get("owned_by") for entry in listed}
         except (ValueError, KeyError, TypeError, AttributeError):
             raise GarbledReply(
                 f"{self.address} does not speak Chat Completions",
                 "check the address, which usually ends in /v1",
             ) from None
-        self._progress = self._progress or knows_progress
+        self._progress = self._progress or not owners.isdisjoint(_KNOW_PROGRESS)
+        self._is_ours = self._is_ours or _OURS in owners
         return descriptions
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent]:
@@ -164,6 +170,9 @@ class ChatClient:
                 body[name] = value
         if self._progress:
             body["return_progress"] = True
+            body["timings_per_token"] = True
+        if self._is_ours and self._draft != "auto":
+            body["draft"] = self._draft
         return body
 
     @asynccontextmanager

@@ -10,7 +10,7 @@ from app.model.remote_engine import AbsentEngine, RemoteEngine
 def open_engine(choice: ModelChoice, settings: Settings) -> EnginePort:
     """The engine for `choice`; nothing is started or connected before its `start` or first request."""
     if isinstance(choice, LocalModel):
-        return LocalEngine(choice, idle_seconds=settings.engine_idle_minutes * 60)
+        return LocalEngine(choice, idle_seconds=settings.engine_idle_minutes * 60, draft=settings.draft)
     if isinstance(choice, ServedModel):
-        return RemoteEngine(choice, api_key=settings.api_key or None)
+        return RemoteEngine(choice, api_key=settings.api_key or None, draft=settings.draft)
     return AbsentEngine(choice)

@@ -46,6 +46,22 @@ class Timings:
     draft_n_accepted: int = 0
     expert_hit_rate: float | None = None
     """Of the experts needed, the share that was in memory (our engine). None where all of them always are."""
+    draft_sources: tuple[str, ...] = ()
+    """Where drafts came from (our engine)."""
+
+    @property
+    def accepted_per_step(self) -> float | None:
+        """Drafted tokens that a pass of the model accepted, on average: each pass makes one token besides.
+        None without drafts."""
+        steps = self.predicted_n - self.draft_n_accepted
+        return self.draft_n_accepted / steps if self.draft_n and steps > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyProgress:
+    """What the reply has taken so far (llama.cpp's `timings_per_token`)."""
+
+    timings: Timings
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +75,7 @@ class Finished:
     timings: Timings | None = None
 
 
-StreamEvent = PromptProgress | TextDelta | ToolCallDelta | Finished
+StreamEvent = PromptProgress | TextDelta | ToolCallDelta | ReplyProgress | Finished
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from app.model.engine_process import (
 )
 from app.model.errors import EngineFailed, EngineLost, GarbledReply, ModelError, ModelTimeout, Unreachable
 from app.model.events import EngineStatus, ModelDescription, StreamEvent
-from app.model.messages import ChatRequest
+from app.model.messages import ChatRequest, DraftMode
 from app.model.status import StatusBoard
 
 _BAD_INPUT = 2
@@ -60,6 +60,7 @@ class LocalEngine:
         model: LocalModel,
         *,
         idle_seconds: float,
+        draft: DraftMode = "auto",
         command: EngineCommand = engine_command,
         pace: Pace | None = None,
     ) -> None:
@@ -68,7 +69,7 @@ class LocalEngine:
         self._command = command
         self._pace = pace or Pace()
         self._place = EnginePlace.of(model.path)
-        self._client = ChatClient(Address("http://localhost/v1", self._place.socket), progress=True)
+        self._client = ChatClient(Address("http://localhost/v1", self._place.socket), is_ours=True, draft=draft)
         self._board = StatusBoard(EngineStatus("starting", f"Starting the engine for {model.name}."))
         self._watch: asyncio.Task[None] | None = None
         self._look_now = asyncio.Event()

@@ -8,7 +8,7 @@ from app.model.catalogue import NothingFound, ServedModel
 from app.model.client import Address, ChatClient, Patience
 from app.model.errors import EngineFailed, ModelError, NoModel
 from app.model.events import EngineStatus, ModelDescription, StreamEvent
-from app.model.messages import ChatRequest
+from app.model.messages import ChatRequest, DraftMode
 from app.model.status import StatusBoard
 
 
@@ -16,10 +16,17 @@ class RemoteEngine:
     """An EnginePort on a Chat Completions server that somebody else runs."""
 
     def __init__(
-        self, served: ServedModel, *, api_key: str | None = None, patience: Patience | None = None
+        self,
+        served: ServedModel,
+        *,
+        api_key: str | None = None,
+        draft: DraftMode = "auto",
+        patience: Patience | None = None,
     ) -> None:
         self._served = served
-        self._client = ChatClient(Address(served.url), model=served.model, api_key=api_key, patience=patience)
+        self._client = ChatClient(
+            Address(served.url), model=served.model, api_key=api_key, draft=draft, patience=patience
+        )
         self._connecting = EngineStatus("starting", f"Connecting to {self._client.address}.")
         self._board = StatusBoard(self._connecting)
         self._task: asyncio.Task[None] | None = None

@@ -18,10 +18,10 @@ import mlx.core as mx
 
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.decode.drafting import Step
-from mlx_model.decode.request import GenerationFinished, GenerationRequest, SamplingParameters
+from mlx_model.decode.request import DraftMode, GenerationFinished, GenerationRequest, SamplingParameters
 from mlx_model.decode.verify import DEEPEST
 from mlx_model.errors import ConfigError, RequestError
-from mlx_model.loading import DraftMode, LoadedModel, load
+from mlx_model.loading import LoadedModel, load
 from mlx_model.model import Qwen3Next
 
 _FILE = '''"""Counting the words of a text."""

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import get_args
 
 from mlx_model.chat.tokenizer import Tokenizer
+from mlx_model.decode.request import DraftMode
 from mlx_model.errors import RequestError
-from mlx_model.loading import DraftMode, LoadedModel, load
+from mlx_model.loading import LoadedModel, load
 from mlx_model.memory import MemoryPlan
 
 _DTYPES = ("float32", "bfloat16", "float16")

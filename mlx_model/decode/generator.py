@@ -1,8 +1,9 @@
 """One request after another through the model: prefill in chunks, then token by token."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, Generic
 
 import mlx.core as mx
@@ -10,7 +11,7 @@ import mlx.core as mx
 from mlx_model.decode.drafting import Drafting
 from mlx_model.decode.language_model import LanguageModel, StateKeeper, StateT
 from mlx_model.decode.loop import DecodingLoop, Run
-from mlx_model.decode.request import GenerationEvent, GenerationRequest
+from mlx_model.decode.request import DraftMode, GenerationEvent, GenerationRequest
 from mlx_model.errors import RequestError
 
 # Tokens of a long prefill between two snapshots that no boundary asked for.
@@ -32,11 +33,17 @@ class Generator(Generic[StateT]):
         context_length: int | None = None,
         chunk: int = 2048,
         drafting: Drafting[Any] | None = None,
+        ways: Mapping[DraftMode, Drafting[Any] | None] = MappingProxyType({}),
+        cannot: Callable[[DraftMode], str] = "Replies cannot be drafted by {} here.".format,
     ) -> None:
+        """`drafting` serves requests that do not say how they are drafted, `ways` those that do; `cannot` says
+        why another way is out of the question."""
         self._model = model
         self._states = states
         self._chunk = chunk
         self._drafting = drafting
+        self._ways = ways
+        self._cannot = cannot
         self._context_length = context_length or model.context_length
 
     @property
@@ -47,22 +54,29 @@ class Generator(Generic[StateT]):
     def generate(self, request: GenerationRequest, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
         """See GeneratorPort. A reply also ends, with reason `length`, where the context is full."""
         check_request(request, self.context_length, self._model.vocabulary)
-        return self._events(request, cancelled)
+        drafting = self._drafting
+        if request.draft is not None:
+            if request.draft not in self._ways:
+                raise RequestError(self._cannot(request.draft))
+            drafting = self._ways[request.draft]
+        return self._events(request, drafting, cancelled)
 
-    def _events(self, request: GenerationRequest, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
+    def _events(
+        self, request: GenerationRequest, drafting: Drafting[Any] | None, cancelled: Callable[[], bool]
+    ) -> Iterator[GenerationEvent]:
         started = time.perf_counter()
         run = Run(request, self._states.begin(request.prompt), started)
         run.cached = run.kept = run.state.length
-        if self._drafting is not None:
-            self._drafting.begin(request.prompt[: run.cached], run.state)
+        if drafting is not None:
+            drafting.begin(request.prompt[: run.cached], run.state)
         yield run.processed()
         logits: mx.array | None = None
         for chunk in self._chunks(run):
             tokens = request.prompt[chunk]
-            logits = (self._drafting or self._model).last_logits(mx.array([tokens]), run.state)
-            if self._drafting is not None:
+            logits = (drafting or self._model).last_logits(mx.array([tokens]), run.state)
+            if drafting is not None:
                 mx.async_eval(run.state.arrays())  # type: ignore[no-untyped-call]
-                self._drafting.learn(tokens)
+                drafting.learn(tokens)
             if chunk.stop == len(request.prompt):
                 mx.eval(logits)
                 break
@@ -79,18 +93,13 @@ class Generator(Generic[StateT]):
         if logits is not None:
             yield run.processed()
             if not cancelled():
-                yield from self._decode(run, logits, cancelled)
+                limit = min(request.max_tokens, self.context_length - len(request.prompt))
+                yield from DecodingLoop(self._model, drafting, run, limit, cancelled).tokens(logits)
         finished = run.finished()
         # Where no reply was wanted, the last boundary is what others go on from.
         if request.max_tokens or run.reason == "cancelled":
             self._keep(run)
         yield finished
-
-    def _decode(
-        self, run: Run[StateT], logits: mx.array, cancelled: Callable[[], bool]
-    ) -> Iterator[GenerationEvent]:
-        limit = min(run.request.max_tokens, self.context_length - len(run.request.prompt))
-        return DecodingLoop(self._model, self._drafting, run, limit, cancelled).tokens(logits)
 
     def _chunks(self, run: Run[StateT]) -> Iterator[slice]:
         """What is left of the prompt, cut at the chunk size and at the request's boundaries."""

@@ -10,9 +10,11 @@ import mlx.core as mx
 from mlx_model.decode.drafting import Drafting, Proposal
 from mlx_model.decode.language_model import LanguageModel, StateT
 from mlx_model.decode.request import (
+    GenerationCosts,
     GenerationFinished,
     GenerationRequest,
     PromptProcessed,
+    SourceDrafts,
     TokenGenerated,
 )
 from mlx_model.decode.sampling import Sampler
@@ -32,8 +34,7 @@ class Run(Generic[StateT]):
     kept: int = 0
     prompt_ms: float = 0.0
     tokens: list[int] = field(default_factory=list)
-    drafted: int = 0
-    accepted: int = 0
+    drafts: dict[str, SourceDrafts] = field(default_factory=dict)
     reason: Literal["stop", "length", "cancelled"] = "cancelled"
 
     def elapsed_ms(self) -> float:
@@ -44,17 +45,27 @@ class Run(Generic[StateT]):
         """How far the prompt is processed."""
         return PromptProcessed(len(self.request.prompt), self.cached, self.state.length, self.elapsed_ms())
 
+    def costs(self) -> GenerationCosts:
+        """What it has cost so far."""
+        return GenerationCosts(*self._costs())
+
     def finished(self) -> GenerationFinished:
         """Why it ended, and what it cost."""
-        return GenerationFinished(
-            reason=self.reason,
-            cached_tokens=self.cached,
-            prompt_tokens=len(self.request.prompt),
-            prompt_ms=self.prompt_ms,
-            generated_tokens=len(self.tokens),
-            generated_ms=self.elapsed_ms() - self.prompt_ms,
-            drafted_tokens=self.drafted,
-            accepted_tokens=self.accepted,
+        return GenerationFinished(*self._costs(), reason=self.reason)
+
+    def judged(self, source: str, drafted: int, accepted: int) -> None:
+        """Drafts of this source were verified."""
+        before = self.drafts.get(source, SourceDrafts(source, 0, 0))
+        self.drafts[source] = SourceDrafts(source, before.drafted + drafted, before.accepted + accepted)
+
+    def _costs(self) -> tuple[int, int, float, int, float, tuple[SourceDrafts, ...]]:
+        return (
+            self.cached,
+            len(self.request.prompt),
+            self.prompt_ms,
+            len(self.tokens),
+            self.elapsed_ms() - self.prompt_ms,
+            tuple(self.drafts.values()),
         )
 
 
@@ -150,8 +161,7 @@ class DecodingLoop(Generic[StateT]):
         assert self._drafting is not None
         run, drafting = self._run, self._drafting
         verified = drafting.verify(run.state, self._sampler, token, proposal, allowed)
-        run.drafted += proposal.tokens.size
-        run.accepted += len(verified.accepted)
+        run.judged(proposal.source, proposal.tokens.size, len(verified.accepted))
         emitted = 0
         try:
             for draft in verified.accepted:
@@ -168,7 +178,7 @@ class DecodingLoop(Generic[StateT]):
         run.tokens.append(token)
         if self._constraint is not None:
             self._constraint.advance(token)
-        yield TokenGenerated(token)
+        yield TokenGenerated(token, run.costs())
         if token in run.request.stop_tokens:
             run.reason = "stop"
             return True

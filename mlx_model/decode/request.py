@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+DraftMode = Literal["none", "lookup", "mtp", "auto"]
+"""Where drafts come from; auto takes whatever source is there, while it pays."""
+
+
 @dataclass(frozen=True, slots=True)
 class SamplingParameters:
     """How a token is chosen. Temperature 0 is greedy; top_k 0, top_p 1, min_p 0 and penalty 1 are off.
@@ -59,6 +63,8 @@ class GenerationRequest:
     boundaries: tuple[int, ...] = ()
     constraint: Callable[[], Constraint | None] = lambda: None
     """Makes a fresh constraint on the reply; None: it is free."""
+    draft: DraftMode | None = None
+    """How this reply is drafted; None: as the generator does where nobody says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,29 +78,55 @@ class PromptProcessed:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenGenerated:
-    """One more token. The stop token itself is reported too, as the last one."""
+class SourceDrafts:
+    """How many tokens a source of drafts proposed, and how many of them were accepted."""
 
-    token: int
+    source: str
+    drafted: int
+    accepted: int
 
 
 @dataclass(frozen=True, slots=True)
-class GenerationFinished:
-    """Why it ended, and what it cost. `cancelled` when the caller asked for an end."""
+class GenerationCosts:
+    """What a generation has cost so far, in tokens and milliseconds; `drafts` by source."""
 
-    reason: Literal["stop", "length", "cancelled"]
     cached_tokens: int
     prompt_tokens: int
     prompt_ms: float
     generated_tokens: int
     generated_ms: float
-    drafted_tokens: int = 0
-    accepted_tokens: int = 0
+    drafts: tuple[SourceDrafts, ...] = ()
     experts_needed: int | None = None
     """Where only some experts are in memory: how often one was needed (once a layer and step), how often
     it had to be read, and the bytes read. None where all are."""
     experts_read: int | None = None
     expert_bytes_read: int | None = None
+
+    @property
+    def drafted_tokens(self) -> int:
+        """Of all sources."""
+        return sum(drafts.drafted for drafts in self.drafts)
+
+    @property
+    def accepted_tokens(self) -> int:
+        """Of all sources."""
+        return sum(drafts.accepted for drafts in self.drafts)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenGenerated:
+    """One more token, and what the generation has cost with it. The stop token itself is reported too, as the
+    last one."""
+
+    token: int
+    costs: GenerationCosts
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationFinished(GenerationCosts):
+    """Why it ended, and what it cost. `cancelled` when the caller asked for an end."""
+
+    reason: Literal["stop", "length", "cancelled"] = field(kw_only=True)
 
 
 GenerationEvent = PromptProcessed | TokenGenerated | GenerationFinished

@@ -1,35 +1,42 @@
 """What a generation took, named as llama.cpp's server names it."""
 
-from mlx_model.decode.request import GenerationFinished
+from typing import Any
+
+from mlx_model.decode.request import GenerationCosts
 
 
-def timings(finished: GenerationFinished) -> dict[str, float]:
-    """Counts in tokens, times in milliseconds, rates in tokens a second (0 where there was nothing to time)."""
-    computed = finished.prompt_tokens - finished.cached_tokens
+def timings(costs: GenerationCosts) -> dict[str, Any]:
+    """Counts in tokens, times in milliseconds, rates in tokens a second (0 where there was nothing to time);
+    `draft_sources` has the counts of each source that drafted, which llama.cpp lacks."""
+    computed = costs.prompt_tokens - costs.cached_tokens
     return {
-        "cache_n": finished.cached_tokens,
+        "cache_n": costs.cached_tokens,
         "prompt_n": computed,
-        "prompt_ms": finished.prompt_ms,
-        "prompt_per_second": _rate(computed, finished.prompt_ms),
-        "predicted_n": finished.generated_tokens,
-        "predicted_ms": finished.generated_ms,
-        "predicted_per_second": _rate(finished.generated_tokens, finished.generated_ms),
-        "draft_n": finished.drafted_tokens,
-        "draft_n_accepted": finished.accepted_tokens,
-        **_experts(finished),
+        "prompt_ms": costs.prompt_ms,
+        "prompt_per_second": _rate(computed, costs.prompt_ms),
+        "predicted_n": costs.generated_tokens,
+        "predicted_ms": costs.generated_ms,
+        "predicted_per_second": _rate(costs.generated_tokens, costs.generated_ms),
+        "draft_n": costs.drafted_tokens,
+        "draft_n_accepted": costs.accepted_tokens,
+        "draft_sources": {
+            drafts.source: {"draft_n": drafts.drafted, "draft_n_accepted": drafts.accepted}
+            for drafts in costs.drafts
+        },
+        **_experts(costs),
     }
 
 
-def _experts(finished: GenerationFinished) -> dict[str, float]:
+def _experts(costs: GenerationCosts) -> dict[str, float]:
     """How often experts were needed and found in memory; nothing where all of them always are."""
-    if finished.experts_needed is None:
+    if costs.experts_needed is None:
         return {}
-    read = finished.experts_read or 0
+    read = costs.experts_read or 0
     return {
-        "expert_n": finished.experts_needed,
+        "expert_n": costs.experts_needed,
         "expert_read_n": read,
-        "expert_read_bytes": finished.expert_bytes_read or 0,
-        "expert_hit_rate": 1 - read / finished.experts_needed if finished.experts_needed else 1.0,
+        "expert_read_bytes": costs.expert_bytes_read or 0,
+        "expert_hit_rate": 1 - read / costs.experts_needed if costs.experts_needed else 1.0,
     }
 
 

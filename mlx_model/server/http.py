@@ -22,6 +22,7 @@ from mlx_model.chat.tool_calls import ReplyPart
 from mlx_model.chat.tool_grammar import Schemas
 from mlx_model.decode.request import (
     Constraint,
+    GenerationCosts,
     GenerationFinished,
     GenerationRequest,
     PromptProcessed,
@@ -63,6 +64,8 @@ class _Reply:
     model: ServedModel
     reader: ReplyReader
     memory: ReplyMemory
+    costs: GenerationCosts | None = None
+    """So far."""
     finished: GenerationFinished | None = None
 
 
@@ -151,7 +154,8 @@ class _Endpoints:
                     if part is None:
                         yield b": still working\n\n"
                     elif not isinstance(part, PromptProcessed):
-                        yield _event(writer.part(part))
+                        costs = reply.costs if reply.request.timings_per_token else None
+                        yield _event(writer.part(part, costs))
                     elif reply.request.return_progress:
                         yield _event(writer.progress(part))
         except EngineError as error:
@@ -204,7 +208,8 @@ class _Endpoints:
                 match event:
                     case PromptProcessed():
                         yield event
-                    case TokenGenerated(token):
+                    case TokenGenerated(token, costs):
+                        reply.costs = costs
                         for part in reply.reader.add(token):
                             yield part
                     case GenerationFinished():
@@ -241,6 +246,7 @@ def _generation(model: ServedModel, received: ChatCompletionRequest) -> Generati
         sampling=received.sampling(),
         boundaries=prompt.boundaries,
         constraint=partial(_constraint, model, received.schemas()),
+        draft=received.draft,
     )
 
 

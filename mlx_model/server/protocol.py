@@ -7,7 +7,10 @@ GET /health          503 {"status": "loading", "progress": 0..1} while the model
 GET /v1/models       one model, with `context_length` in tokens and `details`, plain facts by name.
 POST /v1/chat/completions
                      `return_progress` adds chunks with `prompt_progress {total, cache, processed, time_ms}`;
-                     the last chunk carries `timings`, and `usage` if `stream_options.include_usage` is set.
+                     the last chunk carries `timings`, and `usage` if `stream_options.include_usage` is set;
+                     with `timings_per_token`, every chunk of the reply carries its `timings` so far.
+                     `draft` says how this reply is drafted (none, lookup, mtp or auto), else --draft does; what
+                     is said does not depend on it. `timings` counts drafts, in all and by source.
                      `max_tokens` 0 asks for no reply: the conversation is read, and the answer comes when its
                      states are on disk, for whatever may go on from it.
                      `tool_choice` "none" leaves the tools in the prompt, so that what is cached stays of use,
@@ -25,7 +28,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mlx_model.chat.tool_calls import CallArguments, CallOpened, ReplyPart, VisibleText
-from mlx_model.decode.request import GenerationFinished, PromptProcessed, SamplingParameters
+from mlx_model.decode.request import (
+    DraftMode,
+    GenerationCosts,
+    GenerationFinished,
+    PromptProcessed,
+    SamplingParameters,
+)
 from mlx_model.decode.timings import timings
 from mlx_model.errors import RequestError
 
@@ -137,6 +146,8 @@ class ChatCompletionRequest(_Received):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     return_progress: bool | None = None
+    timings_per_token: bool | None = None
+    draft: DraftMode | None = None
     temperature: Annotated[float, Field(ge=0, le=100)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=-1)] | None = None
@@ -283,17 +294,20 @@ class ReplyWriter:
             }
         }
 
-    def part(self, part: ReplyPart) -> dict[str, Any]:
-        """More of the reply."""
+    def part(self, part: ReplyPart, costs: GenerationCosts | None = None) -> dict[str, Any]:
+        """More of the reply, with what it has cost so far where that is wanted."""
+        delta: dict[str, Any]
         match part:
             case VisibleText(text):
-                return self._chunk({"content": text})
+                delta = {"content": text}
             case CallOpened(index, identifier, name):
                 function = {"name": name, "arguments": ""}
                 call = {"index": index, "id": identifier, "type": "function", "function": function}
-                return self._chunk({"tool_calls": [call]})
+                delta = {"tool_calls": [call]}
             case CallArguments(index, fragment):
-                return self._chunk({"tool_calls": [{"index": index, "function": {"arguments": fragment}}]})
+                delta = {"tool_calls": [{"index": index, "function": {"arguments": fragment}}]}
+        chunk = self._chunk(delta)
+        return chunk if costs is None else chunk | {"timings": timings(costs)}
 
     def ending(
         self, reason: FinishReason, finished: GenerationFinished, include_usage: bool

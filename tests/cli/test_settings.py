@@ -14,8 +14,8 @@ def write(text: str) -> None:
 
 def test_defaults_file_and_environment(monkeypatch: pytest.MonkeyPatch):
     assert load_settings() == Settings()
-    write('model = "a"\nmode = "plan"\nengine_idle_minutes = 2\n')
-    assert load_settings() == Settings(model="a", mode="plan", engine_idle_minutes=2)
+    write('model = "a"\nmode = "plan"\nengine_idle_minutes = 2\ndraft = "lookup"\n')
+    assert load_settings() == Settings(model="a", mode="plan", engine_idle_minutes=2, draft="lookup")
     monkeypatch.setenv("TIDEGATE_MODEL", "b")
     assert load_settings().model == "b"
 
@@ -27,6 +27,7 @@ def test_defaults_file_and_environment(monkeypatch: pytest.MonkeyPatch):
         ("modle = 'x'", '"modle", which is no setting'),
         ("model = 3", "sets model to 3: it must be a text"),
         ("mode = 'yolo'", 'one of "plan", "ask", "auto"'),
+        ("draft = 'medusa'", 'one of "none", "lookup", "mtp", "auto"'),
         ("engine_idle_minutes = 0", "a positive number"),
         ("engine_idle_minutes = inf", "a positive number"),
         ("engine_idle_minutes = true", "a positive number"),

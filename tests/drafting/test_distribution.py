@@ -196,7 +196,7 @@ def replies(parameters: SamplingParameters, sampled: bool, draws: int, length: i
         for _ in DecodingLoop(model, drafting, run, length, lambda: False).tokens(logits):
             pass
         counts[tuple(run.tokens)] += 1
-        accepted += run.accepted
+        accepted += run.costs().accepted_tokens
     assert accepted > draws / 10
     return counts
 

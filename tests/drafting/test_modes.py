@@ -1,12 +1,13 @@
 """--draft: the modes, what they say, and that they never change a reply."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mlx_model.__main__ import main
-from mlx_model.errors import ConfigError
+from mlx_model.errors import ConfigError, RequestError
 from mlx_model.loading import load
 from tests.support.checkpoints import write_checkpoint
 from tests.support.drafting import asked, reply
@@ -54,11 +55,26 @@ def test_what_drafts_is_said(headed: Path, headless: Path) -> None:
         "mtp",
         "lookup + mtp",
     ]
-    assert without.drafter("auto") == "lookup"
+    assert without.drafter("auto") == "lookup (the checkpoint has no MTP layer)"
+    assert without.drafter("none") == "none"
     with pytest.raises(ConfigError, match="no MTP layer"):
         without.generator(draft="mtp")
     _, finished = reply(with_head.generator(draft="mtp"), asked(PROMPT, 30))
     assert finished.drafted_tokens > 0
+
+
+def test_every_request_can_say_how_it_is_drafted(headed: Path, headless: Path) -> None:
+    generator = load(headed).generator(draft="none")
+    replies = {
+        draft: reply(generator, replace(asked(PROMPT, 40), draft=draft))
+        for draft in (None, "mtp", "none", "lookup", "mtp", "auto")
+    }
+    assert len({tuple(tokens) for tokens, _ in replies.values()}) == 1
+    drafted = {draft: {drafts.source for drafts in end.drafts} for draft, (_, end) in replies.items()}
+    assert drafted["mtp"] == {"mtp"} and drafted[None] == drafted["none"] == set()
+    assert drafted["lookup"] <= {"lookup"}
+    with pytest.raises(RequestError, match="no MTP layer"):
+        load(headless).generator().generate(replace(asked(PROMPT, 4), draft="mtp"), lambda: False)
 
 
 def test_a_head_that_is_not_there_is_the_users_to_mend(

@@ -160,7 +160,7 @@ class Answering:
 
     def generate(self, request: Any, _cancelled: Any) -> Any:
         yield PromptProcessed(1, 0, 1, 0.0)
-        yield GenerationFinished("stop", 0, len(request.prompt), 0.0, 0, 0.0)
+        yield GenerationFinished(0, len(request.prompt), 0.0, 0, 0.0, reason="stop")
 
 
 def test_weights_are_kept_at_hand_while_somebody_may_be_typing() -> None:

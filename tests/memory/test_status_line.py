@@ -13,7 +13,7 @@ from mlx_model.decode.request import GenerationFinished
 from mlx_model.server.protocol import ReplyWriter
 from tests.support.screen import ScriptedAgent, Stage
 
-ALL_IN_MEMORY = GenerationFinished("stop", 0, 10, 100.0, 5, 50.0)
+ALL_IN_MEMORY = GenerationFinished(0, 10, 100.0, 5, 50.0, reason="stop")
 
 
 def over_the_wire(ended: GenerationFinished) -> Finished:

@@ -20,7 +20,7 @@ from app.model.errors import (
     RequestRefused,
     Unreachable,
 )
-from app.model.events import Finished, PromptProgress, TextDelta, ToolCallDelta
+from app.model.events import Finished, PromptProgress, ReplyProgress, TextDelta, ToolCallDelta
 from app.model.messages import ChatRequest, Message, ToolSpecification
 from app.model.sse import EventDecoder
 from tests.support.scripted_server import Call, Drop, Gate, Hang, HttpError, Progress, Raw, call, reply
@@ -55,7 +55,7 @@ async def test_text_calls_progress_usage_and_timings_over_a_unix_socket(scripted
         ),
         socket=home / "s",
     )
-    events = await events_of(client_of(server, progress=True, model="m"))
+    events = await events_of(client_of(server, is_ours=True, model="m"))
     assert events[0] == PromptProgress(100, 40, 60, 1.0)
     assert text_of(events) == "I will “look”\u2028 twice."
     deltas = [event for event in events if isinstance(event, ToolCallDelta)]
@@ -65,8 +65,34 @@ async def test_text_calls_progress_usage_and_timings_over_a_unix_socket(scripted
     assert isinstance(finished, Finished) and finished.reason == "tool_calls"
     assert finished.prompt_tokens and finished.timings and finished.timings.predicted_per_second == 50.0
     sent = server.requests[0]
-    assert sent["return_progress"] is True and sent["model"] == "m"
+    assert sent["return_progress"] is sent["timings_per_token"] is True and sent["model"] == "m"
+    assert "draft" not in sent
     assert sent["tools"][0]["function"]["name"] == "read_file"
+
+
+async def test_only_an_engine_of_ours_is_told_how_to_draft(scripted_server):
+    for options, told in (({"is_ours": True, "draft": "none"}, "none"), ({"draft": "none"}, None)):
+        server = scripted_server(reply("Hello"))
+        await events_of(client_of(server, **options))
+        assert server.requests[0].get("draft") == told
+
+
+def test_figures_of_a_reply_under_way_are_read_leniently():
+    reader = ReplyReader()
+    said = {"choices": [{"index": 0, "delta": {"content": "a"}}]}
+    timings = {"predicted_n": 12, "predicted_per_second": 40.0, "draft_n": 20, "draft_n_accepted": 8}
+    sources = {"lookup": {}, "mtp": {}}
+    text, progress = reader.feed(json.dumps(said | {"timings": timings | {"draft_sources": sources}}))
+    assert text == TextDelta("a") and isinstance(progress, ReplyProgress)
+    assert progress.timings.accepted_per_step == 2 and progress.timings.draft_sources == ("lookup", "mtp")
+    # llama.cpp counts drafts and does not say whose they are; others count nothing.
+    for wire, per_step in (
+        (timings, 2),
+        ({"predicted_n": 3}, None),
+        ({"draft_n": 1, "draft_sources": 3}, None),
+    ):
+        *_, progress = reader.feed(json.dumps(said | {"timings": wire}))
+        assert progress.timings.accepted_per_step == per_step and progress.timings.draft_sources == ()
 
 
 async def test_leaving_the_stream_cancels_the_reply_on_the_server(scripted_server):

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -12,9 +13,9 @@ from app.config import Settings
 from app.model.catalogue import choose_model
 from app.model.engine import open_engine
 from app.model.errors import EngineLost
-from app.model.events import EngineStatus, Finished, PromptProgress, TextDelta
+from app.model.events import EngineStatus, Finished, PromptProgress, ReplyProgress, TextDelta
 from app.model.local_engine import LocalEngine
-from app.model.messages import ChatRequest, Message, ToolSpecification
+from app.model.messages import ChatRequest, DraftMode, Message, ToolSpecification
 from tests.support.processes import pids_of
 from tests.support.servable import servable_checkpoint
 
@@ -65,6 +66,35 @@ async def test_replies_stream_and_a_killed_engine_comes_back(engine: LocalEngine
                 killed = True
     assert any(status.phase == "restarting" and "SIGKILL" in status.message for status in seen)
     assert isinstance([event async for event in engine.stream(ASK)][-1], Finished)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the engine's process by /proc")
+async def test_windows_that_share_an_engine_draft_as_each_is_set(tmp_path: Path):
+    checkpoint = servable_checkpoint(tmp_path / "headed", mtp=True)
+    drafted: dict[DraftMode, tuple[ReplyProgress, Finished]] = {}
+    said: list[str] = []
+    try:
+        for draft in get_args(DraftMode):
+            engine = open_engine(choose_model(str(checkpoint)), Settings(engine_idle_minutes=1, draft=draft))
+            events = [event async for event in engine.stream(ASK)]
+            assert len(pids_of(checkpoint)) == 1
+            said.append("".join(event.text for event in events if isinstance(event, TextDelta)))
+            *_, last = (event for event in events if isinstance(event, ReplyProgress))
+            assert isinstance(events[-1], Finished)
+            drafted[draft] = last, events[-1]
+            await engine.aclose()
+    finally:
+        for pid in pids_of(checkpoint):
+            os.kill(pid, signal.SIGKILL)
+    assert len(said) == 4 and len(set(said)) == 1
+    for draft, (progress, finished) in drafted.items():
+        timings = finished.timings
+        assert timings is not None and progress.timings.predicted_n <= timings.predicted_n
+        allowed = {"auto": {"lookup", "mtp"}, "none": set[str]()}.get(draft, {draft})
+        assert set(timings.draft_sources) <= allowed and (timings.draft_n > 0) == bool(timings.draft_sources)
+    progress, finished = drafted["mtp"]
+    assert progress.timings.draft_sources == ("mtp",)
+    assert finished.timings is not None and finished.timings.draft_n > 0
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,16 @@ def test_the_extension_fields(checkpoint: Path) -> None:
         assert timings["prompt_per_second"] == pytest.approx((total - 3) * 100)
 
 
+def test_timings_come_with_every_piece_of_a_reply_that_asks_for_them(checkpoint: Path) -> None:
+    with scripted_engine(checkpoint, "Hello there") as engine:
+        chunks = data(post(engine, {"messages": HI, "stream": True, "timings_per_token": True}))
+        pieces = [chunk for chunk in chunks if chunk["choices"][0]["delta"].get("content")]
+        counts = [chunk["timings"]["predicted_n"] for chunk in pieces]
+        assert len(counts) > 1 and counts == sorted(set(counts))
+        assert {chunk["timings"]["draft_n"] for chunk in pieces} == {2}
+        assert chunks[-1]["timings"]["draft_sources"] == {"lookup": {"draft_n": 2, "draft_n_accepted": 1}}
+
+
 def test_stop_strings_never_show_and_end_the_generation(checkpoint: Path) -> None:
     with scripted_engine(checkpoint, "one two three four...", "one ST") as engine:
         ask: Any = {"model": "any", "messages": HI, "stop": ["wo th", "STOP"]}
@@ -115,13 +125,14 @@ def test_requests_reach_the_generator_as_asked(checkpoint: Path) -> None:
             top_p=0.25,
             seed=-7,
             max_completion_tokens=9,
-            extra_body={"top_k": 3, "min_p": 0.1, "repetition_penalty": 1.5},
+            extra_body={"top_k": 3, "min_p": 0.1, "repetition_penalty": 1.5, "draft": "lookup"},
         )
         (request,) = engine.generator.requests
         sampling = request.sampling
         assert (sampling.temperature, sampling.top_p, sampling.top_k) == (0.5, 0.25, 3)
         assert (sampling.min_p, sampling.repetition_penalty, sampling.seed) == (0.1, 1.5, -7)
         assert request.max_tokens == 9
+        assert request.draft == "lookup"
         # The template shows tools just as the client wrote them.
         whole = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
         assert json.dumps(TOOL) in whole.decode(list(request.prompt), skip_special_tokens=False)

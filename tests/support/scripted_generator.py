@@ -11,10 +11,12 @@ import uvicorn
 
 from mlx_model.chat.prompt import PromptEncoder
 from mlx_model.decode.request import (
+    GenerationCosts,
     GenerationEvent,
     GenerationFinished,
     GenerationRequest,
     PromptProcessed,
+    SourceDrafts,
     TokenGenerated,
 )
 from mlx_model.server.guard import Activity, Guard
@@ -22,6 +24,8 @@ from mlx_model.server.http import create_app
 from mlx_model.server.listening import listen_on_port
 from mlx_model.server.run import QuietServer
 from mlx_model.server.scheduler import Scheduler, ServedModel
+
+_DRAFTS = (SourceDrafts("lookup", 2, 1),)
 
 
 @dataclass
@@ -50,7 +54,7 @@ class ScriptedGenerator:
         yield PromptProcessed(len(request.prompt), 3, len(request.prompt), 10.0)
         tokens = self.encoder.tokenizer.encode_marked(str(reply).removesuffix("..."), "\0")
         for count, token in enumerate(tokens[: request.max_tokens], 1):
-            yield TokenGenerated(token)
+            yield TokenGenerated(token, self._costs(request, count))
             if isinstance(reply, Exception):
                 raise reply
             if cancelled():
@@ -62,7 +66,7 @@ class ScriptedGenerator:
         elif len(tokens) >= request.max_tokens:
             yield self._finished(request, "length", request.max_tokens)
         else:
-            yield TokenGenerated(min(request.stop_tokens))
+            yield TokenGenerated(min(request.stop_tokens), self._costs(request, len(tokens) + 1))
             yield self._finished(request, "stop", len(tokens) + 1)
 
     def _waited(
@@ -76,7 +80,11 @@ class ScriptedGenerator:
 
     @staticmethod
     def _finished(request: GenerationRequest, reason: str, count: int) -> GenerationFinished:
-        return GenerationFinished(reason, 3, len(request.prompt), 10.0, count, 20.0)  # type: ignore[arg-type]
+        return GenerationFinished(3, len(request.prompt), 10.0, count, 20.0, _DRAFTS, reason=reason)  # type: ignore[arg-type]
+
+    @staticmethod
+    def _costs(request: GenerationRequest, count: int) -> GenerationCosts:
+        return GenerationCosts(3, len(request.prompt), 10.0, count, 20.0, _DRAFTS)
 
 
 @dataclass

@@ -16,10 +16,21 @@ from textual.widgets import Static
 from textual.worker import Worker
 
 from app.agent.errors import AgentMissing
-from app.agent.events import AgentEvent, FilesChanged, Mode, ReplyFinished, Steered, TodosChanged, TurnEnded
+from app.agent.events import (
+    AgentEvent,
+    FilesChanged,
+    Mode,
+    ReplyFinished,
+    ReplyProgressed,
+    Steered,
+    TodosChanged,
+    ToolOutput,
+    ToolStarted,
+    TurnEnded,
+)
 from app.agent.port import AgentPort, PermissionAnswer, PermissionRequest
 from app.errors import TidegateError
-from app.model.events import EngineStatus, Finished
+from app.model.events import EngineStatus, Finished, Timings
 from app.ui.completion import Token, command_candidates, file_candidate, rank, with_directories
 from app.ui.palette import Palette
 from app.ui.panes.conversation import Conversation
@@ -66,6 +77,13 @@ class AgentPane(Vertical):
             super().__init__()
             self.finished = finished
 
+    class Replying(Message):
+        """How fast the reply comes."""
+
+        def __init__(self, timings: Timings) -> None:
+            super().__init__()
+            self.timings = timings
+
     class ModeChanged(Message):
         """The agent works in another mode now."""
 
@@ -91,6 +109,7 @@ class AgentPane(Vertical):
         """The files and directories that a mention may mean, listed when one begins."""
         self._ended = False
         self._is_stopping = False
+        self._heard_at: float | None = None
         self._can_go_on = False
         # Kept here because a turn that is cancelled by leaving ends when the pane is already empty.
         self.transcript = Transcript(id="transcript")
@@ -199,6 +218,11 @@ class AgentPane(Vertical):
             self.send(event.text)
 
     def send(self, text: str) -> None:
+    @property
+    def silent_seconds(self) -> float | None:
+        """How long the model has said nothing; None while it is not its turn."""
+        return None if self._heard_at is None or not self.is_working else time.monotonic() - self._heard_at
+
         """Send `text` to the agent, or queue it; behind an exclamation mark it is a command for the shell."""
         self.post_message(self.NewMessage())
         self._queue.append(text)
@@ -252,6 +276,8 @@ class AgentPane(Vertical):
                         case TurnEnded(reason=reason):
                             self._ended = True
                             completed = reason == "done"
+                    is_in_call = isinstance(event, ToolStarted | ToolOutput)
+                    self._heard_at = None if is_in_call else time.monotonic()
         except TidegateError as error:
             conversation.note(str(error))
         finally:
@@ -263,6 +289,8 @@ class AgentPane(Vertical):
             self._turn = None
             self._can_go_on = not completed
             self._told.clear()
+                        case ReplyProgressed(timings=timings):
+                            self.post_message(self.Replying(timings))
             if self._agent is not None:
                 self._queue[:0] = self._agent.take_back()
             self._after_turn(completed)

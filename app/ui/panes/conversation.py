@@ -7,6 +7,7 @@ from app.agent.events import (
     Noticed,
     PromptProgressed,
     ReplyFinished,
+    ReplyProgressed,
     Steered,
     TextStreamed,
     TodosChanged,
@@ -104,7 +105,7 @@ class Conversation:
                 self._reply = None
             case TurnEnded():
                 self._end(event)
-            case TodosChanged() | FilesChanged():
+            case TodosChanged() | FilesChanged() | ReplyProgressed():
                 pass  # the pane and the screen show these
 
     def wait_for_user(self, request: PermissionRequest) -> None:

@@ -1,6 +1,7 @@
 """The three panes, how they fold, and what passes between them."""
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -12,13 +13,14 @@ from textual.containers import Container, Horizontal
 from textual.content import Content
 from textual.markup import escape
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
 from app.agent.events import AgentEvent
 from app.agent.port import AgentPort
 from app.errors import TidegateError
-from app.model.events import EngineStatus
+from app.model.events import EngineStatus, Timings
 from app.review.desk import AgentDesk, SourceDesk
 from app.review.model import FileChange
 from app.review.sources import STAGED, WORK_TREE, Sources
@@ -40,9 +42,16 @@ from app.workspace.watch import ANYTHING
 WIDE, MEDIUM = 140, 100  # columns from which three panes are comfortable, and from which they are possible
 
 _MOST_REMEMBERED = 500  # messages of earlier sessions in the history
+_SILENT_AFTER = 3.0  # seconds without a word from the model, after which that is said
+
 
 
 class WorkspaceScreen(Screen[None]):
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
     """Files, centre and agent."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("workspace"))
@@ -59,6 +68,8 @@ class WorkspaceScreen(Screen[None]):
         self._zoomed: str | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self._reading_status = False
+        self._clock: Timer | None = None
+        self._working_since = 0.0
         self._read_status_again = False
         sources = Sources(ports.workspace.root, ports.review)
         self.files = FileTree(ports.workspace, id="tree")
@@ -414,6 +425,14 @@ class WorkspaceScreen(Screen[None]):
         looking = self.focused is not None and self.viewer in self.focused.ancestors
         if not looking:
             self._switch("review")
+        if self._clock is not None:
+            self._clock.stop()
+            self._clock = None
+        if event.running:
+            self._facts(tokens_per_second=None, accepted_per_step=None)
+            self._working_since = time.monotonic()
+            # Only while a turn runs: at rest, nothing ticks.
+            self._clock = self.set_interval(1, self._title_agent)
 
     def on_agent_pane_replied(self, event: AgentPane.Replied) -> None:
         finished = event.finished
@@ -422,9 +441,6 @@ class WorkspaceScreen(Screen[None]):
             changed["context_used"] = finished.prompt_tokens + (finished.completion_tokens or 0)
             if finished.cached_tokens is not None:
                 changed["new"] = finished.prompt_tokens - finished.cached_tokens
-        if finished.timings is not None:
-            changed["tokens_per_second"] = finished.timings.predicted_per_second
-            changed["expert_hit_rate"] = finished.timings.expert_hit_rate
         self._facts(**changed)
 
     def on_agent_pane_mode_changed(self) -> None:
@@ -437,6 +453,19 @@ class WorkspaceScreen(Screen[None]):
     def on_permission_prompt_shown(self, event: PermissionPrompt.Shown) -> None:
         self._facts(is_asking=event.asking)
         self._title_agent()
+        if finished.timings is not None:
+            self._facts(expert_hit_rate=finished.timings.expert_hit_rate)
+            self._show_speed(finished.timings)
+
+    def on_agent_pane_replying(self, event: AgentPane.Replying) -> None:
+        self._show_speed(event.timings)
+
+    def _show_speed(self, timings: Timings) -> None:
+        self._facts(
+            tokens_per_second=timings.predicted_per_second,
+            accepted_per_step=timings.accepted_per_step,
+            draft_sources=timings.draft_sources,
+        )
 
     def on_review_pane_counted(self, event: ReviewPane.Counted) -> None:
         if self.review.desk.source == "":
@@ -488,6 +517,10 @@ class WorkspaceScreen(Screen[None]):
         if self.agent.permission.is_asking:
             pane.border_title = "Agent · [b $warning]asks you[/]"
         elif self.agent.is_working:
-            pane.border_title = "Agent · [$accent]working[/] [dim]Esc stops[/]"
+            silent = self.agent.silent_seconds or 0.0
+            word, seconds = "working", time.monotonic() - self._working_since
+            if silent >= _SILENT_AFTER:
+                word, seconds = "waiting for the model", silent
+            pane.border_title = f"Agent · [$accent]{word}[/] {_duration(seconds)} [dim]Esc stops[/]"
         else:
             pane.border_title = "Agent"

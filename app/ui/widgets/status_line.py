@@ -25,6 +25,9 @@ class StatusFacts:
     has_git: bool = True
     context_used: int | None = None
     tokens_per_second: float | None = None
+    """Of the reply that comes, else of the last one; likewise what drafts did for it."""
+    accepted_per_step: float | None = None
+    draft_sources: tuple[str, ...] = ()
     expert_hit_rate: float | None = None
     cached: int | None = None
     """Of the last prompt, what was known already, and what had to be read."""
@@ -130,6 +133,9 @@ class StatusLine(Static):
             parts.append((80, Text(f"{facts.pending_hunks} to review", style=palette.accent)))
         if facts.tokens_per_second:
             parts.append((50, Text(f"{facts.tokens_per_second:.0f} tok/s", style=palette.muted)))
+        if facts.accepted_per_step is not None:
+            words = f"{visible('+'.join(facts.draft_sources) or 'drafts')} +{facts.accepted_per_step:.1f}/step"
+            parts.append((45, Text(words, style=palette.muted)))
         if facts.expert_hit_rate is not None:
             parts.append((40, Text(f"{facts.expert_hit_rate:.0%} experts in memory", style=palette.muted)))
         if facts.cached is not None and facts.new is not None:
