@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TextIO
 
 from app.agent.agent import Agent, open_agent
-from app.agent.errors import SessionError
 from app.agent.events import (
     AgentEvent,
     FilesChanged,
@@ -30,7 +29,7 @@ from app.agent.events import (
     TurnEnded,
 )
 from app.agent.port import PermissionAnswer, PermissionRequest
-from app.agent.session import sessions
+from app.agent.session_index import last_session
 from app.config import Settings
 from app.model.catalogue import ModelChoice
 from app.model.engine import open_engine
@@ -167,21 +166,15 @@ def run_headless(
             review,
             NobodyToAsk(),
             mode=settings.mode,
-            session=_last(workspace) if session == LAST else session,
+            session=last_session(workspace.root) if session == LAST else session,
             rules=settings.rules,
+            servers=settings.mcp,
         )
         if mode is not None:
             agent.mode = mode
         return agent
 
     return asyncio.run(_run(prompt, workspace, engine, open_it, reporter))
-
-
-def _last(workspace: Workspace) -> str:
-    summary = next(sessions(workspace.root), None)
-    if summary is None:
-        raise SessionError("there is no earlier session in this directory", "leave --continue out")
-    return summary.id
 
 
 async def _run(

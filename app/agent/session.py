@@ -5,8 +5,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,19 +15,6 @@ from app.agent.errors import SessionError
 from app.paths import data_directory
 
 _VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSummary:
-    """A session as a list shows it. `title` is what the user called it, or the first line the user wrote;
-    `used` is when something was last said, in seconds since the epoch."""
-
-    id: str
-    path: Path
-    created: str
-    title: str
-    turns: int
-    used: float
 
 
 class Journal:
@@ -126,7 +112,12 @@ def sessions_directory(root: Path) -> Path:
 def new_journal(root: Path, forked_from: str = "") -> Journal:
     """Begin a session in the workspace at `root`; `forked_from` is kept as a remark."""
     directory = sessions_directory(root)
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise SessionError(
+            f"no session can be kept in {directory} ({error.strerror})", "make that folder writable"
+        ) from error
     now = datetime.now().astimezone()
     journal = Journal(directory / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}.jsonl")
     origin = {"forked_from": forked_from} if forked_from else {}
@@ -143,7 +134,12 @@ def open_journal(root: Path, session_id: str) -> Journal:
 
 def read_session(root: Path, session_id: str) -> tuple[Record, ...]:
     """All records of a session, also while it is open. Raises SessionError."""
-    return _read(_path_of(root, session_id))[0]
+    return read_records(_path_of(root, session_id))
+
+
+def read_records(path: Path) -> tuple[Record, ...]:
+    """All records of the session in the file `path`. Raises SessionError, OSError."""
+    return _read(path)[0]
 
 
 def _path_of(root: Path, session_id: str) -> Path:
@@ -153,65 +149,11 @@ def _path_of(root: Path, session_id: str) -> Path:
     return path
 
 
-def sessions(root: Path, query: str = "") -> Iterator[SessionSummary]:
-    """The sessions of the workspace at `root` in which something was said, the last used first; with `query`,
-    those in whose title or words, the user's or the model's, each word of it occurs in any case."""
-    wanted = query.casefold().split()
-    for path, used in sorted(_files(root), key=lambda found: (found[1], found[0]), reverse=True):
-        try:
-            records, _length = _read(path)
-        except (SessionError, OSError):
-            continue  # what cannot be read cannot be offered; opening it by name says why
-        turns = [record for record in records if record["kind"] == "turn"]
-        if turns and (not wanted or _has_all(records, wanted)):
-            yield SessionSummary(path.stem, path, records[0]["created"], title_of(records), len(turns), used)
-
-
-def _files(root: Path) -> Iterator[tuple[Path, float]]:
-    for path in sessions_directory(root).glob("*.jsonl"):
-        try:
-            yield path, path.stat().st_mtime
-        except FileNotFoundError:
-            continue  # another window discarded it
-
-
-def _has_all(records: tuple[Record, ...], wanted: list[str]) -> bool:
-    said = [title_of(records)]
-    for record in records:
-        if record["kind"] in ("turn", "steered"):
-            said.append(record["text"])
-        elif record["kind"] == "message" and record["message"]["role"] == "assistant":
-            said.append(record["message"].get("content") or "")
-    text = "\n".join(said).casefold()
-    return all(word in text for word in wanted)
-
-
 def title_of(records: tuple[Record, ...]) -> str:
     """What the user called the session last, or else the first line the user wrote; "" without either."""
     title = next((record["title"] for record in reversed(records) if record["kind"] == "title"), "")
     first = (record["text"] for record in (*standing(records), *records) if record["kind"] == "turn")
     return title or next(iter(next(first, "").strip().splitlines()), "")
-
-
-def last_said(root: Path, limit: int) -> list[str]:
-    """What the user wrote last in this workspace, in any session: at most `limit`, the newest last."""
-    said: list[tuple[float, list[str]]] = []
-    for path, used in sorted(_files(root), key=lambda found: found[1], reverse=True):
-        try:
-            records, _length = _read(path)
-        except (SessionError, OSError):
-            continue  # as above
-        texts = [_written(record) for record in records]
-        said.append((used, [text for text in texts if text]))
-        if sum(len(texts) for _used, texts in said) >= limit:
-            break
-    return [text for _used, texts in sorted(said, key=lambda item: item[0]) for text in texts][-limit:]
-
-
-def _written(record: Record) -> str:
-    if record["kind"] == "shell":
-        return f"!{record['command']}"
-    return record["text"] if record["kind"] in ("turn", "steered") else ""
 
 
 def fork_session(root: Path, session_id: str) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from app.agent.session import open_journal, sessions
+from app.agent.session import open_journal
+from app.agent.session_index import sessions
 from tests.agent.support import Bench, check_well_formed, end_of
 from tests.support.scripted_server import Gate, call, reply
 

@@ -21,12 +21,11 @@ from app.agent.events import (
 from app.agent.history import events_of, to_markdown
 from app.agent.session import (
     fork_session,
-    last_said,
     open_journal,
     read_session,
     rename_session,
-    sessions,
 )
+from app.agent.session_index import last_said, sessions
 from app.model.messages import Message, ToolCall
 from tests.agent.support import Bench, check_well_formed, end_of
 from tests.support.scripted_server import Drop, call, reply

@@ -19,7 +19,8 @@ from app.agent.events import (
     TurnEnded,
     TurnStarted,
 )
-from app.agent.session import new_journal, sessions
+from app.agent.session import new_journal
+from app.agent.session_index import sessions
 from app.ui.completion import rank, token_before, with_directories
 from app.ui.screens.model import ModelScreen
 from app.ui.screens.sessions import SessionsScreen

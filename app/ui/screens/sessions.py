@@ -15,7 +15,8 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from app.agent.history import to_markdown
-from app.agent.session import SessionSummary, fork_session, read_session, rename_session, sessions
+from app.agent.session import fork_session, read_session, rename_session
+from app.agent.session_index import SessionSummary, sessions
 from app.errors import TidegateError
 from app.ui.actions import bindings, key_label
 from app.ui.keymap import keys_of

@@ -32,6 +32,7 @@ from app.ui.panes.tree import FileTree
 from app.ui.panes.viewer import ViewerPane
 from app.ui.ports import Ports
 from app.ui.screens.model import ModelScreen
+from app.ui.screens.rewind import Rewind
 from app.ui.screens.slash_commands import SlashCommands
 from app.ui.text import visible
 from app.ui.widgets.hint_line import HintLine
@@ -41,17 +42,17 @@ from app.workspace.watch import ANYTHING
 
 WIDE, MEDIUM = 140, 100  # columns from which three panes are comfortable, and from which they are possible
 
-_MOST_REMEMBERED = 500  # messages of earlier sessions in the history
 _SILENT_AFTER = 3.0  # seconds without a word from the model, after which that is said
 
+_MOST_REMEMBERED = 500  # messages of earlier sessions in the history
 
 
-class WorkspaceScreen(Screen[None]):
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
+class WorkspaceScreen(Screen[None]):
     """Files, centre and agent."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("workspace"))
@@ -67,9 +68,9 @@ def _duration(seconds: float) -> str:
         self._wants_tree = False  # where there is not
         self._zoomed: str | None = None
         self._unsubscribe: Callable[[], None] | None = None
-        self._reading_status = False
         self._clock: Timer | None = None
         self._working_since = 0.0
+        self._reading_status = False
         self._read_status_again = False
         sources = Sources(ports.workspace.root, ports.review)
         self.files = FileTree(ports.workspace, id="tree")
@@ -86,6 +87,7 @@ def _duration(seconds: float) -> str:
         )
         self.agent = AgentPane(ports.workspace, id="agent")
         self.slash_commands = SlashCommands(self, ports.workspace.root)
+        self.rewind = Rewind(self)
         self._panes = {
             name: Container(id=f"{name}-pane", classes="pane") for name in ("tree", "centre", "agent")
         }
@@ -122,6 +124,12 @@ def _duration(seconds: float) -> str:
     def on_agent_pane_command_given(self, event: AgentPane.CommandGiven) -> None:
         self.run_worker(self.slash_commands.do(event.text), group="slash")
 
+    def on_review_pane_rewind_wanted(self) -> None:
+        self.action_rewind()
+
+    def action_rewind(self) -> None:
+        self.run_worker(self.slash_commands.do("/rewind"), group="slash")
+
     def action_show_sessions(self) -> None:
         self.run_worker(self.slash_commands.do("/resume"), group="slash")
 
@@ -129,6 +137,7 @@ def _duration(seconds: float) -> str:
         return (
             f"{self.key('workspace.review')} reviews what the agent changed, "
             f"{self.key('workspace.cancel')} stops it, {self.key('prompt.mode')} sets how freely it works, "
+            f"{self.key('workspace.files')} shows the files, {self.key('app.palette')} finds anything, "
             f"{self.key('app.help')} lists every key."
         )
 
@@ -156,7 +165,7 @@ def _duration(seconds: float) -> str:
 
     def _look_back(self) -> tuple[tuple[str, float] | None, list[str]]:
         """The last session's title and when it was used, and what was said in all of them."""
-        from app.agent.session import last_said, sessions  # noqa: PLC0415  the first frame does not wait for it
+        from app.agent.session_index import last_said, sessions  # noqa: PLC0415  the first frame does not wait
 
         root = self._ports.workspace.root
         last = next(sessions(root), None)
@@ -173,6 +182,8 @@ def _duration(seconds: float) -> str:
         agent, history = await asyncio.to_thread(open_it)
         await self.agent.connect(agent, history)
         self._facts(mode=agent.mode)
+        # The first message shall not have to wait for them.
+        self.run_worker(agent.start_servers(), group="servers")
 
     async def _suggest_message(self, changes: Sequence[FileChange]) -> str:
         from app.agent.commit_message import suggest_message  # noqa: PLC0415  the first frame does not wait for it
@@ -414,6 +425,14 @@ def _duration(seconds: float) -> str:
 
     def on_agent_pane_turn_changed(self, event: AgentPane.TurnChanged) -> None:
         self._facts(is_working=event.running)
+        if self._clock is not None:
+            self._clock.stop()
+            self._clock = None
+        if event.running:
+            self._facts(tokens_per_second=None, accepted_per_step=None)
+            self._working_since = time.monotonic()
+            # Only while a turn runs: at rest, nothing ticks.
+            self._clock = self.set_interval(1, self._title_agent)
         self._title_agent()
         if not event.running:
             self.review.reload()
@@ -425,14 +444,6 @@ def _duration(seconds: float) -> str:
         looking = self.focused is not None and self.viewer in self.focused.ancestors
         if not looking:
             self._switch("review")
-        if self._clock is not None:
-            self._clock.stop()
-            self._clock = None
-        if event.running:
-            self._facts(tokens_per_second=None, accepted_per_step=None)
-            self._working_since = time.monotonic()
-            # Only while a turn runs: at rest, nothing ticks.
-            self._clock = self.set_interval(1, self._title_agent)
 
     def on_agent_pane_replied(self, event: AgentPane.Replied) -> None:
         finished = event.finished
@@ -442,17 +453,6 @@ def _duration(seconds: float) -> str:
             if finished.cached_tokens is not None:
                 changed["new"] = finished.prompt_tokens - finished.cached_tokens
         self._facts(**changed)
-
-    def on_agent_pane_mode_changed(self) -> None:
-        self._facts(mode=self.agent.mode)
-
-    def on_agent_pane_new_message(self) -> None:
-        if self._ports.engine.status.phase == "absent":
-            self.action_show_model()
-
-    def on_permission_prompt_shown(self, event: PermissionPrompt.Shown) -> None:
-        self._facts(is_asking=event.asking)
-        self._title_agent()
         if finished.timings is not None:
             self._facts(expert_hit_rate=finished.timings.expert_hit_rate)
             self._show_speed(finished.timings)
@@ -466,6 +466,17 @@ def _duration(seconds: float) -> str:
             accepted_per_step=timings.accepted_per_step,
             draft_sources=timings.draft_sources,
         )
+
+    def on_agent_pane_mode_changed(self) -> None:
+        self._facts(mode=self.agent.mode)
+
+    def on_agent_pane_new_message(self) -> None:
+        if self._ports.engine.status.phase == "absent":
+            self.action_show_model()
+
+    def on_permission_prompt_shown(self, event: PermissionPrompt.Shown) -> None:
+        self._facts(is_asking=event.asking)
+        self._title_agent()
 
     def on_review_pane_counted(self, event: ReviewPane.Counted) -> None:
         if self.review.desk.source == "":

@@ -16,14 +16,16 @@ from app.ui.widgets.transcript_items import CallItem, Item
 
 _FRAME = 1 / 25  # seconds between redraws while text streams
 _SHARE = 0.25  # of the time, at most, goes into them: a very long paragraph is drawn less often
-_SLICE = 0.01  # seconds of redrawing out of view at a time
+_SLICE = 0.01  # seconds of drawing out of view at a time
+_AHEAD = 200  # items, the newest, that are drawn before they come into view
 
 
 class Transcript(LineView):
     """Items under each other; it stays at the end while the end is in view.
 
-    After a change of width what is in view is drawn at once and the rest bit by bit; until its turn comes an
-    item counts with its old height.
+    What is in view is drawn at once, the newest of the rest bit by bit, and what is older when it comes into
+    view. Until then an item counts with the height it had before a change of width, or with a guess; when its
+    true height is known, what is in view stays where it is.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("transcript"))
@@ -41,6 +43,7 @@ class Transcript(LineView):
         self._pause = _FRAME
         self._settling: Timer | None = None
         self._selected: CallItem | None = None
+        self._is_drawing_view = False
         self._follows = True  # the end is in view, and stays so when something is added or the size changes
 
     # Content.
@@ -85,31 +88,33 @@ class Transcript(LineView):
         if self._dirty_from is None or not self.size.width:
             return
         began = time.perf_counter()
-        follows = self._follows
-        index, self._dirty_from = self._dirty_from, None
-        row = self._end_of(index - 1)
-        del self._starts[index:]
-        width, palette = self.size.width, self.palette
-        for item in self.items[index:]:
-            self._starts.append(row)
-            row += item.height(width, palette)
-        self.set_extent(row, width)
-        if follows:
+        if self._follows:
+            self._draw_end()
+            self._lay_out()
             self.follow()
+        else:
+            self._lay_out_around_view()
+        if self._settling is None:
+            self._settling = self.set_timer(_SLICE, self._settle)
         self._pause = max(_FRAME, (time.perf_counter() - began) / _SHARE)
 
-    def _end_of(self, index: int) -> int:
-        """The row after item `index`."""
-        if index < 0:
-            return 0
-        return self._starts[index] + self.items[index].height(self.size.width, self.palette)
+    def _lay_out(self) -> None:
+        """Put the items, from the first that changed on, where their heights say."""
+        index, self._dirty_from = self._dirty_from or 0, None
+        width = self.size.width
+        row = self._starts[index - 1] + self.items[index - 1].height(width) if index else 0
+        del self._starts[index:]
+        for item in self.items[index:]:
+            self._starts.append(row)
+            row += item.height(width)
+        self.set_extent(row, width)
 
     def _settle(self) -> None:
-        """Draw items out of view for the width there is now, the newest first."""
+        """Draw the newest items out of view for the width there is now."""
         self._settling = None
         width, palette = self.size.width, self.palette
         began = time.perf_counter()
-        for index in range(len(self.items) - 1, -1, -1):
+        for index in range(len(self.items) - 1, max(-1, len(self.items) - 1 - _AHEAD), -1):
             item = self.items[index]
             if item.is_drawn_for(width, palette):
                 continue
@@ -121,24 +126,45 @@ class Transcript(LineView):
     def _draw(self, index: int) -> list[Strip]:
         """The strips of item `index`; what follows moves if its height was another."""
         item = self.items[index]
-        before = item.height(self.size.width, self.palette)
+        before = item.height(self.size.width)
         strips = item.strips(self.size.width, self.palette)
         if len(strips) != before:
             self._mark(index)
         return strips
 
-    def _draw_in_view(self) -> None:
+    def _draw_end(self) -> None:
         rows = 0
         for index in range(len(self.items) - 1, -1, -1):
             rows += len(self._draw(index))
             if rows > self.page:
                 break
+
+    def _lay_out_around_view(self) -> None:
+        """Lay out by true heights what is in view, and keep it where it is."""
         top = bisect_right(self._starts, self.scroll_offset.y) - 1
-        bottom = bisect_right(self._starts, self.scroll_offset.y + self.page)
+        offset = self.scroll_offset.y - self._starts[top] if top >= 0 else 0
+        self._lay_out()
+        if not 0 <= top < len(self.items):
+            return
+        self._draw_rows(self._starts[top] + offset)
+        if self._dirty_from is not None:
+            self._lay_out()
+        if self._starts[top] + offset != self.scroll_offset.y:
+            self.scroll_to(y=self._starts[top] + offset, animate=False, force=True, immediate=True)
+
+    def _draw_rows(self, first: int) -> None:
+        """Draw the items of a page that begins with row `first`."""
+        top, bottom = bisect_right(self._starts, first) - 1, bisect_right(self._starts, first + self.page)
         for index in range(max(0, top), min(bottom, len(self.items))):
             self._draw(index)
-        if self._settling is None:
-            self._settling = self.set_timer(_SLICE, self._settle)
+
+    def _draw_in_view(self) -> None:
+        """Draw what has come into view, and lay it out by its true heights."""
+        if self.size.width and not self._is_drawing_view:
+            self._is_drawing_view = True
+            self._draw_rows(self.scroll_offset.y)
+            self._flush()
+            self._is_drawing_view = False
 
     def follow(self) -> None:
         """Go to the end and stay there."""
@@ -148,17 +174,14 @@ class Transcript(LineView):
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
         self._follows = round(new_value) + self.size.height >= self.row_count
+        self._draw_in_view()
 
     def on_mount(self) -> None:
         self._mark(0)
 
     def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
-        follows = self._follows
-        self._draw_in_view()
         self._mark(0)
-        self._flush()
-        if follows:
-            self.follow()
+        self._draw_in_view()
 
     def notify_style_update(self) -> None:
         super().notify_style_update()

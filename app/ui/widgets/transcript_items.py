@@ -48,14 +48,19 @@ class Item:
     leads_with_blank: bool = field(default=False, init=False)
     # The palette itself, not its id, which after a change of theme may be the next one's.
     _drawn: tuple[int, Palette, list[Strip]] | None = field(default=None, init=False, repr=False)
+    _guessed: tuple[int, int] | None = field(default=None, init=False, repr=False)
 
     def touch(self) -> None:
         """Forget what was drawn."""
-        self._drawn = None
+        self._drawn = self._guessed = None
 
-    def height(self, width: int, palette: Palette) -> int:
-        """How many rows this item has, as it was last drawn; drawn now if it never was or has changed since."""
-        return len(self._drawn[2] if self._drawn is not None else self.strips(width, palette))
+    def height(self, width: int) -> int:
+        """How many rows this item has, as it was last drawn; a guess if it never was or has changed since."""
+        if self._drawn is not None:
+            return len(self._drawn[2])
+        if self._guessed is None or self._guessed[0] != width:
+            self._guessed = (width, self.guess(width))
+        return self._guessed[1]
 
     def is_drawn_for(self, width: int, palette: Palette) -> bool:
         """Whether it was drawn at this width in these colours."""
@@ -70,6 +75,14 @@ class Item:
 
     def render(self, width: int, palette: Palette) -> list[Strip]:
         raise NotImplementedError
+
+    def guess(self, width: int) -> int:
+        """About how many rows it will have, without drawing it."""
+        raise NotImplementedError
+
+
+def _guess(text: str, width: int) -> int:
+    return sum(1 + len(line) // max(8, width) for line in text.split("\n")) + 1
 
 
 @dataclass
@@ -87,6 +100,10 @@ class UserItem(Item):
             parts.append((f"and {len(lines) - _MOST_SAID:,} more lines", base + palette.muted))
         rows = [_row(("▌ ", base + palette.primary), part).extend_cell_length(width, base) for part in parts]
         return [*rows, Strip.blank(width, palette.text)]
+
+    def guess(self, width: int) -> int:
+        lines = self.text.split("\n")[:_MOST_SAID]
+        return _guess("\n".join(line[:_LONGEST_LINE] for line in lines), width - 4)
 
 
 @dataclass
@@ -118,6 +135,9 @@ class ReplyItem(Item):
         blank = Strip.blank(width, palette.text)
         rows = [strip for block in blocks if block for strip in (*block, blank)]
         return rows or [blank]
+
+    def guess(self, width: int) -> int:
+        return _guess(self.text.rstrip("\n"), width)
 
 
 _MARKS: dict[CallState, str] = {
@@ -181,6 +201,10 @@ class CallItem(Item):
             rows.append(Strip.blank(width, palette.text))
         return rows
 
+    def guess(self, width: int) -> int:
+        shown = "\n".join(self.output.split("\n", _MOST_OUTPUT)[:_MOST_OUTPUT]) if self.expanded else ""
+        return 1 + len(self.summary) // max(8, width) + (_guess(shown, width - 5) if shown else 0)
+
     def _output_rows(self, lines: list[str], width: int, palette: Palette) -> list[Strip]:
         looks_like_diff = any(line.startswith("@@") for line in lines[:8])
         rows = []
@@ -223,6 +247,9 @@ class NoticeItem(Item):
         ]
         return [*rows, Strip.blank(width, palette.text)]
 
+    def guess(self, width: int) -> int:
+        return _guess(self.text, width - 3)
+
 
 @dataclass
 class ProgressItem(Item):
@@ -244,3 +271,6 @@ class ProgressItem(Item):
             _row(("━" * filled, base + palette.primary), ("━" * (length - filled), base + palette.faint)),
             Strip.blank(width, base),
         ]
+
+    def guess(self, width: int) -> int:  # noqa: ARG002
+        return 3
