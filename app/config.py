@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from app.errors import TidegateError
+from app.mcp_settings import McpServer, read_servers
 from app.model.messages import DraftMode
 from app.paths import config_directory
 
@@ -41,6 +42,7 @@ class Settings:
     own engine; TIDEGATE_API_KEY goes before it. `mode` is the agent's permission mode at the start.
     `engine_idle_minutes` is how long an engine that nobody uses keeps its memory. `draft` is how our own engine
     drafts replies: "auto" is whatever its checkpoint has and pays. `rules` are tables, each begun by [[rules]].
+    `mcp` are servers of the Model Context Protocol, each a table begun by [mcp.NAME].
     """
 
     model: str = ""
@@ -50,6 +52,7 @@ class Settings:
     engine_idle_minutes: float = 15.0
     draft: DraftMode = "auto"
     rules: tuple[Rule, ...] = ()
+    mcp: tuple[McpServer, ...] = ()
 
 
 _CHOICES = {"mode": get_args(Mode), "draft": get_args(DraftMode)}
@@ -82,6 +85,10 @@ def load_settings() -> Settings:
         if os.environ.get(variable):
             values[name] = os.environ[variable]
     values["rules"] = tuple(Rule(**rule) for rule in values.get("rules", ()))
+    try:
+        values["mcp"] = read_servers(values.get("mcp", {}))
+    except ValueError as error:
+        raise BadSettings(f"{file}: {error}", "mend or remove it") from None
     return Settings(**values)
 
 
@@ -114,6 +121,8 @@ def _check(file: Path, name: str, value: object) -> None:
     if name == "rules":
         _check_rules(file, value)
         return
+    if name == "mcp":
+        return  # read_servers checks them
     expected = "a positive number" if name == "engine_idle_minutes" else "a text in quotes"
     right = isinstance(value, str)
     if name == "engine_idle_minutes":

@@ -21,16 +21,19 @@ from app.agent.events import (
 from app.agent.files import Files
 from app.agent.history import events_of
 from app.agent.jobs import Jobs
+from app.agent.mcp.servers import Servers, ServerState
 from app.agent.opening import Opening, opening_for
 from app.agent.permissions import Permissions
 from app.agent.port import PermissionAsker
 from app.agent.session import Journal, new_journal, open_journal, read_session
 from app.agent.shell import run_for_user
+from app.agent.toolbox import Toolbox
 from app.agent.tools.base import in_thread
 from app.agent.turn import Emit, Hands, Turn, compact
 from app.agent.user_commands import find_user_commands, skill_directories
 from app.config import Rule
 from app.errors import TidegateError
+from app.mcp_settings import McpServer
 from app.model.messages import Message
 from app.model.port import EnginePort, ModelPort
 from app.paths import cache_directory
@@ -47,9 +50,10 @@ def open_agent(
     mode: Mode = "ask",
     session: str | None = None,
     rules: Sequence[Rule] = (),
+    servers: Sequence[McpServer] = (),
 ) -> "Agent":
     """An agent in `workspace`, in a new session or, by its id, in an old one (app.agent.session lists them),
-    which goes on in the mode it was left in.
+    which goes on in the mode it was left in, with the tools of the MCP `servers` that it began with.
 
     Raises SessionError when the session cannot be opened.
     """
@@ -67,6 +71,7 @@ def open_agent(
         journal,
         mode=mode,
         rules=rules,
+        servers=Servers(servers, workspace.root),
         context_length=context_length,
         opening=lambda: opening_for(workspace, engine),
     )
@@ -92,6 +97,7 @@ class Agent:
         *,
         mode: Mode = "ask",
         rules: Sequence[Rule] = (),
+        servers: Servers | None = None,
         context_length: Callable[[], int | None] = lambda: None,
         opening: Callable[[], Awaitable[Opening | None]] = _nothing,
     ) -> None:
@@ -100,13 +106,24 @@ class Agent:
         self._recorder = recorder
         self._conversation = Conversation(journal)
         self._jobs = Jobs(cache_directory() / "jobs" / journal.id)
+        self._servers = servers or Servers((), workspace.root)
+        self._toolbox = Toolbox()
+        self._has_toolbox = False
         mode = self._conversation.mode or mode
         places = (self._jobs.directory, *skill_directories(workspace.root))
         readable = tuple(place.resolve() for place in places)
         self._permissions = Permissions(workspace, mode, readable, rules)
         self._permissions.grant(self._conversation.grants)
         self._hands = Hands(
-            workspace, model, asker, recorder, self._permissions, Files(recorder), self._jobs, context_length
+            workspace,
+            model,
+            asker,
+            recorder,
+            self._permissions,
+            Files(recorder),
+            self._jobs,
+            self._toolbox,
+            context_length,
         )
         self._composer = Composer(self._hands, self._conversation, self._jobs)
         self._steering: list[str] = []
@@ -174,7 +191,16 @@ class Agent:
 
     def context_use(self) -> ContextUse:
         """See AgentPort."""
-        return budget.context_use(self.messages, self._hands.context_length())
+        foreign = budget.tokens_of(self._toolbox.foreign_characters)
+        return budget.context_use(self.messages, self._hands.context_length(), foreign)
+
+    async def start_servers(self) -> None:
+        """See AgentPort."""
+        await self._servers.start()
+
+    def servers(self) -> tuple[ServerState, ...]:
+        """See AgentPort."""
+        return self._servers.states
 
     def user_commands(self) -> tuple[tuple[str, str], ...]:
         """See AgentPort."""
@@ -202,7 +228,7 @@ class Agent:
         if (running := self._running) is not None:
             self.cancel()
             await asyncio.wait([running])
-        await self._jobs.aclose()
+        await asyncio.gather(self._jobs.aclose(), self._servers.aclose())
         self._conversation.close()
 
     async def _stream(self, act: Callable[[Emit], Awaitable[None]]) -> AsyncGenerator[AgentEvent]:
@@ -247,7 +273,7 @@ class Agent:
         if length is None:
             return
         tokens = budget.estimate([Message("user", text)])
-        room = budget.room(length) - budget.FIXED_TOKENS
+        room = budget.room(length) - self._hands.fixed_tokens
         if tokens > room:
             raise MessageTooLong(
                 f"the message has about {tokens:,} tokens, and the model can take {room:,}",
@@ -285,6 +311,7 @@ class Agent:
         try:
             await emit(TurnStarted(number, text or ""))
             await in_thread(begin)
+            await self._take_tools(emit)
             if not conversation.messages:
                 await self._open(emit)
             if text is not None:
@@ -309,6 +336,21 @@ class Agent:
                     except TidegateError as error:
                         reason, message = "error", str(error)
         await emit(TurnEnded(number, reason, message))
+
+    async def _take_tools(self, emit: Emit) -> None:
+        """Once: have the tools of the MCP servers that the session began with, or begin it with theirs."""
+        if self._has_toolbox:
+            return
+        states = self._servers.states
+        if starting := [state.name for state in states if state.phase in ("waiting", "starting")]:
+            await emit(Noticed(f"Waiting for the MCP servers: {', '.join(starting)}."))
+        offers = await self._servers.offers()
+        if offers and not self._conversation.messages and not self._conversation.offers:
+            self._conversation.offer(offers)
+        self._toolbox.add(self._servers.settle(self._conversation.offers))
+        self._has_toolbox = True
+        for notice in self._servers.notices(budget.tokens_of(self._toolbox.foreign_characters)):
+            await emit(Noticed(notice))
 
     async def _open(self, emit: Emit) -> None:
         """Begin the session from what was warmed."""

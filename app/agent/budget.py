@@ -38,15 +38,22 @@ class ContextUse:
         return sum(tokens for _name, tokens in self.parts)
 
 
-def context_use(messages: Sequence[Message], length: int | None) -> ContextUse:
-    """What takes up the context."""
+def context_use(messages: Sequence[Message], length: int | None, foreign: int = 0) -> ContextUse:
+    """What takes up the context; `foreign` tokens are the MCP servers' tools."""
     names = {"user": "Your messages and their context", "assistant": "Replies and calls", "tool": "Results"}
     parts = [
         (name, estimate([message for message in messages if message.role == role]))
         for role, name in names.items()
     ]
     reserved = 0 if length is None else length - room(length)
-    return ContextUse((("System prompt and tools", FIXED_TOKENS), *parts), length, reserved)
+    fixed = [("System prompt and tools", FIXED_TOKENS)]
+    fixed += [("Tools of MCP servers", foreign)] if foreign else []
+    return ContextUse((*fixed, *parts), length, reserved)
+
+
+def tokens_of(characters: int) -> int:
+    """Roughly how many tokens so many characters take, rather more than less."""
+    return int(characters / _CHARACTERS_PER_TOKEN)
 
 
 def estimate(messages: Sequence[Message]) -> int:

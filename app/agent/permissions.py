@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from app.agent.commands import Judgement, grant_for, judge
+from app.agent.commands.grants import grant_for
+from app.agent.commands.judge import Judgement, judge
 from app.agent.events import Mode
 from app.agent.rules import allows, applying, in_words
 from app.agent.tools.base import Access
@@ -61,7 +62,7 @@ class Permissions:
         if "deny" in said:
             reason = f"a rule in the user's settings denies {in_words(said['deny'])}"
             return Verdict("deny", f"Not done: {reason}.")
-        verdict = self._judge(access, judgement, rules)
+        verdict = self._judge(access, tool, judgement, rules)
         if "ask" in said and verdict.decision == "allow":
             return Verdict("ask", f"your settings ask about {in_words(said['ask'])}")
         return verdict
@@ -71,9 +72,11 @@ class Permissions:
             return Judgement((), ())
         return judge(access.command, access.location.absolute, self._workspace.root)
 
-    def _judge(self, access: Access, judgement: Judgement, rules: Sequence[Rule]) -> Verdict:
+    def _judge(self, access: Access, tool: str, judgement: Judgement, rules: Sequence[Rule]) -> Verdict:
         if access.kind == "nothing":
             return Verdict("allow")
+        if access.kind == "foreign":
+            return self._judge_foreign(access, tool, rules)
         assert access.location is not None
         if access.kind == "read":
             return self._judge_read(access.location.absolute, access.location.is_inside)
@@ -111,6 +114,22 @@ class Permissions:
             (_EDITS,),
         )
 
+    def _judge_foreign(self, access: Access, tool: str, rules: Sequence[Rule]) -> Verdict:
+        if self.mode == "plan" and not access.is_read_only:
+            return Verdict("deny", _PLAN)
+        if access.is_destructive:
+            return Verdict("ask", "its server says that it overwrites or deletes")
+        key = f"tool {tool}"
+        is_allowed = any(rule.decision == "allow" for rule in rules)
+        if self.mode == "auto" or key in self._granted or is_allowed:
+            return Verdict("allow")
+        return Verdict(
+            "ask",
+            "an MCP server would act, outside the sandbox",
+            f"use {tool} for the rest of this session",
+            (key,),
+        )
+
     def _judge_command(self, access: Access, judgement: Judgement, rules: Sequence[Rule]) -> Verdict:
         assert access.location is not None
         if not access.location.is_inside:
@@ -120,7 +139,8 @@ class Permissions:
         grants = dict.fromkeys(grant_for(part) for part in judgement.parts if not allows(rules, part))
         keys = tuple(f"{'prefix' if is_prefix else 'exactly'} {text}" for text, is_prefix in grants)
         if all(key in self._granted for key in keys):
-            return Verdict("allow")
+            # What was granted was seen; what it is computed to act on was not.
+            return Verdict("allow", is_approved=not judgement.is_computed)
         if self.mode == "auto":
             return Verdict("allow", is_approved=False)
         shown = " and ".join(

@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from app.agent.commands import Part, unwrap
+from app.agent.commands.parts import Part
+from app.agent.commands.wrapped import unwrap
 from app.agent.tools.base import Access
 from app.config import Rule
 
@@ -24,7 +26,7 @@ def applying(rules: Sequence[Rule], tool: str, access: Access, parts: Sequence[P
     where any of its parts is meant; whether all of them are allowed is asked part by part (`allows`)."""
     found = []
     for rule in rules:
-        if rule.tool not in ("", tool) or (rule.path and not _is_at(rule, access)):
+        if (rule.tool and not fnmatchcase(tool, rule.tool)) or (rule.path and not _is_at(rule, access)):
             continue
         if rule.command and not any(
             _is_prefix(rule.command, form) for part in parts for form in (part, unwrap(part))
@@ -38,7 +40,7 @@ def allows(rules: Sequence[Rule], part: Part) -> bool:
     """Whether one of `rules`, which apply, lets this part of a command run. What it assigns or writes is not
     shown by how it begins: a part that does either is not allowed by its beginning."""
     return any(
-        not rule.command or (_is_prefix(rule.command, part) and not part.has_assignment and not part.writes)
+        not rule.command or (_is_prefix(rule.command, part) and not part.assigned and not part.writes)
         for rule in rules
         if rule.decision == "allow"
     )

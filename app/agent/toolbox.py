@@ -1,5 +1,7 @@
-"""All tools, in the order the model is told of them, which never changes."""
+"""All tools, in the order the model is told of them, which never changes within a session."""
 
+import json
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -31,5 +33,35 @@ TOOLS: dict[str, Tool[Any]] = {
 
 @cache
 def specifications() -> tuple[ToolSpecification, ...]:
-    """The tools as the model is told of them."""
+    """Our own tools as the model is told of them."""
     return tuple(tool.specification for tool in TOOLS.values())
+
+
+class Toolbox:
+    """The tools of one session: ours, and behind them those of the MCP servers it began with."""
+
+    def __init__(self) -> None:
+        self._foreign: dict[str, Tool[Any]] = {}
+        self.specifications = specifications()
+        """As the model is told of them."""
+
+    def add(self, foreign: Sequence[Tool[Any]]) -> None:
+        """The session has these tools as well. To be called before the model is first asked."""
+        self._foreign = {tool.name: tool for tool in foreign if tool.name not in TOOLS}
+        self.specifications = (*specifications(), *(tool.specification for tool in self._foreign.values()))
+
+    def get(self, name: str) -> Tool[Any] | None:
+        """The tool of that name."""
+        return TOOLS.get(name) or self._foreign.get(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the tools are called."""
+        return (*TOOLS, *self._foreign)
+
+    @property
+    def foreign_characters(self) -> int:
+        """How much of the prompt the servers' tools take, in characters."""
+        return sum(
+            len(json.dumps(tool.specification.to_wire(), ensure_ascii=False)) for tool in self._foreign.values()
+        )

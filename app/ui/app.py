@@ -126,7 +126,14 @@ def run_workspace(path: Path, model: str | None, settings: Settings, show_file: 
             from app.agent.agent import open_agent  # noqa: PLC0415  the first frame does not wait for it
 
             return open_agent(
-                workspace, engine, review, asker, mode=settings.mode, session=session, rules=settings.rules
+                workspace,
+                engine,
+                review,
+                asker,
+                mode=settings.mode,
+                session=session,
+                rules=settings.rules,
+                servers=settings.mcp,
             )
 
         app = TidegateApp(

@@ -31,9 +31,10 @@ SLASH_COMMANDS: tuple[SlashCommand, ...] = (
     SlashCommand("mode", "[plan|ask|auto]", "How freely the agent works", action="workspace.mode"),
     SlashCommand("model", "", "What runs, what fits this machine, and how to get it", action="workspace.model"),
     SlashCommand("context", "", "What takes up the model's context"),
+    SlashCommand("mcp", "", "The MCP servers, whether they are there, and their tools"),
     SlashCommand("compact", "", "Make room: let a summary stand for the older part", waits=True),
     SlashCommand("diff", "", "Review what was changed", action="workspace.review"),
-    SlashCommand("rewind", "", "Put the files back to what they were before a turn", waits=True),
+    SlashCommand("rewind", "", "Go back to before a turn, or forward again", True, "workspace.rewind"),
     SlashCommand("commit", "", "Commit what was kept in the review", True, "review.commit"),
     SlashCommand("init", "", "Have AGENTS.md written for this project"),
 )

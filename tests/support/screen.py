@@ -8,8 +8,10 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
+from app.agent.branches import Place
 from app.agent.budget import ContextUse
 from app.agent.events import AgentEvent, Mode, ToolFinished, ToolStarted, TurnEnded, TurnStarted
+from app.agent.mcp.servers import ServerState
 from app.agent.port import PermissionAsker
 from app.model.events import EngineStatus, ModelDescription, StreamEvent
 from app.model.messages import ChatRequest
@@ -26,9 +28,9 @@ READY = EngineStatus("ready", model=ModelDescription("a-model", 32_768))
 Play = Callable[["ScriptedAgent"], AsyncGenerator[AgentEvent, None]]
 
 
-def edit(review: Review, root: Path, **files: str | None) -> None:
+def edit(review: Review, root: Path, turn: int = 1, words: str = "", **files: str | None) -> None:
     """Let the agent, in one turn, replace files (their names with __ for a dot) by these texts."""
-    review.begin_turn(1)
+    review.begin_turn(turn, "session-1", words)
     for name, text in files.items():
         path = name.replace("__", ".")
         target = root / path
@@ -39,7 +41,7 @@ def edit(review: Review, root: Path, **files: str | None) -> None:
             target.unlink()
         else:
             target.write_bytes(after.data)
-    review.end_turn(1)
+    review.end_turn(turn)
 
 
 class FakeEngine:
@@ -96,10 +98,18 @@ class ScriptedAgent:
         self.own_commands: tuple[tuple[str, str], ...] = ()
         self.steered: list[str] = []
         self.title = ""
+        self.known_places: tuple[Place, ...] = ()
+        self.went_to: list[Place] = []
         self.was_compacted = False
 
     def history(self) -> tuple[AgentEvent, ...]:
         return self.past
+
+    def places(self) -> tuple[Place, ...]:
+        return self.known_places
+
+    def go_to(self, place: Place) -> None:
+        self.went_to.append(place)
 
     def rename(self, title: str) -> None:
         self.title = title
@@ -117,6 +127,11 @@ class ScriptedAgent:
     def compact(self) -> bool:
         self.was_compacted = True
         return True
+
+    async def start_servers(self) -> None: ...
+
+    def servers(self) -> tuple[ServerState, ...]:
+        return (ServerState("clock", "clock-server", "ready", tools=("clock__now",)),)
 
     def context_use(self) -> ContextUse:
         return ContextUse((("System prompt and tools", 1800), ("Results", 900)), 32_768, 8192)

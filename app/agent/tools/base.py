@@ -94,7 +94,7 @@ A = TypeVar("A", bound=Arguments)
 class Tool(ABC, Generic[A]):
     """One tool. Its name and arguments are those Qwen3-Coder was trained with in Qwen Code."""
 
-    name: ClassVar[str]
+    name: str
     description: ClassVar[str]
     arguments: type[A]
 

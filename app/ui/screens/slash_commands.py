@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from app.agent.events import Mode
+from app.agent.mcp.servers import described
 from app.errors import TidegateError
 from app.ui.slash import BY_NAME, INIT_PROMPT, SLASH_COMMANDS, parse
 
@@ -78,6 +79,9 @@ class SlashCommands:
         lines.append(f"{use.used:>7,} {round(100 * use.used / whole):>3}%  Together{of}")
         self._screen.agent.tell("\n".join(lines))
 
+    async def _mcp(self, _words: str) -> None:
+        self._screen.agent.tell("\n".join(described(self._screen.agent.port.servers())))
+
     async def _compact(self, _words: str) -> None:
         done = await asyncio.to_thread(self._screen.agent.port.compact)
         self._screen.agent.tell(
@@ -94,8 +98,7 @@ class SlashCommands:
         await self._screen.run_action("app.perform('review.commit')")
 
     async def _rewind(self, _words: str) -> None:
-        self._screen.action_show_review()
-        await self._screen.run_action("app.perform('review.rewind')")
+        await self._screen.rewind.choose()
 
     async def _init(self, _words: str) -> None:
         self._screen.agent.send(INIT_PROMPT)

@@ -1,0 +1,222 @@
+"""A live connection to one MCP server, over its streams or over HTTP. The only file that knows the SDK.
+
+The SDK's scopes must be left by the task that entered them: so each connection lives in a task of its own.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from app.agent.errors import ServerFailed
+from app.mcp_settings import McpServer, filled
+
+if TYPE_CHECKING:
+    from mcp import Client
+    from mcp.types import CallToolResult, Tool
+
+_START_SECONDS = 60.0
+"""A server may have to be downloaded first, as npx and uvx do."""
+_CLOSE_SECONDS = 10.0
+_MOST_PAGES = 20
+
+
+class Connection:
+    """One server. Connected when first needed, and again when a call finds it gone."""
+
+    def __init__(self, server: McpServer, directory: Path, *, is_offline: bool = False) -> None:
+        """A program is started in `directory`. With `is_offline`, nothing is connected to over the network."""
+        self._server = server
+        self._directory = directory
+        self._is_offline = is_offline
+        self._client: Client | None = None
+        self._life: asyncio.Task[None] | None = None
+        self._leave = asyncio.Event()
+        self._complaints: TextIO | None = None
+        self._has_babbled = False
+        """Whether it wrote something that is no message of the protocol."""
+
+    async def open(self) -> tuple["Tool", ...]:
+        """Connect, and say which tools the server has. Raises ServerFailed."""
+        await self.aclose()
+        ready: asyncio.Future[tuple[Client, tuple[Tool, ...]]] = asyncio.get_running_loop().create_future()
+        self._leave.clear()
+        self._has_babbled = False
+        self._life = asyncio.create_task(self._live(ready))
+        try:
+            either: set[asyncio.Future[Any]] = {self._life, ready}
+            await asyncio.wait(either, timeout=_START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if ready.done():
+                self._client, tools = ready.result()
+                return tools
+            if self._life.done() and (error := self._life.exception()) is not None:
+                raise self._failure(error)
+            raise self._failure(TimeoutError())
+        finally:
+            if self._client is None:
+                ready.cancel()
+                await self.aclose()
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> "CallToolResult":
+        """What the tool says. Cancelled, it tells the server so. Raises ServerFailed."""
+        if self._client is None:
+            await self.open()
+        assert self._client is not None and self._life is not None
+        timeout = self._server.timeout
+        call = asyncio.ensure_future(
+            self._client.call_tool(tool, dict(arguments), read_timeout_seconds=timeout)
+        )
+        try:
+            await asyncio.wait({call, self._life}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not call.done():
+                call.cancel()
+                await asyncio.wait({call})
+        if call.cancelled():
+            raise await self._lost(ConnectionError("it ended"))
+        error = call.exception()
+        if error is None:
+            return call.result()
+        if self._is_loss(error):
+            raise await self._lost(error)
+        raise self._failure(error)
+
+    async def aclose(self) -> None:
+        """End the connection, and the program if one was started; harmless when repeated."""
+        client, self._client = self._client, None
+        life, self._life = self._life, None
+        if life is not None:
+            self._leave.set()
+            if client is None:
+                life.cancel()
+            # The SDK asks the program to end by closing its input, and makes it after some seconds.
+            done, _pending = await asyncio.wait({life}, timeout=_CLOSE_SECONDS)
+            if not done:
+                life.cancel()
+                await asyncio.wait({life})
+            if not life.cancelled():
+                life.exception()  # it is over, and whoever needed it was told why
+        if self._complaints is not None:
+            self._complaints.close()
+            self._complaints = None
+
+    async def _live(self, ready: "asyncio.Future[tuple[Client, tuple[Tool, ...]]]") -> None:
+        """Hold the connection until it is to be left."""
+        async with AsyncExitStack() as stack:
+            client = await self._connect(stack)
+            tools: list[Tool] = []
+            cursor = None
+            for _page in range(_MOST_PAGES):
+                found = await client.list_tools(cursor=cursor)
+                tools += found.tools
+                cursor = found.next_cursor
+                if not cursor:
+                    break
+            if ready.done():
+                return
+            ready.set_result((client, tuple(tools)))
+            await self._leave.wait()
+
+    async def _connect(self, stack: AsyncExitStack) -> "Client":
+        server = self._server
+        if self._is_offline and server.url:
+            raise ServerFailed(
+                "the settings say offline, and it is on the network", "leave offline out to use it"
+            )
+        try:
+            import httpx2  # noqa: PLC0415  slow to import, as is the rest, which is optional
+            from mcp import Client, StdioServerParameters  # noqa: PLC0415
+            from mcp.client.stdio import stdio_client  # noqa: PLC0415
+            from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415
+            from mcp.types import Implementation  # noqa: PLC0415
+        except ImportError:
+            raise ServerFailed(
+                "MCP needs the package mcp", "install it with: pip install 'tidegate[mcp]'"
+            ) from None
+        # What the SDK has to say would go to the screen.
+        logger = logging.getLogger("mcp")
+        logger.propagate = False
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
+        try:
+            environment = filled(server.env, os.environ)
+            headers = filled(server.headers, os.environ)
+        except KeyError as error:
+            raise ServerFailed(f"its settings need the variable {error.args[0]}, which is not set") from None
+        if server.url:
+            timeout = httpx2.Timeout(_START_SECONDS, read=None)
+            http = await stack.enter_async_context(httpx2.AsyncClient(headers=headers, timeout=timeout))
+            transport = streamable_http_client(server.url, http_client=http)
+        else:
+            self._complaints = tempfile.TemporaryFile(  # noqa: SIM115  as long as the connection
+                "w+", encoding="utf-8", errors="replace"
+            )
+            transport = stdio_client(
+                StdioServerParameters(
+                    command=server.command,
+                    args=list(server.args),
+                    env=environment,
+                    cwd=self._directory,
+                    encoding_error_handler="replace",
+                ),
+                self._complaints,
+            )
+        client = Client(
+            transport, client_info=Implementation(name="tidegate", version="1"), message_handler=self._heard
+        )
+        return await stack.enter_async_context(client)
+
+    async def _heard(self, message: object) -> None:
+        if isinstance(message, Exception):
+            self._has_babbled = True
+
+    # What went wrong.
+
+    async def _lost(self, error: BaseException) -> ServerFailed:
+        failure = self._failure(error)
+        await self.aclose()
+        return ServerFailed(f"{failure.what}; the next call starts it again")
+
+    @staticmethod
+    def _is_loss(error: BaseException) -> bool:
+        from mcp import MCPError  # noqa: PLC0415  a call was made, so it is here
+        from mcp.types import CONNECTION_CLOSED  # noqa: PLC0415
+
+        if isinstance(error, MCPError):
+            return error.code == CONNECTION_CLOSED
+        return not isinstance(error, TimeoutError | RuntimeError | ValueError)
+
+    def _failure(self, error: BaseException) -> ServerFailed:
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        if isinstance(error, ServerFailed):
+            return error
+        name = type(error).__name__
+        if isinstance(error, FileNotFoundError) and not self._server.url:
+            said = f"its command {self._server.command} was not found"
+        elif isinstance(error, TimeoutError) or "timed out" in str(error).lower():
+            said = "it answered, but not in MCP's terms" if self._has_babbled else "it does not answer"
+        elif str(error) == "Connection closed":
+            said = "it ended"
+        elif name in ("ConnectError", "ConnectTimeout"):
+            said = f"nothing answers at {self._server.url}"
+        else:
+            said = " ".join(str(error).split())[:300] or name
+        if complaint := self._last_complaint():
+            said = f"{said} ({complaint})"
+        return ServerFailed(said)
+
+    def _last_complaint(self) -> str:
+        """The last line that the program wrote to its error stream."""
+        if self._complaints is None:
+            return ""
+        with contextlib.suppress(OSError, ValueError):
+            self._complaints.seek(0)
+            lines = [line.strip() for line in self._complaints.read()[-4000:].splitlines() if line.strip()]
+            return lines[-1][:200] if lines else ""
+        return ""

@@ -1,0 +1,159 @@
+"""The MCP servers of one session: what they offered when it began, which never changes, and how they are.
+
+The model's list of tools is the head of every prompt: were it to change, all that the engine has read would
+have to be read again. So what was offered first is kept with the session; a server that offers something else
+later is told of, not followed.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from app.agent.errors import ServerFailed
+from app.agent.mcp.connection import Connection
+from app.agent.mcp.tool import McpTool, Offer, offer_of
+from app.mcp_settings import McpServer
+
+if TYPE_CHECKING:
+    from mcp.types import CallToolResult
+
+ServerPhase = Literal["waiting", "starting", "ready", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """A server as the user is shown it. `tools` are those in the session, as the model calls them; `message`
+    says why it failed, or how it differs from what it was when the session began."""
+
+    name: str
+    place: str
+    phase: ServerPhase
+    message: str = ""
+    tools: tuple[str, ...] = ()
+
+
+class Servers:
+    """Started once, together. One that cannot be used is told of, and the rest goes on."""
+
+    def __init__(self, servers: Sequence[McpServer], directory: Path, *, is_offline: bool = False) -> None:
+        """Programs are started in `directory`."""
+        self._servers = {server.name: server for server in servers}
+        self._connections = {
+            server.name: Connection(server, directory, is_offline=is_offline) for server in servers
+        }
+        self._states = {server.name: ServerState(server.name, server.place, "waiting") for server in servers}
+        self._offers: dict[str, tuple[Offer, ...]] = {}
+        self._starting: asyncio.Task[None] | None = None
+
+    @property
+    def states(self) -> tuple[ServerState, ...]:
+        """Where each server stands."""
+        return tuple(self._states.values())
+
+    async def start(self) -> None:
+        """Start all servers that were not started yet, and wait until each is ready or has failed. Cancelled,
+        it goes on in the background."""
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start_all())
+        await asyncio.shield(self._starting)
+
+    async def offers(self) -> tuple[Offer, ...]:
+        """What the servers offer now, in the settings' order. Starts them."""
+        await self.start()
+        found: dict[str, Offer] = {}
+        for name in self._servers:
+            for offer in self._offers.get(name, ()):
+                found.setdefault(offer.name, offer)
+        return tuple(found.values())
+
+    def settle(self, kept: Sequence[Offer]) -> tuple[McpTool, ...]:
+        """The tools of a session that began with what was `kept`. How the servers differ now is noted."""
+        for name in {offer.server for offer in kept} - self._states.keys():
+            self._states[name] = ServerState(name, "", "failed", "it is not in the settings any more")
+        for name, state in self._states.items():
+            then = {offer.name: offer for offer in kept if offer.server == name}
+            now = {offer.name: offer for offer in self._offers.get(name, ())}
+            message = state.message
+            if state.phase == "ready":
+                message = _difference(then, now)
+            self._states[name] = replace(state, message=message, tools=tuple(then))
+        return tuple(McpTool(offer, self._call) for offer in kept)
+
+    def notices(self, tokens: int) -> Iterator[str]:
+        """What the user should know as a session goes on with the servers, whose tools take so many tokens."""
+        states = self._states.values()
+        if with_tools := [state for state in states if state.tools]:
+            counts = ", ".join(f"{state.name} {len(state.tools)}" for state in with_tools)
+            yield f"Tools of MCP servers: {counts}; about {tokens:,} tokens of every prompt."
+        for state in states:
+            if state.phase == "failed":
+                yield f"The MCP server {state.name} cannot be used: {state.message}."
+            elif state.message:
+                yield (
+                    f"The MCP server {state.name} is not as it was when this session began ({state.message}): "
+                    "a new session has its tools as they are now."
+                )
+
+    async def aclose(self) -> None:
+        """End them all."""
+        if self._starting is not None and not self._starting.done():
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
+        await asyncio.gather(*(connection.aclose() for connection in self._connections.values()))
+
+    async def _start_all(self) -> None:
+        await asyncio.gather(*(self._start(name) for name in self._connections))
+
+    async def _start(self, name: str) -> None:
+        state = self._states[name]
+        self._states[name] = replace(state, phase="starting")
+        try:
+            tools = await self._connections[name].open()
+        except ServerFailed as error:
+            self._states[name] = replace(state, phase="failed", message=str(error))
+            return
+        self._offers[name] = tuple(
+            offer_of(name, tool) for tool in tools if self._servers[name].wants(tool.name)
+        )
+        self._states[name] = replace(state, phase="ready")
+
+    async def _call(self, server: str, tool: str, arguments: Mapping[str, Any]) -> "CallToolResult":
+        connection = self._connections.get(server)
+        if connection is None:
+            raise ServerFailed("it is not in the settings any more")
+        try:
+            result = await connection.call(tool, arguments)
+        except ServerFailed as error:
+            self._states[server] = replace(self._states[server], message=str(error))
+            raise
+        self._states[server] = replace(self._states[server], phase="ready")
+        return result
+
+
+def described(states: Sequence[ServerState]) -> list[str]:
+    """The servers, for a person to read."""
+    if not states:
+        return ["There are no MCP servers. settings.toml names them: [mcp.NAME] with a command or a url."]
+    lines = []
+    for state in states:
+        about = f": {state.message}" if state.message else ""
+        lines.append(f"{state.name} · {state.phase}{about}")
+        lines += [f"  {state.place}"] if state.place else []
+        lines += [f"  {', '.join(state.tools)}"] if state.tools else []
+    return lines
+
+
+def _difference(then: Mapping[str, Offer], now: Mapping[str, Offer]) -> str:
+    """How what is offered now differs from what the session has."""
+    parts = [
+        (f"{word} {', '.join(sorted(names))}")
+        for word, names in (
+            ("new", now.keys() - then.keys()),
+            ("gone", then.keys() - now.keys()),
+            ("changed", {name for name in then.keys() & now.keys() if then[name] != now[name]}),
+        )
+        if names
+    ]
+    return "; ".join(parts)

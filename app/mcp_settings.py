@@ -1,0 +1,96 @@
+"""MCP servers as the settings name them: a program to start, or an address to connect to."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_KINDS = {
+    "command": "a text in quotes",
+    "args": "a list of texts",
+    "env": "a table of texts",
+    "url": "a text in quotes",
+    "headers": "a table of texts",
+    "tools": "a list of texts",
+    "timeout": "a positive number of seconds",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class McpServer:
+    """One server: `command` with `args` and, above the few variables that every server gets, `env`; or `url`
+    with `headers`. ${NAME} in env and headers stands for a variable of the user's environment. `tools` are
+    patterns of the tools wanted, all of them where there is none. `timeout` is how many seconds a call may
+    take."""
+
+    name: str
+    command: str = ""
+    args: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    url: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    tools: tuple[str, ...] = ()
+    timeout: float = 120.0
+
+    @property
+    def place(self) -> str:
+        """Where it is, for a person."""
+        return self.url or " ".join((self.command, *self.args))
+
+    def wants(self, tool: str) -> bool:
+        """Whether the user wants this tool of the server's."""
+        return not self.tools or any(fnmatchcase(tool, pattern) for pattern in self.tools)
+
+
+def read_servers(table: object) -> tuple[McpServer, ...]:
+    """The servers in the settings' table `mcp`. Raises ValueError with a clause that says what is wrong."""
+    if not isinstance(table, dict) or not all(isinstance(entry, dict) for entry in table.values()):
+        raise ValueError("mcp is not made of tables: begin each server with a line [mcp.NAME]")
+    return tuple(_read(name, entry) for name, entry in table.items())
+
+
+def _read(name: str, entry: Mapping[str, Any]) -> McpServer:
+    where = f"[mcp.{name}]"
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{where} has a name that is none: at most 32 letters, digits, - and _")
+    for key, value in entry.items():
+        if key not in _KINDS:
+            raise ValueError(f'{where} sets "{key}": a server has {", ".join(_KINDS)}')
+        if not _is_right(_KINDS[key], value):
+            raise ValueError(f"{where} sets {key} to {value!r}: it must be {_KINDS[key]}")
+    if bool(entry.get("command")) == bool(entry.get("url")):
+        raise ValueError(f"{where} needs either a command or a url")
+    wrong = {"headers"} if entry.get("command") else {"args", "env"}
+    if extra := sorted(wrong & set(entry)):
+        partner = "a url" if "command" in entry else "a command"
+        raise ValueError(f"{where} sets {extra[0]}, which goes with {partner}")
+    if entry.get("url") and not str(entry["url"]).startswith(("http://", "https://")):
+        raise ValueError(f"{where} sets url to {entry['url']!r}: it begins with http:// or https://")
+    return McpServer(
+        name,
+        entry.get("command", ""),
+        tuple(entry.get("args", ())),
+        tuple(entry.get("env", {}).items()),
+        entry.get("url", ""),
+        tuple(entry.get("headers", {}).items()),
+        tuple(entry.get("tools", ())),
+        float(entry.get("timeout", 120.0)),
+    )
+
+
+def _is_right(kind: str, value: object) -> bool:
+    if kind.startswith("a list"):
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if kind.startswith("a table"):
+        return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+    if kind.startswith("a positive"):
+        return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+    return isinstance(value, str)
+
+
+def filled(values: tuple[tuple[str, str], ...], environment: Mapping[str, str]) -> dict[str, str]:
+    """`values` with every ${NAME} replaced. Raises KeyError with the name of a variable that is not set."""
+    return {name: _VARIABLE.sub(lambda found: environment[found[1]], value) for name, value in values}
