@@ -18,8 +18,8 @@ from app.agent.events import (
     Noticed,
     PromptProgressed,
     ReplyFinished,
-    TextStreamed,
     ReplyProgressed,
+    TextStreamed,
     TodosChanged,
     ToolCallStreamed,
     ToolFinished,
@@ -35,7 +35,7 @@ from app.agent.port import PermissionAsker, PermissionRequest
 from app.agent.prompt import SYSTEM_PROMPT, folder_instructions
 from app.agent.reply import Reply
 from app.agent.sandbox import find_sandbox
-from app.agent.toolbox import Toolbox
+from app.agent.toolbox import TOOLS, specifications
 from app.agent.tools.base import (
     MAX_RESULT_CHARACTERS,
     Tool,
@@ -47,22 +47,15 @@ from app.agent.tools.base import (
 )
 from app.errors import TidegateError
 from app.model.errors import EngineLost, GarbledReply, ModelError
-from app.model.events import (
-    Finished,
-    PromptProgress,
-    ReplyProgress,
-    StreamEvent,
-    TextDelta,
-    ToolCallDelta,
-)
+from app.model.events import Finished, PromptProgress, StreamEvent, TextDelta, ToolCallDelta
 from app.model.messages import ChatRequest, Message, ToolCall
 from app.model.port import ModelPort
 from app.review.port import ChangeRecorder
 from app.workspace.workspace import Workspace
 
 _MAX_REPLIES = 100
-_CANCELLED = "Cancelled by the user."
 _BETWEEN_TIMINGS = 0.25  # seconds
+_CANCELLED = "Cancelled by the user."
 NO_SANDBOX = (
     "There is no sandbox here (on Linux, install bubblewrap): in auto mode, commands run with all your rights."
 )
@@ -81,13 +74,7 @@ class Hands:
     permissions: Permissions
     files: Files
     jobs: Jobs
-    toolbox: Toolbox
     context_length: Callable[[], int | None]
-
-    @property
-    def fixed_tokens(self) -> int:
-        """What system prompt and tools take in every prompt, roughly."""
-        return budget.FIXED_TOKENS + budget.tokens_of(self.toolbox.foreign_characters)
 
 
 def compact(conversation: Conversation, keep: int, context_length: int | None) -> bool:
@@ -157,7 +144,7 @@ class Turn:
 
     async def _ask(self) -> Reply:
         messages = self._conversation.messages
-        request = ChatRequest((Message("system", SYSTEM_PROMPT), *messages), self._hands.toolbox.specifications)
+        request = ChatRequest((Message("system", SYSTEM_PROMPT), *messages), specifications())
         is_second = False
         while True:
             reply = Reply(self._conversation.free_id)
@@ -187,6 +174,7 @@ class Turn:
         return reply
 
     async def _listen(self, events: AsyncIterator[StreamEvent], reply: Reply) -> None:
+        told_at = -_BETWEEN_TIMINGS
         async for event in events:
             match event:
                 case PromptProgress():
@@ -194,10 +182,14 @@ class Turn:
                 case TextDelta():
                     reply.text += event.text
                     await self._emit(TextStreamed(event.text))
-        told_at = -_BETWEEN_TIMINGS
                 case ToolCallDelta():
                     call = reply.add_call(event)
                     await self._emit(ToolCallStreamed(call.id, call.name, call.arguments))
+                case ReplyProgress():
+                    # They come with every token.
+                    if time.monotonic() >= told_at + _BETWEEN_TIMINGS:
+                        told_at = time.monotonic()
+                        await self._emit(ReplyProgressed(event.timings))
                 case Finished():
                     reply.finished = event
         if reply.finished is None:
@@ -205,11 +197,6 @@ class Turn:
 
     # Room.
 
-                case ReplyProgress():
-                    # They come with every token.
-                    if time.monotonic() >= told_at + _BETWEEN_TIMINGS:
-                        told_at = time.monotonic()
-                        await self._emit(ReplyProgressed(event.timings))
     def _measure(self, finished: Finished) -> None:
         if finished.prompt_tokens is not None:
             self._known_tokens = finished.prompt_tokens + (finished.completion_tokens or 0)
@@ -219,7 +206,7 @@ class Turn:
         messages = self._conversation.messages
         if self._known_messages:
             return self._known_tokens + budget.estimate(messages[self._known_messages :])
-        return budget.estimate(messages) + self._hands.fixed_tokens
+        return budget.estimate(messages) + budget.FIXED_TOKENS
 
     async def _make_room(self) -> bool:
         """Compact the conversation if it is about to outgrow the context. False if that does not help."""
@@ -237,7 +224,7 @@ class Turn:
 
     async def _do(self, call: ToolCall, written: str) -> int:
         """Carry out one call, whose arguments the model wrote as `written`; returns the loop guard's count."""
-        tool = self._hands.toolbox.get(call.name)
+        tool = TOOLS.get(call.name)
         context = ToolContext(
             self._hands.workspace,
             self._hands.files,
@@ -246,8 +233,7 @@ class Turn:
         )
         try:
             if tool is None:
-                names = ", ".join(self._hands.toolbox.names)
-                raise ToolFailure(f"There is no tool {call.name!r}. There are: {names}.")
+                raise ToolFailure(f"There is no tool {call.name!r}. There are: {', '.join(TOOLS)}.")
             result = await self._run(tool, call, written, context)
         except ToolFailure as error:
             result = ToolResult(str(error), ok=False)

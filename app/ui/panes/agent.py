@@ -146,28 +146,10 @@ class AgentPane(Vertical):
         was here before is let go."""
         before, self._agent = self._agent, agent
         if before is not None:
-            self._clear()
+            self._conversation.clear()
+            self._show_todos(())
+            self._can_go_on = False
             await before.aclose()
-        self._show_past(history)
-        self.post_message(self.ModeChanged())
-        self.transcript.follow()
-        self._send_next()
-
-    def show_again(self, history: tuple[AgentEvent, ...], draft: str) -> None:
-        """The conversation now stands elsewhere: what stands is `history`; `draft` goes to the field."""
-        self._clear()
-        self._show_past(history)
-        if draft:
-            self.prompt.set_draft(draft)
-        self.transcript.follow()
-        self.prompt.focus()
-
-    def _clear(self) -> None:
-        self._conversation.clear()
-        self._show_todos(())
-        self._can_go_on = False
-
-    def _show_past(self, history: tuple[AgentEvent, ...]) -> None:
         for event in history:
             self._conversation.apply(event)
             match event:
@@ -176,6 +158,9 @@ class AgentPane(Vertical):
                 case TurnEnded(reason=reason):
                     self._can_go_on = reason != "done"
         self._conversation.settle()
+        self.post_message(self.ModeChanged())
+        self.transcript.follow()
+        self._send_next()
 
     def offer(self, title: str, used: float, key: str) -> None:
         """Say that there is an earlier session, unless the user has begun to talk already."""
@@ -256,22 +241,21 @@ class AgentPane(Vertical):
         if self._queue and self._turn is None and self._agent is not None:
             text = self._queue.pop(0)
             if text.startswith("!") and text[1:].strip():
-                self._start(self._agent.run_command(text[1:].strip()), text)
+                self._start(self._agent.run_command(text[1:].strip()))
             else:
-                self._start(self._agent.run_turn(text), text)
+                self._start(self._agent.run_turn(text))
         self._show_queue()
 
-    def _start(self, events: AsyncIterator[AgentEvent], text: str) -> None:
+    def _start(self, events: AsyncIterator[AgentEvent]) -> None:
         self._ended = self._is_stopping = False
-        self._turn = self.run_worker(self._run_turn(events, text), group="turn")
+        self._turn = self.run_worker(self._run_turn(events), group="turn")
         self.transcript.follow()
         self.post_message(self.TurnChanged(True))
 
-    async def _run_turn(self, events: AsyncIterator[AgentEvent], text: str) -> None:
-        """Show what happens. A turn that could not even begin leaves `text` where it can be changed."""
+    async def _run_turn(self, events: AsyncIterator[AgentEvent]) -> None:
         began = time.monotonic()
         last: Finished | None = None
-        has_begun = completed = has_failed = False
+        completed = False
         conversation = self._conversation
         try:
             async with aclosing(events) as stream:  # type: ignore[type-var]
@@ -279,7 +263,6 @@ class AgentPane(Vertical):
                     is_in_call = isinstance(event, ToolStarted | ToolOutput)
                     self._heard_at = None if is_in_call else time.monotonic()
                     conversation.apply(event)
-                    has_begun = True
                     match event:
                         case TodosChanged(todos=todos):
                             self._show_todos(todos)
@@ -298,25 +281,18 @@ class AgentPane(Vertical):
                             self._ended = True
                             completed = reason == "done"
         except TidegateError as error:
-            has_failed = True
-            if has_begun:
-                conversation.fail(str(error))
-            else:
-                conversation.note(f"{error}. Nothing was sent{'; it stands below again' if text else ''}.")
+            conversation.note(str(error))
         finally:
             conversation.settle()
-            if not self._ended and not has_failed:
+            if not self._ended:
                 conversation.apply(TurnEnded(0, "cancelled"))
             elif completed and last is not None:
                 conversation.summarize(last, time.monotonic() - began)
             self._turn = None
-            if has_begun:
-                self._can_go_on = not completed
+            self._can_go_on = not completed
             self._told.clear()
             if self._agent is not None:
                 self._queue[:0] = self._agent.take_back()
-            if has_failed and not has_begun and text:
-                self._queue.insert(0, text)
             self._after_turn(completed)
 
     def _after_turn(self, completed: bool) -> None:
@@ -353,7 +329,7 @@ class AgentPane(Vertical):
         if self._agent is None or self._turn is not None or not self._can_go_on:
             self.app.notify("There is no stopped turn to go on with.", timeout=3)
         else:
-            self._start(self._agent.continue_turn(), "")
+            self._start(self._agent.continue_turn())
 
     def _show_queue(self) -> None:
         field = self._queued

@@ -32,7 +32,6 @@ from app.ui.panes.tree import FileTree
 from app.ui.panes.viewer import ViewerPane
 from app.ui.ports import Ports
 from app.ui.screens.model import ModelScreen
-from app.ui.screens.rewind import Rewind
 from app.ui.screens.slash_commands import SlashCommands
 from app.ui.text import visible
 from app.ui.widgets.hint_line import HintLine
@@ -87,7 +86,6 @@ class WorkspaceScreen(Screen[None]):
         )
         self.agent = AgentPane(ports.workspace, id="agent")
         self.slash_commands = SlashCommands(self, ports.workspace.root)
-        self.rewind = Rewind(self)
         self._panes = {
             name: Container(id=f"{name}-pane", classes="pane") for name in ("tree", "centre", "agent")
         }
@@ -124,12 +122,6 @@ class WorkspaceScreen(Screen[None]):
     def on_agent_pane_command_given(self, event: AgentPane.CommandGiven) -> None:
         self.run_worker(self.slash_commands.do(event.text), group="slash")
 
-    def on_review_pane_rewind_wanted(self) -> None:
-        self.action_rewind()
-
-    def action_rewind(self) -> None:
-        self.run_worker(self.slash_commands.do("/rewind"), group="slash")
-
     def action_show_sessions(self) -> None:
         self.run_worker(self.slash_commands.do("/resume"), group="slash")
 
@@ -137,7 +129,6 @@ class WorkspaceScreen(Screen[None]):
         return (
             f"{self.key('workspace.review')} reviews what the agent changed, "
             f"{self.key('workspace.cancel')} stops it, {self.key('prompt.mode')} sets how freely it works, "
-            f"{self.key('workspace.files')} shows the files, {self.key('app.palette')} finds anything, "
             f"{self.key('app.help')} lists every key."
         )
 
@@ -165,7 +156,7 @@ class WorkspaceScreen(Screen[None]):
 
     def _look_back(self) -> tuple[tuple[str, float] | None, list[str]]:
         """The last session's title and when it was used, and what was said in all of them."""
-        from app.agent.session_index import last_said, sessions  # noqa: PLC0415  the first frame does not wait
+        from app.agent.session import last_said, sessions  # noqa: PLC0415  the first frame does not wait for it
 
         root = self._ports.workspace.root
         last = next(sessions(root), None)
@@ -182,8 +173,6 @@ class WorkspaceScreen(Screen[None]):
         agent, history = await asyncio.to_thread(open_it)
         await self.agent.connect(agent, history)
         self._facts(mode=agent.mode)
-        # The first message shall not have to wait for them.
-        self.run_worker(agent.start_servers(), group="servers")
 
     async def _suggest_message(self, changes: Sequence[FileChange]) -> str:
         from app.agent.commit_message import suggest_message  # noqa: PLC0415  the first frame does not wait for it
