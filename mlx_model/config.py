@@ -144,6 +144,8 @@ class ModelConfig(_Value):
     """The rotary base the MTP layer was trained with, where it is not the model's own."""
     mtp_source: str | None = None
     """Which checkpoint the MTP layer was grafted from; None: it is the model's own, or there is none."""
+    mtp_trained: bool = False
+    """Whether `train-mtp` wrote the MTP layer: then its norms are whole, whatever form the rest has."""
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "ModelConfig":

@@ -7,7 +7,15 @@ from mlx_model.errors import ConfigError
 
 # Fields of ModelConfig that have another name or shape in config.json.
 _DERIVED = frozenset(
-    {"quantization", "module_quantization", "yarn", "fused_layout", "mtp_rope_theta", "mtp_source"}
+    {
+        "quantization",
+        "module_quantization",
+        "yarn",
+        "fused_layout",
+        "mtp_rope_theta",
+        "mtp_source",
+        "mtp_trained",
+    }
 )
 
 
@@ -87,7 +95,7 @@ def _quantization_fields(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _own_fields(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What `convert` writes under `tidegate`."""
+    """What `convert` and `train-mtp` write under `tidegate`."""
     block = data.get("tidegate")
     if block is None:
         return {}
@@ -100,4 +108,5 @@ def _own_fields(data: Mapping[str, Any]) -> dict[str, Any]:
         "fused_layout": block.get("layout"),
         "mtp_rope_theta": mtp.get("rope_theta"),
         "mtp_source": mtp.get("source"),
+        "mtp_trained": mtp.get("trained", False),
     }

@@ -45,7 +45,9 @@ class SparseFeedForward:
     def __call__(self, x: mx.array, ahead: Guess | None = None) -> mx.array:
         """x [1, tokens, hidden] → the same. `ahead`: what the next layer will probably need of its experts."""
         probabilities = mx.softmax(self.gate(x).astype(mx.float32), axis=-1)
-        experts = mx.argpartition(probabilities, kth=-self.chosen, axis=-1)[..., -self.chosen :]
+        # Which experts are chosen has no gradient; the probabilities they are weighted by have one.
+        experts = mx.argpartition(mx.stop_gradient(probabilities), kth=-self.chosen, axis=-1)
+        experts = experts[..., -self.chosen :]
         weights = mx.take_along_axis(probabilities, experts, axis=-1)
         if self.normalized:
             weights = weights / weights.sum(axis=-1, keepdims=True)

@@ -145,6 +145,7 @@ def open_mtp(directory: Path, shapes: ModelConfig) -> tuple[Stored, ...]:
     described = shapes.model_copy(
         update={
             "fused_layout": own.fused_layout,
+            "mtp_trained": own.mtp_trained,
             "quantization": own.quantization,
             "module_quantization": own.module_quantization,
         }
@@ -235,7 +236,7 @@ def _offset_norms(
 ) -> set[str]:
     """The norms that lack their one. The original form always does, our own never; conversions are looked
     at."""
-    norms = [vector for vector in vectors if vector.offset_norm]
+    norms = [vector for vector in vectors if vector.offset_norm and not (vector.mtp and config.mtp_trained)]
     if config.fused_layout is not None:
         return set()
     stacked = any(".switch_mlp." in name for name in entries)

@@ -248,6 +248,14 @@ def _check_space(out: Path, needed: int) -> None:
         )
 
 
+def copy_companions(source: Path, destination: Path) -> None:
+    """Tokenizer, chat template, generation config and license, where there are any. Raises OSError."""
+    for pattern in _COMPANIONS:
+        for path in source.glob(pattern):
+            if path.is_file():
+                shutil.copyfile(path, destination / path.name)
+
+
 def _fingerprint(stored: list[Stored], config: dict[str, Any], plan: ShardPlan) -> str:
     """Changes whenever an interrupted conversion could not be gone on with: other files, recipe or layout."""
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
@@ -314,10 +322,7 @@ def _note(staging: Path, fingerprint: str, done: int) -> None:
 def _finish(source: Path, out: Path, staging: Path, config: dict[str, Any], plan: ShardPlan) -> None:
     try:
         plan.write_index(staging)
-        for pattern in _COMPANIONS:
-            for path in source.glob(pattern):
-                if path.is_file():
-                    shutil.copyfile(path, staging / path.name)
+        copy_companions(source, staging)
         (staging / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
         for name in (_JOURNAL, _LOCK):
             (staging / name).unlink(missing_ok=True)

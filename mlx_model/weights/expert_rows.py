@@ -9,7 +9,7 @@ is a whole number of pages: nothing is lost.
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -53,9 +53,10 @@ def describe(banks: Mapping[str, Sequence[tuple[str, str, tuple[int, ...]]]]) ->
     return {_METADATA: json.dumps(described, separators=(",", ":"))} if described else {}
 
 
-def part_entries(path: Path, header: Header) -> dict[str, TensorEntry]:
-    """The tensors of a file by name, its rows of experts taken apart. Raises CheckpointError."""
-    entries = dict(header.entries)
+def part_entries(path: Path, header: Header, left_out: Container[str] = ()) -> dict[str, TensorEntry]:
+    """The tensors of a file by name, without those left out, its rows of experts taken apart. Raises
+    CheckpointError."""
+    entries = {name: entry for name, entry in header.entries.items() if name not in left_out}
     described = header.metadata.get(_METADATA)
     if described is None:
         return entries
@@ -65,6 +66,8 @@ def part_entries(path: Path, header: Header) -> dict[str, TensorEntry]:
         reason = error.errors()[0]["msg"]
         raise CheckpointError(f"{path} has a damaged description of its experts: {reason}.") from None
     for name, parts in banks.items():
+        if name in left_out:
+            continue
         rows = entries.pop(name, None)
         if rows is None or rows.type != "U8" or len(rows.shape) != 2 or not name.endswith(_SUFFIX):
             raise CheckpointError(f"{path} describes the experts in {name}, which is no tensor of rows.")

@@ -15,7 +15,8 @@ INDEX = "model.safetensors.index.json"
 def list_tensors(directory: Path, wanted: Callable[[str], bool] = lambda _: True) -> dict[str, TensorEntry]:
     """The wanted tensors of a checkpoint directory by name, from the headers.
 
-    With an index, only the files that the index gives a wanted tensor need be there. Raises CheckpointError.
+    With an index, only the files that the index gives a wanted tensor need be there, and an MTP layer counts
+    only where the index has it: a newer one may stand beside the one it replaces. Raises CheckpointError.
     """
     if not directory.is_dir():
         raise CheckpointError(f"{directory} is not a directory.")
@@ -31,9 +32,12 @@ def list_tensors(directory: Path, wanted: Callable[[str], bool] = lambda _: True
     for name, file in weight_map.items():
         if wanted(name) and name not in headers[file].entries:
             raise CheckpointError(f"{directory / INDEX} places tensor {name} in {file}, where it is not.")
+    mtp_files = {file for name, file in weight_map.items() if name.startswith("mtp.")}
     entries: dict[str, TensorEntry] = {}
     for file, header in headers.items():
-        for name, entry in part_entries(directory / file, header).items():
+        replaced = mtp_files and file not in mtp_files
+        left_out = {name for name in header.entries if replaced and name.startswith("mtp.")}
+        for name, entry in part_entries(directory / file, header, left_out).items():
             if not wanted(name):
                 continue
             if name in entries:
