@@ -1,4 +1,5 @@
-"""What the engine does while nobody asks: keeps the weights at hand for a while, and looks out for pressure."""
+"""What the engine does between requests and while nobody asks: it keeps the weights at hand for a while, looks
+out for pressure, and writes down what is worth knowing after a restart."""
 
 import logging
 from collections.abc import Callable
@@ -20,14 +21,24 @@ DEFAULT_KEEP_ALIVE = 1.0
 class Upkeep:
     """`keep_alive` is the period of tiny operations in seconds; 0 does none."""
 
-    def __init__(self, relief: Relief, keep_alive: float, touch: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        relief: Relief,
+        keep_alive: float,
+        touch: Callable[[], None] | None = None,
+        *,
+        record: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`record` writes down, when it is time to, what a process that is killed must not forget."""
         self._relief = relief
         self._keep_alive = keep_alive
         self._touch = touch or touch_device
+        self._record = record
 
     def rest(self, idle_seconds: float) -> float:
-        """Called on the engine's thread when nobody has asked for so long; returns when to call again, in
-        seconds."""
+        """Called on the engine's thread between requests and when nobody has asked for so long; returns when to
+        call again, in seconds."""
+        self._record()
         try:
             self._relief.look()
             if self._keep_alive and idle_seconds < _ATTENDED_SECONDS:

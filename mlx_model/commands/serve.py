@@ -25,7 +25,7 @@ from mlx_model.reserves import engine_reserves
 from mlx_model.server.run import ServerOptions, run_server
 from mlx_model.server.scheduler import ServedModel
 from mlx_model.upkeep import DEFAULT_KEEP_ALIVE, Upkeep
-from mlx_model.weights.expert_use import EXPERT_USE, read_expert_use, write_expert_use
+from mlx_model.weights.expert_use import EXPERT_USE, UseRecord, read_expert_use
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,10 +114,13 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
         residency = loaded.residency
         if residency is not None:
             stack.callback(residency.close)
-            if use is not None:
-                stack.callback(lambda: write_expert_use(use, residency.frequencies()))
+        record = UseRecord(use, residency) if use is not None and residency is not None else None
+        if record is not None:
+            stack.callback(record.save)
         relief = Relief(engine_reserves(cache.store if cache is not None else None, residency))
-        upkeep = Upkeep(relief, _keep_alive(arguments))
+        upkeep = Upkeep(
+            relief, _keep_alive(arguments), record=record.keep_up if record is not None else lambda: None
+        )
         generator = loaded.generator(
             context_length=plan.context if plan is not None else arguments.context,
             chunk=plan.chunk if plan is not None else None,

@@ -34,8 +34,8 @@ class ServedModel:
     settle: Callable[[], None] = lambda: None
     close: Callable[[], None] = lambda: None
     rest: Callable[[float], float | None] = lambda _: None
-    """Called on the engine's thread while nobody asks, with the seconds since somebody did; gives the seconds
-    until it wants to be called again, None for not before the next request."""
+    """Called on the engine's thread after each request and while nobody asks, with the seconds since somebody
+    did; gives the seconds until it wants to be called again, None for not before the next request."""
     memory: Callable[[], Mapping[str, object]] = dict
     """How short of memory the machine is and what was given back, for /health."""
     grammar: ToolGrammar | None = None
@@ -165,8 +165,6 @@ class Scheduler:
     def _next_job(self, model: ServedModel) -> _Job | None:
         """The next in the queue; the model looks after itself until there is one."""
         since = time.monotonic()
-        with contextlib.suppress(queue.Empty):
-            return self._jobs.get_nowait()
         while True:
             try:
                 return self._jobs.get(timeout=model.rest(time.monotonic() - since))

@@ -1,17 +1,21 @@
 """How often each expert was used, kept over restarts, so that a bank begins with those likely to be needed."""
 
 import logging
-import os
+import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mlx_model.state.cache_folder import partial_path
 from mlx_model.weights.expert_slots import Frequencies
+from mlx_model.weights.residency import Residency
 
 EXPERT_USE = "expert-use.npz"
+
+_SAVE_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +41,7 @@ def read_expert_use(file: Path) -> dict[str, Frequencies]:
 def write_expert_use(file: Path, frequencies: Mapping[str, Frequencies]) -> None:
     """Writes them under another name first, so that the file is always whole. What a disk may do costs a log
     line."""
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    partial = partial_path(file.parent)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as stream:
@@ -46,3 +50,27 @@ def write_expert_use(file: Path, frequencies: Mapping[str, Frequencies]) -> None
         partial.replace(file)
     except OSError as error:
         _log.warning("%s cannot be written: %s.", file, error)
+
+
+class UseRecord:
+    """A file of the frequencies of a running model, never far behind: an engine may be killed at any time. Used
+    from the engine's thread."""
+
+    def __init__(self, file: Path, residency: Residency, clock: Callable[[], float] = time.monotonic) -> None:
+        self._file = file
+        self._residency = residency
+        self._clock = clock
+        self._saved_at = float("-inf")
+        self._saved = residency.counts.needed
+
+    def keep_up(self) -> None:
+        """Between replies: writes what is new, once in half a minute at most."""
+        if self._clock() - self._saved_at >= _SAVE_SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Writes what is new."""
+        needed = self._residency.counts.needed
+        if needed != self._saved:
+            write_expert_use(self._file, self._residency.frequencies())
+            self._saved, self._saved_at = needed, self._clock()

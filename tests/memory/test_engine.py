@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,8 @@ def test_a_request_without_memory_fails_and_the_next_succeeds(
 
 
 def test_a_server_with_experts_on_disk(packed: Path, home: Path) -> None:
-    """Over the wire: what is told of it, and what is known of the experts at the next start."""
+    """Over the wire: what is told of it, and what is known of the experts at the next start, even if this one
+    is killed."""
     socket = home / "s"
     options = ["--expert-slots", "8", "--context", "1000", "--keep-alive", "0.05"]
     process = subprocess.Popen(
@@ -144,10 +146,13 @@ def test_a_server_with_experts_on_disk(packed: Path, home: Path) -> None:
             asked = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 8}
             reply = http.post("/v1/chat/completions", json=asked, timeout=60).json()
             assert 0 < reply["timings"]["expert_hit_rate"] < 1
-        process.terminate()
-        process.communicate(timeout=30)
+        soon = time.monotonic() + 60
+        while not list(home.rglob(EXPERT_USE)):
+            assert time.monotonic() < soon, "nothing was written down"
+            time.sleep(0.05)
     finally:
         process.kill()
+        process.communicate(timeout=30)
     (record,) = home.rglob(EXPERT_USE)
     use = read_expert_use(record)
     assert len(use) == 4 and all(frequencies.max() > 0 for frequencies in use.values())

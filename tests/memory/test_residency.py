@@ -31,7 +31,7 @@ from mlx_model.weights.checkpoint import Checkpoint, open_checkpoint
 from mlx_model.weights.convert import convert
 from mlx_model.weights.expert_files import DiskReader, ExpertUnreadable
 from mlx_model.weights.expert_slots import ExpertSlots
-from mlx_model.weights.expert_use import read_expert_use, write_expert_use
+from mlx_model.weights.expert_use import UseRecord, read_expert_use, write_expert_use
 from mlx_model.weights.quantize import Recipe
 from mlx_model.weights.residency import Residency
 from tests.support.checkpoints import write_checkpoint
@@ -237,6 +237,39 @@ def test_what_was_used_is_known_after_a_restart(checkpoints: dict[str, Checkpoin
     assert (again.counted() - before).hit_rate > from_cold.counts.hit_rate
     again.close()
     from_cold.close()
+
+
+def test_what_is_used_is_written_down_now_and_then(checkpoints: dict[str, Checkpoint], tmp_path: Path) -> None:
+    """After the first reply, half a minute later if there was another, and at the end."""
+    model, residency = streamed(checkpoints["packed"], 8)
+    now, file = [100.0], tmp_path / "model" / "use.npz"
+    record = UseRecord(file, residency, lambda: now[0])
+
+    def written() -> bool:
+        found = file.exists()
+        file.unlink(missing_ok=True)
+        return found
+
+    record.keep_up()
+    assert not written(), "nothing was used yet"
+    logits(model, 30)
+    record.keep_up()
+    assert written()
+    logits(model, 30)
+    now[0] += 29
+    record.keep_up()
+    assert not written()
+    now[0] += 1
+    record.keep_up()
+    assert written()
+    now[0] += 60
+    record.keep_up()
+    assert not written(), "nothing was used since"
+    logits(model, 30)
+    record.save()
+    assert read_expert_use(file).keys() == residency.banks.keys()
+    assert list(file.parent.iterdir()) == [file]
+    residency.close()
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 and then nothing"])
