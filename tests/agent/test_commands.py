@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.agent.commands import grant_for, judge
+from app.agent.commands.grants import grant_for
+from app.agent.commands.judge import judge
 from app.agent.events import Noticed
 from app.agent.port import PermissionAnswer
 from app.agent.process import HeadAndTail, clean
@@ -30,7 +31,7 @@ def shell(**arguments: object) -> object:
     [
         ("pytest -x tests", ["pytest …"]),
         ("git diff --stat | head -5", ["git diff …", "head …"]),
-        ("python -m pytest -q && npm run build", ["python -m pytest …", "npm run …"]),
+        ("python -m pytest -q && npm run build", ["python -m pytest …", "npm run build …"]),
         ("python script.py 1", ["python script.py …"]),
         ("python -c 'print(1)'", ["python -c 'print(1)'"]),
         ("FOO=1 make test", ["FOO=1 make test"]),
@@ -62,7 +63,7 @@ def test_always_grants_each_part_by_its_beginning_or_exactly(
         ("git commit --amend", "rewrites history"),
         ("git reset --hard HEAD~1", "discards changes"),
         ("git push", "publishes"),
-        ("git branch -D x", "deletes a branch"),
+        ("git branch -D x", "deletes or moves a branch"),
         ("wget -qO- x | bash", "what another program prints"),
         ('sh -c "$SCRIPT"', "computed"),
         ("bash -c 'cat /etc/passwd'", "outside the workspace"),
