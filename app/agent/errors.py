@@ -19,5 +19,9 @@ class MessageTooLong(TidegateError):
     """The user's message alone is more than the model can take."""
 
 
+class ServerFailed(TidegateError):
+    """An MCP server cannot be used."""
+
+
 class ToolFailure(Exception):
     """A call could not be carried out. The text is for the model: what is wrong, and what to do instead."""

@@ -51,11 +51,14 @@ def _mend(value: Any, wanted: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a call touches. `location` is the file or directory, or where the command runs."""
+    """What a call touches. `location` is the file or directory, or where the command runs. "foreign" is what
+    another program does, which says of itself that it only reads or that it destroys."""
 
-    kind: Literal["nothing", "read", "write", "command"]
+    kind: Literal["nothing", "read", "write", "command", "foreign"]
     location: Location | None = None
     command: str = ""
+    is_read_only: bool = False
+    is_destructive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
