@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 from app.agent import budget
+from app.agent.branches import Place
 from app.agent.budget import ContextUse
 from app.agent.composer import Composer
 from app.agent.conversation import Conversation
@@ -160,6 +161,20 @@ class Agent:
         """See AgentPort."""
         return tuple(events_of(read_session(self._workspace.root, self.session_id)))
 
+    def places(self) -> tuple[Place, ...]:
+        """See AgentPort."""
+        return self._conversation.places()
+
+    def go_to(self, place: Place) -> None:
+        """See AgentPort. Raises AgentBusy when a turn is running."""
+        if self._running is not None:
+            raise AgentBusy("a turn is running", "wait for its end or cancel it")
+        self._conversation.go_to(place.position)
+        # What the model has seen of a file it may have seen in what no longer stands.
+        self._hands.files.forget()
+        if not place.ahead:
+            self._recorder.retell(place.turn, self.session_id)
+
     def rename(self, title: str) -> None:
         """See AgentPort."""
         self._conversation.rename(title)
@@ -295,7 +310,7 @@ class Agent:
 
         def begin() -> None:
             nonlocal is_recorded
-            self._recorder.begin_turn(number)
+            self._recorder.begin_turn(number, self.session_id, text or "")
             is_recorded = True
 
         async def steer() -> bool:

@@ -35,7 +35,7 @@ from app.agent.port import PermissionAsker, PermissionRequest
 from app.agent.prompt import SYSTEM_PROMPT, folder_instructions
 from app.agent.reply import Reply
 from app.agent.sandbox import find_sandbox
-from app.agent.toolbox import TOOLS, specifications
+from app.agent.toolbox import Toolbox
 from app.agent.tools.base import (
     MAX_RESULT_CHARACTERS,
     Tool,
@@ -47,7 +47,14 @@ from app.agent.tools.base import (
 )
 from app.errors import TidegateError
 from app.model.errors import EngineLost, GarbledReply, ModelError
-from app.model.events import Finished, PromptProgress, StreamEvent, TextDelta, ToolCallDelta
+from app.model.events import (
+    Finished,
+    PromptProgress,
+    ReplyProgress,
+    StreamEvent,
+    TextDelta,
+    ToolCallDelta,
+)
 from app.model.messages import ChatRequest, Message, ToolCall
 from app.model.port import ModelPort
 from app.review.port import ChangeRecorder
@@ -74,7 +81,13 @@ class Hands:
     permissions: Permissions
     files: Files
     jobs: Jobs
+    toolbox: Toolbox
     context_length: Callable[[], int | None]
+
+    @property
+    def fixed_tokens(self) -> int:
+        """What system prompt and tools take in every prompt, roughly."""
+        return budget.FIXED_TOKENS + budget.tokens_of(self.toolbox.foreign_characters)
 
 
 def compact(conversation: Conversation, keep: int, context_length: int | None) -> bool:
@@ -144,7 +157,7 @@ class Turn:
 
     async def _ask(self) -> Reply:
         messages = self._conversation.messages
-        request = ChatRequest((Message("system", SYSTEM_PROMPT), *messages), specifications())
+        request = ChatRequest((Message("system", SYSTEM_PROMPT), *messages), self._hands.toolbox.specifications)
         is_second = False
         while True:
             reply = Reply(self._conversation.free_id)
@@ -206,7 +219,7 @@ class Turn:
         messages = self._conversation.messages
         if self._known_messages:
             return self._known_tokens + budget.estimate(messages[self._known_messages :])
-        return budget.estimate(messages) + budget.FIXED_TOKENS
+        return budget.estimate(messages) + self._hands.fixed_tokens
 
     async def _make_room(self) -> bool:
         """Compact the conversation if it is about to outgrow the context. False if that does not help."""
@@ -224,7 +237,7 @@ class Turn:
 
     async def _do(self, call: ToolCall, written: str) -> int:
         """Carry out one call, whose arguments the model wrote as `written`; returns the loop guard's count."""
-        tool = TOOLS.get(call.name)
+        tool = self._hands.toolbox.get(call.name)
         context = ToolContext(
             self._hands.workspace,
             self._hands.files,
@@ -233,7 +246,8 @@ class Turn:
         )
         try:
             if tool is None:
-                raise ToolFailure(f"There is no tool {call.name!r}. There are: {', '.join(TOOLS)}.")
+                names = ", ".join(self._hands.toolbox.names)
+                raise ToolFailure(f"There is no tool {call.name!r}. There are: {names}.")
             result = await self._run(tool, call, written, context)
         except ToolFailure as error:
             result = ToolResult(str(error), ok=False)
