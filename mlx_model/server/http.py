@@ -20,6 +20,7 @@ from starlette.routing import Route
 from mlx_model.chat.prompt import ReplyMemory
 from mlx_model.chat.tool_calls import ReplyPart
 from mlx_model.chat.tool_grammar import Schemas
+from mlx_model.decode.guarded import OutOfMemory
 from mlx_model.decode.request import (
     Constraint,
     GenerationCosts,
@@ -38,6 +39,7 @@ from mlx_model.server.protocol import (
 )
 from mlx_model.server.reply import ReplyReader
 from mlx_model.server.scheduler import EngineStopping, Scheduler, ServedModel
+from mlx_model.weights.expert_files import ExpertUnreadable
 
 _log = logging.getLogger(__name__)
 _Item = TypeVar("_Item")
@@ -328,6 +330,10 @@ def _error(error: EngineError) -> tuple[int, dict[str, Any]]:
             return 400, error_body(str(error), "invalid_request_error")
         case _Unavailable() | EngineStopping():
             return 503, error_body(str(error), "server_error", "unavailable")
+        case OutOfMemory():
+            return 500, error_body(str(error), "server_error", "out_of_memory")
+        case ExpertUnreadable():
+            return 500, error_body(str(error), "server_error", "expert_unreadable")
         case _:
             return 500, error_body(str(error), "server_error", "generation_failed")
 

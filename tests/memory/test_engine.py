@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -121,12 +122,15 @@ def test_a_request_without_memory_fails_and_the_next_succeeds(
 
 
 def test_a_server_with_experts_on_disk(packed: Path, home: Path) -> None:
-    """Over the wire: what is told of it, and what is known of the experts at the next start, even if this one
-    is killed."""
-    socket = home / "s"
+    """Over the wire: what is told of it, what a disk that fails comes to, and what is known of the experts at
+    the next start, even if this one is killed."""
+    socket, model_directory = home / "s", home / "model"
+    shutil.copytree(packed, model_directory)
+    weights = model_directory / "model.safetensors"
+    whole = weights.read_bytes()
     options = ["--expert-slots", "8", "--context", "1000", "--keep-alive", "0.05"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "mlx_model", "serve", "--model", packed, "--socket", socket, *options],
+        [sys.executable, "-m", "mlx_model", "serve", "--model", model_directory, "--socket", socket, *options],
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
@@ -146,6 +150,23 @@ def test_a_server_with_experts_on_disk(packed: Path, home: Path) -> None:
             asked = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 8}
             reply = http.post("/v1/chat/completions", json=asked, timeout=60).json()
             assert 0 < reply["timings"]["expert_hit_rate"] < 1
+            asked = {"messages": [{"role": "user", "content": "Count to ten. " * 20}], "max_tokens": 8}
+            os.truncate(weights, 4096)
+            lost = http.post("/v1/chat/completions", json=asked, timeout=60)
+            assert lost.status_code == 500
+            error = lost.json()["error"]
+            assert error["type"] == "server_error" and error["code"] == "expert_unreadable"
+            assert re.fullmatch(
+                r"The reply cannot go on: the weights of expert \d+ \(model\.layers\.\d\.mlp\) cannot be read "
+                r"from .*model\.safetensors: it ends \d+ bytes too early\.",
+                error["message"],
+            )
+            streamed = http.post("/v1/chat/completions", json=asked | {"stream": True}, timeout=60).text
+            assert '"code":"expert_unreadable"' in streamed and "Traceback" not in streamed
+            with weights.open("r+b") as file:
+                file.write(whole)
+            found = http.post("/v1/chat/completions", json=asked, timeout=60)
+            assert found.status_code == 200 and found.json()["usage"]["completion_tokens"] == 8
         soon = time.monotonic() + 60
         while not list(home.rglob(EXPERT_USE)):
             assert time.monotonic() < soon, "nothing was written down"
