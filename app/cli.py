@@ -63,7 +63,8 @@ def _workspace(given: list[str]) -> int:
     commands = {**{name: summary for name, (summary, _) in _COMMANDS.items()}, **_ENGINE_COMMANDS}
     parser = argparse.ArgumentParser(
         prog="tidegate",
-        usage="tidegate [PATH] [--model MODEL] [--draft MODE]\n       tidegate COMMAND ...",
+        usage="tidegate [PATH] [--model MODEL] [--draft MODE] [--continue | --resume ID]\n"
+        "       tidegate COMMAND ...",
         description="A coding workspace for the terminal, with a model of its own and review by hunk.",
         epilog="commands:\n" + "\n".join(f"  {name:8} {summary}" for name, summary in commands.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -73,6 +74,7 @@ def _workspace(given: list[str]) -> int:
     )
     _add_model(parser)
     _add_draft(parser)
+    _add_session(parser)
     parser.add_argument("--version", action="version", version=f"tidegate {version('tidegate')}")
     options = parser.parse_args(given)
     directory, file = _place(options.path)
@@ -81,9 +83,10 @@ def _workspace(given: list[str]) -> int:
     choose_model(settings.model if options.model is None else options.model)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise BadUsage("the workspace needs a terminal", 'without one, use: tidegate run "PROMPT"')
+    session = _session(options, directory)
     from app.ui.app import run_workspace  # noqa: PLC0415
 
-    return run_workspace(directory, options.model, settings, show_file=file)
+    return run_workspace(directory, options.model, settings, show_file=file, session=session)
 
 
 def _place(named: str) -> tuple[Path, Path | None]:
@@ -119,9 +122,7 @@ def _run(given: list[str]) -> int:
         help="auto: act freely within the sandbox; ask: nothing that would need asking; plan: read only",
     )
     parser.add_argument("--output-format", choices=("text", "json", "stream-json"), default="text")
-    session = parser.add_mutually_exclusive_group()
-    session.add_argument("--continue", action="store_true", dest="goes_on", help="go on with the last session")
-    session.add_argument("--resume", metavar="ID", help="go on with this session (json output names it)")
+    _add_session(parser)
     options = parser.parse_args(given)
     directory = Path(options.directory).expanduser()
     if not directory.is_dir():
@@ -134,16 +135,18 @@ def _run(given: list[str]) -> int:
         raise BadUsage("there is nothing to do", 'write it as: tidegate run "PROMPT"')
     settings = _settings(options)
     choice = choose_model(options.model if options.model is not None else settings.model)
-    from app.headless import LAST, run_headless  # noqa: PLC0415
+    directory = _resolved(directory)
+    session = _session(options, directory)
+    from app.headless import run_headless  # noqa: PLC0415
 
     return run_headless(
         prompt,
-        directory=_resolved(directory),
+        directory=directory,
         choice=choice,
         settings=settings,
         mode=options.mode,
         output_format=options.output_format,
-        session=LAST if options.goes_on else options.resume,
+        session=session,
     )
 
 
@@ -244,6 +247,27 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="a directory, a downloaded model (owner/name) or a server (http://host/v1, http://host/v1#name)",
     )
+
+
+def _add_session(parser: argparse.ArgumentParser) -> None:
+    session = parser.add_mutually_exclusive_group()
+    session.add_argument("--continue", action="store_true", dest="goes_on", help="go on with the last session")
+    session.add_argument(
+        "--resume", metavar="ID", help="go on with this session (tidegate run names it in its json output)"
+    )
+
+
+def _session(options: argparse.Namespace, directory: Path) -> str | None:
+    """The id of the session to go on with, None for a new one. Raises SessionError."""
+    if options.goes_on:
+        from app.agent.session_index import last_session  # noqa: PLC0415
+
+        return last_session(directory)
+    if options.resume is not None:
+        from app.agent.session import session_path  # noqa: PLC0415
+
+        session_path(directory, options.resume)
+    return options.resume  # type: ignore[no-any-return]
 
 
 def _add_draft(parser: argparse.ArgumentParser) -> None:

@@ -1,5 +1,6 @@
 """`tidegate doctor`: plain facts about this machine, and what is missing."""
 
+import asyncio
 import platform
 import shutil
 import subprocess
@@ -13,8 +14,11 @@ from typing import Literal
 from app.agent.sandbox import find_sandbox
 from app.config import load_settings, settings_file
 from app.errors import TidegateError
-from app.model.catalogue import LocalModel, NothingFound, choose_model, weight_bytes
+from app.model.catalogue import LocalModel, NothingFound, ServedModel, choose_model, weight_bytes
+from app.model.engine import open_engine
 from app.model.engine_process import EnginePlace
+from app.model.events import EngineStatus
+from app.model.ready import until_settled
 from app.model.recipes import gigabytes, judge, machine_memory
 from app.workspace import ripgrep
 
@@ -92,6 +96,27 @@ def _sandbox() -> Finding:
     return Finding("ok", "sandbox", type(sandbox).__name__.lower())
 
 
+def _server(served: ServedModel) -> Finding:
+    """What the server that the user named answers. Nothing else is asked of it than which models it has."""
+
+    async def ask() -> EngineStatus:
+        engine = open_engine(served, load_settings())
+        try:
+            return await until_settled(engine)
+        finally:
+            await engine.aclose()
+
+    try:
+        status = asyncio.run(ask())
+    except TidegateError as error:
+        return Finding("missing", "model", str(error))
+    model = status.model
+    if status.phase != "ready" or model is None:
+        return Finding("missing", "model", status.message)
+    context = f", {model.context_length:,} tokens of context" if model.context_length else ""
+    return Finding("ok", "model", f"{model.id} at {served.url}{context}")
+
+
 def _model(named: str) -> Iterator[Finding]:
     try:
         choice = choose_model(named)
@@ -102,7 +127,7 @@ def _model(named: str) -> Iterator[Finding]:
         yield Finding("missing", "model", "; ".join(choice.looked_for) + "; see: tidegate model list")
         return
     if not isinstance(choice, LocalModel):
-        yield Finding("ok", "model", f"{choice.model or 'the first one'} at {choice.url}")
+        yield _server(choice)
         return
     yield Finding("ok", "model", f"{choice.name}, {choice.path}")
     verdict = judge(weight_bytes(choice.path))

@@ -29,7 +29,6 @@ from app.agent.events import (
     TurnEnded,
 )
 from app.agent.port import PermissionAnswer, PermissionRequest
-from app.agent.session_index import last_session
 from app.config import Settings
 from app.model.catalogue import ModelChoice
 from app.model.engine import open_engine
@@ -39,9 +38,6 @@ from app.model.port import EnginePort
 from app.model.ready import until_settled
 from app.review.review import Review
 from app.workspace.workspace import Workspace
-
-LAST = ""
-"""In place of a session's id: the one that was used last."""
 
 OutputFormat = Literal["text", "json", "stream-json"]
 
@@ -145,7 +141,7 @@ def run_headless(
     output_format: OutputFormat,
     session: str | None = None,
 ) -> int:
-    """Run one turn in `directory`, in a new session, in an old one by its id, or in the `LAST`. Without a
+    """Run one turn in `directory`, in a new session, or in an old one by its id. Without a
     `mode` it is the session's or the settings'. Returns 0 when the agent ended by itself, 1 otherwise, 130 on
     Ctrl-C and 143 when it was told to terminate.
 
@@ -166,7 +162,7 @@ def run_headless(
             review,
             NobodyToAsk(),
             mode=settings.mode,
-            session=last_session(workspace.root) if session == LAST else session,
+            session=session,
             rules=settings.rules,
             servers=settings.mcp,
         )

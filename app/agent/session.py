@@ -129,12 +129,12 @@ def new_journal(root: Path, forked_from: str = "") -> Journal:
 
 def open_journal(root: Path, session_id: str) -> Journal:
     """Go on with a session. Raises SessionError when there is none of that name."""
-    return Journal(_path_of(root, session_id))
+    return Journal(session_path(root, session_id))
 
 
 def read_session(root: Path, session_id: str) -> tuple[Record, ...]:
     """All records of a session, also while it is open. Raises SessionError."""
-    return read_records(_path_of(root, session_id))
+    return read_records(session_path(root, session_id))
 
 
 def read_records(path: Path) -> tuple[Record, ...]:
@@ -142,7 +142,8 @@ def read_records(path: Path) -> tuple[Record, ...]:
     return _read(path)[0]
 
 
-def _path_of(root: Path, session_id: str) -> Path:
+def session_path(root: Path, session_id: str) -> Path:
+    """The file of a session. Raises SessionError when there is none of that name."""
     path = sessions_directory(root) / f"{session_id}.jsonl"
     if Path(session_id).name != session_id or not path.is_file():
         raise SessionError(f"there is no session {session_id} in this workspace", "see them with /resume")

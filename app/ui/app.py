@@ -33,14 +33,17 @@ class TidegateApp(ActionApp[str | None]):
         keymap: Keymap | None = None,
         theme: str = "",
         show_file: str | None = None,
+        session: str | None = None,
         notices: tuple[str, ...] = (),
     ) -> None:
         super().__init__(keymap=keymap, theme=theme, notices=notices)
         self._ports = ports
         self._show_file = show_file
+        self.session = session
+        """The session to begin with; when another model was chosen, the one that was open then."""
 
     def on_mount(self) -> None:
-        self.push_screen(WorkspaceScreen(self._ports, self.user_keymap, self._show_file))
+        self.push_screen(WorkspaceScreen(self._ports, self.user_keymap, self._show_file, self.session))
         self.tell_notices()
 
     @property
@@ -97,11 +100,20 @@ class TidegateApp(ActionApp[str | None]):
             self.exit()
 
     def on_model_screen_chosen(self, event: ModelScreen.Chosen) -> None:
+        screen = self.workspace_screen
+        self.session = screen.agent.spoken_session if screen is not None else None
         self.exit(event.model)
 
 
-def run_workspace(path: Path, model: str | None, settings: Settings, show_file: Path | None = None) -> int:
-    """Open the workspace on the directory `path` and return an exit status.
+def run_workspace(
+    path: Path,
+    model: str | None,
+    settings: Settings,
+    show_file: Path | None = None,
+    session: str | None = None,
+) -> int:
+    """Open the workspace on the directory `path`, in a new session or in an old one by its id, and return an
+    exit status.
 
     `model` is what --model names, None for the settings' choice. Raises TidegateError for a path, model or
     keymap that cannot be used.
@@ -137,10 +149,14 @@ def run_workspace(path: Path, model: str | None, settings: Settings, show_file: 
             )
 
         app = TidegateApp(
-            Ports(workspace, review, engine, agent), keymap=keymap, theme=settings.theme, show_file=file
+            Ports(workspace, review, engine, agent),
+            keymap=keymap,
+            theme=settings.theme,
+            show_file=file,
+            session=session,
         )
         chosen = app.run()
         if chosen is None:
             return app.return_code or 0
         remember_model(chosen)
-        named = chosen
+        named, session = chosen, app.session

@@ -96,13 +96,15 @@ def test_the_workspace_imports_neither_the_engine_nor_the_hub():
     assert not {"textual", "httpx2", "git"} & set(said.stdout.split())
 
 
-def test_doctor_tells_facts_and_what_is_missing(tmp_path: Path, monkeypatch):
+def test_doctor_tells_facts_and_what_is_missing(tmp_path: Path, monkeypatch, scripted_server):
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     said = tidegate("doctor")
     facts = {line.split()[1]: line.split()[0] for line in said.stdout.splitlines()}
     assert said.returncode == 1 and facts["model"] == "missing" and facts["git"] == facts["python"] == "ok"
     said = tidegate("doctor", "--model", "http://127.0.0.1:9/v1")
-    assert said.returncode == 0, said.stdout
+    assert said.returncode == 1 and "no server answers" in said.stdout
+    said = tidegate("doctor", "--model", scripted_server().url)
+    assert said.returncode == 0 and "scripted at http" in said.stdout, said.stdout
 
 
 def test_models_are_listed_with_what_fits(tmp_path: Path, monkeypatch):

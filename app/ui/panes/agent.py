@@ -40,7 +40,7 @@ from app.ui.widgets.completion_list import MOST_SHOWN, CompletionList
 from app.ui.widgets.permission_prompt import PermissionPrompt
 from app.ui.widgets.prompt_input import PromptInput
 from app.ui.widgets.transcript import Transcript
-from app.ui.widgets.transcript_items import NoticeItem
+from app.ui.widgets.transcript_items import NoticeItem, UserItem
 from app.workspace.workspace import Workspace
 
 _MODES: tuple[Mode, ...] = ("plan", "ask", "auto")
@@ -146,10 +146,28 @@ class AgentPane(Vertical):
         was here before is let go."""
         before, self._agent = self._agent, agent
         if before is not None:
-            self._conversation.clear()
-            self._show_todos(())
-            self._can_go_on = False
+            self._clear()
             await before.aclose()
+        self._show_past(history)
+        self.post_message(self.ModeChanged())
+        self.transcript.follow()
+        self._send_next()
+
+    def show_again(self, history: tuple[AgentEvent, ...], draft: str) -> None:
+        """The conversation now stands elsewhere: what stands is `history`; `draft` goes to the field."""
+        self._clear()
+        self._show_past(history)
+        if draft:
+            self.prompt.set_draft(draft)
+        self.transcript.follow()
+        self.prompt.focus()
+
+    def _clear(self) -> None:
+        self._conversation.clear()
+        self._show_todos(())
+        self._can_go_on = False
+
+    def _show_past(self, history: tuple[AgentEvent, ...]) -> None:
         for event in history:
             self._conversation.apply(event)
             match event:
@@ -158,9 +176,6 @@ class AgentPane(Vertical):
                 case TurnEnded(reason=reason):
                     self._can_go_on = reason != "done"
         self._conversation.settle()
-        self.post_message(self.ModeChanged())
-        self.transcript.follow()
-        self._send_next()
 
     def offer(self, title: str, used: float, key: str) -> None:
         """Say that there is an earlier session, unless the user has begun to talk already."""
@@ -184,6 +199,12 @@ class AgentPane(Vertical):
     def session_id(self) -> str | None:
         """The session that is open."""
         return self._agent.session_id if self._agent is not None else None
+
+    @property
+    def spoken_session(self) -> str | None:
+        """The session that is open, if something was said in it: of another nothing is kept."""
+        is_spoken = any(isinstance(item, UserItem) for item in self.transcript.items)
+        return self.session_id if is_spoken else None
 
     async def read_user_commands(self) -> dict[str, str]:
         """The user's own commands, with what they do."""
@@ -241,21 +262,22 @@ class AgentPane(Vertical):
         if self._queue and self._turn is None and self._agent is not None:
             text = self._queue.pop(0)
             if text.startswith("!") and text[1:].strip():
-                self._start(self._agent.run_command(text[1:].strip()))
+                self._start(self._agent.run_command(text[1:].strip()), text)
             else:
-                self._start(self._agent.run_turn(text))
+                self._start(self._agent.run_turn(text), text)
         self._show_queue()
 
-    def _start(self, events: AsyncIterator[AgentEvent]) -> None:
+    def _start(self, events: AsyncIterator[AgentEvent], text: str) -> None:
         self._ended = self._is_stopping = False
-        self._turn = self.run_worker(self._run_turn(events), group="turn")
+        self._turn = self.run_worker(self._run_turn(events, text), group="turn")
         self.transcript.follow()
         self.post_message(self.TurnChanged(True))
 
-    async def _run_turn(self, events: AsyncIterator[AgentEvent]) -> None:
+    async def _run_turn(self, events: AsyncIterator[AgentEvent], text: str) -> None:
+        """Show what happens. A turn that could not even begin leaves `text` where it can be changed."""
         began = time.monotonic()
         last: Finished | None = None
-        completed = False
+        has_begun = completed = has_failed = False
         conversation = self._conversation
         try:
             async with aclosing(events) as stream:  # type: ignore[type-var]
@@ -263,6 +285,7 @@ class AgentPane(Vertical):
                     is_in_call = isinstance(event, ToolStarted | ToolOutput)
                     self._heard_at = None if is_in_call else time.monotonic()
                     conversation.apply(event)
+                    has_begun = True
                     match event:
                         case TodosChanged(todos=todos):
                             self._show_todos(todos)
@@ -281,18 +304,25 @@ class AgentPane(Vertical):
                             self._ended = True
                             completed = reason == "done"
         except TidegateError as error:
-            conversation.note(str(error))
+            has_failed = True
+            if has_begun:
+                conversation.fail(str(error))
+            else:
+                conversation.note(f"{error}. Nothing was sent{'; it stands below again' if text else ''}.")
         finally:
             conversation.settle()
-            if not self._ended:
+            if not self._ended and not has_failed:
                 conversation.apply(TurnEnded(0, "cancelled"))
             elif completed and last is not None:
                 conversation.summarize(last, time.monotonic() - began)
             self._turn = None
-            self._can_go_on = not completed
+            if has_begun:
+                self._can_go_on = not completed
             self._told.clear()
             if self._agent is not None:
                 self._queue[:0] = self._agent.take_back()
+            if has_failed and not has_begun and text:
+                self._queue.insert(0, text)
             self._after_turn(completed)
 
     def _after_turn(self, completed: bool) -> None:
@@ -329,7 +359,7 @@ class AgentPane(Vertical):
         if self._agent is None or self._turn is not None or not self._can_go_on:
             self.app.notify("There is no stopped turn to go on with.", timeout=3)
         else:
-            self._start(self._agent.continue_turn())
+            self._start(self._agent.continue_turn(), "")
 
     def _show_queue(self) -> None:
         field = self._queued

@@ -32,6 +32,7 @@ from app.ui.panes.tree import FileTree
 from app.ui.panes.viewer import ViewerPane
 from app.ui.ports import Ports
 from app.ui.screens.model import ModelScreen
+from app.ui.screens.rewind import Rewind
 from app.ui.screens.slash_commands import SlashCommands
 from app.ui.text import visible
 from app.ui.widgets.hint_line import HintLine
@@ -57,11 +58,12 @@ class WorkspaceScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("workspace"))
     AUTO_FOCUS = None  # who gets the focus depends on what was asked for, and is decided below
 
-    def __init__(self, ports: Ports, keymap: Keymap, show_file: str | None) -> None:
+    def __init__(self, ports: Ports, keymap: Keymap, show_file: str | None, session: str | None = None) -> None:
         super().__init__()
         self._ports = ports
         self._keymap = keymap
         self._show_file = show_file
+        self._session = session
         self._main = "agent"  # of centre and agent, the one that is shown where there is room for one
         self._hides_tree = False  # where there is room for it
         self._wants_tree = False  # where there is not
@@ -86,6 +88,7 @@ class WorkspaceScreen(Screen[None]):
         )
         self.agent = AgentPane(ports.workspace, id="agent")
         self.slash_commands = SlashCommands(self, ports.workspace.root)
+        self.rewind = Rewind(self)
         self._panes = {
             name: Container(id=f"{name}-pane", classes="pane") for name in ("tree", "centre", "agent")
         }
@@ -122,6 +125,12 @@ class WorkspaceScreen(Screen[None]):
     def on_agent_pane_command_given(self, event: AgentPane.CommandGiven) -> None:
         self.run_worker(self.slash_commands.do(event.text), group="slash")
 
+    def on_review_pane_rewind_wanted(self) -> None:
+        self.action_rewind()
+
+    def action_rewind(self) -> None:
+        self.run_worker(self.slash_commands.do("/rewind"), group="slash")
+
     def action_show_sessions(self) -> None:
         self.run_worker(self.slash_commands.do("/resume"), group="slash")
 
@@ -129,6 +138,7 @@ class WorkspaceScreen(Screen[None]):
         return (
             f"{self.key('workspace.review')} reviews what the agent changed, "
             f"{self.key('workspace.cancel')} stops it, {self.key('prompt.mode')} sets how freely it works, "
+            f"{self.key('workspace.files')} shows the files, {self.key('app.palette')} finds anything, "
             f"{self.key('app.help')} lists every key."
         )
 
@@ -144,19 +154,27 @@ class WorkspaceScreen(Screen[None]):
         self.run_worker(self._watch(), group="watch")
 
     async def _begin_session(self) -> None:
+        session = self._session
         try:
-            await self.connect_agent(None)
+            if session is not None:
+                try:
+                    await self.connect_agent(session)
+                except TidegateError as error:
+                    self.agent.tell(f"{error}. This is a new session.", is_error=True)
+                    session = None
+            if session is None:
+                await self.connect_agent(None)
             last, said = await asyncio.to_thread(self._look_back)
         except TidegateError as error:
             self.agent.refuse(str(error))
             return
         self.agent.prompt.remember(said)
-        if last is not None:
+        if last is not None and self._session is None:
             self.agent.offer(*last, self.key("workspace.sessions"))
 
     def _look_back(self) -> tuple[tuple[str, float] | None, list[str]]:
         """The last session's title and when it was used, and what was said in all of them."""
-        from app.agent.session import last_said, sessions  # noqa: PLC0415  the first frame does not wait for it
+        from app.agent.session_index import last_said, sessions  # noqa: PLC0415  the first frame does not wait
 
         root = self._ports.workspace.root
         last = next(sessions(root), None)
@@ -173,6 +191,8 @@ class WorkspaceScreen(Screen[None]):
         agent, history = await asyncio.to_thread(open_it)
         await self.agent.connect(agent, history)
         self._facts(mode=agent.mode)
+        # The first message shall not have to wait for them.
+        self.run_worker(agent.start_servers(), group="servers")
 
     async def _suggest_message(self, changes: Sequence[FileChange]) -> str:
         from app.agent.commit_message import suggest_message  # noqa: PLC0415  the first frame does not wait for it
