@@ -138,9 +138,19 @@ class Conversation:
         self.settle()
         if event.reason == "cancelled":
             self.add(NoticeItem(f"Stopped; what was said and done is kept. {self.go_on_key} goes on.", "note"))
+        elif event.reason == "error":
+            self.fail(event.message)
         elif event.message:
-            self.add(NoticeItem(event.message, "error" if event.reason == "error" else "warning"))
-            self.add(NoticeItem(f"{self.go_on_key} goes on from here.", "quiet"))
+            self.add(NoticeItem(event.message, "warning"))
+            self._offer_to_go_on()
+
+    def fail(self, text: str) -> None:
+        """The turn broke off for the reason that `text` says."""
+        self.note(text)
+        self._offer_to_go_on()
+
+    def _offer_to_go_on(self) -> None:
+        self.add(NoticeItem(f"{self.go_on_key} goes on from here.", "quiet"))
 
     def settle(self) -> None:
         """Nothing more comes for what is open."""
