@@ -40,7 +40,7 @@ from app.ui.widgets.completion_list import MOST_SHOWN, CompletionList
 from app.ui.widgets.permission_prompt import PermissionPrompt
 from app.ui.widgets.prompt_input import PromptInput
 from app.ui.widgets.transcript import Transcript
-from app.ui.widgets.transcript_items import NoticeItem
+from app.ui.widgets.transcript_items import NoticeItem, UserItem
 from app.workspace.workspace import Workspace
 
 _MODES: tuple[Mode, ...] = ("plan", "ask", "auto")
@@ -199,6 +199,12 @@ class AgentPane(Vertical):
     def session_id(self) -> str | None:
         """The session that is open."""
         return self._agent.session_id if self._agent is not None else None
+
+    @property
+    def spoken_session(self) -> str | None:
+        """The session that is open, if something was said in it: of another nothing is kept."""
+        is_spoken = any(isinstance(item, UserItem) for item in self.transcript.items)
+        return self.session_id if is_spoken else None
 
     async def read_user_commands(self) -> dict[str, str]:
         """The user's own commands, with what they do."""

@@ -9,6 +9,8 @@ from app.agent.events import (
     ReplyFinished,
     ReplyProgressed,
     Steered,
+    SubtaskReplied,
+    SubtaskStep,
     TextStreamed,
     TodosChanged,
     ToolCallStreamed,
@@ -96,6 +98,14 @@ class Conversation:
                 call = self._call(call_id, "")
                 call.output = (call.output + text)[-_MOST_OUTPUT:]
                 self._transcript.changed(call)
+            case SubtaskStep(call_id=call_id, name=name, summary=summary):
+                self._drop_progress()
+                call = self._call(call_id, "task")
+                call.state = "running"
+                call.output += f"· {summary}\n"
+                self._transcript.changed(call)
+            case SubtaskReplied():
+                self._drop_progress()
             case ToolFinished():
                 self._finish_call(event)
             case Noticed(text=text):
@@ -111,7 +121,9 @@ class Conversation:
     def wait_for_user(self, request: PermissionRequest) -> None:
         """A call cannot go on before the user has answered."""
         call = self._call(request.call_id, request.name)
-        call.summary, call.state = request.summary.split("\n")[0], "asking"
+        if call.state != "running":  # else a part of it asks
+            call.summary = request.summary.split("\n")[0]
+        call.state = "asking"
         self._transcript.changed(call)
 
     def _call(self, call_id: str, name: str) -> CallItem:

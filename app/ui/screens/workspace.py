@@ -58,11 +58,12 @@ class WorkspaceScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("workspace"))
     AUTO_FOCUS = None  # who gets the focus depends on what was asked for, and is decided below
 
-    def __init__(self, ports: Ports, keymap: Keymap, show_file: str | None) -> None:
+    def __init__(self, ports: Ports, keymap: Keymap, show_file: str | None, session: str | None = None) -> None:
         super().__init__()
         self._ports = ports
         self._keymap = keymap
         self._show_file = show_file
+        self._session = session
         self._main = "agent"  # of centre and agent, the one that is shown where there is room for one
         self._hides_tree = False  # where there is room for it
         self._wants_tree = False  # where there is not
@@ -153,14 +154,22 @@ class WorkspaceScreen(Screen[None]):
         self.run_worker(self._watch(), group="watch")
 
     async def _begin_session(self) -> None:
+        session = self._session
         try:
-            await self.connect_agent(None)
+            if session is not None:
+                try:
+                    await self.connect_agent(session)
+                except TidegateError as error:
+                    self.agent.tell(f"{error}. This is a new session.", is_error=True)
+                    session = None
+            if session is None:
+                await self.connect_agent(None)
             last, said = await asyncio.to_thread(self._look_back)
         except TidegateError as error:
             self.agent.refuse(str(error))
             return
         self.agent.prompt.remember(said)
-        if last is not None:
+        if last is not None and self._session is None:
             self.agent.offer(*last, self.key("workspace.sessions"))
 
     def _look_back(self) -> tuple[tuple[str, float] | None, list[str]]:
