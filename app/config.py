@@ -42,7 +42,9 @@ class Settings:
     own engine; TIDEGATE_API_KEY goes before it. `mode` is the agent's permission mode at the start.
     `engine_idle_minutes` is how long an engine that nobody uses keeps its memory. `draft` is how our own engine
     drafts replies: "auto" is whatever its checkpoint has and pays. `rules` are tables, each begun by [[rules]].
-    `mcp` are servers of the Model Context Protocol, each a table begun by [mcp.NAME].
+    `offline` refuses what else opens a connection when the user asks for it: fetching models and servers over
+    the network; TIDEGATE_OFFLINE=1 and HF_HUB_OFFLINE=1 say so too. `mcp` are servers of the Model Context
+    Protocol, each a table begun by [mcp.NAME].
     """
 
     model: str = ""
@@ -51,10 +53,14 @@ class Settings:
     theme: str = ""
     engine_idle_minutes: float = 15.0
     draft: DraftMode = "auto"
+    offline: bool = False
     rules: tuple[Rule, ...] = ()
     mcp: tuple[McpServer, ...] = ()
 
 
+# The second is the Hub's own, and means the same there.
+_OFFLINE = ("TIDEGATE_OFFLINE", "HF_HUB_OFFLINE")
+_TRUE = ("1", "true", "yes", "on")
 _CHOICES = {"mode": get_args(Mode), "draft": get_args(DraftMode)}
 
 
@@ -81,6 +87,8 @@ def load_settings() -> Settings:
             raise BadSettings(f"{file} is not TOML: {error}", "mend or remove it") from None
     for name, value in values.items():
         _check(file, name, value)
+    if any(os.environ.get(variable, "").lower() in _TRUE for variable in _OFFLINE):
+        values["offline"] = True
     for name, variable in (("model", "TIDEGATE_MODEL"), ("api_key", "TIDEGATE_API_KEY")):
         if os.environ.get(variable):
             values[name] = os.environ[variable]
@@ -127,6 +135,9 @@ def _check(file: Path, name: str, value: object) -> None:
     right = isinstance(value, str)
     if name == "engine_idle_minutes":
         right = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+    elif name == "offline":
+        expected = "true or false"
+        right = isinstance(value, bool)
     elif name in _CHOICES:
         expected = "one of " + ", ".join(f'"{choice}"' for choice in _CHOICES[name])
         right = value in _CHOICES[name]

@@ -26,6 +26,8 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one subcommand; 2 for what the user can mend, with one sentence on standard error."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    # The engine reads what is on disk. No library that it uses shall look for more, or tell of itself.
+    os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal need not know every character that a model writes.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -39,8 +39,10 @@ from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 from huggingface_hub.utils import logging as hub_logging
 
+from app.config import load_settings
+from app.errors import TidegateError
 from app.model.catalogue import cached_snapshot, directory_for, fault
-from app.model.errors import DownloadFailed
+from app.model.errors import DownloadFailed, Offline
 from app.model.fetch import FetchProgress
 from app.model.process_lock import ProcessLock
 from app.model.recipes import GIGABYTE, gigabytes
@@ -299,10 +301,12 @@ def main(arguments: list[str]) -> int:
             raise DownloadFailed(f"{repository!r} is no repository name", "write it as owner/name")
         path = _here_already(repository)
         if path is None:
+            if load_settings().offline:
+                raise Offline(f"fetching {repository}")
             path = download(plan_download(repository), lambda progress: say(**asdict(progress)))
-    except DownloadFailed as error:
+    except TidegateError as error:
         say(what=error.what, remedy=error.remedy)
-        return DownloadFailed.exit_status
+        return error.exit_status
     say(path=str(path))
     return 0
 

@@ -4,13 +4,15 @@ from app.config import Settings
 from app.model.catalogue import LocalModel, ModelChoice, ServedModel
 from app.model.local_engine import LocalEngine
 from app.model.port import EnginePort
-from app.model.remote_engine import AbsentEngine, RemoteEngine
+from app.model.remote_engine import RemoteEngine, absent_engine, refused_engine
 
 
 def open_engine(choice: ModelChoice, settings: Settings) -> EnginePort:
     """The engine for `choice`; nothing is started or connected before its `start` or first request."""
     if isinstance(choice, LocalModel):
         return LocalEngine(choice, idle_seconds=settings.engine_idle_minutes * 60, draft=settings.draft)
-    if isinstance(choice, ServedModel):
-        return RemoteEngine(choice, api_key=settings.api_key or None, draft=settings.draft)
-    return AbsentEngine(choice)
+    if not isinstance(choice, ServedModel):
+        return absent_engine(choice)
+    if settings.offline:
+        return refused_engine(choice)
+    return RemoteEngine(choice, api_key=settings.api_key or None, draft=settings.draft)

@@ -35,5 +35,15 @@ class ModelTimeout(ModelError):
     """The server was silent for longer than the client waits."""
 
 
+class Offline(ModelError):
+    """What was asked for needs the network, and the user's settings rule that out."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} needs the network, and you chose to be offline",
+            "take offline out of the settings, and TIDEGATE_OFFLINE and HF_HUB_OFFLINE out of the environment",
+        )
+
+
 class DownloadFailed(ModelError):
     """A checkpoint could not be fetched. What has arrived stays on disk; the next attempt goes on from it."""

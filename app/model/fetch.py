@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ async def fetch_model(repository: str) -> AsyncGenerator[FetchProgress | Path]:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, "HF_HUB_DISABLE_TELEMETRY": "1"},
     )
     assert process.stdout is not None
     try:

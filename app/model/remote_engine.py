@@ -6,7 +6,7 @@ from contextlib import aclosing, suppress
 
 from app.model.catalogue import NothingFound, ServedModel
 from app.model.client import Address, ChatClient, Patience
-from app.model.errors import EngineFailed, ModelError, NoModel
+from app.model.errors import EngineFailed, ModelError, NoModel, Offline
 from app.model.events import EngineStatus, ModelDescription, StreamEvent
 from app.model.messages import ChatRequest, DraftMode
 from app.model.status import StatusBoard
@@ -91,11 +91,12 @@ class RemoteEngine:
         self._board.set(EngineStatus("ready", model=description))
 
 
-class AbsentEngine:
-    """An EnginePort where there is no model."""
+class NoEngine:
+    """An EnginePort where there is nothing to ask: `status` for ever, `error` for whoever asks all the same."""
 
-    def __init__(self, nothing: NothingFound) -> None:
-        self._status = EngineStatus("absent", "No model was found: " + "; ".join(nothing.looked_for) + ".")
+    def __init__(self, status: EngineStatus, error: ModelError) -> None:
+        self._status = status
+        self._error = error
 
     @property
     def status(self) -> EngineStatus:
@@ -116,5 +117,17 @@ class AbsentEngine:
         """See EnginePort."""
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent]:  # noqa: ARG002
-        """See ModelPort. Raises NoModel at once."""
-        raise NoModel("there is no model", "run: tidegate model list")
+        """See ModelPort. Raises its error at once."""
+        raise self._error
+
+
+def absent_engine(nothing: NothingFound) -> NoEngine:
+    """Where there is no model."""
+    status = EngineStatus("absent", "No model was found: " + "; ".join(nothing.looked_for) + ".")
+    return NoEngine(status, NoModel("there is no model", "run: tidegate model list"))
+
+
+def refused_engine(served: ServedModel) -> NoEngine:
+    """Where there is a server, and the settings rule out the network."""
+    error = Offline(f"{served.url} is a server, which")
+    return NoEngine(EngineStatus("failed", str(error)), error)

@@ -20,6 +20,17 @@ def test_defaults_file_and_environment(monkeypatch: pytest.MonkeyPatch):
     assert load_settings().model == "b"
 
 
+@pytest.mark.parametrize("variable", ["TIDEGATE_OFFLINE", "HF_HUB_OFFLINE"])
+def test_offline_is_a_setting_or_a_word_in_the_environment(variable: str, monkeypatch: pytest.MonkeyPatch):
+    write("offline = true\n")
+    assert load_settings().offline
+    write("offline = false\n")
+    monkeypatch.setenv(variable, "0")
+    assert not load_settings().offline
+    monkeypatch.setenv(variable, "1")
+    assert load_settings().offline
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -28,6 +39,7 @@ def test_defaults_file_and_environment(monkeypatch: pytest.MonkeyPatch):
         ("model = 3", "sets model to 3: it must be a text"),
         ("mode = 'yolo'", 'one of "plan", "ask", "auto"'),
         ("draft = 'medusa'", 'one of "none", "lookup", "mtp", "auto"'),
+        ("offline = 'yes'", "true or false"),
         ("engine_idle_minutes = 0", "a positive number"),
         ("engine_idle_minutes = inf", "a positive number"),
         ("engine_idle_minutes = true", "a positive number"),
