@@ -23,6 +23,8 @@ from app.agent.events import (
     Mode,
     Noticed,
     ReplyFinished,
+    SubtaskReplied,
+    SubtaskStep,
     TextStreamed,
     ToolFinished,
     ToolStarted,
@@ -89,6 +91,8 @@ class TextReporter:
                 self._end_line()
             case ToolStarted(summary=summary):
                 self._note(f"· {summary}")
+            case SubtaskStep(summary=summary):
+                self._note(f"  · {summary}")
             case ToolFinished(ok=False, name=name, result=result):
                 self._note(f"! {name}: {result.strip().splitlines()[0] if result.strip() else 'failed'}")
             case Noticed(text):
@@ -229,7 +233,7 @@ async def _turn(prompt: str, agent: Agent, reporter: Reporter) -> int:
     words: list[str] = []
     """Those of the last reply: the answer."""
     paths: set[str] = set()
-    replies: list[ReplyFinished] = []
+    replies: list[ReplyFinished | SubtaskReplied] = []
     ended = TurnEnded(0, "cancelled")
     try:
         async with aclosing(agent.run_turn(prompt)) as events:
@@ -242,7 +246,7 @@ async def _turn(prompt: str, agent: Agent, reporter: Reporter) -> int:
                         words.clear()
                     case FilesChanged(changed):
                         paths.update(changed)
-                    case ReplyFinished():
+                    case ReplyFinished() | SubtaskReplied():
                         replies.append(event)
                     case TurnEnded():
                         ended = event

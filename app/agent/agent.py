@@ -28,8 +28,9 @@ from app.agent.permissions import Permissions
 from app.agent.port import PermissionAsker
 from app.agent.session import Journal, new_journal, open_journal, read_session
 from app.agent.shell import run_for_user
+from app.agent.subtask import run_subtask
 from app.agent.toolbox import Toolbox
-from app.agent.tools.base import in_thread
+from app.agent.tools.base import ToolResult, in_thread
 from app.agent.turn import Emit, Hands, Turn, compact
 from app.agent.user_commands import find_user_commands, skill_directories
 from app.config import Rule
@@ -322,7 +323,10 @@ class Agent:
                     await emit(Attached(attached))
             return bool(texts)
 
-        turn = Turn(self._hands, conversation, emit, steer, self._has_warned)
+        async def delegate(call_id: str, prompt: str) -> ToolResult:
+            return await run_subtask(self._hands, conversation, emit, call_id, prompt)
+
+        turn = Turn(self._hands, conversation, emit, steer, has_warned=self._has_warned, delegate=delegate)
         try:
             await emit(TurnStarted(number, text or ""))
             await in_thread(begin)

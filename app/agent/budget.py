@@ -13,7 +13,7 @@ from app.model.messages import Message
 
 # Below what any tokenizer of today needs for code, so that the estimate errs towards too many.
 _CHARACTERS_PER_TOKEN = 3.0
-FIXED_TOKENS = 1800
+FIXED_TOKENS = 1900
 """What system prompt and tools take, roughly."""
 _REPLY_TOKENS = 8192
 _COMPACT_ABOVE = 0.85

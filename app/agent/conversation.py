@@ -7,13 +7,12 @@ without a result, a reply that broke off) is mended here, so that the next reque
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from app.agent.branches import Place, Record, places, standing
 from app.agent.errors import SessionError
 from app.agent.events import EndReason, Mode
 from app.agent.mcp.tool import Offer
-from app.agent.session import Journal
 from app.model.messages import Message, ToolCall
 
 INTERRUPTED = "(interrupted)"
@@ -23,10 +22,38 @@ _LOST_RESULT = (
 )
 
 
+class Log(Protocol):
+    """Where a conversation is kept: a session's file, or for a sub-task its part of one. `records` are those it
+    began with."""
+
+    records: tuple[Record, ...]
+
+    @property
+    def id(self) -> str:
+        """The session's name."""
+        ...
+
+    def append(self, kind: str, **fields: Any) -> None:
+        """Keep one record. Raises SessionError when the disk will not take it."""
+        ...
+
+    def read(self) -> tuple[Record, ...]:
+        """All records. Raises SessionError."""
+        ...
+
+    def discard(self) -> None:
+        """Nothing was said: keep nothing."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more is said."""
+        ...
+
+
 class Conversation:
     """The messages of one session. Raises SessionError where the journal's records are not a session's."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Log) -> None:
         self._journal = journal
         self._calls = 0
         self._take_in(journal.records)
@@ -164,6 +191,10 @@ class Conversation:
         """The user ran `command` in the shell."""
         self._put("shell", command=command, result=result, ok=ok)
 
+    def note_subtask(self, call_id: str, record: Record) -> None:
+        """Keep a record of the sub-task that call `call_id` began."""
+        self._put("subtask", call=call_id, record=record)
+
     def set_mode(self, mode: Mode) -> None:
         """From now on `mode` is in force."""
         if mode != self.mode:
@@ -299,6 +330,7 @@ _APPLY: dict[str, Callable[[Conversation, Mapping[str, Any]], None]] = {
     "mode": Conversation._mode,
     "shell": Conversation._shell,
     "steered": _ignore,
+    "subtask": _ignore,
     "attached": _ignore,
     "title": _ignore,
 }

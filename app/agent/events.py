@@ -86,6 +86,24 @@ class ToolFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class SubtaskStep:
+    """The sub-task that call `call_id` began makes a call of its own (see ToolStarted)."""
+
+    call_id: str
+    name: str
+    arguments: Mapping[str, Any]
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubtaskReplied:
+    """One request to the model of the sub-task that call `call_id` began is complete."""
+
+    call_id: str
+    finished: Finished
+
+
+@dataclass(frozen=True, slots=True)
 class TodosChanged:
     """The model's plan, as (text, "pending" | "in_progress" | "completed") pairs."""
 
@@ -139,6 +157,8 @@ AgentEvent = (
     | ToolStarted
     | ToolOutput
     | ToolFinished
+    | SubtaskStep
+    | SubtaskReplied
     | TodosChanged
     | FilesChanged
     | ReplyProgressed

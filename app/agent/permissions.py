@@ -46,7 +46,15 @@ class Permissions:
         self._readable = readable
         self._rules = rules
         self._granted: set[str] = set()
+        self._refusal = _PLAN
         self.mode: Mode = mode
+
+    def for_reading(self, refusal: str) -> "Permissions":
+        """The same, with what is granted here, for one who only reads and is told `refusal` otherwise."""
+        reading = Permissions(self._workspace, "plan", self._readable, self._rules)
+        reading._granted = self._granted
+        reading._refusal = refusal
+        return reading
 
     def grant(self, keys: tuple[str, ...]) -> None:
         """Remember what "always" granted, for the rest of the session."""
@@ -81,7 +89,7 @@ class Permissions:
         if access.kind == "read":
             return self._judge_read(access.location.absolute, access.location.is_inside)
         if self.mode == "plan":
-            return Verdict("deny", _PLAN)
+            return Verdict("deny", self._refusal)
         if access.kind == "write":
             return self._judge_write(access.location.absolute, access.location.is_inside, rules)
         return self._judge_command(access, judgement, rules)
@@ -116,7 +124,7 @@ class Permissions:
 
     def _judge_foreign(self, access: Access, tool: str, rules: Sequence[Rule]) -> Verdict:
         if self.mode == "plan" and not access.is_read_only:
-            return Verdict("deny", _PLAN)
+            return Verdict("deny", self._refusal)
         if access.is_destructive:
             return Verdict("ask", "its server says that it overwrites or deletes")
         key = f"tool {tool}"

@@ -12,6 +12,7 @@ from app.agent.tools.grep_search import GrepSearch
 from app.agent.tools.list_directory import ListDirectory
 from app.agent.tools.read_file import ReadFile
 from app.agent.tools.run_shell_command import RunShellCommand
+from app.agent.tools.task import Task
 from app.agent.tools.todo_write import TodoWrite
 from app.agent.tools.write_file import WriteFile
 from app.model.messages import ToolSpecification
@@ -27,6 +28,7 @@ TOOLS: dict[str, Tool[Any]] = {
         ListDirectory(),
         RunShellCommand(),
         TodoWrite(),
+        Task(),
     )
 }
 

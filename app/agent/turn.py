@@ -68,6 +68,8 @@ NO_SANDBOX = (
 )
 
 Emit = Callable[[AgentEvent], Awaitable[None]]
+Delegate = Callable[[str, str], Awaitable[ToolResult]]
+"""Have a sub-agent answer for the call with this id this prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +110,14 @@ class Turn:
         conversation: Conversation,
         emit: Emit,
         steer: Callable[[], Awaitable[bool]],
+        *,
         has_warned: bool,
+        most_replies: int = _MAX_REPLIES,
+        delegate: Delegate | None = None,
     ) -> None:
         self._hands = hands
+        self._most_replies = most_replies
+        self._delegate = delegate
         self._steer = steer
         """Adds what the user said since; tells whether there was something."""
         self._conversation = conversation
@@ -126,7 +133,7 @@ class Turn:
 
         Raises ModelError when the model cannot answer, SessionError when the disk cannot take what was said.
         """
-        for _ in range(_MAX_REPLIES):
+        for _ in range(self._most_replies):
             await self._steer()
             if not await self._make_room():
                 return "limit", "The conversation is too long for the model's context; begin a new session."
@@ -150,7 +157,7 @@ class Turn:
                     )
         return (
             "limit",
-            f'The agent took {_MAX_REPLIES} steps and was stopped; say "go on" if it should continue.',
+            f'The agent took {self._most_replies} steps and was stopped; say "go on" if it should continue.',
         )
 
     # The model.
@@ -238,11 +245,13 @@ class Turn:
     async def _do(self, call: ToolCall, written: str) -> int:
         """Carry out one call, whose arguments the model wrote as `written`; returns the loop guard's count."""
         tool = self._hands.toolbox.get(call.name)
+        delegate = self._delegate
         context = ToolContext(
             self._hands.workspace,
             self._hands.files,
             self._hands.jobs,
             lambda text: self._emit(ToolOutput(call.id, text)),
+            None if delegate is None else lambda prompt: delegate(call.id, prompt),
         )
         try:
             if tool is None:

@@ -45,6 +45,7 @@ def test_the_tools_have_the_names_and_arguments_that_the_model_was_trained_with(
         "list_directory": ({"path", "ignore"}, set()),
         "run_shell_command": ({"is_background", "timeout", "description", "directory"}, {"command"}),
         "todo_write": (set(), {"todos"}),
+        "task": ({"description"}, {"prompt"}),
     }
 
 

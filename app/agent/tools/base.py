@@ -79,13 +79,15 @@ class ToolResult:
 
 @dataclass(slots=True)
 class ToolContext:
-    """What a call has at hand. `changed` collects the paths it wrote, also when it is cancelled halfway;
-    `touched` is the directory in the workspace that it was about."""
+    """What a call has at hand. `delegate` has a prompt answered by a sub-agent, and is None in one; `changed`
+    collects the paths it wrote, also when it is cancelled halfway; `touched` is the directory in the workspace
+    that it was about."""
 
     workspace: Workspace
     files: Files
     jobs: Jobs
     print: Callable[[str], Awaitable[None]]
+    delegate: "Callable[[str], Awaitable[ToolResult]] | None" = None
     is_sandboxed: bool = False
     changed: list[str] = field(default_factory=list)
     touched: Path | None = None
