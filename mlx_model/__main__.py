@@ -1,5 +1,5 @@
-"""python -m mlx_model {serve, generate, score, convert, info, bench, cache}: picks the subcommand and reports
-its errors."""
+"""python -m mlx_model {serve, generate, score, convert, train-mtp, info, bench, cache}: picks the subcommand
+and reports its errors."""
 
 import argparse
 import importlib
@@ -16,6 +16,7 @@ COMMANDS = {
     "generate": "continue a prompt",
     "score": "log-probabilities and perplexity of given tokens",
     "convert": "write a checkpoint in the engine's own layout, quantized by a recipe",
+    "train-mtp": "fit an MTP layer to a checkpoint over your own code, for drafting",
     "info": "sizes, memory and the roof of a checkpoint or config",
     "fit": "what a model holds in memory, here or on another machine, and what would make it fit",
     "bench": "measure speed on this machine",
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given[:1] == [name]:
             # Only the chosen command is imported: most of them bring in mlx.
             set_buffer_limits()
-            module = importlib.import_module(f"mlx_model.commands.{name}")
+            module = importlib.import_module(f"mlx_model.commands.{name.replace('-', '_')}")
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     chosen = parser.parse_args(given)

@@ -68,6 +68,11 @@ def is_mtp(item: Stored) -> bool:
     return item.vector.mtp if isinstance(item, StoredVector) else item.projection.mtp
 
 
+def stored_name(item: Stored) -> str:
+    """The canonical name of an item: a vector's, or a projection's path."""
+    return item.vector.name if isinstance(item, StoredVector) else item.projection.path
+
+
 def is_routed(item: Stored) -> bool:
     """Whether an item is a bank of experts, of which a token passes through some."""
     return isinstance(item, StoredProjection) and item.projection.experts > 0

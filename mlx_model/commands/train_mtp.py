@@ -1,0 +1,155 @@
+"""train-mtp: an MTP layer fitted to a model over the user's own code, with a progress bar."""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from mlx_model.commands.fitting import DoesNotFit, add_memory, settle_memory
+from mlx_model.config import ARCHITECTURE, architecture
+from mlx_model.device import arithmetic, default_dtype
+from mlx_model.errors import ConfigError, RequestError
+from mlx_model.footprint import stored_packing
+from mlx_model.machine import Machine, this_machine
+from mlx_model.memory import Wishes, margin
+from mlx_model.memory_advice import gigabytes
+from mlx_model.train.fitting import Recipe
+from mlx_model.train.forecast import fitting_bytes
+from mlx_model.train.training import Means, Trained, Training, train_mtp
+from mlx_model.weights.checkpoint import open_checkpoint
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this subcommand."""
+    parser.epilog = (
+        "The result is a checkpoint like any other, made of links to the model's files and one new file: serve "
+        "it, or take its MTP layer into another with convert --graft-mtp. An interrupted training goes on when "
+        "the same command is given again."
+    )
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="the checkpoint to draft for")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        nargs="+",
+        metavar="PATH",
+        help="text files, and folders with all text files in them that no .gitignore names",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the checkpoint to make")
+    parser.add_argument(
+        "--graft-mtp",
+        type=Path,
+        metavar="DIR",
+        help="begin from this sibling's MTP layer (default: from the model's own, or from scratch)",
+    )
+    parser.add_argument("--steps", type=int, default=1000, metavar="N", help="(default 1000)")
+    parser.add_argument("--batch", type=int, default=4, metavar="N", help="sequences a step (default 4)")
+    parser.add_argument(
+        "--sequence-length", type=int, default=1024, metavar="N", help="tokens a sequence (default 1024)"
+    )
+    parser.add_argument("--learning-rate", type=float, default=3e-4, metavar="X", help="(default 3e-4)")
+    parser.add_argument(
+        "--held-out",
+        type=float,
+        default=0.05,
+        metavar="SHARE",
+        help="of the text, for measuring only (default 0.05)",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default 0)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_memory(parser, slots=True)
+    parser.set_defaults(dtype=None, kv_bits=None)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Trains; 130 when interrupted. Raises EngineError."""
+    training = Training(
+        model=arguments.model,
+        data=tuple(arguments.data),
+        out=arguments.out,
+        recipe=Recipe(arguments.steps, arguments.batch, arguments.learning_rate, arguments.seed),
+        length=arguments.sequence_length,
+        held_out=arguments.held_out,
+        graft=arguments.graft_mtp,
+    )
+    _check(arguments)
+    means = settle_training(arguments)
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    try:
+        with Progress(*columns, console=console) as bar:
+            tasks: dict[str, TaskID] = {}
+
+            def report(stage: str, done: int, total: int, note: str) -> None:
+                # Not before there is something to do: an error should not stand below an empty bar.
+                if stage not in tasks or bar.tasks[tasks[stage]].finished:
+                    tasks[stage] = bar.add_task(stage, total=total, note=note, completed=done)
+                bar.update(tasks[stage], completed=done, total=total, note=note)
+
+            trained = train_mtp(training, means, report)
+    except KeyboardInterrupt:
+        console.print("Interrupted. The same command goes on where it was.")
+        return 130
+    if arguments.json:
+        print(json.dumps(asdict(trained) | {"directory": str(trained.directory)}))
+    else:
+        _tell(console, trained)
+    return 0
+
+
+def settle_training(arguments: argparse.Namespace, machine: Machine | None = None) -> Means:
+    """What the model may use to read the text; checked, as is what the training itself needs. Raises DoesNotFit
+    unless --force is given, and EngineError."""
+    name = architecture(arguments.model)
+    if name != ARCHITECTURE:
+        raise ConfigError(f"An MTP layer fits a {ARCHITECTURE} model; {arguments.model} is a {name} model.")
+    machine = machine or this_machine()
+    checkpoint = open_checkpoint(arguments.model)
+    config = checkpoint.config
+    if arguments.sequence_length > config.context_length:
+        raise RequestError(
+            f"--sequence-length is {arguments.sequence_length}; the model's context is {config.context_length}."
+        )
+    float_bytes = arithmetic(default_dtype(config.dtype)).float_bytes
+    needed = fitting_bytes(config, stored_packing(checkpoint), arguments.sequence_length, float_bytes)
+    budget = machine.usable - margin(machine)
+    if needed > budget and not arguments.force:
+        raise DoesNotFit(
+            f"Training does not fit: the MTP layer with its optimizer needs {gigabytes(needed)} and may use "
+            f"{gigabytes(budget)} here. (--force tries it all the same.)"
+        )
+    plan = settle_memory(arguments, Wishes(context=arguments.sequence_length, snapshots=0), machine=machine)
+    assert plan is not None, "mlx-lm runs no qwen3_next"
+    return Means(plan.chunk, plan.expert_slots)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    for option in ("steps", "batch"):
+        if getattr(arguments, option) < 1:
+            raise RequestError(f"--{option} is {getattr(arguments, option)}; it must be at least 1.")
+    if not 0 < arguments.held_out <= 0.5:
+        raise RequestError(f"--held-out is {arguments.held_out:g}; it must be more than 0 and at most 0.5.")
+    if not 0 < arguments.learning_rate <= 1:
+        raise RequestError(f"--learning-rate is {arguments.learning_rate:g}; it must be between 0 and 1.")
+
+
+def _tell(console: Console, trained: Trained) -> None:
+    drafts = ", ".join(
+        f"{before:.1%} → {after:.1%}" for before, after in zip(trained.before, trained.after, strict=True)
+    )
+    console.print(
+        f"{trained.directory}: {trained.steps} steps on {trained.tokens:,} tokens of {trained.files} files; "
+        f"loss {trained.loss:.3f} nats."
+    )
+    console.print(
+        f"Of {trained.held_out_tokens:,} tokens held out, drafts 1, 2 and 3 agree with the model: {drafts}."
+    )

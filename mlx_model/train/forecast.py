@@ -1,0 +1,39 @@
+"""What fitting an MTP layer holds in memory, from the config alone. All sizes are bytes."""
+
+from math import prod
+
+from mlx_model.config import ModelConfig
+from mlx_model.footprint import PackingOf, footprint
+from mlx_model.train.fitting import DEPTH
+from mlx_model.train.head import JUDGED_AT_ONCE
+from mlx_model.weights.layout import Part, mtp_items
+
+_FLOAT32 = 4
+# The weights, Adam's two moments, a batch's gradients and those of one sequence.
+_COPIES = 5
+# What an update of one tensor computes on the way.
+_ON_THE_WAY = 3
+
+
+def fitting_bytes(config: ModelConfig, packing: PackingOf, length: int, float_bytes: int) -> int:
+    """The peak: the layer in float32 with what Adam keeps of it, and in the dtype it is computed in; embedding
+    and head as they are stored; and the larger of a sequence's activations and an update's."""
+    layer = [item.parameters for item in mtp_items(config)]
+    parts = footprint(config, packing, float_bytes=float_bytes).parts
+    ends = sum(parts[part].nbytes for part in (Part.EMBEDDING, Part.HEAD) if part in parts)
+    computed = sum(layer) * (float_bytes if float_bytes != _FLOAT32 else 0)
+    judged = JUDGED_AT_ONCE * config.vocab_size * (4 * float_bytes + 6 * _FLOAT32)
+    passing = max(computed + DEPTH * _activations(config, length, float_bytes), judged)
+    return _COPIES * _FLOAT32 * sum(layer) + ends + max(passing, _ON_THE_WAY * _FLOAT32 * max(layer))
+
+
+def _activations(config: ModelConfig, length: int, float_bytes: int) -> int:
+    """What one draft at every place leaves for its gradient, and the gradient itself."""
+    chosen, hidden = max(config.num_experts_per_tok, 1), config.hidden_size
+    inner = config.moe_intermediate_size if config.num_experts else config.intermediate_size
+    experts = 2 * chosen * (3 * hidden + 4 * inner)
+    queries = config.num_attention_heads * config.head_dim
+    keys = config.num_key_value_heads * config.head_dim
+    attention = 2 * (8 * queries + 4 * keys) + 12 * hidden
+    scores = 4 * config.num_attention_heads * prod((length, length)) * _FLOAT32
+    return length * (experts + attention) * float_bytes + scores

@@ -1,0 +1,200 @@
+"""The MTP layer while it is trained: where it begins, how it runs, what it is judged by."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import mlx.core as mx
+
+from mlx_model.config import ModelConfig
+from mlx_model.layers.mtp import MultiTokenPrediction
+from mlx_model.layers.parameters import Parameters
+from mlx_model.layers.projections import Projection as LinearMap
+from mlx_model.state.kv import KVBuffer
+from mlx_model.weights.checkpoint import Checkpoint, Stored, StoredVector, is_mtp, open_mtp, stored_name
+from mlx_model.weights.layout import Projection, Vector, mtp_items
+
+Tensors = dict[str, mx.array]
+
+JUDGED_AT_ONCE = 256
+
+_LAYER = "mtp.layers.0."
+
+
+def initial_head(checkpoint: Checkpoint, graft: Path | None, seed: int) -> tuple[Tensors, str, float]:
+    """The tensors to begin with, in float32 under their canonical names; where they are from, for display; and
+    the rotary base that goes with them.
+
+    From `graft`, else the checkpoint's own layer, else a copy of the last attention layer of the same shape,
+    which has learnt to attend and to route already, behind a projection that passes the hidden state on.
+    Raises ConfigError or CheckpointError.
+    """
+    config = checkpoint.config
+    if graft is not None:
+        sibling = ModelConfig.from_directory(graft)
+        stored = open_mtp(graft, config)
+        return _read(checkpoint, stored), graft.resolve().name, sibling.mtp_rope_theta or sibling.rope_theta
+    theta = config.mtp_rope_theta or config.rope_theta
+    if checkpoint.has_mtp:
+        return stored_head(checkpoint), "its own", theta
+    return _from_scratch(checkpoint, seed), "from scratch", config.rope_theta
+
+
+def stored_head(checkpoint: Checkpoint) -> Tensors:
+    """The checkpoint's own MTP layer, unpacked, in float32. Raises CheckpointError."""
+    return _read(checkpoint, filter(is_mtp, checkpoint.stored))
+
+
+def _from_scratch(checkpoint: Checkpoint, seed: int) -> Tensors:
+    config = checkpoint.config
+    sparse = config.num_experts > 0
+    alike = [
+        layer
+        for layer in range(config.num_hidden_layers)
+        if not config.is_linear(layer) and config.is_sparse(layer) is sparse
+    ]
+    prefix = f"model.layers.{alike[-1]}." if alike else None
+    copied: Tensors = {}
+    if prefix is not None:
+        stored = (item for item in checkpoint.stored if stored_name(item).startswith(prefix))
+        copied = {
+            _LAYER + name.removeprefix(prefix): tensor for name, tensor in _read(checkpoint, stored).items()
+        }
+    tensors: Tensors = {}
+    key = mx.random.key(seed)
+    for item in mtp_items(config):
+        if isinstance(item, Vector):
+            tensors[item.name] = copied.get(item.name, mx.ones(item.shape))
+            continue
+        key, own = mx.random.split(key)
+        name = f"{item.path}.weight"
+        tensors[name] = copied[name] if name in copied else _random(item, own)
+        if item.bias:
+            tensors[f"{item.path}.bias"] = copied.get(f"{item.path}.bias", mx.zeros((item.row_count,)))
+        if item.path == "mtp.fc":
+            # [embedding | hidden state] → the hidden state, and a little of both.
+            passed_on = mx.concatenate(
+                [mx.zeros((config.hidden_size,) * 2), mx.eye(config.hidden_size)], axis=1
+            )
+            tensors[name] = passed_on + 0.5 * tensors[name]
+        mx.eval(tensors[name])
+    return tensors
+
+
+def _random(item: Projection, key: mx.array) -> mx.array:
+    return mx.random.normal(item.shape, key=key) * float(item.columns**-0.5)
+
+
+def _read(checkpoint: Checkpoint, stored: Iterable[Stored]) -> Tensors:
+    """The tensors of some items, unpacked and whole, in float32."""
+    part = replace(checkpoint, stored=tuple(stored))
+    found = dict(part.tensors())
+    for path, packing in part.quantization.items():
+        found[f"{path}.weight"] = mx.dequantize(
+            found.pop(f"{path}.weight"),
+            found.pop(f"{path}.scales"),
+            found.pop(f"{path}.biases", None),
+            group_size=packing.group_size,
+            bits=packing.bits,
+            mode=packing.mode,
+        )
+        mx.eval(found[f"{path}.weight"])
+    whole: Tensors = {}
+    for item in part.stored:
+        if isinstance(item, StoredVector):
+            whole[item.vector.name] = found.pop(item.vector.name).astype(mx.float32)
+            continue
+        for kind in ("weight", "bias") if item.projection.bias else ("weight",):
+            parts = [found.pop(f"{path}.{kind}").astype(mx.float32) for path, _ in item.modules()]
+            axis = -1 if kind == "bias" else -2
+            name = f"{item.projection.path}.{kind}"
+            whole[name] = parts[0] if len(parts) == 1 else mx.concatenate(parts, axis=axis)
+            mx.eval(whole[name])
+    return whole
+
+
+class _Unrolled(KVBuffer):
+    """Keys and values of all places of a sequence at once, as drafting has them: the first draft at a place
+    sees the pairs up to it; a further one sees those and the drafts that led to it, but no other place's."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 0, mx.float32)
+        self._keys: list[mx.array] = []
+        self._values: list[mx.array] = []
+
+    def attend(self, queries: mx.array, keys: mx.array, values: mx.array, scale: float) -> mx.array:
+        """See KVBuffer.attend."""
+        self._keys.append(keys)
+        self._values.append(values)
+        self.length += 1  # the next draft stands one position further on
+        if len(self._keys) == 1:
+            return mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask="causal")
+        heads, count, size = keys.shape[1:]
+        # Query heads that share a key head side by side: [1, key heads, sharing, n, head_dim].
+        grouped = (queries * scale).reshape(1, heads, -1, count, size)
+        places = mx.arange(count)
+        scores = grouped @ self._keys[0][:, :, None].swapaxes(-1, -2)
+        scores = mx.where(places[:, None] >= places, scores, -mx.inf)
+        drafts = [(grouped * keys[:, :, None]).sum(axis=-1, keepdims=True) for keys in self._keys[1:]]
+        weights = mx.softmax(mx.concatenate([scores, *drafts], axis=-1), axis=-1, precise=True)
+        output = weights[..., :count] @ self._values[0][:, :, None]
+        for draft, own in enumerate(self._values[1:]):
+            output = output + weights[..., count + draft, None] * own[:, :, None]
+        return output.reshape(queries.shape)
+
+
+def unroll(
+    config: ModelConfig, tensors: Mapping[str, mx.array], embeddings: mx.array, hidden: mx.array, depth: int
+) -> list[mx.array]:
+    """The states of drafts 1 to `depth` at every place of a sequence, each [1, n - depth, hidden].
+
+    embeddings and hidden [1, n, hidden] of n tokens. Draft d at place t follows token t + d, and is to say what
+    the model's own hidden state there says. Computed in the dtype of `hidden`.
+    """
+    layer = MultiTokenPrediction(
+        config,
+        Parameters({name: tensor.astype(hidden.dtype) for name, tensor in tensors.items()}).scope("mtp"),
+    )
+    count = hidden.shape[1] - depth
+    kv = _Unrolled()
+    states, state = [], hidden[:, :count]
+    for draft in range(1, depth + 1):
+        state = layer(embeddings[:, draft : draft + count], state, kv)
+        states.append(state)
+    return states
+
+
+class Judge:
+    """What drafts are held against: the model's own distribution of the same token, from its hidden states and
+    its head. `chunk`: places at once, for their logits may be large."""
+
+    def __init__(self, head: LinearMap, chunk: int = JUDGED_AT_ONCE) -> None:
+        self._head = head
+        self._chunk = chunk
+
+    def __call__(self, states: mx.array, hidden: mx.array) -> tuple[float, int, mx.array]:
+        """The Kullback-Leibler divergence, in nats and summed over places, of the drafts' distributions from
+        the model's; at how many places both find the same token most likely; and the gradient of the first by
+        `states`. Both arrays are [1, n, hidden]."""
+        divergence, agreed, gradients = 0.0, 0, []
+        for start in range(0, states.shape[1], self._chunk):
+            state = states[:, start : start + self._chunk]
+            wanted = _log_softmax(self._head(hidden[:, start : start + self._chunk]))
+            logits = self._head(state)
+            found = _log_softmax(logits)
+            share = mx.exp(wanted)
+            far = (share * (wanted - found)).sum()
+            same = (mx.argmax(wanted, axis=-1) == mx.argmax(found, axis=-1)).sum()
+            # Of softmax and logarithm by the logits; then through the head, which may be packed.
+            by_logits = (mx.exp(found) - share).astype(logits.dtype)
+            _, (gradient,) = mx.vjp(lambda x: [self._head(x)], [state], [by_logits])
+            mx.eval(far, same, gradient)
+            divergence += float(far)
+            agreed += int(same)
+            gradients.append(gradient)
+        return divergence, agreed, mx.concatenate(gradients, axis=1)
+
+
+def _log_softmax(logits: mx.array) -> mx.array:
+    logits = logits.astype(mx.float32)
+    return logits - mx.logsumexp(logits, axis=-1, keepdims=True)
