@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from app.review.disk import WorkTree
 from app.review.errors import ReviewError
+from app.review.misfit import Misfit
 from app.review.model import Decision, FileChange, Hunk, Selection
 from app.review.port import ReviewPort
 from app.review.sources import STAGED, Source, Sources
+from app.review.splice import new_side, splice
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +80,16 @@ class Desk(Protocol):
         """The whole file as it is after the change, for showing more of it; empty where that is not known."""
         ...
 
-    def misfits(self) -> Mapping[str, str]:
+    def misfits(self) -> Mapping[str, Misfit]:
         """Why hunks, by their ids, could not be taken when that was last tried."""
+        ...
+
+    def text_of(self, change: FileChange, hunk: Hunk) -> str:
+        """A hunk's lines after the change, to be edited."""
+        ...
+
+    def edit(self, change: FileChange, hunk: Hunk, text: str) -> str:
+        """Put `text` in the place of what `text_of` gave; returns a sentence worth telling, or ""."""
         ...
 
     def to_commit(self) -> tuple[FileChange, ...]:
@@ -136,9 +147,18 @@ class AgentDesk:
         """See Desk."""
         return file_lines(_read(self._root / change.path))
 
-    def misfits(self) -> Mapping[str, str]:
+    def misfits(self) -> Mapping[str, Misfit]:
         """See Desk."""
         return {}
+
+    def text_of(self, change: FileChange, hunk: Hunk) -> str:
+        """See Desk."""
+        return new_side(change, hunk)
+
+    def edit(self, change: FileChange, hunk: Hunk, text: str) -> str:
+        """See Desk. It is the user's own edit then."""
+        splice(WorkTree(self._root), change, hunk, text)
+        return ""
 
     def to_commit(self) -> tuple[FileChange, ...]:
         """See Desk."""
@@ -180,7 +200,7 @@ class SourceDesk:
         self._sources = sources
         self._review = review
         self._decisions: dict[str, Decision] = {}
-        self._misfits: dict[str, str] = {}
+        self._misfits: dict[str, Misfit] = {}
         self._read: tuple[FileChange, ...] = ()
         self._undoable: list[_Step] = []
         self._redoable: list[_Step] = []
@@ -224,8 +244,12 @@ class SourceDesk:
             try:
                 said = self._sources.apply(_by_change(parts))
             except ReviewError as error:
-                self._misfits.update({part.hunk.id: str(error) for part in parts})
-                raise
+                found = self._sources.misfits(_by_change(parts))
+                self._misfits.update(found or {part.hunk.id: Misfit(str(error)) for part in parts})
+                raise ReviewError(
+                    f"{_hunks(len(found)) if found else 'The patch'} does not fit, and nothing was applied",
+                    "see where it is marked",
+                ) from error
             for part in parts:
                 self._misfits.pop(part.hunk.id, None)
         self._mark(parts, "kept", f"{_capital(self.words.taken)} {_count(parts)}")
@@ -312,9 +336,20 @@ class SourceDesk:
         """See Desk."""
         return file_lines(self._sources.after(self._from, change))
 
-    def misfits(self) -> Mapping[str, str]:
+    def misfits(self) -> Mapping[str, Misfit]:
         """See Desk."""
         return self._misfits
+
+    def text_of(self, change: FileChange, hunk: Hunk) -> str:
+        """See Desk."""
+        if self._from.kind != "worktree":
+            raise ReviewError(f"What {self.title} holds cannot be edited here", "edit the file itself (E)")
+        return new_side(change, hunk)
+
+    def edit(self, change: FileChange, hunk: Hunk, text: str) -> str:
+        """See Desk."""
+        self._sources.edit(change, hunk, text)
+        return ""
 
     def to_commit(self) -> tuple[FileChange, ...]:
         """See Desk: what is staged."""
@@ -361,7 +396,11 @@ def _count(parts: Sequence[Part]) -> str:
     lines = sum(len(part.lines) for part in parts if part.lines is not None)
     if lines:
         return f"{lines} line{'' if lines == 1 else 's'} of {parts[0].change.path}"
-    return f"{len(parts)} hunk{'' if len(parts) == 1 else 's'}"
+    return _hunks(len(parts))
+
+
+def _hunks(count: int) -> str:
+    return f"{count} hunk{'' if count == 1 else 's'}"
 
 
 def _capital(text: str) -> str:

@@ -18,7 +18,7 @@ _NO_NEWLINE = b"\n\\"
 class HunkText(Sequence[DiffLine]):
     """The lines of `body`, which is a hunk's text behind its header, each line with a mark; see `fits`."""
 
-    __slots__ = ("_after_start", "_before_start", "_body", "_count", "_marks", "_no_newline", "_raw")
+    __slots__ = ("_after_start", "_before_start", "_body", "_count", "_longest", "_marks", "_no_newline", "_raw")
 
     def __init__(self, body: bytes, before_start: int, after_start: int) -> None:
         self._body = body
@@ -26,6 +26,7 @@ class HunkText(Sequence[DiffLine]):
         self._before_start = before_start
         self._after_start = after_start
         self._marks: bytes | None = None
+        self._longest = -1
         self._raw: list[bytes] = []
         self._no_newline: frozenset[int] = frozenset()
 
@@ -48,6 +49,15 @@ class HunkText(Sequence[DiffLine]):
         if self._marks is None:
             self._marks = bytes(map(itemgetter(0), self._lines()))
         return self._marks
+
+    @property
+    def longest(self) -> int:
+        """Bytes of the longest line; a tab counts as eight."""
+        if self._longest < 0:
+            tabs = b"\t" in self._body
+            lines = (line.expandtabs(8) for line in self._lines()) if tabs else self._lines()
+            self._longest = max(map(len, lines)) - 1
+        return self._longest
 
     def may_hold(self, text: bytes, fold: bool) -> bool:
         """Whether some line could hold `text`; with `fold` whatever its capitals."""

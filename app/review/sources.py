@@ -16,9 +16,11 @@ from app.review.diff import SYMLINK, file_change
 from app.review.disk import WorkTree
 from app.review.errors import ReviewError
 from app.review.git import Git
-from app.review.model import FileChange, FileImage, Selection
+from app.review.misfit import Misfit, find_misfit
+from app.review.model import FileChange, FileImage, Hunk, Selection
 from app.review.parse import parse_diff, parse_portions
 from app.review.port import ReviewPort
+from app.review.splice import splice
 
 SourceKind = Literal["worktree", "staged", "commit", "range", "patch"]
 
@@ -152,6 +154,10 @@ class Sources:
         else:
             self._git.run("rm", "--cached", "--quiet", "--", *_paths(change))
 
+    def edit(self, change: FileChange, hunk: Hunk, text: str) -> None:
+        """Put `text` in the place of what a work tree change's hunk is after it."""
+        splice(self._disk, change, hunk, text)
+
     def discard(self, parts: Parts) -> None:
         """Take parts of work tree changes back, to what the index has, all or nothing; the review's `undo`
         brings them back."""
@@ -186,6 +192,20 @@ class Sources:
                 raise first from None
         self._review.replace_files(f"Applied a patch to {_names(parts)}", wanted)
         return "\n".join(line for line in said if "offset" in line or line.startswith("Context reduced"))
+
+    def misfits(self, parts: Parts) -> dict[str, Misfit]:
+        """Why hunks of a patch do not fit the work tree, by their ids; those that do are left out."""
+        found: dict[str, Misfit] = {}
+        for change, selection in parts:
+            try:
+                image = self._disk.read(change.previous_path or change.path)
+            except OSError:
+                continue
+            misfits = {
+                hunk.id: find_misfit(change, hunk, image) for hunk in change.hunks if hunk.id in selection
+            }
+            found |= {name: misfit for name, misfit in misfits.items() if misfit is not None}
+        return found
 
     def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
         """Commit what is staged; hooks run. Returns a sentence, and what hooks printed."""

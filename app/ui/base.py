@@ -17,7 +17,6 @@ from textual.screen import Screen
 
 from app.ui.actions import ACTIONS, AT_THE_CURSOR, BY_ID, SCOPE_TITLES, bindings, key_label
 from app.ui.keymap import Keymap, clashes, keys_of
-from app.ui.screens.help import HelpScreen
 from app.ui.text import visible
 from app.ui.themes import DARK, LIGHT
 
@@ -110,6 +109,8 @@ class ActionApp(App[Result], Generic[Result]):
         await self.run_action(action.handler, default_namespace=target)
 
     def action_help(self) -> None:
+        from app.ui.screens.help import HelpScreen  # noqa: PLC0415  the first frame does not wait for it
+
         self.push_screen(HelpScreen(self.user_keymap))
 
     def action_switch_theme(self) -> None:

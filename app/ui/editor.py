@@ -3,6 +3,7 @@
 import os
 import shlex
 import subprocess
+import tempfile
 from pathlib import Path
 
 from textual.app import App, SuspendNotSupported
@@ -18,9 +19,14 @@ class EditorError(TidegateError):
 
 
 def command_for(path: Path, line: int) -> list[str]:
-    """The command that opens `path` at `line` in $VISUAL, $EDITOR or vi, as that editor wants to be told."""
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    command = shlex.split(editor)
+    """The command that opens `path` at `line` in $VISUAL, $EDITOR or vi, as that editor wants to be told.
+    Raises EditorError for what is no command."""
+    named = (os.environ.get(name, "").strip() for name in ("VISUAL", "EDITOR"))
+    editor = next(filter(None, named), "vi")
+    try:
+        command = shlex.split(editor)
+    except ValueError as error:
+        raise EditorError(f"{editor} is no command ({error})", "set EDITOR") from error
     name = Path(command[0]).name
     if name in _WITH_COLON:
         return [*command, f"{path}:{line}"]
@@ -46,3 +52,16 @@ def edit(app: App[object], path: Path, line: int) -> None:
         raise EditorError(f"{command[0]} cannot be started ({error.strerror})", "set EDITOR") from error
     if status:
         raise EditorError(f"{command[0]} ended with status {status}", "look whether the file is as you want it")
+
+
+def edit_text(app: App[object], text: str, name: str, line: int = 1) -> str:
+    """Let the user edit `text` by itself, in a file with the ending of `name`. Returns what it became, without
+    newlines at its end. Raises EditorError."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="tidegate-") as directory:
+            file = Path(directory) / Path(name).name
+            file.write_text(f"{text}\n", encoding="utf-8", errors="replace")
+            edit(app, file, line)
+            return file.read_text(encoding="utf-8", errors="replace").rstrip("\n")
+    except OSError as error:
+        raise EditorError(f"there is no way to hand text over ({error})", "look at TMPDIR") from error

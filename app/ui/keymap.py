@@ -8,9 +8,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import tomlkit
 from textual.keys import _character_to_key
-from tomlkit.exceptions import ParseError
 
 from app.errors import TidegateError
 from app.paths import config_directory
@@ -37,6 +35,9 @@ def load_keymap(path: Path | None = None) -> Keymap:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise KeymapError(f"{path} cannot be read ({error})", "mend or remove it") from error
+    import tomlkit  # noqa: PLC0415  few have such a file
+    from tomlkit.exceptions import ParseError  # noqa: PLC0415
+
     try:
         keys = tomlkit.parse(text).unwrap().get("keys", {})
     except ParseError as error:

@@ -63,6 +63,10 @@ class ReviewScreen(Screen[None]):
             self.app.notify(str(error), severity="error", timeout=8)
         self.review.reload()
 
+    def on_review_pane_rewind_wanted(self) -> None:
+        # There is no conversation here, and of the files' turns the list can reject any.
+        self.review.action_list_turns()
+
     def action_leave_mode(self) -> None:
         self.review.leave_mode()
 

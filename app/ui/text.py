@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from rich.segment import Segment
 from rich.style import Style
 
@@ -66,6 +66,42 @@ def paint(text: str, base: Style, spans: Sequence[Span]) -> list[Segment]:
                 style += extra
         segments.append(Segment(text[left:right], style))
     return segments
+
+
+def matches(text: str, query: str, style: Style) -> list[Span]:
+    """Where `text` holds `query`, whose small letters match both; none for an empty one."""
+    hay = text.lower() if query == query.lower() else text
+    spans: list[Span] = []
+    at = hay.find(query) if query else -1
+    while at >= 0:
+        spans.append((at, at + len(query), style))
+        at = hay.find(query, at + len(query))
+    return spans
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """A line in rows: `text` made visible, and the character at which each row starts."""
+
+    text: str
+    starts: Sequence[int]
+
+    def part(self, number: int) -> tuple[int, int]:
+        """The characters of one row; empty where there is none."""
+        if number >= len(self.starts):
+            return len(self.text), len(self.text)
+        end = self.starts[number + 1] if number + 1 < len(self.starts) else len(self.text)
+        return self.starts[number], end
+
+
+def wrapped(text: str, width: int) -> Wrapped:
+    """Visible `text` in rows of at most `width` cells, broken wherever that is."""
+    if text.isascii():
+        return Wrapped(text, range(0, max(1, len(text)), width))
+    starts = [0]
+    for piece in chop_cells(text, width)[:-1]:
+        starts.append(starts[-1] + len(piece))
+    return Wrapped(text, starts)
 
 
 @dataclass(frozen=True, slots=True)

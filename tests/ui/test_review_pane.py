@@ -31,7 +31,11 @@ async def reviewing(stage: Stage, **files: str | None) -> None:
     """Let the agent change files, and go to the review."""
     edit(stage.review, stage.root, **files)
     stage.screen.review.reload()
-    await stage.until(lambda: stage.screen.review.total, "the changes")
+    wanted = {name.replace("__", ".") for name in files}
+    shown = stage.screen.review.view
+    await stage.until(
+        lambda: shown.changes and wanted <= {change.path for change in shown.changes}, "the changes"
+    )
     await stage.press("f4")
     assert stage.screen.review.view.has_focus
 
@@ -197,17 +201,28 @@ async def test_lines_are_kept_and_rejected_and_comments_reach_the_agent(root: Pa
         assert "b.txt:2\n> four\nNo" in told
 
 
-async def test_the_files_go_back_to_before_a_turn_and_come_again(root: Path) -> None:
+async def test_turns_are_kept_and_rejected_by_themselves_and_with_later_ones(root: Path) -> None:
     async with Stage(root).run() as stage:
-        await reviewing(stage, b__txt="two\n")
-        await stage.press("R")
-        await stage.until(lambda: stage.app.screen is not stage.screen)
-        await stage.press("enter")
-        await stage.until(lambda: (root / "b.txt").read_text() == "one\n")
-        # Nothing is left to look at, and yet the keys work.
-        await stage.until(lambda: stage.screen.review.has_focus)
+        for number, files in enumerate(({"a__txt": AFTER}, {"b__txt": "two\n"}, {"c__txt": "c\n"}), 1):
+            edit(stage.review, root, number, f"words {number}", **files)
+        await reviewing(stage)
+
+        async def decide(*keys: str) -> None:
+            await stage.press("T")
+            await stage.until(lambda: isinstance(stage.app.screen, Listing))
+            await stage.press(*keys)
+            await stage.until(lambda: stage.app.screen is stage.screen)
+
+        await decide("j", "a")  # the second of three
+        await stage.until(lambda: stage.screen.review.decided == 1)
+        assert (root / "b.txt").read_text() == "two\n"
+        await decide("j", "X")
+        await stage.until(lambda: not (root / "c.txt").exists())
+        assert ((root / "a.txt").read_text(), (root / "b.txt").read_text()) == (AFTER, "one\n")
         await stage.press("u")
-        await stage.until(lambda: (root / "b.txt").read_text() == "two\n")
+        await stage.until(lambda: (root / "c.txt").exists())
+        await decide("G", "x")
+        await stage.until(lambda: (root / "a.txt").read_text() == BEFORE)
 
 
 async def test_the_model_suggests_a_message_below_what_was_written(root: Path) -> None:
@@ -248,7 +263,7 @@ async def test_the_editor_opens_at_the_line(root: Path, monkeypatch: pytest.Monk
     async with Stage(root).run() as stage:
         monkeypatch.setattr(stage.app, "suspend", nullcontext)
         await reviewing(stage, a__txt=AFTER)
-        await stage.press("slash", *"more", "enter", "escape", "e")
+        await stage.press("slash", *"more", "enter", "escape", "E")
         line = AFTER.split("\n").index("more") + 1
         assert ran == [["nano", "-w", f"+{line}", str(root / "a.txt")]]
 

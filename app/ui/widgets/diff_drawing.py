@@ -1,69 +1,47 @@
-"""How the rows of a review look: headings, lines of either layout, lines around a hunk, comments."""
+"""How the lines of a review look, in either layout: code with its colours and marks, and the file around it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.cache import LRUCache
 from textual.strip import Strip
 
-from app.review.desk import Words
-from app.review.model import DiffLine, FileChange, Hunk
+from app.review.model import DiffLine
 from app.ui.syntax import LazySyntax, lexer_for_path
-from app.ui.text import Span, paint, visible, window
-from app.ui.widgets.diff_layout import DiffLayout, Row, Shapes
+from app.ui.text import Span, Wrapped, matches, paint, visible, window, wrapped
+from app.ui.widgets.diff_headings import DiffHeadings
+from app.ui.widgets.diff_layout import Row
 from app.ui.widgets.hunk_painting import LONG_LINE, HunkPainting
-from app.ui.widgets.line_view import LineView
 
-KIND_LETTERS = {
-    "modified": "M",
-    "created": "A",
-    "deleted": "D",
-    "renamed": "R",
-    "copied": "C",
-    "combined": "U",
-    "mode": "M",
-    "binary": "B",
-    "symlink": "L",
-}
-_NOTES = {
-    "binary": "Binary file: nothing to show, but it can be decided as a whole.",
-    "mode": "Only the file's mode changed.",
-    "symlink": "A symbolic link changed.",
-    "renamed": "Renamed without a change of content.",
-    "copied": "Copied without a change of content.",
-    "combined": "A merge; there is nothing to show.",
-    "created": "A new, empty file.",
-    "deleted": "An empty file was deleted.",
-    "modified": "Nothing to show.",
-}
+_LEAST_ROOM = 8  # cells that a row of a wrapped line has, however narrow the view is
+_NO_NEWLINE = "  ∎ no newline at end"
 
 
-class DiffDrawing(LineView):
+class DiffDrawing(DiffHeadings):
     """Draws `rows`; who moves the cursor and makes the rows is the subclass."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.changes: Sequence[FileChange] = ()
-        self.rows = DiffLayout((), Shapes(), split=False)
         self.split = False
-        self.words = Words("keep", "kept", "reject", "rejected")
-        self.misfits: Mapping[str, str] = {}
-        self.folded: set[str] = set()
+        self.wrap = False
         self.query_text = ""
         self.ignores_space = False
-        self.space_only: frozenset[str] = frozenset()
         self.whole: dict[str, Sequence[str]] = {}  # files by path, as far as they were read
         self.number_width = 3
         self.widest = 0  # cells of the longest line that was drawn: to look at all of them would take long
         self._paintings: LRUCache[tuple[int, int], HunkPainting] = LRUCache(48)
         self._whole_syntax: LRUCache[str, LazySyntax] = LRUCache(4)
+        self._wrapped: LRUCache[tuple[Row, bool], Wrapped] = LRUCache(256)
 
     def widen(self) -> None:
         """Let the view scroll sideways as far as `widest` needs."""
         raise NotImplementedError
 
-    def _seen(self, cells: int) -> None:
+    def seen(self, cells: int) -> None:
+        """A line of so many cells was drawn, or is about to be."""
         if cells > self.widest:
             self.widest = cells
             # Not while a frame is being drawn.
@@ -79,115 +57,55 @@ class DiffDrawing(LineView):
         self._paintings.clear()
         self._whole_syntax.clear()
 
-    @property
-    def current_row(self) -> Row | None:
-        """What the cursor is on."""
-        return self.rows.row(self.cursor_row) if self.row_count else None
-
-    def render_line(self, y: int) -> Strip:
-        row = self.scroll_offset.y + y
-        if y == 0 and 0 < row < self.row_count and self.rows.row(row).kind not in ("file", "gap"):
-            return self._file_strip(self.rows.row(row), self.size.width, current=False)
-        return super().render_line(y)
+    def forget_wrapping(self) -> None:
+        """To be called when the width or what is shown has changed."""
+        self._wrapped.clear()
 
     def draw_row(self, row: int, width: int) -> Strip:
         place = self.rows.row(row)
-        if place.kind == "gap":
-            return Strip.blank(width, self.palette.text)
-        if place.kind == "file":
-            return self._file_strip(place, width, current=row == self.cursor_row)
-        if place.kind == "hunk":
-            return self._hunk_strip(place, width, row)
-        if place.kind == "note":
-            note = _NOTES[self.changes[place.file].kind]
-            style = self.base_style(row)
-            return Strip(
-                [self._bar(place, style), Segment(f"   {note}", style + self.palette.muted)]
-            ).crop_extend(0, width, style)
-        if place.kind == "comment":
-            return self._comment_strip(place, row, width)
-        if self.split:
+        if self.split and place.kind in ("line", "extra"):
             return self._split_strip(place, row, width)
         return super().draw_row(row, width)
 
-    # Headings and comments.
+    # Wrapping.
 
-    def _file_strip(self, place: Row, width: int, *, current: bool) -> Strip:
-        palette = self.palette
-        change = self.changes[place.file]
-        base = palette.header + (palette.cursor_line if current and self.has_focus else Style())
-        tone = {"created": palette.success, "deleted": palette.error}.get(change.kind, palette.accent)
-        name = visible(change.path)
-        if change.previous_path is not None:
-            name = f"{visible(change.previous_path)} → {name}"
-        decided = sum(hunk.decision != "pending" for hunk in change.hunks)
-        total = len(change.hunks)
-        state = "✓ decided" if decided == total else f"{decided}/{total}"
-        folded = "▸" if change.path in self.folded else "▾"
-        tail = Strip(
-            [
-                Segment(f" +{change.added}", base + palette.success),
-                Segment(f" −{change.removed}", base + palette.error),
-                Segment(f"   {state} ", base + (palette.success if decided == total else palette.muted)),
-            ]
-        )
-        head = Strip(
-            [
-                Segment("▌" if current else " ", base + palette.primary),
-                Segment(f"{folded} ", base + palette.muted),
-                Segment(f"{KIND_LETTERS[change.kind]} ", base + tone),
-                Segment(name, base + palette.strong),
-            ]
-        )
-        room = width - tail.cell_length
-        if room < 12:
-            return head.crop_extend(0, width, base)
-        return Strip.join([head.crop_extend(0, room, base), tail])
+    @property
+    def room(self) -> int:
+        """Cells for a line's text; also bytes that surely need no more."""
+        width = (self.size.width - 1) // 2 if self.split else self.size.width
+        return max(_LEAST_ROOM, width - self.gutter_width)
 
-    def _bar(self, place: Row, base: Style) -> Segment:
-        """The left edge: it shows along all its rows which hunk a key would decide."""
-        here = self.current_row
-        chosen = here is not None and here.file == place.file and here.hunk == place.hunk
-        tone = self.palette.primary if self.has_focus else self.palette.faint
-        return Segment("▌" if chosen else " ", base + tone)
+    def height(self, row: Row) -> int:
+        """The rows that a line, a line around a hunk or a comment takes, at least 1."""
+        if not self.split or row.kind == "comment":
+            return len(self.rows_of(row, is_left=False).starts)
+        return max(len(self.rows_of(row, is_left=is_left).starts) for is_left in (True, False))
 
-    def _hunk_strip(self, place: Row, width: int, row: int) -> Strip:
-        palette = self.palette
-        hunk = self.hunk_at(place)
-        base = palette.text + palette.section
-        if row == self.cursor_row and self.has_focus:
-            base += palette.cursor_line
-        mark, tone = {
-            "pending": ("○ open", palette.accent),
-            "kept": (f"✓ {self.words.taken}", palette.success),
-            "rejected": (f"✗ {self.words.dropped}", palette.error),
-        }[hunk.decision]
-        extra: list[Segment] = []
-        if misfit := self.misfits.get(hunk.id):
-            mark, tone = "! does not fit", palette.error
-            extra = [Segment(f"  {visible(misfit)}", base + palette.error)]
-        elif hunk.id in self.space_only:
-            extra = [Segment("  white space only", base + palette.muted)]
-        where = f"  {hunk.before_start},{hunk.before_count} → {hunk.after_start},{hunk.after_count}"
-        segments = [
-            self._bar(place, base),
-            Segment(f" {mark:<10}", base + tone),
-            *extra,
-            Segment(where, base + palette.faint),
-            Segment(f"  {visible(hunk.section)}", base + palette.muted),
-        ]
-        return Strip(segments).crop_extend(0, width, base)
+    def rows_of(self, place: Row, *, is_left: bool) -> Wrapped:
+        """What a row shows, whatever its part, on one side of the layout (unified: on the only one)."""
+        key = (replace(place, part=0) if place.part else place, is_left)
+        found = self._wrapped.get(key)
+        if found is None:
+            # A comment has the whole width in either layout.
+            width = self.size.width - self.gutter_width if place.kind == "comment" else self.room
+            found = self._wrapped[key] = wrapped(self._shown(place, is_left), max(_LEAST_ROOM, width))
+        return found
 
-    def _comment_strip(self, place: Row, row: int, width: int) -> Strip:
-        palette = self.palette
-        remark = self.rows.shape(self.hunk_at(place)).comments[place.left or 0]
-        base = palette.user
-        if row == self.cursor_row and self.has_focus:
-            base += palette.cursor_line
-        lead = " " * (self.gutter_width - 3) + ("✎ " if remark.is_first else "  ")
-        return Strip(
-            [self._bar(place, base), Segment(lead, base + palette.primary), Segment(visible(remark.text), base)]
-        ).crop_extend(0, width, base)
+    def _shown(self, place: Row, is_left: bool) -> str:
+        if place.kind == "comment":
+            return visible(self.rows.shape(self.hunk_at(place)).comments[place.left or 0].text)
+        if place.kind == "extra":
+            return visible(self._whole_line(place))
+        index = place.left if is_left or not self.split else place.right
+        if index is None:
+            return ""
+        line = self.hunk_at(place).lines[index]
+        return visible(line.text) + ("" if line.has_newline else _NO_NEWLINE)
+
+    def _whole_line(self, place: Row) -> str:
+        lines = self.whole[self.changes[place.file].path]
+        number = (place.right or 1) - 1
+        return lines[number] if number < len(lines) else ""
 
     # Lines.
 
@@ -210,6 +128,7 @@ class DiffDrawing(LineView):
         place = self.rows.row(row)
         palette = self.palette
         width = self.number_width
+        numbers: tuple[int | None, int | None]
         if place.kind == "extra":
             base = self.base_style(row)
             numbers, sign, tone = (place.left, place.right), "┊", palette.faint
@@ -217,10 +136,12 @@ class DiffDrawing(LineView):
             line = self.hunk_at(place).lines[place.left or 0]
             base = self._line_style(line, row, self._is_neutral(place, place.left or 0))
             numbers, sign, tone = (line.before_number, line.after_number), self._sign(line), self._tone(line)
+        if place.part:
+            numbers, sign = (None, None), " "
         before, after = (f"{number or '':>{width}}" for number in numbers)
         number = palette.strong if current and self.has_focus else palette.faint
         return [
-            self._bar(place, base),
+            self.bar(place, base),
             Segment(f"{before} {after} ", base + number),
             Segment(f"{sign} ", base + tone),
         ]
@@ -233,21 +154,54 @@ class DiffDrawing(LineView):
         return {"added": self.palette.success, "removed": self.palette.error}.get(line.kind, self.palette.faint)
 
     def body(self, row: int, left: int, width: int) -> tuple[str, Style, list[Span], int]:
-        place = self.rows.row(row)
-        if place.kind == "extra":
-            return self._extra_content(place, row, left, width)
-        return self._content(place, place.left or 0, row, left, width)
+        return self._content(self.rows.row(row), row, left, width, is_left=True)
 
-    def _extra_content(self, place: Row, row: int, left: int, width: int) -> tuple[str, Style, list[Span], int]:
-        """A line of the file that the diff does not hold."""
+    def _content(
+        self, place: Row, row: int, left: int, width: int, *, is_left: bool
+    ) -> tuple[str, Style, list[Span], int]:
+        """What `LineView.body` answers, for one side of the layout (unified: for the only one)."""
+        if place.kind == "extra":
+            raw, base = self._whole_line(place), self.base_style(row)
+        else:
+            line = self.hunk_at(place).lines[self._index(place, is_left) or 0]
+            neutral = self._is_neutral(place, self._index(place, is_left) or 0)
+            raw, base = line.text, self._line_style(line, row, neutral)
+        if len(raw) > LONG_LINE:
+            return self._long_content(place, raw, base, left, width, is_left=is_left)
+        if place.kind == "extra":
+            text, spans = visible(raw), self._extra_spans(place)
+        else:
+            text, spans = self._line_spans(place, self._index(place, is_left) or 0)
+        if not self.wrap:
+            self.seen(cell_len(text))
+            return text, base, spans, 0
+        start, end = self.rows_of(place, is_left=is_left).part(place.part)
+        return text[start:end], base, [(a - start, b - start, style) for a, b, style in spans], 0
+
+    def _long_content(
+        self, place: Row, raw: str, base: Style, left: int, width: int, *, is_left: bool
+    ) -> tuple[str, Style, list[Span], int]:
+        """Of a very long line, no more than is in view is looked at."""
+        if self.wrap:
+            rows = self.rows_of(place, is_left=is_left)
+            start, end = rows.part(place.part)
+            first = max(0, start - len(self.query_text))
+            found = matches(rows.text[first : end + len(self.query_text)], self.query_text, self.palette.match)
+            shift = first - start
+            return rows.text[start:end], base, [(a + shift, b + shift, style) for a, b, style in found], 0
+        self.seen(len(raw) if raw.isascii() else 2 * len(raw))
+        seen = window(raw, left, width)
+        text = visible(raw[seen.start : seen.end])
+        return text, base, matches(text, self.query_text, self.palette.match), left
+
+    def _index(self, place: Row, is_left: bool) -> int | None:
+        """The line of the hunk that a row shows on one side of the layout."""
+        return place.left if is_left or not self.split else place.right
+
+    def _extra_spans(self, place: Row) -> list[Span]:
+        """The colours of a line of the file that the diff does not hold."""
         path = self.changes[place.file].path
         lines = self.whole[path]
-        number = (place.right or 1) - 1
-        base = self.base_style(row)
-        raw = lines[number] if number < len(lines) else ""
-        if len(raw) > LONG_LINE:
-            seen = window(raw, left, width)
-            return visible(raw[seen.start : seen.end]), base, [], left
         syntax = self._whole_syntax.get(path)
         if syntax is None:
             syntax = self._whole_syntax[path] = LazySyntax(
@@ -255,48 +209,24 @@ class DiffDrawing(LineView):
                 len(lines),
                 lambda at: visible(lines[at]) if len(lines[at]) <= LONG_LINE else "",
             )
-        text = visible(raw)
-        self._seen(len(text))
         colours = self.palette.syntax
-        spans: list[Span] = [(a, b, colours[name]) for a, b, name in syntax.spans(number)]
-        return text, base, spans, 0
+        return [(a, b, colours[name]) for a, b, name in syntax.spans((place.right or 1) - 1)]
 
-    def _content(
-        self, place: Row, index: int, row: int, left: int, width: int
-    ) -> tuple[str, Style, list[Span], int]:
+    def _line_spans(self, place: Row, index: int) -> tuple[str, list[Span]]:
+        """A line of the diff, and its colours and marks."""
         line = self.hunk_at(place).lines[index]
-        neutral = self._is_neutral(place, index)
-        base = self._line_style(line, row, neutral)
-        if len(line.text) > LONG_LINE:
-            seen = window(line.text, left, width)
-            text = visible(line.text[seen.start : seen.end])
-            self._seen(len(line.text))
-            return text, base, self._matches(text), left
         text = visible(line.text)
-        self._seen(len(text))
         painting = self._painting(place)
         syntax = self.palette.syntax
         spans: list[Span] = [(a, b, syntax[name]) for a, b, name in painting.syntax(index)]
-        if line.kind != "context" and not neutral:
+        if line.kind != "context" and not self._is_neutral(place, index):
             mark = self.palette.added_word if line.kind == "added" else self.palette.removed_word
             spans += [(a, b, mark) for a, b in painting.words(index)]
-        spans += self._matches(text)
+        spans += matches(text, self.query_text, self.palette.match)
         if not line.has_newline:
-            spans.append((len(text), len(text) + 24, self.palette.faint))
-            text += "  ∎ no newline at end"
-        return text, base, spans, 0
-
-    def _matches(self, text: str) -> list[Span]:
-        query = self.query_text
-        if not query:
-            return []
-        hay = text.lower() if query == query.lower() else text
-        spans: list[Span] = []
-        at = hay.find(query)
-        while at >= 0:
-            spans.append((at, at + len(query), self.palette.match))
-            at = hay.find(query, at + len(query))
-        return spans
+            spans.append((len(text), len(text) + len(_NO_NEWLINE), self.palette.faint))
+            text += _NO_NEWLINE
+        return text, spans
 
     def _split_strip(self, place: Row, row: int, width: int) -> Strip:
         left_width = (width - 1) // 2
@@ -308,24 +238,25 @@ class DiffDrawing(LineView):
         return Strip.join([halves[0], rule, halves[1]])
 
     def _half(self, place: Row, row: int, width: int, *, is_left: bool) -> Strip:
-        index = place.left if is_left else place.right
+        index = self._index(place, is_left)
         if index is None:
-            bar = [self._bar(place, self.palette.filler)] if is_left else []
+            bar = [self.bar(place, self.palette.filler)] if is_left else []
             return Strip(bar).crop_extend(0, width, self.palette.text + self.palette.filler)
         left = self.scroll_offset.x
         room = max(0, width - self.gutter_width)
         if place.kind == "extra":
             number: int | None = index
             sign, tone = "┊", self.palette.faint
-            text, base, spans, start = self._extra_content(place, row, left, room)
         else:
             line = self.hunk_at(place).lines[index]
             number = line.before_number if is_left else line.after_number
             sign, tone = self._sign(line), self._tone(line)
-            text, base, spans, start = self._content(place, index, row, left, room)
+        if place.part:
+            number, sign = None, " "
+        text, base, spans, start = self._content(place, row, left, room, is_left=is_left)
         current = row == self.cursor_row and self.has_focus
         gutter = [
-            self._bar(place, base) if is_left else Segment(" ", base),
+            self.bar(place, base) if is_left else Segment(" ", base),
             Segment(
                 f"{number or '':>{self.number_width}} ",
                 base + (self.palette.strong if current else self.palette.faint),
@@ -335,10 +266,6 @@ class DiffDrawing(LineView):
         body = Strip(paint(text, base, spans)).crop_extend(left - start, left - start + room, base)
         return Strip([*gutter, *body]).crop_extend(0, width, base)
 
-    def hunk_at(self, place: Row) -> Hunk:
-        """The hunk that a row belongs to."""
-        return self.changes[place.file].hunks[place.hunk]
-
     def _painting(self, place: Row) -> HunkPainting:
         key = (place.file, place.hunk)
         found = self._paintings.get(key)
@@ -346,14 +273,28 @@ class DiffDrawing(LineView):
             found = self._paintings[key] = HunkPainting(self.hunk_at(place), self.changes[place.file].path)
         return found
 
+    def comment_text(self, place: Row, text: str) -> str:
+        if not self.wrap:
+            return text
+        start, end = self.rows_of(place, is_left=True).part(place.part)
+        return text[start:end]
+
+    # Copying with the mouse.
+
     def row_text(self, row: int) -> str:
         place = self.rows.row(row)
         if place.kind == "file":
             return self.changes[place.file].path
-        if place.kind == "extra":
-            lines = self.whole[self.changes[place.file].path]
-            return visible(lines[(place.right or 1) - 1])
-        if place.kind != "line":
+        if place.kind not in ("line", "extra"):
             return ""
-        index = place.right if place.right is not None else place.left
-        return visible(self.hunk_at(place).lines[index or 0].text)
+        is_left = place.right is None
+        if self.wrap:
+            rows = self.rows_of(place, is_left=is_left)
+            start, end = rows.part(place.part)
+            return rows.text[start:end].removesuffix(_NO_NEWLINE)
+        if place.kind == "extra":
+            return visible(self._whole_line(place))
+        return visible(self.hunk_at(place).lines[self._index(place, is_left) or 0].text)
+
+    def goes_on(self, row: int) -> bool:
+        return self.rows.row(row).part > 0

@@ -1,12 +1,18 @@
-"""Which row of a review shows what: files and hunks of any number laid out without touching their lines."""
+"""Which row of a review shows what: files and hunks of any number laid out without touching their lines.
+
+A hunk that is shown as it is has its rows reckoned; one with comments, with lines of the file around it or with
+lines to wrap has them listed, when it comes into view.
+"""
 
 import re
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
 
-from app.review.hunk_text import line_marks
+from textual.cache import LRUCache
+
+from app.review.hunk_text import HunkText, line_marks
 from app.review.model import FileChange, Hunk
 
 RowKind = Literal["gap", "file", "hunk", "line", "note", "extra", "comment"]
@@ -18,23 +24,31 @@ _RUN = re.compile(rb" +|-+\+*|\++")
 class Row:
     """One row. `left` and `right` index the hunk's lines: unified rows use `left` alone, side-by-side rows
     have None where a side is empty. On an "extra" row, a line of the file around the hunk, they are its numbers
-    before and after; on a "comment" row, `left` is the comment's place in `HunkShape.comments`."""
+    before and after; on a "comment" row, `left` is the comment's place in `HunkShape.comments`. `part` counts
+    the rows of a line that is wrapped."""
 
     kind: RowKind
     file: int
     hunk: int = -1
     left: int | None = None
     right: int | None = None
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """One row of a comment, shown under line `index` of a hunk (-1: under its heading)."""
+    """A line of a comment, shown under line `index` of a hunk (-1: under its heading). `comment` is its number,
+    -1 where it is not the user's but says why the hunk does not fit."""
 
     index: int
     comment: int
     text: str
     is_first: bool = True
+
+    @property
+    def starts_comment(self) -> bool:
+        """Whether a comment of the user's begins here."""
+        return self.is_first and self.comment >= 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +58,19 @@ class HunkShape:
     above: int = 0
     below: int = 0
     comments: tuple[Remark, ...] = ()
+
+
+class Wrapping(Protocol):
+    """How lines are broken into rows."""
+
+    @property
+    def room(self) -> int:
+        """Bytes of a line that surely need no more than one row."""
+        ...
+
+    def height(self, row: Row) -> int:
+        """The rows that a line, a line around a hunk or a comment takes, at least 1."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +122,15 @@ _PLAIN = HunkShape()
 class DiffLayout:
     """The rows of `changes`."""
 
-    def __init__(self, changes: Sequence[FileChange], shapes: Shapes, *, split: bool) -> None:
+    def __init__(
+        self, changes: Sequence[FileChange], shapes: Shapes, *, split: bool, wrapping: Wrapping | None = None
+    ) -> None:
         self.changes = changes
         self._shapes = shapes.hunks
         self._split = split
+        self._wrapping = wrapping
         self._pairs: dict[tuple[int, int], Pairs] = {}
+        self._listed: LRUCache[tuple[int, int], list[Row]] = LRUCache(64)
         self._blocks: list[_Block] = []
         self._hunk_rows: dict[str, int] = {}
         self.file_rows: list[int] = []
@@ -123,26 +154,70 @@ class DiffLayout:
         self.hunk_rows = sorted(set(self._hunk_rows.values()))
         self.row_count = row
 
-    def _height(self, file: int, number: int, hunk: Hunk, start: int) -> int:
-        if not hunk.lines:
-            height = 1
-        else:
-            height = _pair_count(line_marks(hunk.lines)) if self._split else len(hunk.lines)
-        shape = self._shapes.get(hunk.id)
-        if shape is None:
-            return height
-        for place, remark in enumerate(shape.comments):
-            if remark.is_first:
-                row = start + shape.above + self._body_row(file, number, remark.index) + 1 + place
-                self.comment_rows.append(row)
-        return shape.above + height + shape.below + len(shape.comments)
+    def _is_plain(self, hunk: Hunk) -> bool:
+        """Whether each of a hunk's lines, or pairs of them, is one row, and nothing else is shown."""
+        if hunk.id in self._shapes:
+            return False
+        if self._wrapping is None or not hunk.lines:
+            return True
+        return isinstance(hunk.lines, HunkText) and hunk.lines.longest <= self._wrapping.room
 
-    def _body_row(self, file: int, hunk: int, index: int) -> int:
-        """The row of a hunk's line, counted from its first; -1 for its heading."""
-        if not self._split or index < 0:
-            return index
-        pairs = self._pairs_of(file, hunk)
-        return next((row for row, sides in enumerate(pairs) if index in sides), -1)
+    def _height(self, file: int, number: int, hunk: Hunk, start: int) -> int:
+        if self._is_plain(hunk):
+            if not hunk.lines:
+                return 1
+            return _pair_count(line_marks(hunk.lines)) if self._split else len(hunk.lines)
+        height = 0
+        for row in self._lines(file, number, hunk):
+            if row.kind == "comment" and self.shape(hunk).comments[row.left or 0].starts_comment:
+                self.comment_rows.append(start + height)
+            height += self._parts(row)
+        return height
+
+    def _parts(self, row: Row) -> int:
+        return self._wrapping.height(row) if self._wrapping is not None and row.kind != "note" else 1
+
+    def _lines(self, file: int, number: int, hunk: Hunk) -> Iterator[Row]:
+        """What is under a hunk's heading, each line of it once."""
+        shape = self.shape(hunk)
+        remarks: dict[int, list[int]] = {}
+        for place, remark in enumerate(shape.comments):
+            remarks.setdefault(remark.index, []).append(place)
+
+        def under(*indices: int | None) -> Iterator[Row]:
+            for index in {index for index in indices if index is not None}:
+                for place in remarks.get(index, ()):
+                    yield Row("comment", file, number, place)
+
+        before, after = first_lines(hunk)
+        yield from under(-1)
+        for up in range(shape.above, 0, -1):
+            yield Row("extra", file, number, before - up, after - up)
+        if not hunk.lines:
+            yield Row("note", file, number)
+        elif self._split:
+            for left, right in self._pairs_of(file, number):
+                yield Row("line", file, number, left, right)
+                yield from under(left, right)
+        else:
+            for index in range(len(hunk.lines)):
+                yield Row("line", file, number, index)
+                yield from under(index)
+        before, after = before + hunk.before_count, after + hunk.after_count
+        for down in range(shape.below):
+            yield Row("extra", file, number, before + down, after + down)
+
+    def _body(self, file: int, number: int, hunk: Hunk) -> list[Row]:
+        """All rows under the heading of a hunk that is not plain."""
+        key = (file, number)
+        found = self._listed.get(key)
+        if found is None:
+            found = []
+            for row in self._lines(file, number, hunk):
+                found.append(row)
+                found.extend(replace(row, part=part) for part in range(1, self._parts(row)))
+            self._listed[key] = found
+        return found
 
     def _pairs_of(self, file: int, hunk: int) -> Pairs:
         key = (file, hunk)
@@ -163,50 +238,42 @@ class DiffLayout:
         if offset == 0:
             return Row("hunk", block.file, block.hunk)
         hunk = self.changes[block.file].hunks[block.hunk]
-        shape = self.shape(hunk)
-        place = offset - 1 - shape.above
-        if place < 0:
-            return self._extra(block, hunk, place)
-        behind = 0
-        for index, remark in enumerate(shape.comments):
-            at = self._body_row(block.file, block.hunk, remark.index) + 1 + index
-            if at == place:
-                return Row("comment", block.file, block.hunk, index)
-            behind += at < place
-        place -= behind
+        if not self._is_plain(hunk):
+            return self._body(block.file, block.hunk, hunk)[offset - 1]
         if not hunk.lines:
             return Row("note", block.file, block.hunk)
         if self._split:
-            pairs = self._pairs_of(block.file, block.hunk)
-            if place < len(pairs):
-                return Row("line", block.file, block.hunk, *pairs[place])
-            return self._extra(block, hunk, place - len(pairs))
-        if place < len(hunk.lines):
-            return Row("line", block.file, block.hunk, place)
-        return self._extra(block, hunk, place - len(hunk.lines))
-
-    @staticmethod
-    def _extra(block: _Block, hunk: Hunk, place: int) -> Row:
-        """A line above (`place` below 0) or below a hunk."""
-        before, after = first_lines(hunk)
-        if place >= 0:
-            before, after = before + hunk.before_count, after + hunk.after_count
-        return Row("extra", block.file, block.hunk, before + place, after + place)
+            return Row("line", block.file, block.hunk, *self._pairs_of(block.file, block.hunk)[offset - 1])
+        return Row("line", block.file, block.hunk, offset - 1)
 
     def row_of_hunk(self, hunk_id: str) -> int | None:
         """The row of a hunk's heading (its file's, where the file is folded)."""
         return self._hunk_rows.get(hunk_id)
 
-    def row_of_line(self, file: int, hunk: int, index: int) -> int | None:
-        """The row of a hunk's line; None where it is folded away."""
+    def row_of_line(self, file: int, hunk: int, index: int, part: int = 0) -> int | None:
+        """The row of a hunk's line, or of a part of it; None where it is folded away."""
         found = self.changes[file].hunks[hunk]
-        heading = self._hunk_rows[found.id]
-        shape = self.shape(found)
-        body = self._body_row(file, hunk, index)
-        above = sum(self._body_row(file, hunk, remark.index) < body for remark in shape.comments)
-        row = heading + 1 + shape.above + body + above
-        here = self.row(row) if row < self.row_count else None
+        offset = self._offset(file, hunk, found, index, part)
+        row = self._hunk_rows[found.id] + 1 + offset
+        here = self.row(row) if offset >= 0 and row < self.row_count else None
         return row if here is not None and (here.file, here.hunk) == (file, hunk) else None
+
+    def _offset(self, file: int, number: int, hunk: Hunk, index: int, part: int) -> int:
+        """The row of a hunk's line, counted from the first under its heading; -1 if there is none."""
+        if not self._is_plain(hunk):
+            rows = enumerate(self._body(file, number, hunk))
+            return next(
+                (
+                    place
+                    for place, row in rows
+                    if row.kind == "line" and index in (row.left, row.right) and row.part == part
+                ),
+                -1,
+            )
+        if not self._split:
+            return index
+        pairs = self._pairs_of(file, number)
+        return next((place for place, sides in enumerate(pairs) if index in sides), -1)
 
 
 def first_lines(hunk: Hunk) -> tuple[int, int]:

@@ -4,13 +4,15 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
+from rich.cells import cell_len
 from textual import events
 from textual.geometry import Size
 
 from app.review.desk import Part
 from app.review.hunk_text import HunkText
+from app.review.misfit import Misfit
 from app.review.model import Comment, DiffLine, FileChange, Hunk
-from app.ui.text import visible
+from app.ui.text import matches, visible
 from app.ui.widgets.diff_drawing import DiffDrawing
 from app.ui.widgets.diff_layout import DiffLayout, HunkShape, Remark, Shapes, first_lines
 
@@ -37,9 +39,12 @@ class DiffView(DiffDrawing):
         self,
         changes: Sequence[FileChange],
         comments: Sequence[Comment] = (),
-        misfits: Mapping[str, str] | None = None,
+        misfits: Mapping[str, Misfit] | None = None,
     ) -> None:
         """Show `changes`; decided hunks are folded to their heading. The cursor stays on its hunk."""
+        if changes is self.changes and (comments, misfits or {}) == (self.comments, self.misfits):
+            self.refresh()
+            return
         hunk, change = self.current_hunk, self.current_change
         offset = 0
         if hunk is not None:
@@ -48,7 +53,7 @@ class DiffView(DiffDrawing):
             self.whole.clear()
             self._around.clear()
             self._anchor = None
-        self.changes, self.comments, self.misfits = changes, comments, misfits or {}
+        self.changes, self.comments, self.misfits = changes, comments, dict(misfits or {})
         self.forget_drawings()
         highest = max(
             (
@@ -81,13 +86,19 @@ class DiffView(DiffDrawing):
         }
         width = self.size.width
         self.split = self.arrangement == "split" or (self.arrangement == "auto" and width >= _SPLIT_FROM)
-        self.rows = DiffLayout(self.changes, Shapes(frozenset(folded), self._shapes()), split=self.split)
         self.gutter_width = 1 + self.number_width + 3 if self.split else 1 + 2 * self.number_width + 4
+        shapes = Shapes(frozenset(folded), self._shapes())
+        wrapping = self if self.wrap and width else None
+        self.forget_wrapping()
+        self.rows = DiffLayout(self.changes, shapes, split=self.split, wrapping=wrapping)
         self.set_extent(self.rows.row_count, 0)
         self.widen()
 
     def widen(self) -> None:
         width = self.size.width
+        if self.wrap:
+            self.virtual_size = Size(width, self.rows.row_count)
+            return
         # Side by side, both columns scroll together, as far as the longest line needs.
         room = (width - 1) // 2 - self.gutter_width if self.split else width - self.gutter_width
         self.virtual_size = Size(width + max(0, self.widest + 1 - room), self.rows.row_count)
@@ -102,6 +113,9 @@ class DiffView(DiffDrawing):
                 hunk, index = place
                 for row, text in enumerate(comment.text.split("\n")):
                     remarks.setdefault(hunk.id, []).append(Remark(index, number, text, is_first=not row))
+        for name, misfit in self.misfits.items():
+            for row, text in enumerate(misfit.lines):
+                remarks.setdefault(name, []).append(Remark(-1, -1, text, is_first=not row))
         return {
             name: HunkShape(
                 *self._around.get(name, (0, 0)),
@@ -135,6 +149,13 @@ class DiffView(DiffDrawing):
         """Side by side where it was unified, and the other way round."""
         self.arrangement = "unified" if self.split else "split"
         self._rearrange()
+
+    def switch_wrap(self) -> bool:
+        """Break long lines at the view's width, or let them run off to the right. Returns which."""
+        self.wrap = not self.wrap
+        self.scroll_to(x=0, animate=False, force=True)
+        self._rearrange()
+        return self.wrap
 
     # Where the cursor is.
 
@@ -184,7 +205,8 @@ class DiffView(DiffDrawing):
         row = self.current_row
         if row is None or row.kind != "comment":
             return None
-        return self.comments[self.rows.shape(self.hunk_at(row)).comments[row.left or 0].comment]
+        number = self.rows.shape(self.hunk_at(row)).comments[row.left or 0].comment
+        return self.comments[number] if number >= 0 else None
 
     def hunk_ids(self) -> list[tuple[str, bool]]:
         """Every hunk's id and whether it is undecided, in order."""
@@ -355,12 +377,11 @@ class DiffView(DiffDrawing):
     def clean_text(self) -> str:
         """What is selected, else the hunk here as it is after the change, without gutters and marks."""
         if self._anchor is not None:
-            rows = [self.rows.row(number) for number in self.selected_rows]
-            texts = []
-            for row in rows:
+            texts: dict[tuple[int, int, int], str] = {}  # a wrapped line has several rows
+            for row in (self.rows.row(number) for number in self.selected_rows):
                 for index in sorted({n for n in (row.left, row.right) if n is not None and row.kind == "line"}):
-                    texts.append(self.hunk_at(row).lines[index].text)
-            return "\n".join(texts)
+                    texts[row.file, row.hunk, index] = self.hunk_at(row).lines[index].text
+            return "\n".join(texts.values())
         hunk = self.current_hunk
         lines = [line for line in hunk.lines if line.kind != "removed"] if hunk is not None else []
         if hunk is not None and not any(line.kind == "added" for line in lines):
@@ -385,11 +406,30 @@ class DiffView(DiffDrawing):
                 self._opened.add(hunk.id)
                 self._anchor = None
                 self._arrange()
-            found = self.rows.row_of_line(file, number, index)
-            if found is not None:
-                self.move_to(found, centre=True)
+            if self._go_to_match(file, number, index):
                 return True
         return False
+
+    def _go_to_match(self, file: int, number: int, index: int) -> bool:
+        """Put the cursor on the part of a line that holds what is searched for. False if it is not shown."""
+        found = self.rows.row_of_line(file, number, index)
+        if found is None:
+            return False
+        place = self.rows.row(found)
+        is_left = self.split and place.right != index
+        text = visible(self.hunk_at(place).lines[index].text)
+        start, end, _ = next(iter(matches(text, self.query_text, self.palette.match)), (0, 0, None))
+        if self.wrap:
+            part = bisect_right(self.rows_of(place, is_left=is_left).starts, start) - 1
+            found = self.rows.row_of_line(file, number, index, part) or found
+        self.move_to(found, centre=True)
+        if not self.wrap:
+            left = cell_len(text[:start])
+            right = left + cell_len(text[start:end])
+            self.seen(right)
+            self.widen()
+            self.show_columns(left, right, self.room)
+        return True
 
     def _lines_from(self, text: str, backwards: bool, from_cursor: bool) -> Iterator[tuple[int, int, int]]:
         """File, hunk and line of every match, from the cursor on and around the end."""

@@ -52,6 +52,10 @@ class LineView(ScrollView, can_focus=True):
         """What copying `row` gives, without gutter."""
         raise NotImplementedError
 
+    def goes_on(self, row: int) -> bool:  # noqa: ARG002
+        """Whether `row` is the same line as the row above it, wrapped."""
+        return False
+
     # Drawing.
 
     @property
@@ -107,12 +111,16 @@ class LineView(ScrollView, can_focus=True):
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         first = selection.start.y if selection.start else 0
         last = min(selection.end.y if selection.end else self.row_count - 1, self.row_count - 1)
-        lines = []
+        lines: list[str] = []
         for row in range(first, last + 1):
             text = self.row_text(row)
             span = selection.get_span(row)
             if span is not None:
-                lines.append(text[span[0] :] if span[1] == -1 else text[span[0] : span[1]])
+                taken = text[span[0] :] if span[1] == -1 else text[span[0] : span[1]]
+                if lines and self.goes_on(row):
+                    lines[-1] += taken
+                else:
+                    lines.append(taken)
         return "\n".join(lines), "\n"
 
     # Movement.
@@ -135,6 +143,11 @@ class LineView(ScrollView, can_focus=True):
         elif row >= top + height - margin:
             self.scroll_to(y=row - height + 1 + margin, animate=False, force=True)
         self.refresh()
+
+    def show_columns(self, left: int, right: int, room: int) -> None:
+        """Scroll sideways until cells [left, right) of the body, of which `room` are in view, are seen."""
+        if not self.scroll_offset.x <= left <= right <= self.scroll_offset.x + room:
+            self.scroll_to(x=max(0, left - room // 3) if right > room else 0, animate=False, force=True)
 
     def _move_by(self, rows: int) -> None:
         if self.has_cursor:

@@ -1,0 +1,57 @@
+"""Other words for a hunk's new side, put into the file exactly where it stands."""
+
+from itertools import pairwise
+
+from app.review.diff import is_opaque
+from app.review.disk import Disk
+from app.review.errors import ReviewError
+from app.review.model import FileChange, FileImage, Hunk
+
+_BY_HAND = "edit the file itself"
+
+
+def new_side(change: FileChange, hunk: Hunk) -> str:
+    """The text that a hunk's lines are after the change, context included; lines end in "\\n" alone. Raises
+    ReviewError for a hunk without lines and for text that is no UTF-8."""
+    if not hunk.lines or change.kind == "combined":
+        raise ReviewError(f"There are no lines of {change.path} here", _BY_HAND)
+    texts = [line.text for line in hunk.lines if line.kind != "removed"]
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError as error:
+        raise ReviewError(f"{change.path} is no UTF-8 text", _BY_HAND) from error
+    return "\n".join(text.removesuffix("\r") for text in texts)
+
+
+def splice(disk: Disk, change: FileChange, hunk: Hunk, text: str) -> None:
+    """Replace a hunk's new side in its file by `text`; "" leaves no line of it. Line endings stay as the hunk's
+    are, and so does a missing newline at the file's end. Raises ReviewError where the file no longer holds the
+    hunk's lines in one piece; then nothing is written."""
+    try:
+        image = disk.read(change.path)
+        if image is None or is_opaque(image.data):
+            raise ReviewError(f"{change.path} is no text file any more", "look again (r)")
+        disk.write(change.path, FileImage(_spliced(change.path, image.data, hunk, text), image.mode))
+    except OSError as error:
+        raise ReviewError(f"{change.path} cannot be written", error.strerror or str(error)) from error
+
+
+def _spliced(path: str, data: bytes, hunk: Hunk, text: str) -> bytes:
+    # A last line without newline counts as a line; a file that ends in one has nothing behind it.
+    lines = data.split(b"\n")
+    ends_with_newline = not lines[-1]
+    if ends_with_newline:
+        lines.pop()
+    numbers = [line.after_number or 0 for line in hunk.lines if line.kind != "removed"]
+    expected = [line.text.encode("utf-8", "surrogateescape") for line in hunk.lines if line.kind != "removed"]
+    if any(second != first + 1 for first, second in pairwise(numbers)):
+        raise ReviewError("Lines of another change lie between these", _BY_HAND)
+    # A side without lines is named by the line in front of it.
+    start = numbers[0] - 1 if numbers else hunk.after_start
+    end = start + len(expected)
+    if lines[start:end] != expected:
+        raise ReviewError(f"{path} has been changed meanwhile", "look again (r), then edit")
+    return_mark = b"\r" if expected and all(line.endswith(b"\r") for line in expected) else b""
+    new = [line.encode() + return_mark for line in text.split("\n")] if text else []
+    whole = [*lines[:start], *new, *lines[end:]]
+    return b"\n".join(whole) + (b"\n" if whole and (ends_with_newline or not lines) else b"")

@@ -1,0 +1,247 @@
+"""What the review asks in dialogs: the commit's message, comments, which file, which turn, a hunk's text."""
+
+# ruff: noqa: PLC0415
+import asyncio
+from collections.abc import Sequence
+
+from app.errors import TidegateError
+from app.review.errors import ReviewError
+from app.review.model import Comment, FileChange, Hunk
+from app.ui.editor import edit, edit_text
+from app.ui.panes.review_table import ReviewTable
+from app.ui.text import visible
+from app.ui.widgets.diff_headings import KIND_LETTERS
+
+
+class ReviewDialogs(ReviewTable):
+    """The table, and what is said about it. A dialog is imported when it is opened."""
+
+    # Committing.
+
+    def action_commit(self) -> None:
+        self.run_worker(self._ask_commit(), group="commit", exclusive=True)
+
+    async def _ask_commit(self) -> None:
+        from app.ui.screens.commit import CommitDialog
+
+        try:
+            changes = await asyncio.to_thread(self.desk.to_commit)
+        except ReviewError as error:
+            self.app.notify(str(error), severity="warning")
+            return
+        if not changes:
+            what = f"Nothing is {self.desk.words.taken} yet, and only that is committed."
+            self.app.notify(what, severity="warning")
+            return
+        suggest = self._suggest
+        self.app.push_screen(
+            CommitDialog(
+                self._commit,
+                hunks=sum(len(change.hunks) for change in changes),
+                files=len(changes),
+                pending=self.pending,
+                suggest=(lambda: suggest(changes)) if suggest is not None else None,
+            )
+        )
+
+    async def _commit(self, message: str, sign_off: bool, amend: bool) -> str:
+        async with self._turnstile:
+            said = await asyncio.to_thread(lambda: self.desk.commit(message, sign_off=sign_off, amend=amend))
+            self._gone = 0
+        await self._do(None)
+        self.post_message(self.DiskChanged())
+        return said
+
+    # Comments.
+
+    def action_comment(self) -> None:
+        from app.ui.screens.comment import CommentDialog
+
+        change, hunk = self.view.current_change, self.view.current_hunk
+        if change is None or hunk is None:
+            return
+        existing = self.view.current_comment
+        if existing is not None:
+            self._change_comment(existing)
+            return
+        line = self.view.current_diff_line
+        if line is not None:
+            number = (line.before_number if line.kind == "removed" else line.after_number) or 0
+            quoted = line.text
+        else:
+            number, quoted = (self.view.current_line if hunk.lines else 0), ""
+        place = f"{change.path}:{number}" if number else change.path
+        source = self.desk.source
+
+        def save(text: str | None) -> None:
+            if text:
+                self._run(lambda: _silently(self.port.comment(change.path, number, quoted, text, source)))
+
+        self.app.push_screen(CommentDialog(place, quoted), save)
+
+    def _change_comment(self, comment: Comment) -> None:
+        from app.ui.screens.comment import CommentDialog
+
+        def save(text: str | None) -> None:
+            if text is not None:
+                self._run(lambda: self.port.change_comment(comment.id, text))
+
+        self.app.push_screen(CommentDialog(_place(comment), comment.quoted, comment.text), save)
+
+    def action_comments(self) -> None:
+        self.run_worker(self._list_comments(), group="listing", exclusive=True)
+
+    async def _list_comments(self) -> None:
+        from app.ui.screens.listing import Entry, Listing
+
+        comments = {str(one.id): one for one in await asyncio.to_thread(self.port.comments)}
+        if not comments:
+            self.app.notify("There are no comments yet.", timeout=3)
+            return
+        entries = [
+            Entry(key, one.text.split("\n")[0], _place(one), f"({one.source})" if one.source else "", "accent")
+            for key, one in comments.items()
+        ]
+
+        def done(chosen: tuple[str, str] | None) -> None:
+            if chosen is None:
+                return
+            comment = comments[chosen[1]]
+            if chosen[0] == "e":
+                self._change_comment(comment)
+            elif chosen[0] == "d":
+                self._run(lambda: self.port.change_comment(comment.id, ""))
+            elif comment.source != self.desk.source or not self.view.go_to_comment(comment.id):
+                self.app.notify("What that comment was on is not in view here.", severity="warning")
+
+        verbs = {"enter": "goes there", "e": "edits", "d": "deletes"}
+        self.app.push_screen(Listing("Comments", entries, verbs), done)
+
+    def action_next_comment(self) -> None:
+        if not self.view.step_comment(1):
+            self.app.notify("There is no comment further down.", timeout=3)
+
+    def action_prior_comment(self) -> None:
+        if not self.view.step_comment(-1):
+            self.app.notify("There is no comment further up.", timeout=3)
+
+    # Files and turns.
+
+    def action_list_files(self) -> None:
+        from app.ui.screens.listing import Entry, Listing
+
+        changes = self.view.changes
+        if not changes:
+            return
+        comments = [comment.path for comment in self.view.comments]
+        entries = []
+        for change in changes:
+            decided = sum(hunk.decision != "pending" for hunk in change.hunks)
+            done = decided == len(change.hunks)
+            mark, letter = "✓" if done else "○", KIND_LETTERS[change.kind]
+            notes = comments.count(change.path)
+            entries.append(
+                Entry(
+                    change.path,
+                    change.path,
+                    f"{mark} {letter} +{change.added:<4} −{change.removed:<4}",
+                    f"{decided}/{len(change.hunks)}" + (f"  ✎ {notes}" if notes else ""),
+                    "success" if done else "accent",
+                )
+            )
+        here = self.view.current_change
+
+        def go(chosen: tuple[str, str] | None) -> None:
+            if chosen is not None:
+                self.view.go_to_file(chosen[1])
+
+        title = f"{len(changes)} files, {self.decided} of {self.total} hunks decided"
+        verbs = {"enter": "goes there"}
+        self.app.push_screen(Listing(title, entries, verbs, here.path if here is not None else ""), go)
+
+    def action_rewind(self) -> None:
+        self.post_message(self.RewindWanted())
+
+    def action_list_turns(self) -> None:
+        self.run_worker(self._list_turns(), group="listing", exclusive=True)
+
+    async def _list_turns(self) -> None:
+        from app.ui.screens.listing import Entry, Listing
+
+        turns = await asyncio.to_thread(self.port.turns)
+        if not turns:
+            self.app.notify("No turn's changes are left to decide.", timeout=3)
+            return
+        entries = [
+            Entry(str(one.serial), _first_line(one.words), f"turn {one.turn}", ", ".join(one.paths), "accent")
+            for one in reversed(turns)
+        ]
+        entries.append(Entry("", "All of them", "", f"{len(turns)} turn{'' if len(turns) == 1 else 's'}"))
+
+        def done(chosen: tuple[str, str] | None) -> None:
+            if chosen is None:
+                return
+            verb, serial = chosen
+            since = verb in ("A", "X") and serial
+            serials = [one.serial for one in turns if not serial or str(one.serial) == serial]
+            if since:
+                serials = [one.serial for one in turns if one.serial >= int(serial)]
+            self._run(lambda: self._decide_turns(verb.lower() == "a", serials))
+
+        verbs = {"a": "keeps", "x": "rejects", "A": "keeps it and later ones", "X": "rejects these"}
+        self.app.push_screen(Listing("The changes of", entries, verbs), done)
+
+    def _decide_turns(self, keeps: bool, serials: Sequence[int]) -> str:
+        ids = self.port.hunk_ids(turns=serials)
+        if keeps:
+            self.port.keep(ids)
+            return ""
+        return self.port.reject(ids)
+
+    # Editing.
+
+    def action_edit(self) -> None:
+        change, hunk = self.view.current_change, self.view.current_hunk
+        if change is None or hunk is None:
+            return
+        try:
+            text = self.desk.text_of(change, hunk)
+        except ReviewError as error:
+            self.app.notify(str(error), severity="warning")
+            return
+        self._ask_for_text(change, hunk, text)
+
+    def _ask_for_text(self, change: FileChange, hunk: Hunk, text: str) -> None:
+        from app.ui.screens.edit_hunk import EditHunkDialog
+
+        def save(new: str | None) -> None:
+            if new is not None and new != text:
+                self._run(lambda: self.desk.edit(change, hunk, new), hunk.id)
+
+        place = f"{visible(change.path)}:{hunk.after_start}"
+        self.app.push_screen(
+            EditHunkDialog(place, text, lambda now: edit_text(self.app, now, change.path)), save
+        )
+
+    def action_edit_file(self) -> None:
+        change = self.view.current_change
+        if change is None:
+            return
+        try:
+            edit(self.app, self._root / change.path, self.view.current_line)
+        except TidegateError as error:
+            self.app.notify(str(error), severity="error", timeout=8)
+        self.reload()
+        self.post_message(self.DiskChanged())
+
+
+def _place(comment: Comment) -> str:
+    return f"{visible(comment.path)}:{comment.line}" if comment.line else visible(comment.path)
+
+
+def _first_line(text: str) -> str:
+    return next(iter(text.strip().splitlines()), "(no words)")
+
+
+def _silently(comment: Comment) -> str:  # noqa: ARG001  what was made is seen
+    return ""
