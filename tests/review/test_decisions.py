@@ -207,9 +207,8 @@ def any_actions(made: tuple[Bench, dict[str, FileImage]], data: st.DataObject) -
 
 
 def decide_lines(bench: Bench, data: st.DataObject, keep: bool) -> None:
-    candidates = [
-        (change.path, hunk) for change in bench.review.changes() for hunk in change.hunks if hunk.lines
-    ]
+    changes = bench.review.changes()
+    candidates = [(change.path, hunk) for change in changes for hunk in change.hunks if hunk.lines]
     if not candidates:
         return
     path, hunk = data.draw(st.sampled_from(candidates))
@@ -225,7 +224,9 @@ def decide_lines(bench: Bench, data: st.DataObject, keep: bool) -> None:
     except ReviewError:
         assert bench.disk.read(path) == before
         return
-    if len(lines) == len(changed):
+    layers = {other.decision for change in changes if change.path == path for other in change.hunks}
+    # What is pending may have taken away already what was kept.
+    if len(lines) == len(changed) or (hunk.decision == "kept" and "pending" in layers):
         return
     after = bench.disk.read(path)
     gone = sorted(hunk.lines[n].text for n in lines if hunk.lines[n].kind == "added")

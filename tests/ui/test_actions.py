@@ -68,7 +68,7 @@ async def test_the_palette_runs_an_action_of_a_pane_without_focus(tmp_path: Path
 
 
 async def test_a_keymap_gives_other_keys_and_the_old_ones_go(tmp_path: Path) -> None:
-    write_keymap('[keys]\n"viewer.wrap" = ["z", "ctrl+y"]\n"app.help" = "f12"\n')
+    write_keymap('[keys]\n"viewer.wrap" = ["z", "ctrl+y"]\n"app.help" = "f11"\n')
     (tmp_path / "a.txt").write_text("x\n")
     async with Stage(tmp_path, keymap=load_keymap(), show_file="a.txt").run() as stage:
         await stage.until(lambda: stage.screen.viewer.path == "a.txt")
@@ -79,8 +79,8 @@ async def test_a_keymap_gives_other_keys_and_the_old_ones_go(tmp_path: Path) -> 
         assert view.wrap
         hints = str(stage.screen.query_one("#hints").render())
         assert "z wrap" in hints
-        assert "F12 help" in hints
-        await stage.press("f12")
+        assert "F11 help" in hints
+        await stage.press("f11")
         await stage.until(lambda: isinstance(stage.app.screen, HelpScreen))
 
 

@@ -11,6 +11,7 @@ from textual.widgets import TextArea
 
 from app.model.events import Finished, StreamEvent, TextDelta
 from app.model.messages import ChatRequest
+from app.ui.screens.listing import Listing
 from tests.support.review_cases import git
 from tests.support.screen import FakeEngine, Stage, edit
 
@@ -220,7 +221,7 @@ async def test_turns_are_kept_and_rejected_by_themselves_and_with_later_ones(roo
         await stage.until(lambda: not (root / "c.txt").exists())
         assert ((root / "a.txt").read_text(), (root / "b.txt").read_text()) == (AFTER, "one\n")
         await stage.press("u")
-        await stage.until(lambda: (root / "c.txt").exists())
+        await stage.until((root / "c.txt").exists)
         await decide("G", "x")
         await stage.until(lambda: (root / "a.txt").read_text() == BEFORE)
 
