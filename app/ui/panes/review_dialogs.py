@@ -176,16 +176,17 @@ class ReviewDialogs(ReviewTable):
             Entry(str(one.serial), _first_line(one.words), f"turn {one.turn}", ", ".join(one.paths), "accent")
             for one in reversed(turns)
         ]
-        entries.append(Entry("", "All of them", "", f"{len(turns)} turn{'' if len(turns) == 1 else 's'}"))
+        entries.append(Entry("all", "All of them", "", f"{len(turns)} turn{'' if len(turns) == 1 else 's'}"))
 
         def done(chosen: tuple[str, str] | None) -> None:
             if chosen is None:
                 return
-            verb, serial = chosen
-            since = verb in ("A", "X") and serial
-            serials = [one.serial for one in turns if not serial or str(one.serial) == serial]
-            if since:
-                serials = [one.serial for one in turns if one.serial >= int(serial)]
+            verb, key = chosen
+            with_later = key == "all" or verb in ("A", "X")
+            first = 0 if key == "all" else int(key)
+            serials = [
+                one.serial for one in turns if one.serial == first or (with_later and one.serial > first)
+            ]
             self._run(lambda: self._decide_turns(verb.lower() == "a", serials))
 
         verbs = {"a": "keeps", "x": "rejects", "A": "keeps it and later ones", "X": "rejects these"}
