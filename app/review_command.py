@@ -7,17 +7,37 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from app.errors import TidegateError
 from app.review.desk import Desk, SourceDesk
 from app.review.git import Git
-from app.review.review import Review
 from app.review.sources import STAGED, WORK_TREE, Source, Sources, source_of
+
+if TYPE_CHECKING:
+    from app.review.port import ReviewPort
 
 # git colours what it sends to a pager.
 _COLOUR = re.compile(rb"\x1b\[[0-9;]*[mK]")
 _COLOURED = re.compile(rb"^\x1b\[[0-9;]*m(?:diff |@@|--- |commit )", re.MULTILINE)
+
+
+class _Late:
+    """The review's log, opened when it is first asked for something: the first frame needs nothing of it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @cached_property
+    def _log(self) -> Any:
+        from app.review.review import Review  # noqa: PLC0415
+
+        return Review(self._root)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
 
 
 class ReviewUsage(TidegateError):
@@ -44,14 +64,14 @@ def review(given: Sequence[str]) -> int:
         raise ReviewUsage("the review needs a terminal", "without one, use: git diff")
     piped = _standard_input() if options.what == "-" else b""
     here = Path.cwd()
-    git = Git(here)
-    root = git.top if git.is_repository else here
+    place = Git(here).place()
+    root = place.top if place is not None else here
     source = _source(root, options.what, options.staged, piped)
-    log = Review(root)
+    log = cast("ReviewPort", _Late(root))
     sources = Sources(root, log)
     others = {STAGED: WORK_TREE, WORK_TREE: STAGED}
     desks: list[Desk] = [SourceDesk(one, sources, log) for one in (source, others.get(source)) if one]
-    return _show(root, log, desks, piped, git.operation if git.is_repository else "")
+    return _show(root, log, desks, piped, place.operation if place is not None else "")
 
 
 def _source(root: Path, what: str | None, staged: bool, piped: bytes) -> Source:
@@ -68,7 +88,7 @@ def _standard_input() -> bytes:
     return _COLOUR.sub(b"", data) if _COLOURED.search(data) else data
 
 
-def _show(root: Path, log: Review, desks: Sequence[Desk], piped: bytes, operation: str) -> int:
+def _show(root: Path, log: "ReviewPort", desks: Sequence[Desk], piped: bytes, operation: str) -> int:
     # git makes the diff while the screen is being imported.
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(desks[0].changes)

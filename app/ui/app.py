@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from textual.dom import DOMNode
 
@@ -25,6 +26,8 @@ from app.workspace.workspace import Workspace
 
 class TidegateApp(ActionApp[str | None]):
     """The workspace. Ends with None, or with the name of the model to open the workspace with again."""
+
+    CSS_PATH: ClassVar[list[str]] = ["styles.tcss", "workspace.tcss"]  # type: ignore[assignment]
 
     def __init__(
         self,

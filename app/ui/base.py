@@ -81,7 +81,22 @@ class ActionApp(App[Result], Generic[Result]):
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = theme if theme in self.available_themes else DARK.name
+        # The stylesheet is read with the theme's colours at once, and not a second time for them.
+        self.stylesheet.set_variables(self.get_css_variables())
+        self._styled_with = self.get_css_variables()
         self.set_keymap({name: ",".join(keys) for name, keys in self.user_keymap.items()})
+
+    def refresh_css(self, animate: bool = True) -> None:
+        # Textual would read every rule anew for colours that are what they were, also before the first frame.
+        variables = self.get_css_variables()
+        if variables != self._styled_with:
+            self._styled_with = variables
+            super().refresh_css(animate)
+            return
+        self.stylesheet.update(self, animate=animate)
+        for screen in self.screen_stack:
+            self.stylesheet.update(screen, animate=animate)
+            screen.refresh(layout=True)
 
     def tell_notices(self) -> None:
         """Say what is wrong with the settings."""
@@ -107,6 +122,12 @@ class ActionApp(App[Result], Generic[Result]):
             return
         self.reveal(action.scope)
         await self.run_action(action.handler, default_namespace=target)
+
+    def action_command_palette(self) -> None:
+        from app.ui.screens.dialog import Palette  # noqa: PLC0415
+
+        if not any(isinstance(screen, Palette) for screen in self.screen_stack):
+            self.push_screen(Palette(id="--command-palette"))
 
     def action_help(self) -> None:
         from app.ui.screens.help import HelpScreen  # noqa: PLC0415  the first frame does not wait for it

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name, get_lexer_for_filename
+from pygments.lexers._mapping import LEXERS
 from pygments.token import Token, _TokenType
 from pygments.util import ClassNotFound
 from textual.cache import LRUCache
@@ -46,6 +47,7 @@ _CATEGORIES: dict[_TokenType, str] = {
     Token.Generic.Deleted: "removed",
 }
 _known: dict[_TokenType, str] = {}
+_lexers: dict[str, Lexer | None] = {}  # by ending, or by the whole name
 
 
 def _category(token: _TokenType) -> str:
@@ -58,18 +60,47 @@ def _category(token: _TokenType) -> str:
     return found
 
 
+def is_prepared(path: str) -> bool:
+    """Whether `lexer_for_path` answers at once. To make a language's first lexer takes as long as a frame."""
+    return _kind_of(path) in _lexers
+
+
 def lexer_for_path(path: str) -> Lexer | None:
     """The lexer that a file's name asks for, if any."""
-    return _lexer_for_name(path.rsplit("/", 1)[-1])
+    kind = _kind_of(path)
+    if kind not in _lexers:
+        try:
+            if alias := _aliases_by_ending().get(kind):
+                found = get_lexer_by_name(alias, stripnl=False, ensurenl=False)
+            else:
+                found = get_lexer_for_filename(kind, stripnl=False, ensurenl=False)
+        except ClassNotFound:
+            found = None
+        _lexers[kind] = found
+    return _lexers[kind]
 
 
-@lru_cache(256)
-def _lexer_for_name(name: str) -> Lexer | None:
-    # Looking one up tries the patterns of several hundred languages.
-    try:
-        return get_lexer_for_filename(name, stripnl=False, ensurenl=False)
-    except ClassNotFound:
-        return None
+def _kind_of(path: str) -> str:
+    """What of a name tells the language: its ending, where only one language has that, else all of it. To look
+    a whole name up tries the patterns of several hundred languages, each a regular expression to be made."""
+    name = path.rsplit("/", 1)[-1]
+    ending = name[name.rfind(".") :] if "." in name else ""
+    return ending if ending in _aliases_by_ending() else name
+
+
+@lru_cache(1)
+def _aliases_by_ending() -> dict[str, str]:
+    """The name of the one language that files with an ending are in."""
+    found: dict[str, list[str]] = {}
+    special: set[str] = set()  # endings in patterns such as "meson.build", which ask for more than the ending
+    for _, _, aliases, patterns, _ in LEXERS.values():
+        for pattern in patterns:
+            ending = pattern[pattern.rfind(".") :]
+            if pattern == f"*{ending}" and "[" not in ending and aliases:
+                found.setdefault(ending, []).append(aliases[0])
+            else:
+                special.add(ending)
+    return {ending: names[0] for ending, names in found.items() if len(names) == 1 and ending not in special}
 
 
 def lexer_for_language(language: str) -> Lexer | None:

@@ -5,13 +5,13 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static, TextArea
 
+from app.ui.screens.dialog import Dialog
 from app.ui.text import visible
 
 
-class CommentDialog(ModalScreen[str | None]):
+class CommentDialog(Dialog[str | None]):
     """Dismissed with the words, "" to remove the comment, None to leave things as they are."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -6,15 +6,15 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static, TextArea
 
 from app.errors import TidegateError
 from app.review.errors import ReviewError
+from app.ui.screens.dialog import Dialog
 from app.ui.text import visible_block
 
 
-class CommitDialog(ModalScreen[None]):
+class CommitDialog(Dialog[None]):
     """Asks for a message and commits. What a hook or git says against it is shown, and the message kept."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -6,13 +6,13 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import TextArea
 
 from app.errors import TidegateError
+from app.ui.screens.dialog import Dialog
 
 
-class EditHunkDialog(ModalScreen[str | None]):
+class EditHunkDialog(Dialog[str | None]):
     """Dismissed with the text, or None to leave the hunk as it is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

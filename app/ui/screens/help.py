@@ -9,10 +9,10 @@ from rich.style import Style
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 
 from app.ui.actions import ACTIONS, SCOPE_TITLES, in_scope, key_label
 from app.ui.keymap import Keymap, keymap_path, keys_of
+from app.ui.screens.dialog import Dialog
 from app.ui.text import Span
 from app.ui.widgets.line_view import LineView
 from app.ui.widgets.transcript_items import wrap
@@ -92,7 +92,7 @@ class HelpLines(LineView):
         return self._rows[row].text
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     """Closed by Esc, q or the key that opened it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,f1,question_mark", "leave", "Back")]

@@ -10,9 +10,9 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 
 from app.ui.actions import key_label
+from app.ui.screens.dialog import Dialog
 from app.ui.text import Span, visible
 from app.ui.widgets.line_view import LineView
 
@@ -63,7 +63,7 @@ class EntryLines(LineView):
         return self._parts(row)[0]
 
 
-class Listing(ModalScreen[tuple[str, str] | None]):
+class Listing(Dialog[tuple[str, str] | None]):
     """Dismissed with a verb and the key of the entry it is for, or None. `verbs` says what keys do;
     the verb is the key."""
 

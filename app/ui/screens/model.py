@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import Worker
@@ -22,10 +21,11 @@ from app.model.fetch import FetchProgress, fetch_model
 from app.model.port import EnginePort
 from app.model.recipes import RECIPES, gigabytes, judge, machine_memory
 from app.ui.palette import Palette
+from app.ui.screens.dialog import Dialog
 from app.ui.text import visible
 
 
-class ModelScreen(ModalScreen[None]):
+class ModelScreen(Dialog[None]):
     """Choosing here opens the workspace again with that model; Esc goes back to it without."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back")]

@@ -10,7 +10,6 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -21,6 +20,7 @@ from app.errors import TidegateError
 from app.ui.actions import bindings, key_label
 from app.ui.keymap import keys_of
 from app.ui.palette import Palette
+from app.ui.screens.dialog import Dialog
 from app.ui.text import age, visible
 
 _MOST_SHOWN = 200
@@ -41,7 +41,7 @@ def export_session(root: Path, session: str, name: str = "") -> Path:
     return target
 
 
-class SessionsScreen(ModalScreen[str | None]):
+class SessionsScreen(Dialog[str | None]):
     """Dismissed with the id of the session to go on with, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("sessions"))

@@ -1,8 +1,10 @@
 """How the lines of a review look, in either layout: code with its colours and marks, and the file around it."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pygments.lexer import Lexer
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
@@ -10,7 +12,7 @@ from textual.cache import LRUCache
 from textual.strip import Strip
 
 from app.review.model import DiffLine
-from app.ui.syntax import LazySyntax, lexer_for_path
+from app.ui.syntax import LazySyntax, is_prepared, lexer_for_path
 from app.ui.text import Span, Wrapped, matches, paint, visible, window, wrapped
 from app.ui.widgets.diff_headings import DiffHeadings
 from app.ui.widgets.diff_layout import Row
@@ -34,6 +36,7 @@ class DiffDrawing(DiffHeadings):
         self.widest = 0  # cells of the longest line that was drawn: to look at all of them would take long
         self._paintings: LRUCache[tuple[int, int], HunkPainting] = LRUCache(48)
         self._whole_syntax: LRUCache[str, LazySyntax] = LRUCache(4)
+        self._preparing: set[str] = set()  # files whose language has no lexer yet
         self._wrapped: LRUCache[tuple[Row, bool], Wrapped] = LRUCache(256)
 
     def widen(self) -> None:
@@ -205,7 +208,7 @@ class DiffDrawing(DiffHeadings):
         syntax = self._whole_syntax.get(path)
         if syntax is None:
             syntax = self._whole_syntax[path] = LazySyntax(
-                lexer_for_path(path),
+                self._lexer(path),
                 len(lines),
                 lambda at: visible(lines[at]) if len(lines[at]) <= LONG_LINE else "",
             )
@@ -270,8 +273,25 @@ class DiffDrawing(DiffHeadings):
         key = (place.file, place.hunk)
         found = self._paintings.get(key)
         if found is None:
-            found = self._paintings[key] = HunkPainting(self.hunk_at(place), self.changes[place.file].path)
+            lexer = self._lexer(self.changes[place.file].path)
+            found = self._paintings[key] = HunkPainting(self.hunk_at(place), lexer)
         return found
+
+    def _lexer(self, path: str) -> Lexer | None:
+        """The lexer for a file, None where there is none yet: then colours come a moment after the text."""
+        if is_prepared(path):
+            return lexer_for_path(path)
+        if path not in self._preparing:
+            self._preparing.add(path)
+            self.run_worker(self._prepare(path), group="prepare")
+        return None
+
+    async def _prepare(self, path: str) -> None:
+        await asyncio.to_thread(lexer_for_path, path)
+        self._preparing.discard(path)
+        self._paintings.clear()
+        self._whole_syntax.clear()
+        self.refresh()
 
     def comment_text(self, place: Row, text: str) -> str:
         if not self.wrap:

@@ -4,10 +4,12 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 
+from pygments.lexer import Lexer
+
 from app.review.hunk_text import line_marks
 from app.review.model import Hunk
 from app.review.words import Span, pair, word_marks
-from app.ui.syntax import LazySyntax, Spans, lexer_for_path
+from app.ui.syntax import LazySyntax, Spans
 from app.ui.text import columns, visible
 
 LONG_LINE = 2_000  # characters; beyond, a line has neither colour nor word marks
@@ -18,13 +20,12 @@ _CHANGED = re.compile(rb"[-+]+")
 class HunkPainting:
     """Made when a hunk's first line comes into view; each line's share only when that line does."""
 
-    def __init__(self, hunk: Hunk, path: str) -> None:
+    def __init__(self, hunk: Hunk, lexer: Lexer | None) -> None:
         self._lines = hunk.lines
         self._marks = marks = line_marks(hunk.lines)
         # For each side the indices of its lines: what stands on the other one is left out.
         self._before = [index for index, mark in enumerate(marks) if mark != 0x2B]
         self._after = [index for index, mark in enumerate(marks) if mark != 0x2D]
-        lexer = lexer_for_path(path)
         self._before_syntax = LazySyntax(lexer, len(self._before), lambda n: self._text(self._before[n]))
         self._after_syntax = LazySyntax(lexer, len(self._after), lambda n: self._text(self._after[n]))
         self._blocks = [found.span() for found in _CHANGED.finditer(marks)]

@@ -1,0 +1,22 @@
+"""What every dialog is."""
+
+from typing import Generic, TypeVar
+
+from textual.command import CommandPalette
+from textual.screen import ModalScreen
+
+Result = TypeVar("Result")
+
+_STYLES = "../dialogs.tcss"  # read with the first dialog: the first frame does not wait for them
+
+
+class Dialog(ModalScreen[Result], Generic[Result]):
+    """A box over the screen."""
+
+    CSS_PATH = _STYLES
+
+
+class Palette(CommandPalette):
+    """Textual's command palette, looking like the dialogs."""
+
+    CSS_PATH = _STYLES
