@@ -99,6 +99,8 @@ class ToolCallParser:
         """Whether nothing has come yet of the function that was opened."""
         self._searched = 0
         self.calls = 0
+        self.has_closed_call = False
+        """Whether `</tool_call>` has come behind a call."""
 
     def feed(self, text: str) -> list[ReplyPart]:
         """What this piece of the reply makes certain."""
@@ -128,6 +130,8 @@ class ToolCallParser:
         self._take(len(tag))
         if tag == _OPEN:
             self._state = self._opened
+        elif tag == _CLOSE and self.calls:
+            self.has_closed_call = True
         return True
 
     def _tag_in_text(self, tag: str, at: int) -> _Verdict:
@@ -193,6 +197,8 @@ class ToolCallParser:
             self._close_call()
         if tag in (_PARAMETER_END, _FUNCTION_END, _CLOSE):
             self._take(len(tag))
+        if tag == _CLOSE:
+            self.has_closed_call = True
         return True
 
     def _parameter(self) -> bool:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from dataclasses import replace
 
 from mlx_model.chat.detokenizer import Detokenizer
 from mlx_model.chat.tokenizer import stop_tokens
@@ -16,6 +17,7 @@ from mlx_model.decode.request import (
     TokenGenerated,
 )
 from mlx_model.decode.timings import timings
+from mlx_model.generation_config import published_sampling
 from mlx_model.memory import Wishes
 from mlx_model.relief import Relief
 from mlx_model.reserves import engine_reserves
@@ -28,13 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prompt = parser.add_mutually_exclusive_group(required=True)
     prompt.add_argument("--tokens", metavar="1,2,3", help="the prompt as token ids")
     prompt.add_argument("--prompt", metavar="TEXT", help="the prompt as text, without a chat template")
-    defaults = SamplingParameters()
     parser.add_argument("--max-tokens", type=int, default=256, metavar="N")
-    parser.add_argument("--temperature", type=float, default=defaults.temperature, metavar="T")
-    parser.add_argument("--top-p", type=float, default=defaults.top_p, metavar="P")
-    parser.add_argument("--top-k", type=int, default=defaults.top_k, metavar="K")
-    parser.add_argument("--min-p", type=float, default=defaults.min_p, metavar="P")
-    parser.add_argument("--repetition-penalty", type=float, default=defaults.repetition_penalty, metavar="R")
+    parser.add_argument(
+        "--temperature", type=float, metavar="T", help="default, as of the next: the checkpoint's"
+    )
+    parser.add_argument("--top-p", type=float, metavar="P")
+    parser.add_argument("--top-k", type=int, metavar="K")
+    parser.add_argument("--min-p", type=float, metavar="P")
+    parser.add_argument("--repetition-penalty", type=float, metavar="R")
     parser.add_argument("--seed", type=int, metavar="S")
     add_draft(parser)
     parser.add_argument("--json", action="store_true", help="print {tokens, text, timings}")
@@ -57,14 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         prompt=prompt,
         max_tokens=arguments.max_tokens,
         stop_tokens=stop_tokens(arguments.model),
-        sampling=SamplingParameters(
-            temperature=arguments.temperature,
-            top_p=arguments.top_p,
-            top_k=arguments.top_k,
-            min_p=arguments.min_p,
-            repetition_penalty=arguments.repetition_penalty,
-            seed=arguments.seed,
-        ),
+        sampling=_sampling(arguments),
     )
     tokens: list[int] = []
     pieces: list[str] = []
@@ -93,3 +89,10 @@ def run(arguments: argparse.Namespace) -> int:
         rate = timings(finished)["predicted_per_second"]
         print(f"\n[{finished.generated_tokens} tokens, {rate:.1f} tok/s, {finished.reason}]", file=sys.stderr)
     return 0
+
+
+def _sampling(arguments: argparse.Namespace) -> SamplingParameters:
+    """The checkpoint's own way, where the command line says nothing else."""
+    names = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed")
+    given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    return replace(published_sampling(arguments.model), **given)

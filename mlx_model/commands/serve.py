@@ -18,6 +18,7 @@ from mlx_model.config import read_json_object
 from mlx_model.decode.guarded import GuardedGenerator
 from mlx_model.device import default_dtype, on_cpu
 from mlx_model.errors import RequestError
+from mlx_model.generation_config import published_sampling
 from mlx_model.loading import LoadedModel, load
 from mlx_model.memory import Wishes
 from mlx_model.relief import Relief
@@ -93,6 +94,7 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
         report(done / max(total, 1))
 
     encoder = PromptEncoder.from_directory(arguments.model)
+    sampling = published_sampling(arguments.model)
     fixed = snapshot_memory(arguments)
     plan = settle_memory(arguments, Wishes(arguments.context, snapshots=fixed))
     with ExitStack() as stack:
@@ -137,6 +139,7 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
             ),
             encoder=encoder,
             grammar=ToolGrammar(encoder.tokenizer, loaded.model.vocabulary),
+            sampling=sampling,
             details=_details(loaded, arguments) | _prefixes(cache),
             settle=cache.store.flush if cache is not None else lambda: None,
             rest=upkeep.rest,

@@ -184,7 +184,7 @@ class _Endpoints:
                 if not reply.generation.max_tokens:
                     await asyncio.to_thread(reply.model.settle)
                     is_remembered = True
-                elif not reader.stopped:
+                elif reader.is_whole:
                     await asyncio.to_thread(memory.whole, reader.message, reader.tokens)
                     is_remembered = True
             finally:
@@ -223,7 +223,12 @@ class _Endpoints:
 def _reply(model: ServedModel, received: ChatCompletionRequest) -> _Reply:
     """The reply that is to be made. Raises RequestError."""
     generation = _generation(model, received)
-    reader = ReplyReader(model.encoder.tokenizer, received.stop_strings, received.schemas())
+    reader = ReplyReader(
+        model.encoder.tokenizer,
+        received.stop_strings,
+        received.schemas(),
+        one_call=received.parallel_tool_calls is False,
+    )
     memory = model.encoder.reply_to(generation.prompt, reader.broken_off)
     return _Reply(received, generation, model, reader, memory)
 
@@ -245,7 +250,7 @@ def _generation(model: ServedModel, received: ChatCompletionRequest) -> Generati
         prompt=prompt.tokens,
         max_tokens=context - length if limit is None else limit,
         stop_tokens=model.encoder.tokenizer.stop_tokens,
-        sampling=received.sampling(),
+        sampling=received.sampling(model.sampling),
         boundaries=prompt.boundaries,
         constraint=partial(_constraint, model, received.schemas()),
         draft=received.draft,

@@ -13,6 +13,7 @@ POST /v1/chat/completions
                      is said does not depend on it. `timings` counts drafts, in all and by source.
                      `max_tokens` 0 asks for no reply: the conversation is read, and the answer comes when its
                      states are on disk, for whatever may go on from it.
+                     `parallel_tool_calls` false ends the reply behind its first tool call.
                      `tool_choice` "none" leaves the tools in the prompt, so that what is cached stays of use,
                      and takes the reply as text.
 
@@ -23,6 +24,7 @@ import json
 import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -163,6 +165,18 @@ class ChatCompletionRequest(_Received):
     presence_penalty: float | None = None
     logit_bias: dict[str, float] | None = None
     response_format: dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    functions: Any = None
+    function_call: Any = None
+
+    @field_validator("functions", "function_call")
+    @classmethod
+    def _of_old(cls, value: Any) -> Any:
+        if value:
+            raise ValueError(
+                "this is the old form, which this server does not take: send tools and tool_choice"
+            )
+        return value
 
     @field_validator("n")
     @classmethod
@@ -202,8 +216,8 @@ class ChatCompletionRequest(_Received):
         """Strings before which the reply ends."""
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
 
-    def sampling(self) -> SamplingParameters:
-        """The model's own way of sampling, where the request says nothing else."""
+    def sampling(self, published: SamplingParameters) -> SamplingParameters:
+        """The model's own way of sampling, `published`, where the request says nothing else."""
         given = {
             "temperature": self.temperature,
             "top_p": self.top_p,
@@ -212,7 +226,7 @@ class ChatCompletionRequest(_Received):
             "repetition_penalty": self.repetition_penalty,
             "seed": self.seed,
         }
-        return SamplingParameters(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        return replace(published, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
     def schemas(self) -> dict[str, Mapping[str, Any]] | None:
         """The parameters of the tools that may be called, by name; None: the reply is text and nothing else."""

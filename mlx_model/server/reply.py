@@ -22,13 +22,16 @@ class ReplyReader:
         tokenizer: Tokenizer,
         stop_strings: Sequence[str],
         schemas: Mapping[str, Mapping[str, Any]] | None,
+        one_call: bool = False,
     ) -> None:
-        """`schemas` are the parameters of the tools that may be called; None takes all as text."""
+        """`schemas` are the parameters of the tools that may be called; None takes all as text. With `one_call`
+        the reply ends behind its first call."""
         self._tokenizer = tokenizer
         self._stop_tokens = tokenizer.stop_tokens
         self._detokenizer = Detokenizer(tokenizer)
         self._stops = StopStrings(stop_strings)
         self._parser = None if schemas is None else ToolCallParser(schemas)
+        self._one_call = one_call
         self._text: list[str] = []
         self._length = 0
         self._calls: list[dict[str, Any]] = []
@@ -40,11 +43,18 @@ class ReplyReader:
 
     @property
     def stopped(self) -> bool:
-        """Whether a stop string has come: the rest of the generation is not wanted."""
-        return self._stops.stopped
+        """Whether a stop string has come, or the only call: the rest of the generation is not wanted."""
+        return self._stops.stopped or self._has_its_call
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the message is all that was generated, so that it can be known again by its tokens."""
+        return not self.stopped or (self._has_its_call and len(self._calls) == 1 and self._closed)
 
     def add(self, token: int) -> list[ReplyPart]:
         """What this token makes certain."""
+        if self._has_its_call:
+            return []
         self.tokens.append(token)
         text = "" if token in self._stop_tokens else self._detokenizer.add(token)
         self._raw += len(text)
@@ -87,11 +97,21 @@ class ReplyReader:
     @property
     def reason(self) -> FinishReason:
         """Why the reply ended."""
+        if self._has_its_call:
+            return "tool_calls"
         if self.stopped:
             return "stop"
         if not self._ended_by_itself:
             return "length"
         return "tool_calls" if self._calls else "stop"
+
+    @property
+    def _closed(self) -> bool:
+        return self._parser is not None and self._parser.has_closed_call
+
+    @property
+    def _has_its_call(self) -> bool:
+        return self._one_call and (self._closed or (self._parser is not None and self._parser.calls > 1))
 
     @property
     def _ended_by_itself(self) -> bool:
@@ -103,6 +123,8 @@ class ReplyReader:
         return self._noted([VisibleText(text)] if text else [])
 
     def _noted(self, parts: list[ReplyPart]) -> list[ReplyPart]:
+        if self._one_call:
+            parts = [part for part in parts if isinstance(part, VisibleText) or part.index == 0]
         for part in parts:
             match part:
                 case VisibleText(text):

@@ -16,7 +16,12 @@ from typing import Literal
 
 from mlx_model.chat.prompt import PromptEncoder
 from mlx_model.chat.tool_grammar import ToolGrammar
-from mlx_model.decode.request import GenerationEvent, GenerationRequest, GeneratorPort
+from mlx_model.decode.request import (
+    GenerationEvent,
+    GenerationRequest,
+    GeneratorPort,
+    SamplingParameters,
+)
 from mlx_model.errors import EngineError
 
 _log = logging.getLogger(__name__)
@@ -38,6 +43,8 @@ class ServedModel:
     did; gives the seconds until it wants to be called again, None for not before the next request."""
     memory: Callable[[], Mapping[str, object]] = dict
     """How short of memory the machine is and what was given back, for /health."""
+    sampling: SamplingParameters = field(default_factory=SamplingParameters)
+    """How a token is chosen where the request does not say."""
     grammar: ToolGrammar | None = None
     """What holds tool calls to those registered; None leaves them free."""
 

@@ -4,6 +4,8 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import openai
 import pytest
 from tokenizers import Tokenizer
 
+from mlx_model.decode.request import SamplingParameters
 from mlx_model.errors import CheckpointError
+from mlx_model.generation_config import published_sampling
 from mlx_model.server.scheduler import Scheduler
 from tests.support.scripted_generator import ScriptedEngine, scripted_engine
 
@@ -46,6 +50,53 @@ def data(response: httpx2.Response) -> list[Any]:
     lines = [line.removeprefix("data: ") for line in response.text.splitlines() if line.startswith("data: ")]
     assert lines.pop() == "[DONE]"
     return [json.loads(line) for line in lines]
+
+
+def test_a_reply_with_one_call_ends_behind_it(checkpoint: Path) -> None:
+    with scripted_engine(checkpoint, f"{CALL}\n{CALL}...", "Done.") as engine:
+        ask: Any = {"model": "any", "tools": [TOOL], "parallel_tool_calls": False}
+        choice = client(engine).chat.completions.create(messages=HI, **ask).choices[0]
+        assert choice.finish_reason == "tool_calls" and len(choice.message.tool_calls or []) == 1
+        assert engine.generator.cancelled.acquire(timeout=20), "the rest is not generated"
+        # It comes back as the tokens it was generated as, closed as the template closes it.
+        call = choice.message.to_dict()
+        result = {"role": "tool", "tool_call_id": choice.message.tool_calls[0].id, "content": "x"}
+        client(engine).chat.completions.create(messages=[*HI, call, result], **ask)
+        first, second = engine.generator.requests
+        tokenizer = engine.generator.encoder.tokenizer
+        generated = tokenizer.encode_marked(CALL, "\0")
+        assert second.prompt[: len(first.prompt) + len(generated)] == (*first.prompt, *generated)
+        assert second.prompt[len(first.prompt) + len(generated)] in tokenizer.stop_tokens
+
+
+@pytest.mark.parametrize("old", ({"functions": [TOOL["function"]]}, {"function_call": "auto"}))
+def test_the_old_form_of_tools_is_refused_in_a_sentence(checkpoint: Path, old: dict[str, Any]) -> None:
+    with scripted_engine(checkpoint) as engine:
+        refused = post(engine, {"messages": HI, **old})
+        assert refused.status_code == 400
+        assert "send tools and tool_choice" in refused.json()["error"]["message"]
+
+
+def test_the_checkpoint_says_how_it_is_sampled_where_the_request_does_not(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    def says(settings: object) -> SamplingParameters:
+        (tmp_path / "generation_config.json").write_text(json.dumps(settings))
+        return published_sampling(tmp_path)
+
+    published = SamplingParameters()
+    assert published_sampling(tmp_path) == says({"top_k": None}) == published
+    own = says({"temperature": 0.7, "top_p": 0.8, "top_k": 20, "repetition_penalty": 1.05, "do_sample": True})
+    assert own == SamplingParameters(0.7, 0.8, 20, 0.0, 1.05)
+    assert says({"do_sample": False, "temperature": 0.7}).temperature == 0
+    for wrong in ({"top_p": 2}, {"temperature": "warm"}, {"top_k": True}, {"top_p": 0}, {"temperature": nan}):
+        with pytest.raises(CheckpointError, match=f"sets {next(iter(wrong))} to .*; leave it out"):
+            says(wrong)
+    with scripted_engine(checkpoint, "a", "b", sampling=own) as engine:
+        post(engine, {"messages": HI})
+        post(engine, {"messages": HI, "temperature": 0, "top_k": 5})
+        asked = [request.sampling for request in engine.generator.requests]
+        assert asked == [own, replace(own, temperature=0, top_k=5)]
 
 
 def test_tool_calls_whole_and_streamed(checkpoint: Path) -> None:

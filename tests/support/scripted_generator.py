@@ -16,6 +16,7 @@ from mlx_model.decode.request import (
     GenerationFinished,
     GenerationRequest,
     PromptProcessed,
+    SamplingParameters,
     SourceDrafts,
     TokenGenerated,
 )
@@ -98,12 +99,19 @@ class ScriptedEngine:
 
 @contextmanager
 def scripted_engine(
-    model: Path, *replies: str | Exception, api_key: str | None = None, keep_alive_seconds: float = 10.0
+    model: Path,
+    *replies: str | Exception,
+    api_key: str | None = None,
+    keep_alive_seconds: float = 10.0,
+    sampling: SamplingParameters | None = None,
 ) -> Iterator[ScriptedEngine]:
     """A server on a loopback port, with the tokenizer and template of a checkpoint directory."""
     encoder = PromptEncoder.from_directory(model)
     generator = ScriptedGenerator(encoder, list(replies))
-    scheduler = Scheduler(lambda _: ServedModel("scripted", generator, encoder, {"dtype": "none"}))
+    served = ServedModel(
+        "scripted", generator, encoder, {"dtype": "none"}, sampling=sampling or SamplingParameters()
+    )
+    scheduler = Scheduler(lambda _: served)
     ready = threading.Event()
     scheduler.start(ready.set)
     assert ready.wait(10)
