@@ -150,6 +150,31 @@ def _run(given: list[str]) -> int:
     )
 
 
+def _acp(given: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="tidegate acp",
+        description="Be the agent of an editor, which speaks the Agent Client Protocol over standard input and "
+        "output: name this command in the editor's settings.",
+    )
+    _add_model(parser)
+    _add_draft(parser)
+    options = parser.parse_args(given)
+    settings = _settings(options)
+    choice = choose_model(options.model if options.model is not None else settings.model)
+    if sys.stdin.isatty():
+        raise BadUsage("tidegate acp is spoken to by editors", "without one, use: tidegate run \"PROMPT\"")
+    try:
+        import acp  # noqa: F401, PLC0415  an extra
+    except ImportError:
+        raise BadUsage(
+            "tidegate acp needs the package agent-client-protocol",
+            "install it with: pip install 'tidegate[acp]'",
+        ) from None
+    from app.acp.server import run_acp  # noqa: PLC0415
+
+    return run_acp(choice, settings)
+
+
 def _warm(given: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="tidegate warm",
@@ -287,6 +312,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 _COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "run": ("let the agent do one thing, without a screen", _run),
+    "acp": ("be the agent of an editor (Agent Client Protocol)", _acp),
     "warm": ("have a part of the project read beforehand, for all its sessions", _warm),
     "review": ("review a commit, a range, the work tree, the index or a patch", _review),
     "model": ("list and fetch models", _model),

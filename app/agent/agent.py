@@ -19,7 +19,7 @@ from app.agent.events import (
     TurnEnded,
     TurnStarted,
 )
-from app.agent.files import Files
+from app.agent.files import Files, Unsaved
 from app.agent.history import events_of
 from app.agent.jobs import Jobs
 from app.agent.mcp.servers import Servers, ServerState
@@ -53,9 +53,11 @@ def open_agent(
     session: str | None = None,
     rules: Sequence[Rule] = (),
     servers: Sequence[McpServer] = (),
+    unsaved: Unsaved | None = None,
 ) -> "Agent":
     """An agent in `workspace`, in a new session or, by its id, in an old one (app.agent.session lists them),
-    which goes on in the mode it was left in, with the tools of the MCP `servers` that it began with.
+    which goes on in the mode it was left in, with the tools of the MCP `servers` that it began with. `unsaved`
+    says what the user has in an editor.
 
     Raises SessionError when the session cannot be opened.
     """
@@ -74,6 +76,7 @@ def open_agent(
         mode=mode,
         rules=rules,
         servers=Servers(servers, workspace.root),
+        unsaved=unsaved,
         context_length=context_length,
         opening=lambda: opening_for(workspace, engine),
     )
@@ -100,6 +103,7 @@ class Agent:
         mode: Mode = "ask",
         rules: Sequence[Rule] = (),
         servers: Servers | None = None,
+        unsaved: Unsaved | None = None,
         context_length: Callable[[], int | None] = lambda: None,
         opening: Callable[[], Awaitable[Opening | None]] = _nothing,
     ) -> None:
@@ -122,7 +126,7 @@ class Agent:
             asker,
             recorder,
             self._permissions,
-            Files(recorder),
+            Files(recorder, unsaved),
             self._jobs,
             self._toolbox,
             context_length,
@@ -142,6 +146,11 @@ class Agent:
     def mode(self, mode: Mode) -> None:
         self._permissions.mode = mode
         self._conversation.set_mode(mode)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a turn or a command of the user's is under way."""
+        return self._running is not None
 
     @property
     def session_id(self) -> str:

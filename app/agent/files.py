@@ -2,6 +2,8 @@
 
 import hashlib
 import stat
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from app.agent.errors import ToolFailure
@@ -13,16 +15,21 @@ from app.workspace.text import Text, decode
 from app.workspace.workspace import Location
 from app.workspace.writing import write_bytes
 
+Unsaved = Callable[[Path], str | None]
+"""What the user's editor has of a file, None where it says nothing. Blocks. Raises ToolFailure."""
+
 
 class Files:
     """Reads and writes for the tools, in one session. Methods block: call them in a thread.
 
     A file's digest is remembered when the agent reads or writes it. If the disk has something else later, then
-    someone else wrote it, and what the agent believes of the file is stale.
+    someone else wrote it, and what the agent believes of the file is stale. What the user has in an editor and
+    has not saved is read, and never written over.
     """
 
-    def __init__(self, recorder: ChangeRecorder) -> None:
+    def __init__(self, recorder: ChangeRecorder, unsaved: Unsaved | None = None) -> None:
         self._recorder = recorder
+        self._unsaved = unsaved
         self._known: dict[Path, bytes] = {}
 
     def read(self, location: Location) -> Text | None:
@@ -33,7 +40,19 @@ class Files:
         text = decode(image.data)
         if text is None:
             raise ToolFailure(f"{location.path} is a binary file and cannot be read as text.")
-        return text
+        return self._in_editor(location, text)
+
+    def _in_editor(self, location: Location, saved: Text) -> Text:
+        """The file as the user sees it."""
+        shown = None if self._unsaved is None else self._unsaved(location.absolute)
+        if shown is None:
+            return saved
+        shown = Text(shown).normal
+        return saved if shown == saved.normal else replace(saved, raw=shown.replace("\n", saved.line_ending))
+
+    def afresh(self) -> "Files":
+        """The same for somebody who has seen nothing yet."""
+        return Files(self._recorder, self._unsaved)
 
     def saw(self, location: Location, text: Text) -> None:
         """The model has been shown the file as it is in `text`."""
@@ -61,6 +80,12 @@ class Files:
         data = _encode(location, after)
         found = self._image(location)
         if (found.data if found else None) != (before.encode() if before else None):
+            saved = decode(found.data) if found else None
+            if saved is not None and self._in_editor(location, saved) != saved:
+                raise ToolFailure(
+                    f"{location.path} has unsaved changes in the user's editor. Ask the user to save it; do "
+                    "not change it until then."
+                )
             raise _stale(location)
         holder = next(parent for parent in location.absolute.parents if parent.exists())
         if not holder.is_dir():

@@ -21,7 +21,6 @@ from app.agent.events import (
     SubtaskStep,
     ToolStarted,
 )
-from app.agent.files import Files
 from app.agent.port import PermissionAnswer, PermissionAsker, PermissionRequest
 from app.agent.tools.base import ToolResult
 from app.agent.turn import Emit, Hands, Turn
@@ -63,7 +62,7 @@ async def run_subtask(hands: Hands, parent: Conversation, emit: Emit, call_id: s
         hands,
         asker=_AskerFor(hands.asker, call_id),
         permissions=hands.permissions.for_reading(_REFUSAL),
-        files=Files(hands.recorder),
+        files=hands.files.afresh(),
         context_length=lambda: _MOST_TOKENS if length is None else min(length, _MOST_TOKENS),
     )
     conversation = Conversation(_Log(parent, call_id))

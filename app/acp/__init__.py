@@ -1,0 +1,1 @@
+"""The agent for editors: the Agent Client Protocol over standard streams. Optional, as its SDK is."""

@@ -1,0 +1,37 @@
+"""Files as the editor has them, saved or not."""
+
+import asyncio
+from concurrent.futures import TimeoutError as TooLong
+from pathlib import Path
+
+from acp.exceptions import RequestError
+from acp.interfaces import Client
+
+from app.agent.errors import ToolFailure
+
+_SECONDS = 10.0
+
+
+class EditorBuffers:
+    """Answers from a thread what the editor, on the event loop, says. `session_id` is set once the session has
+    its name."""
+
+    def __init__(self, client: Client, loop: asyncio.AbstractEventLoop) -> None:
+        self._client = client
+        self._loop = loop
+        self.session_id = ""
+
+    def __call__(self, path: Path) -> str | None:
+        """See app.agent.files.Unsaved."""
+        answer = asyncio.run_coroutine_threadsafe(
+            self._client.read_text_file(session_id=self.session_id, path=str(path)), self._loop
+        )
+        try:
+            return answer.result(_SECONDS).content
+        except RequestError:
+            return None  # no file of the editor's
+        except (TooLong, ConnectionError) as error:
+            answer.cancel()
+            raise ToolFailure(
+                f"The user's editor does not say what it has of {path.name}. Try again."
+            ) from error

@@ -1,0 +1,89 @@
+"""`tidegate acp`: the connection to the editor, and the engine behind it, until the editor leaves."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from typing import cast
+
+from acp.core import DEFAULT_STDIO_BUFFER_LIMIT_BYTES, AgentSideConnection
+from acp.interfaces import Agent
+
+from app.acp.agent import EditorAgent
+from app.config import Settings
+from app.model.catalogue import ModelChoice
+from app.model.engine import open_engine
+
+_CLOSE_SECONDS = 5.0
+
+
+def run_acp(choice: ModelChoice, settings: Settings) -> int:
+    """Serve the editor at standard input and output. Returns 0 when it leaves, 130 on Ctrl-C and 143 when told
+    to terminate."""
+    # Nothing but the protocol may reach the editor: whatever else prints, prints to standard error.
+    out = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("tidegate acp: %(message)s"))
+    handler.addFilter(_in_one_line)
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    return asyncio.run(_serve(choice, settings, out))
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """What the SDK logs of a bad message is of no use as a traceback."""
+    if record.exc_info:
+        record.msg, record.args = f"{record.getMessage()}: {record.exc_info[1]}", ()
+        record.exc_info = None
+    return True
+
+
+async def _serve(choice: ModelChoice, settings: Settings, out: int) -> int:
+    task = asyncio.current_task()
+    assert task is not None
+    stopped_by: list[int] = []
+
+    def stop(number: int) -> None:
+        if stopped_by:
+            # Asked again: a file system that hangs would keep a thread, and with it this process, for ever.
+            os._exit(128 + number)
+        stopped_by.append(number)
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number)
+    engine = open_engine(choice, settings)
+    agent = EditorAgent(engine, settings)
+    try:
+        reader, writer = await _streams(out)
+        # The SDK's protocol lists all methods; it answers those that are not here with an error.
+        connection = AgentSideConnection(cast(Agent, agent), writer, reader, listening=False)
+        try:
+            await connection.listen()
+        finally:
+            # Turns end as they would anywhere; what is still being said to the editor is given up.
+            await agent.aclose()
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                await asyncio.wait_for(connection.close(), _CLOSE_SECONDS)
+        # The SDK takes a cancellation for an end like any other.
+        return 128 + stopped_by[0] if stopped_by else 0
+    except asyncio.CancelledError:
+        if not stopped_by:
+            raise
+        return 128 + stopped_by[0]
+    finally:
+        await engine.aclose()
+
+
+async def _streams(out: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=DEFAULT_STDIO_BUFFER_LIMIT_BYTES)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    transport, protocol = await loop.connect_write_pipe(
+        lambda: asyncio.streams.FlowControlMixin(loop), os.fdopen(out, "wb", buffering=0)
+    )
+    return reader, asyncio.StreamWriter(transport, protocol, None, loop)
