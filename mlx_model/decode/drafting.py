@@ -93,6 +93,11 @@ class Drafting(Generic[ReplayableT]):
         for drafter in self._drafters.values():
             drafter.learn(tokens)
 
+    def settle(self) -> None:
+        """The state is about to be kept."""
+        for drafter in self._drafters.values():
+            drafter.settle()
+
     def last_logits(self, tokens: mx.array, state: ReplayableT) -> mx.array:
         """See LanguageModel."""
         hidden = self._model.hidden(tokens, state)

@@ -85,7 +85,7 @@ class Generator(Generic[StateT]):
             mx.eval(run.state.arrays())
             mx.clear_cache()
             if run.state.length in request.boundaries or run.state.length - run.kept >= SNAPSHOT_EVERY:
-                self._keep(run)
+                self._keep(run, drafting)
             yield run.processed()
             if cancelled():
                 break
@@ -98,7 +98,7 @@ class Generator(Generic[StateT]):
         finished = run.finished()
         # Where no reply was wanted, the last boundary is what others go on from.
         if request.max_tokens or run.reason == "cancelled":
-            self._keep(run)
+            self._keep(run, drafting)
         yield finished
 
     def _chunks(self, run: Run[StateT]) -> Iterator[slice]:
@@ -108,9 +108,11 @@ class Generator(Generic[StateT]):
         cuts = {start, total, *range(start, total, self._chunk), *boundaries}
         return (slice(a, b) for a, b in pairwise(sorted(cuts)))
 
-    def _keep(self, run: Run[StateT]) -> None:
+    def _keep(self, run: Run[StateT], drafting: Drafting[Any] | None) -> None:
         """Leaves the state as it stands: it has seen a prefix of the prompt, or all tokens but the last one."""
         if run.state.length > run.kept:
+            if drafting is not None:
+                drafting.settle()
             seen = (*run.request.prompt, *run.tokens)[: run.state.length]
             broken_off = run.tokens and run.reason == "cancelled"
             (self._states.keep_broken_off if broken_off else self._states.keep)(seen, run.state)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlx_model.errors import CheckpointError
 
-STATE_VERSION = "1"
+STATE_VERSION = "2"
 """Changes when the arrays of a state get other names, shapes or meanings."""
 
 _SAMPLES = 64

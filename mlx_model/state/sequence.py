@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import mlx.core as mx
@@ -10,11 +11,16 @@ from numpy.typing import NDArray
 
 from mlx_model.config import ModelConfig
 from mlx_model.state.kv import KVBits, KVBuffer, new_buffer
-from mlx_model.state.prefix_state import Arrays, PrefixState
+from mlx_model.state.pairs import PairMemory
+from mlx_model.state.prefix_state import Arrays, PrefixState, Segment
 from mlx_model.state.recurrent import DeltaState
 
+_PAIRS, _HIDDEN = "mtp.", "mtp.hidden"
+"""What stands before the names of the MTP layer's keys and values in a segment; and, in the recurrent part, the
+model's hidden state of the last token, which the next pair needs."""
+
 _MARK_EVERY = 12
-_MARKS = 3
+MARKS = 3
 """The recurrent state is also held as it was at up to this many earlier lengths, so many tokens apart: a reply
 is taken back as far as that when its reader broke it off a little before the engine heard of it."""
 
@@ -44,9 +50,12 @@ class SequenceState:
             else new_buffer(config.num_key_value_heads, config.head_dim, dtype, kv_bits)
             for layer in range(config.num_hidden_layers)
         ]
+        self.pairs: PairMemory | None = None
+        """What the MTP layer remembers, where it has followed: of as many tokens if it is up to date."""
+        self._config = config
         self._recorded = 0
         self._recording = False
-        self._marks: deque[_Mark] = deque(maxlen=_MARKS)
+        self._marks: deque[_Mark] = deque(maxlen=MARKS)
 
     @property
     def whole(self) -> bool:
@@ -96,6 +105,8 @@ class SequenceState:
         for buffer in self.layers:
             if isinstance(buffer, KVBuffer):
                 buffer.truncate(length)
+        if self.pairs is not None:
+            self.pairs.cut(length)
         self.length = length
         self._recorded = 0
 
@@ -106,6 +117,10 @@ class SequenceState:
             if isinstance(layer, KVBuffer):
                 for name, part in layer.slice(start, stop).items():
                     arrays[f"{index}.{name}"] = _to_numpy(part)
+        pairs = self.pairs
+        if pairs is not None and pairs.holds(start, stop):
+            for name, part in pairs.kv.slice(max(start - pairs.first, 0), stop - pairs.first).items():
+                arrays[_PAIRS + name] = _to_numpy(part)
         return arrays
 
     def recurrent(self) -> Arrays:
@@ -115,6 +130,8 @@ class SequenceState:
             if isinstance(layer, DeltaState):
                 arrays[f"{index}.window"] = _to_numpy(layer.window)
                 arrays[f"{index}.matrix"] = _to_numpy(layer.matrix)
+        if self.pairs is not None and self.pairs.length == self.length and self.pairs.last is not None:
+            arrays[_HIDDEN] = _to_numpy(self.pairs.last)
         return arrays
 
     def restore(self, known: PrefixState) -> None:
@@ -137,13 +154,31 @@ class SequenceState:
                     }
                 )
         self.length = known.position
+        self._restore_pairs(known)
+
+    def _restore_pairs(self, known: PrefixState) -> None:
+        """From where on the segments have any, if the last one has."""
+        segments = list(takewhile(_has_pairs, reversed(known.segments)))[::-1]
+        if not segments or _HIDDEN not in known.recurrent:
+            return
+        kv = KVBuffer(self._config.num_key_value_heads, self._config.head_dim, self.dtype)
+        kv.reserve(known.position)
+        for segment in segments:
+            kv.extend(
+                {
+                    name.removeprefix(_PAIRS): _to_mlx(array, self.dtype)
+                    for name, array in segment.arrays.items()
+                    if name.startswith(_PAIRS)
+                }
+            )
+        self.pairs = PairMemory(kv, known.position, _to_mlx(known.recurrent[_HIDDEN], self.dtype))
 
     def arrays(self) -> list[mx.array]:
         """What has to be evaluated for the state to be up to date."""
         arrays: list[mx.array] = []
         for layer in self.layers:
             arrays += layer.arrays() if isinstance(layer, KVBuffer) else [layer.window, layer.matrix]
-        return arrays
+        return arrays if self.pairs is None else arrays + self.pairs.arrays()
 
     @property
     def _recurrent(self) -> list[DeltaState]:
@@ -153,6 +188,10 @@ class SequenceState:
         if not self._marks or self.length >= self._marks[-1].length + _MARK_EVERY:
             layers = tuple((layer.window, layer.matrix) for layer in self._recurrent)
             self._marks.append(_Mark(self.length, layers))
+
+
+def _has_pairs(segment: Segment) -> bool:
+    return any(name.startswith(_PAIRS) for name in segment.arrays)
 
 
 def _to_numpy(array: mx.array) -> NDArray[Any]:

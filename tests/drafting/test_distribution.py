@@ -159,6 +159,9 @@ class Guesses:
     def follow(self, tokens: mx.array, hidden: mx.array) -> None:
         pass
 
+    def settle(self) -> None:
+        pass
+
     def outlook(self) -> int:
         return 0
 

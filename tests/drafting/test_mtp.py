@@ -1,5 +1,6 @@
 """The MTP drafter: the layer's own predictions, fed with what the model really saw."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import mlx.core as mx
@@ -10,6 +11,7 @@ from mlx_model.decode.drafts.mtp import MtpDrafter
 from mlx_model.decode.request import SamplingParameters
 from mlx_model.decode.sampling import Sampler
 from mlx_model.model import Qwen3Next
+from mlx_model.state.disk import DiskTier
 from mlx_model.state.keeper import StoredStates
 from mlx_model.state.prefix_store import PrefixStore
 from tests.support.checkpoints import write_checkpoint
@@ -76,16 +78,17 @@ def test_every_draft_is_what_the_layer_says_of_the_whole_text(model: Qwen3Next) 
 
 
 def test_a_state_that_is_taken_back_takes_the_layer_back_with_it(model: Qwen3Next) -> None:
-    plain, _ = reply(drafting_generator(model), asked(PROMPT, 90))
-    drafter = MtpDrafter(model)
+    prompt = PROMPT[:20]
+    plain, _ = reply(drafting_generator(model), asked(prompt, 50))
+    drafter = Compared(model)
     states = StoredStates(model, PrefixStore(1 << 28))
-    generator = drafting_generator(model, drafter, policy=Depths(4), states=states)
-    broken_off, _ = reply(generator, asked(PROMPT, 60), lambda count: count == 50)
-    more, finished = reply(generator, asked((*PROMPT, *broken_off), 40))
+    generator = drafting_generator(model, drafter, policy=Depths(2), states=states)
+    broken_off, _ = reply(generator, asked(prompt, 60), lambda count: count == 30)
+    compared = drafter.compared
+    more, finished = reply(generator, asked((*prompt, *broken_off), 20))
     assert [*broken_off, *more] == plain
-    assert finished.cached_tokens > len(PROMPT)
-    # Of all pairs, at most those at the two joints are missing.
-    assert drafter._kv.length + drafter._gathered >= len(PROMPT) + 90 - 5
+    # Nothing of what the layer has seen was lost: it says what it would say of the whole text.
+    assert len(prompt) < finished.cached_tokens < len(prompt) + 30 and drafter.compared > compared + 5
 
 
 @pytest.mark.parametrize("sampling", SAMPLED, ids=["greedy", "sampled"])
@@ -109,18 +112,41 @@ def test_a_layer_that_is_always_right_is_always_accepted(tmp_path: Path) -> None
     assert finished.drafted_tokens == finished.accepted_tokens > 30
 
 
-def test_after_a_stored_snapshot_it_begins_anew_and_the_reply_is_the_same(model: Qwen3Next) -> None:
+@pytest.mark.parametrize("kept_in", ["memory", "files"])
+def test_after_a_stored_snapshot_the_layer_knows_the_whole_text(
+    model: Qwen3Next, tmp_path: Path, kept_in: str
+) -> None:
+    store = PrefixStore(1 << 28)
+    if kept_in == "files":
+        store = PrefixStore(1 << 28, DiskTier(tmp_path, "f" * 32, {}))
+    first = drafting_generator(model, MtpDrafter(model), states=StoredStates(model, store), chunk=16)
+    # Snapshots in mid-prompt, so that what is restored comes in several segments.
+    tokens, _ = reply(first, replace(asked(PROMPT, 20), boundaries=(10, 30)))
+    store.flush()
+    if kept_in == "files":
+        store = PrefixStore(1 << 28, DiskTier(tmp_path, "f" * 32, {}))
+    states = StoredStates(model, store)
+    drafter = Compared(model)
+    again = drafting_generator(model, drafter, policy=Depths(4), states=states)
+    prompt = (*PROMPT, *tokens, 7, 8)
+    more, finished = reply(again, asked(prompt, 40))
+    assert finished.cached_tokens == len(PROMPT) + 19
+    assert drafter.compared > 5
+    assert more == reply(drafting_generator(model), asked(prompt, 40))[0]
+    left = states.begin((*prompt, *more, 1))
+    assert_cold(model, (*prompt, *more)[: left.length], left)
+
+
+def test_after_a_snapshot_that_was_made_without_the_layer_it_begins_anew(model: Qwen3Next) -> None:
     states = StoredStates(model, PrefixStore(1 << 28))
+    reply(drafting_generator(model, states=states), replace(asked(PROMPT, 0), boundaries=(40,)))
     drafter = MtpDrafter(model)
-    generator = drafting_generator(model, drafter, policy=Depths(4), states=states)
-    reply(generator, asked(PROMPT, 20))
-    reply(generator, asked((9, 9, 9), 5))
-    prompt = (*PROMPT, 7, 8)
-    tokens, finished = reply(generator, asked(prompt, 40))
-    assert finished.cached_tokens == 0 or finished.drafted_tokens > 0
-    assert tokens == reply(drafting_generator(model), asked(prompt, 40))[0]
-    left = states.begin((*prompt, *tokens, 1))
-    assert_cold(model, (*prompt, *tokens)[: left.length], left)
+    again = drafting_generator(model, drafter, policy=Depths(4), states=states)
+    tokens, finished = reply(again, asked(PROMPT, 40))
+    assert finished.cached_tokens == 40 and finished.drafted_tokens > 0
+    assert tokens == reply(drafting_generator(model), asked(PROMPT, 40))[0]
+    left = states.begin((*PROMPT, *tokens, 1))
+    assert left.pairs is not None and left.pairs.first == 41
 
 
 def test_long_stretches_without_drafts_hold_on_to_few_states(model: Qwen3Next) -> None:
@@ -130,7 +156,7 @@ def test_long_stretches_without_drafts_hold_on_to_few_states(model: Qwen3Next) -
     for token in range(300):
         tokens = mx.array([token % 256])
         drafter.follow(tokens, model.hidden(tokens[None], state))
-        assert sum(part.shape[1] for part in drafter._hidden) < 256
+        assert state.pairs is not None and state.pairs.gathered < 256
     drafts = drafter.propose(1, 4, Sampler(SamplingParameters(temperature=0), 256))
     assert drafts is not None
     assert drafts.tolist() == predicted(model, [*(token % 256 for token in range(300)), 1], 4)

@@ -44,6 +44,9 @@ class Oracle:
     def follow(self, tokens: mx.array, hidden: mx.array) -> None:
         assert hidden.shape[:2] == (1, tokens.size)
 
+    def settle(self) -> None:
+        pass
+
     def outlook(self) -> int | None:
         return None if self._random.random() < 0.1 else 0
 

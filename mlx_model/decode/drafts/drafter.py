@@ -36,6 +36,10 @@ class Drafter(Protocol):
         [1, n, hidden] of them. In order, each token once; rejected drafts are not among them."""
         ...
 
+    def settle(self) -> None:
+        """The state is about to be kept, as it stands after what was followed."""
+        ...
+
     def outlook(self) -> Hashable | None:
         """A class of situations in which drafts fare alike; None when there is nothing to propose. May be asked
         before the newest token is known."""

@@ -1,13 +1,12 @@
 """Drafts by the multi-token-prediction layer, which looks at the model's hidden states.
 
-Its keys and values cover pairs (hidden state of token t, token t + 1). They are filled as the model takes
-tokens in, chunk by chunk in a long prefill, else when drafts are next wanted: one pass over all that has
-gathered. Where a conversation goes on from the state of the last generation, so does the layer. Where it goes
-on from a stored snapshot, which has no hidden states, the layer begins anew there: it looks at what came since,
-which costs acceptance at first and nothing else. Rotary positions are relative: it may count from anywhere.
+What it remembers belongs to the conversation's state (see PairMemory), is taken back with it and kept in its
+snapshots. It is filled as the model takes tokens in, chunk by chunk in a long prefill, else when drafts are
+next wanted: one pass over all that has gathered. Where a conversation goes on from a state that was made
+without the layer, it begins anew: it looks at what came since, which costs acceptance at first and nothing
+else. Rotary positions are relative: it may count from anywhere.
 """
 
-import weakref
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -16,6 +15,8 @@ import mlx.core as mx
 from mlx_model.decode.sampling import Sampler
 from mlx_model.layers.mtp import MultiTokenPrediction
 from mlx_model.state.kv import KVBuffer
+from mlx_model.state.pairs import PairMemory
+from mlx_model.state.sequence import SequenceState
 
 # Pairs that may gather before they are taken in: each holds on to a hidden state.
 _GATHERED = 256
@@ -50,80 +51,50 @@ class MtpDrafter:
         assert model.mtp is not None
         self._model = model
         self._layer = model.mtp
-        self._state: weakref.ref[object] | None = None
-        self._kv = model.mtp_kv()
-        self._seen = 0
-        self._first = 0
-        self._last: mx.array | None = None
-        self._ahead = False
-        self._tokens: list[mx.array] = []
-        self._hidden: list[mx.array] = []
-        self._gathered = 0
+        self._pairs = PairMemory(model.mtp_kv(), 0)
 
     def begin(self, tokens: Sequence[int], state: object) -> None:
-        """Goes on if it has followed this very state, which may have been taken back since."""
-        followed = self._state is not None and self._state() is state
-        self._state = weakref.ref(state)
-        if followed and self._seen == len(tokens):
-            return
-        if self._tokens and followed:
-            mx.async_eval(self._take_in())  # type: ignore[no-untyped-call]
-        pairs = len(tokens) - self._first - 1
-        if followed and len(tokens) < self._seen and pairs > 0:
-            # The state was taken back. The hidden state of its last token is gone: one pair will be missing.
-            self._kv.truncate(min(pairs, self._kv.length))
-            self._first += 1
-        else:
-            self._kv, self._first = self._model.mtp_kv(), len(tokens)
-            self._tokens, self._hidden, self._gathered = [], [], 0
-        self._last, self._ahead, self._seen = None, False, len(tokens)
+        """Goes on where the state's pairs end."""
+        assert isinstance(state, SequenceState)
+        if state.pairs is None or state.pairs.length != len(tokens):
+            state.pairs = PairMemory(self._model.mtp_kv(), len(tokens))
+        self._pairs = state.pairs
 
     def learn(self, tokens: Sequence[int]) -> None:
         """Only what the model has taken in counts."""
 
     def follow(self, tokens: mx.array, hidden: mx.array) -> None:
         """Gathers the pairs that these complete."""
-        # The pair of the newest token may have been needed, and taken in, before the model took in the token.
-        before, first = hidden[:, :-1], 1
-        if self._last is not None and not self._ahead:
-            before, first = mx.concatenate([self._last, before], axis=1), 0
-        if tokens.size > first:
-            self._tokens.append(tokens[first:])
-            self._hidden.append(before)
-            self._gathered += tokens.size - first
-        # A copy: a view would keep the states of the whole block alive.
-        self._last = mx.contiguous(hidden[:, -1:])
-        self._ahead = False
-        self._seen += tokens.size
-        if self._gathered >= _GATHERED:
+        self._pairs.follow(tokens, hidden)
+        if self._pairs.gathered >= _GATHERED:
             mx.async_eval(self._take_in())  # type: ignore[no-untyped-call]
+
+    def settle(self) -> None:
+        """Takes in what has gathered."""
+        if self._pairs.gathered:
+            self._take_in()
 
     def outlook(self) -> int | None:
         """One class: there is always something to propose once a token has been followed."""
-        return None if self._last is None else 0
+        return None if self._pairs.last is None else 0
 
     def propose(self, token: int, depth: int, sampler: Sampler) -> mx.array | None:
         """A chain of up to four tokens, each from the layer's own state for the one before."""
-        if self._last is None:
+        if self._pairs.last is None:
             return None
-        assert not self._ahead, "one proposal for each newest token"
-        self._tokens.append(mx.array([token]))
-        self._hidden.append(self._last)
-        self._gathered += 1
-        self._ahead = True
-        state = self._take_in()
-        known = self._kv.length
+        self._pairs.look_ahead(token)
+        state, kv = self._take_in(), self._pairs.kv
+        known = kv.length
         drafts = mx.zeros((0,), dtype=mx.uint32)
         for place in range(depth):
             if place:
-                state = self._layer(self._model.embed(drafts[None, -1:]), state, self._kv)
+                state = self._layer(self._model.embed(drafts[None, -1:]), state, kv)
             chosen = sampler.choose(self._model.head(state[:, -1]), drafts, place)
             drafts = mx.concatenate([drafts, chosen.astype(mx.uint32)])
-        self._kv.truncate(known)
+        kv.truncate(known)
         return drafts
 
     def _take_in(self) -> mx.array:
         """Runs the layer over what has gathered; its state [1, 1, hidden] for the newest pair."""
-        tokens, hidden = mx.concatenate(self._tokens), mx.concatenate(self._hidden, axis=1)
-        self._tokens, self._hidden, self._gathered = [], [], 0
-        return self._layer(self._model.embed(tokens[None]), hidden, self._kv)[:, -1:]
+        tokens, hidden = self._pairs.take()
+        return self._layer(self._model.embed(tokens[None]), hidden, self._pairs.kv)[:, -1:]
