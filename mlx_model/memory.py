@@ -11,6 +11,8 @@ from mlx_model.activations import Arithmetic, block_bytes
 from mlx_model.config import ModelConfig
 from mlx_model.footprint import Footprint, PackingOf, footprint, slot_bytes
 from mlx_model.machine import GIB, Machine, Pressure
+from mlx_model.state.disk import DiskLimits
+from mlx_model.state.sequence import MARKS
 from mlx_model.weights.layout import Part
 
 CHUNKS = (2048, 1024, 512, 256, 128, 64)
@@ -19,10 +21,16 @@ CHUNKS = (2048, 1024, 512, 256, 128, 64)
 # Chunks that are tried before a smaller context or fewer experts are.
 _GOOD_CHUNK = 512
 _CONTEXT_STEP = 1024
-# Without a context asked for, experts leave memory before the context falls below this.
+# Without a context asked for: what it is shortened to before experts leave memory, and what it is then.
+_SHORT_CONTEXT = 32_768
 _USEFUL_CONTEXT = 65_536
-# Snapshots that a conversation stands on at least: the end of the system prompt and where it is now.
+# Of past states, memory holds at least the end of the system prompt and where the conversation was last, as far
+# as so many tokens of keys and values go; longer ones are on disk alone.
 _LEAST_SNAPSHOTS = 2
+_LEAST_SNAPSHOT_TOKENS = 8_192
+# Recurrent states of a conversation: the current one, the one before a block of drafts, and earlier ones to go
+# back to.
+_STATES = 2 + MARKS
 _SNAPSHOT_SHARE = 16
 # What others in the same pool may want while a request runs: the display, the editor, a test run.
 _MARGIN_SHARE = 16
@@ -54,7 +62,9 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """What goes where. `expert_slots` None: all experts are resident. `weights` counts only what is."""
+    """What goes where. `expert_slots` None: all experts are resident. `weights` counts only what is. `kv` is
+    that of a full context, the MTP layer's with it; `state` what is recurrent in a conversation; `snapshots`
+    what past states may take."""
 
     model: Model
     machine: Machine
@@ -76,7 +86,12 @@ class MemoryPlan:
     @property
     def peak(self) -> int:
         """The most the engine holds at once; snapshots included."""
-        return self.weight_bytes + self.kv + self.state + self.snapshots + self.activations
+        return self.weight_bytes + self.kv + self.state + self.stored + self.activations
+
+    @property
+    def stored(self) -> int:
+        """Snapshots, and as much again that may wait to be written to disk, within a limit."""
+        return self.snapshots + min(self.snapshots, DiskLimits().pending)
 
     def request_bytes(self, tokens: int) -> int:
         """What a prompt of so many tokens takes beside the weights while it is computed."""
@@ -134,23 +149,24 @@ class _Planner:
         self.slot = slot_bytes(config, model.packing, mtp=model.mtp, float_bytes=float_bytes)
         longest = config.context_length
         self.context = min(wishes.context or longest, longest)
-        # How far the plan may shorten it to keep all experts resident.
-        self.least_context = self.context if wishes.context else min(longest, _USEFUL_CONTEXT)
-        least = _LEAST_SNAPSHOTS * self.size.snapshot_bytes
-        self.snapshots = least if wishes.snapshots is None else wishes.snapshots
         self.margin = margin(machine)
 
     def best(self) -> MemoryPlan:
-        least = min(self.least_context, self.context)
+        least = self.context if self.wishes.context else min(self.context, _USEFUL_CONTEXT)
         slots = self._slots(least)
+        if slots is not None and not self.wishes.context:
+            shorter = min(self.context, _SHORT_CONTEXT)
+            if self._slots(shorter) is None:
+                least, slots = shorter, None
         chunk = self._chunk(least, slots)
         context = self.context if self.context == least else self._longest(slots, chunk, least)
         plan = self._plan(context, chunk, slots)
         if self.wishes.snapshots is not None:
             return plan
-        room = max(plan.budget - plan.peak, 0)
+        room = max(plan.budget - plan.peak + plan.stored, 0)
         most = max(plan.snapshots, self.machine.memory // _SNAPSHOT_SHARE)
-        return replace(plan, snapshots=min(plan.snapshots + room, most))
+        snapshots = max(room // 2, room - DiskLimits().pending, plan.snapshots)
+        return replace(plan, snapshots=min(snapshots, most))
 
     def _slots(self, context: int) -> int | None:
         experts = self.model.config.num_experts
@@ -195,6 +211,8 @@ class _Planner:
             weights[Part.EXPERTS] -= absent * self.main_slot
             if Part.MTP in weights:
                 weights[Part.MTP] -= absent * (self.slot - self.main_slot)
+        a_token = kv_bytes(model, size)
+        least = _LEAST_SNAPSHOTS * size.snapshot_bytes + min(context, _LEAST_SNAPSHOT_TOKENS) * a_token
         return MemoryPlan(
             model=model,
             machine=self.machine,
@@ -202,9 +220,9 @@ class _Planner:
             context=context,
             chunk=chunk,
             expert_slots=slots,
-            kv=context * kv_bytes(model, size),
-            state=size.snapshot_bytes,
-            snapshots=self.snapshots,
+            kv=context * (a_token + mtp_kv_bytes(model)),
+            state=_STATES * size.snapshot_bytes,
+            snapshots=least if self.wishes.snapshots is None else self.wishes.snapshots,
             activations=block_bytes(
                 model.config,
                 min(chunk, context),
@@ -225,6 +243,12 @@ def kv_bytes(model: Model, size: Footprint) -> int:
     group = 64 if model.config.head_dim % 64 == 0 else 32
     elements = size.kv_bytes_per_token // model.arithmetic.float_bytes
     return elements + elements // group * 2 * model.arithmetic.float_bytes
+
+
+def mtp_kv_bytes(model: Model) -> int:
+    """Keys and values of one token in the MTP layer, which keeps them exact; 0 without one."""
+    config = model.config
+    return 2 * config.num_key_value_heads * config.head_dim * model.arithmetic.float_bytes * model.mtp
 
 
 def margin(machine: Machine) -> int:

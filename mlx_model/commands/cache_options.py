@@ -48,7 +48,7 @@ def open_engine_cache(arguments: argparse.Namespace, memory: int) -> EngineCache
     on_disk = ours and not arguments.no_disk_cache
     settings = CacheSettings(
         folder=(arguments.cache or default_cache_folder()) if on_disk else None,
-        limits=DiskLimits(cap=int(arguments.disk_cache_gb * 1e9)),
+        limits=DiskLimits(cap=int(arguments.disk_cache_gb * 1e9), pending=min(memory, DiskLimits().pending)),
         memory=memory,
     )
     dtype = arguments.dtype

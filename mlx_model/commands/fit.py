@@ -107,7 +107,7 @@ def _report(plan: MemoryPlan) -> dict[str, Any]:
         "context": plan.context,
         "kv_bytes": plan.kv,
         "state_bytes": plan.state,
-        "snapshot_bytes": plan.snapshots,
+        "snapshot_bytes": plan.stored,
         "chunk": plan.chunk,
         "activation_bytes": plan.activations,
         "expert_slots": plan.expert_slots,
@@ -128,7 +128,7 @@ def _print(name: str, plan: MemoryPlan, sentence: str) -> None:
     table.add_row("experts", gigabytes(experts), resident)
     table.add_row("other weights", gigabytes(plan.weight_bytes - experts), "")
     table.add_row("keys and values", gigabytes(plan.kv + plan.state), f"{plan.context:,} tokens of context")
-    table.add_row("snapshots", gigabytes(plan.snapshots), "of earlier conversations, in memory")
+    table.add_row("snapshots", gigabytes(plan.stored), "of this conversation and earlier ones")
     table.add_row("activations", gigabytes(plan.activations), f"{plan.chunk:,} prompt tokens at once")
     table.add_section()
     table.add_row("in all", gigabytes(plan.peak), f"of {gigabytes(plan.budget)}", style="bold")
@@ -148,7 +148,7 @@ def _bar(plan: MemoryPlan) -> Text:
         "experts": experts,
         "other weights": plan.weight_bytes - experts,
         "keys and values": plan.kv + plan.state,
-        "snapshots": plan.snapshots,
+        "snapshots": plan.stored,
         "activations": plan.activations,
         "free": max(plan.budget - plan.peak, 0),
     }

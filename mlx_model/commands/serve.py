@@ -25,8 +25,9 @@ from mlx_model.relief import Relief
 from mlx_model.reserves import engine_reserves
 from mlx_model.server.run import ServerOptions, run_server
 from mlx_model.server.scheduler import ServedModel
+from mlx_model.state.cache_folder import EXPERT_USE
 from mlx_model.upkeep import DEFAULT_KEEP_ALIVE, Upkeep
-from mlx_model.weights.expert_use import EXPERT_USE, UseRecord, read_expert_use
+from mlx_model.weights.expert_use import UseRecord, read_expert_use
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@
     ROOT/MODEL/DIGEST-POSITION.recurrent                the recurrent part at a prefix; its mtime, its last use
     ROOT/MODEL/.PID-TOKEN-NUMBER.partial                a file being written
     ROOT/MODEL/replies.sqlite                           the tokens of replies
+    ROOT/MODEL/expert-use.npz                           how often each expert was used
 
 The names say everything that finding a prefix needs, so that a start reads no file. Several processes may use
 the folder: files appear whole, by renaming, and whoever finds one gone has a miss. Whatever has another name is
@@ -29,8 +30,9 @@ Kind = Literal["segment", "recurrent"]
 
 DESCRIPTION = "model.json"
 REPLIES = "replies.sqlite"
+EXPERT_USE = "expert-use.npz"
 
-_OF_MODEL = {DESCRIPTION, REPLIES, f"{REPLIES}-wal", f"{REPLIES}-shm"}
+_OF_MODEL = {DESCRIPTION, REPLIES, EXPERT_USE, f"{REPLIES}-wal", f"{REPLIES}-shm"}
 _PARTIAL = re.compile(r"\.(\d+)-(\w+)-\d+\.partial")
 _TOKEN = secrets.token_hex(4)
 _NUMBERS = itertools.count()

@@ -87,34 +87,58 @@ class DiskTier:
         return sorted({*written, *waiting}) if waiting else written
 
     def __contains__(self, digest: bytes) -> bool:
-        return digest in self._waiting or (digest in self._recurrent and digest not in self._unusable)
+        waiting = self._waiting.get(digest)
+        if waiting is None and digest not in self._recurrent:
+            return False
+        at = digest if waiting is None else waiting.segments[0].parent
+        while at != ROOT:
+            queued, name = self._waiting.get(at), self._segments.get(at)
+            if queued is not None:
+                at = queued.segments[0].parent
+            elif name is None or at in self._unusable:
+                return False
+            else:
+                at = name.parent
+        return digest not in self._unusable
+
+    def waiting(self, digest: bytes) -> Sequence[Segment]:
+        """The segments of a snapshot that is not yet written, from where what is written ends."""
+        state = self._waiting.get(digest)
+        return () if state is None else state.segments
 
     def load(self, digest: bytes, held: Callable[[bytes], Sequence[Segment]]) -> PrefixState | None:
         """Read a snapshot but for the segments that `held` gives for a prefix; None when it cannot be read."""
         waiting = self._waiting.get(digest)
-        if waiting is not None:
-            return waiting
-        if digest not in self._recurrent:
+        if waiting is None and digest not in self._recurrent:
             return None  # written and gone again since it was last looked for
-        missing: list[SnapshotName] = []
-        at, known = digest, held(digest)
-        while not known and at != ROOT:
+        # From the end to the beginning: what is at hand, and the names of what is to be read.
+        parts: list[Segment | SnapshotName] = []
+        at = digest
+        while at != ROOT:
+            known, queued = held(at), waiting if at == digest else self._waiting.get(at)
+            if known or queued is not None:
+                found = known or (queued.segments if queued is not None else ())
+                parts.extend(reversed(found))
+                at = found[0].parent
+                continue
             name = self._segments.get(at)
             if name is None:
                 # Evicted by another process, or not seen yet: a listing is no snapshot of a folder. Left alone.
                 return None
-            missing.append(name)
+            parts.append(name)
             at = name.parent
-            known = held(at)
-        recurrent = self._read(self._recurrent[digest])
+        recurrent = waiting.recurrent if waiting is not None else self._read(self._recurrent[digest])
         if recurrent is None:
             return None
-        segments = list(known)
-        for name in reversed(missing):
-            arrays = self._read(name)
-            if arrays is None:
-                return None
-            segments.append(Segment(name.digest, name.parent, name.position, arrays))
+        segments: list[Segment] = []
+        for part in reversed(parts):
+            if isinstance(part, SnapshotName):
+                arrays = self._read(part)
+                if arrays is None:
+                    return None
+                segments.append(Segment(part.digest, part.parent, part.position, arrays))
+            else:
+                segments.append(part)
         state = PrefixState(tuple(segments), recurrent)
         self.touch(state)
         return state
@@ -129,7 +153,7 @@ class DiskTier:
                 _log.debug("The last use of a snapshot was not noted: %s.", error)
 
     def save(self, state: PrefixState) -> None:
-        """Write what is missing of it, in the background."""
+        """Write what is missing of it, in the background. It may begin where another snapshot here ends."""
         if state.digest in self._waiting:
             return
         size = array_bytes(state.recurrent) + array_bytes(state.segments[-1].arrays)
@@ -209,7 +233,7 @@ class DiskTier:
         self._write_description()
         parts = [(SnapshotName.of_segment(segment), segment.arrays) for segment in state.segments]
         parts.append((SnapshotName.of_recurrent(state), state.recurrent))
-        keep = {segment.digest for segment in state.segments}
+        keep = {segment.digest for segment in state.segments} | self._ancestors(state.segments[0].parent)
         present = file_names(self._folder)
         missing = [part for part in parts if str(part[0]) not in present]
         if not missing:
@@ -223,6 +247,14 @@ class DiskTier:
                     if other.startswith(name.digest.hex()) and other.endswith(".segment"):
                         (self._folder / other).unlink(missing_ok=True)
         self._sync_folder()
+
+    def _ancestors(self, digest: bytes) -> set[bytes]:
+        """What a prefix on disk stands on, with itself, as far as it is known."""
+        found: set[bytes] = set()
+        while (name := self._segments.get(digest)) is not None and digest not in found:
+            found.add(digest)
+            digest = name.parent
+        return found
 
     def _make_room(self, needed: int, keep: set[bytes]) -> None:
         """Looks through the whole folder only when room is short, or other processes had time to fill it."""

@@ -84,7 +84,8 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class PrefixState:
-    """A whole state: keys and values from token 0 on, in order, and the recurrent part at the end."""
+    """A whole state: keys and values from token 0 on, in order, and the recurrent part at the end. On its way
+    to disk it may begin later, where the disk has what comes before."""
 
     segments: tuple[Segment, ...]
     recurrent: Arrays
@@ -93,6 +94,11 @@ class PrefixState:
     def digest(self) -> bytes:
         """The key of the prefix."""
         return self.segments[-1].digest
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all its arrays."""
+        return array_bytes(self.recurrent) + sum(array_bytes(segment.arrays) for segment in self.segments)
 
     @property
     def position(self) -> int:

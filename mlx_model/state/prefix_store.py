@@ -10,10 +10,14 @@ from mlx_model.state.prefix_state import (
     Segment,
     StateSource,
     Tokens,
+    array_bytes,
     as_tokens,
     prefix_digests,
 )
 from mlx_model.state.prefix_tree import PrefixTree
+
+# What may always be copied to be written, however little memory keeps.
+_PIECE_BYTES = 1 << 28
 
 
 class DurableTier(Protocol):
@@ -27,6 +31,10 @@ class DurableTier(Protocol):
         """Whether a whole snapshot of this prefix is believed to be here."""
         ...
 
+    def waiting(self, digest: bytes) -> Sequence[Segment]:
+        """The segments of a snapshot that is not yet written, from where what is written ends."""
+        ...
+
     def load(self, digest: bytes, held: Callable[[bytes], Sequence[Segment]]) -> PrefixState | None:
         """Read a snapshot, but for the segments that `held` gives for a prefix; None when it cannot be read."""
         ...
@@ -36,7 +44,7 @@ class DurableTier(Protocol):
         ...
 
     def save(self, state: PrefixState) -> None:
-        """Write what is missing of it, in the background."""
+        """Write what is missing of it, in the background. It may begin where another snapshot here ends."""
         ...
 
     def flush(self) -> None:
@@ -56,6 +64,7 @@ class PrefixStore:
     """
 
     def __init__(self, budget_bytes: int, durable: DurableTier | None = None) -> None:
+        self._budget = budget_bytes
         self._tree = PrefixTree(budget_bytes)
         self._durable = durable
 
@@ -88,27 +97,35 @@ class PrefixStore:
 
     def store(self, prefix: Sequence[int] | Tokens, source: StateSource) -> None:
         """Keep the state of `source`, which has seen exactly the tokens of `prefix`, at least one. Only what no
-        shallower snapshot holds is copied out of it."""
+        shallower snapshot holds is copied out of it.
+
+        What begins on disk, or is too large for memory by itself, goes to disk alone. It is not kept where that
+        is impossible, or where the deepest known prefix is further back than what memory may hold."""
         tokens = _tokens(prefix)
-        if len(tokens) == 0:
+        length = len(tokens)
+        if length == 0:
             raise ValueError("a snapshot needs at least one token")
-        positions = [*self._tree.positions(len(tokens) - 1), len(tokens)]
-        digests = prefix_digests(tokens, positions)
+        before = self._positions(length - 1)
+        digests = prefix_digests(tokens, [*before, length])
         digest = digests[-1]
         if digest in self._tree:
             self._tree.get(digest)
             return
+        if self._durable is not None and digest in self._durable:
+            return
+        token_bytes = array_bytes(source.segment(length - 1, length))
+        recurrent = source.recurrent()
+        fits = self._tree.fits(length * token_bytes + array_bytes(recurrent))
         segments = self._tree.chain(digest)
         if not segments:
-            start, parent = 0, ROOT
-            for position, candidate in zip(reversed(positions[:-1]), reversed(digests[:-1]), strict=True):
-                if self._tree.has_segment(candidate):
-                    start, parent = position, candidate
-                    segments = self._tree.chain(candidate)
-                    break
-            segments = (*segments, Segment(digest, parent, len(tokens), source.segment(start, len(tokens))))
-        state = PrefixState(segments, source.recurrent())
-        self._tree.insert(state)
+            start, parent, known = self._deepest(before, digests)
+            piece = (length - start) * token_bytes
+            if not fits and (self._durable is None or piece > max(self._budget, _PIECE_BYTES)):
+                return
+            segments = (*known, Segment(digest, parent, length, source.segment(start, length)))
+        state = PrefixState(segments, recurrent)
+        if segments[0].parent == ROOT:
+            self._tree.insert(state)
         if self._durable is not None:
             self._durable.save(state)
 
@@ -125,6 +142,19 @@ class PrefixStore:
         """Finish writing to disk."""
         if self._durable is not None:
             self._durable.close()
+
+    def _deepest(
+        self, positions: Sequence[int], digests: Sequence[bytes]
+    ) -> tuple[int, bytes, Sequence[Segment]]:
+        """The deepest of these prefixes that is here: its position, its digest, and its segments, from token 0
+        or from where what is written on disk ends."""
+        for position, digest in zip(reversed(positions), reversed(digests[: len(positions)]), strict=True):
+            segments = self._tree.chain(digest)
+            if segments:
+                return position, digest, segments
+            if self._durable is not None and digest in self._durable:
+                return position, digest, self._durable.waiting(digest)
+        return 0, ROOT, ()
 
     def _positions(self, limit: int) -> list[int]:
         if limit < 1:

@@ -20,8 +20,7 @@ class PrefixTree:
     """Snapshots by the digest of their prefix, least recently used first to go.
 
     A node whose recurrent part was evicted stays as long as a deeper snapshot needs its segment, so a chain is
-    never broken. The snapshot used last is never evicted, even when it alone is larger than the budget: a
-    conversation that is being served stands on it.
+    never broken. The budget holds always: a snapshot that is larger by itself is none for memory.
     """
 
     def __init__(self, budget_bytes: int) -> None:
@@ -40,6 +39,10 @@ class PrefixTree:
         """Bytes of all segments and recurrent parts; each is held once."""
         return self._bytes
 
+    def fits(self, nbytes: int) -> bool:
+        """Whether a snapshot of so many bytes, its whole chain counted, could be here."""
+        return nbytes <= self._budget
+
     def positions(self, limit: int) -> Sequence[int]:
         """The positions up to `limit` at which there is a node, ascending."""
         return self._positions[: bisect_right(self._positions, limit)]
@@ -47,10 +50,6 @@ class PrefixTree:
     def __contains__(self, digest: bytes) -> bool:
         """Whether a whole state is here."""
         return digest in self._used
-
-    def has_segment(self, digest: bytes) -> bool:
-        """Whether the chain up to this prefix is here, with or without its recurrent part."""
-        return digest in self._nodes
 
     def chain(self, digest: bytes) -> tuple[Segment, ...]:
         """The segments from token 0 to the prefix; none when it is not here."""
@@ -74,7 +73,10 @@ class PrefixTree:
         return state
 
     def insert(self, state: PrefixState) -> None:
-        """Add what is missing of the chain and the recurrent part; then evict down to the budget."""
+        """Add what is missing of the chain and the recurrent part; then evict down to the budget. What is too
+        large is left out."""
+        if not self.fits(state.nbytes):
+            return
         known = len(state.segments)
         while known and state.segments[known - 1].digest not in self._nodes:
             known -= 1
@@ -90,8 +92,8 @@ class PrefixTree:
         self.shrink(self._budget)
 
     def shrink(self, budget_bytes: int) -> None:
-        """Evict the least recently used snapshots until at most `budget_bytes` remain, or only the newest."""
-        while self._bytes > budget_bytes and len(self._used) > 1:
+        """Evict the least recently used snapshots until at most `budget_bytes` remain."""
+        while self._bytes > budget_bytes and self._used:
             _, node = self._used.popitem(last=False)
             self._bytes -= array_bytes(node.recurrent or {})
             node.recurrent = None

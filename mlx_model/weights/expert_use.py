@@ -13,8 +13,6 @@ from mlx_model.state.cache_folder import partial_path
 from mlx_model.weights.expert_slots import Frequencies
 from mlx_model.weights.residency import Residency
 
-EXPERT_USE = "expert-use.npz"
-
 _SAVE_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)

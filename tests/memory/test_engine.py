@@ -20,9 +20,10 @@ from mlx_model.decode.request import GenerationFinished, PromptProcessed
 from mlx_model.machine import GIB, Machine, Pressure
 from mlx_model.relief import Relief
 from mlx_model.server.scheduler import Scheduler, ServedModel
+from mlx_model.state.cache_folder import EXPERT_USE
 from mlx_model.upkeep import Upkeep
 from mlx_model.weights.convert import convert
-from mlx_model.weights.expert_use import EXPERT_USE, read_expert_use
+from mlx_model.weights.expert_use import read_expert_use
 from mlx_model.weights.quantize import Recipe
 from tests.support.checkpoints import write_checkpoint
 from tests.support.servable import make_endless, servable_checkpoint

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,11 @@ from hypothesis import strategies as st
 
 from mlx_model.state.cache_folder import SnapshotName
 from mlx_model.state.disk import DiskLimits, DiskTier
-from mlx_model.state.prefix_state import Arrays
+from mlx_model.state.prefix_state import Arrays, array_bytes
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.state.snapshot_file import SnapshotFileDamaged, read_snapshot_file, write_snapshot_file
 from tests.state.writes_forever import FLOATS, conversation
-from tests.support.token_states import TokenSource, assert_is_state_of
+from tests.support.token_states import TokenSource, assert_is_state_of, recurrent_of
 
 ROOMY = DiskLimits(reserve=0)
 ROOT_DIRECTORY = Path(__file__).parents[2]
@@ -249,6 +250,48 @@ def test_what_is_not_written_yet_is_found_and_the_newest_is_written_first_in_the
     store, _ = open_store(tmp_path)
     assert all(store.lookup((*tokens, 9)) for tokens in conversations)
     store.close()
+
+
+@dataclass(frozen=True)
+class Copied(TokenSource):
+    """Notes what is copied out of it."""
+
+    runs: list[tuple[int, int]] = field(default_factory=list)
+
+    def segment(self, start: int, stop: int) -> Arrays:
+        self.runs.append((start, stop))
+        return super().segment(start, stop)
+
+
+def test_a_conversation_larger_than_memory_is_kept_on_disk_piece_by_piece(tmp_path: Path) -> None:
+    """Memory keeps to its budget, each token is copied once, and every snapshot is found, now and later; what
+    stood on a file that is lost stands on the next that is kept."""
+    budget = array_bytes(recurrent_of((1, 2, 3))) + 100
+    tier = DiskTier(tmp_path, "model", {}, ROOMY)
+    store = PrefixStore(budget, tier)
+    tokens = tuple(range(60))
+    for length in range(6, 61, 6):
+        source = Copied(tokens[:length])
+        store.store(tokens[:length], source)
+        assert source.runs == [(length - 1, length), (length - 6, length)]
+        assert store.memory_bytes <= budget
+        found = store.lookup((*tokens[:length], 99))
+        assert found is not None and found.position == length
+        assert_is_state_of(found, tokens)
+    store.close()
+    (lost,) = (tmp_path / "model").glob("*-30.segment")
+    lost.unlink()
+    again = PrefixStore(budget, DiskTier(tmp_path, "model", {}, ROOMY))
+    found = again.lookup((*tokens, 99))
+    assert found is not None and found.position == 24, "what stood on the lost one is lost with it"
+    again.store(tokens[:54], Copied(tokens[:54]))
+    again.close()
+    last = PrefixStore(budget, DiskTier(tmp_path, "model", {}, ROOMY))
+    for length in (24, 54, 60):
+        found = last.lookup((*tokens[:length], 99))
+        assert found is not None and found.position == length
+        assert_is_state_of(found, tokens)
+    last.close()
 
 
 def test_the_cap_evicts_the_least_recently_used_of_all_models(tmp_path: Path) -> None:
