@@ -33,34 +33,57 @@ class Corpus:
 def read_corpus(
     paths: Sequence[Path], tokenizer: Tokenizer, *, length: int, most: int, held_out: float, seed: int
 ) -> Corpus:
-    """At most `most` sequences of `length` tokens of the text files in `paths`, in an order drawn by `seed`, of
-    which the share `held_out` is held out. Files follow each other with an end-of-text token between them, so
-    what is held out is, but for one file at the border, of files of its own. Raises RequestError where there is
-    too little."""
-    files = sorted({file for path in paths for file in _files(path)})
-    random.Random(seed).shuffle(files)
-    separator = [tokenizer.control_tokens[_SEPARATOR]] if _SEPARATOR in tokenizer.control_tokens else []
-    tokens: list[int] = []
-    used = 0
-    for file in files:
-        text = _text(file)
-        if text is None:
-            continue
-        tokens += tokenizer.encode(text) + separator
-        used += 1
-        if len(tokens) >= most * length:
-            break
+    """At most `most` sequences of `length` tokens to train on, of the text files in `paths` in an order drawn
+    by `seed`, and beside them about the share `held_out` of them from other files; from the end of the text, where
+    there are too few files. Raises RequestError where there is too little."""
+    texts = _Texts(paths, tokenizer)
+    random.Random(seed).shuffle(texts.files)
+    measured = max(1, round(most * held_out / (1 - held_out)))
+    share = max(1, round(len(texts.files) * held_out))
+    apart = _cut(texts.tokens(texts.files[:share], measured * length), length, measured)
+    training = _cut(texts.tokens(texts.files[share:], most * length), length, most)
+    if not len(training) or not len(apart):
+        whole = _cut(texts.tokens(texts.files, (most + measured) * length), length, most + measured)
+        count = len(whole) - min(max(1, round(len(whole) * held_out)), measured)
+        training, apart = whole[:count], whole[count:]
     named = ", ".join(map(str, paths))
-    if not used:
+    if not texts.used:
         raise RequestError(f"There is no text file to train on in {named}.")
-    count = min(len(tokens) // length, most)
-    if count < 2:
+    if not len(training) or not len(apart):
         raise RequestError(
-            f"{named} has {len(tokens)} tokens, too few to train on: it takes two sequences of {length} at "
-            "least. Name more with --data, or choose a smaller --sequence-length."
+            f"{named} has too little text to train on: it takes two sequences of {length} tokens at least. "
+            "Name more with --data, or choose a smaller --sequence-length."
         )
-    sequences = np.array(tokens[: count * length], dtype=np.uint32).reshape(count, length)
-    return Corpus(sequences, min(max(1, round(count * held_out)), count - 1), used)
+    return Corpus(np.concatenate([training, apart]), len(apart), len(texts.used))
+
+
+class _Texts:
+    """Files, and the tokens of those that are text."""
+
+    def __init__(self, paths: Sequence[Path], tokenizer: Tokenizer) -> None:
+        self.files = sorted({file for path in paths for file in _files(path)})
+        self.used: set[Path] = set()
+        self._tokenizer = tokenizer
+        separator = tokenizer.control_tokens.get(_SEPARATOR)
+        self._end = [] if separator is None else [separator]
+
+    def tokens(self, files: Sequence[Path], enough: int) -> list[int]:
+        """Of files in turn, an end-of-text token after each, until there are enough."""
+        tokens: list[int] = []
+        for file in files:
+            if len(tokens) >= enough:
+                break
+            text = _text(file)
+            if text is not None:
+                tokens += self._tokenizer.encode(text) + self._end
+                self.used.add(file)
+        return tokens
+
+
+def _cut(tokens: Sequence[int], length: int, most: int) -> NDArray[np.uint32]:
+    """[n, length], without what is left over."""
+    count = min(len(tokens) // length, most)
+    return np.array(tokens[: count * length], dtype=np.uint32).reshape(count, length)
 
 
 def _files(path: Path) -> Iterator[Path]:

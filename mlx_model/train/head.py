@@ -26,7 +26,7 @@ def initial_head(checkpoint: Checkpoint, graft: Path | None, seed: int) -> tuple
     the rotary base that goes with them.
 
     From `graft`, else the checkpoint's own layer, else a copy of the last attention layer of the same shape,
-    which has learnt to attend and to route already, behind a projection that passes the hidden state on.
+    which has learnt to attend and to route already, behind a projection that adds up embedding and state.
     Raises ConfigError or CheckpointError.
     """
     config = checkpoint.config

@@ -116,14 +116,13 @@ def train_mtp(training: Training, means: Means, report: Report) -> Trained:
 
 
 def _read(training: Training) -> Corpus:
-    wanted = training.recipe.steps * training.recipe.batch
     if training.length <= DEPTH:
         raise RequestError(f"--sequence-length must be more than {DEPTH}: so many drafts follow each other.")
     return read_corpus(
         training.data,
         Tokenizer.from_directory(training.model),
         length=training.length,
-        most=max(2, round(wanted / (1 - training.held_out))),
+        most=training.recipe.steps * training.recipe.batch,
         held_out=training.held_out,
         seed=training.recipe.seed,
     )
