@@ -168,7 +168,7 @@ def _acp(given: list[str]) -> int:
     except ImportError:
         raise BadUsage(
             "tidegate acp needs the package agent-client-protocol",
-            "install it with: pip install 'tidegate[acp]'",
+            f"{sys.executable} -m pip install 'agent-client-protocol>=0.12.1,<0.13' does it",
         ) from None
     from app.acp.server import run_acp  # noqa: PLC0415
 

@@ -169,6 +169,7 @@ def run_headless(
             session=session,
             rules=settings.rules,
             servers=settings.mcp,
+            is_offline=settings.offline,
         )
         if mode is not None:
             agent.mode = mode

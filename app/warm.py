@@ -7,6 +7,8 @@ from contextlib import aclosing
 from pathlib import Path
 
 from app.agent.budget import FIXED_TOKENS, estimate
+from app.agent.mcp.servers import Servers
+from app.agent.mcp.tool import Offer
 from app.agent.opening import (
     CannotWarm,
     WarmRecord,
@@ -42,7 +44,7 @@ def run_warm(paths: list[str], *, directory: Path, choice: ModelChoice, settings
     workspace = Workspace(directory)
     before = read_record(workspace.root)
     chosen = [_chosen(workspace, path) for path in paths] or list(before.chosen if before else ())
-    return asyncio.run(_run(workspace, open_engine(choice, settings), chosen, before))
+    return asyncio.run(_run(workspace, open_engine(choice, settings), chosen, before, settings))
 
 
 def run_forget(directory: Path) -> int:
@@ -66,7 +68,13 @@ def _chosen(workspace: Workspace, named: str) -> str:
     return location.path
 
 
-async def _run(workspace: Workspace, engine: EnginePort, chosen: list[str], before: WarmRecord | None) -> int:
+async def _run(
+    workspace: Workspace,
+    engine: EnginePort,
+    chosen: list[str],
+    before: WarmRecord | None,
+    settings: Settings,
+) -> int:
     try:
         status = await until_settled(engine, _tell)
         if status.phase != "ready" or status.model is None:
@@ -85,7 +93,8 @@ async def _run(workspace: Workspace, engine: EnginePort, chosen: list[str], befo
                 f"{model.context_length:,}",
                 "name fewer files",
             )
-        request = ChatRequest((Message("system", SYSTEM_PROMPT), *messages), specifications(), max_tokens=0)
+        tools = (*specifications(), *(offer.specification for offer in await _offers(workspace, settings)))
+        request = ChatRequest((Message("system", SYSTEM_PROMPT), *messages), tools, max_tokens=0)
         began = time.monotonic()
         finished = await _read(engine, request)
         await asyncio.to_thread(write_record, workspace.root, record)
@@ -98,6 +107,19 @@ async def _run(workspace: Workspace, engine: EnginePort, chosen: list[str], befo
         f"{time.monotonic() - began:.1f} s. Sessions in {workspace.root} begin from there."
     )
     return 0
+
+
+async def _offers(workspace: Workspace, settings: Settings) -> tuple[Offer, ...]:
+    """The tools of the MCP servers that sessions begin with: they stand before what is warmed."""
+    servers = Servers(settings.mcp, workspace.root, is_offline=settings.offline)
+    try:
+        offers = await servers.offers()
+        for state in servers.states:
+            if state.phase == "failed":
+                print(f"The MCP server {state.name} cannot be used: {state.message}.", file=sys.stderr)
+        return offers
+    finally:
+        await servers.aclose()
 
 
 async def _read(engine: EnginePort, request: ChatRequest) -> Finished:

@@ -287,6 +287,7 @@ class EditorAgent:
                 session=session_id,
                 rules=self._settings.rules,
                 servers=servers,
+                is_offline=self._settings.offline,
                 unsaved=buffers,
             )
 

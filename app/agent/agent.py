@@ -53,11 +53,12 @@ def open_agent(
     session: str | None = None,
     rules: Sequence[Rule] = (),
     servers: Sequence[McpServer] = (),
+    is_offline: bool = False,
     unsaved: Unsaved | None = None,
 ) -> "Agent":
     """An agent in `workspace`, in a new session or, by its id, in an old one (app.agent.session lists them),
-    which goes on in the mode it was left in, with the tools of the MCP `servers` that it began with. `unsaved`
-    says what the user has in an editor.
+    which goes on in the mode it was left in, with the tools of the MCP `servers` that it began with (those
+    with an address are refused when `is_offline`). `unsaved` says what the user has in an editor.
 
     Raises SessionError when the session cannot be opened.
     """
@@ -75,7 +76,7 @@ def open_agent(
         journal,
         mode=mode,
         rules=rules,
-        servers=Servers(servers, workspace.root),
+        servers=Servers(servers, workspace.root, is_offline=is_offline),
         unsaved=unsaved,
         context_length=context_length,
         opening=lambda: opening_for(workspace, engine),

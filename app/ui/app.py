@@ -149,6 +149,7 @@ def run_workspace(
                 session=session,
                 rules=settings.rules,
                 servers=settings.mcp,
+                is_offline=settings.offline,
             )
 
         app = TidegateApp(

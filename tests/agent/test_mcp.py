@@ -15,17 +15,21 @@ from typing import Any
 import httpx2
 import pytest
 from git import Repo
+from llguidance import LLMatcher
 
 from app.agent.agent import Agent
-from app.agent.events import AgentEvent, Mode, Noticed, ToolFinished, ToolStarted
+from app.agent.events import AgentEvent, Mode, Noticed, ToolStarted
 from app.agent.mcp.servers import Servers
 from app.agent.mcp.tool import called
+from app.agent.permissions import Permissions
 from app.agent.port import PermissionAnswer
 from app.agent.session import new_journal, open_journal
+from app.agent.tools.base import Access
 from app.config import BadSettings, Rule, load_settings, settings_file
 from app.mcp_settings import McpServer
 from app.model.client import Address, ChatClient
 from app.workspace.workspace import Workspace
+from mlx_model.chat.tool_grammar import tool_call_grammar
 from tests.agent.support import Asker, Recorder, end_of, gone
 from tests.support.scripted_server import ScriptedServer, call, reply, until
 
@@ -135,6 +139,12 @@ async def test_reference_servers_answer_and_the_list_of_tools_never_changes(begi
     assert len(heads) == 1
     assert session.offered()[:2] == ["read_file", "edit"] and "git__git_log" in session.offered()
     assert "time 2, git 12; about " in notices(events)
+    # The engine holds calls to these schemas: all of them make a grammar.
+    schemas = {
+        tool["function"]["name"]: tool["function"]["parameters"] for tool in session.server.requests[0]["tools"]
+    }
+    grammar = tool_call_grammar(schemas, 7)
+    assert grammar is not None and LLMatcher.validate_grammar(grammar) == ""
     parts = dict(session.agent.context_use().parts)
     assert 500 < parts["Tools of MCP servers"] < 4_000
 
@@ -148,33 +158,45 @@ async def test_only_the_wanted_tools_cost_room(begin: Open) -> None:
 ALL = ("add", "look", "wipe")
 
 
-async def permitted(begin: Open, mode: Mode, rules: tuple[Rule, ...] = ()) -> dict[str, str]:
-    """What became of each of three calls: "done", "asked" or "denied"."""
-    session = await begin(
-        (reply(call("ours__add", left="1", right=2), call("ours__look"), call("ours__wipe")), reply("Done.")),
-        ours(tools=ALL),
-        mode=mode,
-        rules=rules,
-        answers=tuple(PermissionAnswer("deny") for _ in ALL),
+def verdicts(root: Path, mode: Mode, *rules: Rule) -> list[str]:
+    """What becomes of a tool without hints, of one that reads, and of one that destroys."""
+    permissions = Permissions(Workspace(root), mode, (), rules)
+    tools = {
+        "ours__add": Access("foreign"),
+        "ours__look": Access("foreign", is_read_only=True),
+        "ours__wipe": Access("foreign", is_destructive=True),
+    }
+    return [permissions.judge(access, name).decision for name, access in tools.items()]
+
+
+def test_what_each_mode_and_rule_makes_of_a_call(tmp_path: Path) -> None:
+    assert verdicts(tmp_path, "ask") == ["ask", "ask", "ask"]
+    assert verdicts(tmp_path, "auto") == ["allow", "allow", "ask"]
+    assert verdicts(tmp_path, "plan") == ["deny", "ask", "deny"]
+    assert verdicts(tmp_path, "ask", Rule("allow", tool="ours__*")) == ["allow", "allow", "ask"]
+    assert verdicts(tmp_path, "ask", Rule("allow", tool="other__*")) == ["ask", "ask", "ask"]
+    rules = (Rule("deny", tool="ours__a*"), Rule("ask", tool="ours__look"))
+    assert verdicts(tmp_path, "auto", *rules) == ["deny", "ask", "ask"]
+
+
+async def test_what_a_server_says_of_its_tools_is_believed_for_asking_only(begin: Open) -> None:
+    script = (
+        reply(call("ours__add", left="1", right=2), call("ours__look"), call("ours__wipe")),
+        reply("Done."),
     )
-    events = await session.run()
-    asked = {request.name for request in session.asker.requests}
-    found = {}
-    for event in events:
-        if isinstance(event, ToolFinished):
-            name = event.name.removeprefix("ours__")
-            found[name] = "asked" if event.name in asked else "done" if event.ok else "denied"
-    return found
-
-
-async def test_what_each_mode_and_rule_makes_of_a_call(begin: Open) -> None:
-    assert await permitted(begin, "ask") == {"add": "asked", "look": "asked", "wipe": "asked"}
-    assert await permitted(begin, "auto") == {"add": "done", "look": "done", "wipe": "asked"}
-    assert await permitted(begin, "plan") == {"add": "denied", "look": "asked", "wipe": "denied"}
-    allow = (Rule("allow", tool="ours__*"),)
-    assert await permitted(begin, "ask", allow) == {"add": "done", "look": "done", "wipe": "asked"}
-    deny = (Rule("deny", tool="ours__a*"), Rule("ask", tool="ours__look"))
-    assert await permitted(begin, "auto", deny) == {"add": "denied", "look": "asked", "wipe": "asked"}
+    answers = tuple(PermissionAnswer("deny") for _ in ALL)
+    session = await begin(script, ours(tools=ALL), mode="plan", answers=answers)
+    await session.run()
+    assert [request.name for request in session.asker.requests] == ["ours__look"]
+    assert [text.startswith("Not done: the user chose plan mode") for text in session.results()] == [
+        True,
+        False,
+        True,
+    ]
+    session.server.add(reply(call("ours__wipe")), reply("Done."))
+    session.agent.mode = "auto"
+    await session.run()
+    assert session.asker.requests[-1].reason == "its server says that it overwrites or deletes"
 
 
 async def test_always_grants_that_tool_and_is_remembered(begin: Open) -> None:
@@ -333,7 +355,9 @@ async def test_a_server_over_http(begin: Open) -> None:
         await session.run()
         assert session.results() == ["5"]
         refused = await begin((reply("No."),), server, is_offline=True)
-        assert "web cannot be used: the settings say offline" in notices(await refused.run())
+        assert "web cannot be used: it has an address, and you chose to be offline" in notices(
+            await refused.run()
+        )
         process.kill()
         await process.wait()
         session.server.add(reply(call("web__add", left=2, right=3)), reply("Gone."))

@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +13,18 @@ import pytest
 from app.agent import subtask
 from app.agent.events import SubtaskReplied, SubtaskStep, ToolFinished, TurnStarted
 from app.agent.port import PermissionAnswer
+from app.agent.prompt import SYSTEM_PROMPT
 from app.agent.session import open_journal, read_session
+from app.agent.toolbox import specifications
+from app.config import Settings
+from app.model.catalogue import choose_model
+from app.model.engine import open_engine
+from app.model.events import Finished
+from app.model.messages import ChatRequest, Message
 from tests.agent.support import Bench, check_well_formed, end_of
+from tests.support.processes import pids_of
 from tests.support.scripted_server import Gate, HttpError, call, reply
+from tests.support.servable import servable_checkpoint
 
 MakeBench = Callable[..., Bench]
 TASK = call("task", description="Find f", prompt="Where is f defined?")
@@ -170,3 +182,31 @@ async def test_its_steps_are_in_the_session_and_the_session_goes_on(bench: MakeB
     await made.close()
     again = made.open(open_journal(made.root, name))
     assert again.messages == before
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the engine's process by /proc")
+async def test_the_engine_has_read_its_head_already(tmp_path: Path) -> None:
+    checkpoint = servable_checkpoint(tmp_path / "tiny")
+    engine = open_engine(choose_model(str(checkpoint)), Settings(engine_idle_minutes=1))
+    head, tools = (
+        Message("system", SYSTEM_PROMPT[:600]),
+        specifications()[:2],
+    )  # the tiny model's context is short
+
+    async def cached(*messages: Message) -> tuple[int, int]:
+        request = ChatRequest((head, *messages), tools, temperature=0, max_tokens=4)
+        events = [event async for event in engine.stream(request)]
+        assert isinstance(events[-1], Finished)
+        return events[-1].prompt_tokens or 0, events[-1].cached_tokens or 0
+
+    asked = Message("user", "Something rather long that only the parent knows. " * 5)
+    try:
+        await cached(asked)
+        prompt, known = await cached(Message("user", "Where is f?"))
+        assert known > 0.9 * prompt, "a sub-task begins from system prompt and tools"
+        prompt, known = await cached(asked, Message("assistant", "Found it."), Message("user", "Go on."))
+        assert known > 0.9 * prompt, "and its parent goes on from where it stood"
+    finally:
+        await engine.aclose()
+        for pid in pids_of(checkpoint):
+            os.kill(pid, signal.SIGKILL)

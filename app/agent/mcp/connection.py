@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -125,9 +126,7 @@ class Connection:
     async def _connect(self, stack: AsyncExitStack) -> "Client":
         server = self._server
         if self._is_offline and server.url:
-            raise ServerFailed(
-                "the settings say offline, and it is on the network", "leave offline out to use it"
-            )
+            raise ServerFailed("it has an address, and you chose to be offline")
         try:
             import httpx2  # noqa: PLC0415  slow to import, as is the rest, which is optional
             from mcp import Client, StdioServerParameters  # noqa: PLC0415
@@ -136,7 +135,7 @@ class Connection:
             from mcp.types import Implementation  # noqa: PLC0415
         except ImportError:
             raise ServerFailed(
-                "MCP needs the package mcp", "install it with: pip install 'tidegate[mcp]'"
+                "the package mcp is not installed", f"{sys.executable} -m pip install 'mcp>=2.3,<3' does it"
             ) from None
         # What the SDK has to say would go to the screen.
         logger = logging.getLogger("mcp")
