@@ -75,7 +75,7 @@ class DiffDrawing(DiffHeadings):
     @property
     def room(self) -> int:
         """Cells for a line's text; also bytes that surely need no more."""
-        width = (self.size.width - 1) // 2 if self.split else self.size.width
+        width = (self.room_width - 1) // 2 if self.split else self.room_width
         return max(_LEAST_ROOM, width - self.gutter_width)
 
     def height(self, row: Row) -> int:
@@ -90,7 +90,7 @@ class DiffDrawing(DiffHeadings):
         found = self._wrapped.get(key)
         if found is None:
             # A comment has the whole width in either layout.
-            width = self.size.width - self.gutter_width if place.kind == "comment" else self.room
+            width = self.room_width - self.gutter_width if place.kind == "comment" else self.room
             found = self._wrapped[key] = wrapped(self._shown(place, is_left), max(_LEAST_ROOM, width))
         return found
 

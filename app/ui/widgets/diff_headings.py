@@ -64,7 +64,7 @@ class DiffHeadings(LineView):
     def render_line(self, y: int) -> Strip:
         row = self.scroll_offset.y + y
         if y == 0 and 0 < row < self.row_count and self.rows.row(row).kind not in ("file", "gap"):
-            return self._file_strip(self.rows.row(row), self.size.width, current=False)
+            return self._file_strip(self.rows.row(row), self.room_width, current=False)
         return super().render_line(y)
 
     def draw_row(self, row: int, width: int) -> Strip:

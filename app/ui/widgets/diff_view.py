@@ -84,7 +84,7 @@ class DiffView(DiffDrawing):
             for hunk in change.hunks
             if (hunk.decision != "pending" or hunk.id in self.space_only) and hunk.id not in self._opened
         }
-        width = self.size.width
+        width = self.room_width
         self.split = self.arrangement == "split" or (self.arrangement == "auto" and width >= _SPLIT_FROM)
         self.gutter_width = 1 + self.number_width + 3 if self.split else 1 + 2 * self.number_width + 4
         shapes = Shapes(frozenset(folded), self._shapes())
@@ -95,7 +95,7 @@ class DiffView(DiffDrawing):
         self.widen()
 
     def widen(self) -> None:
-        width = self.size.width
+        width = self.room_width
         if self.wrap:
             self.virtual_size = Size(width, self.rows.row_count)
             return

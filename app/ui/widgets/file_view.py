@@ -104,7 +104,7 @@ class FileView(LineView):
 
     @property
     def _wrap_width(self) -> int:
-        return max(8, self.size.width - self.gutter_width)
+        return max(8, self.room_width - self.gutter_width)
 
     @staticmethod
     def _rows(line: str, width: int) -> int:

@@ -76,9 +76,14 @@ class LineView(ScrollView, can_focus=True):
         self.cursor_row = max(0, min(self.cursor_row, row_count - 1))
         self.refresh()
 
+    @property
+    def room_width(self) -> int:
+        """Cells of a row, the scroll bar left out."""
+        return max(0, self.size.width - self.scrollbar_size_vertical)
+
     def render_line(self, y: int) -> Strip:
         row = self.scroll_offset.y + y
-        width = self.size.width
+        width = self.room_width
         if not 0 <= row < self.row_count:
             return Strip.blank(width, self.palette.text)
         return self.draw_row(row, width)
