@@ -136,10 +136,15 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def _watched(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        # Some are given their surroundings first. What is filtered may be any number: it is no width or count.
+        begins = 1 if hasattr(function, "jinja_pass_arg") else 0
+
         @functools.wraps(function)
         def watched(*args: Any, **kwargs: Any) -> Any:
             self.watch.step()
-            self._check_arguments(args, kwargs)
+            for value in args[: begins + 1]:
+                self._measured(value)
+            self._check_arguments(args[begins + 1 :], kwargs)
             return self._measured(function(*args, **kwargs))
 
         return watched

@@ -167,6 +167,13 @@ def test_templates_are_stopped(source: str) -> None:
         ChatTemplate(source, seconds=0.5, characters=1_000_000).render([{"role": "user", "content": "x"}])
 
 
+def test_a_large_number_in_a_call_is_no_size() -> None:
+    """As a model may write it: a limit of many digits made every later request fail."""
+    source = "{{ messages[0].n | tojson }} {{ messages[0].n | string }} {{ messages | map(attribute='n') | join }}"
+    rendered = ChatTemplate(source, characters=1000).render([{"role": "user", "n": 10**12}])
+    assert rendered == " ".join(["1000000000000"] * 3)
+
+
 def test_templates_that_are_none() -> None:
     with pytest.raises(CheckpointError):
         ChatTemplate("{% for %}")
