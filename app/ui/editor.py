@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -41,17 +42,31 @@ def edit(app: App[object], path: Path, line: int) -> None:
     if not path.is_file():
         raise EditorError(f"There is no file {path.name} to edit", "bring it back first")
     command = command_for(path, line)
+    refusal: OSError | None = None
     try:
         with app.suspend():
-            status = subprocess.run(command, check=False).returncode
+            # Nothing may be raised in here: the screen would not come back.
+            before = signal.signal(signal.SIGINT, _leave_it_to_the_editor)
+            try:
+                status = subprocess.run(command, check=False).returncode
+            except OSError as error:
+                refusal = error
+            finally:
+                signal.signal(signal.SIGINT, before)
     except SuspendNotSupported as error:
         raise EditorError(
             "This terminal cannot be handed to an editor", "open the file in another window"
         ) from error
-    except OSError as error:
-        raise EditorError(f"{command[0]} cannot be started ({error.strerror})", "set EDITOR") from error
+    if refusal is not None:
+        raise EditorError(f"{command[0]} cannot be started ({refusal.strerror})", "set EDITOR") from refusal
     if status:
-        raise EditorError(f"{command[0]} ended with status {status}", "look whether the file is as you want it")
+        raise EditorError(
+            f"{Path(command[0]).name} ended with status {status}", "look whether the file is as you want it"
+        )
+
+
+def _leave_it_to_the_editor(_number: int, _frame: object) -> None:
+    """Ctrl+C goes to all programs of a terminal, and this one is not meant."""
 
 
 def edit_text(app: App[object], text: str, name: str, line: int = 1) -> str:

@@ -5,7 +5,9 @@ with Terminal(["tidegate", "."], directory, columns=120, rows=40) as terminal:
     terminal.type("hello").press("enter")
 """
 
+import contextlib
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,8 +24,18 @@ _KEYS = {
     "f3": "\x1bOR",
     "f4": "\x1bOS",
     "f5": "\x1b[15~",
+    "f10": "\x1b[21~",
+    "up": "\x1b[A",
+    "down": "\x1b[B",
+    "tab": "\t",
+    "ctrl+c": "\x03",
+    "ctrl+g": "\x07",
+    "ctrl+j": "\n",
+    "ctrl+o": "\x0f",
+    "ctrl+p": "\x10",
     "ctrl+q": "\x11",
     "ctrl+s": "\x13",
+    "ctrl+u": "\x15",
 }
 
 
@@ -105,6 +117,23 @@ class Terminal:
             self._process.send(_KEYS.get(key, key).encode())
         return self
 
+    def paste(self, text: str) -> "Terminal":
+        """Paste text, as a terminal does it that was asked to mark pastes. Reads meanwhile: both sides talk."""
+        data = b"\x1b[200~" + text.replace("\n", "\r").encode() + b"\x1b[201~"
+        writer = threading.Thread(target=_write_all, args=(self._process.child_fd, data))
+        writer.start()
+        while writer.is_alive():
+            with contextlib.suppress(pexpect.TIMEOUT):
+                self._read()
+        writer.join()
+        return self
+
+    def resize(self, columns: int, rows: int) -> "Terminal":
+        """Give the window another size."""
+        self._screen.resize(rows, columns)
+        self._process.setwinsize(rows, columns)
+        return self
+
     def wait_closed(self, seconds: float = 30) -> int:
         """Read until the program ends; its exit status."""
         deadline = time.monotonic() + seconds
@@ -120,3 +149,9 @@ class Terminal:
         status = self._process.exitstatus
         assert status is not None, f"the program was killed by signal {self._process.signalstatus}"
         return status
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -101,6 +101,7 @@ class AgentPane(Vertical):
         super().__init__(id=id)
         self._workspace = workspace
         self._agent: AgentPort | None = None
+        self._is_decided = asyncio.Event()  # whether there will be an agent
         self._turn: Worker[None] | None = None
         self._queue: list[str] = []
         self._told: list[str] = []
@@ -149,6 +150,7 @@ class AgentPane(Vertical):
             self._clear()
             await before.aclose()
         self._show_past(history)
+        self._is_decided.set()
         self.post_message(self.ModeChanged())
         self.transcript.follow()
         self._send_next()
@@ -195,6 +197,10 @@ class AgentPane(Vertical):
             raise AgentMissing("The agent is not there yet", "wait a moment")
         return self._agent
 
+    async def until_decided(self) -> None:
+        """Wait, at the start, until there is an agent or will be none."""
+        await self._is_decided.wait()
+
     @property
     def session_id(self) -> str | None:
         """The session that is open."""
@@ -212,6 +218,7 @@ class AgentPane(Vertical):
 
     def refuse(self, reason: str) -> None:
         """There will be no agent."""
+        self._is_decided.set()
         self._conversation.note(reason)
 
     @property

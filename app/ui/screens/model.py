@@ -19,8 +19,9 @@ from app.errors import TidegateError
 from app.model.catalogue import LocalModel, choose_model, models_on_disk, weight_bytes
 from app.model.fetch import FetchProgress, fetch_model
 from app.model.port import EnginePort
-from app.model.recipes import RECIPES, gigabytes, judge, machine_memory
+from app.model.recipes import RECIPES, Recipe, gigabytes, judge, machine_memory
 from app.ui.palette import Palette
+from app.ui.screens.confirm import Confirm
 from app.ui.screens.dialog import Dialog
 from app.ui.text import visible
 
@@ -121,7 +122,18 @@ class ModelScreen(Dialog[None]):
         if kind == "open":
             self._choose(value)
         elif self._fetching is None:
-            self._fetching = self.run_worker(self._fetch(RECIPES[int(value)].repository))
+            self._ask_to_fetch(RECIPES[int(value)])
+
+    def _ask_to_fetch(self, recipe: Recipe) -> None:
+        def fetch(yes: bool | None = True) -> None:
+            if yes and self._fetching is None:
+                self._fetching = self.run_worker(self._fetch(recipe.repository))
+
+        if judge(recipe.size).fits:
+            fetch()
+        else:
+            question = f"{gigabytes(recipe.size)} would be fetched that do not fit this machine's memory."
+            self.app.push_screen(Confirm("Too large", question, "Fetch it all the same", "Leave it"), fetch)
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

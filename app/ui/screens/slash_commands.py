@@ -26,6 +26,7 @@ class SlashCommands:
         pane = self._screen.agent
         name, words = parse(text) or ("", "")
         command = BY_NAME.get(name)
+        await pane.until_decided()
         try:
             if command is None:
                 if name in await pane.read_user_commands():

@@ -1,23 +1,25 @@
 """Where the user writes to the agent."""
 
 import re
-import tempfile
-from pathlib import Path
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import events
 from textual.binding import BindingType
 from textual.message import Message
 from textual.widgets import TextArea
+from textual.widgets.text_area import Edit, EditResult
 
 from app.ui.actions import bindings, in_scope
 from app.ui.completion import Token, rank, token_before
-from app.ui.editor import EditorError, edit
+from app.ui.editor import EditorError, edit_text
 from app.ui.keymap import keys_of
 from app.ui.widgets.completion_list import CompletionList
 
 _LONG_PASTE = 1_200  # characters
 _TALL_PASTE = 12  # lines
+_CLOSE = frozenset(":,.;!?)]}'\"")  # follow a name without a space
+_LONGEST_SHOWN = 20_000  # characters of what comes back to be changed
 
 
 class PromptInput(TextArea):
@@ -50,6 +52,7 @@ class PromptInput(TextArea):
         self._history: list[str] = []
         self._place = 0
         self._draft = ""
+        self._behind_completion: tuple[int, int] | None = None
         self.completions = CompletionList(id="completions")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -82,25 +85,35 @@ class PromptInput(TextArea):
 
     def full_text(self) -> str:
         """What is written, with every paste in full."""
-        if not self._pastes:
-            return self.text
-        pattern = "|".join(re.escape(sign) for sign in self._pastes)
-        return re.sub(pattern, lambda found: self._pastes[found[0]], self.text)
+        return self._in_full(self.text)
 
-    def action_delete_left(self) -> None:
-        """Backspace; behind the sign of a paste it takes the whole sign."""
-        row, column = self.cursor_location
-        before = self.document.get_line(row)[:column]
-        sign = next((sign for sign in self._pastes if before.endswith(sign)), None)
-        if sign is not None and self.selection.is_empty:
-            self.delete((row, column - len(sign)), (row, column))
-        else:
-            super().action_delete_left()
+    def _in_full(self, text: str) -> str:
+        return self._signs.sub(lambda found: self._pastes[found[0]], text) if self._pastes else text
+
+    @property
+    def _signs(self) -> re.Pattern[str]:
+        return re.compile("|".join(map(re.escape, self._pastes)))
+
+    def edit(self, edit: Edit) -> EditResult:
+        """A paste's sign is changed as a whole or not at all, for half a sign would stand for nothing."""
+        if self._pastes:
+            (top, left), (bottom, right) = edit.top, edit.bottom
+            is_deletion = edit.top != edit.bottom
+            for row in {top, bottom}:
+                for sign in self._signs.finditer(self.document.get_line(row)):
+                    if row == top and sign.start() < left < sign.end():
+                        left = sign.start() if is_deletion else sign.end()
+                    if row == bottom and sign.start() < right < sign.end():
+                        right = sign.end()
+            edit = replace(edit, from_location=(top, left), to_location=(bottom, right))
+        return super().edit(edit)
 
     # Sending and history.
 
     async def _on_key(self, event: events.Key) -> None:
         handler = self._own_keys().get(event.key)
+        if event.character is not None and event.character in _CLOSE and not handler:
+            self._close_up()
         if self.completions.is_open and event.key == "escape":
             event.stop()
             event.prevent_default()
@@ -112,6 +125,13 @@ class PromptInput(TextArea):
             event.stop()
             event.prevent_default()
             await self.run_action(handler)
+
+    def _close_up(self) -> None:
+        """Take back the space that a completion put behind itself: what comes now belongs to it."""
+        row, column = self.cursor_location
+        is_behind = self.selection.is_empty and (row, column) == self._behind_completion
+        if is_behind and self.document.get_line(row)[:column].endswith(" "):
+            self.delete((row, column - 1), (row, column))
 
     def _own_keys(self) -> dict[str, str]:
         keymap = getattr(self.app, "user_keymap", {})
@@ -139,9 +159,7 @@ class PromptInput(TextArea):
     def set_draft(self, text: str) -> None:
         """Put `text` back before what is written already."""
         written = self.full_text()
-        self.text = ""
-        self._pastes.clear()
-        self.take(f"{text}\n{written}" if written else text)
+        self._recall(f"{text}\n{written}" if written else text)
 
     def action_newline(self) -> None:
         result = self.replace("\n", *self.selection)
@@ -171,8 +189,13 @@ class PromptInput(TextArea):
         self._recall(self._draft if self._place == len(self._history) else self._history[self._place])
 
     def _recall(self, text: str) -> None:
+        """Let what was written once be changed: in sight, unless it is too long for that."""
         self.text = ""
-        self.take(text)
+        self._pastes.clear()
+        if len(text) > _LONGEST_SHOWN:
+            self.take(text)
+        else:
+            self.move_cursor(self.insert(text).end_location)
 
     def remember(self, said: list[str]) -> None:
         """Take what was said in earlier sessions into the history, before what was said in this one."""
@@ -204,23 +227,19 @@ class PromptInput(TextArea):
             return False
         result = self.replace(chosen.text, (row, token.start), (row, column))
         self.move_cursor(result.end_location)
+        self._behind_completion = result.end_location if chosen.text.endswith(" ") else None
         return True
 
     # Another editor.
 
     def action_edit_outside(self) -> None:
         """Write the message in the user's editor; the screen comes back when that ends."""
-        descriptor, name = tempfile.mkstemp(".md", "message-")
-        file = Path(name)
+        written = self.full_text()
+        line = self._in_full(self.get_text_range((0, 0), self.cursor_location)).count("\n") + 1
         try:
-            with open(descriptor, "w", encoding="utf-8") as opened:  # noqa: PTH123 - a descriptor, not a path
-                opened.write(self.full_text())
-            edit(self.app, file, self.cursor_location[0] + 1)
-            self._recall(file.read_text(encoding="utf-8", errors="replace").rstrip("\n"))
+            self._recall(edit_text(self.app, written, "message.md", line))
         except EditorError as error:
             self.app.notify(str(error), severity="warning")
-        finally:
-            file.unlink(missing_ok=True)
         self.app.refresh(layout=True)
 
     def action_cycle_mode(self) -> None:
