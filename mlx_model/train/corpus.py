@@ -34,8 +34,8 @@ def read_corpus(
     paths: Sequence[Path], tokenizer: Tokenizer, *, length: int, most: int, held_out: float, seed: int
 ) -> Corpus:
     """At most `most` sequences of `length` tokens to train on, of the text files in `paths` in an order drawn
-    by `seed`, and beside them about the share `held_out` of them from other files; from the end of the text, where
-    there are too few files. Raises RequestError where there is too little."""
+    by `seed`, and beside them about the share `held_out` of them from other files; from the end of the text,
+    where there are too few files. Raises RequestError where there is too little."""
     texts = _Texts(paths, tokenizer)
     random.Random(seed).shuffle(texts.files)
     measured = max(1, round(most * held_out / (1 - held_out)))

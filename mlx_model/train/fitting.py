@@ -85,10 +85,13 @@ def fit(
     report: Report,
 ) -> Fitted:
     """The layer after all steps, gone on with from what `staging` has. It is kept there every so many seconds,
-    and when Ctrl-C is pressed, which then raises KeyboardInterrupt."""
+    and when Ctrl-C is pressed, which then raises KeyboardInterrupt. `parameters` are taken over: nothing is
+    left in it, so that the layer is in memory once."""
     optimizer = Adam(learning_rate=recipe.learning_rate, betas=_BETAS, bias_correction=True)
     known = staging.fitted()
     start, loss = 0, math.nan
+    given, parameters = parameters, dict(parameters)
+    given.clear()
     if known is not None:
         start, loss, parameters = known.step, known.loss, known.parameters
     optimizer.init(parameters)

@@ -12,7 +12,7 @@ _FLOAT32 = 4
 # The weights, Adam's two moments, a batch's gradients and those of one sequence.
 _COPIES = 5
 # What an update of one tensor computes on the way.
-_ON_THE_WAY = 3
+_ON_THE_WAY = 4
 
 
 def fitting_bytes(config: ModelConfig, packing: PackingOf, length: int, float_bytes: int) -> int:

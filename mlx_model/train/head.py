@@ -72,11 +72,9 @@ def _from_scratch(checkpoint: Checkpoint, seed: int) -> Tensors:
         if item.bias:
             tensors[f"{item.path}.bias"] = copied.get(f"{item.path}.bias", mx.zeros((item.row_count,)))
         if item.path == "mtp.fc":
-            # [embedding | hidden state] → the hidden state, and a little of both.
-            passed_on = mx.concatenate(
-                [mx.zeros((config.hidden_size,) * 2), mx.eye(config.hidden_size)], axis=1
-            )
-            tensors[name] = passed_on + 0.5 * tensors[name]
+            # [embedding | hidden state] → both together, and a little of everything.
+            both = mx.concatenate([mx.eye(config.hidden_size)] * 2, axis=1)
+            tensors[name] = 0.5 * (both + tensors[name])
         mx.eval(tensors[name])
     return tensors
 
