@@ -66,20 +66,13 @@ def rejectable(state: ReviewState, parts: Iterable[Part]) -> tuple[AtomsByPath, 
     blocked: list[Part] = []
     for path, members in grouped.items():
         file = state.files[path]
-        if _users_edits_above(file, frozenset().union(*(part.blocks for part in members))):
-            free = [part for part in members if not _users_edits_above(file, part.blocks)]
-            blocked += [part for part in members if part not in free]
-        else:
-            free = members
-        atoms = _atoms_of(file, free)
+        blocks = file.weave.blocks.values()
+        under = file.below(block.id for block in blocks if block.owner == "user" and file.counts(block))
+        blocked += [part for part in members if part.blocks & under]
+        atoms = _atoms_of(file, [part for part in members if not part.blocks & under])
         if atoms:
             chosen[path] = atoms
     return chosen, blocked
-
-
-def _users_edits_above(file: FileState, names: frozenset[str]) -> bool:
-    blocks = (file.weave.blocks[name] for name in file.above(names))
-    return any(block.owner == "user" and file.counts(block) for block in blocks)
 
 
 def _atoms_of(file: FileState, parts: Iterable[Part]) -> frozenset[Atom]:

@@ -15,6 +15,7 @@ from app.review.model import ChangeKind, DiffLine, FileChange, Hunk
 from app.review.weave import META, Atom, Token, is_visible
 
 KEPT_MARK = ":kept"
+_NO_ATOMS: frozenset[Atom] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,6 @@ class _Cell:
     base_number: int
     middle_number: int
     now_number: int
-
-    def changed(self, kept: bool) -> bool:
-        return self.base != self.middle if kept else self.middle != self.now
 
 
 @dataclass(slots=True)
@@ -146,6 +144,8 @@ def _makers(cell: _Cell, atoms: Set[Atom]) -> frozenset[Atom]:
 
 
 def _groups(state: FileState, cells: list[_Cell], atoms: Set[Atom], kept: bool) -> list[_Group]:
+    if not atoms:
+        return []
     parent = {name: name for name, _ in atoms}
 
     def find(name: str) -> str:
@@ -160,21 +160,25 @@ def _groups(state: FileState, cells: list[_Cell], atoms: Set[Atom], kept: bool) 
             parent[find(name)] = find(first)
 
     for name in parent:
-        unite([name, *(other for other in state.weave.blocks[name].rests_on if other in parent)])
+        below = [other for other in state.weave.blocks[name].rests_on if other in parent]
+        if below:
+            unite([name, *below])
     runs: list[tuple[int, int, set[str]]] = []
     for number, cell in enumerate(cells):
-        if not cell.changed(kept):
+        if (cell.base == cell.middle) if kept else (cell.middle == cell.now):
             continue
         names = {name for name, _ in _makers(cell, atoms)}
-        unite(names)
+        if len(names) > 1:
+            unite(names)
         if runs and runs[-1][1] == number - 1 and any(find(a) == find(b) for a in runs[-1][2] for b in names):
             runs[-1] = (runs[-1][0], number, runs[-1][2] | names)
         else:
             runs.append((number, number, names))
     edits = {name: state.weave.blocks[name].edit for name in parent}
     for (_, end, left), (start, _, right) in pairwise(runs):
-        between = cells[end + 1 : start]
-        plain = len(between) <= CONTEXT_LINES and all(cell.base and cell.now for cell in between)
+        if start - end - 1 > CONTEXT_LINES:
+            continue
+        plain = all(cell.base and cell.now for cell in cells[end + 1 : start])
         if plain and {edits[name] for name in left} == {edits[name] for name in right}:
             unite([*left, *right])
     groups: dict[str, _Group] = {}
@@ -217,13 +221,9 @@ def _hunk(
         removed.clear()
         added.clear()
 
+    # Written with large files in mind, of which every line passes here.
     for cell in cells[first : last + 1]:
         data = cell.token.data
-        makers = frozenset(
-            atom
-            for atom in (cell.token.inserted, *cell.token.deleted)
-            if atom is not None and atom not in gone and atom[0] in group.blocks
-        )
         before = cell.base if kept else cell.middle
         after = cell.middle if kept else cell.now
         before_number = cell.base_number if cell.base else cell.middle_number
@@ -231,10 +231,16 @@ def _hunk(
         if before and after:
             # A line that only the other layer changes is neither context nor ours.
             if cell.now:
-                flush()
+                if removed or added:
+                    flush()
                 lines.append(diff_line("context", data, before_number, after_number))
-                atoms.append(frozenset())
+                atoms.append(_NO_ATOMS)
             continue
+        makers = frozenset(
+            atom
+            for atom in (cell.token.inserted, *cell.token.deleted)
+            if atom is not None and atom not in gone and atom[0] in group.blocks
+        )
         opaque |= cell.token.opaque
         if before and makers:
             removed.append((diff_line("removed", data, before_number, None), makers))

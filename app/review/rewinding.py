@@ -28,16 +28,25 @@ def plan(state: ReviewState, serials: Collection[int]) -> Plan:
     atoms: AtomsByPath = {}
     blocked: list[Part] = []
     for path, file in state.files.items():
-        free: set[str] = set()
-        for name, block in file.weave.blocks.items():
-            if block.owner == "agent" and block.turn in serials and _there(file, name):
-                above = _above(file, name)
-                if any(file.weave.blocks[other].owner == "user" for other in above):
+        blocks = file.weave.blocks
+        there = {name: found for name in blocks if (found := _there(file, name))}
+        # A block rests only on older ones, and the weave keeps blocks in the order they were made.
+        under_users: set[str] = set()
+        for name in reversed(there):
+            if blocks[name].owner == "user" or name in under_users:
+                under_users |= blocks[name].rests_on
+        going: set[str] = set()
+        for name in there:
+            block = blocks[name]
+            if block.owner == "agent" and block.turn in serials:
+                if name in under_users:
                     blocked.append(Part(name, path, frozenset({name}), False))
                 else:
-                    free |= above
-        if free:
-            atoms[path] = frozenset(atom for name in free for atom in _there(file, name))
+                    going.add(name)
+            elif block.rests_on & going:
+                going.add(name)
+        if going:
+            atoms[path] = frozenset(atom for name in going for atom in there[name])
     gone: dict[str, ImageName | None] = {}
     for serial in sorted(serials):
         for path, image in state.firsts.get(serial, {}).items():
@@ -50,16 +59,6 @@ def _there(file: FileState, name: str) -> frozenset[Atom]:
     """The atoms of a block that are neither rejected nor void: settled ones can be gone back on too."""
     atoms = file.weave.blocks[name].atoms
     return frozenset(atom for atom in atoms if file.standing.get(atom) not in ("rejected", "void"))
-
-
-def _above(file: FileState, name: str) -> frozenset[str]:
-    """The block and all that rest on it, settled ones included."""
-    found = {name}
-    # A block rests only on older ones, and the weave keeps blocks in the order they were made.
-    for other in file.weave.blocks.values():
-        if other.rests_on & found and _there(file, other.id):
-            found.add(other.id)
-    return frozenset(found)
 
 
 def files_to_write(

@@ -121,10 +121,13 @@ class Weave:
         visible = self.visible(without)
         ground = self._ground(without)
         spans = self._spans(visible)
+        around = self._around([self._place(block, visible) for block in change.blocks], spans)
         made: list[BlockFacts] = []
-        for ordinal, block in reversed(list(enumerate(change.blocks))):
+        fresh: list[tuple[int, list[Token]]] = []
+        for ordinal, block in enumerate(change.blocks):
             name = f"{number}.{ordinal}"
             rests_on, touches = self._supports(block, visible, without, spans)
+            rests_on |= around[ordinal]
             made.append(
                 BlockFacts(
                     id=name,
@@ -135,11 +138,11 @@ class Weave:
                     added=block.after_end - block.after_start,
                     meta=change.whole,
                     rests_on=rests_on | ground,
-                    touches=touches,
+                    touches=touches - rests_on,
                 )
             )
-            self._insert(name, block, visible, data[block.after_start : block.after_end], opaque)
-        made.reverse()
+            fresh += self._replacements(name, block, visible, data[block.after_start : block.after_end], opaque)
+        self._insert(fresh)
         if change.mode:
             name = f"{number}.0" if change.whole else f"{number}.{len(change.blocks)}"
             last = self.mode_atom(without)
@@ -174,6 +177,24 @@ class Weave:
                 spans[atom[0]] = (spans[atom[0]][0] if atom[0] in spans else place, place)
         return spans
 
+    def _place(self, block: Block, visible: list[int]) -> int:
+        """Where a block's change begins among the tokens."""
+        return visible[block.before_start] if block.before_start < len(visible) else len(self.tokens)
+
+    @staticmethod
+    def _around(places: list[int], spans: dict[str, tuple[int, int]]) -> list[set[str]]:
+        """For each of these places, in order, the blocks that have lines on both sides of it."""
+        waiting = sorted(((first, last, name) for name, (first, last) in spans.items()), reverse=True)
+        found: list[set[str]] = []
+        begun: dict[str, int] = {}
+        for place in places:
+            while waiting and waiting[-1][0] < place:
+                _, last, name = waiting.pop()
+                begun[name] = last
+            begun = {name: last for name, last in begun.items() if place <= last}
+            found.append(set(begun))
+        return found
+
     def _supports(
         self, block: Block, visible: list[int], without: Set[Atom], spans: dict[str, tuple[int, int]]
     ) -> tuple[frozenset[str], frozenset[str]]:
@@ -182,12 +203,9 @@ class Weave:
         touches: set[str] = set()
         if removed:
             hidden = range(removed[0], removed[-1] + 1)
-            place = removed[0]
         else:
             start = visible[block.before_start - 1] + 1 if block.before_start else 0
-            place = visible[block.before_start] if block.before_start < len(visible) else len(self.tokens)
-            hidden = range(start, place)
-        rests_on.update(name for name, (first, last) in spans.items() if first < place <= last)
+            hidden = range(start, self._place(block, visible))
         for number in hidden:
             token = self.tokens[number]
             if token.inserted and token.inserted in without:
@@ -198,17 +216,28 @@ class Weave:
             rests_on.update(active if removed else (name for name in active if name not in spans))
             touches.update(atom[0] for atom in token.deleted if atom in without)
         touches.update(atom[0] for place in removed for atom in self.tokens[place].deleted if atom in without)
-        return frozenset(rests_on), frozenset(touches - rests_on)
+        return frozenset(rests_on), frozenset(touches)
 
-    def _insert(self, name: str, block: Block, visible: list[int], added: list[bytes], opaque: bool) -> None:
+    def _insert(self, fresh: list[tuple[int, list[Token]]]) -> None:
+        """Put tokens in at these places, which are in order, in one go: a slice for each would be quadratic."""
+        tokens: list[Token] = []
+        end = 0
+        for place, group in fresh:
+            tokens += self.tokens[end:place]
+            tokens += group
+            end = place
+        self.tokens = tokens + self.tokens[end:]
+
+    def _replacements(
+        self, name: str, block: Block, visible: list[int], added: list[bytes], opaque: bool
+    ) -> list[tuple[int, list[Token]]]:
+        """Mark a block's removed lines; returns its new ones by the place they go to, in order."""
         removed = visible[block.before_start : block.before_end]
         for number, place in enumerate(removed):
             self.tokens[place].deleted.append((name, number))
         fresh = [Token(data, (name, len(removed) + n), [], opaque) for n, data in enumerate(added)]
         if not removed:
-            place = visible[block.before_start] if block.before_start < len(visible) else len(self.tokens)
-            self.tokens[place:place] = fresh
-            return
+            return [(self._place(block, visible), fresh)]
         # Each new line in front of the line it replaces, so that rejecting some of a block's lines leaves the
         # others where they belong; what follows a line that only gained or lost its newline follows that line.
         old = [_text(self.tokens[place].data) for place in removed]
@@ -221,10 +250,11 @@ class Weave:
                 i = partners[j]
                 place = max(place, i + (old[i] == new[j]))
             places[j] = place
-        for i in range(len(removed), -1, -1):
-            group = [token for token, place in zip(fresh, places, strict=True) if place == i]
-            at = removed[i] if i < len(removed) else removed[-1] + 1
-            self.tokens[at:at] = group
+        groups: dict[int, list[Token]] = {}
+        for token, at in zip(fresh, places, strict=True):
+            groups.setdefault(at, []).append(token)
+        # The places only ever grow.
+        return [(removed[i] if i < len(removed) else removed[-1] + 1, group) for i, group in groups.items()]
 
 
 def is_visible(token: Token, without: Set[Atom]) -> bool:
