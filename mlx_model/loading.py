@@ -156,11 +156,20 @@ def load(
             )
         compute = getattr(mx, dtype or default_dtype(checkpoint.config.dtype))
         residency = Residency(checkpoint, expert_slots, compute, frequencies=expert_use)
+    favourites = 0 if residency is None else residency.favourite_bytes
+    others = 0
+
+    def report(done: int, total: int) -> None:
+        nonlocal others
+        others = total
+        if progress is not None:
+            progress(done, total + favourites)
+
     model = load_qwen3_next(
-        checkpoint, dtype=dtype, updates=updates, kv_bits=kv_bits, residency=residency, progress=progress
+        checkpoint, dtype=dtype, updates=updates, kv_bits=kv_bits, residency=residency, progress=report
     )
     if residency is not None:
-        residency.warm()
+        residency.warm(lambda done: report(others + done, others))
     states = NothingKept(model) if store is None else StoredStates(model, store)
     return LoadedModel(directory, name, "tidegate", model, states, residency=residency)
 

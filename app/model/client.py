@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,10 +66,15 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """An engine's answer to /health; `progress` is 0 to 1 while it loads, None where it does not say."""
+    """An engine's answer to /health; `progress` is 0 to 1 while it loads, None where it does not say. Of our
+    own engine: whether its machine is short of memory now, what it has given back for that since it started,
+    and how many experts of each layer it has room for (None: all)."""
 
     ready: bool
     progress: float | None = None
+    is_short: bool = False
+    given_back: frozenset[str] = frozenset()
+    expert_slots: int | None = None
 
 
 class ChatClient:
@@ -112,7 +117,8 @@ class ChatClient:
         except ValueError:
             body = None
         if response.status_code == 200:
-            return Health(ready=True)
+            memory = body.get("memory") if isinstance(body, dict) else None
+            return _ready(memory if isinstance(memory, dict) else {})
         if response.status_code == 503 and isinstance(body, dict):
             progress = body.get("progress")
             return Health(False, float(progress) if isinstance(progress, int | float) else None)
@@ -297,6 +303,16 @@ async def _whole(pieces: AsyncIterator[bytes]) -> bytes:
         if len(answer) > _LARGEST_ANSWER:
             raise GarbledReply("the server's answer has no end")
     return bytes(answer)
+
+
+def _ready(memory: Mapping[str, Any]) -> Health:
+    given_back, slots = memory.get("given_back"), memory.get("expert_slots")
+    return Health(
+        ready=True,
+        is_short=memory.get("pressure") in ("warning", "critical"),
+        given_back=frozenset(given_back) if isinstance(given_back, dict) else frozenset(),
+        expert_slots=slots if isinstance(slots, int) else None,
+    )
 
 
 def _description(entry: dict[str, Any]) -> ModelDescription:

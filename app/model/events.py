@@ -98,10 +98,13 @@ class EngineStatus:
     """Where the engine stands. `message` is a sentence for the user; `progress` is 0 to 1 while loading.
 
     absent: no model was found or named. failed: it died or cannot be reached and will not be tried again
-    by itself.
+    by itself. `is_short`: the machine is short of memory now. `given_up`: what the engine does without for
+    that, in sentences.
     """
 
     phase: EnginePhase
     message: str = ""
     progress: float | None = None
     model: ModelDescription | None = None
+    is_short: bool = False
+    given_up: str = ""

@@ -18,6 +18,7 @@ from app.model.engine_process import (
 from app.model.errors import EngineFailed, EngineLost, GarbledReply, ModelError, ModelTimeout, Unreachable
 from app.model.events import EngineStatus, ModelDescription, StreamEvent
 from app.model.messages import ChatRequest, DraftMode
+from app.model.shortage import given_up
 from app.model.status import StatusBoard
 
 _BAD_INPUT = 2
@@ -273,7 +274,8 @@ class LocalEngine:
 
     def _show(self, health: Health, description: ModelDescription | None) -> None:
         if description is not None:
-            self._board.set(EngineStatus("ready", model=description))
+            short = health.is_short
+            self._board.set(EngineStatus("ready", model=description, is_short=short, given_up=given_up(health)))
         else:
             self._board.set(EngineStatus("loading", f"Loading {self._model.name}.", health.progress))
 

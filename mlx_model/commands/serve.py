@@ -28,6 +28,7 @@ from mlx_model.server.scheduler import ServedModel
 from mlx_model.state.cache_folder import EXPERT_USE
 from mlx_model.upkeep import DEFAULT_KEEP_ALIVE, Upkeep
 from mlx_model.weights.expert_use import UseRecord, read_expert_use
+from mlx_model.weights.residency import Residency
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -144,7 +145,7 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
             details=_details(loaded, arguments) | _prefixes(cache),
             settle=cache.store.flush if cache is not None else lambda: None,
             rest=upkeep.rest,
-            memory=relief.report,
+            memory=lambda: {**relief.report(), **_slots(residency)},
             close=stack.pop_all().close,
         )
 
@@ -161,6 +162,11 @@ def _prefixes(cache: EngineCache | None) -> dict[str, str]:
     if cache is None:
         return {}
     return {"prefixes": "kept on disk" if cache.folder is not None else "kept in memory"}
+
+
+def _slots(residency: Residency | None) -> dict[str, int]:
+    """How many experts of each layer there is room for, where that is not all of them."""
+    return {} if residency is None else {"expert_slots": residency.slots}
 
 
 def _details(loaded: LoadedModel, arguments: argparse.Namespace) -> dict[str, str]:

@@ -5,14 +5,21 @@ import gc
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import mlx.core as mx
 
-from mlx_model.decode.request import GenerationEvent, GenerationFinished, GenerationRequest, GeneratorPort
+from mlx_model.decode.request import (
+    GenerationEvent,
+    GenerationRequest,
+    GeneratorPort,
+    PromptProcessed,
+    TokenGenerated,
+)
 from mlx_model.errors import EngineError
 from mlx_model.machine import available_bytes
 from mlx_model.relief import Relief
-from mlx_model.weights.residency import Residency
+from mlx_model.weights.residency import ExpertCounts, Residency
 
 # How MLX's allocators, Metal and C++ put it.
 _ALLOCATION_FAILED = re.compile(
@@ -59,15 +66,7 @@ class GuardedGenerator:
         before = None if self._residency is None else self._residency.counted()
         try:
             for event in events:
-                if isinstance(event, GenerationFinished) and self._residency is not None and before is not None:
-                    counted = self._residency.counted() - before
-                    event = replace(  # noqa: PLW2901
-                        event,
-                        experts_needed=counted.needed,
-                        experts_read=counted.read,
-                        expert_bytes_read=counted.nbytes,
-                    )
-                yield event
+                yield event if before is None else self._with_experts(event, before)
                 self._relief.look()
             return
         except MemoryError:
@@ -84,6 +83,20 @@ class GuardedGenerator:
             f"There was not enough memory to go on with this reply, whose prompt has {prompt:,} tokens; "
             "shorten the conversation, or close other programs. The engine is ready again."
         )
+
+    def _with_experts(self, event: GenerationEvent, before: ExpertCounts) -> GenerationEvent:
+        """The event, with the experts that were needed and read since `before` among its costs."""
+        if self._residency is None or isinstance(event, PromptProcessed):
+            return event
+        counted = self._residency.counted() - before
+        costs: dict[str, Any] = {
+            "experts_needed": counted.needed,
+            "experts_read": counted.read,
+            "expert_bytes_read": counted.nbytes,
+        }
+        if isinstance(event, TokenGenerated):
+            return replace(event, costs=replace(event.costs, **costs))
+        return replace(event, **costs)
 
     def _check_room(self, prompt: int) -> None:
         if self._request_bytes is None:

@@ -143,6 +143,11 @@ class Bank:
                 self._read(following, following)
             self._settle()
 
+    @property
+    def favourite_bytes(self) -> int:
+        """Bytes on disk of the experts that were used most."""
+        return len(self._slots.favourites()) * self._files.nbytes
+
     def warm(self) -> None:
         """Reads the experts that were used most, before they are asked for. Raises ExpertUnreadable."""
         favourites = np.array(self._slots.favourites(), dtype=np.intp)
@@ -256,12 +261,19 @@ class Residency:
         """What was counted so far."""
         return ExpertCounts(self.counts.needed, self.counts.read, self.counts.nbytes)
 
-    def warm(self, report: Callable[[int, int], None] | None = None) -> None:
-        """Fills the slots with the experts that were used most before. Raises ExpertUnreadable."""
-        for done, bank in enumerate(self.banks.values(), 1):
+    @property
+    def favourite_bytes(self) -> int:
+        """Bytes on disk of what `warm` reads."""
+        return sum(bank.favourite_bytes for bank in self.banks.values())
+
+    def warm(self, report: Callable[[int], None] = lambda _: None) -> None:
+        """Fills the slots with the experts that were used most before; `report` is told the bytes read. Raises
+        ExpertUnreadable."""
+        done = 0
+        for bank in self.banks.values():
             bank.warm()
-            if report is not None:
-                report(done, len(self.banks))
+            done += bank.favourite_bytes
+            report(done)
 
     def shrink(self, slots: int) -> None:
         """Gives memory back, one layer after the other, so that little is in memory twice."""

@@ -144,7 +144,8 @@ def test_a_server_with_experts_on_disk(packed: Path, home: Path) -> None:
             transport=httpx2.HTTPTransport(uds=str(socket)), base_url="http://localhost"
         ) as http:
             health = http.get("/health").json()
-            assert health == {"status": "ok", "memory": {"pressure": "normal", "given_back": {}}}
+            memory = {"pressure": "normal", "given_back": {}, "expert_slots": 8}
+            assert health == {"status": "ok", "memory": memory}
             (model,) = http.get("/v1/models").json()["data"]
             assert model["context_length"] == 1000
             assert model["details"]["experts"] == "8 of each layer in memory"

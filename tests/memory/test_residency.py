@@ -272,6 +272,23 @@ def test_what_is_used_is_written_down_now_and_then(checkpoints: dict[str, Checkp
     residency.close()
 
 
+def test_loading_counts_what_is_read_ahead(checkpoints: dict[str, Checkpoint]) -> None:
+    """Experts that are read before they are asked for are part of the way to ready."""
+    directory = checkpoints["packed"].directory
+    model, residency = streamed(checkpoints["packed"], 8)
+    logits(model, 10)
+    use = residency.frequencies()
+    residency.close()
+    seen: list[tuple[int, int]] = []
+    loaded = load(directory, expert_slots=8, expert_use=use, progress=lambda *at: seen.append(at))
+    assert loaded.residency is not None
+    dones = [done for done, _ in seen]
+    totals = {total for _, total in seen}
+    assert dones == sorted(dones) and totals == {dones[-1]}
+    assert dones[-1] - dones[-2 - len(use)] >= loaded.residency.favourite_bytes > 0
+    loaded.residency.close()
+
+
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 and then nothing"])
 def test_a_spoilt_record_is_a_cold_start(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "use.npz").write_bytes(content)

@@ -1,4 +1,4 @@
-"""What the workspace shows of experts on disk: from the engine's writer through the wire to the screen."""
+"""What the workspace shows of memory that is short: from the engine through the wire to the screen."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -6,12 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.agent.events import AgentEvent, ReplyFinished, TextStreamed
+from app.model.catalogue import LocalModel
 from app.model.chunks import ReplyReader
+from app.model.engine_process import EnginePlace
 from app.model.events import Finished
+from app.model.local_engine import LocalEngine, Pace
 from app.ui.widgets.status_line import StatusLine
 from mlx_model.decode.request import GenerationFinished
+from mlx_model.machine import Pressure
+from mlx_model.relief import Relief, Reserve
 from mlx_model.server.protocol import ReplyWriter
 from tests.support.screen import ScriptedAgent, Stage
+from tests.support.scripted_server import ScriptedServer
 
 ALL_IN_MEMORY = GenerationFinished(0, 10, 100.0, 5, 50.0, reason="stop")
 
@@ -41,3 +47,37 @@ async def test_the_hit_rate_stands_in_the_status_line(tmp_path: Path) -> None:
 def test_nothing_is_said_of_experts_that_are_all_in_memory() -> None:
     timings = over_the_wire(ALL_IN_MEMORY).timings
     assert timings is not None and timings.expert_hit_rate is None
+
+
+async def test_what_the_engine_gives_back_is_said_in_words(tmp_path: Path, home: Path) -> None:
+    """A real report of what went, over the wire, in the status line and in the transcript."""
+    model = home / "model"
+    model.mkdir()
+    levels, now = [Pressure.CRITICAL] * 3 + [Pressure.NORMAL], iter(range(0, 100, 2))
+    reserves = [Reserve(name, lambda: 1_000_000) for name in ("free buffers", "snapshots", "experts")]
+    relief = Relief(reserves, lambda: levels.pop(0), lambda: float(next(now)))
+    place = EnginePlace.of(model)
+    place.prepare()
+    with ScriptedServer([], socket=place.socket, model="model") as server:
+
+        def look() -> None:
+            relief.look()
+            server.health = (200, {"status": "ok", "memory": {**relief.report(), "expert_slots": 96}})
+
+        look()
+        engine = LocalEngine(LocalModel("model", model), idle_seconds=60, pace=Pace(ready=0.02))
+        async with Stage(tmp_path).run() as stage:
+            line = stage.screen.query_one(StatusLine)
+            engine.subscribe(stage.engine.become)
+            await engine.start()
+            await stage.until(lambda: "memory is short" in str(line.render()))
+            assert "gave some back" not in stage.transcript(), "nobody misses free buffers"
+            look()
+            await stage.until(lambda: "read from disk" in " ".join(stage.transcript().split()))
+            assert "experts of each layer" not in stage.transcript()
+            look()
+            await stage.until(lambda: "96 experts of each layer" in " ".join(stage.transcript().split()))
+            look()
+            await stage.until(lambda: "memory is short" not in str(line.render()))
+            assert stage.transcript().count("ran short") == 2, "each is said once"
+            await engine.aclose()

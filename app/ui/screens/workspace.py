@@ -463,7 +463,6 @@ class WorkspaceScreen(Screen[None]):
                 changed["new"] = finished.prompt_tokens - finished.cached_tokens
         self._facts(**changed)
         if finished.timings is not None:
-            self._facts(expert_hit_rate=finished.timings.expert_hit_rate)
             self._show_speed(finished.timings)
 
     def on_agent_pane_replying(self, event: AgentPane.Replying) -> None:
@@ -474,6 +473,7 @@ class WorkspaceScreen(Screen[None]):
             tokens_per_second=timings.predicted_per_second,
             accepted_per_step=timings.accepted_per_step,
             draft_sources=timings.draft_sources,
+            expert_hit_rate=timings.expert_hit_rate,
         )
 
     def on_agent_pane_mode_changed(self) -> None:
@@ -498,6 +498,8 @@ class WorkspaceScreen(Screen[None]):
         self.viewer.reload()
 
     def _engine_changed(self, status: EngineStatus) -> None:
+        if status.given_up and status.given_up != self._status_line.facts.engine.given_up:
+            self.agent.tell(status.given_up)
         self._facts(engine=status)
         self.agent.show_engine(status, self.key("workspace.restart_engine"), self.key("workspace.model"))
         if status.phase == "absent" and isinstance(self.app.screen, WorkspaceScreen):

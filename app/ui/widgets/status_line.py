@@ -129,6 +129,8 @@ class StatusLine(Static):
         parts = []
         if facts.is_asking:
             parts.append((95, Text("the agent asks you", style=palette.warning + Style(bold=True))))
+        if facts.engine.is_short:
+            parts.append((85, Text("memory is short", style=palette.warning)))
         if facts.pending_hunks:
             parts.append((80, Text(f"{facts.pending_hunks} to review", style=palette.accent)))
         if facts.tokens_per_second:
