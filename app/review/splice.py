@@ -20,6 +20,7 @@ def new_side(change: FileChange, hunk: Hunk) -> str:
         "".join(texts).encode()
     except UnicodeEncodeError as error:
         raise ReviewError(f"{change.path} is no UTF-8 text", _BY_HAND) from error
+    _line_ending(change.path, hunk)
     return "\n".join(text.removesuffix("\r") for text in texts)
 
 
@@ -51,7 +52,20 @@ def _spliced(path: str, data: bytes, hunk: Hunk, text: str) -> bytes:
     end = start + len(expected)
     if lines[start:end] != expected:
         raise ReviewError(f"{path} has been changed meanwhile", "look again (r), then edit")
-    return_mark = b"\r" if expected and all(line.endswith(b"\r") for line in expected) else b""
-    new = [line.encode() + return_mark for line in text.split("\n")] if text else []
+    ending = _line_ending(path, hunk) or (b"\r\n" if b"\r\n" in data else b"\n")
+    new = [line.encode() + ending[:-1] for line in text.split("\n")] if text else []
     whole = [*lines[:start], *new, *lines[end:]]
-    return b"\n".join(whole) + (b"\n" if whole and (ends_with_newline or not lines) else b"")
+    if ends_with_newline or not lines:
+        return b"".join(line + b"\n" for line in whole)
+    # Whatever is last now has no line ending, and whatever is not has one.
+    if end == len(lines) and whole:
+        whole[-1] = whole[-1].removesuffix(b"\r")
+    return b"\n".join(whole)
+
+
+def _line_ending(path: str, hunk: Hunk) -> bytes:
+    """How the lines of a hunk's new side end, b"" where none does. Raises ReviewError for two ways."""
+    found = {line.text.endswith("\r") for line in hunk.lines if line.kind != "removed" and line.has_newline}
+    if len(found) > 1:
+        raise ReviewError(f"{path} mixes line endings here", _BY_HAND)
+    return b"" if not found else b"\r\n" if found.pop() else b"\n"

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -15,6 +16,7 @@ from app.ui.panes.review import ReviewPane
 from app.ui.review_app import ReviewApp
 from app.ui.screens.comment import CommentDialog
 from app.ui.screens.commit import CommitDialog
+from app.ui.screens.edit_hunk import EditHunkDialog
 from app.ui.screens.listing import Listing
 from app.ui.widgets.diff_view import DiffView
 from tests.support.review_cases import git
@@ -46,6 +48,14 @@ class Reader:
     def __init__(self, app: ReviewApp, pilot: Pilot[None]) -> None:
         self.app = app
         self.pilot = pilot
+        self.told: list[str] = []  # all that was notified: the app forgets it after some seconds
+        notify = app.notify
+
+        def listen(message: str, **how: Any) -> None:
+            self.told.append(message)
+            notify(message, **how)
+
+        app.notify = listen  # type: ignore[method-assign]
 
     @property
     def pane(self) -> ReviewPane:
@@ -94,7 +104,10 @@ async def test_hunks_and_lines_are_staged_unstaged_and_discarded(root: Path) -> 
         await reader.until(lambda: staged("a.txt") == BEFORE)
         await reader.press("U")
         await reader.until(lambda: staged("a.txt") != BEFORE)
-        await reader.press("u", "A")
+        await reader.until(lambda: "+ and more" not in reader.drawn())
+        await reader.press("u")
+        await reader.until(lambda: "+ and more" in reader.drawn())
+        await reader.press("A")
         await reader.until(lambda: staged("a.txt") == AFTER)
         await reader.until(lambda: reader.pane.decided == 2)
         await reader.press("x")
@@ -124,7 +137,7 @@ async def test_a_commit_takes_what_is_staged_with_sign_off_amend_and_hooks(root:
         assert git(root, "log", "-1", "--format=%B").decode().strip() == (
             "why two\n\nSigned-off-by: A <a@example.org>"
         )
-        assert any("fine" in note.message for note in reader.app._notifications)
+        assert any("fine" in note for note in reader.told)
         await reader.press("a", "c")
         await reader.until(lambda: isinstance(reader.app.screen, CommitDialog))
         reader.app.screen.query_one(TextArea).load_text("why all")
@@ -143,7 +156,7 @@ async def test_a_patch_is_applied_hunk_by_hunk_and_a_misfit_is_shown(root: Path)
         await reader.press("a")
         await reader.until(lambda: "line five" in (root / "a.txt").read_text())
         await reader.until(lambda: reader.pane.decided == 1)
-        assert any("offset 1 line" in note.message for note in reader.app._notifications)
+        assert any("offset 1 line" in note for note in reader.told)
         after_first = was.replace("line 5\n", "line five\nand more\n")
         await reader.press("a")
         await reader.until(lambda: "does not fit" in reader.drawn(), "the conflict")
@@ -158,6 +171,54 @@ async def test_a_patch_is_applied_hunk_by_hunk_and_a_misfit_is_shown(root: Path)
         await reader.until(lambda: reader.pane.decided == 0)
 
 
+async def test_what_does_not_fit_is_shown_beside_what_the_file_has(root: Path) -> None:
+    patch = git(root, "diff", "a.txt")
+    mine = BEFORE.replace("line 39\n", "mine 39\n").replace("line 41\n", "mine 41\n").replace("line 40\n", "")
+    (root / "a.txt").write_text(mine)
+    async with reading(root, Source("patch", "fix.patch", patch=patch)) as reader:
+        await reader.press("A")
+        await reader.until(lambda: "does not fit" in reader.drawn(), "the conflict")
+        # All or nothing, and only the hunk that does not fit is marked.
+        assert (root / "a.txt").read_text() == mine
+        assert reader.drawn().count("does not fit") == 1
+        drawn = reader.drawn()
+        assert "3 lines of 7 differ from the file's, nearest at line 37" in drawn
+        for row in ("37  line 37", "expected: line 39", "39  found:    mine 39", "expected: line 40"):
+            assert row in drawn, row
+        await reader.press("g", "n", "a")
+        await reader.until(lambda: reader.pane.decided == 1)
+        await reader.press("p", "a")
+        await reader.press("r")
+    with_first = (root / "a.txt").read_text()
+    assert with_first == mine.replace("line 5\n", "line five\nand more\n")
+    async with reading(root, Source("patch", "fix.patch", patch=patch)) as reader:
+        await reader.press("n", "a")
+        await reader.until(lambda: "in the file already, at line 2" in reader.drawn())
+
+
+async def test_a_hunk_is_edited_in_place(root: Path) -> None:
+    async with reading(root, WORK_TREE) as reader:
+        await reader.press("n", "n", "e")
+        await reader.until(lambda: isinstance(reader.app.screen, EditHunkDialog))
+        area = reader.app.screen.query_one(TextArea)
+        assert area.text == "\n".join(AFTER.split("\n")[37:44])
+        area.load_text("\n".join(["line 37", "line 38", "edited", "line 43"]))
+        await reader.press("ctrl+s")
+        edited = AFTER.split("\n")
+        edited[37:44] = ["line 37", "line 38", "edited", "line 43"]
+        await reader.until(lambda: (root / "a.txt").read_text() == "\n".join(edited))
+        await reader.until(lambda: "edited" in reader.drawn())
+        # Meanwhile somebody else changes those lines: nothing is written.
+        await reader.press("e")
+        await reader.until(lambda: isinstance(reader.app.screen, EditHunkDialog))
+        elsewhere = (root / "a.txt").read_text().replace("edited", "theirs")
+        (root / "a.txt").write_text(elsewhere)
+        reader.app.screen.query_one(TextArea).load_text("mine")
+        await reader.press("ctrl+s")
+        await reader.until(lambda: any("changed meanwhile" in note for note in reader.told))
+        assert (root / "a.txt").read_text() == elsewhere
+
+
 async def test_less_context_is_told_as_such(root: Path) -> None:
     patch = git(root, "diff", "a.txt")
     changed = BEFORE.replace("line 38\n", "another 38\n")
@@ -165,7 +226,7 @@ async def test_less_context_is_told_as_such(root: Path) -> None:
     async with reading(root, Source("patch", "fix.patch", patch=patch)) as reader:
         await reader.press("n", "n", "a")
         await reader.until(lambda: "line  40" in (root / "a.txt").read_text())
-        assert any("Context reduced" in note.message for note in reader.app._notifications)
+        assert any("Context reduced" in note for note in reader.told)
 
 
 async def test_comments_are_written_listed_edited_deleted_and_told(root: Path) -> None:
@@ -266,7 +327,7 @@ async def test_copying_gives_clean_text(root: Path, monkeypatch: pytest.MonkeyPa
 async def test_a_commit_is_read_and_not_changed(root: Path) -> None:
     async with reading(root, source_of(root, "HEAD")) as reader:
         await reader.press("x")
-        await reader.until(lambda: any("stays what it is" in one.message for one in reader.app._notifications))
+        await reader.until(lambda: any("stays what it is" in one for one in reader.told))
         await reader.press("A")
         await reader.until(lambda: reader.pane.decided == 1)
         assert git(root, "log", "--format=%s") == b"one\n"

@@ -307,7 +307,11 @@ class DiffDrawing(DiffHeadings):
             return self.changes[place.file].path
         if place.kind not in ("line", "extra"):
             return ""
-        is_left = place.right is None
+        return self.body_text(row, is_left=place.right is None)
+
+    def body_text(self, row: int, *, is_left: bool) -> str:
+        """The text of a line's row on one side of the layout, without what is drawn around it."""
+        place = self.rows.row(row)
         if self.wrap:
             rows = self.rows_of(place, is_left=is_left)
             start, end = rows.part(place.part)

@@ -72,9 +72,20 @@ class DiffView(DiffDrawing):
                 row + offset if self.rows.row(min(row + offset, self.row_count - 1)).hunk >= 0 else row
             )
         elif change is not None:
-            paths = [item.path for item in changes]
-            if change.path in paths:
-                self.move_to(self.rows.file_rows[paths.index(change.path)])
+            self._go_near(change, hunk)
+
+    def _go_near(self, change: FileChange, hunk: Hunk | None) -> None:
+        """To what is now where `hunk` was: an edited hunk is another one."""
+        paths = [item.path for item in self.changes]
+        if change.path not in paths:
+            return
+        number = paths.index(change.path)
+        hunks = self.changes[number].hunks
+        if hunk is None or not hunks:
+            self.move_to(self.rows.file_rows[number])
+            return
+        near = min(hunks, key=lambda one: abs(one.after_start - hunk.after_start))
+        self.move_to(self.rows.row_of_hunk(near.id) or 0)
 
     def _arrange(self) -> None:
         folded = set(self.folded)
