@@ -1,15 +1,16 @@
 """What a tool call may say, as a grammar: a registered tool, its parameters in any order and each at most once,
-the required ones before the call closes, values of their types. Strings are free: a value ends where a line is
-`</parameter>`.
+the required ones before the call closes, values that fit their schemas. A value ends where a line is
+`</parameter>`. Strings are free but for their `enum`, `pattern`, `minLength` and `maxLength`; what is written
+as JSON follows its whole schema. What a grammar cannot hold a model to is left free, and logged once.
 """
 
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
+from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper, regex_to_lark
 
 from mlx_model.chat.arguments import value_types
 from mlx_model.chat.tokenizer import Tokenizer
@@ -21,6 +22,12 @@ _OPEN, _CLOSE = "<tool_call>", "</tool_call>"
 # What can be written between `=` and `>` and read back; a rule's parameter has so many bits.
 _NAME = re.compile(r"[^<>\n\"' ](?:[^<>\n\"']{0,198}[^<>\n\"' ])?")
 _MOST_PARAMETERS = 64
+# A value of any characters, its end in it; and whatever goes on behind the first such end.
+_END = r"\n<\/parameter>\n"
+_BEYOND_END = rf"/(?s:.*){_END}(?s:.+)/"
+_ANYTHING = "(?s:.*)"
+# Parentheses around everything.
+_GROUP = re.compile(r"\((?:[^()\\]|\\.)*\)")
 
 Schemas = Mapping[str, Mapping[str, Any]]
 
@@ -34,6 +41,7 @@ class ToolGrammar:
         self._vocabulary = vocabulary
         # Now, when a model is loaded: a large vocabulary takes seconds.
         self._library = LLTokenizer(TokenizerWrapper(_Vocabulary(tokenizer, vocabulary)))
+        self._told: set[str] = set()
 
     def constraint(self, schemas: Schemas) -> GrammarConstraint | None:
         """A fresh constraint for replies that may call these tools (parameters by name). None where none of
@@ -41,14 +49,20 @@ class ToolGrammar:
         control = self._control
         if _OPEN not in control or _CLOSE not in control:
             return None
-        grammar = tool_call_grammar(schemas, control[_CLOSE])
+        grammar = tool_call_grammar(schemas, control[_CLOSE], self._tell)
         if grammar is None:
             return None
         matcher = LLMatcher(self._library, grammar, log_level=0)
         if matcher.is_error():
-            _log.warning("These tools make no grammar, so that calls are free: %s", matcher.get_error())
+            self._tell(f"These tools make no grammar, so that calls are free: {matcher.get_error()}")
             return None
         return GrammarConstraint(matcher, control[_OPEN], self._vocabulary)
+
+    def _tell(self, what: str) -> None:
+        """The same tools come with every request."""
+        if what not in self._told:
+            self._told.add(what)
+            _log.warning("%s", what)
 
 
 class _Vocabulary:
@@ -67,13 +81,17 @@ class _Vocabulary:
         return self._encode(text)
 
 
-def tool_call_grammar(schemas: Schemas, close: int) -> str | None:
+def tool_call_grammar(
+    schemas: Schemas, close: int, tell: Callable[[str], None] = lambda _what: None
+) -> str | None:
     """llguidance's Lark dialect, from behind `<tool_call>` to the token `close`; None where no tool can be
-    called."""
+    called. `tell` is told what is left free."""
     rules: list[str] = []
     names = [name for name in schemas if _NAME.fullmatch(name)]
+    for name in schemas.keys() - set(names):
+        tell(f"No call can spell the tool name {name!r}: it is never called.")
     for index, name in enumerate(names):
-        rules += _tool(f"tool{index}", name, schemas[name])
+        rules += _tool(f"tool{index}", name, schemas[name], tell)
     if not names:
         return None
     calls = " | ".join(f"tool{index}" for index in range(len(names)))
@@ -86,44 +104,89 @@ def tool_call_grammar(schemas: Schemas, close: int) -> str | None:
     )
 
 
-def _tool(rule: str, name: str, schema: Mapping[str, Any]) -> list[str]:
+def _tool(rule: str, name: str, schema: Mapping[str, Any], tell: Callable[[str], None]) -> list[str]:
     """The rules of one tool: its parameters' rule carries the set of those written, as bits, required ones
     first."""
     properties = schema.get("properties")
-    known = [key for key in properties if _NAME.fullmatch(key)] if isinstance(properties, Mapping) else []
+    properties = properties if isinstance(properties, Mapping) else {}
+    known = [key for key in properties if _NAME.fullmatch(key)]
+    for key in properties.keys() - set(known):
+        tell(f"No call of {name} can spell the parameter {key!r}: it is never given.")
     wanted = schema.get("required")
     required = [key for key in known if isinstance(wanted, Sequence) and key in wanted]
-    keys = [*required, *(key for key in known if key not in required)][:_MOST_PARAMETERS]
+    keys = [*required, *(key for key in known if key not in required)]
+    opening = _quoted(f"<function={name}>")
     if not keys:
-        return [f"{rule}: {_quoted(f'<function={name}>')}"]
+        return [f"{rule}: {opening}"]
+    rules: list[str] = []
+    parameters: list[str] = []
+    for number, key in enumerate(keys):
+        value, beside = _value(f"{rule}v{number}", properties[key], schema)
+        if value == "text" and not _is_free(properties[key]):
+            tell(f"No grammar can hold {name}'s parameter {key!r} to its schema: its value is free.")
+        rules += beside
+        parameters.append(f"{_quoted(f'<parameter={key}>')} {value}")
+    if len(keys) > _MOST_PARAMETERS:
+        tell(f"{name} has more than {_MOST_PARAMETERS} parameters: any may be given again, or left out.")
+        return [*rules, f"{rule}: {opening} more{rule}*", f"more{rule}: " + "\n  | ".join(parameters)]
     condition = f" %if is_ones([0:{len(required)}])" if required else ""
-    rules = [f"{rule}: {_quoted(f'<function={name}>')} more{rule}::0x0"]
-    choices = [f'""{condition}']
-    for bit, key in enumerate(keys):
-        assert isinstance(properties, Mapping)
-        opening = _quoted(f"<parameter={key}>")
-        choices.append(f"{opening} value{rule}v{bit} more{rule}::set_bit({bit}) %if bit_clear({bit})")
-        rules.append(f"value{rule}v{bit}: {_value(properties[key], schema)}")
-    return [*rules, f"more{rule}::_: " + "\n  | ".join(choices)]
+    choices = [
+        f"{parameter} more{rule}::set_bit({bit}) %if bit_clear({bit})"
+        for bit, parameter in enumerate(parameters)
+    ]
+    more = "\n  | ".join([f'""{condition}', *choices])
+    return [*rules, f"{rule}: {opening} more{rule}::0x0", f"more{rule}::_: {more}"]
 
 
-def _value(schema: Any, root: Mapping[str, Any]) -> str:
-    """A value and the end of its parameter."""
+def _is_free(schema: Any) -> bool:
+    """Whether any text fits."""
+    narrowing = {"enum", "const", "pattern", "minLength", "maxLength"}
+    return value_types(schema) == {"string"} and not (isinstance(schema, Mapping) and narrowing & schema.keys())
+
+
+def _value(rule: str, schema: Any, root: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """A value and the end of its parameter, and the rules that it needs besides; `text` for any text."""
     types = value_types(schema)
     if isinstance(schema, Mapping) and not types & {"object", "array"}:
         enum = schema.get("enum")
         choices = enum if isinstance(enum, list) else [schema["const"]] if "const" in schema else []
         texts = [choice if isinstance(choice, str) else json.dumps(choice) for choice in choices]
         if texts:
-            return "(" + " | ".join(_quoted(text) for text in texts) + ') "</parameter>\\n"'
+            return "(" + " | ".join(_quoted(text) for text in texts) + ') "</parameter>\\n"', []
+    if types == {"string"} and not _is_free(schema):
+        terminal = _string_terminal(schema)
+        name = f"{rule}s".upper()
+        if terminal is not None and not LLMatcher.validate_grammar(f"start: {name}\n{name}: {terminal}"):
+            return name, [f"{name}: {terminal}"]
+        return "text", []
     if "string" in types:
-        return "text"
+        return "text", []
     definitions = {key: root[key] for key in ("$defs", "definitions") if key in root}
     whole = json.dumps({**definitions, **schema})
-    # What llguidance cannot express stays as free as a string.
     if LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema(whole)):
-        return "text"
-    return f'%json {whole} "\\n</parameter>\\n"'
+        return "text", []
+    return f'%json {whole} "\\n</parameter>\\n"', []
+
+
+def _string_terminal(schema: Mapping[str, Any]) -> str | None:
+    """A string and the end of its parameter, which is the first one: by length in characters and by pattern,
+    which may be found anywhere in the string unless it is anchored. None where the pattern cannot be told."""
+    least, most = schema.get("minLength", 0), schema.get("maxLength", "")
+    parts = [rf"/(?s:.{{{least},{most}}}){_END}/", f"~{_BEYOND_END}"]
+    if "pattern" in schema:
+        pattern = str(schema["pattern"])
+        before = after = _ANYTHING
+        # Of alternatives, an anchor may belong to one alone.
+        has_alternatives = "|" in pattern
+        if pattern.startswith("^"):
+            pattern, before = pattern[1:], ""
+        if pattern.endswith("$") and not re.search(r"(?<!\\)(?:\\\\)*\\\$$", pattern):
+            pattern, after = pattern[:-1], ""
+        if has_alternatives and not (before and after) and not _GROUP.fullmatch(pattern):
+            return None
+        # In JSON Schema as in JavaScript, \\d and \\w are ASCII.
+        parts.append(f"/{before}({regex_to_lark(pattern, 'dw')}){after}{_END}/")
+    return " & ".join(parts)
 
 
 def _quoted(text: str) -> str:

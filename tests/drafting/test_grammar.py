@@ -3,6 +3,7 @@ schema."""
 
 import json
 import random
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,24 @@ READ = {
     },
     "required": ["mode", "file_path"],
 }
-TOOLS = {"read_file": READ, "list": {"type": "object", "properties": {}}}
+NAMED = {
+    "type": "object",
+    "properties": {
+        "module": {"type": "string", "pattern": "^[a-z_]+\\.py$", "maxLength": 8},
+        "id": {"type": "string", "pattern": "\\d{2}"},
+        "note": {"type": "string", "minLength": 2, "maxLength": 4},
+        "side": {"type": "string", "pattern": "^(left|right)$"},
+        "point": {
+            "type": "object",
+            "properties": {"x": {"type": "integer"}, "name": {"type": "string", "maxLength": 3}},
+            "required": ["x"],
+            "additionalProperties": False,
+        },
+        "ahead": {"type": "string", "pattern": "a(?=b)"},
+    },
+}
+MANY = {"type": "object", "properties": {f"p{number}": {"type": "integer"} for number in range(70)}}
+TOOLS = {"read_file": READ, "list": {"type": "object", "properties": {}}, "name": NAMED, "many": MANY}
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +90,10 @@ NEEDED = (("mode", "text"), ("file_path", "a"))
         written("read_file", ("lines", "[1, 2]"), NEEDED[0], ("whole", "true"), NEEDED[1], ("offset", "-12")),
         written("read_file", NEEDED[0], ("file_path", '<b>\n</parameter> {"x": 1}\n\n<parameter=y>\n✓')),
         written("read_file", NEEDED[0], ("file_path", "")),
+        written("name", ("module", "a_b.py"), ("id", "x 10\ny"), ("note", "Größ"), ("side", "left")),
+        written("name", ("note", "\n\n"), ("point", '{"x": 1, "name": "abc"}'), ("ahead", "anything")),
+        written("name", ("note", "<a>b")),
+        written("many", ("p69", "1"), ("p3", "-2")),
     ],
 )
 def test_what_a_model_may_write(grammar: ToolGrammar, tokenizer: Tokenizer, call: str) -> None:
@@ -92,14 +114,51 @@ def test_what_a_model_may_write(grammar: ToolGrammar, tokenizer: Tokenizer, call
         written("read_file", ("mode", "other"), NEEDED[1]),
         written("read_file", *NEEDED, ("lines", "[1, x]")),
         written("list", ("any", "1")),
+        written("name", ("module", "A.py")),
+        written("name", ("module", "long_name.py")),
+        written("name", ("module", "a.py\n")),
+        written("name", ("id", "x 1")),
+        written("name", ("id", "٣٣")),
+        written("name", ("note", "a")),
+        written("name", ("note", "abcde")),
+        written("name", ("side", "leftright")),
+        written("name", ("point", '{"x": 1, "name": "abcd"}')),
+        written("name", ("point", '{"name": "abc"}')),
+        written("many", ("p70", "1")),
+        written("many", ("p69", "x")),
     ],
 )
 def test_what_it_may_not(grammar: ToolGrammar, tokenizer: Tokenizer, call: str) -> None:
     assert not admits(grammar, tokenizer, call)
 
 
+def test_what_is_left_free_is_logged_once(grammar: ToolGrammar, caplog: pytest.LogCaptureFixture) -> None:
+    schemas = {**TOOLS, "odd": {"properties": {"a<b": {}, "n": {"type": "string", "minLength": "much"}}}}
+    grammar._told.clear()
+    for _ in range(3):
+        assert grammar.constraint(schemas) is not None
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 4
+    for part in ("'ahead'", "more than 64", "'a<b'", "'n'"):
+        assert sum(part in sentence for sentence in said) == 1
+
+
+def test_a_schema_that_nothing_fits_does_not_trap_the_reply(grammar: ToolGrammar, tokenizer: Tokenizer) -> None:
+    impossible = {"properties": {"s": {"type": "string", "pattern": "^a$", "minLength": 3}}}
+    constraint = grammar.constraint({"try": impossible})
+    assert constraint is not None
+    for token in tokenizer.encode_marked("<tool_call>\n<function=try>\n", "\0"):
+        assert constraint.mask()[token]
+        constraint.advance(token)
+    for token in tokenizer.encode("<parameter=s>\n"):
+        if not constraint.mask()[token]:
+            break
+        constraint.advance(token)
+        assert constraint.mask().any()
+
+
 def random_schema(choice: random.Random, depth: int = 0) -> dict[str, Any]:
-    kinds = ["string", "integer", "number", "boolean", "null", "enum", "nullable"]
+    kinds = ["string", "short", "pattern", "integer", "number", "boolean", "null", "enum", "nullable"]
     match choice.choice(kinds if depth > 1 else [*kinds, "array", "object"]):
         case "array":
             return {"type": "array", "items": random_schema(choice, depth + 1), "maxItems": 3}
@@ -107,6 +166,12 @@ def random_schema(choice: random.Random, depth: int = 0) -> dict[str, Any]:
             return {**random_parameters(choice, depth + 1), "additionalProperties": False}
         case "enum":
             return {"enum": choice.sample(["a", "b c", "</x>", "é", "1st"], choice.randint(1, 4))}
+        case "short":
+            least = choice.randint(0, 5)
+            return {"type": "string", "minLength": least, "maxLength": least + choice.randint(0, 30)}
+        case "pattern":
+            patterns = ["^[a-z]+(/[a-z]+)*$", r"\d", r"^\w{2,}", "[^a-z]$", r"^(on|off|\d+%)$"]
+            return {"type": "string", "pattern": choice.choice(patterns)}
         case "nullable":
             return {"type": ["integer", "null"]}
         case kind:
@@ -144,6 +209,13 @@ def _is(kind: str, schema: Any, value: Any) -> bool:
             return value is None
         case "boolean":
             return isinstance(value, bool)
+    if kind == "string" and isinstance(value, str):
+        most = schema.get("maxLength", len(value))
+        # Where it may end, JavaScript's $ means the very end.
+        pattern = re.sub(r"\$$", r"\\Z", schema.get("pattern", ""))
+        return (
+            schema.get("minLength", 0) <= len(value) <= most and re.search(pattern, value, re.ASCII) is not None
+        )
     numbers = {"string": str, "integer": int, "number": (int, float)}
     return isinstance(value, numbers[kind]) and not isinstance(value, bool)
 
