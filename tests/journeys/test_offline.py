@@ -1,15 +1,21 @@
 """Nothing goes over the network: not by itself, and where the user rules it out not even when asked."""
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.fake_hub import FakeHub
+from tests.support.one_call import one_call_checkpoint
+from tests.support.processes import pids_of
+from tests.support.real_project import git
 from tests.support.scripted_server import ScriptedServer, reply
+from tests.support.sockets import Seccomp, socket_watch
+from tests.support.terminal import Terminal
 
 TIDEGATE = Path(sys.executable).with_name("tidegate")
 
@@ -45,3 +51,59 @@ def test_offline_refuses_what_the_user_asks_for_with_one_sentence(
             (sentence,) = (line for line in ended.stderr.splitlines() if "offline" in line)
             assert sentence.startswith("tidegate: ") and "needs the network" in sentence
     assert not server.headers and not server.health_polls
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Iterator[Path]:
+    """A model that calls for a command, again and again."""
+    yield one_call_checkpoint(
+        tmp_path / "caller",
+        "run_shell_command",
+        "command",
+        "echo made > made.txt",
+        max_position_embeddings=32768,
+    )
+    for pid in pids_of(tmp_path / "caller"):
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_workspace_engine_and_tools_open_no_socket_but_unix_ones(
+    tmp_path: Path, home: Path, checkpoint: Path
+) -> None:
+    """A whole turn on our own engine, with every process of it watched."""
+    watch = socket_watch(tmp_path)
+    if watch is None:
+        pytest.skip("NOT PROVEN: neither strace nor a seccomp filter works here")
+    project = tmp_path / "project"
+    project.mkdir()
+    git(project, "init", "--quiet")
+    (home / "config").mkdir()
+    (home / "config" / "settings.toml").write_text('mode = "auto"\n')
+    with Terminal(watch.command([TIDEGATE, project, "--model", checkpoint]), tmp_path) as terminal:
+        terminal.wait_for("● caller")
+        terminal.type("Make the file").press("enter")
+        terminal.wait_for(lambda text: "same call" in text and "working" not in text, seconds=150)
+        terminal.press("ctrl+q")
+        for pid in pids_of(checkpoint):
+            os.kill(pid, signal.SIGTERM)  # it would stay for the next window, and strace with it
+        assert terminal.wait_closed() == 0
+    assert (project / "made.txt").read_text() == "made\n"
+    sockets = watch.found()
+    assert "AF_UNIX" in {family for family, _program in sockets}
+    # bubblewrap asks the kernel, by netlink, to switch on the loopback of the empty network that it makes.
+    assert {(family, program) for family, program in sockets if family != "AF_UNIX"} <= {
+        ("AF_NETLINK", "bwrap")
+    }
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="strace and seccomp are Linux's")
+def test_the_watch_sees_a_socket_that_a_grandchild_asks_for(tmp_path: Path) -> None:
+    asking = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM)"
+    command = ["sh", "-c", f'"{sys.executable}" -c "{asking}" && echo lived']
+    watches = [watch for watch in (socket_watch(tmp_path), Seccomp()) if watch is not None]
+    for watch in watches:
+        ended = subprocess.run(watch.command(command), capture_output=True, text=True, check=False)
+        if isinstance(watch, Seccomp):
+            assert "lived" not in ended.stdout
+        else:
+            assert "AF_INET" in {family for family, _program in watch.found()}
