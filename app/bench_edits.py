@@ -50,7 +50,9 @@ class _NoRecord:
 
     def record(self, path: str, before: FileImage | None, after: FileImage | None) -> None: ...
 
-    def command_finished(self) -> tuple[str, ...]:
+    def command_started(self) -> None: ...
+
+    def command_finished(self, still_runs: bool = False) -> tuple[str, ...]:  # noqa: ARG002
         return ()
 
     def end_turn(self, turn: int) -> None: ...

@@ -323,6 +323,8 @@ class Agent:
             nonlocal is_recorded
             self._recorder.begin_turn(number, self.session_id, text or "")
             is_recorded = True
+            if self._jobs.are_running:
+                self._recorder.command_started()
 
         async def steer() -> bool:
             texts = self.take_back()
@@ -378,7 +380,7 @@ class Agent:
             self._conversation.offer(offers)
         self._toolbox.add(self._servers.settle(self._conversation.offers))
         self._has_toolbox = True
-        for notice in self._servers.notices(budget.tokens_of(self._toolbox.foreign_characters)):
+        for notice in self._servers.notices():
             await emit(Noticed(notice))
 
     async def _open(self, emit: Emit) -> None:

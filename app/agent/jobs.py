@@ -59,6 +59,11 @@ class Jobs:
         self._jobs.append(job)
         return job
 
+    @property
+    def are_running(self) -> bool:
+        """Whether any has not ended yet."""
+        return any(not job.task.done() for job in self._jobs)
+
     def news(self) -> str:
         """Which jobs ended since the last call, one a line; "" when none did."""
         lines = []

@@ -323,11 +323,15 @@ class Turn:
             self.has_warned = True
             await self._emit(Noticed(NO_SANDBOX))
         await self._emit(ToolStarted(call.id, call.name, given, tool.summary(arguments)))
+        # Of these only what is found afterwards is known; the rest tell review beforehand.
+        changes_unseen = access.kind in ("command", "foreign")
+        if changes_unseen:
+            await self._note_what_is()
         result: ToolResult = await tool.run(arguments, context)
         if result.was_confined and await self._may_leave_sandbox(call, given, tool.summary(arguments)):
             context.is_sandboxed = False
             result = await tool.run(arguments, context)
-        if access.kind == "command":
+        if changes_unseen:
             context.changed += await self._find_what_changed()
         return result
 
@@ -337,9 +341,16 @@ class Turn:
         self._conversation.decide(f"{summary} (outside the sandbox)", answer.answer, answer.comment, ())
         return answer.answer != "deny"
 
-    async def _find_what_changed(self) -> tuple[str, ...]:
+    async def _note_what_is(self) -> None:
         try:
-            return await in_thread(self._hands.recorder.command_finished)
+            await in_thread(self._hands.recorder.command_started)
+        except TidegateError as error:
+            await self._emit(Noticed(f"What this changes is not under review: {error}."))
+
+    async def _find_what_changed(self) -> tuple[str, ...]:
+        still_runs = self._hands.jobs.are_running
+        try:
+            return await in_thread(lambda: self._hands.recorder.command_finished(still_runs))
         except TidegateError as error:
             await self._emit(Noticed(f"What the command changed is not under review: {error}."))
             return ()

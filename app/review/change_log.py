@@ -46,6 +46,23 @@ class TurnEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandBegan:
+    """From here on it is the agent's commands that change files. What the workspace holds now, as it differs
+    from the turn's last snapshot: `files` that are other or new in it, and those that are `gone` from it."""
+
+    head: str
+    complete: bool
+    taken_ns: int
+    files: Mapping[str, Any]
+    gone: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEnded:
+    """From here on files are changed by what is recorded beforehand, and by the user."""
+
+
+@dataclass(frozen=True, slots=True)
 class Edited:
     """A file went from `before` to `after`. `blocks` are the differences as four numbers each, written down so
     that the log means the same whatever becomes of the diff engine. `turn` is the turn's serial number.
@@ -184,6 +201,8 @@ class Retold:
 Entry = (
     TurnBegan
     | TurnEnded
+    | CommandBegan
+    | CommandEnded
     | Edited
     | Voided
     | Decided
@@ -225,9 +244,9 @@ def decode(line: bytes) -> Entry:
                 for write in record["writes"]
             )
             record["rejected"] = tuple(RejectedText(**text) for text in record["rejected"])
-        if "files" in record:
+        if kind is CommitBegan:
             record["files"] = tuple(tuple(file) for file in record["files"])
-        for name in ("paths", "serials"):
+        for name in ("paths", "serials", "gone"):
             if name in record:
                 record[name] = tuple(record[name])
         entry: Entry = kind(**record)
@@ -351,6 +370,8 @@ class ReviewState:
 
     files: dict[str, FileState] = field(default_factory=dict)
     turn: TurnBegan | None = None
+    snapshot: dict[str, Any] = field(default_factory=dict)
+    is_command_open: bool = False
     serial: int = 0
     turns: dict[int, TurnName] = field(default_factory=dict)
     told: dict[int, Told] = field(default_factory=dict)
@@ -372,9 +393,20 @@ class ReviewState:
         match entry:
             case TurnBegan():
                 self.turn, self.serial = entry, entry.serial
+                self.snapshot, self.is_command_open = dict(entry.snapshot), False
                 self.turns[entry.serial] = TurnName(entry.session, entry.turn, entry.words)
             case TurnEnded():
                 self.turn, self.head = None, entry.head
+                self.snapshot, self.is_command_open = {}, False
+            case CommandBegan():
+                files = {
+                    name: image for name, image in self.snapshot["files"].items() if name not in entry.gone
+                }
+                taken = {"head": entry.head, "complete": entry.complete, "taken_ns": entry.taken_ns}
+                self.snapshot = {**self.snapshot, **taken, "files": {**files, **entry.files}}
+                self.is_command_open = True
+            case CommandEnded():
+                self.is_command_open = False
             case Edited():
                 self._edited(entry, content)
             case Voided():

@@ -18,7 +18,16 @@ _NO_NEWLINE = b"\n\\"
 class HunkText(Sequence[DiffLine]):
     """The lines of `body`, which is a hunk's text behind its header, each line with a mark; see `fits`."""
 
-    __slots__ = ("_after_start", "_before_start", "_body", "_count", "_longest", "_marks", "_no_newline", "_raw")
+    __slots__ = (
+        "_after_start",
+        "_before_start",
+        "_body",
+        "_count",
+        "_longest",
+        "_marks",
+        "_no_newline",
+        "_raw",
+    )
 
     def __init__(self, body: bytes, before_start: int, after_start: int) -> None:
         self._body = body

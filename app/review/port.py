@@ -23,10 +23,14 @@ class ChangeRecorder(Protocol):
         """Decisions may be made again; changes that shell commands made are found and recorded."""
         ...
 
-    def command_finished(self) -> tuple[str, ...]:
-        """A shell command of this turn has ended: what it changed is found and recorded as the agent's, and the
-        paths are returned. Without this, what commands changed is found at the end of the turn, and taken for
-        the user's own where the agent edits the same file in between."""
+    def command_started(self) -> None:
+        """A shell command of this turn, or another thing that changes files without `record`, is about to
+        begin: what differs on the disk until now is the user's own, and what will differ is the agent's."""
+        ...
+
+    def command_finished(self, still_runs: bool = False) -> tuple[str, ...]:
+        """It has ended: what it changed is found and recorded as the agent's, and the paths are returned.
+        `still_runs`: something goes on in the background, and what changes is the agent's as before."""
         ...
 
     def feedback(self) -> str:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from app.review import commit, rewinding, snapshot
 from app.review.change_log import (
+    CommandBegan,
+    CommandEnded,
     Commented,
     Decided,
     FeedbackGiven,
@@ -64,6 +66,7 @@ class Review:
         self._git = Git(root)
         self._ledger = Ledger(self._store, self._disk)
         self._in_turn = False
+        self._memory: snapshot.Memory = {}
         self._seen_head: str | None = None
         self._shown_files: dict[str, tuple[FileState, int, ShownFile | None]] = {}
         with self._acting():
@@ -79,7 +82,7 @@ class Review:
             if not self._store.hold_turn():
                 raise _others_turn()
             try:
-                taken = snapshot.take(self._root, self._disk, self._ledger.put_image, time.time_ns())
+                taken = self._take_snapshot()
                 serial = self._state.serial + 1
                 self._ledger.append(TurnBegan(turn, taken.record(), session, words[:_LONGEST_WORDS], serial))
             except BaseException:
@@ -96,13 +99,28 @@ class Review:
                 self._ledger.reconcile(path, before, "user")
             self._ledger.edit(path, after, "agent", before)
 
-    def command_finished(self) -> tuple[str, ...]:
+    def command_started(self) -> None:
         """See ChangeRecorder."""
         with self._acting():
-            if not (self._in_turn and self._state.turn):
+            if not (self._in_turn and self._state.turn) or self._state.is_command_open:
+                return
+            self._take_in_users_edits()
+            now, before = self._take_snapshot().record(), self._state.snapshot["files"]
+            files = {
+                path: name for path, name in now["files"].items() if path not in before or before[path] != name
+            }
+            gone = tuple(path for path in before if path not in now["files"])
+            self._ledger.append(CommandBegan(now["head"], now["complete"], now["taken_ns"], files, gone))
+
+    def command_finished(self, still_runs: bool = False) -> tuple[str, ...]:
+        """See ChangeRecorder."""
+        with self._acting():
+            if not (self._in_turn and self._state.is_command_open):
                 return ()
             earlier = {path: file.image() for path, file in self._state.files.items()}
-            self._find_changes(self._state.turn)
+            self._find_changes()
+            if not still_runs:
+                self._ledger.append(CommandEnded())
             now = ((path, file.image()) for path, file in self._state.files.items())
             return tuple(sorted(path for path, image in now if path not in earlier or earlier[path] != image))
 
@@ -355,21 +373,27 @@ class Review:
         for path in list(self._state.files):
             self._ledger.reconcile(path, self._ledger.read(path), "user")
 
-    def _find_changes(self, turn: TurnBegan) -> None:
+    def _take_snapshot(self) -> snapshot.Snapshot:
+        return snapshot.take(self._root, self._disk, self._ledger.put_image, time.time_ns(), self._memory)
+
+    def _find_changes(self) -> None:
         """Record as the agent's what differs from the log, or from the snapshot where the log says nothing."""
         known = set(self._state.files)
         for path in known:
             self._ledger.reconcile(path, self._ledger.read(path), "agent")
-        taken = snapshot.Snapshot.of_record(turn.snapshot)
+        taken = snapshot.Snapshot.of_record(self._state.snapshot)
         for path, (before, after) in snapshot.differences(
-            self._root, self._disk, taken, self._ledger.image
+            self._root, self._disk, taken, self._ledger.image, self._memory
         ).items():
             if path not in known:
                 self._ledger.edit(path, after, "agent", before)
 
     def _close_turn(self) -> None:
         if self._state.turn:
-            self._find_changes(self._state.turn)
+            if self._state.is_command_open:
+                self._find_changes()
+            else:
+                self._take_in_users_edits()
             head = self._git.head if self._git.is_repository else ""
             self._ledger.append(TurnEnded(self._state.turn.turn, head))
         self._in_turn = False

@@ -6,8 +6,8 @@ is a change, with both sides known.
 
 Not covered: files that git ignores; files larger than `LARGEST_FILE`, and those beyond `MOST_FILES` or
 `MOST_BYTES`, if they were already changed or untracked before the turn; what happens inside nested
-repositories; empty directories. What a user changes by hand while a turn runs cannot be told from what its
-commands change.
+repositories; empty directories. What a user changes by hand while a command runs cannot be told from what the
+command changes; between commands it can.
 """
 
 import os
@@ -58,8 +58,15 @@ class Snapshot:
         return cls(record["head"], record["repository"], files, record["complete"], record["taken_ns"])
 
 
-def take(root: Path, disk: Disk, put: Callable[[FileImage], ImageName], now_ns: int) -> Snapshot:
-    """Copy what a turn could change for good. Raises OSError from `put`."""
+# What a file was by lstat when it was read, and its content's name: while the one holds, so does the other.
+Memory = dict[str, tuple[tuple[int, ...], ImageName]]
+
+
+def take(
+    root: Path, disk: Disk, put: Callable[[FileImage], ImageName], now_ns: int, memory: Memory
+) -> Snapshot:
+    """Copy what a turn could change for good; what `memory` knows is not read again. Raises OSError from
+    `put`."""
     git = Git(root)
     repository = git.is_repository
     paths, complete = _dirty(git) if repository else _all_files(root)
@@ -68,12 +75,20 @@ def take(root: Path, disk: Disk, put: Callable[[FileImage], ImageName], now_ns: 
     for path in paths:
         files[path] = None
         try:
-            size = (root / path).lstat().st_size
+            facts = (root / path).lstat()
+            size = facts.st_size
             if size <= LARGEST_FILE and total + size <= MOST_BYTES:
+                if known := _known(facts, path, memory):
+                    files[path] = known
+                    total += size
+                    continue
                 image = disk.read(path)
                 if image:
-                    files[path] = put(image)
+                    name = files[path] = put(image)
                     total += size
+                    # Written a moment ago, it may be written again within the same tick of the clock.
+                    if facts.st_ctime_ns < now_ns - _CLOCK_SLACK_NS:
+                        memory[path] = (_signature(facts), name)
                 else:
                     del files[path]
         except FileNotFoundError:
@@ -85,8 +100,21 @@ def take(root: Path, disk: Disk, put: Callable[[FileImage], ImageName], now_ns: 
     return Snapshot(git.head if repository else "", repository, files, complete, now_ns)
 
 
+def _signature(facts: os.stat_result) -> tuple[int, ...]:
+    return (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_mode)
+
+
+def _known(facts: os.stat_result, path: str, memory: Memory) -> ImageName | None:
+    found = memory.get(path)
+    return found[1] if found and found[0] == _signature(facts) else None
+
+
 def differences(
-    root: Path, disk: Disk, snapshot: Snapshot, content: Callable[[ImageName | None], FileImage | None]
+    root: Path,
+    disk: Disk,
+    snapshot: Snapshot,
+    content: Callable[[ImageName | None], FileImage | None],
+    memory: Memory,
 ) -> dict[str, tuple[FileImage | None, FileImage | None]]:
     """What differs now from the snapshot: before and after, by path. Files that cannot be read are left out."""
     git = Git(root)
@@ -107,7 +135,7 @@ def differences(
     for path in sorted(paths):
         if path in snapshot.files:
             name = snapshot.files[path]
-            if name is None:
+            if name is None or (path in memory and _is_unchanged(root / path, path, name, memory)):
                 continue
             before = content(name) if name.blob else None
         else:
@@ -126,6 +154,13 @@ def differences(
         if before != after and (after is None or len(after.data) <= LARGEST_FILE):
             result[path] = (before, after)
     return result
+
+
+def _is_unchanged(place: Path, path: str, name: ImageName, memory: Memory) -> bool:
+    try:
+        return _known(place.lstat(), path, memory) == name
+    except OSError:
+        return False
 
 
 def _dirty(git: Git) -> tuple[list[str], bool]:

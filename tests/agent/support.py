@@ -36,8 +36,11 @@ class Recorder:
         assert (file.read_bytes() if file.exists() else None) == (before.data if before else None)
         self.records.append((path, before, after))
 
-    def command_finished(self) -> tuple[str, ...]:
-        self.turns.append("command")
+    def command_started(self) -> None:
+        self.turns.append("before command")
+
+    def command_finished(self, still_runs: bool = False) -> tuple[str, ...]:
+        self.turns.append("job" if still_runs else "command")
         return ("made.txt",) if (self.root / "made.txt").exists() else ()
 
     def end_turn(self, turn: int) -> None:

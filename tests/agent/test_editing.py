@@ -237,7 +237,9 @@ class _Tape:
 
     def end_turn(self, turn: int) -> None: ...
 
-    def command_finished(self) -> tuple[str, ...]:
+    def command_started(self) -> None: ...
+
+    def command_finished(self, still_runs: bool = False) -> tuple[str, ...]:  # noqa: ARG002
         return ()
 
     def retell(self, turn: int, session: str) -> None: ...

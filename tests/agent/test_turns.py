@@ -45,7 +45,7 @@ async def test_a_turn_reads_edits_runs_and_ends_by_itself(bench: Make) -> None:
     assert (b.root / "src/a.py").read_bytes() == b"def g():\r\n    return 2\r\n"
     assert (b.root / "new/deep.txt").read_bytes() == b"hello\n"
     assert [path for path, _, _ in b.recorder.records] == ["src/a.py", "src/a.py", "new/deep.txt"]
-    assert b.recorder.turns == ["begin 1", "command", "end 1"]
+    assert b.recorder.turns == ["begin 1", "before command", "command", "end 1"]
     read, found, one, two, wrote, plan, ran = b.results()
     assert read == "def f():\n    return 1"
     assert found == "notes.md"

@@ -1,7 +1,9 @@
 """Review of a real directory: turns with shell commands, restarts, commits, and what git makes of them."""
 
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,8 +45,11 @@ def repository(root: Path) -> Path:
 
 
 def turn(review: Review, work: Callable[[], object], number: int = 1) -> None:
+    """A turn in which a command does `work`."""
     review.begin_turn(number)
+    review.command_started()
     work()
+    review.command_finished()
     review.end_turn(number)
 
 
@@ -151,6 +156,7 @@ def test_a_process_that_dies_in_a_turn_leaves_it_to_be_closed(repository: Path) 
     script = (
         "import os, pathlib, sys; from app.review.review import Review\n"
         "root = pathlib.Path(sys.argv[1]); review = Review(root); review.begin_turn(1)\n"
+        "review.command_started()\n"
         "(root / 'a.txt').write_text('by a command\\n'); os.kill(os.getpid(), 9)\n"
     )
     subprocess.run([sys.executable, "-c", script, str(repository)], check=False)
@@ -391,3 +397,59 @@ def test_rewinding_a_file_of_which_only_a_part_was_committed(repository: Path) -
     review.undo()
     assert (repository / "a.txt").read_text() == EDITED
     assert [hunk.decision for hunk in review.changes()[0].hunks] == ["pending"]
+
+
+def test_what_the_user_does_while_a_turn_runs_is_the_users(repository: Path) -> None:
+    (repository / "other.txt").write_text("o\n")
+    review = Review(repository)
+    review.begin_turn(1)
+    edit(review, repository, "a.txt", EDITED)
+    mine = EDITED.replace("line 15\n", "my own\n")
+    (repository / "a.txt").write_text(mine)
+    (repository / "other.txt").write_text("mine\n")
+    (repository / "new.txt").write_text("mine\n")
+    review.command_started()
+    (repository / "a.txt").write_text(mine.replace("line 20\n", "by a command\n"))
+    (repository / "new.txt").write_text("mine\nby a command\n")
+    assert review.command_finished() == ("a.txt", "new.txt")
+    (repository / "gone.txt").write_text("mine too\n")
+    (repository / "a.txt").write_text((repository / "a.txt").read_text() + "the end\n")
+    review.end_turn(1)
+    shown = {change.path: [(hunk.added, hunk.removed) for hunk in change.hunks] for change in review.changes()}
+    assert {path: len(hunks) for path, hunks in shown.items()} == {"a.txt": 3, "new.txt": 1}
+    assert review.reject_all() == ""
+    assert (repository / "a.txt").read_text() == TEXT.replace("line 15\n", "my own\n") + "the end\n"
+    assert (repository / "new.txt").read_text() == "mine\n"
+    assert (repository / "other.txt").read_text() == "mine\n"
+    assert (repository / "gone.txt").read_text() == "mine too\n"
+
+
+def test_what_a_job_in_the_background_changes_is_the_agents(repository: Path) -> None:
+    review = Review(repository)
+    review.begin_turn(1)
+    review.command_started()
+    assert review.command_finished(still_runs=True) == ()
+    review.command_started()
+    (repository / "a.txt").write_text(EDITED)
+    review.end_turn(1)
+    assert len(ids(review, "a.txt")) == 2
+
+
+def test_a_snapshot_reads_again_only_what_may_have_changed(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "new.txt").write_text("old\n")
+    old = time.time() - 100
+    os.utime(repository / "new.txt", (old, old))
+    monkeypatch.setattr("app.review.snapshot._CLOCK_SLACK_NS", 0)
+    review = Review(repository)
+    for text in ("old\n", "one\n", "two\n"):
+        review.begin_turn(1)
+        review.command_started()
+        assert review.command_finished() == ()
+        review.command_started()
+        (repository / "new.txt").write_text(text)
+        assert review.command_finished() == (("new.txt",) if text != "old\n" else ())
+        review.end_turn(1)
+    review.reject_all()
+    assert (repository / "new.txt").read_text() == "old\n"
