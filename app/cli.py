@@ -83,6 +83,8 @@ def _workspace(given: list[str]) -> int:
     choose_model(settings.model if options.model is None else options.model)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise BadUsage("the workspace needs a terminal", 'without one, use: tidegate run "PROMPT"')
+    if os.environ.get("TERM") == "dumb":
+        raise BadUsage("this terminal (TERM=dumb) has no full screen", 'use another, or: tidegate run "PROMPT"')
     session = _session(options, directory)
     from app.ui.app import run_workspace  # noqa: PLC0415
 

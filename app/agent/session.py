@@ -66,11 +66,14 @@ class Journal:
                 json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n" for record in records
             )
         )
+        end = os.lseek(self._descriptor, 0, os.SEEK_END)
         try:
             while data:
                 data = data[os.write(self._descriptor, data) :]
             os.fsync(self._descriptor)
         except OSError as error:
+            # A part of a line in front of the next one would make both unreadable.
+            os.ftruncate(self._descriptor, end)
             raise SessionError(
                 f"the session cannot be saved ({error.strerror})", "make room on the disk"
             ) from error

@@ -1,7 +1,10 @@
 """Sessions on disk: found again, shown again, forked, renamed, exported; compaction forgets no word."""
 
+import errno
 import json
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +24,7 @@ from app.agent.events import (
 from app.agent.history import events_of, to_markdown
 from app.agent.session import (
     fork_session,
+    new_journal,
     open_journal,
     read_session,
     rename_session,
@@ -176,3 +180,50 @@ def test_open_agent_names_a_session_that_is_not_there(bench: Make) -> None:
     b = bench()
     with pytest.raises(SessionError, match="no session"):
         open_agent(b.agent._workspace, None, b.recorder, b.asker, session="x")  # type: ignore[arg-type]
+
+
+def test_a_full_disk_leaves_no_half_line_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = new_journal(tmp_path)
+    journal.append("turn", turn=1, text="kept")
+    write = os.write
+
+    def full(descriptor: int, data: bytes) -> int:
+        if len(data) < 20:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, bytes(data)[: len(data) // 2])
+
+    with monkeypatch.context() as patch, pytest.raises(SessionError, match="No space left on device"):
+        patch.setattr(os, "write", full)
+        journal.append("turn", turn=2, text="lost " * 50)
+    journal.append("turn", turn=2, text="said again")
+    journal.close()
+    assert [record.get("text") for record in read_session(tmp_path, journal.id)] == [None, "kept", "said again"]
+
+
+def test_the_list_is_right_whatever_becomes_of_its_index(tmp_path: Path) -> None:
+    """Changed, renamed, damaged and removed sessions; an index that is damaged, or cannot be there at all."""
+    journals = [new_journal(tmp_path) for _ in range(3)]
+    for number, journal in enumerate(journals):
+        journal.append("turn", turn=1, text=f"Wish Größe {number} \ud800\0 {'x' * number}")
+
+    def listed(query: str = "") -> list[str]:
+        return sorted(found.title[:12] for found in sessions(tmp_path, query))
+
+    assert listed() == ["Wish Größe 0", "Wish Größe 1", "Wish Größe 2"]
+    assert listed("GRÖSSE xx") == ["Wish Größe 2"] and listed("%") == []
+    journals[0].append("title", title="Another")
+    journals[1].append("message", message={"role": "assistant", "content": "About herons."})
+    assert listed("another") == ["Another"] and listed("herons WISH") == ["Wish Größe 1"]
+    index = journals[0].path.with_name("index.sqlite")
+    whole = index.read_bytes()
+    assert index.stat().st_mode & 0o077 == 0
+    for damage in (b"", b"no database", whole[:5000], whole[:100] + b"\xff" * 900 + whole[1000:]):
+        index.write_bytes(damage)
+        assert listed() == listed() == ["Another", "Wish Größe 1", "Wish Größe 2"]
+    index.unlink()
+    index.mkdir()
+    assert listed() == ["Another", "Wish Größe 1", "Wish Größe 2"]
+    index.rmdir()
+    journals[2].path.write_text("{}\n")
+    journals[1].discard()
+    assert listed() == ["Another"] and len(last_said(tmp_path, 9)) == 1

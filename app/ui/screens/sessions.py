@@ -36,8 +36,10 @@ def export_session(root: Path, session: str, name: str = "") -> Path:
             file.write(to_markdown(read_session(root, session)))
     except FileExistsError as error:
         raise TidegateError(f"{target} exists already", "give another name") from error
-    except (OSError, ValueError) as error:
-        raise TidegateError(f"{target} cannot be written ({error})", "give another name") from error
+    except OSError as error:
+        raise TidegateError(f"{target} cannot be written ({error.strerror})", "give another name") from error
+    except ValueError as error:
+        raise TidegateError(f"{name!r} is no name of a file ({error})", "give another name") from error
     return target
 
 
