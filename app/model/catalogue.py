@@ -5,10 +5,11 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from app.model.errors import NoModel
-from app.model.recipes import judge
+from app.model.recipes import Experts, judge
 from app.paths import models_directory
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -121,11 +122,33 @@ def fault(directory: Path) -> str | None:
 
 def architecture(directory: Path) -> str:
     """config.json's model_type, "" where it cannot be read."""
+    return str(_config(directory).get("model_type", ""))
+
+
+def experts_of(directory: Path) -> Experts | None:
+    """The routed experts of a model that our engine can read from disk one by one; None where there are none,
+    or config.json does not say."""
+    config = _config(directory)
+    packed = config.get("quantization") or {"bits": 16}
+    try:
+        count, active = int(config["num_experts"]), int(config["num_experts_per_tok"])
+        weights = count * int(config["num_hidden_layers"]) * 3
+        weights *= int(config["hidden_size"]) * int(config["moe_intermediate_size"])
+        # A scale and a bias of two bytes for each group.
+        bits = packed["bits"] + (32 / packed["group_size"] if "group_size" in packed else 0)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    if config.get("model_type") != _OWN_ARCHITECTURE or not 0 < active <= count or weights <= 0 or bits <= 0:
+        return None
+    return Experts(count, active, min(int(weights * bits / 8), weight_bytes(directory)))
+
+
+def _config(directory: Path) -> dict[str, Any]:
     try:
         config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return ""
-    return str(config.get("model_type", "")) if isinstance(config, dict) else ""
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
 def weight_bytes(directory: Path) -> int:
@@ -180,9 +203,11 @@ def _server(named: str) -> ServedModel:
 
 def _found_on_disk() -> LocalModel | NothingFound:
     models = [model for model in models_on_disk() if architecture(model.path) == _OWN_ARCHITECTURE]
-    fitting = [model for model in models if judge(weight_bytes(model.path)).fits]
-    if fitting or models:
-        return (fitting or models)[0]
+    verdicts = [judge(weight_bytes(model.path), experts=experts_of(model.path)) for model in models]
+    fitting = [model for model, verdict in zip(models, verdicts, strict=True) if verdict.fits]
+    running = [model for model, verdict in zip(models, verdicts, strict=True) if verdict.runs]
+    if models:
+        return (fitting or running or models)[0]
     return NothingFound(
         (
             "no --model, no TIDEGATE_MODEL and no model in the settings",

@@ -16,9 +16,9 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from app.model.catalogue import directory_for, models_on_disk, weight_bytes
+from app.model.catalogue import directory_for, experts_of, models_on_disk, weight_bytes
 from app.model.fetch import fetch_model
-from app.model.recipes import MIXED_SIZE, ORIGINAL, RECIPES, gigabytes, judge, machine_memory
+from app.model.recipes import MIXED_SIZE, ORIGINAL, RECIPES, Experts, gigabytes, judge, machine_memory
 
 
 def list_models() -> int:
@@ -28,22 +28,22 @@ def list_models() -> int:
     found = models_on_disk()
     print("On this machine:" if found else "On this machine: none.")
     for model in found:
-        print(_row(model.name, weight_bytes(model.path)))
+        print(_row(model.name, weight_bytes(model.path), experts_of(model.path)))
         print(f"    {model.path}")
     print("\nTo fetch (tidegate model fetch OWNER/NAME):")
     for recipe in RECIPES:
         begun = directory_for(recipe.repository).with_name(directory_for(recipe.repository).name + ".partial")
-        print(_row(recipe.repository, recipe.size) + ("  (begun)" if begun.is_dir() else ""))
+        print(_row(recipe.repository, recipe.size, recipe.experts) + ("  (begun)" if begun.is_dir() else ""))
     print("\nTo make, with experts at 4 bits and the rest at 8:")
-    print(_row("q4-dense8", MIXED_SIZE))
+    print(_row("q4-dense8", MIXED_SIZE, RECIPES[0].experts))
     print(f"    tidegate model fetch {ORIGINAL.repository}   ({gigabytes(ORIGINAL.size)}, only to convert)")
     source, made = directory_for(ORIGINAL.repository), directory_for("q4-dense8")
     print(f"    tidegate convert --source '{source}' --out '{made}' --recipe q4-dense8")
     return 0
 
 
-def _row(name: str, size: int) -> str:
-    return f"  {name:42} {gigabytes(size):>9}  {'fits' if judge(size).fits else 'too large'}"
+def _row(name: str, size: int, experts: Experts | None) -> str:
+    return f"  {name:42} {gigabytes(size):>9}  {judge(size, experts=experts).words}"
 
 
 def fetch(repository: str) -> int:

@@ -1,16 +1,32 @@
-"""What this machine's memory can hold, and which published checkpoints there are to fetch."""
+"""What this machine's memory can hold, and which published checkpoints there are to fetch.
+
+The engine reckons exactly, from the checkpoint itself, before it loads (`tidegate model fit`). Here is the same
+in round figures for Qwen3-Coder-Next, which a page can show at once; a test holds one against the other.
+"""
 
 import os
+import sys
 from dataclasses import dataclass
+from typing import Literal
 
 GIGABYTE = 10**9
+_GIB = 1 << 30
 
-USABLE_SHARE = 0.75
-"""Of a machine's memory, what a model may take: macOS lets the GPU use about three quarters by default, and the
-system, the editor and the browser need the rest."""
+# Beside the weights: context, states and activations, with all experts in memory (32 k tokens at least) and
+# with some (64 k tokens).
+_WORKING_BYTES = 2_000_000_000
+_STREAMING_BYTES = 3_900_000_000
+_EXPERT_SHARE = 0.9704
+"""Of the parameters, those of routed experts: 48 layers of 512, each three matrices of 2048 x 512."""
 
-WORKING_BYTES = 3 * GIGABYTE
-"""Beside the weights: 64 k tokens of context at 24 KiB are 1.6 GB, snapshots and activations the rest."""
+
+@dataclass(frozen=True, slots=True)
+class Experts:
+    """The routed experts of a checkpoint: `count` in each layer, `active` for a token, `nbytes` of them all."""
+
+    count: int
+    active: int
+    nbytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +36,11 @@ class Recipe:
     title: str
     repository: str
     size: int
+
+    @property
+    def experts(self) -> Experts:
+        """What of it need not all be in memory."""
+        return Experts(512, 10, int(self.size * _EXPERT_SHARE))
 
 
 # 79.67 B parameters at 4.5, 6.5 and 8.5 bits: the scale and bias of each group of 64 cost half a bit a weight.
@@ -38,12 +59,29 @@ MIXED_SIZE = 46_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether weights fit into memory, and the reason in one sentence. Sizes in bytes."""
+    """Whether weights fit into memory, and the reason in one sentence. Sizes in bytes. `held`: where they do
+    not, how many of `experts` in each layer do, the others being read from disk; 0 where it does not run."""
 
     fits: bool
     needed: int
     usable: int
     reason: str
+    held: int = 0
+    experts: int = 0
+
+    @property
+    def runs(self) -> bool:
+        """Whether the engine would load it."""
+        return self.fits or self.held > 0
+
+    @property
+    def words(self) -> str:
+        """In a few words, for a list."""
+        if self.fits:
+            return "fits"
+        return (
+            f"runs with {self.held} of {self.experts} experts in memory, slower" if self.runs else "too large"
+        )
 
 
 def machine_memory() -> int:
@@ -51,18 +89,38 @@ def machine_memory() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def judge(weights: int, memory: int | None = None) -> Verdict:
-    """Whether `weights` bytes fit a machine with `memory` bytes (this one by default)."""
+def usable_memory(memory: int, kind: Literal["mac", "linux"]) -> int:
+    """What a model may take of it: of what macOS lets the GPU use by default (two thirds of up to 32 GiB, three
+    quarters of more), or of all on Linux, a sixteenth is left to others, and 1 GiB at least."""
+    share = memory if kind == "linux" else memory * 2 // 3 if memory <= 32 * _GIB else memory * 3 // 4
+    return share - max(_GIB, share // 16)
+
+
+def judge(
+    weights: int,
+    memory: int | None = None,
+    experts: Experts | None = None,
+    *,
+    kind: Literal["mac", "linux"] | None = None,
+) -> Verdict:
+    """Whether `weights` bytes fit a machine with `memory` bytes (this one by default), or with only some of
+    their `experts` in memory (None: they cannot be read from disk)."""
     memory = machine_memory() if memory is None else memory
-    usable = int(memory * USABLE_SHARE)
-    needed = weights + WORKING_BYTES
+    usable = usable_memory(memory, kind or ("mac" if sys.platform == "darwin" else "linux"))
+    needed = weights + _WORKING_BYTES
     fits = needed <= usable
+    held = 0
+    if not fits and experts is not None:
+        room = usable - _STREAMING_BYTES - (weights - experts.nbytes)
+        found = room * experts.count // experts.nbytes
+        # A little too large for all of them still means that one has to go.
+        held = min(found, experts.count - 1) if found >= experts.active else 0
     reason = (
-        f"{gigabytes(weights)} of weights and {gigabytes(WORKING_BYTES)} to work with "
+        f"{gigabytes(weights)} of weights and {gigabytes(_WORKING_BYTES)} to work with "
         f"{'fit' if fits else 'do not fit'} into the {gigabytes(usable)} that a model may use "
         f"of this machine's {gigabytes(memory)}"
     )
-    return Verdict(fits, needed, usable, reason)
+    return Verdict(fits, needed, usable, reason, held, experts.count if experts is not None else 0)
 
 
 def gigabytes(size: int) -> str:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from app.model.recipes import RECIPES, judge
 from mlx_model.__main__ import main
 from mlx_model.activations import Arithmetic
+from mlx_model.config import Quantization
 from mlx_model.footprint import recipe_packing
 from mlx_model.machine import GIB, Machine, Pressure, mac
 from mlx_model.memory import CHUNKS, MemoryPlan, Model, Wishes, plan_memory
@@ -147,6 +149,20 @@ def test_a_cpu_pays_for_its_recurrence() -> None:
     model = Model(published_config(), recipe_packing(Recipe.Q4), Arithmetic(4, stepwise=True))
     found = plan_memory(model, Machine(64 * GIB, 64 * GIB, "linux"), Wishes(8192, chunk=256))
     assert found.activations > 256 * 32 * 128 * 128 * 4
+
+
+@pytest.mark.parametrize("kind", ["mac", "linux"])
+@pytest.mark.parametrize("gigabytes", MACS)
+def test_what_the_workspace_says_is_what_the_engine_does(gigabytes: int, kind: Any) -> None:
+    """Its round figures, for the recipes it offers, against the plan."""
+    machine = mac(gigabytes * GIB) if kind == "mac" else Machine(gigabytes * GIB, gigabytes * GIB, "linux")
+    for offered, bits in zip(RECIPES, (4, 6, 8), strict=True):
+        packing = Quantization(bits=bits, group_size=64)
+        found = plan_memory(Model(published_config(), lambda *_, packing=packing: packing), machine)
+        said = judge(offered.size, gigabytes * GIB, offered.experts, kind=kind)
+        assert said.usable == found.budget
+        assert (said.fits, said.runs) == (found.expert_slots is None, found.fits), (offered.title, found)
+        assert said.held == pytest.approx(found.expert_slots or 0, abs=6)
 
 
 def fit(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:

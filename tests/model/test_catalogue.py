@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from app.model.catalogue import (
     ServedModel,
     choose_model,
     directory_for,
+    experts_of,
     models_on_disk,
 )
 from app.model.errors import NoModel
-from app.model.recipes import GIGABYTE, RECIPES, judge
+from app.model.recipes import RECIPES, Experts, judge
 from app.paths import models_directory
 
 
@@ -95,9 +97,31 @@ def test_without_a_name_complete_models_are_found_and_our_own_go_first(hub_cache
 
 
 def test_recipes_fit_the_machines_they_should():
-    fits = {
-        gigabytes: [recipe.title for recipe in RECIPES if judge(recipe.size, gigabytes * GIGABYTE).fits]
-        for gigabytes in (36, 64, 96, 128)
+    said = {
+        memory: [judge(recipe.size, memory << 30, recipe.experts, kind="mac").words for recipe in RECIPES]
+        for memory in (8, 64, 96, 128)
     }
-    assert fits == {36: [], 64: ["4-bit"], 96: ["4-bit", "6-bit"], 128: ["4-bit", "6-bit", "8-bit"]}
-    assert "44.8 GB" in judge(RECIPES[0].size, 36 * GIGABYTE).reason
+    assert said[8] == ["too large"] * 3
+    assert said[64][0] == said[96][1] == said[128][2] == "fits"
+    assert re.fullmatch(r"runs with 2\d\d of 512 experts in memory, slower", said[64][2])
+    assert "44.8 GB" in judge(RECIPES[0].size, 36 << 30, kind="mac").reason
+
+
+def test_whose_experts_may_stay_on_disk() -> None:
+    """Those of our own architecture, as config.json has them; anything else has none."""
+    model = make_model(models_directory() / "tiny")
+    sizes: dict[str, object] = {
+        "model_type": "qwen3_next",
+        "num_experts": 8,
+        "num_experts_per_tok": 2,
+        "num_hidden_layers": 4,
+        "hidden_size": 64,
+        "moe_intermediate_size": 32,
+        "quantization": {"bits": 4, "group_size": 64},
+    }
+    (model / "model.safetensors").write_bytes(bytes(200_000))
+    (model / "config.json").write_text(json.dumps(sizes))
+    assert experts_of(model) == Experts(8, 2, 8 * 4 * 3 * 64 * 32 * 9 // 16)
+    for wrong in ({"model_type": "llama"}, {"num_experts": 0}, {"hidden_size": "wide"}, {"quantization": [1]}):
+        (model / "config.json").write_text(json.dumps(sizes | wrong))
+        assert experts_of(model) is None

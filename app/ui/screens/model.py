@@ -16,10 +16,10 @@ from textual.widgets.option_list import Option
 from textual.worker import Worker
 
 from app.errors import TidegateError
-from app.model.catalogue import LocalModel, choose_model, models_on_disk, weight_bytes
+from app.model.catalogue import LocalModel, choose_model, experts_of, models_on_disk, weight_bytes
 from app.model.fetch import FetchProgress, fetch_model
 from app.model.port import EnginePort
-from app.model.recipes import RECIPES, Recipe, gigabytes, judge, machine_memory
+from app.model.recipes import RECIPES, Experts, Recipe, gigabytes, judge, machine_memory
 from app.ui.palette import Palette
 from app.ui.screens.confirm import Confirm
 from app.ui.screens.dialog import Dialog
@@ -60,9 +60,14 @@ class ModelScreen(Dialog[None]):
         self.query_one("#model-message").display = False
         options = self.query_one(OptionList)
         local = await asyncio.to_thread(models_on_disk)
-        sizes = await asyncio.to_thread(lambda: [weight_bytes(model.path) for model in local])
+        found = await asyncio.to_thread(
+            lambda: [(weight_bytes(model.path), experts_of(model.path)) for model in local]
+        )
         options.add_options(
-            [*map(self._local_option, local, sizes), *map(self._recipe_option, range(len(RECIPES)))]
+            [
+                *(self._local_option(model, *facts) for model, facts in zip(local, found, strict=True)),
+                *map(self._recipe_option, range(len(RECIPES))),
+            ]
         )
         options.focus()
         if options.option_count:
@@ -92,26 +97,27 @@ class ModelScreen(Dialog[None]):
         text.append(".", palette.muted)
         return text
 
-    def _local_option(self, model: LocalModel, size: int) -> Option:
+    def _local_option(self, model: LocalModel, size: int, experts: Experts | None) -> Option:
         palette = self._palette
-        fits = judge(size).fits
+        verdict = judge(size, experts=experts)
         words = Text.assemble(
-            ("● ", palette.success if fits else palette.warning),
+            ("● ", palette.success if verdict.fits else palette.warning),
             (visible(model.name), palette.strong),
             (f"  {gigabytes(size)}, on this machine", palette.muted),
         )
-        if not fits:
-            words.append("  too large for its memory", palette.warning)
+        if not verdict.fits:
+            words.append(f"  {verdict.words}", palette.accent if verdict.runs else palette.warning)
         return Option(words, id=f"open:{model.path}")
 
     def _recipe_option(self, number: int) -> Option:
         palette = self._palette
         recipe = RECIPES[number]
-        fits = judge(recipe.size).fits
+        verdict = judge(recipe.size, experts=recipe.experts)
+        tone = palette.success if verdict.fits else palette.accent if verdict.runs else palette.warning
         words = Text.assemble(
-            ("↓ ", palette.primary if fits else palette.faint),
-            (f"{recipe.title} {gigabytes(recipe.size)}", palette.strong if fits else palette.muted),
-            ("  fits" if fits else "  does not fit this machine", palette.success if fits else palette.warning),
+            ("↓ ", palette.primary if verdict.runs else palette.faint),
+            (f"{recipe.title} {gigabytes(recipe.size)}", palette.strong if verdict.runs else palette.muted),
+            (f"  {verdict.words}", tone),
             (f"  fetch {recipe.repository}", palette.faint),
         )
         return Option(words, id=f"fetch:{number}")
@@ -129,8 +135,12 @@ class ModelScreen(Dialog[None]):
             if yes and self._fetching is None:
                 self._fetching = self.run_worker(self._fetch(recipe.repository))
 
-        if judge(recipe.size).fits:
+        verdict = judge(recipe.size, experts=recipe.experts)
+        if verdict.fits:
             fetch()
+        elif verdict.runs:
+            question = f"{gigabytes(recipe.size)} would be fetched. On this machine it {verdict.words}."
+            self.app.push_screen(Confirm("Not all in memory", question, "Fetch it", "Leave it"), fetch)
         else:
             question = f"{gigabytes(recipe.size)} would be fetched that do not fit this machine's memory."
             self.app.push_screen(Confirm("Too large", question, "Fetch it all the same", "Leave it"), fetch)
