@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mcp import Client
     from mcp.types import CallToolResult, Tool
 
-_START_SECONDS = 60.0
+_START_SECONDS = 30.0
 """A server may have to be downloaded first, as npx and uvx do."""
 _CLOSE_SECONDS = 10.0
 _MOST_PAGES = 20

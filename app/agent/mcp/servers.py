@@ -6,11 +6,13 @@ later is told of, not followed.
 """
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from app.agent.budget import tokens_of
 from app.agent.errors import ServerFailed
 from app.agent.mcp.connection import Connection
 from app.agent.mcp.tool import McpTool, Offer, offer_of
@@ -24,14 +26,16 @@ ServerPhase = Literal["waiting", "starting", "ready", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """A server as the user is shown it. `tools` are those in the session, as the model calls them; `message`
-    says why it failed, or how it differs from what it was when the session began."""
+    """A server as the user is shown it. `tools` are those in the session, as the model calls them, which take
+    so many `tokens` of every prompt; `message` says why it failed, or how it differs from what it was when the
+    session began."""
 
     name: str
     place: str
     phase: ServerPhase
     message: str = ""
     tools: tuple[str, ...] = ()
+    tokens: int = 0
 
 
 class Servers:
@@ -78,14 +82,15 @@ class Servers:
             message = state.message
             if state.phase == "ready":
                 message = _difference(then, now)
-            self._states[name] = replace(state, message=message, tools=tuple(then))
+            self._states[name] = replace(_with_tools(state, tuple(then.values())), message=message)
         return tuple(McpTool(offer, self._call) for offer in kept)
 
-    def notices(self, tokens: int) -> Iterator[str]:
-        """What the user should know as a session goes on with the servers, whose tools take so many tokens."""
+    def notices(self) -> Iterator[str]:
+        """What the user should know as a session goes on with the servers."""
         states = self._states.values()
         if with_tools := [state for state in states if state.tools]:
             counts = ", ".join(f"{state.name} {len(state.tools)}" for state in with_tools)
+            tokens = sum(state.tokens for state in with_tools)
             yield f"Tools of MCP servers: {counts}; about {tokens:,} tokens of every prompt."
         for state in states:
             if state.phase == "failed":
@@ -117,7 +122,7 @@ class Servers:
         self._offers[name] = tuple(
             offer_of(name, tool) for tool in tools if self._servers[name].wants(tool.name)
         )
-        self._states[name] = replace(state, phase="ready")
+        self._states[name] = _with_tools(replace(state, phase="ready"), self._offers[name])
 
     async def _call(self, server: str, tool: str, arguments: Mapping[str, Any]) -> "CallToolResult":
         connection = self._connections.get(server)
@@ -139,10 +144,16 @@ def described(states: Sequence[ServerState]) -> list[str]:
     lines = []
     for state in states:
         about = f": {state.message}" if state.message else ""
-        lines.append(f"{state.name} · {state.phase}{about}")
-        lines += [f"  {state.place}"] if state.place else []
-        lines += [f"  {', '.join(state.tools)}"] if state.tools else []
+        cost = f", about {state.tokens:,} tokens of every prompt" if state.tools else ""
+        lines.append(f"{state.name} · {state.phase}{about}{cost}")
+        lines += [f"  {name}" for name in state.tools]
+        lines += [f"  ({state.place})"] if state.place else []
     return lines
+
+
+def _with_tools(state: ServerState, offers: Sequence[Offer]) -> ServerState:
+    characters = sum(len(json.dumps(offer.specification.to_wire(), ensure_ascii=False)) for offer in offers)
+    return replace(state, tools=tuple(offer.name for offer in offers), tokens=tokens_of(characters))
 
 
 def _difference(then: Mapping[str, Offer], now: Mapping[str, Offer]) -> str:
