@@ -91,6 +91,9 @@ def model_report(directory: Path, recipe: Recipe | None, context: int, bandwidth
 
 
 def _grafted(config: ModelConfig) -> str | None:
+    if config.mtp_trained:
+        begun = f" (begun from {config.mtp_source}'s)" if config.mtp_source else ""
+        return f"MTP, trained on this model by train-mtp{begun}"
     if config.mtp_source is None:
         return None
     return f"MTP, grafted from {config.mtp_source} (rope_theta {config.mtp_rope_theta:g})"

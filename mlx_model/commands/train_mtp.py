@@ -85,20 +85,26 @@ def run(arguments: argparse.Namespace) -> int:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
+    bar = Progress(*columns, console=console)
+    tasks: dict[str, TaskID] = {}
+
+    def report(stage: str, done: int, total: int, note: str) -> None:
+        # Not before there is something to do: an error should not stand below an empty bar.
+        if not tasks:
+            bar.start()
+        if stage not in tasks or bar.tasks[tasks[stage]].finished:
+            tasks[stage] = bar.add_task(stage, total=total, note=note)
+        bar.update(tasks[stage], completed=done, note=note)
+
     try:
-        with Progress(*columns, console=console) as bar:
-            tasks: dict[str, TaskID] = {}
-
-            def report(stage: str, done: int, total: int, note: str) -> None:
-                # Not before there is something to do: an error should not stand below an empty bar.
-                if stage not in tasks or bar.tasks[tasks[stage]].finished:
-                    tasks[stage] = bar.add_task(stage, total=total, note=note, completed=done)
-                bar.update(tasks[stage], completed=done, total=total, note=note)
-
-            trained = train_mtp(training, means, report)
+        trained = train_mtp(training, means, report)
     except KeyboardInterrupt:
+        bar.stop()
         console.print("Interrupted. The same command goes on where it was.")
         return 130
+    finally:
+        if tasks:
+            bar.stop()
     if arguments.json:
         print(json.dumps(asdict(trained) | {"directory": str(trained.directory)}))
     else:
@@ -148,8 +154,10 @@ def _tell(console: Console, trained: Trained) -> None:
     )
     console.print(
         f"{trained.directory}: {trained.steps} steps on {trained.tokens:,} tokens of {trained.files} files; "
-        f"loss {trained.loss:.3f} nats."
+        f"loss {trained.loss:.3f} nats.",
+        soft_wrap=True,
     )
     console.print(
-        f"Of {trained.held_out_tokens:,} tokens held out, drafts 1, 2 and 3 agree with the model: {drafts}."
+        f"Of {trained.held_out_tokens:,} tokens held out, drafts 1, 2 and 3 agree with the model: {drafts}.",
+        soft_wrap=True,
     )

@@ -17,6 +17,7 @@ from mlx_model.errors import RequestError
 
 # What nobody wrote by hand is no example of how the user writes.
 _LARGEST_FILE = 1 << 20
+_BEGINNING = 8192
 _SEPARATOR = "<|endoftext|>"
 
 
@@ -61,7 +62,7 @@ class _Texts:
     """Files, and the tokens of those that are text."""
 
     def __init__(self, paths: Sequence[Path], tokenizer: Tokenizer) -> None:
-        self.files = sorted({file for path in paths for file in _files(path)})
+        self.files = sorted({file for path in paths for file in _files(path) if _may_be_text(file)})
         self.used: set[Path] = set()
         self._tokenizer = tokenizer
         separator = tokenizer.control_tokens.get(_SEPARATOR)
@@ -109,11 +110,18 @@ def _files(path: Path) -> Iterator[Path]:
             yield (path / os.fsdecode(name)).resolve()
 
 
-def _text(file: Path) -> str | None:
-    """What a text file says; None where it is none, or too large to be written by hand."""
+def _may_be_text(file: Path) -> bool:
+    """By its size and its beginning."""
     try:
-        if file.stat().st_size > _LARGEST_FILE:
-            return None
+        with file.open("rb") as opened:
+            return 0 < file.stat().st_size <= _LARGEST_FILE and b"\0" not in opened.read(_BEGINNING)
+    except OSError:
+        return False
+
+
+def _text(file: Path) -> str | None:
+    """What a text file says; None where it is none."""
+    try:
         data = file.read_bytes()
     except OSError:
         return None

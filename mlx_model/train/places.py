@@ -191,7 +191,12 @@ def open_staging(out: Path, fingerprint: str) -> Iterator[Staging]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CheckpointError(f"Another training to {out} is running.") from None
-        yield Staging(directory, _progress(directory, fingerprint))
+        try:
+            yield Staging(directory, _progress(directory, fingerprint))
+        finally:
+            # What was refused leaves nothing behind.
+            if directory.exists() and [path.name for path in directory.iterdir()] == ["lock"]:
+                shutil.rmtree(directory)
 
 
 def finish(staging: Staging, out: Path) -> None:

@@ -27,7 +27,7 @@ from mlx_model.train.fitting import DEPTH, Material, Recipe, Report, acceptance,
 from mlx_model.train.head import Judge, initial_head, stored_head
 from mlx_model.train.linked import write_linked
 from mlx_model.train.places import HiddenStates, Staging, finish, open_staging
-from mlx_model.weights.checkpoint import Checkpoint, entries_of, is_mtp, open_checkpoint, stored_name
+from mlx_model.weights.checkpoint import Checkpoint, entries_of, is_mtp, open_checkpoint, open_mtp, stored_name
 from mlx_model.weights.layout import mtp_items
 from mlx_model.weights.residency import Residency
 
@@ -79,6 +79,9 @@ def train_mtp(training: Training, means: Means, report: Report) -> Trained:
     RequestError, ConfigError or CheckpointError."""
     prepare_mlx()
     checkpoint = open_checkpoint(training.model)
+    if training.graft is not None:
+        # Its mistakes should not wait for the model.
+        open_mtp(training.graft, checkpoint.config)
     dtype: mx.Dtype = getattr(mx, default_dtype(checkpoint.config.dtype))
     with open_staging(training.out, _fingerprint(training, checkpoint, dtype)) as staging:
         corpus = staging.corpus()
@@ -89,7 +92,7 @@ def train_mtp(training: Training, means: Means, report: Report) -> Trained:
             staging.keep_corpus(corpus)
         hidden = staging.hidden_states((*corpus.sequences.shape, checkpoint.config.hidden_size), dtype)
         _collect(checkpoint, corpus, hidden, staging, means=means, report=report)
-        material = _material(checkpoint, corpus, hidden, report)
+        material = _material(checkpoint, corpus, hidden)
         parameters, began, theta = initial_head(checkpoint, training.graft, training.recipe.seed)
         config = checkpoint.config.model_copy(update={"mtp_rope_theta": theta})
         material = replace(material, config=config)
@@ -169,7 +172,7 @@ def _collect(
         mx.clear_cache()
 
 
-def _material(checkpoint: Checkpoint, corpus: Corpus, hidden: HiddenStates, report: Report) -> Material:
+def _material(checkpoint: Checkpoint, corpus: Corpus, hidden: HiddenStates) -> Material:
     """With only embedding and head of the model in memory."""
     config, dtype = checkpoint.config, hidden.dtype
     ends = replace(
@@ -178,10 +181,7 @@ def _material(checkpoint: Checkpoint, corpus: Corpus, hidden: HiddenStates, repo
             item for item in checkpoint.stored if stored_name(item) in ("model.embed_tokens", "lm_head")
         ),
     )
-    tensors = {
-        name: in_dtype(name, tensor, dtype)
-        for name, tensor in ends.tensors(lambda done, total: report("Loading the model", done, total, ""))
-    }
+    tensors = {name: in_dtype(name, tensor, dtype) for name, tensor in ends.tensors()}
     mx.eval(tensors)
     parameters = Parameters(tensors, ends.quantization)
     embedding = Matrix(parameters.scope("model").scope("embed_tokens"), config.vocab_size, config.hidden_size)
