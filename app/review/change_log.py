@@ -399,9 +399,8 @@ class ReviewState:
                 self.turn, self.head = None, entry.head
                 self.snapshot, self.is_command_open = {}, False
             case CommandBegan():
-                files = {
-                    name: image for name, image in self.snapshot["files"].items() if name not in entry.gone
-                }
+                gone = frozenset(entry.gone)
+                files = {path: name for path, name in self.snapshot["files"].items() if path not in gone}
                 taken = {"head": entry.head, "complete": entry.complete, "taken_ns": entry.taken_ns}
                 self.snapshot = {**self.snapshot, **taken, "files": {**files, **entry.files}}
                 self.is_command_open = True

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from app.review.disk import WorkTree
 from app.review.errors import ReviewError
+from app.review.git import Git
 from app.review.misfit import Misfit
 from app.review.model import Decision, FileChange, Hunk, Selection
 from app.review.port import ReviewPort
@@ -92,8 +93,17 @@ class Desk(Protocol):
         """Put `text` in the place of what `text_of` gave; returns a sentence worth telling, or ""."""
         ...
 
+    @property
+    def can_commit(self) -> bool:
+        """Whether there is a repository to commit to."""
+        ...
+
+    def put_away(self) -> str:
+        """Take what was taken off the table, where it cannot be committed; returns a sentence."""
+        ...
+
     def to_commit(self) -> tuple[FileChange, ...]:
-        """What `commit` would commit."""
+        """What `commit` would commit, or `put_away` put away."""
         ...
 
     def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
@@ -159,6 +169,15 @@ class AgentDesk:
         """See Desk. It is the user's own edit then."""
         splice(WorkTree(self._root), change, hunk, text)
         return ""
+
+    @property
+    def can_commit(self) -> bool:
+        """See Desk."""
+        return Git(self._root).is_repository
+
+    def put_away(self) -> str:
+        """See Desk."""
+        return self._review.put_away()
 
     def to_commit(self) -> tuple[FileChange, ...]:
         """See Desk."""
@@ -350,6 +369,15 @@ class SourceDesk:
         """See Desk."""
         self._sources.edit(change, hunk, text)
         return ""
+
+    @property
+    def can_commit(self) -> bool:
+        """See Desk."""
+        return True
+
+    def put_away(self) -> str:
+        """See Desk."""
+        raise ReviewError("Nothing here leaves the list without a commit", "commit it")
 
     def to_commit(self) -> tuple[FileChange, ...]:
         """See Desk: what is staged."""

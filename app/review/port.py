@@ -115,6 +115,11 @@ class ReviewPort(ChangeRecorder, Protocol):
         """The inverse of `undo`."""
         ...
 
+    def put_away(self) -> str:
+        """Take what is kept off the list without a commit, for directories where there is none; returns a
+        sentence. `undo` brings it back."""
+        ...
+
     def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
         """Commit exactly the kept hunks, whatever else is staged or changed staying as it is; returns a
         sentence with the short hash and what hooks printed. A hook that fails raises ReviewError with its

@@ -41,7 +41,7 @@ from app.review.decisions import (
     with_return,
 )
 from app.review.disk import Disk, WorkTree
-from app.review.display import KEPT_MARK, ShownFile, show
+from app.review.display import KEPT_MARK, ShownFile, live_atoms, show
 from app.review.errors import ReviewError
 from app.review.feedback import feedback_text, rejected_text
 from app.review.git import Git
@@ -311,6 +311,17 @@ class Review:
             self._settle_what_others_committed()
             options = commit.options(sign_off, amend)
             return commit.commit_kept(self._git, self._state, message, self._ledger.append, options)
+
+    def put_away(self) -> str:
+        """See ReviewPort."""
+        with self._deciding():
+            kept = {path: live_atoms(file, file.live()[0], True) for path, file in self._state.files.items()}
+            shifts = shifts_to(self._state, kept, "settled", ("kept",))
+            if not shifts:
+                raise ReviewError("Nothing is kept that could leave the list", "keep some hunks first")
+            number = sum(item.kept for shown in self._shown() for item in shown.shown)
+            self._ledger.decide(Decided(0, f"Took {_count(number, 'kept hunk')} off the list", shifts))
+            return f"{_count(number, 'kept hunk')} left the list; the files stay as they are."
 
     def comment(self, path: str, line: int, quoted: str, text: str, source: str = "") -> Comment:
         """Say something about a line; the agent hears it with the next turn. `source` names what is reviewed

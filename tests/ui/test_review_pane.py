@@ -100,6 +100,13 @@ async def test_the_file_opens_at_the_line_under_the_cursor(root: Path) -> None:
 
 
 async def test_a_commit_asks_for_a_message_and_shows_what_git_says(root: Path) -> None:
+    git(root, "init", "--quiet")
+    git(root, "config", "user.name", "A")
+    git(root, "config", "user.email", "a@localhost")
+    hook = root / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho no tabs please >&2\nexit 1\n")
+    hook.chmod(0o755)
     async with Stage(root).run() as stage:
         await reviewing(stage, b__txt="two\n")
         await stage.press("c")
@@ -111,10 +118,22 @@ async def test_a_commit_asks_for_a_message_and_shows_what_git_says(root: Path) -
         await stage.press("ctrl+s")
         assert "message" in str(stage.app.screen.query_one("#commit-error").render())
         await stage.press(*"two", "ctrl+s")
-        # The directory is no repository: the dialog says so and keeps the message.
-        await stage.until(lambda: "repository" in str(stage.app.screen.query_one("#commit-error").render()))
+        # The dialog says what the hook said, and keeps the message.
+        await stage.until(lambda: "no tabs please" in str(stage.app.screen.query_one("#commit-error").render()))
         await stage.press("escape")
         assert stage.app.screen is stage.screen
+
+
+async def test_without_a_repository_what_is_kept_leaves_the_list_and_comes_back(root: Path) -> None:
+    async with Stage(root).run() as stage:
+        await reviewing(stage, b__txt="two\n")
+        await stage.press("a")
+        await stage.until(lambda: stage.screen.review.pending == 0)
+        await stage.press("c")
+        await stage.until(lambda: not stage.screen.review.view.changes)
+        assert (root / "b.txt").read_text() == "two\n"
+        await stage.press("u")
+        await stage.until(lambda: stage.screen.review.decided == 1)
 
 
 async def test_mounted_widgets_do_not_grow_with_the_diff(root: Path) -> None:

@@ -26,12 +26,16 @@ class ReviewDialogs(ReviewTable):
 
         try:
             changes = await asyncio.to_thread(self.desk.to_commit)
+            can_commit = await asyncio.to_thread(lambda: self.desk.can_commit)
         except ReviewError as error:
             self.app.notify(str(error), severity="warning")
             return
         if not changes:
             what = f"Nothing is {self.desk.words.taken} yet, and only that is committed."
             self.app.notify(what, severity="warning")
+            return
+        if not can_commit:
+            self._run(self.desk.put_away)
             return
         suggest = self._suggest
         self.app.push_screen(
