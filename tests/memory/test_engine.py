@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,45 @@ def test_a_request_without_memory_fails_and_the_next_succeeds(
     assert ended.returncode == 0, ended.stderr
     said = json.loads(ended.stdout)
     assert says in said["failure"]
+    assert len(said["before"]) == 5 and said["after"] == said["before"]
+
+
+@pytest.fixture
+def memory_group() -> Iterator[Path]:
+    """An empty control group for memory."""
+    roots = (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup"))
+    for root in roots:
+        group = root / f"tidegate-test-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        if any((group / name).exists() for name in ("memory.max", "memory.limit_in_bytes")):
+            break
+        group.rmdir()
+    else:
+        pytest.skip("no control group for memory can be made here")
+    yield group
+    group.rmdir()
+
+
+def test_a_request_too_large_for_its_control_group_fails_and_the_next_succeeds(
+    tmp_path: Path, memory_group: Path
+) -> None:
+    """The kernel would end the process; so it is not asked."""
+    model = write_checkpoint(tmp_path / "model", max_position_embeddings=100_000)
+    command = ["-m", "tests.support.short_of_memory", str(model), "300000000", "50000", "forecast"]
+    ended = subprocess.run(
+        [sys.executable, *command, str(memory_group)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=100,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    said = json.loads(ended.stdout)
+    assert "50,000 tokens of prompt take" in said["failure"]
     assert len(said["before"]) == 5 and said["after"] == said["before"]
 
 

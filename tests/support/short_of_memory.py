@@ -1,10 +1,12 @@
 """A program: a model whose process may grow by so many bytes only, asked for more than that and then for less.
 
 Prints a JSON object: the tokens of the small request before, what the large one ends with, those after. With
-`forecast`, the engine reckons before it asks the system for memory; without, the allocation fails.
+`forecast`, the engine reckons before it asks the system for memory; without, the allocation fails. The limit is
+RLIMIT_AS, or that of a control group whose directory is given, which the process enters.
 """
 
 import json
+import os
 import re
 import resource
 import sys
@@ -25,7 +27,9 @@ from mlx_model.weights.quantize import Recipe
 GREEDY = SamplingParameters(temperature=0)
 
 
-def main(directory: str, growth: int, prompt: int, forecast: bool) -> None:
+def main(directory: str, growth: int, prompt: int, forecast: bool, group: Path | None) -> None:
+    if group is not None:
+        (group / "cgroup.procs").write_text(str(os.getpid()))
     loaded = load(Path(directory))
     assert isinstance(loaded.model, Qwen3Next)
     # One chunk of the whole prompt: the scores of its attention are what does not fit.
@@ -43,9 +47,15 @@ def main(directory: str, growth: int, prompt: int, forecast: bool) -> None:
         return [e.token for e in generator.generate(request, lambda: False) if isinstance(e, TokenGenerated)]
 
     before = reply(50)
-    status = Path("/proc/self/status").read_text()
-    size = int(re.search(r"VmSize:\s+(\d+)", status)[1]) * 1024  # type: ignore[index]
-    resource.setrlimit(resource.RLIMIT_AS, (size + growth, resource.RLIM_INFINITY))
+    if group is None:
+        status = Path("/proc/self/status").read_text()
+        size = int(re.search(r"VmSize:\s+(\d+)", status)[1]) * 1024  # type: ignore[index]
+        resource.setrlimit(resource.RLIMIT_AS, (size + growth, resource.RLIM_INFINITY))
+    elif (group / "memory.max").exists():
+        (group / "memory.max").write_text(str(int((group / "memory.current").read_text()) + growth))
+    else:
+        used = int((group / "memory.usage_in_bytes").read_text())
+        (group / "memory.limit_in_bytes").write_text(str(used + growth))
     try:
         failure = f"none: {reply(prompt)}"
     except OutOfMemory as error:
@@ -54,4 +64,5 @@ def main(directory: str, growth: int, prompt: int, forecast: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "forecast")
+    given = Path(sys.argv[5]) if len(sys.argv) > 5 else None
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "forecast", given)
