@@ -13,6 +13,7 @@ from app.review.desk import Desk
 from app.review.errors import ReviewError
 from app.review.model import Comment, FileChange
 from app.review.port import ReviewPort
+from app.ui.base import ActionApp
 from app.ui.widgets.diff_view import DiffView
 
 # Suggests a commit message for these changes; None where there is no model to ask.
@@ -67,6 +68,7 @@ class ReviewTable(Vertical):
         self.desk = desks[0]
         self.view = DiffView(id="diff-view")
         self._nothing = Static(id="review-nothing", markup=False)
+        self._has_decided = False  # and so there is something to take back
         self.decided = 0
         self.total = 0
 
@@ -137,15 +139,15 @@ class ReviewTable(Vertical):
         has_decided: bool = False,
     ) -> None:
         view = self.view
+        self._has_decided = has_decided or (self._has_decided and not changes)
         had_focus = view.has_focus or self.has_focus
         view.words = self.desk.words
         here = [comment for comment in comments if comment.source == self.desk.source]
         view.set_changes(changes, here, self.desk.misfits())
         view.display = bool(changes)
         self._nothing.display = not changes
-        self._nothing.update(
-            f"Nothing to review in {self.desk.title}.\n\nWhat changes appears here, hunk by hunk."
-        )
+        if not changes:
+            self._nothing.update(self._why_nothing())
         # With nothing left to look at, the keys that undo, commit and change the subject still work.
         self.can_focus = not changes
         if had_focus:
@@ -160,6 +162,14 @@ class ReviewTable(Vertical):
         self.total = len(hunks) + self._gone
         self.decided = self.total - sum(is_pending for _, is_pending in hunks)
         self.post_message(self.Counted(self.decided, self.total))
+
+    def _why_nothing(self) -> str:
+        app = self.app
+        assert isinstance(app, ActionApp)
+        said = f"Nothing to review in {self.desk.title}."
+        if self._has_decided:
+            return f"{said}\n\n{app.key_of('review.undo')} takes the last decision back."
+        return f"{said}\n\nWhat changes appears here, hunk by hunk."
 
     def _run(self, work: Callable[[], str | None], go_to: str | None = None) -> None:
         self.run_worker(self._do(work, go_to), group="review")

@@ -17,6 +17,7 @@ from app.ui.widgets.file_view import FileView, measure
 from app.workspace.model import Document
 from app.workspace.workspace import Workspace
 
+_PATIENCE = 0.15  # seconds; an ordinary file is there before
 _LARGEST = 256 * 1024 * 1024  # bytes
 _WELCOME_ACTIONS = ("workspace.files", "workspace.review", "workspace.agent", "app.palette", "app.help")
 
@@ -103,7 +104,12 @@ class ViewerPane(Vertical):
         return document, lines, measure(lines)
 
     async def _open(self, path: str, line: int | None) -> None:
-        document, lines, widest = await asyncio.to_thread(self._load, path)
+        loading = asyncio.create_task(asyncio.to_thread(self._load, path))
+        if line is not None and not (await asyncio.wait({loading}, timeout=_PATIENCE))[0]:
+            self._view.display = False
+            self._notice.display = True
+            self._notice.update(Text.assemble((visible(path), "bold"), "\n\nIt is large, and being read…"))
+        document, lines, widest = await loading
         if line is None and self.document is not None and document.text == self.document.text:
             return
         self.document = document

@@ -40,7 +40,8 @@ class CommitDialog(Dialog[None]):
         self._suggest = suggest
         self._options: set[str] = set()
         counts = f"{hunks} hunk{'' if hunks == 1 else 's'} in {files} file{'' if files == 1 else 's'}"
-        rest = f"[$accent]{pending} not decided yet stay as they are[/]" if pending else "everything is decided"
+        stay = f"{pending} undecided {'one is' if pending == 1 else 'ones are'} left out"
+        rest = f"[$accent]{stay}[/]" if pending else "everything is decided"
         self._facts = f"{counts}, {rest}"
 
     def compose(self) -> ComposeResult:

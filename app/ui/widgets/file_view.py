@@ -4,16 +4,18 @@ from bisect import bisect_right
 from itertools import accumulate
 from typing import ClassVar
 
-from rich.cells import cell_len, chop_cells
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual.cache import LRUCache
 
 from app.ui.syntax import LazySyntax, lexer_for_path
-from app.ui.text import Span, visible, window
+from app.ui.text import Span, Wrapped, matches, visible, window, wrapped
 from app.ui.widgets.line_view import LineView
 
 _LONG_LINE = 4_000  # characters; beyond, only a window of a line is drawn, without colour
+_LONGEST_CHOPPED = 1_000_000  # characters of a line that is more than one cell for each
 _MOST_WRAPPED = 200_000  # lines; counting the rows of more would be felt
 
 
@@ -42,6 +44,8 @@ class FileView(LineView):
         self.query_text = ""
         self._widest = 0
         self._syntax = LazySyntax(None, 0, self._line)
+        self._found = (-1, 0)  # the line and character of the last match
+        self._wrapped: LRUCache[int, Wrapped] = LRUCache(64)
         self._row_starts: list[int] = []  # with wrapping: the first row of each line, and the end
 
     def show(self, path: str, lines: list[str], widest: int, line: int = 1) -> None:
@@ -50,6 +54,7 @@ class FileView(LineView):
         self._widest = widest
         self._syntax = LazySyntax(lexer_for_path(path), len(lines), self._line)
         self.query_text = ""
+        self._found = (-1, 0)
         self.cursor_row = 0
         self._measure()
         self.scroll_to(x=0, y=0, animate=False, force=True)
@@ -77,8 +82,10 @@ class FileView(LineView):
     # Wrapping.
 
     def can_wrap(self) -> bool:
-        """Whether the file is short enough for wrapping."""
-        return len(self.lines) <= _MOST_WRAPPED
+        """Whether the file is short enough for wrapping, and its lines are."""
+        return len(self.lines) <= _MOST_WRAPPED and not any(
+            len(line) > _LONGEST_CHOPPED and not _is_simple(line) for line in self.lines
+        )
 
     def set_wrap(self, wrap: bool) -> None:
         """Wrap long lines at the view's width, or let them run off to the right."""
@@ -98,7 +105,8 @@ class FileView(LineView):
             self.set_extent(len(self.lines), self._widest + 1)
             return
         width = self._wrap_width
-        rows = (self._rows(line, width) for line in self.lines)
+        self._wrapped.clear()
+        rows = (self._rows(number, line, width) for number, line in enumerate(self.lines))
         self._row_starts = list(accumulate(rows, initial=0))
         self.set_extent(self._row_starts[-1], width)
 
@@ -106,11 +114,15 @@ class FileView(LineView):
     def _wrap_width(self) -> int:
         return max(8, self.room_width - self.gutter_width)
 
-    @staticmethod
-    def _rows(line: str, width: int) -> int:
-        if line.isascii() and "\t" not in line:
-            return max(1, -(-len(line) // width))
-        return max(1, len(chop_cells(visible(line), width)))
+    def _rows(self, number: int, line: str, width: int) -> int:
+        return max(1, -(-len(line) // width)) if _is_simple(line) else len(self._parts(number).starts)
+
+    def _parts(self, number: int) -> Wrapped:
+        """A line's rows; not for very long lines of simple text, which is looked at in parts only."""
+        found = self._wrapped.get(number)
+        if found is None:
+            found = self._wrapped[number] = wrapped(visible(self.lines[number]), self._wrap_width)
+        return found
 
     def _line_of(self, row: int) -> tuple[int, int]:
         """The line that `row` shows, and which of its wrapped parts."""
@@ -122,22 +134,47 @@ class FileView(LineView):
     # Searching.
 
     def find(self, text: str, *, backwards: bool = False, from_cursor: bool = False) -> bool:
-        """Move to the next line that holds `text` (small letters match both), around the end. False if none."""
+        """Move to the next match of `text` (small letters match both), around the end. False if none."""
         self.query_text = text
         self.refresh()
         count = len(self.lines)
         if not text or not count:
             return False
-        fold = text == text.lower()
         start = self.line_number - 1
+        at = self._found[1] if self._found[0] == start and not from_cursor else None
+        if at is not None and self._go_to_match(start, text, at, backwards=backwards):
+            return True
         step = -1 if backwards else 1
-        first = 0 if from_cursor else 1
-        for distance in range(first, count + 1):
-            line = (start + step * distance) % count
-            if text in (self.lines[line].lower() if fold else self.lines[line]):
-                self.go_to_line(line + 1)
+        for distance in range(0 if from_cursor else 1, count + 1):
+            if self._go_to_match((start + step * distance) % count, text, None, backwards=backwards):
                 return True
         return False
+
+    def _go_to_match(self, number: int, text: str, after: int | None, *, backwards: bool) -> bool:
+        """Show the first match in a line, or the last, or the next one to character `after`."""
+        line = self.lines[number]
+        hay = line.lower() if text == text.lower() else line
+        if backwards:
+            at = hay.rfind(text) if after is None else hay.rfind(text, 0, max(0, after + len(text) - 1))
+        else:
+            at = hay.find(text, 0 if after is None else after + 1)
+        if at < 0:
+            return False
+        self._found = (number, at)
+        self.go_to_line(number + 1)
+        self._show_column(number, at, len(text))
+        return True
+
+    def _show_column(self, number: int, at: int, length: int) -> None:
+        line = self.lines[number]
+        if self.wrap and self._row_starts:
+            simple = _is_simple(line)
+            starts = range(0, max(1, len(line)), self._wrap_width) if simple else self._parts(number).starts
+            character = at if simple else len(visible(line[:at]))
+            self.move_to(self._row_starts[number] + bisect_right(starts, character) - 1, centre=True)
+            return
+        left = at if len(line) > _LONG_LINE and line.isascii() else cell_len(visible(line[:at]))
+        self.show_columns(left, left + length, self.room_width - self.gutter_width)
 
     # Drawing.
 
@@ -160,33 +197,46 @@ class FileView(LineView):
         line = self.lines[number]
         base = self.base_style(row)
         if len(line) > _LONG_LINE:
-            left = part * self._wrap_width if self.wrap else left
-            seen = window(line, left, width)
-            text, start = visible(line[seen.start : seen.end]), 0 if self.wrap else left
-            return text, base, self._matches(text), start
+            return self._long_body(number, part, base, left, width)
         text = visible(line)
         syntax = self.palette.syntax
         spans = [(start, end, syntax[name]) for start, end, name in self._syntax.spans(number)]
-        spans += self._matches(text)
+        spans += matches(text, self.query_text, self.palette.match)
         if self.wrap:
-            pieces = chop_cells(text, self._wrap_width) if text else [""]
-            piece = pieces[part] if part < len(pieces) else ""
-            skipped = sum(map(len, pieces[:part]))
-            return piece, base, [(start - skipped, end - skipped, style) for start, end, style in spans], 0
+            start, end = self._parts(number).part(part)
+            return text[start:end], base, [(a - start, b - start, style) for a, b, style in spans], 0
         return text, base, spans, 0
 
-    def _matches(self, text: str) -> list[Span]:
-        query = self.query_text
-        if not query:
-            return []
-        hay = text.lower() if query == query.lower() else text
-        spans: list[Span] = []
-        at = hay.find(query)
-        while at >= 0:
-            spans.append((at, at + len(query), self.palette.match))
-            at = hay.find(query, at + len(query))
-        return spans
+    def _long_body(
+        self, number: int, part: int, base: Style, left: int, width: int
+    ) -> tuple[str, Style, list[Span], int]:
+        """Of a very long line, no more than is in view is looked at."""
+        line = self.lines[number]
+        text, at = self._long_part(number, part) if self.wrap else ("", left)
+        if not self.wrap:
+            seen = window(line, left, width)
+            text = visible(line[seen.start : seen.end])
+        return text, base, matches(text, self.query_text, self.palette.match), at
+
+    def _long_part(self, number: int, part: int) -> tuple[str, int]:
+        line = self.lines[number]
+        if _is_simple(line):
+            width = self._wrap_width
+            return visible(line[part * width : (part + 1) * width]), 0
+        rows = self._parts(number)
+        start, end = rows.part(part)
+        return rows.text[start:end], 0
 
     def row_text(self, row: int) -> str:
-        number, _ = self._line_of(row)
-        return visible(self.lines[number])
+        number, part = self._line_of(row)
+        if not self.wrap:
+            return visible(self.lines[number])
+        return self._long_part(number, part)[0]
+
+    def goes_on(self, row: int) -> bool:
+        return self._line_of(row)[1] > 0
+
+
+def _is_simple(line: str) -> bool:
+    """Whether each character is one cell."""
+    return line.isascii() and "\t" not in line

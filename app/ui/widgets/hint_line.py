@@ -4,21 +4,20 @@ from collections.abc import Mapping
 
 from rich.style import Style
 from rich.text import Text
-from textual import events
-from textual.widgets import Static
 
 from app.ui.actions import Scope, in_scope, key_label
 from app.ui.keymap import Keymap, keys_of
 from app.ui.palette import Palette
+from app.ui.widgets.one_line import OneLine
 
 
-class HintLine(Static):
+class HintLine(OneLine):
     """One line of keys; each can be clicked."""
 
     auto_links = False  # the keys have their own colours
 
     def __init__(self, keymap: Keymap, *, id: str | None = None) -> None:
-        super().__init__(id=id, markup=False)
+        super().__init__(id=id)
         self._keymap = keymap
         self._scopes: tuple[Scope, ...] = ()
         self._names: Mapping[str, str] = {}
@@ -27,27 +26,15 @@ class HintLine(Static):
         """Show the hints of `scopes`, innermost first."""
         if scopes != self._scopes:
             self._scopes = scopes
-            self._draw()
+            self.redraw()
 
     def rename(self, names: Mapping[str, str]) -> None:
         """Call actions, by their ids, something else than the table does; "" leaves one out."""
         if names != self._names:
             self._names = names
-            self._draw()
+            self.redraw()
 
-    def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
-        self._draw()
-
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        if self.is_mounted:
-            self._draw()
-
-    def _draw(self) -> None:
-        width = self.size.width
-        if not width:
-            return
-        palette = Palette.from_variables(self.app.theme_variables)
+    def line(self, width: int, palette: Palette) -> Text:
         line = Text(" ")
         for scope in self._scopes:
             for action in in_scope(scope):
@@ -62,4 +49,4 @@ class HintLine(Static):
                 line.append(part)
                 line.append("   ")
         line.truncate(width)
-        self.update(line, layout=False)
+        return line

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
-from textual import events
-from textual.widgets import Static
 
 from app.agent.events import Mode
 from app.model.events import EngineStatus
 from app.ui.palette import Palette
 from app.ui.text import visible
+from app.ui.widgets.one_line import OneLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,36 +43,21 @@ def thousands(count: int) -> str:
     return f"{count / 1000:.1f}k" if count < 100_000 else f"{count // 1000}k"
 
 
-class StatusLine(Static):
+class StatusLine(OneLine):
     """Engine, mode and branch to the left; context, speed and open hunks to the right. Where it is narrow, the
     least important goes first."""
 
     def __init__(self, facts: StatusFacts, *, id: str | None = None) -> None:
-        super().__init__(id=id, markup=False)
+        super().__init__(id=id)
         self.facts = facts
 
     def show(self, facts: StatusFacts) -> None:
         """Show `facts`."""
         if facts != self.facts:
             self.facts = facts
-            self._draw()
+            self.redraw()
 
-    def on_mount(self) -> None:
-        self._draw()
-
-    def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
-        self._draw()
-
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        if self.is_mounted:
-            self._draw()
-
-    def _draw(self) -> None:
-        width = self.size.width
-        if not width:
-            return
-        palette = Palette.from_variables(self.app.theme_variables)
+    def line(self, width: int, palette: Palette) -> Text:
         left, right = self._left(palette), self._right(palette)
         parts = sorted([*left, *right], key=lambda part: -part[0])
         while len(parts) > 1 and sum(cell_len(text.plain) + 3 for _, text in parts) > width:
@@ -84,7 +68,7 @@ class StatusLine(Static):
         gap = max(1, width - head.cell_len - tail.cell_len - 2)
         line = Text.assemble(" ", head, " " * gap, tail, " ")
         line.truncate(width, overflow="ellipsis")
-        self.update(line, layout=False)
+        return line
 
     def _left(self, palette: Palette) -> list[tuple[int, Text]]:
         facts = self.facts
