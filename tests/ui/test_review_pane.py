@@ -103,6 +103,8 @@ async def test_a_commit_asks_for_a_message_and_shows_what_git_says(root: Path) -
     git(root, "init", "--quiet")
     git(root, "config", "user.name", "A")
     git(root, "config", "user.email", "a@localhost")
+    git(root, "add", "-A")
+    git(root, "commit", "--quiet", "-m", "one")
     hook = root / ".git" / "hooks" / "pre-commit"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho no tabs please >&2\nexit 1\n")
