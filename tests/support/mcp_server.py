@@ -1,86 +1,87 @@
-"""An MCP server made with the official SDK, for what the reference servers do not do.
+"""An MCP server over standard streams for what the reference servers do not do; it needs no SDK, and starts at once.
 
-    python -m tests.support.mcp_server [--http PORT] [--without TOOL] [--notes FILE]
+    python mcp_server.py [--without TOOL] [--notes FILE]
 
-`--notes` is a file to which `wait` writes that it began, and that it was cancelled.
+`--notes` is a file to which `wait`, which never answers, writes that it began, and that it was cancelled.
 """
 
 import argparse
+import base64
+import json
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import anyio
-from mcp.server.mcpserver import Image, MCPServer
-from mcp.types import EmbeddedResource, ResourceLink, TextContent, TextResourceContents, ToolAnnotations
+NUMBER = {"type": "integer", "title": "Number"}
+PICTURE = base64.b64encode(b"\x89PNG1234").decode()
 
-READS = ToolAnnotations(read_only_hint=True)
-DESTROYS = ToolAnnotations(read_only_hint=False, destructive_hint=True)
+
+def text(said: object) -> list[dict[str, Any]]:
+    """A result of one text."""
+    return [{"type": "text", "text": str(said)}]
+
+
+MIXED = [
+    *text("first"),
+    {"type": "resource", "resource": {"uri": "memo://1", "text": "remember\x1b[31m me"}},
+    {"type": "resource", "resource": {"uri": "memo://2", "blob": PICTURE}},
+    {"type": "resource_link", "uri": "file:///a", "name": "a", "description": "a file"},
+]
+TOOLS: dict[str, Callable[[dict[str, Any]], list[dict[str, Any]]]] = {
+    "add": lambda given: text(given["left"] + given["right"]),
+    "look": lambda _: text("seen"),
+    "wipe": lambda _: text("wiped"),
+    "picture": lambda _: [{"type": "image", "data": PICTURE, "mimeType": "image/png"}],
+    "mixed": lambda _: MIXED,
+    "long": lambda _: text("\n".join(f"line {number}" for number in range(100_000))),
+    "fall": lambda _: os._exit(3),
+}
+HINTS = {"look": {"readOnlyHint": True}, "wipe": {"readOnlyHint": False, "destructiveHint": True}}
+
+
+def described(name: str) -> dict[str, Any]:
+    """A tool as the protocol describes it."""
+    numbers = {"left": NUMBER, "right": NUMBER} if name == "add" else {}
+    schema = {"type": "object", "title": f"{name}Arguments", "properties": numbers, "required": list(numbers)}
+    tool = {"name": name, "description": f"To {name}.", "inputSchema": schema}
+    return tool | ({"annotations": HINTS[name]} if name in HINTS else {})
 
 
 def main() -> None:
     """Serve until the client leaves."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--http", type=int)
     parser.add_argument("--without", default="")
     parser.add_argument("--notes", type=Path)
     options = parser.parse_args()
-    server = MCPServer("tests")
+    names = [name for name in (*TOOLS, "wait") if name != options.without]
 
-    def note(text: str) -> None:
+    def note(said: str) -> None:
         with options.notes.open("a") as file:
-            file.write(text + "\n")
+            file.write(said + "\n")
 
-    def add(left: int, right: int) -> int:
-        """Add two numbers."""
-        return left + right
-
-    def look() -> str:
-        """Look at something."""
-        return "seen"
-
-    def wipe() -> str:
-        """Delete everything."""
-        return "wiped"
-
-    def picture() -> Image:
-        """A picture."""
-        return Image(data=b"\x89PNG1234", format="png")
-
-    def mixed() -> list[EmbeddedResource | ResourceLink | TextContent]:
-        """Something of everything."""
-        inner = TextResourceContents(uri="memo://1", text="remember\x1b[31m me")
-        return [
-            TextContent(type="text", text="first"),
-            EmbeddedResource(type="resource", resource=inner),
-            ResourceLink(type="resource_link", uri="file:///a", name="a", description="a file"),
-        ]
-
-    def long() -> str:
-        """A long text."""
-        return "\n".join(f"line {number}" for number in range(100_000))
-
-    def fall() -> str:
-        """End the server in mid-call."""
-        os._exit(3)
-
-    async def wait() -> str:
-        """Say nothing for an hour."""
-        note(f"began {os.getpid()}")
-        try:
-            await anyio.sleep(3600)
-        except anyio.get_cancelled_exc_class():
-            note("cancelled")
-            raise
-        return "waited"
-
-    hints = {"look": READS, "wipe": DESTROYS}
-    for tool in (add, look, wipe, picture, mixed, long, fall, wait):
-        if tool.__name__ != options.without:
-            server.add_tool(tool, annotations=hints.get(tool.__name__), structured_output=False)
-    if options.http:
-        server.run("streamable-http", host="127.0.0.1", port=options.http)
-    else:
-        server.run("stdio")
+    for line in sys.stdin:
+        message = json.loads(line)
+        params = message.get("params", {})
+        outcome: dict[str, Any] = {"error": {"code": -32601, "message": "no such method"}}
+        match message.get("method"):
+            case "initialize":
+                answer = {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}}}
+                outcome = {"result": answer | {"serverInfo": {"name": "tests", "version": "1"}}}
+            case "tools/list":
+                outcome = {"result": {"tools": [described(name) for name in names]}}
+            case "tools/call" if params["name"] == "wait":
+                note(f"began {os.getpid()}")
+                continue
+            case "tools/call" if params["name"] in names:
+                outcome = {"result": {"content": TOOLS[params["name"]](params.get("arguments", {}))}}
+            case "tools/call":
+                outcome = {"error": {"code": -32602, "message": f"Unknown tool: {params['name']}"}}
+            case "notifications/cancelled" if options.notes:
+                note("cancelled")
+        if "id" in message:
+            print(json.dumps({"jsonrpc": "2.0", "id": message["id"], **outcome}), flush=True)
 
 
 if __name__ == "__main__":
