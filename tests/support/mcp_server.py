@@ -1,4 +1,4 @@
-"""An MCP server over standard streams for what the reference servers do not do; it needs no SDK, and starts at once.
+"""An MCP server over standard streams, for what the reference servers do not do; it starts at once.
 
     python mcp_server.py [--without TOOL] [--notes FILE]
 
