@@ -45,7 +45,7 @@ class Effort:
 
 QUICK = Effort(("linear_attention", "full_attention"), 200)
 """Seconds."""
-THOROUGH = Effort(("linear_attention", "linear_attention", "linear_attention", "full_attention"), 1200)
+THOROUGH = Effort(("linear_attention", "linear_attention", "linear_attention", "full_attention"), 600)
 """Minutes."""
 
 

@@ -172,7 +172,7 @@ def test_what_cannot_work_is_one_sentence(
         "--learning-rate is nan": command(model, code, out, "--learning-rate", "nan"),
         "must be more than 3": command(model, code, out, "--sequence-length", "3"),
         "the model's context is 4096": command(model, code, out, "--sequence-length", "5000"),
-        "so many must fit": command(model, code, out, "--expert-slots", "1"),
+        "so as many must fit": command(model, code, out, "--expert-slots", "1"),
     }
     for sentence, arguments in wrong.items():
         assert main(arguments) == 2, sentence
