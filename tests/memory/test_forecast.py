@@ -5,9 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mlx.core as mx
 import pytest
 
 from mlx_model.bench.residency import measure
+from mlx_model.footprint import recipe_packing
+from mlx_model.machine import GIB, mac
+from mlx_model.memory import Model, Wishes, plan_memory
+from mlx_model.published import published_config
+from mlx_model.state.kv import KVBuffer
+from mlx_model.state.recurrent import DeltaBlock
+from mlx_model.state.sequence import SequenceState
+from mlx_model.weights.quantize import Recipe
 from tests.support.checkpoints import write_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +34,43 @@ def full_size(*sizes: int) -> dict[str, int]:
     assert ended.returncode == 0, ended.stderr
     found: dict[str, int] = json.loads(ended.stdout)
     return found
+
+
+def test_a_conversation_holds_what_the_plan_counts() -> None:
+    """Of the real model's size: recurrent states of now, of before a block of drafts, of three earlier lengths,
+    and keys and values, the MTP layer's with them."""
+    config = published_config()
+    model = Model(config, recipe_packing(Recipe.Q4), mtp=True)
+    plan = plan_memory(model, mac(64 * GIB), Wishes(context=256))
+    before = mx.get_active_memory()
+    state = SequenceState(config, mx.bfloat16)
+    pairs = KVBuffer(config.num_key_value_heads, config.head_dim, mx.bfloat16)
+
+    def block(tokens: int) -> None:
+        values = mx.random.normal((1, config.num_key_value_heads, tokens, config.head_dim))
+        conv_input = mx.zeros((1, config.linear_conv_kernel_dim - 1 + tokens, config.conv_dim), mx.bfloat16)
+        k = mx.random.normal((1, tokens, config.linear_num_key_heads, config.linear_key_head_dim))
+        v = mx.random.normal((1, tokens, config.linear_num_value_heads, config.linear_value_head_dim))
+        rate = mx.full((1, tokens, config.linear_num_value_heads), 0.5)
+        for layer in state.layers:
+            if isinstance(layer, KVBuffer):
+                layer.append(values, values)
+            else:
+                layer.advance(k, DeltaBlock(conv_input, k, v, rate, rate))
+            mx.eval(state.arrays())
+        pairs.append(values, values)
+        state.advance(tokens)
+
+    for tokens in (12, 12, 12, 12, 6):
+        block(tokens)
+    state.record(True)
+    block(4)
+    mx.eval(pairs.arrays())
+    mx.clear_cache()
+    held = mx.get_active_memory() - before
+    assert held == pytest.approx(plan.state + plan.kv, rel=0.05)
+    buffers = [layer for layer in state.layers if isinstance(layer, KVBuffer)]
+    assert sum(part.nbytes for buffer in (*buffers, pairs) for part in buffer.arrays()) == plan.kv
 
 
 def test_the_forecast_is_within_5_percent_of_what_mlx_takes() -> None:
