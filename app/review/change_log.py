@@ -78,6 +78,8 @@ class Edited:
     mode: bool
     whole: bool
     made_directories: tuple[str, ...] = ()
+    moved_from: str = ""
+    moved_edit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +266,16 @@ def _shift(record: Mapping[str, Any]) -> Shift:
     return Shift(record["path"], record["source"], record["target"], atoms)
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A renamed file was `path`; `removal` is the block that took it away there, `arrival` the one that made it
+    here. They stand and fall together."""
+
+    path: str
+    removal: str
+    arrival: str
+
+
 @dataclass
 class FileState:
     """One file under review: its weave and where each of its atoms stands. What is not in `standing` is
@@ -274,6 +286,7 @@ class FileState:
     standing: dict[Atom, Standing] = field(default_factory=dict)
     made_directories: frozenset[str] = frozenset()
     gone: frozenset[Atom] = frozenset()
+    origin: Origin | None = None
     newest_edit: int = 0
     # Counts the changes to this state, so that what was made from it can be kept as long as it holds.
     version: int = 0
@@ -434,13 +447,31 @@ class ReviewState:
             case Retold():
                 self._retold(entry)
 
+    def moves(self) -> dict[str, tuple[str, Origin]]:
+        """The renames that hold: by the old path the new one, and how the two hang together."""
+        found: dict[str, tuple[str, Origin]] = {}
+        for path, file in self.files.items():
+            origin = file.origin
+            old = self.files.get(origin.path) if origin else None
+            if origin is None or old is None or old.image() is not None:
+                continue
+            removal = {old.standing.get(atom, "pending") for atom in old.weave.blocks[origin.removal].atoms}
+            arrival = {file.standing.get(atom, "pending") for atom in file.weave.blocks[origin.arrival].atoms}
+            if removal == arrival and removal <= {"pending", "kept"}:
+                found[origin.path] = (path, origin)
+        return found
+
     def _edited(self, entry: Edited, content: Callable[[ImageName | None], FileImage | None]) -> None:
         self.edits = entry.edit
         self.images[entry.path] = entry.after
         if entry.owner == "agent":
-            self.firsts.setdefault(entry.turn, {}).setdefault(entry.path, entry.before)
+            first = None if entry.moved_from else entry.before
+            self.firsts.setdefault(entry.turn, {}).setdefault(entry.path, first)
         if entry.path not in self.files:
-            self.files[entry.path] = FileState(Weave(content(entry.before)))
+            self.files[entry.path] = FileState(Weave(content(entry.before), exists=not entry.moved_from))
+            if entry.moved_from:
+                removal, arrival = f"{entry.moved_edit}.0", f"{entry.edit}.0"
+                self.files[entry.path].origin = Origin(entry.moved_from, removal, arrival)
         state = self.files[entry.path]
         change = EditBlocks(tuple(Block(*numbers) for numbers in entry.blocks), entry.mode, entry.whole)
         after = content(entry.after)

@@ -30,13 +30,34 @@ def resolve(state: ReviewState, ids: Iterable[str]) -> list[Part]:
     places = {name: path for path, file in state.files.items() for name in file.weave.blocks}
     parts: list[Part] = []
     for hunk_id in sorted(ids):
-        names = hunk_id.removesuffix(KEPT_MARK).split("+")
-        paths = {places.get(name) for name in names}
-        path = paths.pop()
-        if path is None or paths:
-            raise ReviewError("That change is no longer under review", "look at the hunks again")
-        parts.append(Part(hunk_id, path, frozenset(names), hunk_id.endswith(KEPT_MARK)))
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        for name in hunk_id.removesuffix(KEPT_MARK).split("+"):
+            if name not in places:
+                raise ReviewError("That change is no longer under review", "look at the hunks again")
+            found[places[name]].add(name)
+        parts += [
+            Part(hunk_id, path, frozenset(names), hunk_id.endswith(KEPT_MARK)) for path, names in found.items()
+        ]
     return parts
+
+
+def _with_other_halves(state: ReviewState, parts: list[Part], keeps: bool) -> list[Part]:
+    """Parts, and where one of them is or needs one half of a rename, the other half."""
+    result = list(parts)
+    for old, (new, origin) in state.moves().items():
+        halves = {old: origin.removal, new: origin.arrival}
+        named = {
+            part.path: part for part in parts if part.path in halves and _reaches(state, part, halves, keeps)
+        }
+        for path, other in ((old, new), (new, old)):
+            if path in named:
+                result.append(Part(named[path].id, other, frozenset({halves[other]}), named[path].only_kept))
+    return result
+
+
+def _reaches(state: ReviewState, part: Part, halves: Mapping[str, str], keeps: bool) -> bool:
+    file = state.files[part.path]
+    return halves[part.path] in (file.below(part.blocks) if keeps else part.blocks)
 
 
 def by_file(state: ReviewState, parts: Iterable[Part]) -> Iterator[tuple[str, FileState, frozenset[str]]]:
@@ -50,29 +71,43 @@ def by_file(state: ReviewState, parts: Iterable[Part]) -> Iterator[tuple[str, Fi
 
 def keepable(state: ReviewState, parts: Iterable[Part]) -> AtomsByPath:
     """The pending atoms of parts and of what they rest on."""
+    wanted = _with_other_halves(state, list(parts), keeps=True)
     return {
         path: live_atoms(file, file.below(names) & file.live()[1], False)
-        for path, file, names in by_file(state, parts)
+        for path, file, names in by_file(state, wanted)
     }
 
 
 def rejectable(state: ReviewState, parts: Iterable[Part]) -> tuple[AtomsByPath, list[Part]]:
     """The atoms of parts and of all that rests on them, and the parts that a user's own edit rests on: those
     cannot be taken away without taking that."""
+    asked = list(parts)
     grouped: defaultdict[str, list[Part]] = defaultdict(list)
-    for part in parts:
+    for part in _with_other_halves(state, asked, keeps=False):
         grouped[part.path].append(part)
+    pinned = {
+        half
+        for old, (new, origin) in state.moves().items()
+        for half in (origin.removal, origin.arrival)
+        if {origin.removal} & _under_users(state.files[old])
+        or {origin.arrival} & _under_users(state.files[new])
+    }
     chosen: AtomsByPath = {}
     blocked: list[Part] = []
     for path, members in grouped.items():
         file = state.files[path]
-        blocks = file.weave.blocks.values()
-        under = file.below(block.id for block in blocks if block.owner == "user" and file.counts(block))
-        blocked += [part for part in members if part.blocks & under]
+        under = _under_users(file) | pinned
+        blocked += [part for part in members if part.blocks & under and part in asked]
         atoms = _atoms_of(file, [part for part in members if not part.blocks & under])
         if atoms:
             chosen[path] = atoms
     return chosen, blocked
+
+
+def _under_users(file: FileState) -> frozenset[str]:
+    """The user's own blocks and what they rest on."""
+    blocks = file.weave.blocks.values()
+    return file.below(block.id for block in blocks if block.owner == "user" and file.counts(block))
 
 
 def _atoms_of(file: FileState, parts: Iterable[Part]) -> frozenset[Atom]:
@@ -105,11 +140,11 @@ def lines_of(state: ReviewState, hunk_id: str, lines: Set[int]) -> tuple[str, fr
 
 
 def _find(state: ReviewState, hunk_id: str) -> tuple[str, Shown]:
-    (part,) = resolve(state, [hunk_id])
-    shown_file = show(part.path, state.files[part.path])
-    for shown in shown_file.shown if shown_file else ():
-        if shown.hunk.id == hunk_id:
-            return part.path, shown
+    for part in resolve(state, [hunk_id]):
+        shown_file = show(part.path, state.files[part.path])
+        for shown in shown_file.shown if shown_file else ():
+            if shown.hunk.id == hunk_id:
+                return part.path, shown
     raise ReviewError("That hunk has changed", "look at it again")
 
 
@@ -117,6 +152,15 @@ def with_existence(file: FileState, atoms: frozenset[Atom]) -> frozenset[Atom]:
     """Lines to keep, with the creation of the file that they are in."""
     names = file.below({name for name, _ in atoms})
     return atoms | {(name, META) for name in names if file.weave.blocks[name].meta and makes_file(file, name)}
+
+
+def with_arrival(state: ReviewState, path: str, atoms: frozenset[Atom]) -> AtomsByPath:
+    """Lines of a file to keep, with what makes the file exist: its creation, or both halves of its rename."""
+    found = {path: with_existence(state.files[path], atoms)}
+    for old, (new, origin) in state.moves().items():
+        if new == path and (origin.arrival, META) in found[path]:
+            found[old] = state.files[old].weave.blocks[origin.removal].atoms
+    return found
 
 
 def with_return(file: FileState, atoms: frozenset[Atom]) -> frozenset[Atom]:

@@ -59,8 +59,9 @@ class _Group:
     last: int
 
 
-def show(path: str, state: FileState) -> ShownFile | None:
-    """The hunks of one file; None when nothing of the agent's is left to see."""
+def show(path: str, state: FileState, is_moved: bool = False) -> ShownFile | None:
+    """The hunks of one file; None when nothing of the agent's is left to see. `is_moved`: the file is shown as
+    renamed, and the hunk that stands for this stands for its removal at the old path too."""
     kept, pending = state.live()
     if not kept and not pending:
         return None
@@ -70,9 +71,11 @@ def show(path: str, state: FileState) -> ShownFile | None:
     middle_without = gone | pending_atoms
     base_without = middle_without | kept_atoms
     cells = _cells(state, base_without, middle_without, gone)
+    # All that was edited in a renamed file rests on its arrival, which is a hunk of its own nevertheless.
+    arrival = {(state.origin.arrival, META)} if state.origin else set()
     groups = [
-        *_groups(state, cells, kept_atoms, kept=True),
-        *_groups(state, cells, pending_atoms, kept=False),
+        *_groups(state, cells, kept_atoms - arrival, kept=True),
+        *_groups(state, cells, pending_atoms - arrival, kept=False),
     ]
     groups.sort(key=lambda group: (group.first, not group.kept))
     mixed = kept & pending
@@ -84,7 +87,9 @@ def show(path: str, state: FileState) -> ShownFile | None:
     ):
         names = {name for name, number in atoms if number == META} - in_lines
         if names and was != became:
-            hunk_name = _name(names, is_kept, mixed)
+            with_removal = is_moved and state.origin is not None and state.origin.arrival in names
+            both = names | {state.origin.removal} if with_removal and state.origin else names
+            hunk_name = _name(both, is_kept, mixed)
             hunk = Hunk(hunk_name, 0, 0, 0, 0, (), decision="kept" if is_kept else "pending")
             found.append(Shown(hunk, frozenset(names), is_kept, ()))
     end = 0
@@ -95,10 +100,16 @@ def show(path: str, state: FileState) -> ShownFile | None:
     before, _, after = modes
     if not found:
         return None
+    kind = _kind(cells, before, after)
+    if state.origin and before is None and after is not None:
+        # Its lines are those of another file, whose removal may have been decided otherwise meanwhile.
+        kind = "renamed" if is_moved else "copied"
+        before = next(mode for atom, mode in state.weave.modes if atom == (state.origin.arrival, META))
     change = FileChange(
         path=path,
-        kind=_kind(cells, before, after),
+        kind=kind,
         hunks=tuple(item.hunk for item in found),
+        previous_path=state.origin.path if state.origin and kind in ("renamed", "copied") else None,
         before_mode=before,
         after_mode=after,
     )

@@ -18,7 +18,8 @@ def rejected_text(shown: ShownFile | None, atoms: Set[Atom]) -> tuple[RejectedTe
     for item in shown.shown:
         if not item.hunk.lines:
             if any(name in item.blocks for name, _ in atoms):
-                result.append(RejectedText(shown.change.path, 0, f"({shown.change.kind})"))
+                origin = f" from {shown.change.previous_path}" if shown.change.previous_path else ""
+                result.append(RejectedText(shown.change.path, 0, f"({shown.change.kind}{origin})"))
             continue
         lines = [line for line, made in zip(item.hunk.lines, item.atoms, strict=True) if made and made <= atoms]
         if not lines:

@@ -100,12 +100,7 @@ class Ledger:
             visible = diff_tokens(before)
         if was == after:
             return
-        directories: tuple[str, ...] = ()
-        if was is None and owner == "agent":
-            # A command has made its directories already; git too takes away those that a removal leaves empty.
-            written = self.read(path) is not None
-            parents = tuple(parent.as_posix() for parent in Path(path).parents if parent != Path())
-            directories = parents if written else self._disk.missing_parents(path)
+        directories = self._new_directories(path) if was is None and owner == "agent" else ()
         change = compare(visible, was, after)
         self.append(
             Edited(
@@ -122,16 +117,44 @@ class Ledger:
             )
         )
 
+    def move(self, old: str, new: str, before: FileImage, after: FileImage) -> None:
+        """Write down that the agent renamed `old`, which was `before`, to `new`, which is `after`; the log
+        knows neither path yet."""
+        self.edit(old, None, "agent", before)
+        name = self.put_image(before)
+        self.append(
+            Edited(
+                edit=self.state.edits + 1,
+                path=new,
+                owner="agent",
+                turn=self.state.serial,
+                before=name,
+                after=name,
+                blocks=(),
+                mode=True,
+                whole=False,
+                made_directories=self._new_directories(new),
+                moved_from=old,
+                moved_edit=self.state.edits,
+            )
+        )
+        self.edit(new, after, "agent")
+
+    def _new_directories(self, path: str) -> tuple[str, ...]:
+        # A command has made its directories already; git too takes away those that a removal leaves empty.
+        written = self.read(path) is not None
+        parents = tuple(parent.as_posix() for parent in Path(path).parents if parent != Path())
+        return parents if written else self._disk.missing_parents(path)
+
     def reconcile(self, path: str, found: FileImage | None, owner: Owner) -> None:
-        """Bring the log to what is on disk: an edit of `owner`, or the agent's newest edit never arrived there
-        (or was taken back by hand, which comes to the same)."""
+        """Bring the log to what is on disk: an edit of `owner`, or the newest edit never arrived there (or was
+        taken back by hand, which comes to the same)."""
         state = self.state.files[path]
         if found == state.image():
             return
         newest = [block for block in state.weave.blocks.values() if block.edit == state.newest_edit]
         atoms = frozenset(atom for block in newest for atom in block.atoms)
-        undecided = all(block.owner == "agent" for block in newest) and not atoms & state.standing.keys()
-        if undecided and state.weave.image(state.gone | atoms) == found:
+        if not atoms & state.standing.keys() and state.weave.image(state.gone | atoms) == found:
             self.append(Voided(state.newest_edit))
         else:
             self.edit(path, found, owner)

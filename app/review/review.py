@@ -37,7 +37,7 @@ from app.review.decisions import (
     rejectable,
     resolve,
     shifts_to,
-    with_existence,
+    with_arrival,
     with_return,
 )
 from app.review.disk import Disk, WorkTree
@@ -47,6 +47,7 @@ from app.review.feedback import feedback_text, rejected_text
 from app.review.git import Git
 from app.review.ledger import Images, Ledger
 from app.review.model import Comment, FileChange, FileImage, TurnSummary
+from app.review.renames import find_renames
 from app.review.store import FileStore, Store
 
 _LONGEST_WORDS = 200  # characters of what the user said that stay with a turn
@@ -68,7 +69,7 @@ class Review:
         self._in_turn = False
         self._memory: snapshot.Memory = {}
         self._seen_head: str | None = None
-        self._shown_files: dict[str, tuple[FileState, int, ShownFile | None]] = {}
+        self._shown_files: dict[str, tuple[FileState, tuple[int, bool], ShownFile | None]] = {}
         with self._acting():
             pass
 
@@ -191,7 +192,7 @@ class Review:
             if everything:
                 self.keep(frozenset({hunk_id}))
                 return
-            shifts = shifts_to(self._state, {path: with_existence(self._state.files[path], atoms)}, "kept")
+            shifts = shifts_to(self._state, with_arrival(self._state, path, atoms), "kept")
             if shifts:
                 self._ledger.decide(Decided(0, f"Kept {_count(len(lines), 'line')} of {path}", shifts))
 
@@ -393,11 +394,19 @@ class Review:
         for path in known:
             self._ledger.reconcile(path, self._ledger.read(path), "agent")
         taken = snapshot.Snapshot.of_record(self._state.snapshot)
+        found: Images = {}
         for path, (before, after) in snapshot.differences(
             self._root, self._disk, taken, self._ledger.image, self._memory
         ).items():
             if path not in known:
-                self._ledger.edit(path, after, "agent", before)
+                found[path] = (before, after)
+        gone = {path: before for path, (before, after) in found.items() if before and not after}
+        made = {path: after for path, (before, after) in found.items() if after and not before}
+        for old, new in find_renames(gone, made):
+            self._ledger.move(old, new, gone[old], made[new])
+            del found[old], found[new]
+        for path, (before, after) in found.items():
+            self._ledger.edit(path, after, "agent", before)
 
     def _close_turn(self) -> None:
         if self._state.turn:
@@ -428,16 +437,20 @@ class Review:
     # Decisions
 
     def _shown(self) -> Iterator[ShownFile]:
+        moves = self._state.moves()
+        new_paths = {new for new, _ in moves.values()}
         for path in sorted(self._state.files):
-            shown = self._show(path)
+            if path in moves:
+                continue
+            shown = self._show(path, path in new_paths)
             if shown:
                 yield shown
 
-    def _show(self, path: str) -> ShownFile | None:
+    def _show(self, path: str, is_moved: bool) -> ShownFile | None:
         file = self._state.files[path]
         known = self._shown_files.get(path)
-        if known is None or known[0] is not file or known[1] != file.version:
-            known = self._shown_files[path] = (file, file.version, show(path, file))
+        if known is None or known[0] is not file or known[1] != (file.version, is_moved):
+            known = self._shown_files[path] = (file, (file.version, is_moved), show(path, file, is_moved))
         return known[2]
 
     def _reject(self, chosen: AtomsByPath, sentence: str) -> None:
@@ -445,8 +458,13 @@ class Review:
         self._ledger.decide(Decided(0, sentence, shifts, rejected=self._rejected_texts(chosen)))
 
     def _rejected_texts(self, chosen: AtomsByPath) -> tuple[RejectedText, ...]:
+        moves = self._state.moves()
+        new_paths = {new for new, _ in moves.values()}
         return tuple(
-            text for path, atoms in sorted(chosen.items()) for text in rejected_text(self._show(path), atoms)
+            text
+            for path, atoms in sorted(chosen.items())
+            if path not in moves
+            for text in rejected_text(self._show(path, path in new_paths), atoms)
         )
 
     def _move(self, wanted: Decided) -> None:

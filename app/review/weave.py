@@ -80,10 +80,12 @@ def compare(before: Sequence[bytes], was: FileImage | None, now: FileImage | Non
 class Weave:
     """A file's history. Changed only by `edit`; everything else asks."""
 
-    def __init__(self, root: FileImage | None) -> None:
+    def __init__(self, root: FileImage | None, exists: bool = True) -> None:
+        """The history of a file that begins as `root`; where that did not exist yet under this name (the file
+        was renamed), its lines are there and the file is not."""
         opaque = _is_whole(root)
         self.tokens = [Token(data, None, [], opaque) for data in diff_tokens(root)]
-        self.modes: list[tuple[Atom | None, int | None]] = [(None, root.mode if root else None)]
+        self.modes: list[tuple[Atom | None, int | None]] = [(None, root.mode if root and exists else None)]
         self.blocks: dict[str, BlockFacts] = {}
 
     def visible(self, without: Set[Atom]) -> list[int]:

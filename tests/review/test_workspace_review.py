@@ -453,3 +453,107 @@ def test_a_snapshot_reads_again_only_what_may_have_changed(
         review.end_turn(1)
     review.reject_all()
     assert (repository / "new.txt").read_text() == "old\n"
+
+
+def shown_of(review: Review) -> dict[str, tuple[str, str | None, list[str]]]:
+    return {
+        change.path: (change.kind, change.previous_path, [hunk.decision for hunk in change.hunks])
+        for change in review.changes()
+    }
+
+
+def test_a_rename_is_one_change_and_what_was_edited_in_it_others(repository: Path) -> None:
+    def move() -> None:
+        (repository / "sub").mkdir()
+        (repository / "a.txt").rename(repository / "sub" / "b.txt")
+        (repository / "sub" / "b.txt").write_text(EDITED)
+        (repository / "sub" / "b.txt").chmod(0o755)
+
+    review = Review(repository)
+    turn(review, move)
+    assert shown_of(review) == {"sub/b.txt": ("renamed", "a.txt", ["pending"] * 3)}
+    assert shown_of(Review(repository)) == shown_of(review)
+    header, first, second = ids(review, "sub/b.txt")
+    review.reject(frozenset({second}))
+    assert (repository / "sub" / "b.txt").read_text() == TEXT.replace("line 3\n", "three\n")
+    review.reject(frozenset({header}))
+    assert (repository / "a.txt").read_text() == TEXT
+    assert not (repository / "a.txt").stat().st_mode & 0o100
+    assert not (repository / "sub").exists()
+    assert "sub/b.txt\n(renamed from a.txt)" in review.feedback()
+    review.undo()
+    assert not (repository / "a.txt").exists()
+    review.keep(frozenset({first}))
+    # What was edited rests on the rename; the file's mode is another thing.
+    assert shown_of(review) == {"sub/b.txt": ("renamed", "a.txt", ["kept", "pending", "kept"])}
+    review.keep_all()
+    review.commit("move it")
+    told = git(repository, "show", "--format=", "--name-status", "-M", "HEAD").decode().split()
+    assert told[1:] == ["a.txt", "sub/b.txt"]
+    assert told[0].startswith("R")
+    assert git(repository, "status", "--porcelain") == b""
+
+
+def test_halves_of_a_rename_are_never_decided_apart(repository: Path) -> None:
+    review = Review(repository)
+    turn(review, lambda: git(repository, "mv", "a.txt", "b.txt"))
+    (header,) = ids(review, "b.txt")
+    (repository / "b.txt").write_text("mine\n" + TEXT)
+    with pytest.raises(ReviewError, match="You edited"):
+        review.reject(frozenset({header}))
+    assert not (repository / "a.txt").exists()
+    (repository / "b.txt").write_text(TEXT)
+    for half in header.split("+"):
+        review.reject(frozenset({half}))
+        assert (repository / "a.txt").read_text() == TEXT
+        assert not (repository / "b.txt").exists()
+        review.undo()
+        review.keep(frozenset({half}))
+        assert shown_of(review) == {"b.txt": ("renamed", "a.txt", ["kept"])}
+        review.undo()
+    # A file that comes to stand at the old place makes a copy of the rename.
+    turn(review, lambda: edit(review, repository, "a.txt", "new\n"), 2)
+    assert {path: shown[0] for path, shown in shown_of(review).items()} == {
+        "a.txt": "modified",
+        "b.txt": "copied",
+    }
+    review.reject_all()
+    assert (repository / "a.txt").read_text() == TEXT
+    assert not (repository / "b.txt").exists()
+
+
+def test_renames_are_found_where_git_finds_them(repository: Path) -> None:
+    texts = {
+        "same": TEXT,
+        "half": TEXT,
+        "less": TEXT,
+        "link": "",
+        "long": "x" * 500,
+    }
+    for name, text in texts.items():
+        (repository / name).write_text(text + name if text else text)
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "two")
+    half = TEXT.splitlines(keepends=True)
+
+    def move() -> None:
+        for name in texts:
+            (repository / name).unlink()
+        (repository / "d").mkdir()
+        (repository / "d" / "same").write_text(TEXT + "same")
+        (repository / "d" / "half").write_text("".join(half[:24] + ["other text\n"] * 12))
+        (repository / "d" / "less").write_text("".join(half[30:] + ["quite another text\n"] * 30))
+        (repository / "d" / "long").write_text("x" * 500 + "long" + "y" * 100)
+
+    review = Review(repository)
+    turn(review, move)
+    git(repository, "add", "-A")
+    told = git(repository, "diff", "--cached", "--name-status", "-M").decode().splitlines()
+    git(repository, "reset", "-q")
+    expected = {tuple(line.split("\t")[1:]) for line in told if line.startswith("R")}
+    found = {(change.previous_path, change.path) for change in review.changes() if change.kind == "renamed"}
+    assert found == expected
+    assert len(found) >= 2
+    before = {name: (text + name if text else text) for name, text in texts.items()}
+    review.reject_all()
+    assert {name: (repository / name).read_text() for name in texts} == before
