@@ -43,7 +43,7 @@ from app.acp.buffers import EditorBuffers
 from app.acp.prompt import as_text
 from app.acp.updates import Translator
 from app.agent.agent import Agent, open_agent
-from app.agent.events import AgentEvent, EndReason, Mode, TurnEnded, TurnStarted
+from app.agent.events import AgentEvent, EndReason, Mode, ToolFinished, ToolStarted, TurnEnded, TurnStarted
 from app.agent.session_index import sessions
 from app.config import Settings
 from app.errors import TidegateError
@@ -242,7 +242,11 @@ class EditorAgent:
         return ended
 
     async def _tell_of(self, session: _Session, translator: Translator, event: AgentEvent) -> None:
-        for update in await asyncio.to_thread(lambda: list(translator.translate(event))):
+        if isinstance(event, ToolStarted | ToolFinished):  # for their diffs, files are read
+            updates = await asyncio.to_thread(lambda: list(translator.translate(event)))
+        else:
+            updates = list(translator.translate(event))
+        for update in updates:
             await self._tell(session.agent.session_id, update)
 
     async def _tell(self, session_id: str, update: Any) -> None:

@@ -34,6 +34,10 @@ class EditorAsker:
             )
         options.append(PermissionOption(option_id="deny", name="Decline", kind="reject_once"))
         first = next(iter(request.summary.splitlines()), request.name)
+        if request.is_part:
+            # The call keeps its own name.
+            asked = as_content(f"{request.summary}\n{request.reason}")
+            return await self._put(ToolCallUpdate(tool_call_id=request.call_id, content=asked), options)
         call = ToolCallUpdate(
             tool_call_id=request.call_id,
             title=f"{first} — {request.reason}",
@@ -43,6 +47,9 @@ class EditorAsker:
             locations=[ToolCallLocation(path=str(path))] if path is not None else None,
             raw_input=dict(request.arguments),
         )
+        return await self._put(call, options)
+
+    async def _put(self, call: ToolCallUpdate, options: list[PermissionOption]) -> PermissionAnswer:
         try:
             response = await self._client.request_permission(
                 session_id=self.session_id, tool_call=call, options=options

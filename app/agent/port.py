@@ -2,12 +2,15 @@
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from app.agent.branches import Place
 from app.agent.budget import ContextUse
 from app.agent.events import AgentEvent, Mode
-from app.agent.mcp.servers import ServerState
+
+if TYPE_CHECKING:
+    # With the servers come the tools' schemas, which the first frame does not wait for.
+    from app.agent.mcp.servers import ServerState
 
 Answer = Literal["once", "always", "deny"]
 
@@ -15,7 +18,8 @@ Answer = Literal["once", "always", "deny"]
 @dataclass(frozen=True, slots=True)
 class PermissionRequest:
     """A call that needs the user's word. `summary` is what will be done, in full and unabridged; `reason` why
-    it is asked; `always` exactly what answering "always" would grant, "" when that is not offered."""
+    it is asked; `always` exactly what answering "always" would grant, "" when that is not offered. `is_part`:
+    what asks is a part of the call, which is under way."""
 
     call_id: str
     name: str
@@ -23,6 +27,7 @@ class PermissionRequest:
     summary: str
     reason: str
     always: str = ""
+    is_part: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,7 @@ class AgentPort(Protocol):
         """Start the MCP servers, and wait until each is ready or has failed. The first turn does the same."""
         ...
 
-    def servers(self) -> tuple[ServerState, ...]:
+    def servers(self) -> "tuple[ServerState, ...]":
         """Where the MCP servers stand."""
         ...
 

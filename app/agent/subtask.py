@@ -136,4 +136,4 @@ class _AskerFor:
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
         """See PermissionAsker."""
         reason = f"{request.reason} (a sub-task asks)"
-        return await self._asker.ask(replace(request, call_id=self._call_id, reason=reason))
+        return await self._asker.ask(replace(request, call_id=self._call_id, reason=reason, is_part=True))

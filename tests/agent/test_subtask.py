@@ -110,7 +110,7 @@ async def test_a_question_of_its_own_is_asked_for_the_call_that_began_it(bench: 
     await made.run()
     (request,) = made.asker.requests
     assert request.call_id == made.sent[1]["tool_calls"][0]["id"]
-    assert request.reason.endswith("is outside the workspace (a sub-task asks)")
+    assert request.is_part and request.reason.endswith("is outside the workspace (a sub-task asks)")
     assert made.results() == ["private"]
     made.server.add(reply(call("read_file", file_path="../outside.txt")), reply("Read."))
     await made.run("Again.")  # what was granted holds for both

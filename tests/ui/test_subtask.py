@@ -18,7 +18,7 @@ from app.model.events import Finished, PromptProgress
 from app.ui.widgets.permission_prompt import PermissionPrompt
 from tests.support.screen import ScriptedAgent, Stage
 
-QUESTION = PermissionRequest("1", "read_file", {}, "Read /etc/hosts", "it is outside (a sub-task asks)")
+QUESTION = PermissionRequest("1", "read_file", {}, "Read /etc/hosts", "it is outside", is_part=True)
 
 
 async def searches(agent: ScriptedAgent) -> AsyncGenerator[AgentEvent, None]:

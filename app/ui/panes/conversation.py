@@ -121,7 +121,7 @@ class Conversation:
     def wait_for_user(self, request: PermissionRequest) -> None:
         """A call cannot go on before the user has answered."""
         call = self._call(request.call_id, request.name)
-        if call.state != "running":  # else a part of it asks
+        if not request.is_part:
             call.summary = request.summary.split("\n")[0]
         call.state = "asking"
         self._transcript.changed(call)
