@@ -9,9 +9,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from app.config import Settings, load_settings
 from app.errors import TidegateError
@@ -59,6 +58,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+class _Version(argparse.Action):
+    """Prints the version and ends; what knows it takes a while to be imported."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **_: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="show the version, and end")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version  # noqa: PLC0415
+
+        print(f"tidegate {version('tidegate')}")
+        parser.exit()
+
+
 def _workspace(given: list[str]) -> int:
     commands = {**{name: summary for name, (summary, _) in _COMMANDS.items()}, **_ENGINE_COMMANDS}
     parser = argparse.ArgumentParser(
@@ -75,7 +87,7 @@ def _workspace(given: list[str]) -> int:
     _add_model(parser)
     _add_draft(parser)
     _add_session(parser)
-    parser.add_argument("--version", action="version", version=f"tidegate {version('tidegate')}")
+    parser.add_argument("--version", action=_Version)
     options = parser.parse_args(given)
     directory, file = _place(options.path)
     settings = _settings(options)
@@ -164,7 +176,7 @@ def _acp(given: list[str]) -> int:
     settings = _settings(options)
     choice = choose_model(options.model if options.model is not None else settings.model)
     if sys.stdin.isatty():
-        raise BadUsage("tidegate acp is spoken to by editors", "without one, use: tidegate run \"PROMPT\"")
+        raise BadUsage("tidegate acp is spoken to by editors", 'without one, use: tidegate run "PROMPT"')
     try:
         import acp  # noqa: F401, PLC0415  an extra
     except ImportError:

@@ -7,13 +7,13 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from app.errors import TidegateError
 from app.review.desk import Desk, SourceDesk
 from app.review.git import Git
+from app.review.late import open_late
 from app.review.sources import STAGED, WORK_TREE, Source, Sources, source_of
 
 if TYPE_CHECKING:
@@ -22,22 +22,6 @@ if TYPE_CHECKING:
 # git colours what it sends to a pager.
 _COLOUR = re.compile(rb"\x1b\[[0-9;]*[mK]")
 _COLOURED = re.compile(rb"^\x1b\[[0-9;]*m(?:diff |@@|--- |commit )", re.MULTILINE)
-
-
-class _Late:
-    """The review's log, opened when it is first asked for something: the first frame needs nothing of it."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    @cached_property
-    def _log(self) -> Any:
-        from app.review.review import Review  # noqa: PLC0415
-
-        return Review(self._root)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._log, name)
 
 
 class ReviewUsage(TidegateError):
@@ -67,7 +51,7 @@ def review(given: Sequence[str]) -> int:
     place = Git(here).place()
     root = place.top if place is not None else here
     source = _source(root, options.what, options.staged, piped)
-    log = cast("ReviewPort", _Late(root))
+    log = open_late(root)
     sources = Sources(root, log)
     others = {STAGED: WORK_TREE, WORK_TREE: STAGED}
     desks: list[Desk] = [SourceDesk(one, sources, log) for one in (source, others.get(source)) if one]

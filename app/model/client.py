@@ -5,11 +5,10 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-import httpx2
 
 from app.model.chunks import ReplyReader, error_in_body
 from app.model.errors import (
@@ -23,6 +22,9 @@ from app.model.errors import (
 from app.model.events import ModelDescription, StreamEvent
 from app.model.messages import ChatRequest, DraftMode
 from app.model.sse import EventDecoder
+
+if TYPE_CHECKING:
+    import httpx2  # where it is used it is imported: the screen's first frame does not wait for it
 
 _LARGEST_ANSWER = 16 * 2**20
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -97,9 +99,16 @@ class ChatClient:
         self._draft = draft
         self._has_key = bool(api_key)
         self._patience = patience or Patience()
-        self._http = httpx2.AsyncClient(
+        self._headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+
+    @cached_property
+    def _http(self) -> "httpx2.AsyncClient":
+        import httpx2  # noqa: PLC0415
+
+        address = self.address
+        return httpx2.AsyncClient(
             transport=httpx2.AsyncHTTPTransport(uds=str(address.socket)) if address.socket else None,
-            headers={"authorization": f"Bearer {api_key}"} if api_key else {},
+            headers=self._headers,
             # Nothing meant for this machine goes through a proxy.
             trust_env=address.socket is None and urlsplit(address.url).hostname not in _LOOPBACK,
             timeout=httpx2.Timeout(None, connect=self._patience.connect, pool=None),
@@ -182,9 +191,11 @@ class ChatClient:
         return body
 
     @asynccontextmanager
-    async def _connected(self, body: dict[str, Any]) -> AsyncIterator[httpx2.Response]:
+    async def _connected(self, body: dict[str, Any]) -> AsyncIterator["httpx2.Response"]:
         """The response with its head read and its status good. Leaving closes the connection, which is how a
         reply is cancelled."""
+        import httpx2  # noqa: PLC0415
+
         request = self._http.build_request(
             "POST",
             f"{self.address.url}/chat/completions",
@@ -207,8 +218,10 @@ class ChatClient:
         finally:
             await response.aclose()
 
-    async def _pieces(self, response: httpx2.Response, reader: ReplyReader) -> AsyncGenerator[bytes]:
+    async def _pieces(self, response: "httpx2.Response", reader: ReplyReader) -> AsyncGenerator[bytes]:
         """The response's bytes as they come, within the client's patience, until the reply is over."""
+        import httpx2  # noqa: PLC0415
+
         received = response.aiter_bytes()
         while True:
             limit = self._patience.silence if reader.said_something else self._patience.first_word
@@ -229,8 +242,10 @@ class ChatClient:
                 return
             yield piece
 
-    async def _ask(self, url: str) -> httpx2.Response:
+    async def _ask(self, url: str) -> "httpx2.Response":
         """A short question's answer, read whole."""
+        import httpx2  # noqa: PLC0415
+
         try:
             async with asyncio.timeout(self._patience.question), self._http.stream("GET", url) as response:
                 return httpx2.Response(response.status_code, content=await _whole(response.aiter_bytes()))
@@ -244,7 +259,9 @@ class ChatClient:
             f"{self.address} said nothing for {seconds:.0f} seconds", "see whether it is still running"
         )
 
-    def _unreachable(self, error: httpx2.HTTPError) -> ModelError:
+    def _unreachable(self, error: "httpx2.HTTPError") -> ModelError:
+        import httpx2  # noqa: PLC0415
+
         if isinstance(error, httpx2.ConnectTimeout):
             return Unreachable(
                 f"{self.address} did not accept a connection within {self._patience.connect:.0f} seconds",

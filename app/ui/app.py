@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.dom import DOMNode
 
@@ -12,16 +12,18 @@ from app.config import Settings, remember_model
 from app.model.catalogue import choose_model
 from app.model.engine import open_engine
 from app.model.port import EnginePort
+from app.review.late import open_late
 from app.review.port import ReviewPort
-from app.review.review import Review
 from app.ui.base import ActionApp, PaletteCommand
 from app.ui.keymap import Keymap, load_keymap
 from app.ui.ports import Ports
 from app.ui.screens.confirm import Confirm
-from app.ui.screens.model import ModelScreen
 from app.ui.screens.workspace import WorkspaceScreen
 from app.ui.slash import SLASH_COMMANDS
 from app.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from app.ui.screens.model import ModelScreen
 
 
 class TidegateApp(ActionApp[str | None]):
@@ -102,7 +104,7 @@ class TidegateApp(ActionApp[str | None]):
         if yes:
             self.exit()
 
-    def on_model_screen_chosen(self, event: ModelScreen.Chosen) -> None:
+    def on_model_screen_chosen(self, event: "ModelScreen.Chosen") -> None:
         screen = self.workspace_screen
         self.session = screen.agent.spoken_session if screen is not None else None
         self.exit(event.model)
@@ -129,7 +131,7 @@ def run_workspace(
         file = workspace.locate(str(show_file)).path
     while True:
         engine = open_engine(choose_model(named), settings)
-        review = Review(workspace.root)
+        review = open_late(workspace.root)
 
         def agent(
             asker: PermissionAsker,

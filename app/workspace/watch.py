@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
-
-from watchfiles import Change, awatch
+from typing import TYPE_CHECKING
 
 from app.workspace.errors import WorkspaceError
 from app.workspace.ignore import IgnoreRules
 from app.workspace.writing import TEMPORARY_SUFFIX
+
+if TYPE_CHECKING:
+    from watchfiles import Change
 
 GIT_STATE = ".git"
 ANYTHING = ""
@@ -29,7 +31,9 @@ async def watch(root: Path, git_directory: Path | None, rules: IgnoreRules) -> A
     Raises WorkspaceError where the system cannot watch.
     """
 
-    def matters(_change: Change, name: str) -> bool:
+    from watchfiles import awatch  # noqa: PLC0415  the first frame does not wait for it
+
+    def matters(_change: "Change", name: str) -> bool:
         path = Path(name)
         if git_directory is not None and path.is_relative_to(git_directory):
             return _is_git_state(path, git_directory)

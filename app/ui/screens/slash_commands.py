@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from app.agent.events import Mode
-from app.agent.mcp.servers import described
 from app.errors import TidegateError
 from app.ui.slash import BY_NAME, INIT_PROMPT, SLASH_COMMANDS, parse
 
@@ -81,6 +80,8 @@ class SlashCommands:
         self._screen.agent.tell("\n".join(lines))
 
     async def _mcp(self, _words: str) -> None:
+        from app.agent.mcp.servers import described  # noqa: PLC0415  the first frame does not wait for it
+
         self._screen.agent.tell("\n".join(described(self._screen.agent.port.servers())))
 
     async def _compact(self, _words: str) -> None:

@@ -31,7 +31,6 @@ from app.ui.panes.review import ReviewPane
 from app.ui.panes.tree import FileTree
 from app.ui.panes.viewer import ViewerPane
 from app.ui.ports import Ports
-from app.ui.screens.model import ModelScreen
 from app.ui.screens.rewind import Rewind
 from app.ui.screens.slash_commands import SlashCommands
 from app.ui.text import visible
@@ -339,6 +338,8 @@ class WorkspaceScreen(Screen[None]):
         self._fold()
 
     def action_show_model(self) -> None:
+        from app.ui.screens.model import ModelScreen  # noqa: PLC0415
+
         self.app.push_screen(ModelScreen(self._ports.engine))
 
     def action_cycle_mode(self) -> None:

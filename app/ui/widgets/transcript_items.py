@@ -9,7 +9,6 @@ from rich.style import Style
 from rich.text import Text
 from textual.strip import Strip
 
-from app.ui.markdown import render_markdown, stable_blocks
 from app.ui.palette import Palette
 from app.ui.text import visible
 
@@ -120,11 +119,15 @@ class ReplyItem(Item):
         """More of it arrived."""
         self.text += text
         self._tail += text
+        from app.ui.markdown import stable_blocks  # noqa: PLC0415  the first frame has none
+
         *settled, self._tail = stable_blocks(self._tail) if self._tail else [""]
         self._settled += settled
         self.touch()
 
     def render(self, width: int, palette: Palette) -> list[Strip]:
+        from app.ui.markdown import render_markdown  # noqa: PLC0415
+
         if self._look[0] != width or self._look[1] is not palette:
             self._look, self._blocks = (width, palette), []
         for block in self._settled[len(self._blocks) :]:
