@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mlx_model.cache import default_cache_folder
 from mlx_model.errors import EngineError
+from mlx_model.sizes import readable_size
 from mlx_model.state.cache_folder import remove_model
 from mlx_model.state.cache_report import FolderReport, report, verify
 
@@ -87,8 +88,8 @@ def _print_models(root: Path, models: list[FolderReport], action: str, as_json: 
     for model in models:
         used = datetime.fromtimestamp(model.used).strftime("%Y-%m-%d %H:%M") if model.used else "never"
         details = ", ".join(f"{key} {value}" for key, value in model.description.items())
-        size = f"{model.snapshots:5} snapshots  {model.size / 1e9:8.2f} GB"
+        size = f"{model.snapshots:5} snapshots  {readable_size(model.size):>9}"
         print(f"{model.folder.name}  {size}  used {used}  {details}")
     count = "1 model" if len(models) == 1 else f"{len(models)} models"
     verb = "Removed" if action == "clear" else "In all"
-    print(f"{verb}: {total / 1e9:.2f} GB of snapshots of {count} in {root}.")
+    print(f"{verb}: {readable_size(total)} of snapshots of {count} in {root}.")

@@ -13,6 +13,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from mlx_model.sizes import readable_size
 from mlx_model.weights.convert import convert
 from mlx_model.weights.quantize import Recipe
 
@@ -63,5 +64,5 @@ def run(arguments: argparse.Namespace) -> int:
         return 130
     drafter = f", MTP layer from {result.mtp_source}" if result.mtp_source else ""
     resumed = f", gone on from {result.resumed_at:.0%}" if result.resumed_at else ""
-    console.print(f"{result.directory}: {result.nbytes / 1e9:.2f} GB{drafter}{resumed}")
+    console.print(f"{result.directory}: {readable_size(result.nbytes)}{drafter}{resumed}")
     return 0

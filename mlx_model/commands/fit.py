@@ -4,7 +4,6 @@ import argparse
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -13,16 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from mlx_model.activations import Arithmetic
-from mlx_model.config import ModelConfig, read_json_object
+from mlx_model.commands.model_shape import add_shape, read_shape
 from mlx_model.device import arithmetic, default_dtype
-from mlx_model.footprint import recipe_packing, stored_packing
 from mlx_model.machine import GIB, mac, this_machine
 from mlx_model.memory import MemoryPlan, Model, Wishes, plan_memory
 from mlx_model.memory_advice import gigabytes, verdict
-from mlx_model.published import NAME, published_config
-from mlx_model.weights.checkpoint import open_checkpoint
+from mlx_model.published import NAME
 from mlx_model.weights.layout import Part
-from mlx_model.weights.quantize import Recipe
 
 _BAR = 60
 _COLORS = {
@@ -37,15 +33,7 @@ _COLORS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this subcommand."""
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--model", type=Path, metavar="DIR", help=f"a checkpoint (default: {NAME}'s shape)")
-    what.add_argument("--config", type=Path, metavar="FILE", help="a config.json without weights")
-    parser.add_argument(
-        "--recipe",
-        choices=[str(recipe) for recipe in Recipe],
-        metavar="RECIPE",
-        help=f"as if converted by this recipe ({', '.join(Recipe)}; default: as stored, or q4)",
-    )
+    add_shape(parser, required=False)
     parser.add_argument(
         "--memory",
         type=_memory,
@@ -81,17 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _model(arguments: argparse.Namespace) -> tuple[str, Model]:
-    recipe = None if arguments.recipe is None else Recipe(arguments.recipe)
-    if arguments.model is None:
-        given = arguments.config
-        config = published_config() if given is None else ModelConfig.from_dict(read_json_object(given))
-        recipe = recipe or Recipe.Q4
-        name = f"{NAME if given is None else given} · {recipe}"
-        return name, Model(config, recipe_packing(recipe), Arithmetic(), arguments.kv_bits)
-    checkpoint = open_checkpoint(arguments.model)
-    packing = stored_packing(checkpoint) if recipe is None else recipe_packing(recipe)
-    name = f"{arguments.model.name} · {recipe or 'as stored'}"
-    return name, Model(checkpoint.config, packing, Arithmetic(), arguments.kv_bits, mtp=checkpoint.has_mtp)
+    shape = read_shape(arguments)
+    source = NAME if shape.source is None else shape.source if shape.checkpoint is None else shape.source.name
+    model = Model(shape.config, shape.packing, Arithmetic(), arguments.kv_bits, mtp=shape.has_mtp)
+    return f"{source} · {shape.made_by}", model
 
 
 def _report(plan: MemoryPlan) -> dict[str, Any]:

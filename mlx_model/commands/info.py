@@ -1,21 +1,20 @@
-"""info: what a model weighs and how fast it could be, before a byte of weights is
-read."""
+"""info: what a model weighs and how fast it could be, before a byte of weights is read."""
 
 import argparse
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from mlx_model.config import ModelConfig, read_json_object
-from mlx_model.footprint import Footprint, PartFootprint, footprint, recipe_packing, stored_packing
-from mlx_model.weights.checkpoint import Checkpoint, StoredProjection, open_checkpoint, stored_bytes
+from mlx_model.commands.model_shape import ModelShape, add_shape, read_shape
+from mlx_model.config import ModelConfig
+from mlx_model.footprint import Footprint, PartFootprint, footprint
+from mlx_model.sizes import readable_size
+from mlx_model.weights.checkpoint import Checkpoint, StoredProjection, stored_bytes
 from mlx_model.weights.layout import Part
-from mlx_model.weights.quantize import Recipe
 
 _DEFAULT_BANDWIDTH_GB = 546.0
 _DEFAULT_CONTEXT = 32_768
@@ -23,15 +22,7 @@ _DEFAULT_CONTEXT = 32_768
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this subcommand."""
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--model", type=Path, metavar="DIR", help="a checkpoint directory")
-    where.add_argument("--config", type=Path, metavar="FILE", help="a config.json without weights")
-    parser.add_argument(
-        "--recipe",
-        choices=[str(recipe) for recipe in Recipe],
-        metavar="RECIPE",
-        help=f"as if converted by this recipe ({', '.join(Recipe)}); with --config the default is q4",
-    )
+    add_shape(parser, required=True)
     parser.add_argument(
         "--context",
         type=_tokens,
@@ -51,11 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the report. Raises EngineError."""
-    recipe = None if arguments.recipe is None else Recipe(arguments.recipe)
-    if arguments.model is not None:
-        report = model_report(arguments.model, recipe, arguments.context, arguments.bandwidth)
-    else:
-        report = config_report(arguments.config, recipe or Recipe.Q4, arguments.context, arguments.bandwidth)
+    report = model_report(read_shape(arguments), arguments.context, arguments.bandwidth)
     if arguments.json:
         print(json.dumps(report, indent=2))
     else:
@@ -63,37 +50,29 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def config_report(file: Path, recipe: Recipe, context: int, bandwidth_gb: float) -> dict[str, Any]:
-    """The report of a config.json alone: what `convert` would write by the recipe. Raises ConfigError."""
-    config = ModelConfig.from_dict(read_json_object(file))
-    size = footprint(config, recipe_packing(recipe))
-    disk = {part: value.nbytes for part, value in size.parts.items()}
-    drafter = _grafted(config) or "unknown: a config does not say whether the weights have an MTP layer"
-    return _report(size, disk, context, bandwidth_gb, model=str(file), recipe=str(recipe), drafter=drafter)
-
-
-def model_report(directory: Path, recipe: Recipe | None, context: int, bandwidth_gb: float) -> dict[str, Any]:
-    """The report of a directory, as it is or as a recipe would make it. Raises ConfigError, CheckpointError."""
-    checkpoint = open_checkpoint(directory)
-    config = checkpoint.config
-    if recipe is None:
-        size = footprint(config, stored_packing(checkpoint), mtp=checkpoint.has_mtp)
-        disk = _disk_bytes(checkpoint)
+def model_report(shape: ModelShape, context: int, bandwidth_gb: float) -> dict[str, Any]:
+    """The report of a checkpoint, or of what `convert` would write."""
+    size = footprint(shape.config, shape.packing, mtp=shape.has_mtp)
+    if shape.checkpoint is not None and shape.recipe is None:
+        disk = _disk_bytes(shape.checkpoint)
     else:
-        size = footprint(config, recipe_packing(recipe), mtp=checkpoint.has_mtp)
         disk = {part: value.nbytes for part, value in size.parts.items()}
-    if checkpoint.has_mtp:
-        drafter = _grafted(config) or "MTP, the model's own"
-    else:
-        drafter = "no MTP: the checkpoint has no mtp.* tensors (convert --graft-mtp takes a sibling's)"
-    made_by = str(recipe or "as stored")
-    return _report(size, disk, context, bandwidth_gb, model=str(directory), recipe=made_by, drafter=drafter)
+    named = {"model": str(shape.source), "recipe": shape.made_by, "drafter": _drafter(shape)}
+    return _report(size, disk, context, bandwidth_gb, **named)
+
+
+def _drafter(shape: ModelShape) -> str:
+    if shape.checkpoint is None:
+        unknown = "unknown: a config does not say whether the weights have an MTP layer"
+        return _grafted(shape.config) or unknown
+    if shape.has_mtp:
+        return _grafted(shape.config) or "MTP, the model's own"
+    return "no MTP: the checkpoint has no mtp.* tensors (convert --graft-mtp takes some, train-mtp fits some)"
 
 
 def _grafted(config: ModelConfig) -> str | None:
     if config.mtp_trained:
-        begun = f" (begun from {config.mtp_source}'s)" if config.mtp_source else ""
-        return f"MTP, trained on this model by train-mtp{begun}"
+        return f"MTP, from {config.mtp_source}"
     if config.mtp_source is None:
         return None
     return f"MTP, grafted from {config.mtp_source} (rope_theta {config.mtp_rope_theta:g})"
@@ -155,12 +134,12 @@ def _print(report: dict[str, Any]) -> None:
     facts = Table.grid(padding=(0, 2))
     facts.add_row("drafter", report["drafter"])
     facts.add_row("KV per token", f"{report['kv_bytes_per_token'] / 1024:.4g} KiB in bfloat16")
-    facts.add_row("snapshot", f"{_size(report['snapshot_bytes'])} of recurrent state")
-    facts.add_row("context", f"{report['context']:,} tokens hold {_size(report['context_bytes'])}")
+    facts.add_row("snapshot", f"{readable_size(report['snapshot_bytes'])} of recurrent state")
+    facts.add_row("context", f"{report['context']:,} tokens hold {readable_size(report['context_bytes'])}")
     facts.add_row(
         "roof",
         f"{report['roof_tokens_per_second']:.0f} tokens/s at {report['bandwidth_gb_per_second']:g} GB/s: "
-        f"{_size(report['bytes_per_token'])} move for each token at that context, without drafts",
+        f"{readable_size(report['bytes_per_token'])} move for each token at that context, without drafts",
     )
     console.print(facts)
 
@@ -169,9 +148,9 @@ def _cells(part: dict[str, int]) -> tuple[str, ...]:
     return (
         _count(part["parameters"]),
         _count(part["active_parameters"]),
-        _size(part["disk_bytes"]),
-        _size(part["memory_bytes"]),
-        _size(part["bytes_per_token"]),
+        readable_size(part["disk_bytes"]),
+        readable_size(part["memory_bytes"]),
+        readable_size(part["bytes_per_token"]),
     )
 
 
@@ -180,13 +159,6 @@ def _count(number: int) -> str:
         if number >= limit:
             return f"{number / limit:.2f} {unit}"
     return str(number)
-
-
-def _size(nbytes: int) -> str:
-    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if nbytes >= limit:
-            return f"{nbytes / limit:.2f} {unit}"
-    return f"{nbytes} B"
 
 
 def _tokens(text: str) -> int:
