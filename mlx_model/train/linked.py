@@ -26,6 +26,7 @@ from mlx_model.weights.quantize import Recipe, quantization_for
 from mlx_model.weights.safetensors import read_header
 
 _FILE = "model-mtp.safetensors"
+_COMMAND = "train-mtp"
 
 
 def write_linked(
@@ -120,6 +121,13 @@ def _packed(
     return layer, packings
 
 
+def _said_source(source: str | None) -> str:
+    """Where the layer is from, for display."""
+    if source is None:
+        return _COMMAND
+    return source if source.endswith(_COMMAND) else f"{source} and {_COMMAND}"
+
+
 def _config(
     raw: Mapping[str, Any], packings: Mapping[str, Any], theta: float, source: str | None
 ) -> dict[str, Any]:
@@ -130,6 +138,6 @@ def _config(
             kept = {name: value for name, value in block.items() if not name.startswith("mtp.")}
             config[key] = {**kept, **packings}
     own = dict(config.get("tidegate", {}))
-    own["mtp"] = {"trained": True, "rope_theta": theta} | ({"source": source} if source else {})
+    own["mtp"] = {"trained": True, "rope_theta": theta, "source": _said_source(source)}
     config["tidegate"] = own
     return config

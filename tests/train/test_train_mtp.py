@@ -61,10 +61,10 @@ def test_the_result_is_a_checkpoint_that_drafts(
     uninterrupted: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     loaded = load(uninterrupted)
-    assert loaded.drafter("auto").startswith("lookup + mtp")
+    assert loaded.drafter("auto") == "lookup + mtp (MTP layer from train-mtp)"
     assert (uninterrupted / "model.safetensors").samefile(model / "model.safetensors")
     assert main(["info", "--model", str(uninterrupted)]) == 0
-    assert "trained on this model by train-mtp" in capsys.readouterr().out
+    assert "MTP, from train-mtp" in capsys.readouterr().out
     assert [path.name for path in uninterrupted.parent.iterdir()] == ["out"]
 
 

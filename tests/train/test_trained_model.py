@@ -9,6 +9,7 @@ import pytest
 
 from mlx_model.__main__ import main
 from mlx_model.chat.tokenizer import Tokenizer
+from mlx_model.decode.drafts.drafter import Drafter
 from mlx_model.decode.drafts.lookup import LookupDrafter
 from mlx_model.decode.drafts.mtp import MtpDrafter
 from mlx_model.model import Qwen3Next
@@ -73,12 +74,10 @@ def assert_drafting_changes_nothing(model: Qwen3Next, asked_for: list[tuple[int,
     for place, (prompt, plain) in enumerate(
         zip(asked_for, plain_replies(model, asked_for, count), strict=True)
     ):
-        for makers in (
-            (LookupDrafter,),
-            (lambda: MtpDrafter(model),),
-            (LookupDrafter, lambda: MtpDrafter(model)),
-        ):
-            drafters = [make() for make in makers]
+        for names in ("lookup", "mtp", "lookup and mtp"):
+            drafters: list[Drafter] = [LookupDrafter()] if "lookup" in names else []
+            if "mtp" in names:
+                drafters.append(MtpDrafter(model))
             generator = drafting_generator(
                 model,
                 *drafters,
