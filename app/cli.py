@@ -20,6 +20,7 @@ from app.model.messages import DraftMode
 _ENGINE_COMMANDS = {
     "serve": "run the engine by itself, for other tools (OpenAI Chat Completions)",
     "convert": "write a checkpoint in the engine's own layout, quantized by a recipe",
+    "train-mtp": "fit a drafting layer to a checkpoint, over your own code",
     "info": "sizes, memory and the roof of a checkpoint",
     "bench": "measure speed on this machine (bench review: a large diff; bench edits: where edits land)",
     "cache": "list, verify or clear the snapshots kept on disk",
@@ -78,7 +79,7 @@ def _workspace(given: list[str]) -> int:
         usage="tidegate [PATH] [--model MODEL] [--draft MODE] [--continue | --resume ID]\n"
         "       tidegate COMMAND ...",
         description="A coding workspace for the terminal, with a model of its own and review by hunk.",
-        epilog="commands:\n" + "\n".join(f"  {name:8} {summary}" for name, summary in commands.items()),
+        epilog="commands:\n" + "\n".join(f"  {name:9} {summary}" for name, summary in commands.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
