@@ -26,7 +26,7 @@ ifeq ($(ORACLE),1)
 TEST_EXTRAS := $(TEST_EXTRAS),oracle
 endif
 
-.PHONY: run test slow check format clean
+.PHONY: run test slow check format clean test-tools
 
 # Through the environment, so that a path may hold spaces and quotes.
 export DIR MODEL
@@ -34,10 +34,10 @@ export DIR MODEL
 run: $(RUN_READY)
 	@$(BIN)/tidegate $${MODEL:+--model "$$MODEL"} -- "$$DIR"
 
-test: $(TEST_READY) $(PROJECT)
+test: $(TEST_READY) $(PROJECT) test-tools
 	@$(BIN)/pytest $(PYTEST)
 
-slow: $(TEST_READY) $(PROJECT)
+slow: $(TEST_READY) $(PROJECT) test-tools
 	@$(BIN)/pytest -m slow $(PYTEST)
 
 check: $(TEST_READY)
@@ -60,6 +60,19 @@ $(BIN)/python:
 $(PROJECT): | $(TEST_READY)
 	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: \
 		--dest $(@D) click==8.5.1
+
+# What the tests of the sandbox and of staying offline run on Linux. They are skipped without, and say so.
+APT := apt-get -qq -o Acquire::Retries=0 -o Acquire::http::Timeout=15
+test-tools:
+	@[ "$$(uname)" = Linux ] || exit 0; \
+	missing() { for tool in bubblewrap:bwrap strace:strace; do command -v $${tool#*:} >/dev/null 2>&1 || printf ' %s' $${tool%:*}; done; }; \
+	[ -n "$$(missing)" ] || exit 0; \
+	as=; [ "$$(id -u)" = 0 ] || as="sudo -n"; \
+	if command -v apt-get >/dev/null 2>&1; then \
+		echo "Installing$$(missing) for the tests…"; \
+		{ $$as $(APT) update; $$as env DEBIAN_FRONTEND=noninteractive $(APT) install --yes --no-install-recommends $$(missing); } >/dev/null 2>&1; \
+	fi; \
+	[ -z "$$(missing)" ] || echo "SKIPPING TESTS: not here and not to be installed:$$(missing) (install them to run all tests)" >&2
 
 $(RUN_READY): pyproject.toml | $(BIN)/python
 	@echo "Setting up the environment in $(VENV) (once)…"

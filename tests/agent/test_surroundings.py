@@ -67,7 +67,7 @@ def repository(place: Path) -> Path:
 def test_git_works_in_the_sandbox_wherever_its_directory_lies(tmp_path: Path, kind: str) -> None:
     sandbox = find_sandbox()
     if sandbox is None:
-        pytest.skip("bubblewrap does not work here")
+        pytest.skip("NO SANDBOX: bubblewrap is missing or refused by the kernel")
     top = repository(tmp_path / "top")
     root = top if kind == "whole" else top / "sub"
     if kind == "linked worktree":
@@ -102,7 +102,7 @@ def test_git_works_in_the_sandbox_wherever_its_directory_lies(tmp_path: Path, ki
 def test_missing_hooks_cannot_be_made_in_the_sandbox(tmp_path: Path) -> None:
     sandbox = find_sandbox()
     if sandbox is None or sys.platform != "linux":
-        pytest.skip("bubblewrap does not work here")
+        pytest.skip("NO SANDBOX: bubblewrap is missing or refused by the kernel")
     root = repository(tmp_path / "w")
     for file in (root / ".git" / "hooks").iterdir():
         file.unlink()
