@@ -10,7 +10,7 @@ from mlx_model.relief import Relief
 
 _log = logging.getLogger(__name__)
 
-# After a reply, somebody reads, thinks and types; after so long, nobody is there.
+# After a reply, or a key that was pressed, somebody reads, thinks and types; after so long, nobody is there.
 _ATTENDED_SECONDS = 180.0
 _LOOK_SECONDS = 5.0
 

@@ -118,9 +118,10 @@ class ChatClient:
         """Close all connections."""
         await self._http.aclose()
 
-    async def health(self) -> Health:
-        """What GET /health says. Raises ModelError when there is no such server."""
-        response = await self._ask(f"{self.address.root}/health")
+    async def health(self, *, attended: bool = False) -> Health:
+        """What GET /health says; `attended` tells an engine of ours that somebody is at work. Raises ModelError
+        when there is no such server."""
+        response = await self._ask(f"{self.address.root}/health{'?attended=1' if attended else ''}")
         try:
             body = response.json()
         except ValueError:

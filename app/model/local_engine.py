@@ -74,6 +74,7 @@ class LocalEngine:
         self._board = StatusBoard(EngineStatus("starting", f"Starting the engine for {model.name}."))
         self._watch: asyncio.Task[None] | None = None
         self._look_now = asyncio.Event()
+        self._is_attended = False
         self._asking: list[asyncio.Future[None]] = []
 
     @property
@@ -95,6 +96,10 @@ class LocalEngine:
         if self._watch is None or self._watch.done():
             self._board.set(EngineStatus("starting", f"Starting the engine for {self._model.name}."))
             await self.start()
+
+    def attend(self) -> None:
+        """See EnginePort. The engine hears of it with the next look."""
+        self._is_attended = True
 
     async def aclose(self) -> None:
         """See EnginePort."""
@@ -193,7 +198,8 @@ class LocalEngine:
             if process is not None and process.ended.done():
                 return _death_of(process)
             try:
-                health = await self._client.health()
+                attended, self._is_attended = self._is_attended, False
+                health = await self._client.health(attended=attended)
                 unanswered = 0
                 if health.ready and description is None:
                     description = await self._describe()

@@ -40,6 +40,10 @@ class EnginePort(ModelPort, Protocol):
         """Try again after a failure."""
         ...
 
+    def attend(self) -> None:
+        """The user is at work: what the engine keeps at hand for them stays so for a while."""
+        ...
+
     async def aclose(self) -> None:
         """Leave the engine. One that we started and nobody else uses stops by itself when idle."""
         ...

@@ -50,6 +50,9 @@ class RemoteEngine:
         """See EnginePort."""
         await self.start()
 
+    def attend(self) -> None:
+        """See EnginePort. Somebody else's server keeps what it likes."""
+
     async def aclose(self) -> None:
         """See EnginePort."""
         if self._task is not None:
@@ -111,6 +114,9 @@ class NoEngine:
         """See EnginePort."""
 
     async def restart(self) -> None:
+        """See EnginePort."""
+
+    def attend(self) -> None:
         """See EnginePort."""
 
     async def aclose(self) -> None:

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import events
 from textual.dom import DOMNode
 
 from app.agent.port import AgentPort, PermissionAsker
@@ -103,6 +104,11 @@ class TidegateApp(ActionApp[str | None]):
     def _leave_if(self, yes: bool | None) -> None:
         if yes:
             self.exit()
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key):
+            self._ports.engine.attend()
+        await super().on_event(event)
 
     def on_model_screen_chosen(self, event: "ModelScreen.Chosen") -> None:
         screen = self.workspace_screen

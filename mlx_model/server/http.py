@@ -95,7 +95,9 @@ class _Endpoints:
         self._keep_alive_seconds = keep_alive_seconds
         self._started = int(time.time())
 
-    async def health(self, _: Request) -> Response:
+    async def health(self, request: Request) -> Response:
+        if "attended" in request.query_params:
+            self._scheduler.attend()
         state = self._scheduler.state
         if state.phase == "ready" and self._scheduler.model is not None:
             memory = self._scheduler.model.memory()

@@ -40,7 +40,8 @@ class ServedModel:
     close: Callable[[], None] = lambda: None
     rest: Callable[[float], float | None] = lambda _: None
     """Called on the engine's thread after each request and while nobody asks, with the seconds since somebody
-    did; gives the seconds until it wants to be called again, None for not before the next request."""
+    did or was at work; gives the seconds until it wants to be called again, None for not before the next
+    request."""
     memory: Callable[[], Mapping[str, object]] = dict
     """How short of memory the machine is and what was given back, for /health."""
     sampling: SamplingParameters = field(default_factory=SamplingParameters)
@@ -87,6 +88,7 @@ class Scheduler:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._state = EngineState("loading")
+        self._attended = 0.0
         self._model: ServedModel | None = None
         self._listener: Callable[[], None] = lambda: None
         # A daemon, so that a load that hangs cannot keep the process from ending.
@@ -114,6 +116,10 @@ class Scheduler:
             for job in self._unfinished:
                 job.cancelled.set()
             self._jobs.put(None)
+
+    def attend(self) -> None:
+        """Somebody is at work, and will probably ask for something soon. Safe from any thread."""
+        self._attended = time.monotonic()
 
     def join(self, seconds: float) -> None:
         """Waits for the thread to end."""
@@ -174,7 +180,8 @@ class Scheduler:
         since = time.monotonic()
         while True:
             try:
-                return self._jobs.get(timeout=model.rest(time.monotonic() - since))
+                idle = time.monotonic() - max(since, self._attended)
+                return self._jobs.get(timeout=model.rest(idle))
             except queue.Empty:
                 continue
 

@@ -20,6 +20,7 @@ from mlx_model.commands import fitting
 from mlx_model.decode.request import GenerationFinished, PromptProcessed
 from mlx_model.machine import GIB, Machine, Pressure
 from mlx_model.relief import Relief
+from mlx_model.server.http import create_app
 from mlx_model.server.scheduler import Scheduler, ServedModel
 from mlx_model.state.cache_folder import EXPERT_USE
 from mlx_model.upkeep import Upkeep
@@ -27,6 +28,7 @@ from mlx_model.weights.convert import convert
 from mlx_model.weights.expert_use import read_expert_use
 from mlx_model.weights.quantize import Recipe
 from tests.support.checkpoints import write_checkpoint
+from tests.support.screen import Stage
 from tests.support.servable import make_endless, servable_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -251,6 +253,37 @@ def test_weights_are_kept_at_hand_while_somebody_may_be_typing() -> None:
     assert upkeep.rest(179) == 0.01 and touched == [1]
     assert upkeep.rest(181) == 5 and touched == [1], "nobody is there any more"
     assert Upkeep(Relief([]), 0, touch).rest(0) == 5 and touched == [1]
+
+
+async def test_typing_keeps_the_weights_at_hand(tmp_path: Path) -> None:
+    """From a key in the workspace over the wire to the engine, which begins to count anew."""
+    idle: list[float] = []
+
+    def rest(seconds: float) -> float:
+        idle.append(seconds)
+        return 0.01
+
+    encoder: Any = None
+    scheduler = Scheduler(lambda _: ServedModel("model", Answering(), encoder, rest=rest))
+    scheduler.start(lambda: None)
+    stage = Stage(tmp_path)
+    async with (
+        httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(create_app(scheduler)), base_url="http://localhost"
+        ) as http,
+        stage.run(),
+    ):
+        await stage.until(lambda: idle and idle[-1] > 0.3)
+        await http.get("/health")
+        await stage.until(lambda: idle[-1] > 0.4)
+        assert stage.engine.attended == 0
+        await stage.press("x")
+        assert stage.engine.attended == 1
+        before = len(idle)
+        await http.get("/health?attended=1")
+        await stage.until(lambda: len(idle) > before and min(idle[before:]) < 0.3)
+    scheduler.stop()
+    scheduler.join(20)
 
 
 def test_tidegate_model_fit_asks_the_engine(packed: Path) -> None:

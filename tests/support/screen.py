@@ -51,6 +51,7 @@ class FakeEngine:
         self.status = status
         self.restarts = 0
         self.is_closed = False
+        self.attended = 0
         self._listeners: list[Callable[[EngineStatus], None]] = []
 
     def become(self, status: EngineStatus) -> None:
@@ -67,6 +68,9 @@ class FakeEngine:
 
     async def restart(self) -> None:
         self.restarts += 1
+
+    def attend(self) -> None:
+        self.attended += 1
 
     async def aclose(self) -> None:
         self.is_closed = True
