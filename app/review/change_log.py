@@ -1,269 +1,41 @@
-"""The review's log: what its entries are, how they are written down, and what they add up to.
-
-The log is append-only. `ReviewState` is its fold: a pure read model that any process can make again from the
-entries and the content they name. Nothing here touches the disk.
+"""What the review's log adds up to: a pure read model that any process can make again from the entries and the
+content they name. Nothing here touches the disk.
 """
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Set
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from app.review.diff import Block
+from app.review.entries import (
+    CommandBegan,
+    CommandEnded,
+    Commented,
+    CommitBegan,
+    CommitEnded,
+    Compacted,
+    Decided,
+    Done,
+    Edited,
+    Entry,
+    FeedbackGiven,
+    ImageName,
+    RejectedText,
+    Retold,
+    RolledBack,
+    Settled,
+    Shift,
+    Standing,
+    Stood,
+    TurnBegan,
+    TurnEnded,
+    Voided,
+    image_name,
+    inverse,
+)
 from app.review.errors import ReviewError
 from app.review.model import FileImage
-from app.review.weave import Atom, BlockFacts, EditBlocks, Owner, Weave
-
-Standing = Literal["pending", "kept", "rejected", "settled", "void"]
-
-
-@dataclass(frozen=True, slots=True)
-class ImageName:
-    """A file's image by the name of its content in the store."""
-
-    blob: str
-    mode: int
-
-
-@dataclass(frozen=True, slots=True)
-class TurnBegan:
-    """`snapshot` is what the workspace held, for finding what commands change. `session` and `turn` say which
-    turn it is, `words` what the user said; `serial` counts the turns of this log."""
-
-    turn: int
-    snapshot: Mapping[str, Any]
-    session: str = ""
-    words: str = ""
-    serial: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class TurnEnded:
-    """`head` is the commit that was checked out then, "" if none."""
-
-    turn: int
-    head: str
-
-
-@dataclass(frozen=True, slots=True)
-class CommandBegan:
-    """From here on it is the agent's commands that change files. What the workspace holds now, as it differs
-    from the turn's last snapshot: `files` that are other or new in it, and those that are `gone` from it."""
-
-    head: str
-    complete: bool
-    taken_ns: int
-    files: Mapping[str, Any]
-    gone: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CommandEnded:
-    """From here on files are changed by what is recorded beforehand, and by the user."""
-
-
-@dataclass(frozen=True, slots=True)
-class Edited:
-    """A file went from `before` to `after`. `blocks` are the differences as four numbers each, written down so
-    that the log means the same whatever becomes of the diff engine. `turn` is the turn's serial number.
-    `made_directories` are the parents that did not exist before."""
-
-    edit: int
-    path: str
-    owner: Owner
-    turn: int
-    before: ImageName | None
-    after: ImageName | None
-    blocks: tuple[tuple[int, int, int, int], ...]
-    mode: bool
-    whole: bool
-    made_directories: tuple[str, ...] = ()
-    moved_from: str = ""
-    moved_edit: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Voided:
-    """An edit that was written down never reached the disk."""
-
-    edit: int
-
-
-@dataclass(frozen=True, slots=True)
-class Shift:
-    """Atoms of one file, by block, that went from one standing to another."""
-
-    path: str
-    source: Standing
-    target: Standing
-    atoms: tuple[tuple[str, tuple[int, ...]], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """What a decision does to one file on disk."""
-
-    path: str
-    before: ImageName | None
-    after: ImageName | None
-
-
-@dataclass(frozen=True, slots=True)
-class RejectedText:
-    """What the agent is told of a rejected hunk: its place and its lines as a diff shows them."""
-
-    path: str
-    line: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """An intent: it counts from here on, `writes` follow, and `Done` or `RolledBack` closes it.
-
-    `undoes` and `redoes` name the decision that is taken back or made again. `is_rewind`: it went back to
-    before a turn.
-    """
-
-    decision: int
-    sentence: str
-    shifts: tuple[Shift, ...]
-    writes: tuple[Write, ...] = ()
-    rejected: tuple[RejectedText, ...] = ()
-    undoes: int = 0
-    redoes: int = 0
-    is_rewind: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """All writes of a decision are on disk."""
-
-    decision: int
-
-
-@dataclass(frozen=True, slots=True)
-class RolledBack:
-    """The disk refused a decision; it never was."""
-
-    decision: int
-
-
-@dataclass(frozen=True, slots=True)
-class CommitBegan:
-    """An intent to commit on top of `parent` ("" for a first commit); `files` gives for each path the blob in
-    the commit, "" where it is deleted, and its mode."""
-
-    commit: int
-    parent: str
-    files: tuple[tuple[str, str, int], ...]
-    shifts: tuple[Shift, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CommitEnded:
-    """`commit_hash` is "" when nothing was committed."""
-
-    commit: int
-    commit_hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """These paths need no more review: someone committed them."""
-
-    paths: tuple[str, ...]
-    head: str
-
-
-@dataclass(frozen=True, slots=True)
-class Commented:
-    """Words on a line of a hunk; `text` "" removes the comment."""
-
-    comment: int
-    path: str
-    line: int
-    quoted: str
-    text: str
-    source: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FeedbackGiven:
-    """The agent was told everything up to here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Retold:
-    """What was told in these turns, by their serial numbers, is to be told once more."""
-
-    serials: tuple[int, ...]
-
-
-Entry = (
-    TurnBegan
-    | TurnEnded
-    | CommandBegan
-    | CommandEnded
-    | Edited
-    | Voided
-    | Decided
-    | Done
-    | RolledBack
-    | CommitBegan
-    | CommitEnded
-    | Settled
-    | Commented
-    | FeedbackGiven
-    | Retold
-)
-_KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(Entry)}
-
-
-def encode(entry: Entry) -> bytes:
-    """One line of JSON, ending included."""
-    record = {"kind": type(entry).__name__, **asdict(entry)}
-    # Paths that are no UTF-8 hold surrogates, which ASCII JSON carries as escapes.
-    return json.dumps(record, separators=(",", ":")).encode("ascii") + b"\n"
-
-
-def decode(line: bytes) -> Entry:
-    """The inverse of `encode`. Raises ValueError for anything else."""
-    record = json.loads(line)
-    try:
-        kind = _KINDS[record.pop("kind")]
-        for name in ("before", "after"):
-            if record.get(name) is not None:
-                record[name] = ImageName(**record[name])
-        if "blocks" in record:
-            record["blocks"] = tuple(tuple(numbers) for numbers in record["blocks"])
-            record["made_directories"] = tuple(record["made_directories"])
-        if "shifts" in record:
-            record["shifts"] = tuple(_shift(shift) for shift in record["shifts"])
-        if "writes" in record:
-            record["writes"] = tuple(
-                Write(write["path"], _image_name(write["before"]), _image_name(write["after"]))
-                for write in record["writes"]
-            )
-            record["rejected"] = tuple(RejectedText(**text) for text in record["rejected"])
-        if kind is CommitBegan:
-            record["files"] = tuple(tuple(file) for file in record["files"])
-        for name in ("paths", "serials", "gone"):
-            if name in record:
-                record[name] = tuple(record[name])
-        entry: Entry = kind(**record)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(str(error)) from error
-    return entry
-
-
-def _image_name(record: Mapping[str, Any] | None) -> ImageName | None:
-    return ImageName(**record) if record else None
-
-
-def _shift(record: Mapping[str, Any]) -> Shift:
-    atoms = tuple((block, tuple(numbers)) for block, numbers in record["atoms"])
-    return Shift(record["path"], record["source"], record["target"], atoms)
+from app.review.weave import Atom, BlockFacts, EditBlocks, Weave
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,6 +218,13 @@ class ReviewState:
                 self.unsaid_rejections.clear()
             case Retold():
                 self._retold(entry)
+            case Stood():
+                if entry.path in self.files:
+                    file = self.files[entry.path]
+                    file.standing = {(name, number): word for name, number, word in entry.standing}
+                    file.changed()
+            case Compacted():
+                self._compacted(entry)
 
     def moves(self) -> dict[str, tuple[str, Origin]]:
         """The renames that hold: by the old path the new one, and how the two hang together."""
@@ -460,6 +239,26 @@ class ReviewState:
             if removal == arrival and removal <= {"pending", "kept"}:
                 found[origin.path] = (path, origin)
         return found
+
+    def _compacted(self, entry: Compacted) -> None:
+        self.serial, self.edits, self.numbers, self.head = entry.serial, entry.edits, entry.numbers, entry.head
+        self.turns = {serial: TurnName(**name) for serial, name in entry.turns}
+        self.told = {
+            serial: Told(
+                {int(number): _texts(texts) for number, texts in told["rejections"].items()},
+                tuple(told["comments"]),
+            )
+            for serial, told in entry.told
+        }
+        self.images = {path: image_name(image) for path, image in entry.images.items()}
+        self.firsts = {
+            serial: {path: image_name(image) for path, image in paths.items()} for serial, paths in entry.firsts
+        }
+        self.comments = {comment["comment"]: Commented(**comment) for comment in entry.comments}
+        self.unsaid_comments = {number: self.comments[number] for number in entry.unsaid_comments}
+        self.unsaid_rejections = {number: _texts(texts) for number, texts in entry.unsaid_rejections}
+        self.undoable = entry.decisions(entry.undoable)
+        self.redoable = entry.decisions(entry.redoable)
 
     def _edited(self, entry: Edited, content: Callable[[ImageName | None], FileImage | None]) -> None:
         self.edits = entry.edit
@@ -575,14 +374,5 @@ class ReviewState:
             file.changed()
 
 
-def shift_of(path: str, source: Standing, target: Standing, atoms: Set[Atom]) -> Shift:
-    """A shift of these atoms, in an order that does not vary."""
-    grouped: dict[str, list[int]] = {}
-    for name, number in sorted(atoms):
-        grouped.setdefault(name, []).append(number)
-    return Shift(path, source, target, tuple((name, tuple(numbers)) for name, numbers in grouped.items()))
-
-
-def inverse(shifts: Iterable[Shift]) -> tuple[Shift, ...]:
-    """What takes shifts back."""
-    return tuple(Shift(shift.path, shift.target, shift.source, shift.atoms) for shift in shifts)
+def _texts(records: Iterable[Mapping[str, Any]]) -> tuple[RejectedText, ...]:
+    return tuple(RejectedText(**record) for record in records)

@@ -14,10 +14,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.review.change_log import CommitBegan, CommitEnded, Entry, FileState, ReviewState
+from app.review.change_log import FileState, ReviewState
 from app.review.decisions import AtomsByPath, shifts_to
 from app.review.diff import SYMLINK
 from app.review.display import live_atoms
+from app.review.entries import CommitBegan, CommitEnded, Entry
 from app.review.errors import ReviewError
 from app.review.git import Git
 from app.review.model import FileImage

@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from app.review.change_log import FileState, ReviewState, Shift, Standing, shift_of
+from app.review.change_log import FileState, ReviewState
 from app.review.display import KEPT_MARK, Shown, live_atoms, show
+from app.review.entries import Shift, Standing, shift_of
 from app.review.errors import ReviewError
 from app.review.model import FileImage
 from app.review.weave import META, Atom

@@ -2,8 +2,9 @@
 
 from collections.abc import Set
 
-from app.review.change_log import RejectedText, ReviewState
+from app.review.change_log import ReviewState
 from app.review.display import ShownFile
+from app.review.entries import RejectedText
 from app.review.weave import Atom
 
 _MOST_LINES = 40

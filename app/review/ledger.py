@@ -10,25 +10,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from app.review.change_log import (
-    Decided,
-    Done,
-    Edited,
-    Entry,
-    ImageName,
-    ReviewState,
-    RolledBack,
-    Voided,
-    Write,
-)
+from app.review.change_log import ReviewState
+from app.review.compaction import blobs, compact
 from app.review.decisions import images_after
 from app.review.diff import diff_tokens
 from app.review.disk import Disk
+from app.review.entries import Compacted, Decided, Done, Edited, Entry, ImageName, RolledBack, Voided, Write
 from app.review.errors import ReviewError
 from app.review.model import FileImage
 from app.review.store import Store
 from app.review.weave import Owner, compare
 
+# So many entries since the last time make a log worth compacting.
+LONG = 400
 Images = dict[str, tuple[FileImage | None, FileImage | None]]
 
 
@@ -37,6 +31,8 @@ class Ledger:
 
     def __init__(self, store: Store, disk: Disk) -> None:
         self.state = ReviewState()
+        self.times_replaced = 0
+        """How often the log was compacted since; contents that nobody speaks of may be gone then."""
         self._store = store
         self._disk = disk
         self._lock = threading.RLock()
@@ -54,6 +50,9 @@ class Ledger:
                 with self._store.lock():
                     self._depth += 1
                     try:
+                        if self._store.is_replaced():
+                            self.state = ReviewState()
+                            self.times_replaced += 1
                         for entry in self._store.read():
                             self.state.apply(entry, self.image)
                         if self.state.open_decision:
@@ -64,6 +63,18 @@ class Ledger:
                         self._depth -= 1
             except OSError as error:
                 raise ReviewError(_disk_sentence(error), "mend that and try again") from error
+
+    def compact(self) -> None:
+        """Make the log short, once it has become long; what may be decided, undone and gone back on stays. A
+        crash leaves the old log or the new one."""
+        if self.state.turn or self.state.open_commit or self.state.open_decision:
+            return
+        entries = self._store.everything()
+        last = max((n for n, entry in enumerate(entries) if isinstance(entry, Compacted)), default=-1)
+        if len(entries) - last > LONG:
+            short = compact(entries, self.image, self._store.size)
+            self._store.replace(short)
+            self._store.keep_only(frozenset(blobs(short)))
 
     def append(self, entry: Entry) -> None:
         """Add to the log, and to the state. Raises OSError."""

@@ -11,23 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.review import commit, rewinding, snapshot
-from app.review.change_log import (
-    CommandBegan,
-    CommandEnded,
-    Commented,
-    Decided,
-    FeedbackGiven,
-    FileState,
-    RejectedText,
-    Retold,
-    ReviewState,
-    Settled,
-    TurnBegan,
-    TurnEnded,
-    TurnName,
-    Write,
-    inverse,
-)
+from app.review.change_log import FileState, ReviewState, TurnName
 from app.review.decisions import (
     AtomsByPath,
     keepable,
@@ -42,6 +26,20 @@ from app.review.decisions import (
 )
 from app.review.disk import Disk, WorkTree
 from app.review.display import KEPT_MARK, ShownFile, live_atoms, show
+from app.review.entries import (
+    CommandBegan,
+    CommandEnded,
+    Commented,
+    Decided,
+    FeedbackGiven,
+    RejectedText,
+    Retold,
+    Settled,
+    TurnBegan,
+    TurnEnded,
+    Write,
+    inverse,
+)
 from app.review.errors import ReviewError
 from app.review.feedback import feedback_text, rejected_text
 from app.review.git import Git
@@ -68,8 +66,12 @@ class Review:
         self._ledger = Ledger(self._store, self._disk)
         self._in_turn = False
         self._memory: snapshot.Memory = {}
+        self._memory_of = 0
         self._seen_head: str | None = None
         self._shown_files: dict[str, tuple[FileState, tuple[int, bool], ShownFile | None]] = {}
+        with self._acting():
+            self._ledger.compact()
+        # Read the short log where it was replaced.
         with self._acting():
             pass
 
@@ -386,6 +388,8 @@ class Review:
             self._ledger.reconcile(path, self._ledger.read(path), "user")
 
     def _take_snapshot(self) -> snapshot.Snapshot:
+        if self._ledger.times_replaced != self._memory_of:
+            self._memory, self._memory_of = {}, self._ledger.times_replaced
         return snapshot.take(self._root, self._disk, self._ledger.put_image, time.time_ns(), self._memory)
 
     def _find_changes(self) -> None:

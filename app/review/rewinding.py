@@ -4,9 +4,10 @@ to become where it does not, because everything in them was decided and settled.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from app.review.change_log import FileState, ImageName, ReviewState
+from app.review.change_log import FileState, ReviewState
 from app.review.decisions import AtomsByPath, Part
 from app.review.diff import SYMLINK
+from app.review.entries import ImageName
 from app.review.git import Git
 from app.review.ledger import Images
 from app.review.model import FileImage

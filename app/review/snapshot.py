@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.review.change_log import ImageName
 from app.review.disk import Disk
+from app.review.entries import ImageName
 from app.review.git import Git
 from app.review.model import FileImage
 

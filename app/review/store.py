@@ -8,15 +8,17 @@ is cut away at the next append.
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Protocol
 
 from app.paths import data_directory
-from app.review.change_log import Entry, decode, encode
+from app.review.entries import Entry, decode, encode
 from app.review.errors import ReviewError
+
+_NEW_LOG = "new-log-"
 
 
 class Store(Protocol):
@@ -28,8 +30,28 @@ class Store(Protocol):
         """The entries that were appended, by anyone, since the last call. Raises ReviewError for damage."""
         ...
 
+    def is_replaced(self) -> bool:
+        """Whether the log was replaced, by anyone, since the last call of `read`, which then begins anew."""
+        ...
+
     def append(self, entry: Entry) -> None:
         """Add an entry; it is durable when this returns. Raises OSError."""
+        ...
+
+    def everything(self) -> list[Entry]:
+        """All entries of the log."""
+        ...
+
+    def replace(self, entries: Sequence[Entry]) -> None:
+        """Put these entries in the log's place, in one step. Raises OSError."""
+        ...
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """Remove all other contents. Raises OSError."""
+        ...
+
+    def size(self, name: str) -> int:
+        """How many bytes a content has, 0 where it is missing."""
         ...
 
     def put(self, data: bytes) -> str:
@@ -55,6 +77,7 @@ class FileStore:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._offset = 0
+        self._file = 0
         self._turn: IO[bytes] | None = None
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -80,11 +103,27 @@ class FileStore:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
+    def is_replaced(self) -> bool:
+        """See Store."""
+        return bool(self._file) and self._log.stat().st_ino != self._file
+
     def read(self) -> list[Entry]:
         """See Store. Only whole lines count."""
+        if self.is_replaced():
+            self._offset = 0
         with self._log.open("rb") as file:
+            self._file = os.fstat(file.fileno()).st_ino
             file.seek(self._offset)
             data = file.read()
+        entries, length = self._decode(data)
+        self._offset += length
+        return entries
+
+    def everything(self) -> list[Entry]:
+        """See Store."""
+        return self._decode(self._log.read_bytes())[0]
+
+    def _decode(self, data: bytes) -> tuple[list[Entry], int]:
         whole = data[: data.rfind(b"\n") + 1]
         entries: list[Entry] = []
         for line in whole.splitlines():
@@ -94,8 +133,34 @@ class FileStore:
                 raise ReviewError(
                     f"The review log {self._log} is damaged", "move that folder away to begin a new review"
                 ) from error
-        self._offset += len(whole)
-        return entries
+        return entries, len(whole)
+
+    def replace(self, entries: Sequence[Entry]) -> None:
+        """See Store."""
+        # Another name each time, so that the file is another one for those who have read the old.
+        with tempfile.NamedTemporaryFile(dir=self._directory, prefix=_NEW_LOG, delete=False) as file:
+            for entry in entries:
+                file.write(encode(entry))
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(self._log)
+        sync_directory(self._directory)
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """See Store."""
+        wanted = {self._path(name) for name in names}
+        for left in self._directory.glob(f"{_NEW_LOG}*"):
+            left.unlink()
+        for path in (self._directory / "contents").glob("*/*"):
+            if path not in wanted:
+                path.unlink()
+
+    def size(self, name: str) -> int:
+        """See Store."""
+        try:
+            return self._path(name).stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def append(self, entry: Entry) -> None:
         """See Store."""

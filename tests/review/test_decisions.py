@@ -21,7 +21,7 @@ LONG = settings(QUICK, max_examples=5000)
 PATHS = ("a", "b/c", "d")
 ACTIONS = (
     *("keep", "reject", "lines", "keep lines", "undo", "redo"),
-    *("agent", "user", "user restores", "restart"),
+    *("agent", "agent renames", "user", "user restores", "restart", "compact"),
 )
 
 
@@ -38,6 +38,20 @@ class Bench:
     def agent_writes(self, path: str, image: FileImage | None) -> None:
         self.review.record(path, self.disk.read(path), image)
         self.disk.put(path, image)
+
+    def compact(self) -> None:
+        """Restart, with a log that counts as long."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("app.review.ledger.LONG", -1)
+            self.restart()
+
+    def agent_renames(self, old: str, new: str, image: FileImage) -> None:
+        """As review finds it behind a command."""
+        before = self.disk.files[old]
+        with self.review._acting():
+            self.review._ledger.move(old, new, before, image)
+        self.disk.put(old, None)
+        self.disk.put(new, image)
 
     def restart(self) -> None:
         self.fuse.disarm()
@@ -176,8 +190,17 @@ def any_actions(made: tuple[Bench, dict[str, FileImage]], data: st.DataObject) -
         elif action == "agent":
             path = data.draw(st.sampled_from(PATHS))
             bench.agent_writes(path, data.draw(next_image(bench.disk.read(path))))
+        elif action == "agent renames":
+            known = bench.review._state.files
+            free = [path for path in bench.disk.files if path not in known and path[0] != "m"]
+            if free:
+                old = data.draw(st.sampled_from(sorted(free)))
+                new = data.draw(st.sampled_from(["m1", "m2"]))
+                image = bench.disk.files[old]
+                if new not in known and new not in bench.disk.files and image.mode != 0o120000:
+                    bench.agent_renames(old, new, FileImage(data.draw(edited(image.data)), image.mode))
         elif action == "user":
-            path = data.draw(st.sampled_from(PATHS))
+            path = data.draw(st.sampled_from((*PATHS, "m1", "m2")))
             image = bench.disk.read(path)
             if image and image.mode != 0o120000 and b"\0" not in image.data:
                 mine = b"mine %d\n" % number
@@ -193,14 +216,16 @@ def any_actions(made: tuple[Bench, dict[str, FileImage]], data: st.DataObject) -
                 bench.disk.put(path, before.get(path))
         elif action == "restart":
             bench.restart()
+        elif action == "compact":
+            bench.compact()
         mine_before = {
             line for image in earlier.values() for line in split_lines(image.data) if b"mine" in line
         }
-        if action != "agent":
+        if not action.startswith("agent"):
             text = b"".join(image.data for image in bench.disk.files.values())
             assert all(line in text for line in mine_before)
         shown = bench.review.changes()
-        if not action.startswith("user"):
+        if not action.startswith("user") and action != "compact":
             assert bench.store.users_edits() == edits
         bench.restart()
         assert bench.review.changes() == shown
@@ -435,3 +460,66 @@ def test_decisions_wait_while_a_turn_writes() -> None:
         bench.review.reject_all()
     bench.review.end_turn(1)
     bench.review.reject_all()
+
+
+def history_of(bench: Bench) -> list[object]:
+    """What a review says, shows and can undo, redo and go back on."""
+    review, found = bench.review, []
+    found += [review.turns(), review.comments(), review.changes()]
+    for step in (review.undo, review.redo):
+        while said := step():
+            found += [said, review.changes(), dict(bench.disk.files)]
+    review.rewind(2, "s")
+    found += [dict(bench.disk.files), review.changes(), review.undo(), review.feedback()]
+    review.retell(1, "s")
+    return [*found, review.feedback()]
+
+
+def long_history() -> Bench:
+    bench = Bench({path: FileImage(b"1\n2\n3\n4\n5\n6\n7\n8\n9\n") for path in ("a", "b/c", "gone")})
+    for turn in (1, 2, 3):
+        bench.review.begin_turn(turn, "s", f"words {turn}")
+        for path in ("a", "b/c"):
+            old = bench.disk.files[path]
+            bench.agent_writes(path, FileImage(old.data.replace(b"%d\n" % (3 * turn), b"turn %d\n" % turn)))
+        bench.review.end_turn(turn)
+        bench.disk.put("a", FileImage(bench.disk.files["a"].data + b"mine %d\n" % turn))
+        bench.review.reject(frozenset(sorted(bench.hunks())[:1]))
+        bench.review.undo()
+        if turn == 1:
+            bench.review.keep_all()
+            bench.review.put_away()
+            bench.review.comment("a", 1, "1", "first")
+            bench.review.feedback()
+    bench.review.keep(frozenset(sorted(bench.hunks())[1:2]))
+    bench.review.comment("a", 3, "3", "why?")
+    return bench
+
+
+def test_a_short_log_says_all_that_the_long_one_said() -> None:
+    long, short = long_history(), long_history()
+    before = len(short.store.log)
+    short.compact()
+    assert len(short.store.log) < before
+    assert short.store.contents.keys() < long.store.contents.keys()
+    long.restart()
+    assert history_of(short) == history_of(long)
+
+
+def test_dying_while_the_log_is_made_short_leaves_the_old_or_the_new_one() -> None:
+    said = history_of(long_history())
+    for writes in count():
+        bench = long_history()
+        bench.fuse.arm(writes)
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("app.review.ledger.LONG", -1)
+                Review(NOWHERE, bench.store.again(), bench.disk)
+            died = False
+        except Killed:
+            died = True
+        bench.restart()
+        assert history_of(bench) == said
+        if not died:
+            break
+    assert writes > 1

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.review.change_log import CommitEnded, Entry
+from app.review.entries import CommitEnded, Entry
 from app.review.errors import ReviewError
 from app.review.git import Answer, Git
 from app.review.model import FileImage
@@ -557,3 +557,27 @@ def test_renames_are_found_where_git_finds_them(repository: Path) -> None:
     before = {name: (text + name if text else text) for name, text in texts.items()}
     review.reject_all()
     assert {name: (repository / name).read_text() for name in texts} == before
+
+
+def test_the_disk_that_a_review_takes_does_not_grow_with_what_is_closed(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.review.ledger.LONG", 20)
+    monkeypatch.setattr("app.review.compaction.MOST_TURNS", 3)
+    monkeypatch.setattr("app.review.compaction.MOST_DECISIONS", 3)
+    sizes: list[int] = []
+    other = Review(repository)
+    for number in range(1, 26):
+        review = Review(repository)
+        turn(review, lambda n=number, r=review: edit(r, repository, f"{n}.txt", TEXT * 3 + f"{n}\n"), number)  # type: ignore[misc]
+        review.keep_all()
+        review.put_away()
+        if number > 1:
+            (repository / f"{number - 1}.txt").unlink()
+        if number % 5 == 0:
+            sizes.append(sum(path.stat().st_size for path in (tmp_path / "home").rglob("*") if path.is_file()))
+            # Another window has read the log that is gone.
+            assert other.changes() == ()
+    assert max(sizes) < 2 * min(sizes)
+    review.undo()
+    assert other.changes()

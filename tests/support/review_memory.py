@@ -1,10 +1,10 @@
 """A store and a disk in memory, which can die or refuse at any write."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 
-from app.review.change_log import Edited, Entry, decode, encode
+from app.review.entries import Edited, Entry, decode, encode
 from app.review.model import FileImage
 
 
@@ -37,24 +37,51 @@ class MemoryStore:
     """What survives a process is in `log` and `contents`; another MemoryStore on these is the next process."""
 
     def __init__(
-        self, fuse: Fuse, log: list[bytes] | None = None, contents: dict[str, bytes] | None = None
+        self,
+        fuse: Fuse,
+        log: list[bytes] | None = None,
+        contents: dict[str, bytes] | None = None,
+        replacements: list[None] | None = None,
     ) -> None:
         self.fuse = fuse
         self.log: list[bytes] = [] if log is None else log
         self.contents: dict[str, bytes] = {} if contents is None else contents
+        self.replacements: list[None] = [] if replacements is None else replacements
+        self._seen = len(self.replacements)
         self._read = 0
 
     def again(self) -> "MemoryStore":
-        return MemoryStore(self.fuse, self.log, self.contents)
+        return MemoryStore(self.fuse, self.log, self.contents, self.replacements)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
         yield
 
     def read(self) -> list[Entry]:
+        if self.is_replaced():
+            self._seen, self._read = len(self.replacements), 0
         found = [decode(line) for line in self.log[self._read :]]
         self._read = len(self.log)
         return found
+
+    def is_replaced(self) -> bool:
+        return self._seen != len(self.replacements)
+
+    def everything(self) -> list[Entry]:
+        return [decode(line) for line in self.log]
+
+    def replace(self, entries: Sequence[Entry]) -> None:
+        self.fuse.burn()
+        self.log[:] = [encode(entry) for entry in entries]
+        self.replacements.append(None)
+
+    def keep_only(self, names: Collection[str]) -> None:
+        for name in [name for name in self.contents if name not in names]:
+            self.fuse.burn()
+            del self.contents[name]
+
+    def size(self, name: str) -> int:
+        return len(self.contents[name])
 
     def append(self, entry: Entry) -> None:
         self.fuse.burn()
