@@ -1,5 +1,6 @@
 """From a model directory to something that generates."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from mlx_model.decode.drafts.mtp import MtpDrafter
 from mlx_model.decode.generator import Generator
 from mlx_model.decode.language_model import LanguageModel, NothingKept, StateKeeper
 from mlx_model.decode.request import DraftMode
+from mlx_model.decode.verify import VerifyingModel
 from mlx_model.device import default_dtype, on_cpu, prepare_mlx
 from mlx_model.errors import ConfigError
 from mlx_model.layers.parameters import Parameters
@@ -23,6 +25,7 @@ from mlx_model.model import Qwen3Next
 from mlx_model.state.keeper import StoredStates
 from mlx_model.state.kv import KVBits
 from mlx_model.state.prefix_store import PrefixStore
+from mlx_model.state.sequence import SequenceState
 from mlx_model.weights.adapter import read_adapter
 from mlx_model.weights.checkpoint import Checkpoint, Progress, StoredProjection, open_checkpoint
 from mlx_model.weights.expert_slots import Frequencies
@@ -60,30 +63,30 @@ class LoadedModel:
         `watch` is told of every measured pass of drafting. Raises ConfigError where the model cannot `draft`
         so."""
         longest = self.model.context_length
-        ways = self._ways(watch)
-        if draft not in ways:
+        possible = self._ways(watch)
+        if draft not in possible:
             raise ConfigError(self._cannot(draft))
         return Generator(
             self.model,
             self.states,
             context_length=min(context_length or longest, longest),
             chunk=chunk or (512 if on_cpu() else 2048),
-            drafting=ways[draft],
-            ways=ways,
+            drafting=possible[draft],
+            ways=possible,
             cannot=self._cannot,
         )
 
     def drafter(self, draft: DraftMode) -> str:
         """What drafts then, for display. Raises ConfigError where the model cannot draft so."""
-        ways = self._ways()
-        if draft not in ways:
+        possible = self._ways()
+        if draft not in possible:
             raise ConfigError(self._cannot(draft))
-        drafting = ways[draft]
+        drafting = possible[draft]
         if drafting is None:
             return "none"
         source = self.model.config.mtp_source if isinstance(self.model, Qwen3Next) else None
         if MtpDrafter.name not in drafting.sources:
-            note = " (the checkpoint has no MTP layer)" if "mtp" not in ways else ""
+            note = " (the checkpoint has no MTP layer)" if "mtp" not in possible else ""
         else:
             note = f" (MTP layer from {source})" if source else ""
         return " + ".join(drafting.sources) + note
@@ -91,22 +94,10 @@ class LoadedModel:
     def _ways(
         self, watch: Callable[[Step], None] = lambda _step: None
     ) -> dict[DraftMode, Drafting[Any] | None]:
-        """How this model's replies can be drafted. All ways share the drafters, of which one reply at a time
-        makes use."""
-        model = self.model
-        if not isinstance(model, Qwen3Next):
-            return {"none": None, "auto": None}
-        lookup: list[Drafter] = [LookupDrafter()]
-        mtp: list[Drafter] = [MtpDrafter(model)] if model.mtp is not None else []
-        asked_for = Controller(may_stop=False)
-        ways: dict[DraftMode, Drafting[Any] | None] = {
-            "none": None,
-            "lookup": Drafting(model, lookup, asked_for, watch=watch),
-            "auto": Drafting(model, lookup + mtp, Controller(), watch=watch),
-        }
-        if mtp:
-            ways["mtp"] = Drafting(model, mtp, asked_for, watch=watch)
-        return ways
+        """How this model's replies can be drafted."""
+        if isinstance(self.model, Qwen3Next):
+            return ways(self.model, self.model, watch=watch)
+        return {"none": None, "auto": None}
 
     def _cannot(self, draft: DraftMode) -> str:
         if not isinstance(self.model, Qwen3Next):
@@ -117,6 +108,28 @@ class LoadedModel:
             "This checkpoint has no MTP layer to draft with: graft one with convert --graft-mtp, "
             "or draft by lookup or auto."
         )
+
+
+def ways(
+    model: Qwen3Next,
+    verifier: VerifyingModel[SequenceState],
+    *,
+    watch: Callable[[Step], None] = lambda _step: None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[DraftMode, Drafting[Any] | None]:
+    """How replies can be drafted for a model, where the `verifier` makes them: the model itself, or what stands
+    for it. All ways share the drafters, of which one reply at a time makes use."""
+    lookup: list[Drafter] = [LookupDrafter()]
+    mtp: list[Drafter] = [MtpDrafter(model)] if model.mtp is not None else []
+    asked_for = Controller(may_stop=False)
+    possible: dict[DraftMode, Drafting[Any] | None] = {
+        "none": None,
+        "lookup": Drafting(verifier, lookup, asked_for, clock, watch),
+    }
+    if mtp:
+        possible["mtp"] = Drafting(verifier, mtp, asked_for, clock, watch)
+    possible["auto"] = Drafting(verifier, lookup + mtp, Controller(), clock, watch)
+    return possible
 
 
 def load(

@@ -1,65 +1,54 @@
 """bench draft: what drafting gains on this machine, on three kinds of text, and what passes of each width cost.
 
-Replies are greedy, so each way of drafting gives the same ones; runs with and without drafts alternate, so that
-a machine that grows warm slows all of them alike.
+The model reads a prompt, and the reply is given: every pass computes what it always does, and then the given
+token is taken to be the model's choice. So the measurement is the same for every model, whatever it would have
+said, and drafts are accepted as they would be of a model that says just this. Replies are greedy; with
+--own-words the model says what it likes.
+
+All ways of drafting make the same reply side by side, some tokens each in turn, each with its own clock: what
+else the machine does, and how warm it grows, slows all of them alike.
 """
 
 import argparse
 import json
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, get_args
+from typing import Any
 
 import mlx.core as mx
 
+from mlx_model.bench.draft_texts import TEXTS
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.decode.drafting import Step
-from mlx_model.decode.request import DraftMode, GenerationFinished, GenerationRequest, SamplingParameters
-from mlx_model.decode.verify import DEEPEST
+from mlx_model.decode.generator import Generator
+from mlx_model.decode.request import DraftMode, GenerationRequest, SamplingParameters, TokenGenerated
+from mlx_model.decode.verify import DEEPEST, VerifyingModel
 from mlx_model.errors import ConfigError, RequestError
-from mlx_model.loading import LoadedModel, load
+from mlx_model.loading import load, ways
 from mlx_model.model import Qwen3Next
+from mlx_model.state.prefix_store import PrefixStore
+from mlx_model.state.sequence import SequenceState
 
-_FILE = '''"""Counting the words of a text."""
-
-from collections import Counter
-from pathlib import Path
-
-
-def read_words(path: Path) -> list[str]:
-    """The words of a file, in lower case."""
-    text = path.read_text(encoding="utf-8")
-    return [word.strip(".,;:!?").lower() for word in text.split()]
-
-
-def most_frequent(words: list[str], count: int = 10) -> list[tuple[str, int]]:
-    """The words that come most often, with how often they come."""
-    return Counter(words).most_common(count)
-
-
-def report(path: Path) -> str:
-    """One line a word."""
-    return "\\n".join(f"{word}: {times}" for word, times in most_frequent(read_words(path)))
-'''
-TEXTS = {
-    "rewriting a file": f"This is words.py:\n\n{_FILE}\n\nThe same file with count: int = 20 in it:\n\n",
-    "new code": '"""A priority queue on a heap."""\n\nimport heapq\n\n\nclass PriorityQueue:\n',
-    "prose": "The harbour lay quiet in the early morning, and the first boats had not yet come back. ",
-}
+# Tokens that one way of drafting makes before it is the next one's turn.
+_SLICE = 16
+_SNAPSHOT_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One text under one mode: decoded tokens a second (median of the runs), and that over plain decoding;
-    tokens a pass of the model; acceptance[source][place]: the share of drafts accepted at that place of a
-    block, from 1 on, of those before which nothing was rejected."""
+    """One text in one way of drafting: decoded tokens a second (median of the rounds); that over plain decoding
+    in the same round, its median, least and most; the same in the round before them, in which a controller
+    knows nothing yet; tokens a pass of the model; acceptance[source][place]: the share of drafts accepted at
+    that place of a block, from 1 on, of those before which nothing was rejected."""
 
     tokens_per_second: float
     speedup: float
+    speedup_range: tuple[float, float]
+    first_speedup: float
     tokens_per_step: float
     acceptance: dict[str, dict[int, float]]
 
@@ -67,93 +56,243 @@ class Result:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this measurement."""
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="checkpoint directory")
-    parser.add_argument("--max-tokens", type=int, default=256, metavar="N")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="runs of each kind")
+    parser.add_argument("--max-tokens", type=int, default=320, metavar="N", help="of each reply")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="replies of each kind, at most")
+    parser.add_argument(
+        "--seconds", type=float, default=300, metavar="S", help="no new round after so long (default: 300)"
+    )
+    parser.add_argument(
+        "--own-words", action="store_true", help="replies are the model's own, not the texts given"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the measurements. Raises EngineError."""
-    if arguments.max_tokens < 8 or arguments.rounds < 1:
-        raise RequestError("At least 8 tokens and one round are needed to measure anything.")
+    if arguments.max_tokens < 8 or arguments.rounds < 1 or not arguments.seconds > 0:
+        raise RequestError("At least 8 tokens, one round and some time are needed to measure anything.")
     tokenizer = Tokenizer.from_directory(arguments.model)
     loaded = load(arguments.model)
-    if not isinstance(loaded.model, Qwen3Next):
+    model = loaded.model
+    if not isinstance(model, Qwen3Next):
         raise ConfigError(f"A {loaded.architecture} model is run by mlx-lm, which cannot draft.")
-    costs = pass_milliseconds(loaded.model, tokenizer.encode(_FILE))
-    results = {
-        name: measure(loaded, tokenizer.encode(text), arguments.max_tokens, arguments.rounds)
-        for name, text in TEXTS.items()
-    }
+    costs = pass_milliseconds(model, tokenizer.encode(TEXTS["prose"].reply))
+    results = {}
+    for name, text in TEXTS.items():
+        prompt, given = tokenizer.encode(text.prompt), tokenizer.encode(text.reply)
+        count = arguments.max_tokens if arguments.own_words else min(arguments.max_tokens, len(given))
+        verifier = model if arguments.own_words else Reciting(model, [*prompt, *given])
+        seconds = arguments.seconds / len(TEXTS)
+        results[name] = measure(model, verifier, prompt, count, rounds=arguments.rounds, seconds=seconds)
     if arguments.json:
-        texts = {
-            name: {mode: asdict(result) for mode, result in modes.items()} for name, modes in results.items()
-        }
-        print(json.dumps({"pass_ms": costs, "texts": texts}))
-        return 0
+        texts = {name: {mode: asdict(result) for mode, result in by.items()} for name, by in results.items()}
+        print(json.dumps({"given_replies": not arguments.own_words, "pass_ms": costs, "texts": texts}))
+    else:
+        _print(costs, results, arguments.own_words)
+    return 0
+
+
+def _print(
+    costs: Mapping[int, float], results: Mapping[str, Mapping[DraftMode, Result]], own_words: bool
+) -> None:
+    print(
+        "Replies are the model's own." if own_words else "Replies are given; the model computes all the same."
+    )
     print("A pass of n tokens, in ms: " + ", ".join(f"{width}: {ms:.2f}" for width, ms in costs.items()))
     for name, modes in results.items():
         print(f"\n{name}")
         for mode, result in modes.items():
+            low, high = result.speedup_range
             print(
-                f"  {mode:7} {result.tokens_per_second:8.1f} tok/s ({result.speedup:.2f}×), "
+                f"  {mode:7} {result.tokens_per_second:8.1f} tok/s, {result.speedup:.3f}× none "
+                f"({low:.3f} to {high:.3f}, at first {result.first_speedup:.3f}), "
                 f"{result.tokens_per_step:.2f} tokens a pass"
             )
             for source, shares in result.acceptance.items():
                 print(f"          {source}: " + ", ".join(f"{at}: {share:.0%}" for at, share in shares.items()))
-    return 0
 
 
 def pass_milliseconds(model: Qwen3Next, context: Sequence[int]) -> dict[int, float]:
     """What verifying takes by how many tokens go in, from 1 to 17, after a context; the median of five."""
     state = model.state()
     mx.eval(model.hidden(mx.array([list(context)]), state))
-    costs: dict[int, float] = {}
-    for width in range(1, DEEPEST + 2):
-        tokens = mx.array([[context[place % len(context)] for place in range(width)]])
-        seconds = []
-        for _ in range(6):
+    seconds: dict[int, list[float]] = defaultdict(list)
+    for _ in range(6):
+        for width in range(1, DEEPEST + 2):
+            tokens = mx.array([[context[place % len(context)] for place in range(width)]])
             started = time.perf_counter()
             state.record(True)
             mx.eval(mx.argmax(model.logits(tokens, state), axis=-1))
             state.record(False)
             state.keep(0)
             mx.eval(state.arrays())
-            seconds.append(time.perf_counter() - started)
-        # The first time, kernels are compiled.
-        costs[width] = 1000 * median(seconds[1:])
-    return costs
+            seconds[width].append(time.perf_counter() - started)
+    # The first time, kernels are compiled.
+    return {width: 1000 * median(times[1:]) for width, times in seconds.items()}
+
+
+class Reciting:
+    """A VerifyingModel that computes as the model does and then says a given text."""
+
+    def __init__(self, model: Qwen3Next, text: Sequence[int]) -> None:
+        self._model = model
+        self._text = list(text)
+        self._places: list[int] = []
+
+    @property
+    def vocabulary(self) -> int:
+        """See LanguageModel."""
+        return self._model.vocabulary
+
+    @property
+    def context_length(self) -> int:
+        """See LanguageModel."""
+        return self._model.context_length
+
+    def state(self) -> SequenceState:
+        """See LanguageModel."""
+        return self._model.state()
+
+    def hidden(self, tokens: mx.array, state: SequenceState) -> mx.array:
+        """See VerifyingModel. What it gives goes to `head` next, if at all."""
+        end = len(self._text) - 1
+        self._places = [min(state.length + place + 1, end) for place in range(tokens.shape[1])]
+        return self._model.hidden(tokens, state)
+
+    def head(self, hidden: mx.array) -> mx.array:
+        """See VerifyingModel: of all that `hidden` gave, or of the last."""
+        logits = self._model.head(hidden)
+        given = mx.array([self._text[place] for place in self._places])
+        said = given[:, None] == mx.arange(self.vocabulary)
+        return mx.where(said if logits.ndim == 3 else said[-1:], mx.inf, logits)
+
+    def logits(self, tokens: mx.array, state: SequenceState) -> mx.array:
+        """See LanguageModel."""
+        return self.head(self.hidden(tokens, state))
+
+    def last_logits(self, tokens: mx.array, state: SequenceState) -> mx.array:
+        """See LanguageModel."""
+        return self.head(self.hidden(tokens, state)[:, -1])[0]
+
+
+class _PromptsRead:
+    """A StateKeeper for generations that run side by side: a prompt is read once, and all begin behind it."""
+
+    def __init__(self, model: Qwen3Next) -> None:
+        self._model = model
+        self._store = PrefixStore(_SNAPSHOT_BYTES)
+
+    def begin(self, prompt: Sequence[int]) -> SequenceState:
+        """See StateKeeper."""
+        state = self._model.state()
+        known = self._store.lookup(prompt)
+        if known is not None:
+            state.restore(known)
+        return state
+
+    def keep(self, tokens: Sequence[int], state: SequenceState) -> None:
+        """See StateKeeper."""
+        self._store.store(tokens, state)
+
+    def keep_broken_off(self, tokens: Sequence[int], state: SequenceState) -> None:
+        """See StateKeeper. Nobody breaks one off."""
+
+
+class _Clock:
+    """Seconds that one way of drafting has run: it stands still while the others do."""
+
+    def __init__(self) -> None:
+        self._before = 0.0
+        self._since: float | None = None
+
+    def __call__(self) -> float:
+        return self._before + (0.0 if self._since is None else time.perf_counter() - self._since)
+
+    def go(self) -> None:
+        self._since = time.perf_counter()
+
+    def stop(self) -> None:
+        self._before, self._since = self(), None
+
+
+class _Way:
+    """One way of drafting, reply after reply."""
+
+    def __init__(
+        self,
+        mode: DraftMode,
+        model: Qwen3Next,
+        verifier: VerifyingModel[SequenceState],
+        states: _PromptsRead,
+    ) -> None:
+        self.clock = _Clock()
+        self.steps: list[Step] = []
+        drafting = ways(model, verifier, watch=self.steps.append, clock=self.clock)[mode]
+        self._generator: Generator[Any] = Generator(verifier, states, drafting=drafting)
+        self._tokens: Iterator[TokenGenerated] = iter(())
+        self.last: TokenGenerated | None = None
+
+    def begin(self, request: GenerationRequest) -> None:
+        """Reads the prompt, and makes the first token."""
+        events = self._generator.generate(request, lambda: False)
+        self._tokens = (event for event in events if isinstance(event, TokenGenerated))
+        self.last = next(self._tokens)
+        mx.synchronize()
+
+    def go_on(self, tokens: int) -> float:
+        """Makes so many tokens, or what is left; the seconds that took."""
+        started = self.clock()
+        self.clock.go()
+        for _ in range(tokens):
+            self.last = next(self._tokens, self.last)
+        mx.synchronize()
+        self.clock.stop()
+        return self.clock() - started
 
 
 def measure(
-    loaded: LoadedModel, prompt: Sequence[int], max_tokens: int, rounds: int
+    model: Qwen3Next,
+    verifier: VerifyingModel[SequenceState],
+    prompt: Sequence[int],
+    count: int,
+    *,
+    rounds: int,
+    seconds: float,
 ) -> dict[DraftMode, Result]:
-    """Every mode that the model has, in turn, round after round; one round before them is not counted."""
-    assert isinstance(loaded.model, Qwen3Next)
-    modes = [mode for mode in get_args(DraftMode) if mode != "mtp" or loaded.model.mtp is not None]
-    steps: dict[DraftMode, list[Step]] = {mode: [] for mode in modes}
-    generators = {mode: loaded.generator(draft=mode, watch=steps[mode].append) for mode in modes}
-    request = GenerationRequest(tuple(prompt), max_tokens, frozenset(), SamplingParameters(temperature=0))
-    speeds: dict[DraftMode, list[float]] = defaultdict(list)
-    accepted = dict.fromkeys(modes, 0)
-    for number in range(rounds + 1):
-        for mode in modes:
-            *_, finished = generators[mode].generate(request, lambda: False)
-            assert isinstance(finished, GenerationFinished)
-            if number:
-                speeds[mode].append(1000 * finished.generated_tokens / finished.generated_ms)
-                accepted[mode] += finished.accepted_tokens
-    plain = median(speeds["none"])
-    generated = rounds * max_tokens
-    return {
-        mode: Result(
-            median(speeds[mode]),
-            median(speeds[mode]) / plain,
-            generated / (generated - accepted[mode]),
-            acceptance(steps[mode]),
-        )
-        for mode in modes
-    }
+    """Every way that the model has of making `count` tokens after a prompt, side by side, round after round; no
+    new round begins after so many seconds, but one there is besides the first, which does not count."""
+    states = _PromptsRead(model)
+    modes = list(ways(model, verifier))
+    by_mode = {mode: _Way(mode, model, verifier, states) for mode in modes}
+    request = GenerationRequest(
+        tuple(prompt), count, frozenset(), SamplingParameters(temperature=0), boundaries=(len(prompt) - 1,)
+    )
+    taken: dict[DraftMode, list[float]] = defaultdict(list)
+    ends_at = time.perf_counter() + seconds
+    while len(taken["none"]) < 2 or (len(taken["none"]) <= rounds and time.perf_counter() < ends_at):
+        # The prompt is read once, by one whose drafters look at it.
+        for way in reversed(by_mode.values()):
+            way.begin(request)
+        spent = dict.fromkeys(modes, 0.0)
+        for number in range(-(-(count - 1) // _SLICE)):
+            for mode in modes if number % 2 else reversed(modes):
+                spent[mode] += by_mode[mode].go_on(min(_SLICE, count - 1 - number * _SLICE))
+        for mode, time_spent in spent.items():
+            taken[mode].append(time_spent)
+    return {mode: _result(way, count, taken[mode], taken["none"]) for mode, way in by_mode.items()}
+
+
+def _result(way: _Way, count: int, taken: Sequence[float], plain: Sequence[float]) -> Result:
+    assert way.last is not None
+    first, *speedups = (without / with_drafts for without, with_drafts in zip(plain, taken, strict=True))
+    return Result(
+        tokens_per_second=(count - 1) / median(taken[1:]),
+        speedup=median(speedups),
+        speedup_range=(min(speedups), max(speedups)),
+        first_speedup=first,
+        tokens_per_step=count / (count - way.last.costs.accepted_tokens),
+        acceptance=acceptance(way.steps),
+    )
 
 
 def acceptance(steps: Sequence[Step]) -> dict[str, dict[int, float]]:

@@ -23,6 +23,8 @@ _HOPE, _HOPED = 0.7, 2.0
 _REMEMBERED = 0.97
 # Plain passes before drafts that do not pay are tried again: at first, and at most.
 _PATIENCE, _MOST_PATIENCE = 32, 1024
+# A source that is not to be tried before so many plain passes need not see what passes before that.
+_WARM_UP = 64
 # Drafting has to promise this much more than plain passes: what is expected of it is an estimate.
 _MARGIN = 1.03
 # Plain passes measured before the first drafts, and passes with drafts after which one is measured again.
@@ -43,7 +45,10 @@ class _Costs:
 
     def of(self, width: int, plain: float) -> float:
         """Between measured widths along a straight line, beyond them along the one through all; a plain pass
-        takes `plain` seconds."""
+        takes `plain` seconds, and no wider one takes less."""
+        return max(plain, self._measured(width, plain))
+
+    def _measured(self, width: int, plain: float) -> float:
         known = {1: plain, **self._typical}
         if width in known:
             return known[width]
@@ -104,7 +109,9 @@ class Controller:
         speed, plan, _ = max(plans, key=lambda candidate: candidate[0])
         if not self._may_stop or self._pays(speed):
             return plan
-        return next((plan for _, plan, drafts in plans if self._plain_passes >= drafts.again), None)
+        # One draft tells as much of the rate as several, and costs least.
+        tried = (plan for _, plan, drafts in plans if self._plain_passes >= drafts.again)
+        return next((Plan(plan.source, 1) for plan in tried), None)
 
     def record(self, step: Step) -> None:
         """Takes a pass into account: what it cost, and how its drafts fared."""
@@ -128,6 +135,13 @@ class Controller:
         else:
             return  # nothing speaks against trying once more
         drafts.again = self._plain_passes + drafts.patience
+
+    def follows(self, source: str) -> bool:
+        """Whether it may be asked for drafts soon."""
+        if not self._may_stop:
+            return True
+        classes = [drafts for (name, _), drafts in self._classes.items() if name == source]
+        return not classes or any(drafts.again - self._plain_passes <= _WARM_UP for drafts in classes)
 
     def _best(self, source: str, outlook: Hashable, deepest: int) -> tuple[float, Plan]:
         """The depth with the most tokens per second, and how many those are."""

@@ -46,6 +46,11 @@ class DraftPolicy(Protocol):
         """What a pass came to."""
         ...
 
+    def follows(self, source: str) -> bool:
+        """Whether this drafter shall see what the model makes of the tokens it now decodes, which costs time
+        and serves drafts in the near future."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
@@ -75,6 +80,7 @@ class Drafting(Generic[ReplayableT]):
         self._clock = clock
         self._watch = watch
         self._read_at = 0.0
+        self._is_decoding = False
         self._pass: Step | None = None
 
     @property
@@ -84,7 +90,7 @@ class Drafting(Generic[ReplayableT]):
 
     def begin(self, tokens: Sequence[int], state: ReplayableT) -> None:
         """A generation begins; `state` has seen the tokens."""
-        self._pass = None
+        self._pass, self._is_decoding = None, False
         for drafter in self._drafters.values():
             drafter.begin(tokens, state)
 
@@ -107,7 +113,7 @@ class Drafting(Generic[ReplayableT]):
     def token_read(self, token: int, *, measures_plain_pass: bool) -> None:
         """A token has become known, which ends the pass before it. The pass after it is a plain one and under
         way if `measures_plain_pass`."""
-        now = self._clock()
+        now, self._is_decoding = self._clock(), True
         if self._pass is not None:
             step = replace(self._pass, seconds=now - self._read_at)
             self._policy.record(step)
@@ -155,8 +161,12 @@ class Drafting(Generic[ReplayableT]):
         self._follow(mx.array([token, *drafts]), verified.hidden[:, : 1 + accepted])
 
     def _follow(self, tokens: mx.array, hidden: mx.array) -> None:
-        for drafter in self._drafters.values():
-            drafter.follow(tokens, hidden)
+        for name, drafter in self._drafters.items():
+            # The prompt serves all drafts to come.
+            if not self._is_decoding or self._policy.follows(name):
+                drafter.follow(tokens, hidden)
+            else:
+                drafter.skip(tokens.size)
 
     def _plan(self, room: int) -> Plan | None:
         if room < 2:

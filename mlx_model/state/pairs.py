@@ -1,8 +1,9 @@
 """What the MTP layer remembers of a conversation: keys and values of pairs (token, hidden state before it).
 
 The layer lags behind the model: pairs gather until drafts are wanted, or the state is kept, and are then taken
-in at once. A pair is named by the position of its token; where the model ran on without the layer, or the first
-token has nothing before it, pairs are missing, and the layer looks at those since.
+in at once. A pair is named by the position of its token. The first token has nothing before it. Where the model
+ran on without the layer, pairs are missing: what is before such a gap counts as if it stood that much later,
+and is not kept in snapshots.
 """
 
 from collections import deque
@@ -24,6 +25,7 @@ class PairMemory:
         self.kv = kv
         self.length = length
         self.first = length - kv.length if kv.length or hidden is not None else length + 1
+        self._has_gap = False
         self.ahead = False
         """Whether `kv` holds the pair of the token at `length` too, which the model has yet to take in."""
         self._tokens: list[mx.array] = []
@@ -54,6 +56,16 @@ class PairMemory:
         # A copy: a view would keep the states of the whole block alive.
         self._ends.append((self.length, mx.contiguous(hidden[:, -1:])))
 
+    def skip(self, tokens: int) -> None:
+        """The model took in so many tokens that the layer will not see."""
+        if self.ahead:
+            self.kv.truncate(self.kv.length - 1)
+            self.ahead = False
+        self._has_gap = self._has_gap or bool(self.kv.length or self._tokens)
+        # With the hidden state before it, the pair of the token after the gap is gone.
+        self.first += tokens + (self.last is not None)
+        self.length += tokens
+
     def look_ahead(self, token: int) -> None:
         """The next token is known, and its pair is wanted now."""
         assert self.last is not None and not self.ahead, "one proposal for each newest token"
@@ -83,11 +95,11 @@ class PairMemory:
             self._ends.pop()
         if self.last is None:
             self.kv.truncate(0)
-            self._tokens, self._hidden, self.first = [], [], length + 1
+            self._tokens, self._hidden, self.first, self._has_gap = [], [], length + 1, False
 
     def holds(self, start: int, stop: int) -> bool:
         """Whether `kv` has the pairs of all tokens [start, stop), but for the very first."""
-        return self.first <= max(start, 1) and stop <= self.first + self.kv.length
+        return not self._has_gap and self.first <= max(start, 1) and stop <= self.first + self.kv.length
 
     def arrays(self) -> list[mx.array]:
         """What has to be evaluated for this to be up to date."""

@@ -7,21 +7,29 @@ import mlx.core as mx
 import pytest
 
 from mlx_model.__main__ import main
-from mlx_model.bench.draft import TEXTS, acceptance
-from mlx_model.decode.controller import Controller
-from mlx_model.decode.drafting import Drafting, Step
-from mlx_model.decode.drafts.lookup import LookupDrafter
-from mlx_model.decode.generator import Generator
-from mlx_model.decode.language_model import NothingKept
-from tests.support.drafting import asked, reply
+from mlx_model.bench.draft import Reciting, acceptance
+from mlx_model.bench.draft_texts import TEXTS
+from mlx_model.chat.tokenizer import Tokenizer
+from mlx_model.decode.drafting import Step
+from mlx_model.loading import ways
+from tests.support.drafting import asked, drafting_generator, reply
+from tests.support.models import load_tiny
 from tests.support.servable import servable_checkpoint
 
 
-def test_it_measures_every_mode_on_every_text(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    model = servable_checkpoint(tmp_path / "model", mtp=True)
-    arguments = ["--model", str(model), "--max-tokens", "12", "--rounds", "1", "--json"]
-    assert main(["bench", "draft", *arguments]) == 0
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return servable_checkpoint(tmp_path_factory.mktemp("model"), mtp=True)
+
+
+@pytest.mark.parametrize("own_words", [False, True], ids=["given", "own"])
+def test_it_measures_every_mode_on_every_text(
+    capsys: pytest.CaptureFixture[str], checkpoint: Path, own_words: bool
+) -> None:
+    arguments = ["--model", str(checkpoint), "--max-tokens", "20", "--seconds", "0.001", "--json"]
+    assert main(["bench", "draft", *arguments, *(["--own-words"] if own_words else [])]) == 0
     report = json.loads(capsys.readouterr().out)
+    assert report["given_replies"] != own_words
     assert list(report["pass_ms"]) == [str(width) for width in range(1, 18)]
     assert set(report["texts"]) == set(TEXTS)
     for modes in report["texts"].values():
@@ -36,56 +44,29 @@ def test_acceptance_counts_what_was_judged() -> None:
     assert acceptance(steps) == {"lookup": {1: 2 / 3, 2: 1 / 2, 3: 1.0}}
 
 
-class Reciter:
-    """A model that recites a text, whatever it is given."""
-
-    vocabulary, context_length = 256, 1 << 20
-
-    def __init__(self, text: bytes) -> None:
-        self._text = mx.array(list(text))
-
-    def state(self) -> "Place":
-        return Place()
-
-    def hidden(self, tokens: mx.array, state: "Place") -> mx.array:
-        start = state.length
-        state.length += tokens.shape[1]
-        state.block = tokens.shape[1]
-        return self._text[start + 1 : state.length + 1][None, :, None]
-
-    def head(self, hidden: mx.array) -> mx.array:
-        return (mx.arange(256) == hidden).astype(mx.float32)
-
-    def logits(self, tokens: mx.array, state: "Place") -> mx.array:
-        return self.head(self.hidden(tokens, state))
-
-    def last_logits(self, tokens: mx.array, state: "Place") -> mx.array:
-        return self.logits(tokens, state)[0, -1]
+def test_a_given_reply_is_recited_and_each_drafter_says_what_it_would(checkpoint: Path) -> None:
+    """With lookup, a file with one line changed takes at least four tokens a pass, of the real model."""
+    model, tokenizer = load_tiny(checkpoint), Tokenizer.from_directory(checkpoint)
+    text = TEXTS["rewriting a file"]
+    read = text.prompt[text.prompt.index(text.reply[:20]) :]
+    (before, after), *rest = (
+        pair for pair in zip(read.splitlines(), text.reply.splitlines(), strict=False) if pair[0] != pair[1]
+    )
+    assert "= 10" in before and "= 20" in after and not rest
+    prompt, given = tokenizer.encode(text.prompt), tokenizer.encode(text.reply)
+    verifier = Reciting(model, [*prompt, *given])
+    drafting = ways(model, verifier)["lookup"]
+    assert drafting is not None
+    generator = drafting_generator(verifier, drafting=drafting, chunk=512)
+    tokens, finished = reply(generator, asked(prompt, len(given)))
+    assert tokens == given
+    assert len(given) / (len(given) - finished.accepted_tokens) >= 4
+    # What the model computes is not touched: its states are those of the text.
+    mine, real = verifier.state(), model.state()
+    said = verifier.logits(mx.array([prompt[:9]]), mine)
+    assert mx.argmax(said, axis=-1).tolist() == [prompt[1:10]]
+    assert mx.allclose(model.hidden(mx.array([prompt[9:12]]), mine), _after(model, prompt, real), atol=1e-5)
 
 
-class Place:
-    length = 0
-    block = 0
-
-    def arrays(self) -> list[mx.array]:
-        return []
-
-    def record(self, on: bool) -> None:
-        pass
-
-    def keep(self, tokens: int) -> None:
-        self.length -= self.block - tokens
-
-
-def test_rewriting_a_file_with_one_line_changed_takes_many_tokens_a_pass() -> None:
-    prompt = TEXTS["rewriting a file"]
-    file = prompt[prompt.index('"""Counting') : prompt.index("\n\nThe same")]
-    changed = file.replace("count: int = 10", "count: int = 20").encode()
-    assert changed != file.encode()
-    model = Reciter(prompt.encode() + changed)
-    drafting = Drafting(model, [LookupDrafter()], Controller(may_stop=False))
-    generator = Generator(model, NothingKept(model), drafting=drafting)
-    tokens, finished = reply(generator, asked(prompt.encode(), len(changed) - 1))
-    assert bytes(tokens) == changed[:-1]
-    passes = len(tokens) - finished.accepted_tokens
-    assert len(tokens) / passes >= 4
+def _after(model, prompt, state):
+    return model.hidden(mx.array([prompt[:12]]), state)[:, 9:]

@@ -72,6 +72,20 @@ def test_where_drafting_does_not_pay_it_costs_less_than_three_percent(rate: floa
     assert followed["lookup"] >= 3
 
 
+def test_a_source_that_does_not_pay_is_shown_few_passes_and_one_that_does_all() -> None:
+    for rate, low, high in ((0.0, 0.0, 0.2), (0.9, 1.0, 1.0)):
+        controller = Controller()
+        shown: list[bool] = []
+
+        def rates(_: int, rate: float = rate, shown: list[bool] = shown, ask: Controller = controller) -> Rates:
+            shown.append(ask.follows("mtp"))
+            return {"mtp": rate}
+
+        tokens_per_second(controller, rates, linear(0.3))
+        assert low <= sum(shown) / len(shown) <= high
+        assert shown[0]
+
+
 def test_of_two_sources_it_follows_the_better_one_until_the_text_changes() -> None:
     def rates(number: int) -> Rates:
         return {"lookup": 0.95, "mtp": 0.7} if number % 2000 < 1000 else {"lookup": 0.05, "mtp": 0.7}

@@ -159,6 +159,9 @@ class Guesses:
     def follow(self, tokens: mx.array, hidden: mx.array) -> None:
         pass
 
+    def skip(self, tokens: int) -> None:
+        pass
+
     def settle(self) -> None:
         pass
 
@@ -181,6 +184,9 @@ class Always:
 
     def record(self, step: Any) -> None:
         pass
+
+    def follows(self, source: str) -> bool:  # noqa: ARG002
+        return True
 
 
 def replies(parameters: SamplingParameters, sampled: bool, draws: int, length: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from mlx_model.decode.sampling import Sampler
 from mlx_model.model import Qwen3Next
 from mlx_model.state.disk import DiskTier
 from mlx_model.state.keeper import StoredStates
+from mlx_model.state.prefix_state import as_tokens
 from mlx_model.state.prefix_store import PrefixStore
 from tests.support.checkpoints import write_checkpoint
 from tests.support.drafting import Depths, Oracle, asked, assert_cold, drafting_generator, reply
@@ -147,6 +148,33 @@ def test_after_a_snapshot_that_was_made_without_the_layer_it_begins_anew(model: 
     assert tokens == reply(drafting_generator(model), asked(PROMPT, 40))[0]
     left = states.begin((*PROMPT, *tokens, 1))
     assert left.pairs is not None and left.pairs.first == 41
+
+
+class Inattentive(Depths):
+    """Lets drafters see some of the passes."""
+
+    def follows(self, source: str) -> bool:  # noqa: ARG002
+        return self._random.random() < 0.7
+
+
+def test_passes_that_the_layer_does_not_see_change_no_reply_and_stay_out_of_snapshots(
+    model: Qwen3Next,
+) -> None:
+    states = StoredStates(model, PrefixStore(1 << 28))
+    generator = drafting_generator(model, MtpDrafter(model), policy=Inattentive(4), states=states)
+    plain, _ = reply(drafting_generator(model), asked(PROMPT, 90))
+    tokens, finished = reply(generator, asked(PROMPT, 50))
+    more, _ = reply(generator, asked((*PROMPT, *tokens), 40))
+    assert [*tokens, *more] == plain and finished.drafted_tokens > 10
+    left = states.begin((*PROMPT, *plain, 1))
+    assert left.pairs is not None and left.pairs.length == left.length
+    assert 60 < left.pairs.kv.length < left.length - 5
+    assert left.pairs.first + left.pairs.kv.length + left.pairs.gathered == left.length
+    again = model.state()
+    known = states._store.lookup(as_tokens((*PROMPT, *plain, 1)))
+    assert known is not None
+    again.restore(known)
+    assert again.pairs is None
 
 
 def test_long_stretches_without_drafts_hold_on_to_few_states(model: Qwen3Next) -> None:

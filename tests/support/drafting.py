@@ -44,6 +44,9 @@ class Oracle:
     def follow(self, tokens: mx.array, hidden: mx.array) -> None:
         assert hidden.shape[:2] == (1, tokens.size)
 
+    def skip(self, tokens: int) -> None:
+        pass
+
     def settle(self) -> None:
         pass
 
@@ -74,6 +77,9 @@ class Depths:
     def record(self, step: Step) -> None:
         self.steps.append(step)
 
+    def follows(self, source: str) -> bool:  # noqa: ARG002
+        return True
+
 
 def drafting_generator(
     model: Qwen3Next,
@@ -82,7 +88,7 @@ def drafting_generator(
     states: StateKeeper[SequenceState] | None = None,
     **options: Any,
 ) -> Generator[SequenceState]:
-    drafting = Drafting(model, drafters, policy or Depths())
+    drafting = options.pop("drafting", None) or Drafting(model, drafters, policy or Depths())
     return Generator(model, states or NothingKept(model), drafting=drafting, **options)
 
 

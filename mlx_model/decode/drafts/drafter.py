@@ -36,6 +36,10 @@ class Drafter(Protocol):
         [1, n, hidden] of them. In order, each token once; rejected drafts are not among them."""
         ...
 
+    def skip(self, tokens: int) -> None:
+        """The model took in so many tokens of the text whose hidden states will not be shown."""
+        ...
+
     def settle(self) -> None:
         """The state is about to be kept, as it stands after what was followed."""
         ...

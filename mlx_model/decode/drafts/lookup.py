@@ -43,6 +43,9 @@ class LookupDrafter:
     def follow(self, tokens: mx.array, hidden: mx.array) -> None:
         """Hidden states are not looked at."""
 
+    def skip(self, tokens: int) -> None:
+        """Hidden states are not looked at."""
+
     def settle(self) -> None:
         """No state depends on this."""
 

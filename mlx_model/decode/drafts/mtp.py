@@ -69,6 +69,10 @@ class MtpDrafter:
         if self._pairs.gathered >= _GATHERED:
             mx.async_eval(self._take_in())  # type: ignore[no-untyped-call]
 
+    def skip(self, tokens: int) -> None:
+        """Their pairs will be missing."""
+        self._pairs.skip(tokens)
+
     def settle(self) -> None:
         """Takes in what has gathered."""
         if self._pairs.gathered:
