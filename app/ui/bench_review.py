@@ -18,15 +18,22 @@ from pathlib import Path
 
 from textual.message import Message
 
+from app.errors import TidegateError
 from app.review.desk import SourceDesk
 from app.review.review import Review
 from app.review.sources import WORK_TREE, Sources
+from app.ui.bench_beside import is_installed, measure
 from app.ui.panes.review import ReviewPane
 from app.ui.review_app import ReviewApp
 
 _SIZE = (160, 48)
 _ROUNDS = 5
+_PATIENCE = 300.0  # seconds that another program is waited for
 _HUNK_LINES = 20  # changed lines a hunk, half of them removed
+
+
+class BenchError(TidegateError):
+    """The bench cannot run as it was asked to."""
 
 
 def run(given: Sequence[str]) -> int:
@@ -36,7 +43,14 @@ def run(given: Sequence[str]) -> int:
     )
     parser.add_argument("--lines", type=int, default=100_000, help="changed lines in all (default: 100,000)")
     parser.add_argument("--files", type=int, default=300, help="files that they are in (default: 300)")
+    parser.add_argument(
+        "--beside", action="store_true", help="the same diff in textual-diff-view too, where that is installed"
+    )
     options = parser.parse_args(given)
+    if options.beside and not is_installed():
+        raise BenchError(
+            "textual-diff-view is not installed here", "pip install textual-diff-view, or leave out --beside"
+        )
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as directory:
         top = Path(directory)
         os.environ["TIDEGATE_HOME"] = str(top / "home")
@@ -44,18 +58,39 @@ def run(given: Sequence[str]) -> int:
         _make(large, options.lines, options.files)
         _make(small, max(1000, options.lines // 100), max(1, options.files // 100))
         git = _median(lambda: _time(lambda: _git_diff(large)))
-        print(f"git diff of {options.lines:,} changed lines in {options.files:,} files: {git:.2f} s")
-        opened = _median(lambda: _first_screen(large))
-        print(f"tidegate review, from the command to its first screen: {opened / git:.1f} × git diff")
+        print(f"git diff of {options.lines:,} changed lines in {options.files:,} files: {git:.3f} s")
         rounds = [asyncio.run(_inside(large)) for _ in range(_ROUNDS)]
         here = statistics.median(opened for opened, _, _ in rounds)
         _, moves, widgets = rounds[-1]
         _, small_moves, small_widgets = asyncio.run(_inside(small))
-        print(f"the same from a process that runs: {here / git:.1f} × git diff")
+        print(f"from the action to its first screen, in a process that runs: {_ratio(here, git)}")
+        opened = _median(lambda: _first_screen(large))
+        bare = _median(lambda: _time(_bare))
+        print(f"from the command to its first screen: {_ratio(opened, git)}")
+        print(f"    of which Python and Textual by themselves: {_ratio(bare, git)}")
         for name, seconds in moves.items():
-            print(f"{name}: {seconds / small_moves[name]:.2f} × that of a diff a hundredth as long")
+            ratio = seconds / small_moves[name]
+            print(f"{name}: {1000 * seconds:.1f} ms, {ratio:.2f} × that of a diff a hundredth as long")
         print(f"mounted widgets: {widgets} with the large diff, {small_widgets} with the small one")
+        if options.beside:
+            _print_beside("a hundredth as long", small)
+            _print_beside("the same", large)
     return 0
+
+
+def _ratio(seconds: float, git: float) -> str:
+    return f"{seconds:.3f} s, {seconds / git:.1f} × git diff"
+
+
+def _print_beside(which: str, root: Path) -> None:
+    found = measure(root, _PATIENCE)
+    if found is None:
+        print(f"textual-diff-view, {which}: not finished in {_PATIENCE:.0f} s")
+        return
+    print(
+        f"textual-diff-view, {which}: first screen {found['opened']:.2f} s, a page down "
+        f"{1000 * found['paged']:.1f} ms, {found['widgets']:.0f} mounted widgets"
+    )
 
 
 def _make(root: Path, lines: int, files: int) -> None:
@@ -85,6 +120,10 @@ def _make(root: Path, lines: int, files: int) -> None:
 
 def _git_diff(root: Path) -> None:
     subprocess.run(["git", "diff"], cwd=root, stdout=subprocess.DEVNULL, check=True)
+
+
+def _bare() -> None:
+    subprocess.run([sys.executable, "-P", "-c", "import textual.app"], check=True)
 
 
 def _time(work: Callable[[], object]) -> float:
