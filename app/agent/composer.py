@@ -118,6 +118,7 @@ class Composer:
             if hands.permissions.judge(access, tool.name).decision != "allow":
                 return None
             context = ToolContext(hands.workspace, hands.files, hands.jobs, nowhere)
+            context.is_hidden = hands.permissions.hidden(tool.name)
             result = await tool.run(arguments, context)
         except ToolFailure as error:
             return f"[{error}]"

@@ -1,6 +1,6 @@
 """May this call be made? The mode, what was granted, and what always needs the user's word."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -8,7 +8,7 @@ from typing import Literal
 from app.agent.commands.grants import grant_for
 from app.agent.commands.judge import Judgement, judge
 from app.agent.events import Mode
-from app.agent.rules import allows, applying, in_words
+from app.agent.rules import allows, applying, hidden, in_words
 from app.agent.tools.base import Access
 from app.config import Rule
 from app.workspace.workspace import Workspace
@@ -59,6 +59,10 @@ class Permissions:
     def grant(self, keys: tuple[str, ...]) -> None:
         """Remember what "always" granted, for the rest of the session."""
         self._granted.update(keys)
+
+    def hidden(self, tool: str) -> Callable[[str], bool]:
+        """Whether a file, by its path, is to be left out of what `tool` finds in the folders around it."""
+        return hidden(self._rules, tool, self._workspace)
 
     def judge(self, access: Access, tool: str) -> Verdict:
         """What is to be done about a call of `tool` that touches `access`."""

@@ -1,16 +1,19 @@
 """The user's own rules for calls, from the settings: which of them apply to one call, and what they say."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
+from app.agent.commands.leaving import literal_head
 from app.agent.commands.parts import Part
 from app.agent.commands.wrapped import unwrap
 from app.agent.tools.base import Access
 from app.config import Rule
+from app.workspace.workspace import Location, Workspace
 
 
 def in_words(rule: Rule) -> str:
@@ -26,7 +29,7 @@ def applying(rules: Sequence[Rule], tool: str, access: Access, parts: Sequence[P
     where any of its parts is meant; whether all of them are allowed is asked part by part (`allows`)."""
     found = []
     for rule in rules:
-        if (rule.tool and not fnmatchcase(tool, rule.tool)) or (rule.path and not _is_at(rule, access)):
+        if (rule.tool and not fnmatchcase(tool, rule.tool)) or (rule.path and not _is_at(rule, access, parts)):
             continue
         if rule.command and not any(
             _is_prefix(rule.command, form) for part in parts for form in (part, unwrap(part))
@@ -51,11 +54,65 @@ def _is_prefix(prefix: str, part: Part) -> bool:
     return part.words[: len(words)] == words
 
 
-def _is_at(rule: Rule, access: Access) -> bool:
-    location = access.location
-    if location is None:
+def hidden(rules: Sequence[Rule], tool: str, workspace: Workspace) -> Callable[[str], bool]:
+    """Whether the file at a path, relative to the root or absolute, is kept from what `tool` finds in folders
+    around it: a rule denies reading it, or asks first."""
+    held = [
+        (rule, _matcher(rule.path))
+        for rule in rules
+        if rule.path and not rule.command and rule.decision != "allow"
+        if any(fnmatchcase(name, rule.tool or "*") for name in (tool, "read_file"))
+    ]
+    if not held:
+        return lambda _path: False
+
+    def is_hidden(path: str) -> bool:
+        location = workspace.locate(path)
+        return any(matches(location) for _rule, matches in held)
+
+    return is_hidden
+
+
+def _is_at(rule: Rule, access: Access, parts: Sequence[Part]) -> bool:
+    if access.location is None:
         return False
-    if rule.path.startswith(("/", "~")):
-        place = Path(os.path.realpath(Path(rule.path).expanduser()))
-        return location.absolute.is_relative_to(place)
-    return location.is_inside and GitIgnoreSpec.from_lines([rule.path]).match_file(location.path or ".")
+    matches = _matcher(rule.path)
+    if matches(access.location):
+        return True
+    root = Path(str(access.location.absolute).removesuffix(access.location.path))
+    return any(matches(location) for location in _named(parts, access.location.absolute, root))
+
+
+def _named(parts: Sequence[Part], directory: Path, root: Path) -> Iterator[Location]:
+    """Where the words of a command that is run in `directory` lead, if they are paths."""
+    places = [directory]
+    for part in parts:
+        words = [
+            word.value or literal_head(word.spelled) for word in (*part.spoken[1:], *part.reads, *part.writes)
+        ]
+        for path in (path for word in words for path in (word, word.partition("=")[2])):
+            if path and not path.startswith("-") and len(path) < 4096:
+                with suppress(OSError, RuntimeError, ValueError):
+                    written = Path(path).expanduser()
+                    found = [Path(os.path.realpath(place / written)) for place in places]
+                    # It may have changed the directory by then, or not.
+                    places += found[:1] if part.name in ("cd", "pushd") else []
+                    for absolute in found:
+                        is_inside = absolute.is_relative_to(root)
+                        shown = absolute.relative_to(root).as_posix() if is_inside else str(absolute)
+                        yield Location(absolute, shown, is_inside)
+
+
+def _matcher(pattern: str) -> Callable[[Location], bool]:
+    if pattern.startswith(("/", "~")):
+        place = Path(os.path.realpath(Path(pattern).expanduser()))
+        return lambda location: location.absolute.is_relative_to(place)
+    spec = GitIgnoreSpec.from_lines([pattern])
+
+    def matches(location: Location) -> bool:
+        if not location.is_inside:
+            return False
+        path = location.path or "."
+        return spec.match_file(path) or (location.absolute.is_dir() and spec.match_file(f"{path}/"))
+
+    return matches

@@ -319,6 +319,7 @@ class Turn:
                 raise ToolFailure(f"Not done: the user declined this call.{said}")
             self._hands.permissions.grant(grants)
         context.is_sandboxed = not verdict.is_approved
+        context.is_hidden = self._hands.permissions.hidden(tool.name)
         if context.is_sandboxed and not self.has_warned and await in_thread(find_sandbox) is None:
             self.has_warned = True
             await self._emit(Noticed(NO_SANDBOX))

@@ -103,6 +103,32 @@ async def test_the_model_is_told_which_rule_denies(bench: Make) -> None:
     assert b.results()[0] == "Not done: a rule in the user's settings denies read_file *.md."
 
 
+async def test_what_a_rule_keeps_is_not_found_from_the_folders_around_it(bench: Make) -> None:
+    look = (
+        call("grep_search", pattern="token"),
+        call("glob", pattern="**/*.txt"),
+        call("list_directory"),
+        call("list_directory", path="secrets"),
+        call("run_shell_command", command="cat secrets/a.txt"),
+        call("run_shell_command", command="cd src && grep token ../secrets/*"),
+        call("run_shell_command", command="wc -l < secrets/a.txt", is_background=True),
+    )
+    b = bench(reply(*look), reply("done"))
+    for name in ("secrets/a.txt", "src/b.txt", "key.pem"):
+        (b.root / name).parent.mkdir(exist_ok=True)
+        (b.root / name).write_text("token\n")
+    b.agent._permissions._rules = (Rule("deny", path="secrets/"), Rule("ask", "read_file", "*.pem"))
+    await b.run("See @./ and @secrets/")
+    grep, glob, listed, *denied = b.results()
+    assert grep == "src/b.txt\n1: token\n[2 left out: the user's rules keep them from you.]"
+    assert glob == "src/b.txt\n[1 left out: the user's rules keep them from you.]"
+    assert "secrets" not in listed and "src/" in listed and "[2 left out" in listed
+    assert all("a rule in the user's settings denies secrets/" in said for said in denied)
+    told = b.sent[0]["content"]
+    assert "secrets" not in told.partition("The user mentions")[2].partition("</context>")[0]
+    assert "a.txt" not in told
+
+
 def test_settings_hold_rules() -> None:
     file = settings_file()
     file.parent.mkdir(parents=True)

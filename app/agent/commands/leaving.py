@@ -31,16 +31,21 @@ def leaving(word: Word, place: Path, root: Path) -> list[str]:
     if re.search(r"\s", text):
         pieces = [text]  # a sentence or a script; only how it begins can make it a path
     else:
-        if ".." in re.split(r"[/{},=:]", text):
-            return leaving_path(text, place, root) if not _SPECIAL.search(text) else may_lead
+        head = literal_head(text)
+        if ".." in re.split(r"[/{},=:]", text[len(head) :]):
+            return may_lead
         pieces = re.split(r"[{},]", text)
     for piece in pieces:
-        head = _SPECIAL.split(piece, maxsplit=1)[0]
-        if head != piece:
-            head = head[: head.rfind("/") + 1]
-        if head and leaving_path(head, place, root):
-            return may_lead
+        head = literal_head(piece)
+        if head and (reasons := leaving_path(head, place, root)):
+            return reasons if head == piece else may_lead
     return []
+
+
+def literal_head(text: str) -> str:
+    """The directories that a pattern or a computed word begins with, or all of a word that is neither."""
+    head = _SPECIAL.split(text, maxsplit=1)[0]
+    return head if head == text else head[: head.rfind("/") + 1]
 
 
 def leaving_path(word: str, place: Path, root: Path) -> list[str]:

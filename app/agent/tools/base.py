@@ -3,7 +3,7 @@
 import asyncio
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -81,7 +81,7 @@ class ToolResult:
 class ToolContext:
     """What a call has at hand. `delegate` has a prompt answered by a sub-agent, and is None in one; `changed`
     collects the paths it wrote, also when it is cancelled halfway; `touched` is the directory in the workspace
-    that it was about."""
+    that it was about. `is_hidden` tells of a path whether the user's rules keep it out of what is found."""
 
     workspace: Workspace
     files: Files
@@ -91,6 +91,7 @@ class ToolContext:
     is_sandboxed: bool = False
     changed: list[str] = field(default_factory=list)
     touched: Path | None = None
+    is_hidden: Callable[[str], bool] = lambda _path: False
 
 
 A = TypeVar("A", bound=Arguments)
@@ -186,6 +187,7 @@ def locate(path: str, workspace: Workspace) -> Location:
 
 
 R = TypeVar("R")
+P = TypeVar("P")
 
 
 async def in_thread(work: Callable[[], R]) -> R:
@@ -197,6 +199,14 @@ async def in_thread(work: Callable[[], R]) -> R:
     except asyncio.CancelledError:
         await asyncio.wait([task])
         raise
+
+
+def shown_of(paths: Iterable[P], path_of: Callable[[P], str], context: ToolContext) -> tuple[list[P], str]:
+    """What of `paths` the user's rules let be found, and a line that says so where that is not all."""
+    found = list(paths)
+    shown = [item for item in found if not context.is_hidden(path_of(item))]
+    left_out = len(found) - len(shown)
+    return shown, f"\n[{left_out} left out: the user's rules keep them from you.]" if left_out else ""
 
 
 def cut(text: str, limit: int, advice: str) -> str:

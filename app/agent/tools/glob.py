@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from app.agent.errors import ToolFailure
-from app.agent.tools.base import Access, Arguments, Tool, ToolContext, ToolResult, in_thread, locate
+from app.agent.tools.base import Access, Arguments, Tool, ToolContext, ToolResult, in_thread, locate, shown_of
 from app.errors import TidegateError
 from app.workspace.workspace import Workspace
 
@@ -48,9 +48,10 @@ class Glob(Tool[GlobArguments]):
             found = await in_thread(lambda: context.workspace.files(str(location.absolute), [pattern]))
         except TidegateError as error:
             raise ToolFailure(f"{error}.") from error
-        if not found:
-            return ToolResult("No files match. (Files that git ignores are left out.)", "no files")
-        text = "\n".join(found[:_MAX_FILES])
-        if len(found) > _MAX_FILES:
-            text += f"\n[{len(found) - _MAX_FILES} more files match. Use a narrower pattern or path.]"
-        return ToolResult(text, f"{len(found)} files")
+        shown, left_out = await in_thread(lambda: shown_of(found, str, context))
+        if not shown:
+            return ToolResult(f"No files match. (Files that git ignores are left out.){left_out}", "no files")
+        text = "\n".join(shown[:_MAX_FILES])
+        if len(shown) > _MAX_FILES:
+            text += f"\n[{len(shown) - _MAX_FILES} more files match. Use a narrower pattern or path.]"
+        return ToolResult(text + left_out, f"{len(shown)} files")

@@ -15,6 +15,7 @@ from app.agent.tools.base import (
     cut,
     in_thread,
     locate,
+    shown_of,
 )
 from app.errors import TidegateError
 from app.workspace.workspace import Workspace
@@ -62,14 +63,16 @@ class GrepSearch(Tool[GrepSearchArguments]):
             )
         except TidegateError as error:
             raise ToolFailure(f"{error}.") from error
-        if not result.matches:
-            return ToolResult("No matches. (Files that git ignores are left out.)", "no matches")
+        found, left_out = await in_thread(lambda: shown_of(result.matches, lambda match: match.path, context))
+        if not found:
+            return ToolResult(f"No matches. (Files that git ignores are left out.){left_out}", "no matches")
         text = "\n".join(
             path + "\n" + "\n".join(f"{match.line}: {match.text}" for match in matches)
-            for path, matches in groupby(result.matches, key=lambda match: match.path)
+            for path, matches in groupby(found, key=lambda match: match.path)
         )
         if not result.is_complete:
             text += f"\n[There are more than these {limit} matches. Narrow the search, or raise limit.]"
+        text += left_out
         shown = cut(text, MAX_RESULT_CHARACTERS, "Narrow the search with glob or path.")
         more = "" if result.is_complete else "+"
-        return ToolResult(shown, f"{len(result.matches)}{more} matches")
+        return ToolResult(shown, f"{len(found)}{more} matches")

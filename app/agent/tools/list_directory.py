@@ -5,7 +5,7 @@ from fnmatch import fnmatch
 from pydantic import Field
 
 from app.agent.errors import ToolFailure
-from app.agent.tools.base import Access, Arguments, Tool, ToolContext, ToolResult, in_thread, locate
+from app.agent.tools.base import Access, Arguments, Tool, ToolContext, ToolResult, in_thread, locate, shown_of
 from app.errors import TidegateError
 from app.workspace.workspace import Workspace
 
@@ -46,15 +46,16 @@ class ListDirectory(Tool[ListDirectoryArguments]):
             listed = entries
         else:
             listed = tuple(entry for entry in entries if not entry.is_ignored)
+        ignored = len(entries) - len(listed)
+        allowed, left_out = await in_thread(lambda: shown_of(listed, lambda entry: entry.path, context))
         shown = [
             entry.name + ("/" if entry.is_directory else "")
-            for entry in listed
+            for entry in allowed
             if not any(fnmatch(entry.name, pattern) for pattern in arguments.ignore)
         ]
-        ignored = len(entries) - len(listed)
         text = "\n".join(shown[:_MAX_ENTRIES]) or "[Nothing.]"
         if len(shown) > _MAX_ENTRIES:
             text += f"\n[{len(shown) - _MAX_ENTRIES} more entries. Use glob with a pattern.]"
         if ignored:
             text += f"\n[{ignored} entries that git ignores are left out.]"
-        return ToolResult(text, f"{len(shown)} entries")
+        return ToolResult(text + left_out, f"{len(shown)} entries")
