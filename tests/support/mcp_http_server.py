@@ -1,7 +1,8 @@
-"""An MCP server over streamable HTTP by the official SDK: python -m tests.support.mcp_http_server PORT"""
+"""An MCP server over streamable HTTP by the official SDK, on a port of its own choice, which it prints."""
 
-import sys
+import socket
 
+import uvicorn
 from mcp.server.mcpserver import MCPServer
 
 
@@ -14,7 +15,11 @@ def main() -> None:
         return left + right
 
     server.add_tool(add)
-    server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[1]))
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    print(listener.getsockname()[1], flush=True)
+    uvicorn.Server(uvicorn.Config(server.streamable_http_app(), log_level="critical")).run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--without", default="")
     parser.add_argument("--notes", type=Path)
     options = parser.parse_args()
-    names = [name for name in (*TOOLS, "wait") if name != options.without]
+    names = [name for name in (*TOOLS, "wait", "garble") if name != options.without]
 
     def note(said: str) -> None:
         with options.notes.open("a") as file:
@@ -74,6 +74,8 @@ def main() -> None:
             case "tools/call" if params["name"] == "wait":
                 note(f"began {os.getpid()}")
                 continue
+            case "tools/call" if params["name"] == "garble":
+                outcome = {"result": {"content": 5}}
             case "tools/call" if params["name"] in names:
                 outcome = {"result": {"content": TOOLS[params["name"]](params.get("arguments", {}))}}
             case "tools/call":

@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from app.agent.errors import ServerFailed
+from app.agent.errors import ServerFailed, ToolFailure
 from app.mcp_settings import McpServer, filled
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ class Connection:
     async def open(self) -> tuple["Tool", ...]:
         """Connect, and say which tools the server has. Raises ServerFailed."""
         await self.aclose()
+        if self._is_offline and self._server.url:
+            raise ServerFailed("it has an address, and you chose to be offline")
+        await asyncio.to_thread(_load_sdk)
         ready: asyncio.Future[tuple[Client, tuple[Tool, ...]]] = asyncio.get_running_loop().create_future()
         self._leave.clear()
         self._has_babbled = False
@@ -64,7 +67,8 @@ class Connection:
                 await self.aclose()
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> "CallToolResult":
-        """What the tool says. Cancelled, it tells the server so. Raises ServerFailed."""
+        """What the tool says. Cancelled, it tells the server so. Raises ToolFailure where the server answers
+        with an error, ServerFailed where it does not answer as it should."""
         if self._client is None:
             await self.open()
         assert self._client is not None and self._life is not None
@@ -85,6 +89,8 @@ class Connection:
             return call.result()
         if self._is_loss(error):
             raise await self._lost(error)
+        if _is_answer(error):
+            raise ToolFailure(f"{self._server.name} answers with an error: {_in_short(error)}.")
         raise self._failure(error)
 
     async def aclose(self) -> None:
@@ -125,18 +131,12 @@ class Connection:
 
     async def _connect(self, stack: AsyncExitStack) -> "Client":
         server = self._server
-        if self._is_offline and server.url:
-            raise ServerFailed("it has an address, and you chose to be offline")
-        try:
-            import httpx2  # noqa: PLC0415  slow to import, as is the rest, which is optional
-            from mcp import Client, StdioServerParameters  # noqa: PLC0415
-            from mcp.client.stdio import stdio_client  # noqa: PLC0415
-            from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415
-            from mcp.types import Implementation  # noqa: PLC0415
-        except ImportError:
-            raise ServerFailed(
-                "the package mcp is not installed", f"{sys.executable} -m pip install 'mcp>=2.3,<3' does it"
-            ) from None
+        import httpx2  # noqa: PLC0415  loaded by now, where it is there
+        from mcp import Client, StdioServerParameters  # noqa: PLC0415
+        from mcp.client.stdio import stdio_client  # noqa: PLC0415
+        from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415
+        from mcp.types import Implementation  # noqa: PLC0415
+
         # What the SDK has to say would go to the screen.
         logger = logging.getLogger("mcp")
         logger.propagate = False
@@ -196,16 +196,18 @@ class Connection:
         if isinstance(error, ServerFailed):
             return error
         name = type(error).__name__
+        if name == "ValidationError":
+            self._has_babbled = True
         if isinstance(error, FileNotFoundError) and not self._server.url:
             said = f"its command {self._server.command} was not found"
-        elif isinstance(error, TimeoutError) or "timed out" in str(error).lower():
+        elif name == "ValidationError" or _is_timeout(error):
             said = "it answered, but not in MCP's terms" if self._has_babbled else "it does not answer"
         elif str(error) == "Connection closed":
             said = "it ended"
         elif name in ("ConnectError", "ConnectTimeout"):
             said = f"nothing answers at {self._server.url}"
         else:
-            said = " ".join(str(error).split())[:300] or name
+            said = _in_short(error)
         if complaint := self._last_complaint():
             said = f"{said} ({complaint})"
         return ServerFailed(said)
@@ -219,3 +221,27 @@ class Connection:
             lines = [line.strip() for line in self._complaints.read()[-4000:].splitlines() if line.strip()]
             return lines[-1][:200] if lines else ""
         return ""
+
+
+def _load_sdk() -> None:
+    """Import what is optional and takes a second, away from the event loop. Raises ServerFailed."""
+    try:
+        import mcp.client.stdio  # noqa: PLC0415
+        import mcp.client.streamable_http  # noqa: F401, PLC0415
+    except ImportError:
+        raise ServerFailed(
+            "the package mcp is not installed", f"{sys.executable} -m pip install 'mcp>=2.3,<3' does it"
+        ) from None
+
+
+def _is_timeout(error: BaseException) -> bool:
+    return isinstance(error, TimeoutError) or "timed out" in str(error).lower()
+
+
+def _is_answer(error: BaseException) -> bool:
+    """Whether the server itself said so, in the protocol's terms."""
+    return type(error).__name__ == "MCPError" and not _is_timeout(error)
+
+
+def _in_short(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__

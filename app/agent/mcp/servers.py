@@ -131,9 +131,10 @@ class Servers:
         try:
             result = await connection.call(tool, arguments)
         except ServerFailed as error:
-            self._states[server] = replace(self._states[server], message=str(error))
+            self._states[server] = replace(self._states[server], phase="failed", message=str(error))
             raise
-        self._states[server] = replace(self._states[server], phase="ready")
+        if self._states[server].phase != "ready":
+            self._states[server] = replace(self._states[server], phase="ready", message="")
         return result
 
 

@@ -60,6 +60,8 @@ def offer_of(server: str, tool: "ServersTool") -> Offer:
     hints = tool.annotations
     schema = _without_titles(tool.input_schema)
     schema.pop("$schema", None)
+    if schema.get("type", "object") != "object" or not isinstance(schema.get("properties", {}), dict):
+        schema = {}
     description = " ".join((tool.description or tool.title or "").split())
     if len(description) > _LONGEST_DESCRIPTION:
         description = f"{description[:_LONGEST_DESCRIPTION].rpartition(' ')[0]} …"
