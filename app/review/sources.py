@@ -275,9 +275,21 @@ class Sources:
             try:
                 for path in paths:
                     copies.write(path, self._disk.read(path))
+                self._copy_attributes(top, paths)
             except OSError as error:
                 raise ReviewError(f"A file cannot be read ({error.filename})", error.strerror or "") from error
             yield top, Git(inner)
+
+    def _copy_attributes(self, copies: Path, paths: tuple[str, ...]) -> None:
+        """Filters and line endings are those that hold for the files where they are."""
+        if not self._git.is_repository:
+            return
+        top, prefix = self._git.top, self._git.prefix
+        folders = {folder for path in paths for folder in Path(prefix + path).parents}
+        for folder in folders:
+            name = (folder / ".gitattributes").as_posix()
+            if (top / name).is_file() and not (copies / name).exists():
+                WorkTree(copies).write(name, WorkTree(top).read(name))
 
     def _place(self, copies: Path) -> dict[str, str]:
         if not self._git.is_repository:
