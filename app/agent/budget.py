@@ -157,7 +157,12 @@ def _argument(arguments: str) -> str:
     """The telling argument of a call: its path, pattern or command."""
     given = _given(arguments)
     return next(
-        (str(given[name])[:200] for name in ("file_path", "command", "pattern", "path") if name in given), ""
+        (
+            str(given[name])[:200]
+            for name in ("file_path", "command", "pattern", "path", "prompt")
+            if name in given
+        ),
+        "",
     )
 
 

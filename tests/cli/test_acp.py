@@ -40,7 +40,7 @@ Serve = Callable[..., ScriptedServer]
 
 @dataclass
 class Editor:
-    """An acp.Client that remembers. `answers` are option ids; None cancels."""
+    """An acp.Client that remembers. `answers` are option ids; None cancels, "never" keeps the agent waiting."""
 
     updates: list[Any] = field(default_factory=list)
     asked: list[tuple[Any, list[Any]]] = field(default_factory=list)
@@ -56,6 +56,8 @@ class Editor:
     ) -> RequestPermissionResponse:
         self.asked.append((tool_call, options))
         answer = self.answers.pop(0)
+        if answer == "never":
+            await asyncio.Event().wait()
         if answer is None:
             return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
         return RequestPermissionResponse(outcome=AllowedOutcome(outcome="selected", option_id=answer))
@@ -179,8 +181,10 @@ async def test_declined_always_and_cancelled_questions(scripted_server: Serve, p
 
 async def test_modes_and_cancel_in_mid_reply(scripted_server: Serve, project: Path) -> None:
     gate = Gate()
-    server = scripted_server(reply(EDIT), reply("A plan."), reply("half a word", gate), reply("And on."))
-    editor = Editor()
+    server = scripted_server(
+        reply(EDIT), reply("A plan."), reply("half a word", gate), reply("And on."), reply(EDIT)
+    )
+    editor = Editor(answers=["never"])
     async with connected(server, editor) as client:
         session = (await client.new_session(cwd=str(project))).session_id
         await client.set_session_mode(session_id=session, mode_id="plan")
@@ -195,6 +199,11 @@ async def test_modes_and_cancel_in_mid_reply(scripted_server: Serve, project: Pa
         assert (await turn).stop_reason == "cancelled"
         await server.wait_for(lambda s: s.disconnects == 1, 60)
         assert (await client.prompt(session_id=session, prompt=[text_block("On")])).stop_reason == "end_turn"
+        await client.set_session_mode(session_id=session, mode_id="ask")
+        turn = asyncio.create_task(client.prompt(session_id=session, prompt=[text_block("Change two")]))
+        await until(lambda: editor.asked, 60)
+        await client.cancel(session_id=session)
+        assert (await turn).stop_reason == "cancelled"
 
 
 async def test_a_session_is_listed_and_loaded_with_its_story(scripted_server: Serve, project: Path) -> None:
