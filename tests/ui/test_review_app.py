@@ -208,6 +208,11 @@ async def test_a_hunk_is_edited_in_place(root: Path) -> None:
         edited[37:44] = ["line 37", "line 38", "edited", "line 43"]
         await reader.until(lambda: (root / "a.txt").read_text() == "\n".join(edited))
         await reader.until(lambda: "edited" in reader.drawn())
+        await reader.press("e")
+        await reader.until(lambda: isinstance(reader.app.screen, EditHunkDialog))
+        await reader.press("x", "escape")
+        await reader.until(lambda: not isinstance(reader.app.screen, EditHunkDialog))
+        assert (root / "a.txt").read_text() == "\n".join(edited)
         # Meanwhile somebody else changes those lines: nothing is written.
         await reader.press("e")
         await reader.until(lambda: isinstance(reader.app.screen, EditHunkDialog))

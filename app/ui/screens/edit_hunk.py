@@ -18,7 +18,8 @@ class EditHunkDialog(Dialog[str | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s,ctrl+enter", "save", "Save"),
         Binding("ctrl+g", "edit_outside", "In $EDITOR"),
-        Binding("escape", "leave", "Back"),
+        # Where Tab indents, the text would keep Escape for itself.
+        Binding("escape", "leave", "Back", priority=True),
     ]
 
     def __init__(self, place: str, text: str, edit_outside: Callable[[str], str]) -> None:
