@@ -179,8 +179,10 @@ AT_THE_CURSOR = frozenset(
     [f"tree.{name}" for name in ("open", "close", "down", "up", "first", "last")]
     + [f"transcript.{name}" for name in ("next", "previous", "expand", "reply")]
     + [f"prompt.{name}" for name in ("send", "newline", "older", "newer", "complete", "mode")]
+    + ["app.palette", "review.rewind"]
 )
-"""What moves in a view or edits the text at the cursor, and so is nothing to be found in the palette."""
+"""What moves in a view or edits the text at the cursor, and so is nothing to be found in the palette; nor is
+the palette itself, or what another action does from anywhere."""
 
 BY_ID: dict[str, Action] = {action.id: action for action in ACTIONS}
 

@@ -127,7 +127,7 @@ class ActionApp(App[Result], Generic[Result]):
         from app.ui.screens.dialog import Palette  # noqa: PLC0415
 
         if not any(isinstance(screen, Palette) for screen in self.screen_stack):
-            self.push_screen(Palette(id="--command-palette"))
+            self.push_screen(Palette(id="--command-palette", placeholder="What do you want to do?"))
 
     def action_help(self) -> None:
         from app.ui.screens.help import HelpScreen  # noqa: PLC0415  the first frame does not wait for it

@@ -6,11 +6,13 @@ import pytest
 from textual.command import CommandPalette
 
 from app.paths import config_directory
-from app.ui.actions import ACTIONS, BY_ID, in_scope, key_label
+from app.ui.actions import ACTIONS, AT_THE_CURSOR, BY_ID, in_scope, key_label
+from app.ui.base import ActionProvider
 from app.ui.keymap import KeymapError, clashes, load_keymap
 from app.ui.review_app import ReviewScreen
 from app.ui.screens.help import HelpLines, HelpScreen
 from app.ui.screens.sessions import SessionsScreen
+from app.ui.slash import SLASH_COMMANDS
 from tests.support.screen import Stage
 
 
@@ -65,6 +67,24 @@ async def test_the_palette_runs_an_action_of_a_pane_without_focus(tmp_path: Path
         await stage.pilot.pause(0.3)
         await stage.press("enter")
         await stage.until(lambda: stage.screen.viewer.query_one("#file-view").wrap)
+
+
+async def test_the_palette_has_everything_once_and_what_stands_behind_a_slash(tmp_path: Path) -> None:
+    async with Stage(tmp_path).run() as stage:
+        commands = {command.name: command for command in ActionProvider(stage.screen)._commands()}
+        words = [command.words for command in commands.values()]
+        assert len(set(words)) == len(words) and not AT_THE_CURSOR & set(commands)
+        behind_a_slash = {one.action or one.name for one in SLASH_COMMANDS}
+        assert behind_a_slash <= set(commands)
+        commands["workspace.mode"].run()
+        await stage.until(lambda: stage.agent.mode == "auto")
+        commands["compact"].run()
+        await stage.until(lambda: stage.agent.was_compacted)
+        # One that means nothing without words waits for them.
+        commands["rename"].run()
+        await stage.until(lambda: stage.screen.agent.prompt.text == "/rename ")
+        await stage.press(*"Sums", "enter")
+        await stage.until(lambda: stage.agent.title == "Sums")
 
 
 async def test_a_keymap_gives_other_keys_and_the_old_ones_go(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from app.agent.errors import MessageTooLong
 from app.agent.events import (
     AgentEvent,
     FilesChanged,
@@ -52,6 +53,25 @@ async def asks(agent: ScriptedAgent) -> AsyncGenerator[AgentEvent, None]:
     assert agent.asker is not None
     answer = await agent.asker.ask(REQUEST)
     yield TextStreamed(f"{answer.answer} {answer.comment}")
+
+
+async def test_what_cannot_be_sent_is_said_so_and_stands_in_the_field_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuses(_text: str) -> AsyncGenerator[AgentEvent, None]:
+        raise MessageTooLong("the message has about 9 tokens, and the model can take 5", "save it to a file")
+        yield
+
+    async with Stage(tmp_path, replies).run() as stage:
+        run_turn = stage.agent.run_turn
+        monkeypatch.setattr(stage.agent, "run_turn", refuses)
+        await stage.say("too long")
+        await stage.until(lambda: "Nothing was sent" in stage.transcript())
+        await stage.until(lambda: stage.screen.agent.prompt.text == "too long")
+        assert "Stopped" not in stage.transcript() and "goes on" not in stage.transcript()
+        monkeypatch.setattr(stage.agent, "run_turn", run_turn)
+        await stage.press("enter")
+        await stage.until(lambda: "Done." in stage.transcript())
 
 
 async def test_a_turn_can_be_read_in_the_transcript(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ from app.ui.widgets.completion_list import MOST_SHOWN, CompletionList
 from app.ui.widgets.permission_prompt import PermissionPrompt
 from app.ui.widgets.prompt_input import PromptInput
 from app.ui.widgets.transcript import Transcript
-from app.ui.widgets.transcript_items import NoticeItem, UserItem
+from app.ui.widgets.transcript_items import NoticeItem, ReplyItem, UserItem
 from app.workspace.workspace import Workspace
 
 _MODES: tuple[Mode, ...] = ("plan", "ask", "auto")
@@ -184,6 +184,13 @@ class AgentPane(Vertical):
         if not self.is_working and not self._queue:
             words = title if len(title) <= _LONGEST_TITLE else f"{title[:_LONGEST_TITLE]}…"
             self.tell(f"Last session, {age(time.time() - used)}: “{words}”. {key} or /resume goes on with it.")
+
+    def explain(self, markdown: str) -> None:
+        """Something longer of the workspace's own, in the transcript."""
+        item = ReplyItem()
+        item.append(markdown)
+        self._conversation.add(item)
+        self.transcript.follow()
 
     def tell(self, text: str, is_error: bool = False) -> None:
         """A sentence of the workspace's own, in the transcript."""

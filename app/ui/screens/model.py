@@ -46,7 +46,7 @@ class ModelScreen(Dialog[None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="model-box", classes="dialog") as box:
             box.border_title = "Model"
-            box.border_subtitle = "Enter chooses · Tab to the address · Esc goes back to the files"
+            box.border_subtitle = "Enter chooses · Tab to the address · Esc goes back"
             with VerticalScroll(id="model-facts-box", can_focus=False):
                 yield Static("", id="model-facts", markup=False)
             yield OptionList(id="model-choices", compact=True, markup=False)
@@ -69,7 +69,8 @@ class ModelScreen(Dialog[None]):
                 *map(self._recipe_option, range(len(RECIPES))),
             ]
         )
-        options.focus()
+        if not isinstance(self.focused, Input):  # there the user may be writing already
+            options.focus()
         if options.option_count:
             options.highlighted = 0
 

@@ -53,9 +53,9 @@ class SlashCommands:
             ("!command", "Run a shell command yourself; the agent is told with your next message"),
         ]
         # The pane may be narrow: no columns.
-        lines = [f"{left}: {right}" for left, right in rows]
-        lines.append(f"Keys: {self._screen.key('app.help')}.")
-        self._screen.agent.tell("\n".join(lines))
+        lines = [f"- `{left}`: {right}" for left, right in rows]
+        lines.append(f"\n`{self._screen.key('app.help')}` lists the keys.")
+        self._screen.agent.explain("\n".join(lines))
 
     async def _model(self, _words: str) -> None:
         self._screen.action_show_model()
