@@ -20,9 +20,8 @@ class ExpertBank(Protocol):
         """How many experts there is room for."""
         ...
 
-    @property
-    def version(self) -> int:
-        """Changes when `parameters` are other arrays."""
+    def before_change(self, forget: Callable[[], None]) -> None:
+        """Calls `forget` when `parameters` are about to be other arrays: the old ones must go at once."""
         ...
 
     def parameters(self) -> Parameters:
@@ -65,11 +64,14 @@ class StreamedExperts:
     def __init__(self, bank: ExpertBank, hidden: int, intermediate: int) -> None:
         self.bank = bank
         self._sizes = (hidden, intermediate)
-        self._version = bank.version
-        self._routed = self._over_bank()
+        self._routed: RoutedExperts | None = self._over_bank()
+        bank.before_change(self._forget)
 
     def _over_bank(self) -> RoutedExperts:
         return RoutedExperts(self.bank.parameters(), self.bank.slots, *self._sizes)
+
+    def _forget(self) -> None:
+        self._routed = None
 
     def __call__(
         self, x: mx.array, experts: mx.array, weights: mx.array, ahead: Guess | None = None
@@ -79,8 +81,7 @@ class StreamedExperts:
             # Both at once: each time the device is waited for costs.
             mx.eval(experts, ahead.experts)
         chosen = np.array(experts).astype(np.intp)
-        if self._version != self.bank.version:
-            self._version, self._routed = self.bank.version, self._over_bank()
+        routed = self._routed = self._routed or self._over_bank()
         flat = chosen.reshape(-1)
         pieces: list[mx.array] = []
         order: list[NDArray[Any]] = []
@@ -88,7 +89,7 @@ class StreamedExperts:
         for batch, table in self.bank.hold(flat, chosen.size // chosen.shape[-1], meanwhile):
             if not order and np.isin(flat, batch).all():
                 # All at once: exactly what a full bank does.
-                result = self._routed(x, mx.array(table[chosen].astype(np.uint32)), weights)
+                result = routed(x, mx.array(table[chosen].astype(np.uint32)), weights)
                 self.bank.used_by(result)
                 return result
             places = np.flatnonzero(np.isin(flat, batch))
@@ -97,7 +98,7 @@ class StreamedExperts:
             order.append(places[by_slot])
             rows = x.flatten(0, -2)[mx.array((order[-1] // chosen.shape[-1]).astype(np.uint32))]
             indices = mx.array(slots[by_slot].astype(np.uint32))
-            y = self._routed.run(mx.expand_dims(rows, -2), indices, ordered=experts.size >= SORT_FROM)
+            y = routed.run(mx.expand_dims(rows, -2), indices, ordered=experts.size >= SORT_FROM)
             pieces.append(y.squeeze(-2))
             mx.eval(pieces[-1])
         back = mx.array(np.argsort(np.concatenate(order)).astype(np.uint32))

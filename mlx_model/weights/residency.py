@@ -62,17 +62,20 @@ class Bank:
         pool: ThreadPoolExecutor,
         counts: ExpertCounts,
     ) -> None:
-        self.version = 0
         self._path = path
         self._files = files
         self._slots = slots
         self._quantization = quantization
-        self._compute = compute
         self._pool = pool
         self._counts = counts
         self._reading: dict[Future[None], tuple[int, int]] = {}
         self._pending: list[mx.array] = []
-        self._allocate(slots.expert_in.size, {})
+        self._forget: Callable[[], None] = lambda: None
+        self._tensors = {
+            tensor.name: _new_slots(slots.expert_in.size, tensor, tensor.dtype(compute))
+            for tensor in files.tensors
+        }
+        self._memory = {name: _memory(array) for name, array in self._tensors.items()}
 
     @property
     def slots(self) -> int:
@@ -155,8 +158,12 @@ class Bank:
         self._read(missing, favourites)
         self._settle()
 
+    def before_change(self, forget: Callable[[], None]) -> None:
+        """See ExpertBank. Only the last to ask is told."""
+        self._forget = forget
+
     def shrink(self, slots: int) -> None:
-        """Gives memory back: only the most used experts stay."""
+        """Gives memory back: only the most used experts stay. Little more than a tensor is held twice."""
         if slots >= self.slots:
             return
         self._settle(forgive=True)
@@ -167,16 +174,14 @@ class Bank:
         self._slots = ExpertSlots(self._slots.slot_of.size, slots, self._slots.frequencies)
         for slot, expert in enumerate(experts):
             self._slots.fill(slot, int(expert))
-        self._allocate(slots, {name: tensor[rows] for name, tensor in self._tensors.items()})
-        self.version += 1
-
-    def _allocate(self, slots: int, held: Mapping[str, mx.array]) -> None:
-        self._tensors: dict[str, mx.array] = {}
-        self._memory: dict[str, NDArray[Any]] = {}
+        self._forget()
         for tensor in self._files.tensors:
-            array = _new_slots(tensor, slots, tensor.dtype(self._compute), held.get(tensor.name))
-            self._tensors[tensor.name] = array
-            self._memory[tensor.name] = _memory(array)
+            del self._memory[tensor.name]
+            array = self._tensors.pop(tensor.name)[rows]
+            if rows.size < slots:
+                array = mx.concatenate([array, _new_slots(slots - rows.size, tensor, array.dtype)])
+            mx.eval(array)
+            self._tensors[tensor.name], self._memory[tensor.name] = array, _memory(array)
 
     def _read(self, experts: Experts, keep: Experts) -> bool:
         """Begins to read experts into the coldest slots that hold none of `keep`; False when there are too
@@ -290,13 +295,9 @@ class Residency:
         self._reader.close()
 
 
-def _new_slots(tensor: ExpertTensor, slots: int, dtype: mx.Dtype, held: mx.array | None) -> mx.array:
-    """Memory for one tensor of so many experts, `held` being its first."""
-    shape = (slots, *tensor.shape)
-    if held is None or held.shape[0] == 0:
-        array = mx.zeros(shape, dtype)
-    else:
-        array = mx.concatenate([held, mx.zeros((slots - held.shape[0], *tensor.shape), dtype)])
+def _new_slots(slots: int, tensor: ExpertTensor, dtype: mx.Dtype) -> mx.array:
+    """Memory for one tensor of so many experts."""
+    array = mx.zeros((slots, *tensor.shape), dtype)
     mx.eval(array)
     return array
 

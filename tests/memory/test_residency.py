@@ -99,9 +99,13 @@ def test_slots_given_back_change_nothing_but_speed(
 ) -> None:
     model, residency = streamed(checkpoints["plain"], 16)
     logits(model, 40)
-    held = residency.nbytes
+    mx.clear_cache()
+    held, active = residency.nbytes, mx.get_active_memory()
     residency.shrink(6)
+    mx.clear_cache()
     assert residency.slots == 6 and residency.nbytes == held * 6 // 16
+    # Now, not only when the next request comes.
+    assert active - mx.get_active_memory() == pytest.approx(held * 10 // 16, rel=0.02)
     assert mx.array_equal(logits(model, 40), logits(full["plain"], 40)).item()
     residency.close()
 
