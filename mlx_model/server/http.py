@@ -157,6 +157,8 @@ class _Endpoints:
                 async for part in parts:
                     if part is None:
                         yield b": still working\n\n"
+                    elif isinstance(part, GenerationCosts):
+                        yield _event(writer.costs(part))
                     elif not isinstance(part, PromptProcessed):
                         costs = reply.costs if reply.request.timings_per_token else None
                         yield _event(writer.part(part, costs))
@@ -171,7 +173,7 @@ class _Endpoints:
             yield _event(chunk)
         yield b"data: [DONE]\n\n"
 
-    async def _parts(self, reply: _Reply) -> AsyncGenerator[PromptProcessed | ReplyPart]:
+    async def _parts(self, reply: _Reply) -> AsyncGenerator[PromptProcessed | GenerationCosts | ReplyPart]:
         """What comes of the generation, until it has ended or a stop string makes its rest unwanted."""
         reader, memory = reply.reader, reply.memory
         is_remembered = False
@@ -204,8 +206,9 @@ class _Endpoints:
             reader.reason,
         )
 
-    async def _generated(self, reply: _Reply) -> AsyncGenerator[PromptProcessed | ReplyPart]:
-        """What each event of the generation makes certain; the last one is kept as `finished`."""
+    async def _generated(self, reply: _Reply) -> AsyncGenerator[PromptProcessed | GenerationCosts | ReplyPart]:
+        """What each event of the generation makes certain, be it only, where that is wanted, what has been
+        spent; the last one is kept as `finished`."""
         enough = threading.Event()
         async with contextlib.aclosing(self._scheduler.events(reply.generation, enough)) as events:
             async for event in events:
@@ -214,8 +217,11 @@ class _Endpoints:
                         yield event
                     case TokenGenerated(token, costs):
                         reply.costs = costs
-                        for part in reply.reader.add(token):
+                        parts = reply.reader.add(token)
+                        for part in parts:
                             yield part
+                        if not parts and reply.request.timings_per_token:
+                            yield costs
                     case GenerationFinished():
                         reply.finished = event
                 if reply.reader.stopped:

@@ -8,7 +8,8 @@ GET /v1/models       one model, with `context_length` in tokens and `details`, p
 POST /v1/chat/completions
                      `return_progress` adds chunks with `prompt_progress {total, cache, processed, time_ms}`;
                      the last chunk carries `timings`, and `usage` if `stream_options.include_usage` is set;
-                     with `timings_per_token`, every chunk of the reply carries its `timings` so far.
+                     with `timings_per_token`, every chunk of the reply carries its `timings` so far,
+                     and every token makes one.
                      `draft` says how this reply is drafted (none, lookup, mtp or auto), else --draft does; what
                      is said does not depend on it. `timings` counts drafts, in all and by source.
                      `max_tokens` 0 asks for no reply: the conversation is read, and the answer comes when its
@@ -322,6 +323,10 @@ class ReplyWriter:
                 delta = {"tool_calls": [{"index": index, "function": {"arguments": fragment}}]}
         chunk = self._chunk(delta)
         return chunk if costs is None else chunk | {"timings": timings(costs)}
+
+    def costs(self, costs: GenerationCosts) -> dict[str, Any]:
+        """The reply goes on, but there is nothing to show yet."""
+        return self._chunk({}) | {"timings": timings(costs)}
 
     def ending(
         self, reason: FinishReason, finished: GenerationFinished, include_usage: bool
