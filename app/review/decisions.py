@@ -164,6 +164,29 @@ def with_arrival(state: ReviewState, path: str, atoms: frozenset[Atom]) -> Atoms
     return found
 
 
+def spare_existence(state: ReviewState, chosen: AtomsByPath) -> tuple[AtomsByPath, AtomsByPath]:
+    """What is to be rejected without the creation of files of which lines are still pending; and those
+    creations, which were kept for the sake of lines that go, and are pending again."""
+    going: AtomsByPath = {}
+    left: AtomsByPath = {}
+    for path, atoms in chosen.items():
+        file = state.files[path]
+        spared = frozenset(
+            (name, META)
+            for name, number in atoms
+            if number == META
+            and makes_file(file, name)
+            and any(
+                atom not in atoms and atom[1] != META and file.standing.get(atom, "pending") == "pending"
+                for atom in file.weave.blocks[name].atoms
+            )
+        )
+        going[path] = atoms - spared
+        if spared:
+            left[path] = spared
+    return going, left
+
+
 def with_return(file: FileState, atoms: frozenset[Atom]) -> frozenset[Atom]:
     """Lines to reject, with the removals of the file that they come back to."""
     blocks = file.weave.blocks

@@ -21,6 +21,7 @@ from app.review.decisions import (
     rejectable,
     resolve,
     shifts_to,
+    spare_existence,
     with_arrival,
     with_return,
 )
@@ -458,7 +459,8 @@ class Review:
         return known[2]
 
     def _reject(self, chosen: AtomsByPath, sentence: str) -> None:
-        shifts = shifts_to(self._state, chosen, "rejected")
+        chosen, left = spare_existence(self._state, chosen)
+        shifts = (*shifts_to(self._state, chosen, "rejected"), *shifts_to(self._state, left, "pending"))
         self._ledger.decide(Decided(0, sentence, shifts, rejected=self._rejected_texts(chosen)))
 
     def _rejected_texts(self, chosen: AtomsByPath) -> tuple[RejectedText, ...]:

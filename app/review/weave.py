@@ -143,7 +143,8 @@ class Weave:
                     touches=touches - rests_on,
                 )
             )
-            fresh += self._replacements(name, block, visible, data[block.after_start : block.after_end], opaque)
+            added = data[block.after_start : block.after_end]
+            fresh += self._replacements(name, block, visible, added, opaque=opaque, without=without)
         self._insert(fresh)
         if change.mode:
             name = f"{number}.0" if change.whole else f"{number}.{len(change.blocks)}"
@@ -230,8 +231,27 @@ class Weave:
             end = place
         self.tokens = tokens + self.tokens[end:]
 
+    def _before_replaced(self, place: int, without: Set[Atom]) -> int:
+        """`place`, or before the lines that the line there has replaced: what is put in front of a line is put
+        in front of the whole change that made it."""
+        maker = self.tokens[place].inserted if place < len(self.tokens) else None
+        while (
+            maker
+            and place
+            and any(atom[0] == maker[0] and atom not in without for atom in self.tokens[place - 1].deleted)
+        ):
+            place -= 1
+        return place
+
     def _replacements(
-        self, name: str, block: Block, visible: list[int], added: list[bytes], opaque: bool
+        self,
+        name: str,
+        block: Block,
+        visible: list[int],
+        added: list[bytes],
+        *,
+        opaque: bool,
+        without: Set[Atom],
     ) -> list[tuple[int, list[Token]]]:
         """Mark a block's removed lines; returns its new ones by the place they go to, in order."""
         removed = visible[block.before_start : block.before_end]
@@ -239,7 +259,7 @@ class Weave:
             self.tokens[place].deleted.append((name, number))
         fresh = [Token(data, (name, len(removed) + n), [], opaque) for n, data in enumerate(added)]
         if not removed:
-            return [(self._place(block, visible), fresh)]
+            return [(self._before_replaced(self._place(block, visible), without), fresh)]
         # Each new line in front of the line it replaces, so that rejecting some of a block's lines leaves the
         # others where they belong; what follows a line that only gained or lost its newline follows that line.
         old = [_text(self.tokens[place].data) for place in removed]

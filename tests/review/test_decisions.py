@@ -523,3 +523,19 @@ def test_dying_while_the_log_is_made_short_leaves_the_old_or_the_new_one() -> No
         if not died:
             break
     assert writes > 1
+
+
+def test_a_new_file_stays_while_any_of_its_lines_is_open() -> None:
+    bench = Bench({})
+    bench.agent_writes("a", FileImage(b"1\n2\n3\n"))
+    (hunk,) = bench.review.changes()[0].hunks
+    bench.review.keep_lines(hunk.id, frozenset({0}))
+    kept = next(hunk for hunk in bench.review.changes()[0].hunks if hunk.decision == "kept")
+    bench.review.reject_lines(kept.id, frozenset({0}))
+    assert bench.disk.files["a"].data == b"2\n3\n"
+    (hunk,) = bench.review.changes()[0].hunks
+    assert (hunk.decision, hunk.added) == ("pending", 2)
+    bench.review.undo()
+    assert bench.disk.files["a"].data == b"1\n2\n3\n"
+    bench.review.reject_all()
+    assert bench.disk.files == {}
