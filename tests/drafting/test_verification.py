@@ -1,13 +1,17 @@
 """Drafts never change the reply, nor the state that it leaves, whatever is proposed and wherever it ends."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlx_model.decode.request import GenerationRequest, SamplingParameters
+from mlx_model.decode.generator import Generator
+from mlx_model.decode.request import DraftMode, GenerationRequest, SamplingParameters
+from mlx_model.loading import ways
 from mlx_model.model import Qwen3Next
 from mlx_model.state.keeper import StoredStates
 from mlx_model.state.prefix_store import PrefixStore
@@ -56,6 +60,16 @@ class Last:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Qwen3Next:
     return load_tiny(write_checkpoint(tmp_path_factory.mktemp("model"), seed=11))
+
+
+@pytest.fixture(scope="module")
+def headed(tmp_path_factory: pytest.TempPathFactory) -> Qwen3Next:
+    return load_tiny(write_checkpoint(tmp_path_factory.mktemp("headed"), seed=12, mtp=True))
+
+
+@pytest.fixture(scope="module")
+def headed_text(headed: Qwen3Next) -> list[int]:
+    return reply(drafting_generator(headed), asked(PROMPT, 120))[0]
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +140,38 @@ def test_conversations_that_are_cancelled_and_go_on_again_and_again_end_the_same
     assert prompt == (*PROMPT, *text)[: len(prompt)]
     left = states.begin((*prompt, 1))
     assert_cold(model, prompt[: left.length], left)
+
+
+@given(data=st.data())
+@settings(max_examples=5, deadline=None)
+def test_however_a_conversation_is_drafted_broken_off_and_gone_on_with_it_says_the_same(
+    headed: Qwen3Next, headed_text: list[int], data: st.DataObject
+) -> None:
+    """With the real drafters, request by request in any way, and snapshots that may have gone meanwhile."""
+    store = PrefixStore(data.draw(st.sampled_from([1 << 18, 1 << 28]), label="bytes for snapshots"))
+    states = StoredStates(headed, store)
+    generator = Generator(
+        headed, states, ways=ways(headed, headed), chunk=data.draw(st.sampled_from([16, 100]))
+    )
+    text, prompt = [*PROMPT, *headed_text], PROMPT
+    for _ in range(4):
+        request = replace(
+            asked(prompt, 30),
+            draft=data.draw(st.sampled_from(get_args(DraftMode)), label="draft"),
+            boundaries=tuple(data.draw(st.lists(st.integers(1, len(prompt)), max_size=2).map(sorted))),
+        )
+        end = data.draw(st.integers(1, 40), label="broken off after, if it goes so far")
+        tokens, _ = reply(generator, request, lambda count, end=end: count >= end)
+        prompt = (*prompt, *tokens)
+        # What was said last may be taken back, and another conversation may come in between.
+        prompt = prompt[
+            : max(len(PROMPT), len(prompt) - data.draw(st.sampled_from([0, 0, 3]), label="taken back"))
+        ]
+        if data.draw(st.booleans(), label="another conversation"):
+            reply(generator, asked(PROMPT[::-1], 3))
+        assert list(prompt) == text[: len(prompt)]
+    left = states.begin((*prompt, 1))
+    assert_cold(headed, prompt[: left.length], left)
 
 
 def test_a_reply_that_nobody_reads_to_its_end_leaves_a_whole_state(
