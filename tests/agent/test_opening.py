@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -13,7 +14,8 @@ from app.agent.agent import Agent, open_agent
 from app.agent.events import Noticed, PromptProgressed
 from app.agent.opening import compose, read_record
 from app.cli import main
-from app.config import Settings
+from app.config import Settings, load_settings, settings_file
+from app.mcp_settings import McpServer
 from app.model.catalogue import LocalModel
 from app.model.engine import open_engine
 from app.workspace.workspace import Workspace
@@ -60,14 +62,14 @@ def test_what_changed_goes_last_and_the_head_stays(root: Path) -> None:
 
 
 @pytest.fixture
-async def session(root: Path, tmp_path: Path) -> AsyncIterator[Callable[[], Agent]]:
+async def session(root: Path, tmp_path: Path) -> AsyncIterator[Callable[..., Agent]]:
     """Opens sessions, one after another."""
     checkpoint = servable_checkpoint(tmp_path / "tiny", max_position_embeddings=65536)
     left = []
 
-    def open_session() -> Agent:
+    def open_session(*servers: McpServer) -> Agent:
         engine = open_engine(LocalModel("tiny", checkpoint), Settings(engine_idle_minutes=1))
-        agent = open_agent(Workspace(root), engine, Recorder(root), Asker())
+        agent = open_agent(Workspace(root), engine, Recorder(root), Asker(), servers=servers)
         left.append((agent, engine))
         return agent
 
@@ -134,6 +136,25 @@ async def test_a_session_begins_from_what_was_warmed_and_still_holds(
     assert read_record(root) is None
     notice, plain, _ = await begun(session())
     assert not notice and plain < partly
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the engine's process by /proc")
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_what_is_warmed_stands_behind_the_tools_of_mcp_servers(
+    root: Path, tmp_path: Path, session: Callable[..., Agent], capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = Path(__file__).parents[1] / "support" / "mcp_server.py"
+    settings_file().parent.mkdir(parents=True, exist_ok=True)
+    settings_file().write_text(f"[mcp.ours]\ncommand = {sys.executable!r}\nargs = [{str(script)!r}]\n")
+    arguments = ["warm", "-C", str(root), "--model", str(tmp_path / "tiny")]
+    assert await asyncio.to_thread(main, arguments) == 0
+    read = int(capsys.readouterr().out.split(": ")[1].split(" ")[0].replace(",", ""))
+    notice, cached, _ = await begun(session(*load_settings().mcp))
+    assert notice == "This session begins from what was warmed: AGENTS.md, the map."
+    assert read - 16 <= cached
+    _, without, _ = await begun(session())
+    assert without < read // 2, "other tools are another prompt"
 
 
 def test_what_cannot_be_warmed_is_one_sentence(
