@@ -12,10 +12,10 @@ Qwen3-Coder writes a call as
 
 with values raw: nothing in them is escaped. So a closing tag counts only where what follows it fits, and is
 part of the value anywhere else. What models also write is understood: no opening `<tool_call>`; `</parameter>`
-doubled or missing; a reply that ends before all is closed; a JSON object as a function's body, or, as other
-Qwen models write calls, `{"name": ..., "arguments": ...}` inside `<tool_call>`. Tags never become visible text,
-except right after a backtick, where they are quoted. Text in unlikely places stays visible text. How the reply
-is cut into pieces makes no difference to what comes out.
+doubled or missing; a tag without its `>`; a reply that ends before all is closed; a JSON object as a function's
+body, or, as other Qwen models write calls, `{"name": ..., "arguments": ...}` inside `<tool_call>`. Tags never
+become visible text, except right after a backtick, where they are quoted. Text in unlikely places stays visible
+text. How the reply is cut into pieces makes no difference to what comes out.
 """
 
 import json
@@ -58,7 +58,7 @@ _OPEN, _CLOSE = "<tool_call>", "</tool_call>"
 _FUNCTION, _FUNCTION_END = "<function=", "</function>"
 _PARAMETER, _PARAMETER_END = "<parameter=", "</parameter>"
 
-_IN_TEXT = (_OPEN, _FUNCTION, _CLOSE, _FUNCTION_END, _PARAMETER_END)
+_IN_TEXT = (_OPEN, _FUNCTION, _CLOSE, _FUNCTION_END, _PARAMETER, _PARAMETER_END)
 _IN_FUNCTION = (_PARAMETER, _PARAMETER_END, _FUNCTION_END, _CLOSE, _OPEN, _FUNCTION)
 # What may follow a closing tag, white space aside; the reply's end may follow each.
 _AFTER = {
@@ -95,6 +95,8 @@ class ToolCallParser:
         """The last character of visible text, or of a value, that is no longer in the buffer."""
         self._blank_line = True
         self._behind_call = False
+        self._is_orphaned = False
+        """Whether a `<tool_call>` was opened in which there is no function."""
         self._untouched = False
         """Whether nothing has come yet of the function that was opened."""
         self._searched = 0
@@ -127,7 +129,11 @@ class ToolCallParser:
             return False
         if tag == _FUNCTION:
             return self._function()
+        if tag == _PARAMETER:
+            self._is_orphaned = True
+            return self._name(_PARAMETER) is not None
         self._take(len(tag))
+        self._is_orphaned = self._is_orphaned and tag != _CLOSE
         if tag == _OPEN:
             self._state = self._opened
         elif tag == _CLOSE and self.calls:
@@ -138,8 +144,18 @@ class ToolCallParser:
         before = self._buffer[:at]
         if (before or self._previous)[-1:] == "`":
             return "text"
+        if self._is_orphaned and tag in (_FUNCTION_END, _PARAMETER, _PARAMETER_END):
+            return "tag"
+        if tag == _PARAMETER:
+            return self._parameter_in_text(at)
         if tag in (_FUNCTION_END, _PARAMETER_END):
-            return "tag" if self._behind_call and not before.strip() else "text"
+            if self._behind_call and not before.strip():
+                return "tag"
+            following = self._buffer[at + len(tag) :].lstrip()
+            if following.startswith((_CLOSE, _FUNCTION_END)):
+                return "tag"
+            may_follow = not self._ended and _may_begin(following, (_CLOSE, _FUNCTION_END))
+            return "unknown" if may_follow else "text"
         if tag == _FUNCTION:
             name = _NAME.match(self._buffer, at + len(tag))
             line = before.rpartition("\n")
@@ -150,6 +166,20 @@ class ToolCallParser:
                 return "unknown"
             return "tag" if self._ended and begins_line else "text"
         return "tag"
+
+    def _parameter_in_text(self, at: int) -> _Verdict:
+        """A parameter's tag whose function is missing: on a line of its own, and known to some tool."""
+        line = self._buffer[:at].rpartition("\n")
+        if line[2].strip() or not (line[1] or self._blank_line):
+            return "text"
+        name = _NAME.match(self._buffer, at + len(_PARAMETER))
+        if name is None:
+            is_open = not self._ended and len(self._buffer) - at < _LONGEST_TAG
+            return "unknown" if is_open else "text"
+        key = name[1].strip(" \"'")
+        return (
+            "tag" if any(key in schema.get("properties", ()) for schema in self._schemas.values()) else "text"
+        )
 
     def _opened(self) -> bool:
         """After `<tool_call>`."""
@@ -164,7 +194,8 @@ class ToolCallParser:
             return True
         if not self._ended and _may_begin(start, (_FUNCTION, "{", _CLOSE)):
             return False
-        # No call after all; the tag is dropped and the rest is text.
+        # No call after all; the tag is dropped, as are those that belong to it, and the rest is text.
+        self._is_orphaned = True
         self._state = self._text
         return True
 
@@ -278,6 +309,7 @@ class ToolCallParser:
             self._forget_call()
         else:
             self._buffer = body + self._buffer
+            self._is_orphaned = True
             self._state = self._text
         return True
 
@@ -319,13 +351,20 @@ class ToolCallParser:
             decided: _Verdict = "text"
             if tag is not None:
                 decided = verdict(tag, at)
+            elif (unclosed := self._unclosed(at, tags)) is not None:
+                bare, is_certain = unclosed
+                decided = verdict(f"{bare}>", at) if is_certain else "unknown"
+                if decided == "tag":
+                    tag = f"{bare}>"
+                    self._buffer = f"{self._buffer[:at]}{tag}{self._buffer[at + len(bare) :]}"
             elif _may_begin(self._buffer[at : at + len(_CLOSE)], tags):
                 decided = "unknown"
             if decided == "text":
                 continue
             if decided == "unknown" and self._ended:
                 # A tag that the end cut short.
-                if len(self._buffer) - at < _CLEARLY_A_TAG:
+                is_near_call = self._behind_call or self._is_orphaned or self._arguments is not None
+                if not is_near_call and len(self._buffer) - at < _CLEARLY_A_TAG:
                     continue
                 self._buffer = self._buffer[:at]
                 break
@@ -340,6 +379,16 @@ class ToolCallParser:
             shown = ""  # nothing but line breaks behind the last call
         self._show(shown)
         self._buffer = self._buffer[len(shown) :] if not self._ended else ""
+        return None
+
+    def _unclosed(self, at: int, tags: tuple[str, ...]) -> tuple[str, bool] | None:
+        """The tag at this place of which only the ">" is missing, and whether that is certain yet."""
+        for bare in (tag[:-1] for tag in tags if tag.endswith(">")):
+            rest = self._buffer[at + len(bare) :]
+            if self._buffer.startswith(bare, at) and rest:
+                following = rest.lstrip(" \t")[:1]
+                if following in ("", "\n", "\r", "<"):
+                    return bare, bool(following) or self._ended
         return None
 
     def _show(self, text: str) -> None:
@@ -373,6 +422,7 @@ class ToolCallParser:
         self._parts.append(CallOpened(self.calls, self._new_id(), name))
         self.calls += 1
         self._untouched = True
+        self._is_orphaned = False
 
     def _write(self, fragment: str) -> None:
         if fragment:
