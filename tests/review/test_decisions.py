@@ -539,3 +539,32 @@ def test_a_new_file_stays_while_any_of_its_lines_is_open() -> None:
     assert bench.disk.files["a"].data == b"1\n2\n3\n"
     bench.review.reject_all()
     assert bench.disk.files == {}
+
+
+def test_comments_are_listed_changed_and_removed_and_outlive_a_restart() -> None:
+    bench = three_files()
+    review = bench.review
+    on_line = review.comment("a", 2, "two", "Why two?")
+    gone = review.comment("d", 0, "", "No such file, please")
+    review.comment("b/c", 3, "3", "In the index", source="the index")
+    review.change_comment(on_line.id, "Why two,\nand not 2?")
+    review.change_comment(gone.id, "")
+    bench.restart()
+    review = bench.review
+    assert [(one.path, one.line, one.text, one.source) for one in review.comments()] == [
+        ("a", 2, "Why two,\nand not 2?", ""),
+        ("b/c", 3, "In the index", "the index"),
+    ]
+    review.reject(frozenset({"2.0"}))
+    assert review.feedback() == (
+        "The user rejected these changes; the files are as they were before them:\n\n"
+        "b/c:1\n-1\n-2\n-3\n\n"
+        "The user commented:\n\n"
+        "a:2\n> two\nWhy two,\nand not 2?\n\n"
+        "b/c:3\n> 3\nIn the index"
+    )
+    # Said again only when it is put into other words.
+    review.change_comment(on_line.id, "Never mind")
+    assert review.feedback() == "The user commented:\n\na:2\n> two\nNever mind"
+    with pytest.raises(ReviewError, match="no longer there"):
+        review.change_comment(gone.id, "again")
