@@ -16,7 +16,7 @@ from mlx_model.footprint import stored_packing
 from mlx_model.machine import Machine, this_machine
 from mlx_model.memory import Wishes, margin
 from mlx_model.memory_advice import gigabytes
-from mlx_model.train.fitting import Recipe
+from mlx_model.train.fitting import Schedule
 from mlx_model.train.forecast import fitting_bytes
 from mlx_model.train.training import Means, Trained, Training, train_mtp
 from mlx_model.weights.checkpoint import open_checkpoint
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         model=arguments.model,
         data=tuple(arguments.data),
         out=arguments.out,
-        recipe=Recipe(arguments.steps, arguments.batch, arguments.learning_rate, arguments.seed),
+        schedule=Schedule(arguments.steps, arguments.batch, arguments.learning_rate, arguments.seed),
         length=arguments.sequence_length,
         held_out=arguments.held_out,
         graft=arguments.graft_mtp,
@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
         # Not before there is something to do: an error should not stand below an empty bar.
         if not tasks:
             bar.start()
-        if stage not in tasks or bar.tasks[tasks[stage]].finished:
+        if stage not in tasks or (done < total and bar.tasks[tasks[stage]].finished):
             tasks[stage] = bar.add_task(stage, total=total, note=note)
         bar.update(tasks[stage], completed=done, note=note)
 
@@ -149,15 +149,12 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _tell(console: Console, trained: Trained) -> None:
-    drafts = ", ".join(
-        f"{before:.1%} → {after:.1%}" for before, after in zip(trained.before, trained.after, strict=True)
-    )
     console.print(
-        f"{trained.directory}: {trained.steps} steps on {trained.tokens:,} tokens of {trained.files} files; "
-        f"loss {trained.loss:.3f} nats.",
+        f"{trained.directory}: {trained.steps} steps on {trained.tokens:,} tokens of {trained.files} files",
         soft_wrap=True,
     )
-    console.print(
-        f"Of {trained.held_out_tokens:,} tokens held out, drafts 1, 2 and 3 agree with the model: {drafts}.",
-        soft_wrap=True,
-    )
+    for draft, (before, after) in enumerate(zip(trained.before, trained.after, strict=True), 1):
+        console.print(
+            f"draft {draft} is the model's own choice: {before:.1%} → {after:.1%} "
+            f"of {trained.held_out_tokens:,} tokens held out"
+        )

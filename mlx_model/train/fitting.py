@@ -10,7 +10,7 @@ from types import FrameType
 
 import mlx.core as mx
 import numpy as np
-from mlx.optimizers import Adam, clip_grad_norm
+from mlx.optimizers import Adam
 
 from mlx_model.config import ModelConfig
 from mlx_model.train.corpus import Corpus
@@ -26,13 +26,14 @@ _BETAS = [0.9, 0.95]
 _LARGEST_GRADIENT = 1.0
 _WARM_UP_SHARE = 20
 _REMEMBERED_LOSSES = 0.95
+SLAB_BYTES = 64 << 20
 
 Report = Callable[[str, int, int, str], None]
 """Called with what is being done, how much of it is, of how much, and a note."""
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class Schedule:
     """How a training goes: steps of `batch` sequences each; `learning_rate` is the highest."""
 
     steps: int
@@ -78,7 +79,7 @@ class Material:
 def fit(
     material: Material,
     parameters: Tensors,
-    recipe: Recipe,
+    schedule: Schedule,
     staging: Staging,
     *,
     kept_every: float,
@@ -87,7 +88,7 @@ def fit(
     """The layer after all steps, gone on with from what `staging` has. It is kept there every so many seconds,
     and when Ctrl-C is pressed, which then raises KeyboardInterrupt. `parameters` are taken over: nothing is
     left in it, so that the layer is in memory once."""
-    optimizer = Adam(learning_rate=recipe.learning_rate, betas=_BETAS, bias_correction=True)
+    optimizer = Adam(learning_rate=schedule.learning_rate, betas=_BETAS, bias_correction=True)
     known = staging.fitted()
     start, loss = 0, math.nan
     given, parameters = parameters, dict(parameters)
@@ -107,28 +108,24 @@ def fit(
 
     kept = time.monotonic()
     with _interrupts_asked() as asked:
-        for step in range(start, recipe.steps):
-            gradients, now, agreed = _gradients(material, parameters, recipe.sequences(step, material.training))
+        for step in range(start, schedule.steps):
+            batch = schedule.sequences(step, material.training)
+            gradients, now, agreed = _gradients(material, parameters, batch)
             loss = now if math.isnan(loss) else _REMEMBERED_LOSSES * loss + (1 - _REMEMBERED_LOSSES) * now
-            gradients, _ = clip_grad_norm(gradients, _LARGEST_GRADIENT)  # type: ignore[no-untyped-call]
-            optimizer.learning_rate = recipe.rate(step)
-            parameters = optimizer.apply_gradients(gradients, parameters)
-            del gradients
-            for name in parameters:
-                # One at a time, so that what is computed on the way is one tensor's.
-                mx.eval(parameters[name], optimizer.state[name], optimizer.state["step"])
+            optimizer.learning_rate = schedule.rate(step)
+            _update(optimizer, parameters, gradients)
             report(
                 "Training",
                 step + 1,
-                recipe.steps,
-                f"step {step + 1} of {recipe.steps}, loss {loss:.3f}, {agreed:.0%} right",
+                schedule.steps,
+                f"step {step + 1} of {schedule.steps}, loss {loss:.3f}, {agreed:.0%} right",
             )
             if asked() or time.monotonic() - kept >= kept_every:
                 staging.keep_fitted(fitted(step + 1))
                 kept = time.monotonic()
             if asked():
                 raise KeyboardInterrupt
-    return fitted(recipe.steps)
+    return fitted(schedule.steps)
 
 
 def acceptance(material: Material, parameters: Tensors, report: Report) -> tuple[float, ...]:
@@ -157,11 +154,15 @@ def _gradients(
 ) -> tuple[Tensors, float, float]:
     """Of a batch: the gradients, the loss of the first draft in nats a place, and how often it was right."""
     total: Tensors = {}
+    # Gradients are by what is computed with, in its dtype, and added up in float32.
+    dtype = material.hidden.dtype
+    computed = {name: tensor.astype(dtype) for name, tensor in parameters.items()}
+    mx.eval(computed)
     loss, agreed, places = 0.0, 0, 0
     for index in sequences:
         embeddings, hidden = material.sequence(index)
         # First without gradients, so that the logits of only a few places are ever in memory.
-        states = unroll(material.config, parameters, embeddings, hidden, DEPTH)
+        states = unroll(material.config, computed, embeddings, hidden, DEPTH)
         mx.eval(states)
         count = states[0].shape[1]
         pulls = []
@@ -178,13 +179,42 @@ def _gradients(
             parts = [(state.astype(mx.float32) * pull).sum() for state, pull in zip(again, pulls, strict=True)]
             return mx.stack(parts).sum()
 
-        gradients = mx.grad(pulled)(parameters)
+        gradients = mx.grad(pulled)(computed)
         mx.eval(gradients)
         for name in list(gradients):
-            gradient = gradients.pop(name)
+            gradient = gradients.pop(name).astype(mx.float32)
             total[name] = total[name] + gradient if name in total else gradient
             mx.eval(total[name])
     return total, loss / places, agreed / places
+
+
+def _update(optimizer: Adam, parameters: Tensors, gradients: Tensors) -> None:
+    """One step of Adam, its gradients no longer than _LARGEST_GRADIENT together; both arguments are used up. A
+    slab at a time, so that what is computed on the way is small beside a bank of experts."""
+    squares = 0.0
+    for gradient in gradients.values():
+        for slab in _slabs(gradient):
+            squares += float(gradient[slab].square().sum())
+    scale = min(1.0, _LARGEST_GRADIENT / (math.sqrt(squares) + 1e-6))
+    optimizer.state["step"] = optimizer.step + 1
+    for name, parameter in parameters.items():
+        gradient, moments = gradients.pop(name), optimizer.state[name]
+        for slab in _slabs(parameter):
+            own = {moment: tensor[slab] for moment, tensor in moments.items()}
+            updated = optimizer.apply_single(gradient[slab] * scale, parameter[slab], own)
+            mx.eval(updated, own)
+            # Written in place, for nothing else holds them.
+            parameter[slab] = updated
+            for moment, tensor in moments.items():
+                tensor[slab] = own[moment]
+            mx.eval(parameter, moments)
+
+
+def _slabs(tensor: mx.array) -> Iterator[slice]:
+    """The leading axis in runs of bounded size."""
+    step = max(1, tensor.shape[0] * SLAB_BYTES // tensor.nbytes)
+    for start in range(0, tensor.shape[0], step):
+        yield slice(start, start + step)
 
 
 @contextmanager

@@ -4,15 +4,15 @@ from math import prod
 
 from mlx_model.config import ModelConfig
 from mlx_model.footprint import PackingOf, footprint
-from mlx_model.train.fitting import DEPTH
+from mlx_model.train.fitting import DEPTH, SLAB_BYTES
 from mlx_model.train.head import JUDGED_AT_ONCE
 from mlx_model.weights.layout import Part, mtp_items
 
 _FLOAT32 = 4
-# The weights, Adam's two moments, a batch's gradients and those of one sequence.
-_COPIES = 5
-# What an update of one tensor computes on the way.
-_ON_THE_WAY = 4
+# In float32: the weights, Adam's two moments and a batch's gradients.
+_COPIES = 4
+# What an update of one slab computes on the way.
+_ON_THE_WAY = 8
 
 
 def fitting_bytes(config: ModelConfig, packing: PackingOf, length: int, float_bytes: int) -> int:
@@ -21,10 +21,11 @@ def fitting_bytes(config: ModelConfig, packing: PackingOf, length: int, float_by
     layer = [item.parameters for item in mtp_items(config)]
     parts = footprint(config, packing, float_bytes=float_bytes).parts
     ends = sum(parts[part].nbytes for part in (Part.EMBEDDING, Part.HEAD) if part in parts)
-    computed = sum(layer) * (float_bytes if float_bytes != _FLOAT32 else 0)
+    copy = sum(layer) * (float_bytes if float_bytes != _FLOAT32 else 0)
     judged = JUDGED_AT_ONCE * config.vocab_size * (4 * float_bytes + 6 * _FLOAT32)
-    passing = max(computed + DEPTH * _activations(config, length, float_bytes), judged)
-    return _COPIES * _FLOAT32 * sum(layer) + ends + max(passing, _ON_THE_WAY * _FLOAT32 * max(layer))
+    one_gradient = sum(layer) * float_bytes + DEPTH * _activations(config, length, float_bytes)
+    update = _ON_THE_WAY * min(SLAB_BYTES, _FLOAT32 * max(layer))
+    return _COPIES * _FLOAT32 * sum(layer) + ends + max(copy + max(one_gradient, judged), update)
 
 
 def _activations(config: ModelConfig, length: int, float_bytes: int) -> int:

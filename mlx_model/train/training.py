@@ -23,7 +23,7 @@ from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear, Matrix
 from mlx_model.loading import in_dtype, load_qwen3_next
 from mlx_model.train.corpus import Corpus, read_corpus
-from mlx_model.train.fitting import DEPTH, Material, Recipe, Report, acceptance, fit
+from mlx_model.train.fitting import DEPTH, Material, Report, Schedule, acceptance, fit
 from mlx_model.train.head import Judge, initial_head, stored_head
 from mlx_model.train.linked import write_linked
 from mlx_model.train.places import HiddenStates, Staging, finish, open_staging
@@ -42,7 +42,7 @@ class Training:
     model: Path
     data: tuple[Path, ...]
     out: Path
-    recipe: Recipe
+    schedule: Schedule
     length: int
     held_out: float
     graft: Path | None = None
@@ -93,7 +93,7 @@ def train_mtp(training: Training, means: Means, report: Report) -> Trained:
         hidden = staging.hidden_states((*corpus.sequences.shape, checkpoint.config.hidden_size), dtype)
         _collect(checkpoint, corpus, hidden, staging, means=means, report=report)
         material = _material(checkpoint, corpus, hidden)
-        parameters, began, theta = initial_head(checkpoint, training.graft, training.recipe.seed)
+        parameters, began, theta = initial_head(checkpoint, training.graft, training.schedule.seed)
         config = checkpoint.config.model_copy(update={"mtp_rope_theta": theta})
         material = replace(material, config=config)
         if not staging.progress.before:
@@ -101,7 +101,7 @@ def train_mtp(training: Training, means: Means, report: Report) -> Trained:
         fitted = fit(
             material,
             parameters,
-            training.recipe,
+            training.schedule,
             staging,
             kept_every=training.kept_every,
             report=report,
@@ -125,9 +125,9 @@ def _read(training: Training) -> Corpus:
         training.data,
         Tokenizer.from_directory(training.model),
         length=training.length,
-        most=training.recipe.steps * training.recipe.batch,
+        most=training.schedule.steps * training.schedule.batch,
         held_out=training.held_out,
-        seed=training.recipe.seed,
+        seed=training.schedule.seed,
     )
 
 
@@ -209,7 +209,7 @@ def _fingerprint(training: Training, checkpoint: Checkpoint, dtype: mx.Dtype) ->
     """Changes whenever an interrupted training could not be gone on with. The text may change: it is
     kept."""
     own: Mapping[str, Any] = {
-        "recipe": repr(training.recipe),
+        "schedule": repr(training.schedule),
         "length": training.length,
         "held_out": training.held_out,
         "data": sorted(str(path.resolve()) for path in training.data),

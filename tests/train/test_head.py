@@ -82,6 +82,8 @@ def test_the_gradients_of_a_batch_are_those_of_the_loss_as_a_whole(
     sequences = np.array([TOKENS, TOKENS[::-1], TOKENS], dtype=np.uint32)
 
     class Computed:
+        dtype = mx.float32
+
         def read(self, index: int) -> mx.array:
             return model.hidden(mx.array(sequences[index][None]), model.state())
 

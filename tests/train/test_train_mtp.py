@@ -71,7 +71,7 @@ def test_the_result_is_a_checkpoint_that_drafts(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from mlx_model.train.fitting import Recipe
+from mlx_model.train.fitting import Schedule
 from mlx_model.train.training import Means, Training, train_mtp
 
 model, code, out, stage, done = sys.argv[1:]
@@ -80,8 +80,8 @@ def report(now_stage, now_done, total, note):
     if (now_stage, now_done) == (stage, int(done)):
         os.kill(os.getpid(), signal.SIGKILL)
 
-recipe = Recipe(steps=5, batch=2, learning_rate=3e-4, seed=4)
-train_mtp(Training(Path(model), (Path(code),), Path(out), recipe, 24, 0.3, kept_every=0), Means(512), report)
+schedule = Schedule(steps=5, batch=2, learning_rate=3e-4, seed=4)
+train_mtp(Training(Path(model), (Path(code),), Path(out), schedule, 24, 0.3, kept_every=0), Means(512), report)
 """
 
 
@@ -217,10 +217,10 @@ def test_the_forecast_is_what_mlx_takes(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(training, "fit", measured)
     others = mx.get_active_memory()
-    recipe = fitting.Recipe(steps=2, batch=2, learning_rate=1e-3, seed=0)
+    schedule = fitting.Schedule(steps=2, batch=2, learning_rate=1e-3, seed=0)
     text = tmp_path / "text.py"
     text.write_text("def double(x):\n    return x + x\n" * 20)
-    wanted = training.Training(directory, (text,), tmp_path / "out", recipe, 64, 0.3)
+    wanted = training.Training(directory, (text,), tmp_path / "out", schedule, 64, 0.3)
     training.train_mtp(wanted, training.Means(512), lambda *_: None)
     checkpoint = open_checkpoint(directory)
     forecast = fitting_bytes(checkpoint.config, stored_packing(checkpoint), 64, 4)
