@@ -11,8 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
+from app.agent.mcp.servers import Servers, ServerState
 from app.agent.sandbox import find_sandbox
-from app.config import load_settings, settings_file
+from app.config import Settings, load_settings, settings_file
 from app.errors import TidegateError
 from app.model.catalogue import LocalModel, NothingFound, ServedModel, choose_model, weight_bytes
 from app.model.engine import open_engine
@@ -55,13 +56,36 @@ def _findings(model: str | None) -> Iterator[Finding]:
         "ok", "memory", f"{gigabytes(machine_memory())}, of which a model may use {gigabytes(usable)}"
     )
     try:
-        named = model if model is not None else load_settings().model
+        settings = load_settings()
+        named = model if model is not None else settings.model
         state = "" if settings_file().exists() else " (not there: all defaults)"
         yield Finding("ok", "settings", f"{settings_file()}{state}")
+        yield from _servers(settings)
     except TidegateError as error:
         yield Finding("missing", "settings", str(error))
         named = model or ""
     yield from _model(named)
+
+
+def _servers(settings: Settings) -> Iterator[Finding]:
+    """The MCP servers, each started and asked for its tools."""
+    if not settings.mcp:
+        return
+
+    async def ask() -> tuple[ServerState, ...]:
+        servers = Servers(settings.mcp, Path.cwd(), is_offline=settings.offline)
+        try:
+            await servers.start()
+            return servers.states
+        finally:
+            await servers.aclose()
+
+    for state in asyncio.run(ask()):
+        if state.phase == "ready":
+            cost = f"{len(state.tools)} tools, about {state.tokens:,} tokens of every prompt"
+            yield Finding("ok", "mcp", f"{state.name}: {cost}")
+        else:
+            yield Finding("note", "mcp", f"{state.name} cannot be used: {state.message}")
 
 
 def _package(name: str, consequence: str) -> Finding:

@@ -24,6 +24,7 @@ from app.agent.port import PermissionAnswer
 from app.agent.session import new_journal, open_journal
 from app.agent.tools.base import Access
 from app.config import BadSettings, Rule, load_settings, settings_file
+from app.doctor import examine
 from app.mcp_settings import McpServer
 from app.model.client import Address, ChatClient
 from app.workspace.workspace import Workspace
@@ -438,3 +439,16 @@ def test_settings_that_name_servers() -> None:
     assert (time.name, time.command, time.args, time.tools) == ("time", "uvx", ("mcp-server-time",), ("get_*",))
     assert time.wants("get_current_time") and not time.wants("convert_time")
     assert web.url.endswith("/mcp") and dict(web.headers) == {"Authorization": "Bearer ${TOKEN}"}
+
+
+def test_the_doctor_asks_them(capsys: pytest.CaptureFixture[str]) -> None:
+    script = str(ROOT / "tests" / "support" / "mcp_server.py")
+    settings_file().parent.mkdir(parents=True, exist_ok=True)
+    settings_file().write_text(
+        f"[mcp.ours]\ncommand = {sys.executable!r}\nargs = [{script!r}]\ntools = ['add', 'l*']\n"
+        "[mcp.none]\ncommand = 'no-such-command'\n"
+    )
+    examine("http://127.0.0.1:9/v1")
+    said = capsys.readouterr().out
+    assert "ok       mcp        ours: 3 tools, about " in said
+    assert "note     mcp        none cannot be used: its command no-such-command was not found" in said
