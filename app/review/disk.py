@@ -51,7 +51,8 @@ class WorkTree:
                 raise IsADirectoryError(21, "Is a directory", str(place))
             if not stat.S_ISREG(facts.st_mode):
                 raise OSError(22, "Not a regular file", str(place))
-            data = place.read_bytes()
+            # The kernel's own files say that they are empty, and some never end or wait for what is to come.
+            data = place.read_bytes() if facts.st_size else b""
         except (FileNotFoundError, NotADirectoryError):
             return None
         return FileImage(data, EXECUTABLE if facts.st_mode & stat.S_IXUSR else REGULAR)

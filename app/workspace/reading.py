@@ -71,7 +71,9 @@ def read_bytes(path: Path, name: str, limit: int = MAX_DOCUMENT_BYTES) -> tuple[
                 raise NotReadable(f"{name} is {_kind(found.st_mode)}, not a file")
             if found.st_size > limit:
                 raise TooLarge(name, found.st_size, limit)
-            data = file.read(limit + 1)
+            data: bytes | None = file.read(limit + 1)
+            if data is None:
+                raise NotReadable(f"{name} is a file of the kernel's that has nothing to tell yet")
             if len(data) > limit:
                 raise TooLarge(name, len(data), limit)
             return data, found

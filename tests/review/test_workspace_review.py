@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from app.review.disk import WorkTree
 from app.review.entries import CommitEnded, Entry
 from app.review.errors import ReviewError
 from app.review.git import Answer, Git
@@ -581,3 +582,10 @@ def test_the_disk_that_a_review_takes_does_not_grow_with_what_is_closed(
     assert max(sizes) < 2 * min(sizes)
     review.undo()
     assert other.changes()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there are no files of the kernel's here")
+def test_files_of_the_kernel_are_not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some of them wait for what is to come: `tidegate run -C /proc` came to no end."""
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} was opened"))
+    assert WorkTree(Path("/proc/self")).read("status") == FileImage(b"")
