@@ -89,6 +89,7 @@ async def test_files_and_conversation_go_back_together_and_come_again(root: Path
         await stage.choose("g", "enter")
         assert stage.text() == "three"
         assert "Write three" in stage.transcript()
+        assert stage.screen.agent.prompt.text == ""
         await stage.choose("G", "enter")
         assert (stage.text(), stage.said()) == ("", [])
         await stage.ask("four")

@@ -74,6 +74,8 @@ class Rewind:
             said = await asyncio.to_thread(self._move, verb, place, other)
             if place is not None and verb != "f":
                 history = await asyncio.to_thread(screen.agent.port.history)
+                if place.ahead and screen.agent.prompt.full_text() == place.text:
+                    screen.agent.prompt.text = ""  # what going back put there
                 screen.agent.show_again(history, "" if place.ahead else place.text)
         except TidegateError as error:
             screen.app.notify(str(error), severity="error", timeout=8)
@@ -107,7 +109,7 @@ class Rewind:
                 if place.ahead
                 else "The conversation ends before that turn; what you wrote stands below."
             )
-        return "\n".join(parts)
+        return " ".join(parts)
 
 
 def _line(text: str) -> str:
