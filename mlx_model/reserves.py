@@ -24,7 +24,6 @@ def engine_reserves(store: PrefixStore | None, residency: Residency | None) -> l
         def fewer() -> int:
             before = residency.nbytes
             residency.shrink(max(residency.least_slots, int(residency.slots * _SLOTS_KEPT)))
-            mx.clear_cache()
             return before - residency.nbytes
 
         reserves.append(Reserve("experts", fewer, Pressure.CRITICAL))

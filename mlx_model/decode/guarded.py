@@ -27,6 +27,9 @@ _ALLOCATION_FAILED = re.compile(
     re.IGNORECASE,
 )
 
+# What the server, the tokenizer and Python itself may take meanwhile.
+_BESIDE = 1 << 27
+
 
 class OutOfMemory(EngineError):
     """A reply needed more memory than there was; it is lost, and the engine serves on."""
@@ -101,7 +104,7 @@ class GuardedGenerator:
     def _check_room(self, prompt: int) -> None:
         if self._request_bytes is None:
             return
-        needed = self._request_bytes(prompt)
+        needed = self._request_bytes(prompt) + _BESIDE
         self._relief.release_until(lambda: needed <= self._available())
         available = self._available()
         if needed > available:

@@ -182,6 +182,8 @@ class Bank:
                 array = mx.concatenate([array, _new_slots(slots - rows.size, tensor, array.dtype)])
             mx.eval(array)
             self._tensors[tensor.name], self._memory[tensor.name] = array, _memory(array)
+            # MLX would keep what was let go until all tensors of all layers are there twice.
+            mx.clear_cache()
 
     def _read(self, experts: Experts, keep: Experts) -> bool:
         """Begins to read experts into the coldest slots that hold none of `keep`; False when there are too
