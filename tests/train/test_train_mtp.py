@@ -1,5 +1,7 @@
 """train-mtp from its command line: interrupted, refused, gone on with; and what it reads."""
 
+import argparse
+import gc
 import json
 import signal
 import subprocess
@@ -191,8 +193,6 @@ def test_experts_may_stay_on_disk_while_the_text_is_read(
 
 
 def test_a_training_that_does_not_fit_is_refused_before_anything_is_loaded(model: Path, code: Path) -> None:
-    import argparse  # noqa: PLC0415
-
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     arguments = parser.parse_args(command(model, code, Path("out"))[1:])
@@ -202,7 +202,7 @@ def test_a_training_that_does_not_fit_is_refused_before_anything_is_loaded(model
 
 
 def test_the_forecast_is_what_mlx_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = {"hidden_size": 256, "num_experts": 64, "moe_intermediate_size": 256}
+    sizes = {"hidden_size": 256, "num_experts": 32, "moe_intermediate_size": 128}
     directory = servable_checkpoint(
         tmp_path / "m", num_hidden_layers=1, layer_types=["full_attention"], **sizes
     )
@@ -216,15 +216,16 @@ def test_the_forecast_is_what_mlx_takes(tmp_path: Path, monkeypatch: pytest.Monk
         return result
 
     monkeypatch.setattr(training, "fit", measured)
+    gc.collect()
     others = mx.get_active_memory()
-    schedule = fitting.Schedule(steps=2, batch=2, learning_rate=1e-3, seed=0)
+    schedule = fitting.Schedule(steps=1, batch=2, learning_rate=1e-3, seed=0)
     text = tmp_path / "text.py"
     text.write_text("def double(x):\n    return x + x\n" * 20)
     wanted = training.Training(directory, (text,), tmp_path / "out", schedule, 64, 0.3)
     training.train_mtp(wanted, training.Means(512), lambda *_: None)
     checkpoint = open_checkpoint(directory)
     forecast = fitting_bytes(checkpoint.config, stored_packing(checkpoint), 64, 4)
-    assert peaks[0] - others <= forecast <= 1.2 * (peaks[0] - others)
+    assert peaks[0] - others <= forecast <= 1.3 * (peaks[0] - others)
 
 
 def test_text_is_what_no_ignore_file_names(model: Path, tmp_path: Path) -> None:
