@@ -105,8 +105,8 @@ class LoadedModel:
                 f"mlx-lm runs a {self.architecture} model here, and cannot draft by {draft}: take auto or none."
             )
         return (
-            "This checkpoint has no MTP layer to draft with: graft one with convert --graft-mtp, "
-            "or draft by lookup or auto."
+            "This checkpoint has no MTP layer to draft with: graft one with convert --graft-mtp, fit one with "
+            "train-mtp, or draft by lookup or auto."
         )
 
 

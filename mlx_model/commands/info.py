@@ -67,7 +67,7 @@ def _drafter(shape: ModelShape) -> str:
         return _grafted(shape.config) or unknown
     if shape.has_mtp:
         return _grafted(shape.config) or "MTP, the model's own"
-    return "no MTP: the checkpoint has no mtp.* tensors (convert --graft-mtp takes some, train-mtp fits some)"
+    return "no MTP: the checkpoint has no mtp.* tensors (graft them with convert, or fit them with train-mtp)"
 
 
 def _grafted(config: ModelConfig) -> str | None:
