@@ -433,7 +433,7 @@ def test_settings_that_name_servers() -> None:
     settings_file().parent.mkdir(parents=True, exist_ok=True)
     settings_file().write_text(
         '[mcp.time]\ncommand = "uvx"\nargs = ["mcp-server-time"]\nenv = {KEY = "${HOME}"}\ntools = ["get_*"]\n'
-        '[mcp.web]\nurl = "https://example.invalid/mcp"\nheaders = {Authorization = "Bearer ${TOKEN}"}\n'
+        '[mcp.web]\nurl = "https://127.0.0.1/mcp"\nheaders = {Authorization = "Bearer ${TOKEN}"}\n'
     )
     time, web = load_settings().mcp
     assert (time.name, time.command, time.args, time.tools) == ("time", "uvx", ("mcp-server-time",), ("get_*",))
