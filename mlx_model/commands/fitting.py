@@ -26,7 +26,7 @@ def add_memory(parser: argparse.ArgumentParser, *, slots: bool) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="load a model that does not fit; the system may slow down, or end this or other programs",
+        help="load a model that does not fit; the system may slow down, end this or other programs, or restart",
     )
     if slots:
         parser.add_argument(

@@ -48,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep-alive",
         type=float,
         metavar="SECONDS",
-        help="period of tiny operations that keep weights at hand for three minutes after a reply, or after a key "
-        "was pressed in the workspace; 0: none "
+        help="period of tiny operations that keep weights at hand for three minutes after a reply, or after a "
+        "key was pressed in the workspace; 0: none "
         f"(default: {DEFAULT_KEEP_ALIVE:g} on a GPU, 0 on a CPU)",
     )
     parser.add_argument("--socket", type=Path, metavar="PATH", help="listen on a Unix socket")

@@ -28,7 +28,7 @@ _ALLOCATION_FAILED = re.compile(
 )
 
 # What the server, the tokenizer and Python itself may take meanwhile.
-_BESIDE = 1 << 27
+_BESIDE = 1 << 25
 
 
 class OutOfMemory(EngineError):
