@@ -16,6 +16,8 @@ class Reply:
         self._free_id = free_id
         self.text = ""
         self.finished: Finished | None = None
+        self.is_runaway = False
+        """Whether it was stopped because it came to no end."""
         self._calls: dict[int, ToolCall] = {}
 
     def add_call(self, delta: ToolCallDelta) -> ToolCall:
@@ -27,6 +29,11 @@ class Reply:
         call = ToolCall(so_far.id, so_far.name or delta.name, so_far.arguments + delta.arguments)
         self._calls[delta.index] = call
         return call
+
+    @property
+    def length(self) -> int:
+        """How many characters it has so far."""
+        return len(self.text) + sum(len(call.arguments) for call in self._calls.values())
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:

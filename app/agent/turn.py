@@ -61,6 +61,8 @@ from app.review.port import ChangeRecorder
 from app.workspace.workspace import Workspace
 
 _MAX_REPLIES = 100
+_MAX_CHARACTERS = 120_000
+"""Of one reply, arguments included; far more than any file that a model should write in one go."""
 _BETWEEN_TIMINGS = 0.25  # seconds
 _CANCELLED = "Cancelled by the user."
 NO_SANDBOX = (
@@ -139,6 +141,13 @@ class Turn:
                 return "limit", "The conversation is too long for the model's context; begin a new session."
             reply = await self._ask()
             assert reply.finished is not None
+            if reply.is_runaway:
+                self._conversation.close_calls("Not done: the reply came to no end and was stopped.")
+                return (
+                    "limit",
+                    f"The reply came to no end: it was stopped after {_MAX_CHARACTERS:,} characters; "
+                    'say "go on" if it should continue.',
+                )
             if not reply.calls:
                 if reply.finished.reason == "length":
                     return "limit", 'The reply was cut off at the model\'s limit; say "go on" to have the rest.'
@@ -212,6 +221,10 @@ class Turn:
                         await self._emit(ReplyProgressed(event.timings))
                 case Finished():
                     reply.finished = event
+            if reply.length > _MAX_CHARACTERS:
+                reply.is_runaway = True
+                reply.finished = Finished("length")
+                return
         if reply.finished is None:
             raise GarbledReply("the model's reply came to no end")
 
