@@ -262,6 +262,9 @@ def test_the_sandbox_confines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         connect = f"exec 3<>/dev/tcp/127.0.0.1/{listener.getsockname()[1]}"
         assert subprocess.run(["bash", "-c", connect], check=False).returncode == 0
         assert run(connect) != 0
+    # Beyond: an address that leads nowhere, and a name. Refused at once, where a network would be waited for.
+    assert run("timeout 20 bash -c 'exec 3<>/dev/tcp/192.0.2.1/80'; test $? = 1") == 0
+    assert run("getent hosts example.invalid") != 0
 
 
 def test_the_command_line_for_bubblewrap() -> None:
