@@ -276,17 +276,3 @@ def test_the_screen_opens_where_it_was_left(project: Path, scripted_server: Serv
         "Forty-two.",
         "And eight?",
     ]
-
-
-def test_another_model_goes_on_with_the_same_session(project: Path, scripted_server: Servers) -> None:
-    server, other = scripted_server(reply("Forty-two.")), scripted_server(reply("Forty-eight."))
-    with Terminal([TIDEGATE, project, "--model", server.url], project) as terminal:
-        terminal.wait_for(READY)
-        terminal.type("Six by seven?").press("enter").wait_for("Forty-two.")
-        terminal.type("/model").press("enter").wait_for("4-bit")
-        terminal.press("tab").type(other.url).press("enter")
-        terminal.wait_for(lambda text: "Connect to a server" not in text and "Forty-two." in text)
-        terminal.type("And eight?").press("enter").wait_for("Forty-eight.")
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
-    assert "Six by seven?" in str(other.requests[0]["messages"]) and len(server.requests) == 1

@@ -237,6 +237,19 @@ async def test_the_last_session_is_offered_and_resumed_as_it_was(tmp_path: Path)
         assert not stage.screen.query_one("#todos").display
 
 
+async def test_another_model_goes_on_with_the_session_in_which_something_was_said(tmp_path: Path) -> None:
+    for said in ("Six by seven?", ""):
+        async with Stage(tmp_path).run() as stage:
+            if said:
+                await stage.say(said)
+                await stage.until(lambda stage=stage, said=said: said in stage.transcript())
+            await stage.press("f7")
+            await stage.until(lambda stage=stage: isinstance(stage.app.screen, ModelScreen))
+            stage.app.screen.post_message(ModelScreen.Chosen("another"))
+            await stage.until(lambda stage=stage: stage.app.return_value == "another")
+            assert stage.app.session == ("session-1" if said else None)
+
+
 async def test_sessions_are_searched_renamed_copied_and_exported_by_key(tmp_path: Path) -> None:
     (tmp_path / "w").mkdir()
     root = tmp_path / "w"

@@ -70,7 +70,7 @@ class ModelScreen(Dialog[None]):
             ]
         )
         if not isinstance(self.focused, Input):  # there the user may be writing already
-            options.focus()
+            self.set_focus(options)
         if options.option_count:
             options.highlighted = 0
 
