@@ -43,7 +43,7 @@ class Settings:
     `engine_idle_minutes` is how long an engine that nobody uses keeps its memory. `draft` is how our own engine
     drafts replies: "auto" is whatever its checkpoint has and pays. `rules` are tables, each begun by [[rules]].
     `offline` refuses what else opens a connection when the user asks for it: fetching models and servers over
-    the network; TIDEGATE_OFFLINE=1 and HF_HUB_OFFLINE=1 say so too. `mcp` are servers of the Model Context
+    the network; TIDEGATE_OFFLINE=1 says so too. `mcp` are servers of the Model Context
     Protocol, each a table begun by [mcp.NAME].
     """
 
@@ -58,8 +58,6 @@ class Settings:
     mcp: tuple[McpServer, ...] = ()
 
 
-# The second is the Hub's own, and means the same there.
-_OFFLINE = ("TIDEGATE_OFFLINE", "HF_HUB_OFFLINE")
 _TRUE = ("1", "true", "yes", "on")
 _CHOICES = {"mode": get_args(Mode), "draft": get_args(DraftMode)}
 
@@ -87,7 +85,7 @@ def load_settings() -> Settings:
             raise BadSettings(f"{file} is not TOML: {error}", "mend or remove it") from None
     for name, value in values.items():
         _check(file, name, value)
-    if any(os.environ.get(variable, "").lower() in _TRUE for variable in _OFFLINE):
+    if os.environ.get("TIDEGATE_OFFLINE", "").lower() in _TRUE:
         values["offline"] = True
     for name, variable in (("model", "TIDEGATE_MODEL"), ("api_key", "TIDEGATE_API_KEY")):
         if os.environ.get(variable):

@@ -41,7 +41,7 @@ class Offline(ModelError):
     def __init__(self, what: str) -> None:
         super().__init__(
             f"{what} needs the network, and you chose to be offline",
-            "take offline out of the settings, and TIDEGATE_OFFLINE and HF_HUB_OFFLINE out of the environment",
+            "take offline out of the settings, or TIDEGATE_OFFLINE out of the environment",
         )
 
 

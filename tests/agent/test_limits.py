@@ -1,8 +1,10 @@
 """Going round in circles, replies and turns without end: the model is told, then the user is asked."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,11 @@ async def test_a_turn_without_end_asks_whether_to_go_on(bench: Make) -> None:
     steps = [reply(call("glob", pattern=f"{number}*")) for number in range(102)]
     b = bench(*steps, reply("Done."))
     end = end_of(await b.run())
+    # System prompt and tools are the same to the byte, and each request goes on from the one before.
+    requests = b.server.requests
+    assert len({json.dumps([request["messages"][0], request["tools"]]) for request in requests}) == 1
+    for before, after in pairwise(requests):
+        assert after["messages"][: len(before["messages"])] == before["messages"]
     assert (end.reason, "took 100 steps" in end.message, 'say "go on"' in end.message) == ("limit", True, True)
     assert end_of(await b.run("Go on.")).reason == "done"
     check_well_formed(b.sent)
