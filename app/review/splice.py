@@ -11,7 +11,7 @@ _BY_HAND = "edit the file itself"
 
 
 def new_side(change: FileChange, hunk: Hunk) -> str:
-    """The text that a hunk's lines are after the change, context included; lines end in "\\n" alone. Raises
+    """The text that a hunk's lines are after the change, context included; each ends in "\\n" alone. Raises
     ReviewError for a hunk without lines and for text that is no UTF-8."""
     if not hunk.lines or change.kind == "combined":
         raise ReviewError(f"There are no lines of {change.path} here", _BY_HAND)
@@ -21,7 +21,7 @@ def new_side(change: FileChange, hunk: Hunk) -> str:
     except UnicodeEncodeError as error:
         raise ReviewError(f"{change.path} is no UTF-8 text", _BY_HAND) from error
     _line_ending(change.path, hunk)
-    return "\n".join(text.removesuffix("\r") for text in texts)
+    return "".join(text.removesuffix("\r") + "\n" for text in texts)
 
 
 def splice(disk: Disk, change: FileChange, hunk: Hunk, text: str) -> None:
@@ -53,7 +53,7 @@ def _spliced(path: str, data: bytes, hunk: Hunk, text: str) -> bytes:
     if lines[start:end] != expected:
         raise ReviewError(f"{path} has been changed meanwhile", "look again (r), then edit")
     ending = _line_ending(path, hunk) or (b"\r\n" if b"\r\n" in data else b"\n")
-    new = [line.encode() + ending[:-1] for line in text.split("\n")] if text else []
+    new = [line.encode() + ending[:-1] for line in text.removesuffix("\n").split("\n")] if text else []
     whole = [*lines[:start], *new, *lines[end:]]
     if ends_with_newline or not lines:
         return b"".join(line + b"\n" for line in whole)

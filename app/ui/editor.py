@@ -71,12 +71,12 @@ def _leave_it_to_the_editor(_number: int, _frame: object) -> None:
 
 def edit_text(app: App[object], text: str, name: str, line: int = 1) -> str:
     """Let the user edit `text` by itself, in a file with the ending of `name`. Returns what it became, without
-    newlines at its end. Raises EditorError."""
+    the newline at its end. Raises EditorError."""
     try:
         with tempfile.TemporaryDirectory(prefix="tidegate-") as directory:
             file = Path(directory) / Path(name).name
             file.write_text(f"{text}\n", encoding="utf-8", errors="replace")
             edit(app, file, line)
-            return file.read_text(encoding="utf-8", errors="replace").rstrip("\n")
+            return file.read_text(encoding="utf-8", errors="replace").removesuffix("\n")
     except OSError as error:
         raise EditorError(f"there is no way to hand text over ({error})", "look at TMPDIR") from error

@@ -201,7 +201,7 @@ async def test_a_hunk_is_edited_in_place(root: Path) -> None:
         await reader.press("n", "n", "e")
         await reader.until(lambda: isinstance(reader.app.screen, EditHunkDialog))
         area = reader.app.screen.query_one(TextArea)
-        assert area.text == "\n".join(AFTER.split("\n")[37:44])
+        assert area.text == "\n".join(AFTER.split("\n")[37:44]) + "\n"
         area.load_text("\n".join(["line 37", "line 38", "edited", "line 43"]))
         await reader.press("ctrl+s")
         edited = AFTER.split("\n")

@@ -259,6 +259,7 @@ async def test_the_model_suggests_a_message_below_what_was_written(root: Path) -
             yield TextDelta(" not enough.")
             yield Finished("stop")
 
+    git(root, "init", "--quiet")
     stage = Stage(root)
     stage.app._ports = replace(stage.app._ports, engine=Writer())
     async with stage.run():

@@ -223,10 +223,12 @@ class ReviewDialogs(ReviewTable):
             if new is not None and new != text:
                 self._run(lambda: self.desk.edit(change, hunk, new), hunk.id)
 
+        def outside(now: str) -> str:
+            written = edit_text(self.app, now.removesuffix("\n"), change.path)
+            return f"{written}\n" if written else ""
+
         place = f"{visible(change.path)}:{hunk.after_start}"
-        self.app.push_screen(
-            EditHunkDialog(place, text, lambda now: edit_text(self.app, now, change.path)), save
-        )
+        self.app.push_screen(EditHunkDialog(place, text, outside), save)
 
     def action_edit_file(self) -> None:
         change = self.view.current_change

@@ -237,7 +237,7 @@ class PromptInput(TextArea):
         written = self.full_text()
         line = self._in_full(self.get_text_range((0, 0), self.cursor_location)).count("\n") + 1
         try:
-            self._recall(edit_text(self.app, written, "message.md", line))
+            self._recall(edit_text(self.app, written, "message.md", line).rstrip("\n"))
         except EditorError as error:
             self.app.notify(str(error), severity="warning")
         self.app.refresh(layout=True)
