@@ -185,7 +185,7 @@ def test_the_command_says_where_the_result_is(
     assert (
         main(["convert", "--source", str(source), "--out", str(tmp_path / "out"), "--recipe", "q4-dense8"]) == 0
     )
-    assert "GB" in capsys.readouterr().err
+    assert f"{tmp_path / 'out'}: " in capsys.readouterr().err
     assert open_checkpoint(tmp_path / "out").config.quantization is not None
     with pytest.raises(SystemExit) as stop:
         main(["convert", "--source", str(source), "--out", str(tmp_path / "x"), "--recipe", "q5"])

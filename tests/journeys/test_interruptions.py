@@ -78,7 +78,7 @@ def test_escape_in_every_phase(tmp_path: Path, scripted_server: Servers, home: P
         terminal.type("in a command").press("enter").wait_for(lambda _: (root / "started").exists())
         terminal.press("escape").wait_for(lambda text: text.count(STOPPED) >= 4 and "working" not in text)
         terminal.type("!touch mine; sleep 600").press("enter")
-        terminal.wait_for(lambda _: (root / "mine").exists())
+        terminal.wait_for(lambda text: (root / "mine").exists() and "working" in text)
         terminal.press("escape").wait_for(lambda text: "working" not in text)
 
         # Ctrl+C is no way out, and says what is.

@@ -109,17 +109,17 @@ async def test_a_megabyte_is_pasted_as_a_sign_and_sent_in_full(tmp_path: Path) -
 async def test_a_long_conversation_follows_a_change_of_width(tmp_path: Path) -> None:
     async with Stage(tmp_path).run((200, 40)) as stage:
         view = stage.screen.agent.transcript
-        for number in range(200):
+        for number in range(150):
             item = ReplyItem()
             item.append(f"Answer {number}: " + "some words of it " * 20)
             view.add(item)
-        await stage.until(lambda: "Answer 199" in drawn(view))
+        await stage.until(lambda: "Answer 149" in drawn(view))
         wide = view.row_count
         await stage.pilot.resize_terminal(110, 40)
-        await stage.until(lambda: "Answer 199" in drawn(view) and view.row_count > wide)
+        await stage.until(lambda: "Answer 149" in drawn(view) and view.row_count > wide)
         await stage.until(lambda: view._settling is None and view._dirty_from is None, "all of it drawn anew")
         assert view.row_count == sum(len(item.strips(view.size.width, view.palette)) for item in view.items)
-        assert "Answer 199" in drawn(view)
+        assert "Answer 149" in drawn(view)
         view.focus()
         await stage.press("g")
         assert "Answer 0:" in drawn(view)

@@ -79,7 +79,9 @@ def leaving_program(word: str, place: Path, root: Path) -> list[str]:
     directory = str(Path(word).expanduser().parent) if not word.startswith("~") else ""
     if directory in os.environ.get("PATH", "").split(os.pathsep):
         return []
-    return leaving_path(word, place, root)
+    # A virtual environment's python is a link to the system's: where a program lies counts, not where it leads.
+    found = leaving_path(directory or word, place, root)
+    return found and leaving_path(word, place, root)
 
 
 def _is_scratch(path: Path, root: Path) -> bool:
