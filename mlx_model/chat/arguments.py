@@ -103,10 +103,9 @@ def _typed(text: str, types: frozenset[str]) -> str:
         return str(int(word.partition(".")[0]))
     if "number" in types and (number := _number(word)) is not None:
         return number
-    if types & {"object", "array"}:
-        value = _structure(word)
-        if ("object" in types and isinstance(value, dict)) or ("array" in types and isinstance(value, list)):
-            return json.dumps(value, ensure_ascii=False)
+    kinds = tuple(kind for name, kind in (("object", dict), ("array", list)) if name in types)
+    if kinds and (structure := _structure(word, kinds)) is not None:
+        return structure
     return _string(text)
 
 
@@ -119,20 +118,22 @@ def _number(word: str) -> str | None:
     return None
 
 
-def _structure(word: str) -> Any:
-    """A JSON object or array; or, as models sometimes write one, a Python literal that JSON can say."""
+def _structure(word: str, kinds: tuple[type, ...]) -> str | None:
+    """A JSON object or array as it is written, for a number in it may be larger than any float; or, as models
+    sometimes write one, a Python literal that JSON can say."""
     try:
-        value = json.loads(word)
+        return word if isinstance(json.loads(word, parse_constant=_refuse), kinds) else None
     except (ValueError, RecursionError):
-        try:
-            value = ast.literal_eval(word)
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            return None
+        pass
     try:
-        json.dumps(value, allow_nan=False)
-    except (ValueError, TypeError, RecursionError):
+        value = ast.literal_eval(word)
+        return json.dumps(value, ensure_ascii=False, allow_nan=False) if isinstance(value, kinds) else None
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
-    return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _string(text: str) -> str:

@@ -83,6 +83,9 @@ def test_a_call_with_text_before_it() -> None:
 def test_values_that_are_not_of_their_type_stay_what_was_written() -> None:
     reply = parse([call("edit", count="three", items="[1, {'a': None}]", options="null", all="maybe")])
     assert reply.arguments == [{"count": "three", "items": [1, {"a": None}], "options": None, "all": "maybe"}]
+    # JSON has numbers that no float can hold, and no words for those that are none.
+    reply = parse([call("edit", items="[1e999]", options='{"a": NaN}')])
+    assert reply.raw == ['{"items": [1e999], "options": "{\\"a\\": NaN}"}']
 
 
 def test_strings_stream_as_they_arrive() -> None:
