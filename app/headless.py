@@ -6,9 +6,7 @@ json: one object at the end. stream-json: one object a line for each event, the 
 
 import asyncio
 import json
-import os
 import re
-import signal
 import sys
 from collections.abc import Callable
 from contextlib import aclosing
@@ -39,6 +37,7 @@ from app.model.events import EngineStatus
 from app.model.port import EnginePort
 from app.model.ready import until_settled
 from app.review.review import Review
+from app.signals import cancel_on_signals
 from app.workspace.workspace import Workspace
 
 OutputFormat = Literal["text", "json", "stream-json"]
@@ -185,20 +184,7 @@ async def _run(
     open_it: Callable[[Review], Agent],
     reporter: Reporter,
 ) -> int:
-    task = asyncio.current_task()
-    assert task is not None
-    stopped_by: list[int] = []
-
-    def stop(number: int) -> None:
-        if stopped_by:
-            # Asked again: a file system that hangs would keep a thread, and with it this process, for ever.
-            os._exit(128 + number)
-        stopped_by.append(number)
-        task.cancel()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop, number)
+    stopped_by = cancel_on_signals()
     try:
         await _until_ready(engine)
         review = await asyncio.to_thread(Review, workspace.root)

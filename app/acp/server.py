@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import sys
 from typing import cast
 
@@ -15,6 +14,7 @@ from app.acp.agent import EditorAgent
 from app.config import Settings
 from app.model.catalogue import ModelChoice
 from app.model.engine import open_engine
+from app.signals import cancel_on_signals
 
 _CLOSE_SECONDS = 5.0
 
@@ -42,20 +42,7 @@ def _in_one_line(record: logging.LogRecord) -> bool:
 
 
 async def _serve(choice: ModelChoice, settings: Settings, out: int) -> int:
-    task = asyncio.current_task()
-    assert task is not None
-    stopped_by: list[int] = []
-
-    def stop(number: int) -> None:
-        if stopped_by:
-            # Asked again: a file system that hangs would keep a thread, and with it this process, for ever.
-            os._exit(128 + number)
-        stopped_by.append(number)
-        task.cancel()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop, number)
+    stopped_by = cancel_on_signals()
     engine = open_engine(choice, settings)
     agent = EditorAgent(engine, settings)
     try:

@@ -1,0 +1,24 @@
+"""SIGINT and SIGTERM as a cancellation of what runs, so that it ends as it would anywhere."""
+
+import asyncio
+import os
+import signal
+
+
+def cancel_on_signals() -> list[int]:
+    """Have the first SIGINT or SIGTERM cancel the current task; its number then stands in the list."""
+    task = asyncio.current_task()
+    assert task is not None
+    stopped_by: list[int] = []
+
+    def stop(number: int) -> None:
+        if stopped_by:
+            # Asked again: a file system that hangs would keep a thread, and with it this process, for ever.
+            os._exit(128 + number)
+        stopped_by.append(number)
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number)
+    return stopped_by
