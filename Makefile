@@ -38,7 +38,7 @@ test: $(TEST_READY) $(PROJECT) test-tools
 	@$(BIN)/pytest $(PYTEST)
 
 slow: $(TEST_READY) $(PROJECT) test-tools
-	@$(BIN)/pytest -m slow $(PYTEST)
+	@$(BIN)/pytest -m slow --hypothesis-profile new $(PYTEST)
 
 check: $(TEST_READY)
 	@$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """What every test stands on: a home of its own, never the user's."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,18 +12,26 @@ from hypothesis import settings
 
 from tests.support.scripted_server import Script, ScriptedServer
 
-# A busy machine is slow, not wrong.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
+# A busy machine is slow, not wrong; and a change is judged by the examples that the last one was judged by. `make
+# slow` looks for new ones.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("new", deadline=None)
+settings.load_profile("same")
 
 
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A fresh TIDEGATE_HOME, with a short path: a Unix socket's may have at most 104 bytes on macOS."""
+    """A fresh TIDEGATE_HOME, with a short path: a Unix socket's may have at most 104 bytes on macOS.
+
+    What a command run within this process sets in the environment is gone with the test.
+    """
     directory = Path(tempfile.mkdtemp(prefix="tide"))
     monkeypatch.setenv("TIDEGATE_HOME", str(directory))
     monkeypatch.delenv("TIDEGATE_MODEL", raising=False)
+    before = dict(os.environ)
     yield directory
+    os.environ.clear()
+    os.environ.update(before)
     shutil.rmtree(directory, ignore_errors=True)
 
 
