@@ -12,8 +12,8 @@ from hypothesis import settings
 
 from tests.support.scripted_server import Script, ScriptedServer
 
-# A busy machine is slow, not wrong; and a change is judged by the examples that the last one was judged by. `make
-# slow` looks for new ones.
+# A busy machine is slow, not wrong; and a change is judged by the examples that the last one was judged by.
+# `make slow` looks for new ones.
 settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("new", deadline=None)
 settings.load_profile("same")
