@@ -22,7 +22,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return servable_checkpoint(tmp_path_factory.mktemp("model"), mtp=True)
 
 
-@pytest.mark.parametrize("own_words", [False, True], ids=["given", "own"])
+@pytest.mark.parametrize(
+    "own_words", [pytest.param(False, id="given"), pytest.param(True, id="own", marks=pytest.mark.slow)]
+)
 def test_it_measures_every_mode_on_every_text(
     capsys: pytest.CaptureFixture[str], checkpoint: Path, own_words: bool
 ) -> None:

@@ -250,6 +250,7 @@ def test_the_message_is_written_in_an_editor(project: Path, scripted_server: Ser
     assert log.read_text().startswith("--wait --goto ") and log.read_text().rstrip().endswith(":1")
 
 
+@pytest.mark.slow
 def test_the_screen_opens_where_it_was_left(project: Path, scripted_server: Servers) -> None:
     server = scripted_server(reply("Forty-two."), reply("Forty-eight."))
     line = [TIDEGATE, project, "--model", server.url]
