@@ -7,6 +7,7 @@ from pathlib import Path
 
 # What one call of the system takes at most (IOV_MAX of Linux and macOS).
 _PLACES_LIMIT = 1024
+_BYTES_LIMIT = 1 << 30  # macOS refuses to read 2 GiB or more at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def fill(run: Run, read: Callable[[int, Sequence[memoryview]], int]) -> None:
     takes. Raises EOFError where the file ends before, and what `read` raises."""
     offset, buffers = run.offset, list(run.buffers)
     while buffers:
-        count = read(offset, buffers)
+        count = read(offset, _first(buffers))
         if count <= 0:
             raise EOFError(f"it ends {sum(map(len, buffers))} bytes too early")
         offset += count
@@ -54,6 +55,18 @@ def fill(run: Run, read: Callable[[int, Sequence[memoryview]], int]) -> None:
             count -= len(buffers.pop(0))
         if count:
             buffers[0] = buffers[0][count:]
+
+
+def _first(buffers: Iterable[memoryview]) -> list[memoryview]:
+    """The first bytes of these places, as many as one call may ask for."""
+    first: list[memoryview] = []
+    room = _BYTES_LIMIT
+    for buffer in buffers:
+        if not room:
+            break
+        first.append(buffer[:room])
+        room -= len(first[-1])
+    return first
 
 
 def read_descriptor(descriptor: int) -> Callable[[int, Sequence[memoryview]], int]:
