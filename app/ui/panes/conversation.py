@@ -46,6 +46,10 @@ class Conversation:
         )
         self._transcript.add(item)
 
+    def follow(self) -> None:
+        """Keep the end in view from here on."""
+        self._transcript.follow()
+
     def clear(self) -> None:
         """Begin with nothing."""
         self.settle()

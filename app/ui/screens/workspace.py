@@ -29,6 +29,7 @@ from app.ui.keymap import Keymap, keys_of
 from app.ui.panes.agent import AgentPane
 from app.ui.panes.review import ReviewPane
 from app.ui.panes.tree import FileTree
+from app.ui.panes.turns import FilesTouched, Replied, Replying, TurnChanged
 from app.ui.panes.viewer import ViewerPane
 from app.ui.ports import Ports
 from app.ui.screens.rewind import Rewind
@@ -346,7 +347,7 @@ class WorkspaceScreen(Screen[None]):
         self.agent.cycle_mode()
 
     def action_go_on(self) -> None:
-        self.agent.go_on()
+        self.agent.turns.go_on()
 
     async def action_restart_engine(self) -> None:
         self.run_worker(self._ports.engine.restart(), group="engine")
@@ -355,7 +356,7 @@ class WorkspaceScreen(Screen[None]):
         """Leave what is innermost: a field that is open, then the turn, then a zoomed pane or the tree."""
         if self.viewer.leave_input() or self.review.leave_mode():
             return
-        if self.agent.permission.leave_comment() or self.agent.cancel():
+        if self.agent.permission.leave_comment() or self.agent.turns.cancel():
             return
         if self._zoomed is not None:
             self.action_zoom()
@@ -433,7 +434,7 @@ class WorkspaceScreen(Screen[None]):
 
     # What the panes say.
 
-    def on_agent_pane_turn_changed(self, event: AgentPane.TurnChanged) -> None:
+    def on_agent_pane_turn_changed(self, event: TurnChanged) -> None:
         self._facts(is_working=event.running)
         if self._clock is not None:
             self._clock.stop()
@@ -448,14 +449,14 @@ class WorkspaceScreen(Screen[None]):
             self.review.reload()
             self.read_git_status()
 
-    def on_agent_pane_files_touched(self, event: AgentPane.FilesTouched) -> None:
+    def on_agent_pane_files_touched(self, event: FilesTouched) -> None:
         self._disk_changed(event.paths)
         self.review.reload()
         looking = self.focused is not None and self.viewer in self.focused.ancestors
         if not looking:
             self._switch("review")
 
-    def on_agent_pane_replied(self, event: AgentPane.Replied) -> None:
+    def on_agent_pane_replied(self, event: Replied) -> None:
         finished = event.finished
         changed: dict[str, object] = {"cached": finished.cached_tokens, "new": None}
         if finished.prompt_tokens is not None:
@@ -466,7 +467,7 @@ class WorkspaceScreen(Screen[None]):
         if finished.timings is not None:
             self._show_speed(finished.timings)
 
-    def on_agent_pane_replying(self, event: AgentPane.Replying) -> None:
+    def on_agent_pane_replying(self, event: Replying) -> None:
         self._show_speed(event.timings)
 
     def _show_speed(self, timings: Timings) -> None:
@@ -502,7 +503,7 @@ class WorkspaceScreen(Screen[None]):
         if status.given_up and status.given_up != self._status_line.facts.engine.given_up:
             self.agent.tell(status.given_up)
         self._facts(engine=status)
-        self.agent.show_engine(status, self.key("workspace.restart_engine"), self.key("workspace.model"))
+        self.agent.banner.show(status, self.key("workspace.restart_engine"), self.key("workspace.model"))
         if status.phase == "absent" and isinstance(self.app.screen, WorkspaceScreen):
             self.action_show_model()
 
@@ -540,7 +541,7 @@ class WorkspaceScreen(Screen[None]):
         if self.agent.permission.is_asking:
             pane.border_title = "Agent · [b $warning]asks you[/]"
         elif self.agent.is_working:
-            silent = self.agent.silent_seconds or 0.0
+            silent = self.agent.turns.silent_seconds or 0.0
             word, seconds = "working", time.monotonic() - self._working_since
             if silent >= _SILENT_AFTER:
                 word, seconds = "waiting for the model", silent
