@@ -24,7 +24,7 @@ class SparseFeedForward:
         self.gate = Linear(parameters.scope("gate"), config.num_experts, hidden)
         bank, inner = parameters.scope("experts"), config.moe_intermediate_size
         self.experts = (
-            StreamedExperts(parameters.banks[bank.path], hidden, inner)
+            StreamedExperts(bank, parameters.banks[bank.path], hidden, inner)
             if bank.path in parameters.banks
             else RoutedExperts(bank, config.num_experts, hidden, inner)
         )

@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import mlx.core as mx
 
 from mlx_model.config import Quantization
 from mlx_model.errors import CheckpointError
-
-if TYPE_CHECKING:
-    from mlx_model.layers.streamed_experts import ExpertBank
+from mlx_model.layers.expert_bank import ExpertBank
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +23,7 @@ class Parameters:
     quantization: Mapping[str, Quantization] = field(default_factory=dict)
     prefix: str = ""
     taken: set[str] = field(default_factory=set)
-    banks: Mapping[str, "ExpertBank"] = field(default_factory=dict)
+    banks: Mapping[str, ExpertBank] = field(default_factory=dict)
 
     def scope(self, name: str) -> "Parameters":
         """The same tensors seen from the module `name` below this one."""

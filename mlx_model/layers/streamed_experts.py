@@ -1,49 +1,15 @@
 """Routed experts of which only some are in memory: the same results as with all of them."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
+from mlx_model.layers.expert_bank import ExpertBank
 from mlx_model.layers.experts import SORT_FROM, RoutedExperts
 from mlx_model.layers.parameters import Parameters
-
-
-class ExpertBank(Protocol):
-    """A layer's experts in a smaller number of slots."""
-
-    @property
-    def slots(self) -> int:
-        """How many experts there is room for."""
-        ...
-
-    def before_change(self, forget: Callable[[], None]) -> None:
-        """Calls `forget` when `parameters` are about to be other arrays: the old ones must go at once."""
-        ...
-
-    def parameters(self) -> Parameters:
-        """The projections' tensors, with slots in place of experts."""
-        ...
-
-    def hold(
-        self, chosen: NDArray[Any], tokens: int, meanwhile: Callable[[], None] | None = None
-    ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        """The experts chosen for so many tokens, in batches: those that are in memory until the next batch is
-        asked for, and a table [experts] of the slots they are in. What used a batch must be evaluated before
-        that. `meanwhile` is called once, when what is missing is being read. Raises EngineError when one cannot
-        be read."""
-        ...
-
-    def expect(self, experts: NDArray[Any]) -> None:
-        """These experts will probably be chosen next: begins to read what is missing."""
-        ...
-
-    def used_by(self, result: mx.array) -> None:
-        """The result may still be pending, and needs the slots as they are."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +25,18 @@ class Guess:
 
 
 class StreamedExperts:
-    """As RoutedExperts, over a bank."""
+    """As RoutedExperts, over a bank; `parameters` are those of the module that the bank stands in for."""
 
-    def __init__(self, bank: ExpertBank, hidden: int, intermediate: int) -> None:
+    def __init__(self, parameters: Parameters, bank: ExpertBank, hidden: int, intermediate: int) -> None:
         self.bank = bank
+        self._place = parameters
         self._sizes = (hidden, intermediate)
         self._routed: RoutedExperts | None = self._over_bank()
         bank.before_change(self._forget)
 
     def _over_bank(self) -> RoutedExperts:
-        return RoutedExperts(self.bank.parameters(), self.bank.slots, *self._sizes)
+        held = Parameters(self.bank.tensors, self._place.quantization, self._place.prefix)
+        return RoutedExperts(held, self.bank.slots, *self._sizes)
 
     def _forget(self) -> None:
         self._routed = None

@@ -15,8 +15,6 @@ import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
-from mlx_model.config import Quantization
-from mlx_model.layers.parameters import Parameters
 from mlx_model.weights.checkpoint import Checkpoint
 from mlx_model.weights.expert_files import DiskReader, ExpertFiles, ExpertTensor, FileReader, expert_tensors
 from mlx_model.weights.expert_slots import Experts, ExpertSlots, Frequencies
@@ -53,19 +51,15 @@ class Bank:
 
     def __init__(
         self,
-        path: str,
         *,
         files: ExpertFiles,
         slots: ExpertSlots,
-        quantization: Mapping[str, Quantization],
         compute: mx.Dtype,
         pool: ThreadPoolExecutor,
         counts: ExpertCounts,
     ) -> None:
-        self._path = path
         self._files = files
         self._slots = slots
-        self._quantization = quantization
         self._pool = pool
         self._counts = counts
         self._reading: dict[Future[None], tuple[int, int]] = {}
@@ -92,9 +86,10 @@ class Bank:
         """How often each expert was used, decayed."""
         return self._slots.frequencies
 
-    def parameters(self) -> Parameters:
+    @property
+    def tensors(self) -> Mapping[str, mx.array]:
         """See ExpertBank."""
-        return Parameters(self._tensors, self._quantization, f"{self._path}.")
+        return self._tensors
 
     def used_by(self, result: mx.array) -> None:
         """See ExpertBank."""
@@ -245,10 +240,8 @@ class Residency:
             held = ExpertSlots(experts, slots, known if known is not None and known.size == experts else None)
             files = ExpertFiles(tensors, self._reader)
             self.banks[path] = Bank(
-                path,
                 files=files,
                 slots=held,
-                quantization=checkpoint.quantization,
                 compute=compute,
                 pool=self._pool,
                 counts=self.counts,

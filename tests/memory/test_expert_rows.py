@@ -55,7 +55,7 @@ def read_experts(checkpoint: Checkpoint, dtype: mx.Dtype) -> tuple[Noting, dict[
         chosen = np.arange(EXPERTS)
         for _, slots in bank.hold(chosen, 4):
             rows = mx.array(slots.astype(np.uint32))
-            tensors |= {name: tensor[rows] for name, tensor in bank.parameters().tensors.items()}
+            tensors |= {name: tensor[rows] for name, tensor in bank.tensors.items()}
             mx.eval(tensors)
     residency.close()
     return disk, tensors

@@ -103,9 +103,7 @@ def test_slots_given_back_change_nothing_but_speed(
     held, active = residency.nbytes, mx.get_active_memory()
     mx.reset_peak_memory()
     residency.shrink(6)
-    largest = max(
-        tensor.nbytes for bank in residency.banks.values() for tensor in bank.parameters().tensors.values()
-    )
+    largest = max(tensor.nbytes for bank in residency.banks.values() for tensor in bank.tensors.values())
     assert mx.get_cache_memory() == 0 and mx.get_peak_memory() - active <= 3 * largest
     assert residency.slots == 6 and residency.nbytes == held * 6 // 16
     # Now, not only when the next request comes.
