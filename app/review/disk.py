@@ -2,8 +2,9 @@
 
 import os
 import stat
-import tempfile
+from collections.abc import Callable
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,15 @@ class Disk(Protocol):
 
     def write(self, path: str, image: FileImage | None) -> None:
         """Make `path` hold exactly `image`, in one step: whoever looks sees the old or the new file."""
+        ...
+
+    def exchange(self, path: str, old: FileImage | None, new: FileImage | None) -> bool:
+        """As `write`, if the file is `old` at the last moment; returns whether it was. A directory in its
+        place is no file."""
+        ...
+
+    def tidy(self, path: str) -> None:
+        """Take away what a process that died while it wrote `path` left beside it."""
         ...
 
     def remove_directories(self, paths: frozenset[str]) -> None:
@@ -59,28 +69,50 @@ class WorkTree:
 
     def write(self, path: str, image: FileImage | None) -> None:
         """See Disk."""
+        self._put(path, image, lambda: True)
+
+    def exchange(self, path: str, old: FileImage | None, new: FileImage | None) -> bool:
+        """See Disk."""
+        return self._put(path, new, lambda: self._holds(path, old))
+
+    def _holds(self, path: str, image: FileImage | None) -> bool:
+        try:
+            return self.read(path) == image
+        except IsADirectoryError:
+            return image is None
+
+    def _put(self, path: str, image: FileImage | None, may: Callable[[], bool]) -> bool:
+        """Write if `may` says so when all is ready; returns whether it did."""
         place = self._root / path
         if image is None:
-            place.unlink(missing_ok=True)
-            return
+            if may():
+                place.unlink(missing_ok=True)
+                return True
+            return False
         place.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=place.parent, prefix=".tidegate-")
-        temporary = Path(name)
+        temporary = _temporary(place)
+        temporary.unlink(missing_ok=True)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(image.data)
-                file.flush()
-                os.fsync(file.fileno())
             if image.mode == SYMLINK:
-                temporary.unlink()
                 temporary.symlink_to(os.fsdecode(image.data))
             else:
-                temporary.chmod(self._permissions(place, image.mode))
-            temporary.replace(place)
-        except BaseException:
+                with temporary.open("xb") as file:
+                    os.fchmod(file.fileno(), self._permissions(place, image.mode))
+                    file.write(image.data)
+                    file.flush()
+                    os.fsync(file.fileno())
+            if may():
+                temporary.replace(place)
+                return True
+            return False
+        finally:
             with suppress(OSError):
-                temporary.unlink()
-            raise
+                temporary.unlink(missing_ok=True)
+
+    def tidy(self, path: str) -> None:
+        """See Disk."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            _temporary(self._root / path).unlink()
 
     def _permissions(self, place: Path, mode: int) -> int:
         """What the file had, as far as git's mode allows; a new file has what the user's umask gives."""
@@ -111,3 +143,8 @@ class WorkTree:
                 break
             missing.append(parent.as_posix())
         return tuple(missing)
+
+
+def _temporary(place: Path) -> Path:
+    """Where a file's new content waits to take its name; always the same, so that it is found after a death."""
+    return place.with_name(f".tidegate-{sha256(os.fsencode(place.name)).hexdigest()[:16]}")

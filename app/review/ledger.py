@@ -182,13 +182,13 @@ class Ledger:
         written: list[str] = []
         try:
             for path, (old, new) in images.items():
-                if self.read(path) != old:
+                if not self._exchange(path, old, new):
                     raise ReviewError(f"{path} has just been changed by someone else", "try again")
                 written.append(path)
-                self._write(path, new)
         except (OSError, ReviewError) as error:
             for path in reversed(written):
-                self._disk.write(path, images[path][0])
+                old, new = images[path]
+                self._exchange(path, new, old)
             self.append(RolledBack(decided.decision))
             if isinstance(error, OSError):
                 raise ReviewError(
@@ -204,22 +204,22 @@ class Ledger:
         has been edited by the user since and is left alone. Where the disk refuses, back to where they were."""
         try:
             for write in decision.writes:
-                self._move_file(write.path, self.image(write.before), self.image(write.after))
+                self._disk.tidy(write.path)
+                self._exchange(write.path, self.image(write.before), self.image(write.after))
         except OSError:
             for write in decision.writes:
-                self._move_file(write.path, self.image(write.after), self.image(write.before))
+                self._exchange(write.path, self.image(write.after), self.image(write.before))
             self.append(RolledBack(decision.decision))
         else:
             self.append(Done(decision.decision))
 
-    def _move_file(self, path: str, old: FileImage | None, new: FileImage | None) -> None:
-        if old != new and self.read(path) == old:
-            self._write(path, new)
-
-    def _write(self, path: str, image: FileImage | None) -> None:
-        self._disk.write(path, image)
-        if image is None and path in self.state.files:
+    def _exchange(self, path: str, old: FileImage | None, new: FileImage | None) -> bool:
+        """Bring a file from `old` to `new`, unless it is neither; then false, and it is left as it is."""
+        done = self._disk.exchange(path, old, new)
+        # Even if not done: a process may have died between the two.
+        if new is None and path in self.state.files:
             self._disk.remove_directories(self.state.files[path].made_directories)
+        return done
 
 
 def _disk_sentence(error: OSError) -> str:

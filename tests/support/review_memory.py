@@ -123,6 +123,15 @@ class MemoryDisk:
         self.fuse.burn()
         self.put(path, image)
 
+    def exchange(self, path: str, old: FileImage | None, new: FileImage | None) -> bool:
+        if self.read(path) != old:
+            return False
+        self.write(path, new)
+        return True
+
+    def tidy(self, path: str) -> None:
+        pass
+
     def put(self, path: str, image: FileImage | None) -> None:
         """As someone else writes."""
         if image is None:
