@@ -11,7 +11,7 @@ from textual.content import Content
 from app.agent.events import AgentEvent, ReplyFinished, ReplyProgressed, TextStreamed, ToolStarted
 from app.model.chunks import ReplyReader
 from app.model.events import ReplyProgress
-from app.ui.screens import workspace
+from app.ui.screens import pane_titles
 from app.ui.widgets.status_line import StatusLine
 from mlx_model.chat.tool_calls import VisibleText
 from mlx_model.decode.request import GenerationCosts, GenerationFinished, SourceDrafts
@@ -61,7 +61,7 @@ async def hangs(agent: ScriptedAgent) -> AsyncGenerator[AgentEvent, None]:
 async def test_a_silent_model_is_waited_for_by_the_second_and_at_rest_nothing_ticks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workspace, "_SILENT_AFTER", 0.5)
+    monkeypatch.setattr(pane_titles, "_SILENT_AFTER", 0.5)
     async with Stage(tmp_path, hangs).run() as stage:
 
         def title() -> str:

@@ -2,15 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from app.agent.branches import Place
 from app.errors import TidegateError
 from app.review.model import TurnSummary
+from app.ui.panes.agent import AgentPane
+from app.ui.panes.review import ReviewPane
 from app.ui.screens.listing import Entry, Listing
-
-if TYPE_CHECKING:
-    from app.ui.screens.workspace import WorkspaceScreen
 
 _VERBS = {"enter": "files and conversation", "c": "conversation alone", "f": "files alone"}
 _FILES_FORWARD = "files"
@@ -18,21 +16,22 @@ _FILES_BACK = "The files are as before that turn."
 
 
 class Rewind:
-    """The choice of a turn and of what goes back, and carrying it out on `screen`."""
+    """The choice of a turn and of what goes back, and carrying it out."""
 
-    def __init__(self, screen: "WorkspaceScreen") -> None:
-        self._screen = screen
+    def __init__(self, agent: AgentPane, review: ReviewPane) -> None:
+        self._agent = agent
+        self._review = review
 
     async def choose(self) -> None:
         """Ask where to go. Raises TidegateError."""
-        screen = self._screen
-        places = await asyncio.to_thread(screen.agent.port.places)
-        turns = await asyncio.to_thread(screen.review.port.turns)
-        is_rewound = await asyncio.to_thread(screen.review.port.is_rewound)
+        agent, review = self._agent.port, self._review.port
+        places = await asyncio.to_thread(agent.places)
+        turns = await asyncio.to_thread(review.turns)
+        is_rewound = await asyncio.to_thread(review.is_rewound)
         if not (places or turns or is_rewound):
-            screen.agent.tell("There is nothing to go back on yet.")
+            self._agent.tell("There is nothing to go back on yet.")
             return
-        own = screen.agent.port.session_id
+        own = agent.session_id
         others = [turn for turn in turns if turn.session != own]
         changed = {turn.turn: turn.paths for turn in turns if turn.session == own}
         entries = [self._entry(place, changed, is_rewound) for place in reversed(places)]
@@ -46,10 +45,10 @@ class Rewind:
         def go(chosen: tuple[str, str] | None) -> None:
             if chosen is not None:
                 verb, key = chosen
-                screen.run_worker(self._go(verb, key, places, others), group="rewind", exclusive=True)
+                self._agent.run_worker(self._go(verb, key, places, others), group="rewind", exclusive=True)
 
         current = f"place {places[-1].position}" if places else ""
-        screen.app.push_screen(Listing("Go back to", entries, _VERBS, current), go)
+        self._agent.app.push_screen(Listing("Go back to", entries, _VERBS, current), go)
 
     @staticmethod
     def _entry(place: Place, changed: dict[int, tuple[str, ...]], is_rewound: bool) -> Entry:
@@ -61,32 +60,33 @@ class Rewind:
         return Entry(key, _line(place.text), "before", _names(changed.get(place.turn, ())), "accent")
 
     async def _go(self, verb: str, key: str, places: Sequence[Place], others: Sequence[TurnSummary]) -> None:
-        screen = self._screen
-        if screen.agent.is_working:
-            screen.app.notify("The agent is at work; wait, or stop it.", severity="warning")
+        if self._agent.is_working:
+            self._agent.app.notify("The agent is at work; wait, or stop it.", severity="warning")
             return
         place = next((place for place in places if key == f"place {place.position}"), None)
         other = next((turn for turn in others if key == f"turn {turn.serial}"), None)
         try:
             if verb == "c" and place is None:
-                screen.app.notify("The conversation cannot go there; F takes the files.", severity="warning")
+                self._agent.app.notify(
+                    "The conversation cannot go there; F takes the files.", severity="warning"
+                )
                 return
             said = await asyncio.to_thread(self._move, verb, place, other)
             if place is not None and verb != "f":
-                history = await asyncio.to_thread(screen.agent.port.history)
-                if place.ahead and screen.agent.prompt.full_text() == place.text:
-                    screen.agent.prompt.text = ""  # what going back put there
-                screen.agent.show_again(history, "" if place.ahead else place.text)
+                history = await asyncio.to_thread(self._agent.port.history)
+                if place.ahead and self._agent.prompt.full_text() == place.text:
+                    self._agent.prompt.text = ""  # what going back put there
+                self._agent.show_again(history, "" if place.ahead else place.text)
         except TidegateError as error:
-            screen.app.notify(str(error), severity="error", timeout=8)
+            self._agent.app.notify(str(error), severity="error", timeout=8)
         else:
-            screen.app.notify(said, timeout=6)
-        screen.review.reload()
-        screen.on_review_pane_disk_changed()
+            self._agent.app.notify(said, timeout=6)
+        self._review.reload()
+        self._review.post_message(ReviewPane.DiskChanged())
 
     def _move(self, verb: str, place: Place | None, other: TurnSummary | None) -> str:
         """Blocks on the disk. Files first: they may refuse. Returns what to say of it."""
-        agent, review = self._screen.agent.port, self._screen.review.port
+        agent, review = self._agent.port, self._review.port
         has_conversation, has_files = place is not None and verb != "f", verb != "c"
         parts: list[str] = []
         if has_files:

@@ -3,26 +3,35 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from app.agent.events import Mode
 from app.errors import TidegateError
+from app.ui.base import ActionApp
+from app.ui.panes.agent import AgentPane
+from app.ui.screens.rewind import Rewind
+from app.ui.screens.session_opening import SessionOpening
 from app.ui.slash import BY_NAME, INIT_PROMPT, SLASH_COMMANDS, parse
-
-if TYPE_CHECKING:
-    from app.ui.screens.workspace import WorkspaceScreen
 
 
 class SlashCommands:
-    """The handlers of `screen`, one for each command of the table: `help` is `_help`."""
+    """The handlers, one for each command of the table: `help` is `_help`."""
 
-    def __init__(self, screen: "WorkspaceScreen", root: Path) -> None:
-        self._screen = screen
+    def __init__(self, agent: AgentPane, sessions: SessionOpening, rewind: Rewind, root: Path) -> None:
+        self._agent = agent
+        self._sessions = sessions
+        self._rewinding = rewind
         self._root = root
+
+    @property
+    def _app(self) -> ActionApp[Any]:
+        app = self._agent.app
+        assert isinstance(app, ActionApp)
+        return app
 
     async def do(self, text: str) -> None:
         """Carry out `text`, which begins with a slash; what is no command of ours may be one of the user's."""
-        pane = self._screen.agent
+        pane = self._agent
         name, words = parse(text) or ("", "")
         command = BY_NAME.get(name)
         await pane.until_decided()
@@ -34,7 +43,7 @@ class SlashCommands:
                     pane.tell(f"There is no command /{name}. /help lists them.", is_error=True)
             elif command.waits and pane.is_working:
                 pane.tell(
-                    f"/{name} waits until the agent is done; {self._screen.key('workspace.cancel')} stops it."
+                    f"/{name} waits until the agent is done; {self._app.key_of('workspace.cancel')} stops it."
                 )
             else:
                 handler: Callable[[str], Coroutine[Any, Any, None]] = getattr(self, f"_{name}")
@@ -45,7 +54,7 @@ class SlashCommands:
     # What is said and shown.
 
     async def _help(self, _words: str) -> None:
-        own = await self._screen.agent.read_user_commands()
+        own = await self._agent.read_user_commands()
         rows = [(f"/{one.name} {one.words}".strip(), one.description) for one in SLASH_COMMANDS]
         rows += [(f"/{name}", description) for name, description in own.items()]
         rows += [
@@ -54,22 +63,22 @@ class SlashCommands:
         ]
         # The pane may be narrow: no columns.
         lines = [f"- `{left}`: {right}" for left, right in rows]
-        lines.append(f"\n`{self._screen.key('app.help')}` lists the keys.")
-        self._screen.agent.explain("\n".join(lines))
+        lines.append(f"\n`{self._app.key_of('app.help')}` lists the keys.")
+        self._agent.explain("\n".join(lines))
 
     async def _model(self, _words: str) -> None:
-        self._screen.action_show_model()
+        await self._app.action_perform("workspace.model")
 
     async def _mode(self, words: str) -> None:
         if not words:
-            self._screen.agent.cycle_mode()
+            self._agent.cycle_mode()
         elif words in get_args(Mode):
-            self._screen.agent.set_mode(words)  # type: ignore[arg-type]
+            self._agent.set_mode(words)  # type: ignore[arg-type]
         else:
-            self._screen.agent.tell(f"There is no mode {words!r}; there are plan, ask and auto.", is_error=True)
+            self._agent.tell(f"There is no mode {words!r}; there are plan, ask and auto.", is_error=True)
 
     async def _context(self, _words: str) -> None:
-        use = self._screen.agent.port.context_use()
+        use = self._agent.port.context_use()
         whole = use.length or max(use.used, 1)
         lines = ["What the next prompt holds, estimated:"]
         rows = [*use.parts] + ([("Kept free for the reply", use.reserved)] if use.reserved else [])
@@ -77,38 +86,38 @@ class SlashCommands:
             lines.append(f"{tokens:>7,} {round(100 * tokens / whole):>3}%  {name}")
         of = f", of {use.length:,} tokens" if use.length else " tokens"
         lines.append(f"{use.used:>7,} {round(100 * use.used / whole):>3}%  Together{of}")
-        self._screen.agent.tell("\n".join(lines))
+        self._agent.tell("\n".join(lines))
 
     async def _mcp(self, _words: str) -> None:
         from app.agent.mcp.servers import described  # noqa: PLC0415  the first frame does not wait for it
 
-        self._screen.agent.tell("\n".join(described(self._screen.agent.port.servers())))
+        self._agent.tell("\n".join(described(self._agent.port.servers())))
 
     async def _compact(self, _words: str) -> None:
-        done = await asyncio.to_thread(self._screen.agent.port.compact)
-        self._screen.agent.tell(
+        done = await asyncio.to_thread(self._agent.port.compact)
+        self._agent.tell(
             "The model now has a summary of all but the last turn. Here everything stays."
             if done
             else "There is nothing to leave out yet."
         )
 
     async def _diff(self, _words: str) -> None:
-        self._screen.action_show_review()
+        await self._app.action_perform("workspace.review")
 
     async def _commit(self, _words: str) -> None:
-        self._screen.action_show_review()
-        await self._screen.run_action("app.perform('review.commit')")
+        await self._app.action_perform("workspace.review")
+        await self._app.action_perform("review.commit")
 
     async def _rewind(self, _words: str) -> None:
-        await self._screen.rewind.choose()
+        await self._rewinding.choose()
 
     async def _init(self, _words: str) -> None:
-        self._screen.agent.send(INIT_PROMPT)
+        self._agent.send(INIT_PROMPT)
 
     # Sessions.
 
     async def _new(self, _words: str) -> None:
-        await self._change(None)
+        await self._sessions.open(None)
 
     _clear = _new
 
@@ -117,38 +126,35 @@ class SlashCommands:
 
         def go_on(session: str | None) -> None:
             if session is not None:
-                self._screen.run_worker(self.open_session(session), group="agent")
+                self._agent.run_worker(self.open_session(session), group="agent")
 
-        current = self._screen.agent.session_id
-        self._screen.app.push_screen(SessionsScreen(self._root, current, words), go_on)
+        current = self._agent.session_id
+        self._app.push_screen(SessionsScreen(self._root, current, words), go_on)
 
     async def open_session(self, session: str) -> None:
         """Go on with a session; what prevents it is told in the transcript."""
         try:
-            await self._change(session)
+            await self._sessions.open(session)
         except TidegateError as error:
-            self._screen.agent.tell(str(error), is_error=True)
-
-    async def _change(self, session: str | None) -> None:
-        await self._screen.connect_agent(session)
+            self._agent.tell(str(error), is_error=True)
 
     async def _fork(self, _words: str) -> None:
         from app.agent.session import fork_session  # noqa: PLC0415
 
-        current = self._screen.agent.port.session_id
-        await self._change(await asyncio.to_thread(fork_session, self._root, current))
-        self._screen.agent.tell("This is a copy; the session it was made from stays as it was.")
+        current = self._agent.port.session_id
+        await self._sessions.open(await asyncio.to_thread(fork_session, self._root, current))
+        self._agent.tell("This is a copy; the session it was made from stays as it was.")
 
     async def _rename(self, words: str) -> None:
         if not words:
-            self._screen.agent.tell("Write the title behind it: /rename TITLE", is_error=True)
+            self._agent.tell("Write the title behind it: /rename TITLE", is_error=True)
             return
-        await asyncio.to_thread(self._screen.agent.port.rename, words)
-        self._screen.agent.tell(f"This session is called “{words}” now.")
+        await asyncio.to_thread(self._agent.port.rename, words)
+        self._agent.tell(f"This session is called “{words}” now.")
 
     async def _export(self, words: str) -> None:
         from app.ui.screens.sessions import export_session  # noqa: PLC0415
 
-        current = self._screen.agent.port.session_id
+        current = self._agent.port.session_id
         target = await asyncio.to_thread(export_session, self._root, current, words)
-        self._screen.agent.tell(f"Written to {target}")
+        self._agent.tell(f"Written to {target}")

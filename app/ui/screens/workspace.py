@@ -9,47 +9,37 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container, Horizontal
-from textual.content import Content
+from textual.containers import Horizontal
 from textual.markup import escape
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
-from app.agent.events import AgentEvent
-from app.agent.port import AgentPort
 from app.errors import TidegateError
 from app.model.events import EngineStatus, Timings
 from app.review.desk import AgentDesk, SourceDesk
 from app.review.model import FileChange
 from app.review.sources import STAGED, WORK_TREE, Sources
-from app.ui.actions import Scope, bindings, key_label
-from app.ui.keymap import Keymap, keys_of
+from app.ui.actions import Scope, bindings
+from app.ui.base import ActionApp
+from app.ui.keymap import Keymap
 from app.ui.panes.agent import AgentPane
 from app.ui.panes.review import ReviewPane
 from app.ui.panes.tree import FileTree
 from app.ui.panes.turns import FilesTouched, Replied, Replying, TurnChanged
 from app.ui.panes.viewer import ViewerPane
 from app.ui.ports import Ports
+from app.ui.screens.folding import Folding
+from app.ui.screens.pane_titles import agent_title, centre_title, file_facts
 from app.ui.screens.rewind import Rewind
+from app.ui.screens.session_opening import SessionOpening
 from app.ui.screens.slash_commands import SlashCommands
 from app.ui.text import visible
 from app.ui.widgets.hint_line import HintLine
 from app.ui.widgets.permission_prompt import PermissionPrompt
 from app.ui.widgets.status_line import StatusFacts, StatusLine
 from app.workspace.watch import ANYTHING
-
-WIDE, MEDIUM = 140, 100  # columns from which three panes are comfortable, and from which they are possible
-
-_SILENT_AFTER = 3.0  # seconds without a word from the model, after which that is said
-
-_MOST_REMEMBERED = 500  # messages of earlier sessions in the history
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 class WorkspaceScreen(Screen[None]):
@@ -61,13 +51,8 @@ class WorkspaceScreen(Screen[None]):
     def __init__(self, ports: Ports, keymap: Keymap, show_file: str | None, session: str | None = None) -> None:
         super().__init__()
         self._ports = ports
-        self._keymap = keymap
         self._show_file = show_file
         self._session = session
-        self._main = "agent"  # of centre and agent, the one that is shown where there is room for one
-        self._hides_tree = False  # where there is room for it
-        self._wants_tree = False  # where there is not
-        self._zoomed: str | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self._clock: Timer | None = None
         self._working_since = 0.0
@@ -87,11 +72,12 @@ class WorkspaceScreen(Screen[None]):
             id="review",
         )
         self.agent = AgentPane(ports.workspace, id="agent")
-        self.slash_commands = SlashCommands(self, ports.workspace.root)
-        self.rewind = Rewind(self)
-        self._panes = {
-            name: Container(id=f"{name}-pane", classes="pane") for name in ("tree", "centre", "agent")
-        }
+        self._sessions = SessionOpening(self.agent, ports.agent, ports.workspace.root)
+        self.slash_commands = SlashCommands(
+            self.agent, self._sessions, Rewind(self.agent, self.review), ports.workspace.root
+        )
+        self._folding = Folding()
+        self._panes = self._folding.panes
         self._status_line = StatusLine(StatusFacts(ports.engine.status), id="status")
         self._hint_line = HintLine(keymap, id="hints")
         self.switcher = ContentSwitcher(id="centre", initial="viewer")
@@ -112,7 +98,7 @@ class WorkspaceScreen(Screen[None]):
         self._panes["tree"].border_title = escape(visible(self._ports.workspace.root.name)) or "/"
         self._panes["agent"].border_title = "Agent"
         self._title_centre()
-        self.agent.greet(self._greeting(), self.key("workspace.go_on"))
+        self.agent.greet(self._greeting(), self._key("workspace.go_on"))
         self._unsubscribe = self._ports.engine.subscribe(self._engine_changed)
         self._fold()
         if self._show_file is not None:
@@ -136,63 +122,24 @@ class WorkspaceScreen(Screen[None]):
 
     def _greeting(self) -> str:
         return (
-            f"{self.key('workspace.review')} reviews what the agent changed, "
-            f"{self.key('workspace.cancel')} stops it, {self.key('prompt.mode')} sets how freely it works, "
-            f"{self.key('workspace.files')} shows the files, {self.key('app.palette')} finds anything, "
-            f"{self.key('app.help')} lists every key."
+            f"{self._key('workspace.review')} reviews what the agent changed, "
+            f"{self._key('workspace.cancel')} stops it, {self._key('prompt.mode')} sets how freely it works, "
+            f"{self._key('workspace.files')} shows the files, {self._key('app.palette')} finds anything, "
+            f"{self._key('app.help')} lists every key."
         )
 
-    def key(self, action_id: str) -> str:
-        """The first key that does `action_id`, as a person writes it."""
-        return key_label(keys_of(action_id, self._keymap)[0])
+    def _key(self, action_id: str) -> str:
+        app = self.app
+        assert isinstance(app, ActionApp)
+        return app.key_of(action_id)
 
     def _begin(self) -> None:
         self._engine_changed(self._ports.engine.status)
         self.run_worker(self._ports.engine.start(), group="engine")
-        self.run_worker(self._begin_session(), group="agent")
+        opening = self._sessions.begin(self._session, self._key("workspace.sessions"))
+        self.run_worker(opening, group="agent")
         self.read_git_status()
         self.run_worker(self._watch(), group="watch")
-
-    async def _begin_session(self) -> None:
-        session = self._session
-        try:
-            if session is not None:
-                try:
-                    await self.connect_agent(session)
-                except TidegateError as error:
-                    self.agent.tell(f"{error}. This is a new session.", is_error=True)
-                    session = None
-            if session is None:
-                await self.connect_agent(None)
-            last, said = await asyncio.to_thread(self._look_back)
-        except TidegateError as error:
-            self.agent.refuse(str(error))
-            return
-        self.agent.prompt.remember(said)
-        if last is not None and self._session is None:
-            self.agent.offer(*last, self.key("workspace.sessions"))
-
-    def _look_back(self) -> tuple[tuple[str, float] | None, list[str]]:
-        """The last session's title and when it was used, and what was said in all of them."""
-        from app.agent.session_index import last_said, sessions  # noqa: PLC0415  the first frame does not wait
-
-        root = self._ports.workspace.root
-        last = next(sessions(root), None)
-        return (last.title, last.used) if last is not None else None, last_said(root, _MOST_REMEMBERED)
-
-    async def connect_agent(self, session: str | None) -> None:
-        """Talk to an agent in a new session or in an old one. Raises TidegateError; then all is as before."""
-
-        def open_it() -> tuple[AgentPort, tuple[AgentEvent, ...]]:
-            agent = self._ports.agent(self.agent, session)
-            return agent, agent.history() if session is not None else ()
-
-        # In a thread, for what it imports and opens.
-        agent, history = await asyncio.to_thread(open_it)
-        await self.agent.connect(agent, history)
-        self._facts(mode=agent.mode)
-        # The first message shall not have to wait for them.
-        self.run_worker(agent.start_servers(), group="servers")
 
     async def _suggest_message(self, changes: Sequence[FileChange]) -> str:
         from app.agent.commit_message import suggest_message  # noqa: PLC0415  the first frame does not wait for it
@@ -205,50 +152,22 @@ class WorkspaceScreen(Screen[None]):
         await self.agent.aclose()
         await self._ports.engine.aclose()
 
-    # Folding.
+    # Which panes are there, and which has the focus.
 
     def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
         self._fold()
 
     def _fold(self) -> None:
-        """Show as many panes as there is room for, each as wide as it can use."""
-        width, height = self.app.size
-        tree, centre, agent = self._panes.values()
-        self.set_class(height < 12, "short")
-        self.set_class(width < 44 or height < 7, "tiny")
-        shown = {"tree", "centre", "agent"}
-        if self._zoomed is not None:
-            shown = {self._zoomed}
-        elif width >= MEDIUM:
-            shown -= {"tree"} if self._hides_tree else set()
-        else:
-            shown = {self._main}
-            if self._wants_tree:
-                shown = {"tree"} if width < 60 else {"tree", self._main}
-        for name, pane in (("tree", tree), ("centre", centre), ("agent", agent)):
-            pane.display = name in shown
-        narrow = 24 if width >= 120 or width < MEDIUM else 20
-        tree.styles.width = "1fr" if shown == {"tree"} else (32 if width >= WIDE else narrow)
-        agent.styles.width = "1fr" if "centre" not in shown else max(36, min(84, round(width * 0.35)))
-        centre.styles.width = "1fr"
-
-    def _reveal(self, pane: str) -> None:
-        """Make sure that `pane` is on the screen."""
-        if self._zoomed is not None and self._zoomed != pane:
-            self._zoomed = pane
-        if pane == "tree":
-            self._hides_tree, self._wants_tree = False, True
-        else:
-            self._main = pane
-            if self.app.size.width < MEDIUM:
-                self._wants_tree = False
-        self._fold()
+        size = self.app.size
+        self.set_class(size.height < 12, "short")
+        self.set_class(size.width < 44 or size.height < 7, "tiny")
+        self._folding.fit(size)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         pane = self._pane_of(event.widget)
         self._mark_focused(pane)
         if pane in ("centre", "agent"):
-            self._main = pane
+            self._folding.main = pane
         self._hint_line.show(self._scopes_of(event.widget))
 
     @staticmethod
@@ -274,23 +193,20 @@ class WorkspaceScreen(Screen[None]):
     # Going places.
 
     def action_show_files(self) -> None:
-        self._reveal("tree")
+        self._folding.reveal("tree")
         self.files.focus()
 
     def action_toggle_tree(self) -> None:
-        if self._panes["tree"].display:
-            had_focus = self.files.has_focus
-            self._hides_tree, self._wants_tree = True, False
-            if self._zoomed == "tree":
-                self._zoomed = None
-            self._fold()
-            if had_focus:
-                self._focus_main()
-        else:
+        if not self._folding.shows_tree:
             self.action_show_files()
+            return
+        had_focus = self.files.has_focus
+        self._folding.hide_tree()
+        if had_focus:
+            self._focus_main()
 
     def _focus_main(self) -> None:
-        if self._main == "agent":
+        if self._folding.main == "agent":
             self.action_show_agent()
         else:
             self.action_show_centre()
@@ -305,7 +221,7 @@ class WorkspaceScreen(Screen[None]):
         self._show(self.switcher.current or "viewer")
 
     def _show(self, name: str) -> None:
-        self._reveal("centre")
+        self._folding.reveal("centre")
         self._switch(name)
         pane = self.query_one(f"#{name}")
         views = (widget for widget in pane.query("LineView").results(Widget) if widget.display)
@@ -327,16 +243,14 @@ class WorkspaceScreen(Screen[None]):
         self._title_centre()
 
     def action_show_agent(self) -> None:
-        self._reveal("agent")
+        self._folding.reveal("agent")
         self.agent.main_widget.focus()
 
     def action_zoom(self) -> None:
-        if self._zoomed is not None:
-            self._zoomed = None
-        else:
+        if not self._folding.unzoom():
             focused = self.focused
-            self._zoomed = (self._pane_of(focused) if focused is not None else None) or self._main
-        self._fold()
+            pane = self._pane_of(focused) if focused is not None else None
+            self._folding.zoom(pane or self._folding.main)
 
     def action_show_model(self) -> None:
         from app.ui.screens.model import ModelScreen  # noqa: PLC0415
@@ -358,9 +272,9 @@ class WorkspaceScreen(Screen[None]):
             return
         if self.agent.permission.leave_comment() or self.agent.turns.cancel():
             return
-        if self._zoomed is not None:
-            self.action_zoom()
-        elif self._wants_tree and self.app.size.width < MEDIUM:
+        if self._folding.unzoom():
+            return
+        if self._folding.covers_with_tree:
             self.action_toggle_tree()
 
     # Files, git and the disk.
@@ -368,7 +282,7 @@ class WorkspaceScreen(Screen[None]):
     def open_file(self, path: str, line: int = 1) -> None:
         """Show a file in the centre."""
         self.viewer.open(path, line)
-        self._reveal("centre")
+        self._folding.reveal("centre")
         self._switch("viewer")
 
     def on_file_tree_file_chosen(self, event: FileTree.FileChosen) -> None:
@@ -503,7 +417,7 @@ class WorkspaceScreen(Screen[None]):
         if status.given_up and status.given_up != self._status_line.facts.engine.given_up:
             self.agent.tell(status.given_up)
         self._facts(engine=status)
-        self.agent.banner.show(status, self.key("workspace.restart_engine"), self.key("workspace.model"))
+        self.agent.banner.show(status, self._key("workspace.restart_engine"), self._key("workspace.model"))
         if status.phase == "absent" and isinstance(self.app.screen, WorkspaceScreen):
             self.action_show_model()
 
@@ -511,40 +425,17 @@ class WorkspaceScreen(Screen[None]):
         self._status_line.show(replace(self._status_line.facts, **changes))  # type: ignore[arg-type]
 
     def _title_centre(self) -> None:
+        review, current = self.review, self.switcher.current
         pane = self._panes["centre"]
-        path = self.viewer.path
-        desk = "" if self.review.desk.source == "" else f" of {self.review.desk.title}"
-        count = f" {self.review.decided}/{self.review.total}" if self.review.total else ""
-        names = {"viewer": visible(path) if path is not None else "File", "review": f"Review{desk}{count}"}
-        pane.border_title = Content(" · ").join(
-            Content.from_markup(
-                f"[@click=screen.show_{name}]{'[b]' if name == self.switcher.current else '[dim]'}$words[/][/]",
-                words=words,
-            )
-            for name, words in names.items()
-        )
-        is_review = self.switcher.current == "review" and self.review.total
-        decided = f"{self.review.decided} of {self.review.total} decided"
-        pane.border_subtitle = decided if is_review else self._describe_file()
-
-    def _describe_file(self) -> str:
-        document = self.viewer.document
-        if document is None or document.text is None:
-            return ""
-        parts = [document.encoding] if document.encoding != "utf-8" else []
-        parts += ["BOM"] if document.has_bom else []
-        parts += ["CRLF"] if document.line_ending == "\r\n" else []
-        return " ".join(parts)
+        pane.border_title = centre_title(self.viewer.path, review, current)
+        decided = f"{review.decided} of {review.total} decided"
+        is_review = current == "review" and review.total
+        pane.border_subtitle = decided if is_review else file_facts(self.viewer.document)
 
     def _title_agent(self) -> None:
-        pane = self._panes["agent"]
-        if self.agent.permission.is_asking:
-            pane.border_title = "Agent · [b $warning]asks you[/]"
-        elif self.agent.is_working:
-            silent = self.agent.turns.silent_seconds or 0.0
-            word, seconds = "working", time.monotonic() - self._working_since
-            if silent >= _SILENT_AFTER:
-                word, seconds = "waiting for the model", silent
-            pane.border_title = f"Agent · [$accent]{word}[/] {_duration(seconds)} [dim]Esc stops[/]"
-        else:
-            pane.border_title = "Agent"
+        turns = self.agent.turns
+        self._panes["agent"].border_title = agent_title(
+            is_asking=self.agent.permission.is_asking,
+            working=time.monotonic() - self._working_since if turns.is_working else None,
+            silent=turns.silent_seconds,
+        )

@@ -1,0 +1,50 @@
+"""What the borders of the panes say."""
+
+from textual.content import Content
+
+from app.ui.panes.review import ReviewPane
+from app.ui.text import visible
+from app.workspace.model import Document
+
+_SILENT_AFTER = 3.0  # seconds without a word from the model, after which that is said
+
+
+def centre_title(path: str | None, review: ReviewPane, current: str | None) -> Content:
+    """The centre's two views, `current` standing out; a click shows either."""
+    desk = "" if review.desk.source == "" else f" of {review.desk.title}"
+    count = f" {review.decided}/{review.total}" if review.total else ""
+    names = {"viewer": visible(path) if path is not None else "File", "review": f"Review{desk}{count}"}
+    return Content(" · ").join(
+        Content.from_markup(
+            f"[@click=screen.show_{name}]{'[b]' if name == current else '[dim]'}$words[/][/]", words=words
+        )
+        for name, words in names.items()
+    )
+
+
+def file_facts(document: Document | None) -> str:
+    """What is unusual about a file's encoding."""
+    if document is None or document.text is None:
+        return ""
+    parts = [document.encoding] if document.encoding != "utf-8" else []
+    parts += ["BOM"] if document.has_bom else []
+    parts += ["CRLF"] if document.line_ending == "\r\n" else []
+    return " ".join(parts)
+
+
+def agent_title(*, is_asking: bool, working: float | None, silent: float | None) -> str:
+    """What the agent is doing. `working` and `silent` are seconds since the turn began and since the model said
+    something; None without a turn, and while it is not the model's turn."""
+    if is_asking:
+        return "Agent · [b $warning]asks you[/]"
+    if working is None:
+        return "Agent"
+    word, seconds = "working", working
+    if silent is not None and silent >= _SILENT_AFTER:
+        word, seconds = "waiting for the model", silent
+    return f"Agent · [$accent]{word}[/] {_duration(seconds)} [dim]Esc stops[/]"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
