@@ -1,7 +1,6 @@
 """How the lines of a review look, in either layout: code with its colours and marks, and the file around it."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 
 from pygments.lexer import Lexer
@@ -16,6 +15,7 @@ from app.ui.syntax import LazySyntax, is_prepared, lexer_for_path
 from app.ui.text import Span, Wrapped, matches, paint, visible, window, wrapped
 from app.ui.widgets.diff_headings import DiffHeadings
 from app.ui.widgets.diff_layout import Row
+from app.ui.widgets.diff_surroundings import Surroundings
 from app.ui.widgets.hunk_painting import LONG_LINE, HunkPainting
 
 _LEAST_ROOM = 8  # cells that a row of a wrapped line has, however narrow the view is
@@ -31,7 +31,7 @@ class DiffDrawing(DiffHeadings):
         self.wrap = False
         self.query_text = ""
         self.ignores_space = False
-        self.whole: dict[str, Sequence[str]] = {}  # files by path, as far as they were read
+        self.around = Surroundings()
         self.number_width = 3
         self.widest = 0  # cells of the longest line that was drawn: to look at all of them would take long
         self._paintings: LRUCache[tuple[int, int], HunkPainting] = LRUCache(48)
@@ -56,7 +56,7 @@ class DiffDrawing(DiffHeadings):
         return range(0)
 
     def forget_drawings(self) -> None:
-        """To be called when `changes` or `whole` have changed."""
+        """To be called when `changes` or the files around them have changed."""
         self._paintings.clear()
         self._whole_syntax.clear()
 
@@ -106,7 +106,7 @@ class DiffDrawing(DiffHeadings):
         return visible(line.text) + ("" if line.has_newline else _NO_NEWLINE)
 
     def _whole_line(self, place: Row) -> str:
-        lines = self.whole[self.changes[place.file].path]
+        lines = self.around.files[self.changes[place.file].path]
         number = (place.right or 1) - 1
         return lines[number] if number < len(lines) else ""
 
@@ -204,7 +204,7 @@ class DiffDrawing(DiffHeadings):
     def _extra_spans(self, place: Row) -> list[Span]:
         """The colours of a line of the file that the diff does not hold."""
         path = self.changes[place.file].path
-        lines = self.whole[path]
+        lines = self.around.files[path]
         syntax = self._whole_syntax.get(path)
         if syntax is None:
             syntax = self._whole_syntax[path] = LazySyntax(

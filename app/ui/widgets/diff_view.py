@@ -1,7 +1,7 @@
 """The hunks of any number of files in one widget: where the cursor is, what is selected, folded and found."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from rich.cells import cell_len
@@ -9,17 +9,18 @@ from textual import events
 from textual.geometry import Size
 
 from app.review.desk import Part
-from app.review.hunk_text import HunkText
 from app.review.misfit import Misfit
 from app.review.model import Comment, DiffLine, FileChange, Hunk
 from app.ui.text import matches, visible
 from app.ui.widgets.diff_drawing import DiffDrawing
-from app.ui.widgets.diff_layout import DiffLayout, HunkShape, Remark, Shapes, first_lines
+from app.ui.widgets.diff_layout import DiffLayout, HunkShape, Shapes
+from app.ui.widgets.diff_parts import parts_of, text_of, text_of_hunk
+from app.ui.widgets.diff_remarks import remarks_on
+from app.ui.widgets.diff_search import lines_with
 
 Arrangement = Literal["auto", "unified", "split"]
 
 _SPLIT_FROM = 130  # cells of width at which two columns of code are comfortable
-_STEP = 20  # lines of the file that one key press shows around a hunk
 
 
 class DiffView(DiffDrawing):
@@ -30,7 +31,6 @@ class DiffView(DiffDrawing):
         self.arrangement: Arrangement = "auto"
         self.comments: Sequence[Comment] = ()
         self._opened: set[str] = set()
-        self._around: dict[str, tuple[int, int]] = {}  # lines of the file shown above and below, by hunk
         self._anchor: int | None = None
 
     # Content.
@@ -50,8 +50,7 @@ class DiffView(DiffDrawing):
         if hunk is not None:
             offset = self.cursor_row - (self.rows.row_of_hunk(hunk.id) or 0)
         if self.changes != changes:
-            self.whole.clear()
-            self._around.clear()
+            self.around.clear()
             self._anchor = None
         self.changes, self.comments, self.misfits = changes, comments, dict(misfits or {})
         self.forget_drawings()
@@ -115,26 +114,10 @@ class DiffView(DiffDrawing):
         self.virtual_size = Size(width + max(0, self.widest + 1 - room), self.rows.row_count)
 
     def _shapes(self) -> Mapping[str, HunkShape]:
-        remarks: dict[str, list[Remark]] = {}
-        by_path = {change.path: change for change in self.changes}
-        for number, comment in enumerate(self.comments):
-            change = by_path.get(comment.path)
-            place = _place_of(change, comment) if change is not None else None
-            if place is not None:
-                hunk, index = place
-                for row, text in enumerate(comment.text.split("\n")):
-                    remarks.setdefault(hunk.id, []).append(Remark(index, number, text, is_first=not row))
-        for name, misfit in self.misfits.items():
-            for row, text in enumerate(misfit.lines):
-                remarks.setdefault(name, []).append(Remark(-1, -1, text, is_first=not row))
+        remarks = remarks_on(self.changes, self.comments, self.misfits)
         return {
-            name: HunkShape(
-                *self._around.get(name, (0, 0)),
-                comments=tuple(
-                    sorted(remarks.get(name, ()), key=lambda remark: (remark.index, remark.comment))
-                ),
-            )
-            for name in {*self._around, *remarks}
+            name: HunkShape(*self.around.of(name), comments=remarks.get(name, ()))
+            for name in {*self.around, *remarks}
         }
 
     def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
@@ -302,31 +285,11 @@ class DiffView(DiffDrawing):
         change, hunk = self.current_change, self.current_hunk
         if change is None or hunk is None:
             return True
-        if not more:
-            self._around.pop(hunk.id, None)
-            self._rearrange()
-            return True
-        for line in hunk.lines:
-            at = line.after_number
-            if at is not None and (at > len(lines) or lines[at - 1] != line.text):
+        if more:
+            if not self.around.extend(change, hunk, lines):
                 return False
-        self.whole[change.path] = lines
-        number = change.hunks.index(hunk)
-        first = first_lines(hunk)[1]
-        end = first + hunk.after_count  # the line behind the hunk
-        earlier = change.hunks[number - 1] if number else None
-        later = change.hunks[number + 1] if number + 1 < len(change.hunks) else None
-        floor, ceiling = 1, len(lines) + 1
-        if earlier is not None and earlier.lines:
-            floor = first_lines(earlier)[1] + earlier.after_count
-            floor += self._around.get(earlier.id, (0, 0))[1]
-        if later is not None and later.lines:
-            ceiling = first_lines(later)[1] - self._around.get(later.id, (0, 0))[0]
-        above, below = self._around.get(hunk.id, (0, 0))
-        self._around[hunk.id] = (
-            max(above, min(above + _STEP, first - floor)),
-            max(below, min(below + _STEP, ceiling - end)),
-        )
+        else:
+            self.around.hide(hunk)
         self._rearrange()
         return True
 
@@ -371,33 +334,14 @@ class DiffView(DiffDrawing):
 
     def selected_parts(self) -> list[Part]:
         """The changed lines that are selected, by hunk; those of decided hunks are left out."""
-        chosen: dict[tuple[int, int], set[int]] = {}
-        for number in self.selected_rows:
-            row = self.rows.row(number)
-            if row.kind == "line":
-                indices = {index for index in (row.left, row.right) if index is not None}
-                chosen.setdefault((row.file, row.hunk), set()).update(indices)
-        parts: list[Part] = []
-        for (file, number), indices in chosen.items():
-            hunk = self.changes[file].hunks[number]
-            lines = frozenset(index for index in indices if hunk.lines[index].kind != "context")
-            if lines and hunk.decision == "pending":
-                parts.append(Part(self.changes[file], hunk, lines))
-        return parts
+        return parts_of(self.changes, map(self.rows.row, self.selected_rows))
 
     def clean_text(self) -> str:
         """What is selected, else the hunk here as it is after the change, without gutters and marks."""
         if self._anchor is not None:
-            texts: dict[tuple[int, int, int], str] = {}  # a wrapped line has several rows
-            for row in (self.rows.row(number) for number in self.selected_rows):
-                for index in sorted({n for n in (row.left, row.right) if n is not None and row.kind == "line"}):
-                    texts[row.file, row.hunk, index] = self.hunk_at(row).lines[index].text
-            return "\n".join(texts.values())
+            return text_of(self.changes, map(self.rows.row, self.selected_rows))
         hunk = self.current_hunk
-        lines = [line for line in hunk.lines if line.kind != "removed"] if hunk is not None else []
-        if hunk is not None and not any(line.kind == "added" for line in lines):
-            lines = [line for line in hunk.lines if line.kind == "removed"]
-        return "\n".join(line.text for line in lines)
+        return text_of_hunk(hunk) if hunk is not None else ""
 
     # Searching.
 
@@ -409,7 +353,9 @@ class DiffView(DiffDrawing):
         row = self.current_row
         if not text or row is None:
             return False
-        for file, number, index in self._lines_from(text, backwards, from_cursor):
+        for file, number, index in lines_with(
+            text, self.changes, row, backwards=backwards, from_row=from_cursor
+        ):
             change = self.changes[file]
             hunk = change.hunks[number]
             if self.rows.row_of_line(file, number, index) is None:
@@ -441,49 +387,6 @@ class DiffView(DiffDrawing):
             self.widen()
             self.show_columns(left, right, self.room)
         return True
-
-    def _lines_from(self, text: str, backwards: bool, from_cursor: bool) -> Iterator[tuple[int, int, int]]:
-        """File, hunk and line of every match, from the cursor on and around the end."""
-        row = self.current_row
-        places = [(file, hunk) for file, change in enumerate(self.changes) for hunk in range(len(change.hunks))]
-        if row is None or not places:
-            return
-        fold = text == text.lower()
-        start = bisect_left(places, (row.file, row.hunk)) % len(places)
-        index = -1
-        if row.kind == "line" and places[start] == (row.file, row.hunk):
-            index = (row.right if row.right is not None else row.left) or 0
-            index -= from_cursor and not backwards
-        step = -1 if backwards else 1
-        needle = text.encode("utf-8", "surrogateescape")
-        for distance in range(len(places) + 1):
-            file, number = places[(start + step * distance) % len(places)]
-            lines = self.changes[file].hunks[number].lines
-            if isinstance(lines, HunkText) and text.isascii() and not lines.may_hold(needle, fold):
-                continue
-            found = [n for n, line in enumerate(lines) if text in (line.text.lower() if fold else line.text)]
-            if distance == 0:
-                found = [n for n in found if (n < index if backwards else n > index)]
-            for line_number in reversed(found) if backwards else found:
-                yield file, number, line_number
-
-
-def _place_of(change: FileChange, comment: Comment) -> tuple[Hunk, int] | None:
-    """The hunk that shows a comment's line, and the line's index there; index -1 for a comment on no line."""
-    near: Hunk | None = None
-    for hunk in change.hunks:
-        before, after = first_lines(hunk)
-        here = after <= comment.line < after + hunk.after_count
-        if not (here or before <= comment.line < before + hunk.before_count):
-            continue
-        near = near or hunk
-        for index, line in enumerate(hunk.lines):
-            number = line.before_number if line.kind == "removed" else line.after_number
-            if number == comment.line and visible(line.text) == visible(comment.quoted):
-                return hunk, index
-    if near is None and not comment.line and change.hunks:
-        near = change.hunks[0]
-    return (near, -1) if near is not None else None
 
 
 def _is_space_only(hunk: Hunk) -> bool:

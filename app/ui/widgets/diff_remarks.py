@@ -1,0 +1,48 @@
+"""Which hunk, and which of its lines, a comment or the reason of a misfit is shown under."""
+
+from collections.abc import Mapping, Sequence
+
+from app.review.misfit import Misfit
+from app.review.model import Comment, FileChange, Hunk
+from app.ui.text import visible
+from app.ui.widgets.diff_layout import Remark, first_lines
+
+
+def remarks_on(
+    changes: Sequence[FileChange], comments: Sequence[Comment], misfits: Mapping[str, Misfit]
+) -> dict[str, tuple[Remark, ...]]:
+    """The remarks by hunk, in the order of lines; a comment whose place is not in view is left out."""
+    found: dict[str, list[Remark]] = {}
+    by_path = {change.path: change for change in changes}
+    for number, comment in enumerate(comments):
+        change = by_path.get(comment.path)
+        place = _place_of(change, comment) if change is not None else None
+        if place is not None:
+            hunk, index = place
+            for row, text in enumerate(comment.text.split("\n")):
+                found.setdefault(hunk.id, []).append(Remark(index, number, text, is_first=not row))
+    for name, misfit in misfits.items():
+        for row, text in enumerate(misfit.lines):
+            found.setdefault(name, []).append(Remark(-1, -1, text, is_first=not row))
+    return {
+        name: tuple(sorted(remarks, key=lambda remark: (remark.index, remark.comment)))
+        for name, remarks in found.items()
+    }
+
+
+def _place_of(change: FileChange, comment: Comment) -> tuple[Hunk, int] | None:
+    """The hunk that shows a comment's line, and the line's index there; index -1 for a comment on no line."""
+    near: Hunk | None = None
+    for hunk in change.hunks:
+        before, after = first_lines(hunk)
+        here = after <= comment.line < after + hunk.after_count
+        if not (here or before <= comment.line < before + hunk.before_count):
+            continue
+        near = near or hunk
+        for index, line in enumerate(hunk.lines):
+            number = line.before_number if line.kind == "removed" else line.after_number
+            if number == comment.line and visible(line.text) == visible(comment.quoted):
+                return hunk, index
+    if near is None and not comment.line and change.hunks:
+        near = change.hunks[0]
+    return (near, -1) if near is not None else None

@@ -1,0 +1,36 @@
+"""Where a text is in a review, in the order in which it is gone to."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+
+from app.review.hunk_text import HunkText
+from app.review.model import FileChange
+from app.ui.widgets.diff_layout import Row
+
+
+def lines_with(
+    text: str, changes: Sequence[FileChange], row: Row, *, backwards: bool = False, from_row: bool = False
+) -> Iterator[tuple[int, int, int]]:
+    """File, hunk and line of every match behind `row` (with `from_row`: also on it) and around the end; small letters
+    match both. Folded hunks are searched too."""
+    places = [(file, hunk) for file, change in enumerate(changes) for hunk in range(len(change.hunks))]
+    if not places:
+        return
+    fold = text == text.lower()
+    start = bisect_left(places, (row.file, row.hunk)) % len(places)
+    index = -1
+    if row.kind == "line" and places[start] == (row.file, row.hunk):
+        index = (row.right if row.right is not None else row.left) or 0
+        index -= from_row and not backwards
+    step = -1 if backwards else 1
+    needle = text.encode("utf-8", "surrogateescape")
+    for distance in range(len(places) + 1):
+        file, number = places[(start + step * distance) % len(places)]
+        lines = changes[file].hunks[number].lines
+        if isinstance(lines, HunkText) and text.isascii() and not lines.may_hold(needle, fold):
+            continue
+        found = [n for n, line in enumerate(lines) if text in (line.text.lower() if fold else line.text)]
+        if distance == 0:
+            found = [n for n in found if (n < index if backwards else n > index)]
+        for line_number in reversed(found) if backwards else found:
+            yield file, number, line_number
