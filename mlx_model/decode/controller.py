@@ -3,7 +3,11 @@
 A pass that verifies drafts gives one token and those drafts that are accepted: how many to expect is known from
 how drafts of the same class fared lately (see Drafter.outlook). What a pass of each width costs is measured on
 the passes themselves. The plan with the most expected tokens per measured second is followed. Where that is a
-plain pass, drafting stops, and is tried again after a while, less often each time it does not pay.
+plain pass, drafting stops, and is tried again after a while, less often each time it does not pay. A source
+that foresees tokens at no cost is judged by those meanwhile, and need not be tried.
+
+Where drafts may follow a token that is not known yet, it has to be read before the next pass is asked for, and
+if none follow, the device has waited in vain. That too is measured, and has to be made good by those that do.
 """
 
 from collections import deque
@@ -12,6 +16,7 @@ from dataclasses import dataclass
 from statistics import median_low
 
 from mlx_model.decode.drafting import Outlooks, Plan, Step
+from mlx_model.decode.verify import DEEPEST
 
 # Passes of one kind whose median cost counts: enough to forget an outlier, few enough to follow a context.
 _COSTS = 9
@@ -31,25 +36,53 @@ _MARGIN = 1.03
 _FIRST_PLAIN, _PLAIN_EVERY = 3, 256
 
 
+class _Typical:
+    """Seconds that something takes, measured lately; None before that."""
+
+    def __init__(self) -> None:
+        self._samples: deque[float] = deque(maxlen=_COSTS)
+        self.seconds: float | None = None
+
+    def add(self, seconds: float) -> None:
+        self._samples.append(seconds)
+        self.seconds = max(median_low(self._samples), 1e-9)
+
+
 class _Costs:
     """Seconds of a pass by its width, measured lately."""
 
     def __init__(self) -> None:
-        self._samples: dict[int, deque[float]] = {}
-        self._typical: dict[int, float] = {}
+        self._measured: dict[int, _Typical] = {}
+        # What was worked out since the last measurement, for this cost of a plain pass.
+        self._plain = 0.0
+        self._all: list[float] = []
 
     def add(self, width: int, seconds: float) -> None:
-        samples = self._samples.setdefault(width, deque(maxlen=_COSTS))
-        samples.append(seconds)
-        self._typical[width] = median_low(samples)
+        self._measured.setdefault(width, _Typical()).add(seconds)
+        self._all = []
 
-    def of(self, width: int, plain: float) -> float:
-        """Between measured widths along a straight line, beyond them along the one through all; a plain pass
-        takes `plain` seconds, and no wider one takes less."""
-        return max(plain, self._measured(width, plain))
+    def guessed_plain(self) -> float | None:
+        """What a plain pass may take, by the narrowest that was measured."""
+        if not self._measured:
+            return None
+        width = min(self._measured)
+        return self._known()[width] / (1 + _GUESSED_COST * (width - 1))
 
-    def _measured(self, width: int, plain: float) -> float:
-        known = {1: plain, **self._typical}
+    def with_drafts(self, plain: float) -> list[float]:
+        """Of passes with one draft, with two, and so on. Between measured widths along a straight line, beyond
+        them along the one through all; a plain pass takes `plain` seconds, and no wider one takes less."""
+        if not self._all or plain != self._plain:
+            known = {1: plain, **self._known()}
+            self._plain = plain
+            self._all = [max(plain, self._of(2 + drafts, known, plain)) for drafts in range(DEEPEST)]
+        return self._all
+
+    def _known(self) -> dict[int, float]:
+        return {
+            width: typical.seconds for width, typical in self._measured.items() if typical.seconds is not None
+        }
+
+    def _of(self, width: int, known: dict[int, float], plain: float) -> float:
         if width in known:
             return known[width]
         low = max(at for at in known if at < width)
@@ -62,11 +95,13 @@ class _Costs:
 
 @dataclass(slots=True)
 class _Class:
-    """Drafts that fare alike: how many were judged and accepted, with fading weights; and, if they do not pay,
-    after how many plain passes in all they are tried again, and how long the wait was."""
+    """Drafts that fare alike: how many were judged and accepted, with fading weights; how often any come where
+    they are waited for; and, if they do not pay, after how many plain passes in all they are tried again, and
+    how long the wait was."""
 
     judged: float = _HOPED
     accepted: float = _HOPE * _HOPED
+    come: float = 1.0
     again: int = _PATIENCE
     patience: int = _PATIENCE
 
@@ -76,15 +111,33 @@ class _Class:
             self.judged = _REMEMBERED * self.judged + 1
             self.accepted = _REMEMBERED * self.accepted + kept
 
+    def foresee(self, rightly: bool) -> None:
+        """The first draft would have been the next token, or not. Only where it is do more follow."""
+        self.judge(int(rightly), 1)
+        self.come = _REMEMBERED * self.come + (1 - _REMEMBERED) * rightly
+
     def doubt(self) -> None:
         """The text may have changed since these were judged: what was seen counts little."""
         self.accepted *= min(1.0, _HOPED / self.judged)
         self.judged = min(self.judged, _HOPED)
 
-    def expected(self, depth: int) -> float:
-        """Tokens from a pass with so many drafts: each is accepted if those before it were, at one rate."""
-        rate = self.accepted / self.judged
-        return sum(rate**place for place in range(depth + 1))
+    @property
+    def rate(self) -> float:
+        """At which each is accepted if those before it were."""
+        return self.accepted / self.judged
+
+
+@dataclass(frozen=True, slots=True)
+class _Prospect:
+    """What a plan is expected to come to."""
+
+    plan: Plan
+    tokens: float
+    seconds: float
+
+    @property
+    def speed(self) -> float:
+        return self.tokens / self.seconds
 
 
 class Controller:
@@ -92,48 +145,71 @@ class Controller:
 
     def __init__(self, *, may_stop: bool = True) -> None:
         self._may_stop = may_stop
-        self._plain: deque[float] = deque(maxlen=_COSTS)
+        self._plain = _Typical()
+        self._waited = _Typical()
         self._plain_passes = 0
+        self._measured_plain = 0
         self._since_plain = 0
         self._costs: dict[str, _Costs] = {}
         self._classes: dict[tuple[str, Hashable], _Class] = {}
 
+    def awaits(self, outlooks: Outlooks, deepest: Mapping[str, int]) -> bool:
+        """Whether a source pays even though its drafts may not come, or is to be tried."""
+        if not self._may_stop:
+            return True
+        return not self._wants_plain() and any(
+            self._plain_passes >= self._class(source, outlook).again
+            or self._pays(self._best(source, outlook, deepest[source]), self._class(source, outlook).come)
+            for source, outlook in outlooks.items()
+        )
+
     def plan(self, outlooks: Outlooks, deepest: Mapping[str, int]) -> Plan | None:
         """The plan with the most expected tokens per second."""
-        if self._may_stop and (len(self._plain) < _FIRST_PLAIN or self._since_plain >= _PLAIN_EVERY):
+        if self._may_stop and self._wants_plain():
             return None
-        plans = [
-            (*self._best(source, outlook, deepest[source]), self._class(source, outlook))
-            for source, outlook in outlooks.items()
-        ]
-        speed, plan, _ = max(plans, key=lambda candidate: candidate[0])
-        if not self._may_stop or self._pays(speed):
-            return plan
+        prospects = [self._best(source, outlook, deepest[source]) for source, outlook in outlooks.items()]
+        best = max(prospects, key=lambda prospect: prospect.speed)
+        if not self._may_stop or self._pays(best):
+            return best.plan
         # One draft tells as much of the rate as several, and costs least.
-        tried = (plan for _, plan, drafts in plans if self._plain_passes >= drafts.again)
-        return next((Plan(plan.source, 1) for plan in tried), None)
+        tried = (
+            source
+            for source, outlook in outlooks.items()
+            if self._plain_passes >= self._class(source, outlook).again
+        )
+        return next((Plan(source, 1) for source in tried), None)
 
     def record(self, step: Step) -> None:
         """Takes a pass into account: what it cost, and how its drafts fared."""
         if step.source is None:
-            self._plain.append(step.seconds)
             self._plain_passes += 1
-            self._since_plain = 0
+            if step.waited:
+                self._waited.add(step.seconds)
+            else:
+                self._plain.add(step.seconds)
+                self._measured_plain += 1
+                self._since_plain = 0
             return
         self._since_plain += 1
-        self._costs.setdefault(step.source, _Costs()).add(1 + step.drafted, step.seconds)
+        self._costs_of(step.source).add(1 + step.drafted, step.seconds)
         drafts = self._class(step.source, step.outlook)
         if self._plain_passes >= drafts.again:
             drafts.doubt()
         drafts.judge(step.accepted, step.drafted)
         if not self._may_stop:
             return
-        if self._pays(self._best(step.source, step.outlook, step.drafted)[0]):
+        if self._pays(self._best(step.source, step.outlook, step.drafted)):
             drafts.patience = _PATIENCE
         elif step.accepted < step.drafted:
             drafts.patience = min(2 * drafts.patience, _MOST_PATIENCE)
         else:
             return  # nothing speaks against trying once more
+        drafts.again = self._plain_passes + drafts.patience
+
+    def judge(self, source: str, outlook: Hashable, foresaw: bool) -> None:
+        """Counts it among the source's drafts, which need not be tried the sooner."""
+        drafts = self._class(source, outlook)
+        drafts.foresee(foresaw)
         drafts.again = self._plain_passes + drafts.patience
 
     def follows(self, source: str) -> bool:
@@ -143,25 +219,38 @@ class Controller:
         classes = [drafts for (name, _), drafts in self._classes.items() if name == source]
         return not classes or any(drafts.again - self._plain_passes <= _WARM_UP for drafts in classes)
 
-    def _best(self, source: str, outlook: Hashable, deepest: int) -> tuple[float, Plan]:
-        """The depth with the most tokens per second, and how many those are."""
-        drafts = self._class(source, outlook)
-        costs = self._costs.setdefault(source, _Costs())
-        plain = self._plain_cost()
-        return max(
-            (
-                (drafts.expected(depth) / costs.of(1 + depth, plain), Plan(source, depth))
-                for depth in range(1, deepest + 1)
-            ),
-            key=lambda candidate: candidate[0],
-        )
+    def _wants_plain(self) -> bool:
+        return self._measured_plain < _FIRST_PLAIN or self._since_plain >= _PLAIN_EVERY
 
-    def _pays(self, speed: float) -> bool:
-        return speed > _MARGIN / self._plain_cost()
+    def _best(self, source: str, outlook: Hashable, deepest: int) -> _Prospect:
+        """The depth with the most tokens per second."""
+        rate, plain = self._class(source, outlook).rate, self._plain_cost()
+        depth, best, spent = 0, 1.0, plain
+        tokens = chance = 1.0
+        for drafts, seconds in enumerate(self._costs_of(source).with_drafts(plain)[:deepest], 1):
+            chance *= rate
+            tokens += chance
+            if not depth or tokens * spent > best * seconds:
+                depth, best, spent = drafts, tokens, seconds
+        return _Prospect(Plan(source, depth), best, spent)
+
+    def _pays(self, prospect: _Prospect, comes: float = 1.0) -> bool:
+        """Whether it is faster than plain passes, if it comes true so often and the device else waits in
+        vain."""
+        plain = self._plain_cost()
+        vain = max(plain, self._waited.seconds or plain)
+        gained = comes * prospect.tokens + (1 - comes)
+        return gained * plain > _MARGIN * (comes * prospect.seconds + (1 - comes) * vain)
 
     def _plain_cost(self) -> float:
         """Where nothing is measured, any unit will do."""
-        return max(median_low(self._plain), 1e-9) if self._plain else 1.0
+        if self._plain.seconds is not None:
+            return self._plain.seconds
+        guesses = (costs.guessed_plain() for costs in self._costs.values())
+        return min((guess for guess in guesses if guess is not None), default=1.0)
+
+    def _costs_of(self, source: str) -> _Costs:
+        return self._costs.setdefault(source, _Costs())
 
     def _class(self, source: str, outlook: Hashable) -> _Class:
         return self._classes.setdefault((source, outlook), _Class())

@@ -26,17 +26,25 @@ class Plan:
 @dataclass(frozen=True, slots=True)
 class Step:
     """One pass of the model in decoding, drafts of `source` verified in it or none: `accepted` of `drafted`
-    tokens; `outlook` is what the drafter said before. `seconds` it took, drafting included."""
+    tokens; `outlook` is what the drafter said before. `seconds` it took, drafting included. A plain pass has
+    `waited` where it was asked for only after the token that goes into it was known, lest drafts follow it."""
 
     source: str | None
     outlook: Hashable | None
     drafted: int
     accepted: int
     seconds: float = 0.0
+    waited: bool = False
 
 
 class DraftPolicy(Protocol):
     """Chooses source and depth, step by step."""
+
+    def awaits(self, outlooks: Outlooks, deepest: Mapping[str, int]) -> bool:
+        """Whether the newest token is to be read before the next pass is asked for, because drafts are likely
+        to follow it. That leaves the device idle meanwhile. `outlooks` and `deepest` as for `plan`, before the
+        token is known."""
+        ...
 
     def plan(self, outlooks: Outlooks, deepest: Mapping[str, int]) -> Plan | None:
         """What to do next, `deepest` being the most tokens each source can propose now; None: a plain pass."""
@@ -44,6 +52,10 @@ class DraftPolicy(Protocol):
 
     def record(self, step: Step) -> None:
         """What a pass came to."""
+        ...
+
+    def judge(self, source: str, outlook: Hashable, foresaw: bool) -> None:
+        """Nothing was drafted here; `source`, whose outlook it was, `foresaw` the next token or did not."""
         ...
 
     def follows(self, source: str) -> bool:
@@ -110,26 +122,30 @@ class Drafting(Generic[ReplayableT]):
         self._follow(tokens[0], hidden)
         return self._model.head(hidden[:, -1])[0]
 
-    def token_read(self, token: int, *, measures_plain_pass: bool) -> None:
-        """A token has become known, which ends the pass before it. The pass after it is a plain one and under
-        way if `measures_plain_pass`."""
+    def token_read(self, token: int, *, under_way: bool) -> None:
+        """A token has become known, which ends the pass before it. The pass after it is `under_way` already,
+        and a plain one; or it begins now."""
         now, self._is_decoding = self._clock(), True
         if self._pass is not None:
             step = replace(self._pass, seconds=now - self._read_at)
             self._policy.record(step)
             self._watch(step)
+            if step.source is None:
+                self._judge(token)
         self._read_at = now
-        self._pass = Step(None, None, 0, 0) if measures_plain_pass else None
+        self._pass = Step(None, None, 0, 0, waited=not under_way)
         self.learn([token])
 
     def expected(self, room: int) -> bool:
         """Whether the next token should be read before anything else is computed, because drafts are likely to
         follow it. `room` is how many tokens may follow it."""
-        return self._plan(room) is not None
+        possible = self._possible(room)
+        return possible is not None and self._policy.awaits(*possible)
 
     def propose(self, token: int, sampler: Sampler, room: int) -> Proposal | None:
         """Drafts for what follows `token`, which leave room for the token after them."""
-        plan = self._plan(room)
+        possible = self._possible(room)
+        plan = None if possible is None else self._policy.plan(*possible)
         if plan is None:
             return None
         drafter = self._drafters[plan.source]
@@ -168,7 +184,14 @@ class Drafting(Generic[ReplayableT]):
             else:
                 drafter.skip(tokens.size)
 
-    def _plan(self, room: int) -> Plan | None:
+    def _judge(self, token: int) -> None:
+        for name, drafter in self._drafters.items():
+            foreseen = drafter.foreseen()
+            if foreseen is not None:
+                self._policy.judge(name, drafter.outlook(), foreseen == token)
+
+    def _possible(self, room: int) -> tuple[Outlooks, Mapping[str, int]] | None:
+        """What a policy chooses from; None where there is nothing."""
         if room < 2:
             return None
         outlooks = {
@@ -178,5 +201,4 @@ class Drafting(Generic[ReplayableT]):
         }
         if not outlooks:
             return None
-        deepest = {name: min(self._drafters[name].deepest, DEEPEST, room - 1) for name in outlooks}
-        return self._policy.plan(outlooks, deepest)
+        return outlooks, {name: min(self._drafters[name].deepest, DEEPEST, room - 1) for name in outlooks}

@@ -97,9 +97,12 @@ class DecodingLoop(Generic[StateT]):
         run, drafting = self._run, self._drafting
         token = self._choose(logits)
         self._sampler.take(token)
+        known = False
         while len(run.tokens) < self._limit:
             room = self._limit - len(run.tokens) - 1
-            waits = drafting is not None and drafting.expected(room)
+            # A token that came of verification is known: to look at it first costs no time.
+            waits = drafting is not None and (known or drafting.expected(room))
+            known = False
             ahead: mx.array | None = None
             following: mx.array | None = None
             if room and not waits:
@@ -108,7 +111,7 @@ class DecodingLoop(Generic[StateT]):
                 following = None if self._constrained else self._choose(ahead)
             value = cast(int, token.item())
             if drafting is not None:
-                drafting.token_read(value, measures_plain_pass=ahead is not None)
+                drafting.token_read(value, under_way=ahead is not None)
             if (yield from self._emit(value)):
                 return
             if ahead is not None and (following is None or self._constrained):
@@ -120,6 +123,7 @@ class DecodingLoop(Generic[StateT]):
                     following = yield from self._verified(value, *proposal)
                     if following is None:
                         return
+                    known = True
                 else:
                     following = self._choose(self._model.last_logits(token[None], run.state))
             if following is not None:

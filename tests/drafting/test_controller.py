@@ -119,3 +119,28 @@ def test_a_slow_first_pass_does_not_decide() -> None:
 def test_a_source_that_was_asked_for_is_followed_even_where_it_does_not_pay() -> None:
     _, followed = tokens_per_second(Controller(may_stop=False), lambda _: {"mtp": 0.0}, linear(0.5), passes=300)
     assert followed == {"none": 0, "lookup": 0, "mtp": 300}
+
+
+@pytest.mark.parametrize(("comes", "waits"), [(0.2, False), (0.95, True)])
+def test_it_waits_for_drafts_where_they_make_good_what_waiting_in_vain_costs(comes: float, waits: bool) -> None:
+    """At every other token some text is quoted, with luck; if it is, the drafts after it are good."""
+    controller, chance, deepest = Controller(), random.Random(2), {"lookup": 16}
+    tokens, seconds, waited, places = 0, 0.0, 0, 0
+    for _ in range(4000):
+        quotes, comes_true = chance.random() < 0.5, chance.random() < comes
+        is_awaited = quotes and controller.awaits({"lookup": 0}, deepest)
+        plan = controller.plan({"lookup": 0}, deepest) if is_awaited and comes_true else None
+        if plan is None:
+            step = Step(None, None, 0, 0, 1.5 if is_awaited else 1.0, waited=is_awaited)
+        else:
+            accepted = next((n for n in range(plan.depth) if chance.random() > 0.8), plan.depth)
+            step = Step("lookup", 0, plan.depth, accepted, 1.1 + 0.1 * plan.depth)
+        controller.record(step)
+        if quotes and plan is None:
+            controller.judge("lookup", 0, comes_true)
+        tokens, seconds = tokens + 1 + step.accepted, seconds + step.seconds
+        waited, places = waited + is_awaited, places + quotes
+    if waits:
+        assert tokens > 1.5 * seconds and waited > 0.9 * places
+    else:
+        assert tokens > 0.97 * seconds and waited < 0.1 * places

@@ -168,6 +168,9 @@ class Guesses:
     def outlook(self) -> int:
         return 0
 
+    def foreseen(self) -> int | None:
+        return None
+
     def propose(self, token: int, depth: int, sampler: Sampler) -> mx.array:
         drafts = mx.zeros((0,), dtype=mx.uint32)
         for place in range(depth):
@@ -179,10 +182,16 @@ class Guesses:
 
 
 class Always:
+    def awaits(self, outlooks: Any, deepest: Any) -> bool:  # noqa: ARG002
+        return True
+
     def plan(self, outlooks: Any, deepest: Any) -> Plan | None:  # noqa: ARG002
         return Plan("guesses", deepest["guesses"])
 
     def record(self, step: Any) -> None:
+        pass
+
+    def judge(self, source: str, outlook: Any, foresaw: bool) -> None:
         pass
 
     def follows(self, source: str) -> bool:  # noqa: ARG002

@@ -67,9 +67,8 @@ def test_every_draft_is_what_the_layer_says_of_the_whole_text(model: Qwen3Next) 
     plain, _ = reply(drafting_generator(model), asked(PROMPT, 60))
     mtp = Compared(model)
     oracle = Oracle([*PROMPT, *plain], 256, 3)
-    generator = drafting_generator(
-        model, mtp, oracle, states=StoredStates(model, PrefixStore(1 << 28)), chunk=16
-    )
+    states = StoredStates(model, PrefixStore(1 << 28))
+    generator = drafting_generator(model, mtp, oracle, policy=Depths(4), states=states, chunk=16)
     tokens, _ = reply(generator, asked(PROMPT, 25))
     # It goes on from the last generation's state, and the layer with it.
     more, finished = reply(generator, asked((*PROMPT, *plain[:26]), 34))

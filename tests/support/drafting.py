@@ -1,7 +1,7 @@
 """Drafters and policies that do what a test says, and what plain decoding gives."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import mlx.core as mx
@@ -53,6 +53,9 @@ class Oracle:
     def outlook(self) -> int | None:
         return None if self._random.random() < 0.1 else 0
 
+    def foreseen(self) -> int | None:
+        return None
+
     def propose(self, token: int, depth: int, sampler: Sampler) -> mx.array | None:  # noqa: ARG002
         assert token == self._text[self._known - 1]
         truth = self._text[self._known : self._known + depth]
@@ -70,12 +73,18 @@ class Depths:
         self._most, self._random = most, random.Random(seed)
         self.steps: list[Step] = []
 
+    def awaits(self, outlooks: Outlooks, deepest: Mapping[str, int]) -> bool:  # noqa: ARG002
+        return True
+
     def plan(self, outlooks: Outlooks, deepest: Mapping[str, int]) -> Plan | None:
         source = self._random.choice(sorted(outlooks))
         return Plan(source, self._random.randint(1, min(self._most, deepest[source])))
 
     def record(self, step: Step) -> None:
         self.steps.append(step)
+
+    def judge(self, source: str, outlook: Hashable, foresaw: bool) -> None:
+        pass
 
     def follows(self, source: str) -> bool:  # noqa: ARG002
         return True

@@ -49,6 +49,11 @@ class Drafter(Protocol):
         before the newest token is known."""
         ...
 
+    def foreseen(self) -> int | None:
+        """The token that it expects next, where that costs nothing to say: whether it comes tells how drafts
+        fare without verifying any."""
+        ...
+
     def propose(self, token: int, depth: int, sampler: Sampler) -> mx.array | None:
         """Up to `depth` tokens [n] after the newest one, `token`, which has been learned; None for none."""
         ...

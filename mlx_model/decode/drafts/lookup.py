@@ -54,6 +54,10 @@ class LookupDrafter:
         matched = self._index.matched
         return None if matched < SHORTEST else sum(matched >= least for least in _CLASSES)
 
+    def foreseen(self) -> int | None:
+        """The first token of what followed."""
+        return None if self._index.matched < SHORTEST else self._index.tokens[self._index.follows]
+
     def propose(self, token: int, depth: int, sampler: Sampler) -> mx.array | None:  # noqa: ARG002
         """What followed."""
         if self._index.matched < SHORTEST:

@@ -82,6 +82,9 @@ class MtpDrafter:
         """One class: there is always something to propose once a token has been followed."""
         return None if self._pairs.last is None else 0
 
+    def foreseen(self) -> None:
+        """That takes a pass of the layer."""
+
     def propose(self, token: int, depth: int, sampler: Sampler) -> mx.array | None:
         """A chain of up to four tokens, each from the layer's own state for the one before."""
         if self._pairs.last is None:
