@@ -15,6 +15,7 @@ from app.workspace.text import Text, decode
 from app.workspace.workspace import Location
 from app.workspace.writing import write_bytes
 
+_MARK = "\ufeff"
 Unsaved = Callable[[Path], str | None]
 """What the user's editor has of a file, None where it says nothing. Blocks. Raises ToolFailure."""
 
@@ -31,6 +32,8 @@ class Files:
         self._recorder = recorder
         self._unsaved = unsaved
         self._known: dict[Path, bytes] = {}
+        self._replaced: dict[Path, set[str]] = {}
+        """What we wrote over since the editor last had a file as it is: it may not have noticed yet."""
 
     def read(self, location: Location) -> Text | None:
         """The file's text, None where there is no file. Raises ToolFailure for anything that is not text."""
@@ -47,16 +50,26 @@ class Files:
         shown = None if self._unsaved is None else self._unsaved(location.absolute)
         if shown is None:
             return saved
-        shown = Text(shown).normal
-        return saved if shown == saved.normal else replace(saved, raw=shown.replace("\n", saved.line_ending))
+        data = saved.encode()
+        # Some editors know only UTF-8, and show of other encodings what they can.
+        readings = (saved.normal, data.decode(errors="replace"), data.decode(errors="ignore"))
+        if _bare(shown) in {_bare(reading) for reading in readings}:
+            self._replaced.pop(location.absolute, None)
+            return saved
+        if _bare(shown) in self._replaced.get(location.absolute, ()):
+            return saved
+        text = Text(shown.removeprefix(_MARK)).normal
+        return replace(saved, raw=text.replace("\n", saved.line_ending))
 
     def afresh(self) -> "Files":
         """The same for somebody who has seen nothing yet."""
-        return Files(self._recorder, self._unsaved)
+        files = Files(self._recorder, self._unsaved)
+        files._replaced = self._replaced
+        return files
 
     def saw(self, location: Location, text: Text) -> None:
         """The model has been shown the file as it is in `text`."""
-        self._known[location.absolute] = _digest(text.encode())
+        self._known[location.absolute] = _digest(_bytes(text))
 
     def forget(self) -> None:
         """The model can no longer know what it was shown."""
@@ -69,7 +82,7 @@ class Files:
     def check_fresh(self, location: Location, text: Text) -> None:
         """Raises ToolFailure when the file is not what the model was last shown."""
         known = self._known.get(location.absolute)
-        if known is not None and known != _digest(text.encode()):
+        if known is not None and known != _digest(_bytes(text)):
             raise _stale(location)
 
     def write(self, location: Location, before: Text | None, after: Text) -> None:
@@ -79,7 +92,7 @@ class Files:
         """
         data = _encode(location, after)
         found = self._image(location)
-        if (found.data if found else None) != (before.encode() if before else None):
+        if (found.data if found else None) != (_bytes(before) if before else None):
             saved = decode(found.data) if found else None
             if saved is not None and self._in_editor(location, saved) != saved:
                 raise ToolFailure(
@@ -100,6 +113,8 @@ class Files:
             write_bytes(location.absolute, data)
         except TidegateError as error:
             raise ToolFailure(f"{location.path} was not changed: {error}.") from error
+        if self._unsaved is not None and before is not None:
+            self._replaced.setdefault(location.absolute, set()).add(_bare(before.normal))
         if found is None or not found.data or location.absolute in self._known:
             # What the model knew of the file and what it wrote make up all of it.
             self._known[location.absolute] = _digest(data)
@@ -129,6 +144,19 @@ def _encode(location: Location, text: Text) -> bytes:
             f"{location.path} is encoded in {text.encoding}, which cannot hold {error.object[error.start]!r}. "
             "Use other characters."
         ) from error
+
+
+def _bytes(text: Text) -> bytes:
+    """As the file has it. Where its encoding cannot hold what an editor has, as no file of that encoding is."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.raw.encode(errors="replace")
+
+
+def _bare(text: str) -> str:
+    """Text without what editors add to it, or leave out, on their own account."""
+    return Text(text.removeprefix(_MARK)).normal.removesuffix("\n")
 
 
 def _digest(data: bytes) -> bytes:
