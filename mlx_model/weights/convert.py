@@ -5,14 +5,11 @@ is noted in the staging directory, so an interrupted conversion goes on where it
 the name asked for, by one rename.
 """
 
-import fcntl
 import hashlib
 import itertools
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,7 @@ from typing import Any
 import mlx.core as mx
 
 from mlx_model.config import FUSED_LAYOUT, ModelConfig, Quantization, read_json_object
-from mlx_model.errors import CheckpointError, ConfigError
+from mlx_model.errors import CheckpointError
 from mlx_model.weights.checkpoint import (
     Progress,
     Stored,
@@ -37,10 +34,9 @@ from mlx_model.weights.packing import packed_shapes
 from mlx_model.weights.quantize import Recipe, quantization_for
 from mlx_model.weights.safetensors import TensorReader
 from mlx_model.weights.shards import SHARD_BYTES, Planned, PlannedExperts, PlannedTensor, ShardPlan, ShardWriter
+from mlx_model.weights.staging import Staging, staging
 
 _SLAB_BYTES = 256 << 20
-_JOURNAL = "conversion.json"
-_LOCK = "conversion.lock"
 _COMPANIONS = (
     "tokenizer*",
     "vocab*",
@@ -85,7 +81,8 @@ def convert(
     config = _config(source, recipe, stored, graft_mtp)
 
     fingerprint = _fingerprint(stored, config, plan)
-    with _staging(out, fingerprint) as (staging, done):
+    with staging(out, fingerprint) as place:
+        done = place.done
         finished = sum(tensor.nbytes for group in groups[:done] for tensor in group)
         _check_space(out, plan.nbytes - finished)
         total, before = sum(map(stored_bytes, stored)), sum(map(stored_bytes, stored[:done]))
@@ -98,14 +95,14 @@ def convert(
                 progress(read, total)
 
         on_read(0)
-        with TensorReader(on_read) as reader, ShardWriter(plan, staging) as writer:
+        with TensorReader(on_read) as reader, ShardWriter(plan, place.directory) as writer:
             for position in range(done, len(stored)):
                 for name, first, array in produce(reader, stored[position], recipe):
                     writer.write(name, first, array)
                 mx.clear_cache()
                 writer.sync()
-                _note(staging, fingerprint, position + 1)
-        _finish(source, out, staging, config, plan)
+                place.note(position + 1)
+        _finish(source, out, place, config, plan)
     return Conversion(out, plan.nbytes, before / max(total, 1), config["tidegate"].get("mtp", {}).get("source"))
 
 
@@ -272,65 +269,11 @@ def _fingerprint(stored: list[Stored], config: dict[str, Any], plan: ShardPlan) 
     return digest.hexdigest()
 
 
-@contextmanager
-def _staging(out: Path, fingerprint: str) -> Iterator[tuple[Path, int]]:
-    """The directory beside `out` where it grows, and how many modules an earlier run has put there."""
-    staging = out.parent / f".{out.name}.converting"
+def _finish(source: Path, out: Path, place: Staging, config: dict[str, Any], plan: ShardPlan) -> None:
     try:
-        staging.mkdir(exist_ok=True)
-        lock = (staging / _LOCK).open("w")
+        plan.write_index(place.directory)
+        copy_companions(source, place.directory)
+        (place.directory / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
-        raise CheckpointError(f"{staging} cannot be written: {error.strerror or error}.") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CheckpointError(f"Another conversion to {out} is running.") from None
-        done = _noted(staging, fingerprint)
-        if done == 0:
-            _empty(staging)
-        yield staging, done
-
-
-def _empty(staging: Path) -> None:
-    try:
-        for path in staging.iterdir():
-            if path.name != _LOCK:
-                path.unlink()
-    except OSError as error:
-        raise CheckpointError(f"{staging} cannot be emptied: {error.strerror or error}.") from None
-
-
-def _noted(staging: Path, fingerprint: str) -> int:
-    try:
-        journal = read_json_object(staging / _JOURNAL)
-    except ConfigError:
-        return 0
-    done = journal.get("done")
-    return done if journal.get("fingerprint") == fingerprint and isinstance(done, int) else 0
-
-
-def _note(staging: Path, fingerprint: str, done: int) -> None:
-    temporary = staging / f"{_JOURNAL}.new"
-    try:
-        temporary.write_text(json.dumps({"fingerprint": fingerprint, "done": done}))
-        temporary.replace(staging / _JOURNAL)
-    except OSError as error:
-        raise CheckpointError(f"{staging} cannot be written: {error.strerror or error}.") from None
-
-
-def _finish(source: Path, out: Path, staging: Path, config: dict[str, Any], plan: ShardPlan) -> None:
-    try:
-        plan.write_index(staging)
-        copy_companions(source, staging)
-        (staging / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-        for name in (_JOURNAL, _LOCK):
-            (staging / name).unlink(missing_ok=True)
-        staging.rename(out)
-        descriptor = os.open(out.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise CheckpointError(f"{out} cannot be written: {error.strerror or error}.") from None
+        raise CheckpointError(f"{place.directory} cannot be written: {error.strerror or error}.") from None
+    place.publish(out)

@@ -15,12 +15,14 @@ from types import TracebackType
 import mlx.core as mx
 import numpy as np
 
+from mlx_model.durable import flush_descriptor
 from mlx_model.errors import CheckpointError
 from mlx_model.weights import expert_rows
 from mlx_model.weights.files import INDEX
 from mlx_model.weights.safetensors import TYPES
 
 SHARD_BYTES = 5_000_000_000
+_WRITE_LIMIT = 1 << 30  # macOS refuses to write 2 GiB or more at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +171,14 @@ class ShardWriter:
 
     def _put(self, view: memoryview, offset: int) -> None:
         while view:
-            written = os.pwrite(self._descriptor, view, offset)
+            written = os.pwrite(self._descriptor, view[:_WRITE_LIMIT], offset)
             view, offset = view[written:], offset + written
 
     def sync(self) -> None:
         """Returns when what was written is on the disk. Raises CheckpointError."""
         if self._descriptor >= 0:
             try:
-                os.fsync(self._descriptor)
+                flush_descriptor(self._descriptor)
             except OSError as error:
                 raise _unwritable(self._directory, error) from None
 

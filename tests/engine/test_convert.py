@@ -16,12 +16,14 @@ from mlx_model.__main__ import main
 from mlx_model.config import ModelConfig
 from mlx_model.errors import CheckpointError
 from mlx_model.weights import convert as conversion
+from mlx_model.weights import shards
 from mlx_model.weights.checkpoint import StoredProjection, open_checkpoint
 from mlx_model.weights.convert import convert
 from mlx_model.weights.layout import Part, Vector, model_items
 from mlx_model.weights.names import locate
 from mlx_model.weights.quantize import Recipe
 from mlx_model.weights.shards import PlannedTensor, ShardPlan, ShardWriter
+from mlx_model.weights.staging import staging
 from tests.support.checkpoints import tiny_config, write_checkpoint
 
 
@@ -73,6 +75,7 @@ def test_an_interrupted_conversion_goes_on_where_it_was(
             yield piece
 
     monkeypatch.setattr(conversion, "produce", interrupted)
+    monkeypatch.setattr(shards, "_WRITE_LIMIT", 1000)
     for left in (1, 20, 37, 1000):  # noqa: B007 (read by `interrupted`)
         try:
             resumed.append(convert(source, out, Recipe.Q4, shard_bytes=100_000).resumed_at)
@@ -173,7 +176,7 @@ def test_a_disk_that_fills_up_is_one_sentence_and_can_be_gone_on_from(
 
 def test_two_conversions_to_one_name_do_not_mix(source: Path, tmp_path: Path) -> None:
     with (
-        conversion._staging(tmp_path / "out", "the first"),
+        staging(tmp_path / "out", "the first"),
         pytest.raises(CheckpointError, match="Another conversion"),
     ):
         convert(source, tmp_path / "out", Recipe.Q4)
