@@ -80,7 +80,10 @@ class Tokenizer:
         return self._pattern
 
     def encode(self, text: str) -> list[int]:
-        """Tokens of ordinary text, which contain no control token."""
+        """Tokens of ordinary text, which contain no control token. Halves of surrogate pairs, which JSON can
+        spell and UTF-8 cannot, are U+FFFD."""
+        if not text.isascii():
+            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         # The library holds Python's lock while it encodes one text, but not a batch: a long text would stop
         # every reply for seconds.
         return list(self._text.encode_batch_fast([text], add_special_tokens=False)[0].ids)

@@ -131,6 +131,7 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
             chunk=plan.chunk if plan is not None else None,
             draft=arguments.draft,
         )
+        details = _details(loaded, arguments) | _prefixes(cache)
         return ServedModel(
             name=arguments.model.resolve().name,
             generator=GuardedGenerator(
@@ -143,7 +144,7 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
             encoder=encoder,
             grammar=ToolGrammar(encoder.tokenizer, loaded.model.vocabulary),
             sampling=sampling,
-            details=_details(loaded, arguments) | _prefixes(cache),
+            details=lambda: {**details, **_experts(residency)},
             settle=cache.store.flush if cache is not None else lambda: None,
             rest=upkeep.rest,
             memory=lambda: {**relief.report(), **_slots(residency)},
@@ -170,6 +171,11 @@ def _slots(residency: Residency | None) -> dict[str, int]:
     return {} if residency is None else {"expert_slots": residency.slots}
 
 
+def _experts(residency: Residency | None) -> dict[str, str]:
+    """The same in words."""
+    return {} if residency is None else {"experts": f"{residency.slots} of each layer in memory"}
+
+
 def _details(loaded: LoadedModel, arguments: argparse.Namespace) -> dict[str, str]:
     """What a user may want to know of the running model."""
     config = read_json_object(loaded.directory / "config.json")
@@ -187,8 +193,6 @@ def _details(loaded: LoadedModel, arguments: argparse.Namespace) -> dict[str, st
         details["keys and values"] = f"{arguments.kv_bits} bits"
     if arguments.adapter is not None:
         details["adapter"] = arguments.adapter.name
-    if loaded.residency is not None:
-        details["experts"] = f"{loaded.residency.slots} of each layer in memory"
     if loaded.lacks:
         details["without"] = ", ".join(loaded.lacks)
     return details

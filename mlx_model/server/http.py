@@ -117,7 +117,7 @@ class _Endpoints:
             "created": self._started,
             "owned_by": "tidegate",
             "context_length": model.generator.context_length,
-            "details": dict(model.details),
+            "details": dict(model.details()),
         }
         return JSONResponse({"object": "list", "data": [entry]})
 
@@ -319,12 +319,11 @@ async def _with_pauses(items: AsyncGenerator[_Item], seconds: float) -> AsyncGen
                 following = None
             yield item
     finally:
-        if following is None:
-            await items.aclose()
-        else:
-            # Cancelling what is awaited ends the iterator too; it cannot be closed while it runs.
+        if following is not None:
+            # It cannot be closed while it runs.
             following.cancel()
             await asyncio.wait({following})
+        await items.aclose()
 
 
 async def _next(items: AsyncIterator[_Item]) -> _Item:

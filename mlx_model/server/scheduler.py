@@ -29,13 +29,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A model that is ready to answer. `details` are facts for display; `settle` waits until the states kept so
-    far are on disk; `close` is called on the engine's thread when it ends."""
+    """A model that is ready to answer. `details` are facts for display, as they are now; `settle` waits until
+    the states kept so far are on disk; `close` is called on the engine's thread when it ends."""
 
     name: str
     generator: GeneratorPort
     encoder: PromptEncoder
-    details: Mapping[str, str] = field(default_factory=dict)
+    details: Callable[[], Mapping[str, str]] = dict
     settle: Callable[[], None] = lambda: None
     close: Callable[[], None] = lambda: None
     rest: Callable[[float], float | None] = lambda _: None
@@ -181,9 +181,17 @@ class Scheduler:
         while True:
             try:
                 idle = time.monotonic() - max(since, self._attended)
-                return self._jobs.get(timeout=model.rest(idle))
+                return self._jobs.get(timeout=self._rest(model, idle))
             except queue.Empty:
                 continue
+
+    @staticmethod
+    def _rest(model: ServedModel, idle: float) -> float | None:
+        try:
+            return model.rest(idle)
+        except Exception:  # noqa: BLE001 (an engine that does not look after itself answers all the same)
+            _log.exception("The engine's upkeep failed.")
+            return None
 
     def _report(self, progress: float) -> None:
         if self._stopping.is_set():

@@ -1,5 +1,6 @@
 """The engine and memory: what is not loaded, what a reply comes to that finds none, experts over the wire."""
 
+import asyncio
 import json
 import os
 import re
@@ -17,7 +18,7 @@ import pytest
 
 from mlx_model.__main__ import main
 from mlx_model.commands import fitting
-from mlx_model.decode.request import GenerationFinished, PromptProcessed
+from mlx_model.decode.request import GenerationFinished, GenerationRequest, PromptProcessed
 from mlx_model.machine import GIB, Machine, Pressure
 from mlx_model.relief import Relief
 from mlx_model.server.http import create_app
@@ -253,6 +254,22 @@ def test_weights_are_kept_at_hand_while_somebody_may_be_typing() -> None:
     assert upkeep.rest(179) == 0.01 and touched == [1]
     assert upkeep.rest(181) == 5 and touched == [1], "nobody is there any more"
     assert Upkeep(Relief([]), 0, touch).rest(0) == 5 and touched == [1]
+
+
+async def test_an_upkeep_that_fails_ends_no_engine() -> None:
+    def rest(_: float) -> float:
+        raise OSError("no such control group")
+
+    encoder: Any = None
+    scheduler = Scheduler(lambda _: ServedModel("model", Answering(), encoder, rest=rest))
+    scheduler.start(lambda: None)
+    request = GenerationRequest((1,), 1, frozenset())
+    for _ in range(2):
+        async with asyncio.timeout(20):
+            events = [event async for event in scheduler.events(request, threading.Event())]
+        assert isinstance(events[-1], GenerationFinished)
+    scheduler.stop()
+    scheduler.join(20)
 
 
 async def test_typing_keeps_the_weights_at_hand(tmp_path: Path) -> None:

@@ -247,6 +247,20 @@ def test_arguments_of_any_depth_are_no_failure(checkpoint: Path) -> None:
             assert response.status_code == status, response.text
 
 
+def test_what_json_can_spell_and_utf8_cannot_is_no_failure(checkpoint: Path) -> None:
+    with scripted_engine(checkpoint, "Hello") as engine:
+        function = {
+            "name": "read",
+            "arguments": r'{"a": "x\ud800y", "b": "\ud83d\ude00"}'.replace("\\\\", "\\"),
+        }
+        call = {"role": "assistant", "tool_calls": [{"id": "c", "function": function}]}
+        response = post(engine, {"messages": [*HI, call]})
+        assert response.status_code == 200, response.text
+        tokenizer, (request,) = engine.generator.encoder.tokenizer, engine.generator.requests
+        text = b"".join(map(tokenizer.bytes_of, request.prompt)).decode()
+        assert "x\ufffdy" in text and "\U0001f600" in text
+
+
 def test_a_failure_ends_one_reply_and_not_the_engine(checkpoint: Path) -> None:
     broken = RuntimeError("the device is out of memory")
     with scripted_engine(checkpoint, broken, broken, "Hello") as engine:

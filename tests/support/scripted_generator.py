@@ -109,7 +109,7 @@ def scripted_engine(
     encoder = PromptEncoder.from_directory(model)
     generator = ScriptedGenerator(encoder, list(replies))
     served = ServedModel(
-        "scripted", generator, encoder, {"dtype": "none"}, sampling=sampling or SamplingParameters()
+        "scripted", generator, encoder, lambda: {"dtype": "none"}, sampling=sampling or SamplingParameters()
     )
     scheduler = Scheduler(lambda _: served)
     ready = threading.Event()
