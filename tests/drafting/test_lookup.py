@@ -4,6 +4,7 @@ import random
 import tracemalloc
 
 import mlx.core as mx
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,19 +53,83 @@ def test_a_conversation_that_goes_on_is_indexed_once_and_another_one_afresh() ->
     assert drafter.propose(2, 16, GREEDY) is None
 
 
-def test_the_index_of_a_long_context_stays_small() -> None:
+class Counted(SuffixAutomaton):
+    """Counts what it does: each look at a state's transitions, each transition set, each state made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.work = 0
+
+    def _step(self, state: int, token: int) -> int:
+        self.work += 1
+        return super()._step(state, token)
+
+    def _connect(self, state: int, token: int, target: int) -> None:
+        self.work += 1
+        super()._connect(state, token, target)
+
+    def _state(self, length: int, end: int) -> int:
+        self.work += 1
+        return super()._state(length, end)
+
+    def size(self) -> tuple[int, int]:
+        """States and transitions."""
+        first = sum(token != -1 for token in self._first)
+        return len(self._length), first + sum(len(more) for more in self._more.values())
+
+
+def code(length: int) -> list[int]:
     """Lines of a limited vocabulary, some of them quoted again: like a conversation about code."""
     choice = random.Random(1)
     lines = [[choice.randrange(5000) for _ in range(choice.randrange(3, 14))] for _ in range(2500)]
-    text = [token for _ in range(8000) for token in lines[min(2499, int(choice.expovariate(0.002)))]][:32_768]
+    text: list[int] = []
+    while len(text) < length:
+        text += lines[min(2499, int(choice.expovariate(0.002)))]
+    return text[:length]
+
+
+def noise(length: int) -> list[int]:
+    """Four different tokens at random: nearly the most states that a text can have."""
+    choice = random.Random(2)
+    return [choice.randrange(4) for _ in range(length)]
+
+
+def fibonacci(length: int) -> list[int]:
+    """Repeats itself at every scale."""
+    before, text = [1], [0]
+    while len(text) < length:
+        before, text = text, text + before
+    return text[:length]
+
+
+TEXTS = {
+    "code": code,
+    "noise": noise,
+    "fibonacci": fibonacci,
+    "one token": lambda length: [7] * (length - 1) + [8],
+    "a file read four times": lambda length: 4 * code(length // 4),
+}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("length", [4096, pytest.param(262_144, marks=pytest.mark.slow)])
+def test_the_index_of_a_long_context_takes_the_same_of_every_token(text: str, length: int) -> None:
+    """At 262,144 tokens as at 4,096: by what is done and held, not by the clock."""
+    tokens, counted = TEXTS[text](length), Counted()
+    halves: list[int] = []
     tracemalloc.start()
-    automaton = SuffixAutomaton()
-    for token in text:
-        automaton.append(token)
+    for half in (tokens[: length // 2], tokens[length // 2 :]):
+        before = counted.work
+        for token in half:
+            counted.append(token)
+        halves.append(counted.work - before)
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert automaton.tokens.tolist() == text
-    assert held / len(text) < 400
+    assert counted.tokens.tolist() == tokens
+    states, transitions = counted.size()
+    assert states <= 2 * length and transitions <= 3 * length
+    assert max(halves) / (length // 2) < 12
+    assert held / length < 400
 
 
 def test_drafts_fit_the_depth() -> None:
