@@ -1,7 +1,8 @@
 """What a tool call may say, as a grammar: a registered tool, its parameters in any order and each at most once,
 the required ones before the call closes, values that fit their schemas. A value ends where a line is
 `</parameter>`. Strings are free but for their `enum`, `pattern`, `minLength` and `maxLength`; what is written
-as JSON follows its whole schema. What a grammar cannot hold a model to is left free, and logged once.
+as JSON follows its whole schema. What a grammar cannot hold a model to is left free, and logged once: of more
+than 64 parameters, it is 64 that are given once, the required ones first.
 """
 
 import json
@@ -19,9 +20,10 @@ from mlx_model.decode.grammar import GrammarConstraint
 _log = logging.getLogger(__name__)
 
 _OPEN, _CLOSE = "<tool_call>", "</tool_call>"
-# What can be written between `=` and `>` and read back; a rule's parameter has so many bits.
+# What can be written between `=` and `>` and read back.
 _NAME = re.compile(r"[^<>\n\"' ](?:[^<>\n\"']{0,198}[^<>\n\"' ])?")
-_MOST_PARAMETERS = 64
+# Of the parameter that a rule of the grammar may have.
+_BITS = 64
 # A value of any characters, its end in it; and whatever goes on behind the first such end.
 _END = r"\n<\/parameter>\n"
 _BEYOND_END = rf"/(?s:.*){_END}(?s:.+)/"
@@ -126,12 +128,13 @@ def _tool(rule: str, name: str, schema: Mapping[str, Any], tell: Callable[[str],
             tell(f"No grammar can hold {name}'s parameter {key!r} to its schema: its value is free.")
         rules += beside
         parameters.append(f"{_quoted(f'<parameter={key}>')} {value}")
-    if len(keys) > _MOST_PARAMETERS:
-        tell(f"{name} has more than {_MOST_PARAMETERS} parameters: any may be given again, or left out.")
-        return [*rules, f"{rule}: {opening} more{rule}*", f"more{rule}: " + "\n  | ".join(parameters)]
-    condition = f" %if is_ones([0:{len(required)}])" if required else ""
+    counted = min(len(required), _BITS)
+    if len(keys) > _BITS:
+        left_out = f", and {len(required) - counted} required ones left out" if counted < len(required) else ""
+        tell(f"{name} has {len(keys)} parameters: {len(keys) - _BITS} may be given more than once{left_out}.")
+    condition = f" %if is_ones([0:{counted}])" if counted else ""
     choices = [
-        f"{parameter} more{rule}::set_bit({bit}) %if bit_clear({bit})"
+        f"{parameter} more{rule}::" + (f"set_bit({bit}) %if bit_clear({bit})" if bit < _BITS else "_")
         for bit, parameter in enumerate(parameters)
     ]
     more = "\n  | ".join([f'""{condition}', *choices])
