@@ -14,7 +14,8 @@ from typing import Any, get_args
 
 from app.config import Settings, load_settings
 from app.errors import TidegateError
-from app.model.catalogue import LocalModel, ServedModel, choose_model
+from app.model.catalogue import LocalModel, ModelChoice, ServedModel, choose_model
+from app.model.errors import NoModel
 from app.model.messages import DraftMode
 
 _ENGINE_COMMANDS = {
@@ -175,7 +176,6 @@ def _acp(given: list[str]) -> int:
     _add_draft(parser)
     options = parser.parse_args(given)
     settings = _settings(options)
-    choice = choose_model(options.model if options.model is not None else settings.model)
     if sys.stdin.isatty():
         raise BadUsage("tidegate acp is spoken to by editors", 'without one, use: tidegate run "PROMPT"')
     try:
@@ -187,6 +187,12 @@ def _acp(given: list[str]) -> int:
         ) from None
     from app.acp.server import run_acp  # noqa: PLC0415
 
+    try:
+        choice: ModelChoice | NoModel = choose_model(
+            options.model if options.model is not None else settings.model
+        )
+    except NoModel as error:
+        choice = error  # the editor asks first, and is then told
     return run_acp(choice, settings)
 
 

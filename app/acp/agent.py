@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from acp import PROTOCOL_VERSION
 from acp.exceptions import RequestError
-from acp.helpers import update_agent_message_text, update_available_commands
+from acp.helpers import update_available_commands
 from acp.interfaces import Client
 from acp.schema import (
     AgentCapabilities,
@@ -36,6 +36,7 @@ from acp.schema import (
     SessionModeState,
     SetSessionModeResponse,
     StopReason,
+    UsageUpdate,
 )
 
 from app.acp.asker import EditorAsker
@@ -43,7 +44,16 @@ from app.acp.buffers import EditorBuffers
 from app.acp.prompt import as_text
 from app.acp.updates import Translator
 from app.agent.agent import Agent, open_agent
-from app.agent.events import AgentEvent, EndReason, Mode, ToolFinished, ToolStarted, TurnEnded, TurnStarted
+from app.agent.events import (
+    AgentEvent,
+    EndReason,
+    Mode,
+    ReplyFinished,
+    ToolFinished,
+    ToolStarted,
+    TurnEnded,
+    TurnStarted,
+)
 from app.agent.session_index import sessions
 from app.config import Settings
 from app.errors import TidegateError
@@ -126,7 +136,7 @@ class EditorAgent:
 
     async def authenticate(self, method_id: str, **_meta: Any) -> AuthenticateResponse:
         """There is nothing to sign in to."""
-        raise RequestError(_INVALID, f"there is no way to sign in called {method_id}: none is needed")
+        raise _error(_INVALID, f"there is no way to sign in called {method_id}: none is needed")
 
     async def new_session(
         self, cwd: str, mcp_servers: Sequence[Any] | None = None, **_meta: Any
@@ -143,7 +153,7 @@ class EditorAgent:
         try:
             history = await asyncio.to_thread(session.agent.history)
         except TidegateError as error:
-            raise RequestError(_INTERNAL, str(error)) from error
+            raise _error(_INTERNAL, str(error)) from error
         translator = Translator(session.root)
         for event in history:
             await self._tell_of(session, translator, event)
@@ -174,11 +184,11 @@ class EditorAgent:
         """Work in another mode from the next call on."""
         agent = self._session(session_id).agent
         if mode_id not in get_args(Mode):
-            raise RequestError(_INVALID, f"there is no mode {mode_id}: there are plan, ask and auto")
+            raise _error(_INVALID, f"there is no mode {mode_id}: there are plan, ask and auto")
         try:
             agent.mode = mode_id  # type: ignore[assignment]
         except TidegateError as error:
-            raise RequestError(_INTERNAL, str(error)) from error
+            raise _error(_INTERNAL, str(error)) from error
         return SetSessionModeResponse()
 
     async def prompt(self, session_id: str, prompt: Sequence[Any], **_meta: Any) -> PromptResponse:
@@ -186,14 +196,14 @@ class EditorAgent:
         session = self._session(session_id)
         text = as_text(prompt, session.root)
         if not text:
-            raise RequestError(_INVALID, "the prompt is empty: write a message")
+            raise _error(_INVALID, "the prompt is empty: write a message")
         if session.turn is not None:
-            raise RequestError(_INVALID, "a turn is running: wait for its end or cancel it")
+            raise _error(_INVALID, "a turn is running: wait for its end or cancel it")
         session.turn = asyncio.create_task(self._run(session, text))
         try:
             ended = await session.turn
         except TidegateError as error:
-            raise RequestError(_INTERNAL, str(error)) from error
+            raise _error(_INTERNAL, str(error)) from error
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -202,9 +212,7 @@ class EditorAgent:
         finally:
             session.turn = None
         if ended.reason == "error":
-            raise RequestError(_INTERNAL, ended.message)
-        if ended.message:
-            await self._tell(session_id, update_agent_message_text(f"\n\n{ended.message}"))
+            raise _error(_INTERNAL, ended.message)
         return PromptResponse(stop_reason=_STOP_REASONS[ended.reason])
 
     async def cancel(self, session_id: str, **_meta: Any) -> None:
@@ -236,9 +244,11 @@ class EditorAgent:
             async for event in events:
                 if isinstance(event, TurnEnded):
                     ended = event
-                # What was said, the editor shows by itself.
-                if not isinstance(event, TurnStarted):
+                # What was said, the editor shows by itself, as it does the error that it is answered with.
+                if not isinstance(event, TurnStarted) and ended.reason != "error":
                     await self._tell_of(session, translator, event)
+                if isinstance(event, ReplyFinished):
+                    await self._tell_usage(session, event)
         return ended
 
     async def _tell_of(self, session: _Session, translator: Translator, event: AgentEvent) -> None:
@@ -249,6 +259,14 @@ class EditorAgent:
         for update in updates:
             await self._tell(session.agent.session_id, update)
 
+    async def _tell_usage(self, session: _Session, reply: ReplyFinished) -> None:
+        """How full the model's context is, where its server says."""
+        model, used = self._engine.status.model, reply.finished.prompt_tokens
+        if used is not None and model is not None and model.context_length is not None:
+            used += reply.finished.completion_tokens or 0
+            usage = UsageUpdate(session_update="usage_update", used=used, size=model.context_length)
+            await self._tell(session.agent.session_id, usage)
+
     async def _tell(self, session_id: str, update: Any) -> None:
         assert self._client is not None
         await self._client.session_update(session_id=session_id, update=update)
@@ -256,21 +274,23 @@ class EditorAgent:
     def _session(self, session_id: str) -> _Session:
         session = self._sessions.get(session_id)
         if session is None:
-            raise RequestError(_MISSING, f"there is no open session {session_id}: begin or load one")
+            raise _error(_MISSING, f"there is no open session {session_id}: begin or load one")
         return session
 
     @staticmethod
     def _workspace(cwd: str) -> Workspace:
         path = Path(cwd)
         if not path.is_absolute() or not path.is_dir():
-            raise RequestError(_INVALID, f"{cwd} is no directory: give the absolute path of one")
+            raise _error(_INVALID, f"{cwd} is no directory: give the absolute path of one")
         try:
             return Workspace(path.resolve())
         except TidegateError as error:
-            raise RequestError(_INVALID, str(error)) from error
+            raise _error(_INVALID, str(error)) from error
 
     async def _open(self, cwd: str, mcp_servers: Sequence[Any], session_id: str | None) -> _Session:
         assert self._client is not None
+        if self._engine.status.phase == "absent":
+            raise _error(_INTERNAL, self._engine.status.message)
         workspace = self._workspace(cwd)
         given = [_server(server) for server in mcp_servers]
         names = {server.name for server in given}
@@ -298,7 +318,7 @@ class EditorAgent:
         try:
             agent = await asyncio.to_thread(open_it)
         except TidegateError as error:
-            raise RequestError(_MISSING if session_id else _INTERNAL, str(error)) from error
+            raise _error(_MISSING if session_id else _INTERNAL, str(error)) from error
         session = self._sessions[agent.session_id] = _Session(agent, workspace.root)
         asker.session_id = agent.session_id
         if buffers is not None:
@@ -320,6 +340,11 @@ class EditorAgent:
         session.preparing = asyncio.create_task(tell())
 
 
+def _error(code: int, sentence: str) -> RequestError:
+    """An error whose sentence the user is shown: some clients read only the `details` of its data."""
+    return RequestError(code, sentence, {"details": sentence})
+
+
 def _modes(current: Mode) -> SessionModeState:
     return SessionModeState(current_mode_id=current, available_modes=_MODES)
 
@@ -333,4 +358,4 @@ def _server(given: Any) -> McpServer:
     if isinstance(given, McpServerStdio):
         environment = tuple((variable.name, variable.value) for variable in given.env)
         return McpServer(name, given.command, tuple(given.args), environment)
-    raise RequestError(_INVALID, f"the MCP server {given.name} is neither a command nor streamable HTTP")
+    raise _error(_INVALID, f"the MCP server {given.name} is neither a command nor streamable HTTP")

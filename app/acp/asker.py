@@ -56,6 +56,8 @@ class EditorAsker:
             )
         except RequestError as error:
             return PermissionAnswer("deny", f"The editor could not ask: {error}.")
+        except ValueError:
+            return PermissionAnswer("deny", "The editor's answer was none of the protocol's.")
         if isinstance(response.outcome, AllowedOutcome) and response.outcome.option_id in ("once", "always"):
             return PermissionAnswer("always" if response.outcome.option_id == "always" else "once")
         return PermissionAnswer("deny")

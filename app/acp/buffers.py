@@ -1,4 +1,9 @@
-"""Files as the editor has them, saved or not."""
+"""Files as the editor has them, saved or not.
+
+They are read through the editor and written to the disk: review notes the bytes before they change, with the
+file's own encoding, line endings and mode, none of which the protocol's `fs/write_text_file` has. An editor
+notices what changed on the disk, as it does with any other program (see app.agent.files for the time between).
+"""
 
 import asyncio
 from concurrent.futures import TimeoutError as TooLong
@@ -30,7 +35,7 @@ class EditorBuffers:
             return answer.result(_SECONDS).content
         except RequestError:
             return None  # no file of the editor's
-        except (TooLong, ConnectionError) as error:
+        except (TooLong, ConnectionError, ValueError) as error:
             answer.cancel()
             raise ToolFailure(
                 f"The user's editor does not say what it has of {path.name}. Try again."

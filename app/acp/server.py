@@ -14,13 +14,16 @@ from app.acp.agent import EditorAgent
 from app.config import Settings
 from app.model.catalogue import ModelChoice
 from app.model.engine import open_engine
+from app.model.errors import NoModel
+from app.model.remote_engine import misnamed_engine
 from app.signals import cancel_on_signals
 
 _CLOSE_SECONDS = 5.0
 
 
-def run_acp(choice: ModelChoice, settings: Settings) -> int:
-    """Serve the editor at standard input and output. Returns 0 when it leaves, 130 on Ctrl-C and 143 when told
+def run_acp(choice: ModelChoice | NoModel, settings: Settings) -> int:
+    """Serve the editor at standard input and output; without a model, the editor is told so when it begins a
+    session. Returns 0 when it leaves, 130 on Ctrl-C and 143 when told
     to terminate."""
     # Nothing but the protocol may reach the editor: whatever else prints, prints to standard error.
     out = os.dup(1)
@@ -41,9 +44,9 @@ def _in_one_line(record: logging.LogRecord) -> bool:
     return True
 
 
-async def _serve(choice: ModelChoice, settings: Settings, out: int) -> int:
+async def _serve(choice: ModelChoice | NoModel, settings: Settings, out: int) -> int:
     stopped_by = cancel_on_signals()
-    engine = open_engine(choice, settings)
+    engine = misnamed_engine(choice) if isinstance(choice, NoModel) else open_engine(choice, settings)
     agent = EditorAgent(engine, settings)
     try:
         reader, writer = await _streams(out)

@@ -32,6 +32,7 @@ from app.agent.events import (
     ToolFinished,
     ToolOutput,
     ToolStarted,
+    TurnEnded,
     TurnStarted,
 )
 
@@ -65,11 +66,15 @@ def path_of(root: Path, tool: str, arguments: Mapping[str, Any]) -> Path | None:
 
 
 def diff_of(path: Path, tool: str, arguments: Mapping[str, Any]) -> ToolCallContentVariant | None:
-    """What a call that was not made yet would change."""
+    """What a call that was not made yet would change: in the whole file, but where the place was found only
+    leniently, the piece that is replaced. Blocks on the disk."""
     if tool == "edit":
-        return tool_diff_content(
-            str(path), str(arguments.get("new_string", "")), str(arguments.get("old_string", ""))
-        )
+        old, new = (str(arguments.get(name, "")) for name in ("old_string", "new_string"))
+        before = read_for_diff(path)
+        if before and old and old in before:
+            count = -1 if arguments.get("replace_all") else 1
+            return tool_diff_content(str(path), before.replace(old, new, count), before)
+        return tool_diff_content(str(path), new, old or None)
     if tool == "write_file":
         return tool_diff_content(str(path), str(arguments.get("content", "")), read_for_diff(path))
     return None
@@ -135,6 +140,8 @@ class Translator:
                     yield update_tool_call(call_id, content=as_content(self._printed[call_id]))
             case ToolFinished():
                 yield from self._finished(event)
+            case TurnEnded(message=message) if message:
+                yield update_agent_message_text(f"\n\n{message}")
 
     def _started(self, event: ToolStarted) -> SessionUpdate:
         path = path_of(self._root, event.name, event.arguments)

@@ -133,6 +133,11 @@ def absent_engine(nothing: NothingFound) -> NoEngine:
     return NoEngine(status, NoModel("there is no model", "run: tidegate model list"))
 
 
+def misnamed_engine(error: NoModel) -> NoEngine:
+    """Where what was named is no model."""
+    return NoEngine(EngineStatus("absent", str(error)), error)
+
+
 def refused_engine(served: ServedModel) -> NoEngine:
     """Where there is a server, and the settings rule out the network."""
     error = Offline(f"{served.url} is a server, which")

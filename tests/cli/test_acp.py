@@ -28,7 +28,7 @@ from acp.schema import (
     SseMcpServer,
 )
 
-from tests.agent.support import gone
+from tests.agent.support import ended, nap
 from tests.support.scripted_server import Gate, HttpError, ScriptedServer, call, reply, until
 
 ROOT = Path(__file__).parents[2]
@@ -90,16 +90,17 @@ def project(tmp_path: Path) -> Path:
     return project
 
 
-def command(server: ScriptedServer) -> list[str]:
-    return ["-m", "app.cli", "acp", "--model", server.url]
+def command(model: str) -> list[str]:
+    return ["-m", "app.cli", "acp", "--model", model]
 
 
 @asynccontextmanager
-async def connected(server: ScriptedServer, editor: Editor, *, reads: bool = False) -> AsyncIterator[Any]:
-    """The connection, after the greeting."""
-    async with spawn_agent_process(
-        editor, sys.executable, *command(server), env=dict(os.environ), cwd=ROOT
-    ) as (
+async def connected(
+    server: ScriptedServer | None, editor: Editor, *, reads: bool = False
+) -> AsyncIterator[Any]:
+    """The connection, after the greeting; without a server, what was named as the model is none."""
+    model = server.url if server else "nobody/nothing"
+    async with spawn_agent_process(editor, sys.executable, *command(model), env=dict(os.environ), cwd=ROOT) as (
         connection,
         process,
     ):
@@ -128,7 +129,11 @@ async def test_a_turn_with_an_edit_that_is_asked_about(scripted_server: Serve, p
     assert [option.kind for option in options] == ["allow_once", "allow_always", "reject_once"]
     assert "edit any file in the workspace" in options[1].name
     (preview,) = asked.content
-    assert (preview.type, preview.old_text, preview.new_text) == ("diff", "two = 2", "two = 22")
+    assert (preview.type, preview.old_text, preview.new_text) == (
+        "diff",
+        "one = 1\ntwo = 2\n",
+        "one = 1\ntwo = 22\n",
+    )
     read, edit = (
         [update for update in editor.calls() if update.tool_call_id == name]
         for name in dict.fromkeys(update.tool_call_id for update in editor.calls())
@@ -146,6 +151,8 @@ async def test_a_turn_with_an_edit_that_is_asked_about(scripted_server: Serve, p
         "one = 1\ntwo = 2\n",
         "one = 1\ntwo = 22\n",
     )
+    usage = [update for update in editor.updates if update.session_update == "usage_update"]
+    assert len(usage) == 3 and {update.size for update in usage} == {server.context_length}
     (plan,) = [update for update in editor.updates if update.session_update == "plan"]
     assert [(entry.content, entry.status) for entry in plan.entries] == [("Change two", "in_progress")]
 
@@ -207,8 +214,10 @@ async def test_modes_and_cancel_in_mid_reply(scripted_server: Serve, project: Pa
 
 
 async def test_a_session_is_listed_and_loaded_with_its_story(scripted_server: Serve, project: Path) -> None:
-    server = scripted_server(reply("Let me see.", READ), reply("Two lines."), reply("As I said."))
-    async with connected(server, Editor()) as client:
+    cut_off = reply("Two lines.", reason="length")
+    server = scripted_server(reply("Let me see.", READ), cut_off, reply("As I said."))
+    first = Editor()
+    async with connected(server, first) as client:
         session = (await client.new_session(cwd=str(project))).session_id
         await client.prompt(session_id=session, prompt=[text_block("How long is a.py?")])
     editor = Editor()
@@ -219,7 +228,7 @@ async def test_a_session_is_listed_and_loaded_with_its_story(scripted_server: Se
         assert loaded.modes.current_mode_id == "ask"
         told = [update.session_update for update in editor.updates]
         assert told[:4] == ["user_message_chunk", "agent_message_chunk", "tool_call", "tool_call_update"]
-        assert editor.said() == "Let me see.Two lines."
+        assert editor.said() == first.said() and "Two lines.\n\nThe reply was cut off" in editor.said()
         await client.prompt(session_id=session, prompt=[text_block("Sure?")])
         assert "Two lines." in json.dumps(server.requests[-1]["messages"])
 
@@ -244,6 +253,7 @@ async def test_what_is_wrong_is_one_sentence(scripted_server: Serve, project: Pa
             with pytest.raises(RequestError) as raised:
                 await wrong
             assert sentence in str(raised.value) and "\n" not in str(raised.value)
+            assert raised.value.data == {"details": str(raised.value)}, "some clients show nothing else"
         session = (await client.new_session(cwd=str(project))).session_id
         with pytest.raises(RequestError, match="there is no mode yolo"):
             await client.set_session_mode(session_id=session, mode_id="yolo")
@@ -251,6 +261,12 @@ async def test_what_is_wrong_is_one_sentence(scripted_server: Serve, project: Pa
             await client.prompt(session_id=session, prompt=[text_block("  ")])
         with pytest.raises(RequestError, match="too many tokens"):
             await client.prompt(session_id=session, prompt=[text_block("Long")])
+
+
+async def test_that_there_is_no_model_is_told_when_a_session_begins(project: Path) -> None:
+    async with connected(None, Editor()) as client:
+        with pytest.raises(RequestError, match="model fetch nobody/nothing"):
+            await client.new_session(cwd=str(project))
 
 
 async def test_unsaved_text_is_read_and_never_written_over(scripted_server: Serve, project: Path) -> None:
@@ -312,8 +328,8 @@ async def test_a_server_of_the_editors_and_a_sub_task(scripted_server: Serve, pr
 
 
 async def test_when_the_editor_is_gone_everything_ends(scripted_server: Serve, project: Path) -> None:
-    gate = Gate()
-    job = call("run_shell_command", command="sleep 3600 & echo $! > job; wait", is_background=True)
+    gate, sleep = Gate(), nap()
+    job = call("run_shell_command", command=f"{sleep} & echo up > job; wait", is_background=True)
     server = scripted_server(reply(job), reply("half", gate))
     editor = Editor(answers=["once"])
     async with connected(server, editor) as client:
@@ -324,7 +340,7 @@ async def test_when_the_editor_is_gone_everything_ends(scripted_server: Serve, p
         client.process.stdin.close()
         assert await asyncio.wait_for(client.process.wait(), 60) == 0
         await server.wait_for(lambda s: s.disconnects == 1, 60)
-        await gone(int((project / "job").read_text()))
+        await ended(sleep)
         turn.cancel()
         await asyncio.wait([turn])
 
@@ -332,7 +348,7 @@ async def test_when_the_editor_is_gone_everything_ends(scripted_server: Serve, p
 def test_nothing_but_the_protocol_is_on_standard_output(scripted_server: Serve, project: Path) -> None:
     server = scripted_server(reply("Hello."))
     process = subprocess.Popen(
-        [sys.executable, *command(server)],
+        [sys.executable, *command(server.url)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
