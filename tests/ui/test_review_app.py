@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import Click, MouseDown, MouseEvent, MouseMove, MouseScrollDown, MouseScrollUp, MouseUp
 from textual.pilot import Pilot
 from textual.widgets import TextArea
 
@@ -302,6 +303,65 @@ async def test_search_goes_through_all_hunks_and_opens_what_is_folded(root: Path
         assert len(set(seen)) > 2
         await reader.press("N")
         assert reader.view.cursor_row == seen[-1]
+
+
+@pytest.mark.parametrize("size", [(110, 40), (150, 40)], ids=["unified", "side by side"])
+async def test_the_mouse_selects_lines_and_goes_to_files(root: Path, size: tuple[int, int]) -> None:
+    staged = lambda: git(root, "show", ":a.txt").decode()  # noqa: E731
+    async with reading(root, WORK_TREE, size=size) as reader:
+        view, is_split = reader.view, size[0] > 130
+        lines = view.changes[0].hunks[0].lines
+        at = {line.text: view.rows.row_of_line(0, 0, number) for number, line in enumerate(lines)}
+        right = size[0] // 2 + 20
+
+        async def mouse(kind: type[MouseEvent], text: str, column: int, button: int = 1) -> None:
+            y = (at[text] or 0) - view.scroll_offset.y
+            await reader.pilot._post_mouse_events([kind], view, (column, y), button=button)
+
+        async def drag(first: str, last: str, column: int) -> None:
+            await mouse(MouseDown, first, column)
+            for text in (first, last):
+                await mouse(MouseMove, text, column)
+            await mouse(MouseUp, last, column)
+            await mouse(Click, last, column)
+
+        await drag("line 4", "and more", right)
+        assert reader.app.mouse_captured is None
+        texts = view.clean_text().split("\n")
+        # Side by side, what is on the other side of the same rows is not meant.
+        assert texts == ["line 4", *([] if is_split else ["line 5"]), "line five", "and more"]
+        await mouse(MouseDown, "line 3", right)
+        assert not view.is_selecting
+        await mouse(MouseUp, "line 3", right)
+        await mouse(Click, "line 3", right)
+        assert view.cursor_row == at["line 3"]
+        await drag("and more", "line five", right)
+        await reader.press("a")
+        wanted = "line five\nand more\nline 5\n"
+        await reader.until(lambda: staged() == BEFORE.replace("line 5\n", wanted))
+        # Along a line it marks text, on the side on which it began.
+        await reader.press("u")
+        await reader.until(lambda: staged() == BEFORE and reader.pane.total == 3)
+        start = view.gutter_width + 5 + (size[0] // 2 - 1 if is_split else 0)
+        await mouse(MouseDown, "line five", start)
+        await mouse(MouseMove, "line five", start + 3)
+        await mouse(MouseUp, "line five", start + 3)
+        assert reader.app.screen.get_selected_text() == "five"
+        await reader.press("f")
+        await reader.until(lambda: isinstance(reader.app.screen, Listing))
+        await reader.pilot.click("#listing-lines", offset=(10, 1))
+        await reader.until(lambda: not isinstance(reader.app.screen, Listing))
+        assert view.current_change and view.current_change.path == "b.txt"
+
+
+async def test_what_a_key_would_decide_is_never_scrolled_out_of_sight(root: Path) -> None:
+    async with reading(root, WORK_TREE, size=(110, 12)) as reader:
+        view = reader.view
+        for kind in (MouseScrollDown, MouseScrollUp):
+            for _ in range(20):
+                await reader.pilot._post_mouse_events([kind], view, (20, 5))
+                assert view.scroll_offset.y <= view.cursor_row < view.scroll_offset.y + view.page
+        assert view.scroll_offset.y == 0 < view.cursor_row
 
 
 async def test_the_file_list_says_how_far_each_is(root: Path) -> None:

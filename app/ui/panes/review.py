@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.binding import BindingType
+from textual.actions import SkipAction
+from textual.binding import Binding, BindingType
 
 from app.review.desk import Part
 from app.review.errors import ReviewError
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 class ReviewPane(ReviewDialogs):
     """The review by keyboard: decisions, search, and looking around."""
 
-    BINDINGS: ClassVar[list[BindingType]] = list(bindings("review"))
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("review"),
+        Binding("ctrl+c,super+c", "copy_lines", show=False),
+    ]
 
     _field: "Input | None" = None
 
@@ -131,6 +135,12 @@ class ReviewPane(ReviewDialogs):
             count = text.count("\n") + 1
             self.app.notify(f"Copied {count} line{'' if count == 1 else 's'}.", timeout=2)
             self.view.leave_selection()
+
+    def action_copy_lines(self) -> None:
+        """Ctrl+C, where lines are selected; elsewhere it is what it is without us."""
+        if not self.view.is_selecting:
+            raise SkipAction
+        self.action_copy()
 
     def action_more(self) -> None:
         self.run_worker(self._more(), group="more", exclusive=True)

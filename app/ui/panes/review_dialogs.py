@@ -235,7 +235,8 @@ class ReviewDialogs(ReviewTable):
         if change is None:
             return
         try:
-            edit(self.app, self._root / change.path, self.view.current_line)
+            with self.desk.users_own(change):
+                edit(self.app, self._root / change.path, self.view.current_line)
         except TidegateError as error:
             self.app.notify(str(error), severity="error", timeout=8)
         self.reload()

@@ -93,5 +93,12 @@ class Listing(Dialog[tuple[str, str] | None]):
             event.stop()
             self.dismiss((event.key, self._lines.entries[self._lines.cursor_row].key))
 
+    def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self._lines) if event.widget is self._lines else None
+        if offset is not None and "enter" in self._verbs:
+            row = self._lines.scroll_offset.y + offset.y
+            if row < len(self._lines.entries):
+                self.dismiss(("enter", self._lines.entries[row].key))
+
     def action_leave(self) -> None:
         self.dismiss()

@@ -33,6 +33,7 @@ class DiffDrawing(DiffHeadings):
         self.ignores_space = False
         self.around = Surroundings()
         self.number_width = 3
+        self.marks_left = False  # the side on which the mouse marks text
         self.widest = 0  # cells of the longest line that was drawn: to look at all of them would take long
         self._paintings: LRUCache[tuple[int, int], HunkPainting] = LRUCache(48)
         self._whole_syntax: LRUCache[str, LazySyntax] = LRUCache(4)
@@ -50,10 +51,9 @@ class DiffDrawing(DiffHeadings):
             # Not while a frame is being drawn.
             self.call_later(self.widen)
 
-    @property
-    def selected_rows(self) -> range:
-        """The rows that are selected by line."""
-        return range(0)
+    def selects(self, row: int, *, is_left: bool) -> bool:  # noqa: ARG002
+        """Whether the line in `row` is selected, on that side of the layout."""
+        return False
 
     def forget_drawings(self) -> None:
         """To be called when `changes` or the files around them have changed."""
@@ -112,14 +112,14 @@ class DiffDrawing(DiffHeadings):
 
     # Lines.
 
-    def _line_style(self, line: DiffLine, row: int, neutral: bool = False) -> Style:
+    def _line_style(self, line: DiffLine, row: int, *, neutral: bool, is_left: bool) -> Style:
         palette = self.palette
         base = self.base_style(row) if neutral or line.kind == "context" else palette.text
         if line.kind == "added" and not neutral:
             base += palette.added
         elif line.kind == "removed" and not neutral:
             base += palette.removed
-        if row in self.selected_rows:
+        if self.selects(row, is_left=is_left):
             base += palette.selection
         return base
 
@@ -137,7 +137,8 @@ class DiffDrawing(DiffHeadings):
             numbers, sign, tone = (place.left, place.right), "┊", palette.faint
         else:
             line = self.hunk_at(place).lines[place.left or 0]
-            base = self._line_style(line, row, self._is_neutral(place, place.left or 0))
+            neutral = self._is_neutral(place, place.left or 0)
+            base = self._line_style(line, row, neutral=neutral, is_left=True)
             numbers, sign, tone = (line.before_number, line.after_number), self._sign(line), self._tone(line)
         if place.part:
             numbers, sign = (None, None), " "
@@ -168,7 +169,7 @@ class DiffDrawing(DiffHeadings):
         else:
             line = self.hunk_at(place).lines[self._index(place, is_left) or 0]
             neutral = self._is_neutral(place, self._index(place, is_left) or 0)
-            raw, base = line.text, self._line_style(line, row, neutral)
+            raw, base = line.text, self._line_style(line, row, neutral=neutral, is_left=is_left)
         if len(raw) > LONG_LINE:
             return self._long_content(place, raw, base, left, width, is_left=is_left)
         if place.kind == "extra":
@@ -266,7 +267,10 @@ class DiffDrawing(DiffHeadings):
             ),
             Segment(f"{sign} ", base + tone),
         ]
-        body = Strip(paint(text, base, spans)).crop_extend(left - start, left - start + room, base)
+        if is_left == self.marks_left:
+            spans = [*spans, *self.marked(row, text, start)]
+        body = Strip(paint(text, base, spans)).apply_offsets(start, row)
+        body = body.crop_extend(left - start, left - start + room, base)
         return Strip([*gutter, *body]).crop_extend(0, width, base)
 
     def _painting(self, place: Row) -> HunkPainting:
@@ -307,7 +311,7 @@ class DiffDrawing(DiffHeadings):
             return self.changes[place.file].path
         if place.kind not in ("line", "extra"):
             return ""
-        return self.body_text(row, is_left=place.right is None)
+        return self.body_text(row, is_left=not self.split or self.marks_left)
 
     def body_text(self, row: int, *, is_left: bool) -> str:
         """The text of a line's row on one side of the layout, without what is drawn around it."""
@@ -318,7 +322,8 @@ class DiffDrawing(DiffHeadings):
             return rows.text[start:end].removesuffix(_NO_NEWLINE)
         if place.kind == "extra":
             return visible(self._whole_line(place))
-        return visible(self.hunk_at(place).lines[self._index(place, is_left) or 0].text)
+        index = self._index(place, is_left)
+        return visible(self.hunk_at(place).lines[index].text) if index is not None else ""
 
     def goes_on(self, row: int) -> bool:
         return self.rows.row(row).part > 0

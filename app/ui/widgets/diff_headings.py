@@ -61,10 +61,15 @@ class DiffHeadings(LineView):
         """The hunk that a row belongs to."""
         return self.changes[place.file].hunks[place.hunk]
 
+    @property
+    def covered(self) -> int:
+        row = self.scroll_offset.y
+        return int(0 < row < self.row_count and self.rows.row(row).kind not in ("file", "gap"))
+
     def render_line(self, y: int) -> Strip:
-        row = self.scroll_offset.y + y
-        if y == 0 and 0 < row < self.row_count and self.rows.row(row).kind not in ("file", "gap"):
-            return self._file_strip(self.rows.row(row), self.room_width, current=False)
+        if y < self.covered:
+            # The heading of the file that the lines below belong to stays in view.
+            return self._file_strip(self.rows.row(self.scroll_offset.y), self.room_width, current=False)
         return super().render_line(y)
 
     def draw_row(self, row: int, width: int) -> Strip:

@@ -1,18 +1,21 @@
 """What a run of rows stands for: the lines to be decided, and their text."""
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from app.review.desk import Part
 from app.review.model import FileChange, Hunk
 from app.ui.widgets.diff_layout import Row
 
+Side = Literal["both", "left", "right"]
 
-def parts_of(changes: Sequence[FileChange], rows: Iterable[Row]) -> list[Part]:
-    """The changed lines in `rows`, by hunk; those of decided hunks are left out."""
+
+def parts_of(changes: Sequence[FileChange], rows: Iterable[Row], side: Side = "both") -> list[Part]:
+    """The changed lines in `rows`, by hunk; those of decided hunks, and of another side, are left out."""
     chosen: dict[tuple[int, int], set[int]] = {}
     for row in rows:
         if row.kind == "line":
-            chosen.setdefault((row.file, row.hunk), set()).update(_lines_of(row))
+            chosen.setdefault((row.file, row.hunk), set()).update(_lines_of(row, side))
     parts: list[Part] = []
     for (file, number), indices in chosen.items():
         hunk = changes[file].hunks[number]
@@ -22,12 +25,12 @@ def parts_of(changes: Sequence[FileChange], rows: Iterable[Row]) -> list[Part]:
     return parts
 
 
-def text_of(changes: Sequence[FileChange], rows: Iterable[Row]) -> str:
+def text_of(changes: Sequence[FileChange], rows: Iterable[Row], side: Side = "both") -> str:
     """The lines in `rows`, without gutters and marks."""
     texts: dict[tuple[int, int, int], str] = {}  # a wrapped line has several rows
     for row in rows:
         if row.kind == "line":
-            for index in _lines_of(row):
+            for index in _lines_of(row, side):
                 texts[row.file, row.hunk, index] = changes[row.file].hunks[row.hunk].lines[index].text
     return "\n".join(texts.values())
 
@@ -40,6 +43,7 @@ def text_of_hunk(hunk: Hunk) -> str:
     return "\n".join(line.text for line in lines)
 
 
-def _lines_of(row: Row) -> list[int]:
+def _lines_of(row: Row, side: Side) -> list[int]:
     """A row's lines, by their index in the hunk."""
-    return sorted({index for index in (row.left, row.right) if index is not None})
+    sides = {"both": (row.left, row.right), "left": (row.left,), "right": (row.right,)}[side]
+    return sorted({index for index in sides if index is not None})

@@ -11,8 +11,10 @@ from app.ui.widgets.diff_layout import Row
 def lines_with(
     text: str, changes: Sequence[FileChange], row: Row, *, backwards: bool = False, from_row: bool = False
 ) -> Iterator[tuple[int, int, int]]:
-    """File, hunk and line of every match behind `row` (with `from_row`: also on it) and around the end; small letters
-    match both. Folded hunks are searched too."""
+    """File, hunk and line of every match behind `row` (with `from_row`: also on it), and around the end.
+
+    Small letters match both; folded hunks are searched too.
+    """
     places = [(file, hunk) for file, change in enumerate(changes) for hunk in range(len(change.hunks))]
     if not places:
         return

@@ -8,22 +8,21 @@ from rich.cells import cell_len
 from textual import events
 from textual.geometry import Size
 
-from app.review.desk import Part
 from app.review.misfit import Misfit
 from app.review.model import Comment, DiffLine, FileChange, Hunk
 from app.ui.text import matches, visible
-from app.ui.widgets.diff_drawing import DiffDrawing
 from app.ui.widgets.diff_layout import DiffLayout, HunkShape, Shapes
-from app.ui.widgets.diff_parts import parts_of, text_of, text_of_hunk
+from app.ui.widgets.diff_parts import text_of_hunk
 from app.ui.widgets.diff_remarks import remarks_on
 from app.ui.widgets.diff_search import lines_with
+from app.ui.widgets.diff_selecting import DiffSelecting
 
 Arrangement = Literal["auto", "unified", "split"]
 
 _SPLIT_FROM = 130  # cells of width at which two columns of code are comfortable
 
 
-class DiffView(DiffDrawing):
+class DiffView(DiffSelecting):
     """Hunks of all changed files under a heading for each file, unified or side by side."""
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -31,7 +30,6 @@ class DiffView(DiffDrawing):
         self.arrangement: Arrangement = "auto"
         self.comments: Sequence[Comment] = ()
         self._opened: set[str] = set()
-        self._anchor: int | None = None
 
     # Content.
 
@@ -51,7 +49,7 @@ class DiffView(DiffDrawing):
             offset = self.cursor_row - (self.rows.row_of_hunk(hunk.id) or 0)
         if self.changes != changes:
             self.around.clear()
-            self._anchor = None
+            self.leave_selection()
         self.changes, self.comments, self.misfits = changes, comments, dict(misfits or {})
         self.forget_drawings()
         highest = max(
@@ -126,7 +124,7 @@ class DiffView(DiffDrawing):
     def _rearrange(self) -> None:
         """Lay out anew with the cursor on its line."""
         row, hunk = self.current_row, self.current_hunk
-        self._anchor = None
+        self.leave_selection()
         self._arrange()
         if row is None or hunk is None:
             return
@@ -196,11 +194,14 @@ class DiffView(DiffDrawing):
     @property
     def current_comment(self) -> Comment | None:
         """The comment that the cursor is on."""
-        row = self.current_row
-        if row is None or row.kind != "comment":
+        return self._comment_at(self.cursor_row) if self.row_count else None
+
+    def _comment_at(self, number: int) -> Comment | None:
+        row = self.rows.row(number)
+        if row.kind != "comment":
             return None
-        number = self.rows.shape(self.hunk_at(row)).comments[row.left or 0].comment
-        return self.comments[number] if number >= 0 else None
+        comment = self.rows.shape(self.hunk_at(row)).comments[row.left or 0].comment
+        return self.comments[comment] if comment >= 0 else None
 
     def hunk_ids(self) -> list[tuple[str, bool]]:
         """Every hunk's id and whether it is undecided, in order."""
@@ -233,9 +234,7 @@ class DiffView(DiffDrawing):
     def go_to_comment(self, comment: int) -> bool:
         """Put the cursor on a comment. False if it is not shown here."""
         for row in self.rows.comment_rows:
-            self.cursor_row, before = row, self.cursor_row
-            found = self.current_comment
-            self.cursor_row = before
+            found = self._comment_at(row)
             if found is not None and found.id == comment:
                 self.move_to(row, centre=True)
                 return True
@@ -279,6 +278,16 @@ class DiffView(DiffDrawing):
                 self._opened ^= {hunk.id}
         self._rearrange()
 
+    def on_click(self, event: events.Click) -> None:
+        """On the heading that stays in view: to the heading itself. Twice on any heading: fold."""
+        offset, row = event.get_content_offset(self), self.current_row
+        if offset is not None and offset.y < self.covered:
+            event.prevent_default()
+            self.move_to(self.rows.file_rows[self.rows.row(self.scroll_offset.y).file])
+        elif event.chain == 2 and row is not None and row.kind in ("file", "hunk"):
+            event.prevent_default()
+            self.fold()
+
     def show_around(self, lines: Sequence[str], more: bool) -> bool:
         """Show some more (or no more) of the file around the hunk here; `lines` is the whole file after the
         change. False if they are not the file that the hunk belongs to."""
@@ -308,38 +317,10 @@ class DiffView(DiffDrawing):
             if self.ignores_space and hunk.lines and _is_space_only(hunk)
         )
 
-    # Selecting lines.
-
-    @property
-    def selected_rows(self) -> range:
-        if self._anchor is None:
-            return range(0)
-        return range(min(self._anchor, self.cursor_row), max(self._anchor, self.cursor_row) + 1)
-
-    def select(self) -> None:
-        """Begin to select lines at the cursor, or stop."""
-        self._anchor = self.cursor_row if self._anchor is None else None
-        self.refresh()
-
-    def leave_selection(self) -> bool:
-        """Select nothing. False if nothing was."""
-        had, self._anchor = self._anchor is not None, None
-        self.refresh()
-        return had
-
-    @property
-    def is_selecting(self) -> bool:
-        """Whether lines are being selected."""
-        return self._anchor is not None
-
-    def selected_parts(self) -> list[Part]:
-        """The changed lines that are selected, by hunk; those of decided hunks are left out."""
-        return parts_of(self.changes, map(self.rows.row, self.selected_rows))
-
     def clean_text(self) -> str:
         """What is selected, else the hunk here as it is after the change, without gutters and marks."""
-        if self._anchor is not None:
-            return text_of(self.changes, map(self.rows.row, self.selected_rows))
+        if self.is_selecting:
+            return self.selected_text()
         hunk = self.current_hunk
         return text_of_hunk(hunk) if hunk is not None else ""
 
@@ -361,7 +342,7 @@ class DiffView(DiffDrawing):
             if self.rows.row_of_line(file, number, index) is None:
                 self.folded -= {change.path, hunk.id}
                 self._opened.add(hunk.id)
-                self._anchor = None
+                self.leave_selection()
                 self._arrange()
             if self._go_to_match(file, number, index):
                 return True

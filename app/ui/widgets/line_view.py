@@ -1,12 +1,13 @@
 """A list of any length drawn by line: one widget, whatever the number of rows."""
 
+import re
 from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import BindingType
-from textual.geometry import Size
+from textual.geometry import Offset, Size
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
@@ -17,6 +18,7 @@ from app.ui.text import Span, paint
 
 _MARGIN = 3  # rows kept visible before and after the cursor
 _SIDEWAYS = 8  # cells per horizontal step
+_WORD = re.compile(r"\w+")
 
 
 class LineView(ScrollView, can_focus=True):
@@ -94,15 +96,20 @@ class LineView(ScrollView, can_focus=True):
         current = self.has_cursor and row == self.cursor_row
         body_width = max(0, width - self.gutter_width)
         text, base, spans, start = self.body(row, left, body_width)
-        selection = self.text_selection
-        if selection is not None and (span := selection.get_span(row)) is not None:
-            end = len(text) + start if span[1] == -1 else span[1]
-            spans = [*spans, (span[0] - start, end - start, self.palette.selection)]
+        spans = [*spans, *self.marked(row, text, start)]
         strip = Strip(paint(text, base, spans)).apply_offsets(start, row)
         strip = strip.crop_extend(left - start, left - start + body_width, base)
         if self.gutter_width:
             strip = Strip([*self.row_gutter(row, current), *strip])
         return strip.crop_extend(0, width, base)
+
+    def marked(self, row: int, text: str, start: int) -> list[Span]:
+        """What of `text`, which begins at cell `start` of `row`, is marked with the mouse."""
+        span = self.text_selection.get_span(row) if self.text_selection is not None else None
+        if span is None:
+            return []
+        end = len(text) + start if span[1] == -1 else span[1]
+        return [(span[0] - start, end - start, self.palette.selection)]
 
     def base_style(self, row: int) -> Style:
         """The plain background of `row`, which marks the cursor where the view has the focus."""
@@ -135,12 +142,23 @@ class LineView(ScrollView, can_focus=True):
         """Rows in view."""
         return max(1, self.size.height)
 
-    def move_to(self, row: int, *, centre: bool = False) -> None:
-        """Put the cursor on `row` and bring it into view, in the middle if it was far off and `centre`."""
+    @property
+    def covered(self) -> int:
+        """Rows at the top of the view that something else lies over."""
+        return 0
+
+    def point_to(self, row: int) -> None:
+        """Put the cursor on `row`, which is in view."""
+        self.cursor_row = max(0, min(row, self.row_count - 1))
+        self.refresh()
+
+    def move_to(self, row: int, *, centre: bool = False, margin: int = _MARGIN) -> None:
+        """Put the cursor on `row` and bring it into view with `margin` rows around it, in the middle if it was
+        far off and `centre`."""
         row = max(0, min(row, self.row_count - 1))
         self.cursor_row = row
         top, height = self.scroll_offset.y, self.page
-        margin = min(_MARGIN, (height - 1) // 2)
+        margin = min(margin, (height - 1) // 2)
         if centre and not top + margin <= row < top + height - margin:
             self.scroll_to(y=max(0, row - height // 3), animate=False, force=True)
         elif row < top + margin:
@@ -196,8 +214,30 @@ class LineView(ScrollView, can_focus=True):
     def on_blur(self) -> None:
         self.refresh()
 
+    # The mouse.
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        top, height = round(new_value), self.size.height
+        if self.has_cursor and height and round(old_value) != top:
+            # What a key would act on is never out of sight.
+            last = top + height - 1
+            self.point_to(max(min(top + self.covered, last), min(self.cursor_row, last)))
+
+    def text_select_all(self) -> None:
+        """Two clicks take a word, and not, as Textual has it, all there is."""
+
     def on_click(self, event: events.Click) -> None:
-        if self.has_cursor:
-            offset = event.get_content_offset(self)
-            if offset is not None and self.scroll_offset.y + offset.y < self.row_count:
-                self.move_to(self.scroll_offset.y + offset.y)
+        if event.chain == 2:
+            self._select_word(event)
+        offset = event.get_content_offset(self)
+        if self.has_cursor and offset is not None and self.scroll_offset.y + offset.y < self.row_count:
+            self.point_to(self.scroll_offset.y + offset.y)
+
+    def _select_word(self, event: events.Click) -> None:
+        _, offset = self.screen.get_widget_and_offset_at(event.screen_x, event.screen_y)
+        words = _WORD.finditer(self.row_text(offset.y)) if offset is not None else ()
+        for word in words:
+            if offset is not None and word.start() <= offset.x < word.end():
+                ends = (Offset(at, offset.y) for at in word.span())
+                self.screen.selections = {self: Selection.from_offsets(*ends)}
