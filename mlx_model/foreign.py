@@ -35,6 +35,9 @@ class ForeignState:
         leaves = dict(tree_flatten([cache.state for cache in self.caches])).values()
         return [leaf for leaf in leaves if isinstance(leaf, mx.array)]
 
+    def hold(self) -> None:
+        """Changes nothing: these caches are cut back to any length, or to none."""
+
 
 class ForeignModel:
     """A LanguageModel over a module of mlx-lm."""

@@ -15,6 +15,10 @@ class State(Protocol):
         """What has to be evaluated for the state to be up to date."""
         ...
 
+    def hold(self) -> None:
+        """Nobody will go on from what comes now: the lengths that it can be taken back to stay those of now."""
+        ...
+
 
 StateT = TypeVar("StateT", bound=State)
 

@@ -182,6 +182,9 @@ class DecodingLoop(Generic[StateT]):
         run.tokens.append(token)
         if self._constraint is not None:
             self._constraint.advance(token)
+            if self._constraint.active:
+                # A reply that is broken off in a call goes on from the words before it.
+                run.state.hold()
         yield TokenGenerated(token, run.costs())
         if token in run.request.stop_tokens:
             run.reason = "stop"

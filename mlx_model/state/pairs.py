@@ -31,6 +31,7 @@ class PairMemory:
         self._tokens: list[mx.array] = []
         self._hidden: list[mx.array] = []
         self._ends: deque[tuple[int, mx.array]] = deque(maxlen=_ENDS)
+        self._held: tuple[tuple[int, mx.array], ...] = ()
         if hidden is not None:
             self._ends.append((length, hidden))
 
@@ -78,6 +79,10 @@ class PairMemory:
         self._tokens, self._hidden = [], []
         return tokens, hidden
 
+    def hold(self) -> None:
+        """It may be taken back to where it could be now, however far it goes on."""
+        self._held = tuple(self._ends)
+
     def cut(self, length: int) -> None:
         """The state was taken back. Where the hidden state there is not known any more, the layer begins
         anew."""
@@ -93,6 +98,8 @@ class PairMemory:
         self.length, self.ahead = length, False
         while self._ends and self._ends[-1][0] > length:
             self._ends.pop()
+        if self.last is None:
+            self._ends.extend(end for end in self._held if end[0] <= length)
         if self.last is None:
             self.kv.truncate(0)
             self._tokens, self._hidden, self.first, self._has_gap = [], [], length + 1, False

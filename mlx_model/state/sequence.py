@@ -56,6 +56,7 @@ class SequenceState:
         self._recorded = 0
         self._recording = False
         self._marks: deque[_Mark] = deque(maxlen=MARKS)
+        self._holds = False
 
     @property
     def whole(self) -> bool:
@@ -93,8 +94,15 @@ class SequenceState:
         lengths = (self.length, *(mark.length for mark in self._marks))
         return max((length for length in lengths if length <= limit), default=0)
 
+    def hold(self) -> None:
+        """What is `held` now stays so, and nothing joins it, until this is taken back or gone on with."""
+        if not self._holds and self.pairs is not None:
+            self.pairs.hold()
+        self._holds = True
+
     def rewind(self, length: int) -> None:
         """Goes back to a length that is `held`."""
+        self._holds = False
         if length == self.length:
             return
         while self._marks[-1].length > length:
@@ -185,6 +193,8 @@ class SequenceState:
         return [layer for layer in self.layers if isinstance(layer, DeltaState)]
 
     def _mark(self) -> None:
+        if self._holds:
+            return
         if not self._marks or self.length >= self._marks[-1].length + _MARK_EVERY:
             layers = tuple((layer.window, layer.matrix) for layer in self._recurrent)
             self._marks.append(_Mark(self.length, layers))

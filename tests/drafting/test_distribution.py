@@ -135,6 +135,9 @@ class ChainState:
     def arrays(self) -> list[mx.array]:
         return []
 
+    def hold(self) -> None:
+        pass
+
     def record(self, on: bool) -> None:
         pass
 

@@ -1,11 +1,13 @@
 """The MTP drafter: the layer's own predictions, fed with what the model really saw."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mlx_model.decode.drafts.mtp import MtpDrafter
 from mlx_model.decode.request import SamplingParameters
@@ -89,6 +91,41 @@ def test_a_state_that_is_taken_back_takes_the_layer_back_with_it(model: Qwen3Nex
     assert [*broken_off, *more] == plain
     # Nothing of what the layer has seen was lost: it says what it would say of the whole text.
     assert len(prompt) < finished.cached_tokens < len(prompt) + 30 and drafter.compared > compared + 5
+
+
+class Call:
+    """A tool call that opens with the token at a place of the reply and never closes; anything may be in it."""
+
+    def __init__(self, opens: int) -> None:
+        self._left = opens
+
+    @property
+    def active(self) -> bool:
+        return self._left < 0
+
+    def advance(self, token: int) -> None:  # noqa: ARG002
+        self._left -= 1
+
+    def mask(self) -> NDArray[np.bool_]:
+        return np.ones(256, dtype=np.bool_)
+
+    def check(self, drafts: Sequence[int]) -> tuple[int, None]:
+        return len(drafts), None
+
+
+def test_a_reply_left_late_in_a_call_goes_on_from_the_words_before_it(model: Qwen3Next) -> None:
+    prompt, words = PROMPT[:20], 20
+    states = StoredStates(model, PrefixStore(1 << 28))
+    generator = drafting_generator(model, MtpDrafter(model), policy=Depths(1), states=states)
+    broken_off, _ = reply(generator, asked(prompt, 200, lambda: Call(words)), lambda count: count == 110)
+    drafter = Compared(model)
+    again = drafting_generator(model, drafter, policy=Depths(2), states=states)
+    longer = (*prompt, *broken_off[:words], 7, 8)
+    more, finished = reply(again, asked(longer, 12))
+    assert more == reply(drafting_generator(model), asked(longer, 12))[0]
+    assert len(prompt) + words - 16 <= finished.cached_tokens <= len(prompt) + words
+    # The layer too still knows all of the text.
+    assert drafter.compared > 2
 
 
 @pytest.mark.parametrize("sampling", SAMPLED, ids=["greedy", "sampled"])
