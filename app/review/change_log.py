@@ -27,6 +27,7 @@ from app.review.entries import (
     Shift,
     Standing,
     Stood,
+    Together,
     TurnBegan,
     TurnEnded,
     Voided,
@@ -225,6 +226,14 @@ class ReviewState:
                     file.changed()
             case Compacted():
                 self._compacted(entry)
+            case Together():
+                for part in entry.entries:
+                    self.apply(part, content)
+
+    def since(self, turn: int, session: str) -> tuple[int, ...]:
+        """The serial numbers of a session's turns from `turn` on."""
+        names = self.turns.items()
+        return tuple(serial for serial, name in names if name.session == session and name.turn >= turn)
 
     def moves(self) -> dict[str, tuple[str, Origin]]:
         """The renames that hold: by the old path the new one, and how the two hang together."""
@@ -232,7 +241,7 @@ class ReviewState:
         for path, file in self.files.items():
             origin = file.origin
             old = self.files.get(origin.path) if origin else None
-            if origin is None or old is None or old.image() is not None:
+            if origin is None or old is None or old.image() is not None or file.image() is None:
                 continue
             removal = {old.standing.get(atom, "pending") for atom in old.weave.blocks[origin.removal].atoms}
             arrival = {file.standing.get(atom, "pending") for atom in file.weave.blocks[origin.arrival].atoms}

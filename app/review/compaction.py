@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict
 
 from app.review.change_log import ReviewState
-from app.review.entries import Compacted, Decided, Edited, Entry, ImageName, Stood, encode
+from app.review.entries import Compacted, Decided, Edited, Entry, ImageName, Stood, encode, single
 from app.review.model import FileImage
 
 # So much can be undone, and gone back on, after the log was compacted.
@@ -27,7 +27,7 @@ def compact(
     `size` says how many bytes a blob has."""
     state = ReviewState()
     edits: dict[str, list[Entry]] = {}
-    for entry in entries:
+    for entry in single(entries):
         if isinstance(entry, Edited):
             file = state.files.get(entry.path)
             if file:

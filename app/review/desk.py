@@ -5,6 +5,7 @@ the work tree's staged and discarded, the index's unstaged, a patch's applied an
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -93,6 +94,10 @@ class Desk(Protocol):
         """Put `text` in the place of what `text_of` gave; returns a sentence worth telling, or ""."""
         ...
 
+    def users_own(self, change: FileChange) -> AbstractContextManager[None]:
+        """Inside of it the user edits the file by other means; see ReviewPort."""
+        ...
+
     @property
     def can_commit(self) -> bool:
         """Whether there is a repository to commit to."""
@@ -167,8 +172,13 @@ class AgentDesk:
 
     def edit(self, change: FileChange, hunk: Hunk, text: str) -> str:
         """See Desk. It is the user's own edit then."""
-        splice(WorkTree(self._root), change, hunk, text)
+        with self._review.users_own(change.path):
+            splice(WorkTree(self._root), change, hunk, text)
         return ""
+
+    def users_own(self, change: FileChange) -> AbstractContextManager[None]:
+        """See Desk."""
+        return self._review.users_own(change.path)
 
     @property
     def can_commit(self) -> bool:
@@ -369,6 +379,10 @@ class SourceDesk:
         """See Desk."""
         self._sources.edit(change, hunk, text)
         return ""
+
+    def users_own(self, change: FileChange) -> AbstractContextManager[None]:
+        """See Desk."""
+        return self._review.users_own(change.path)
 
     @property
     def can_commit(self) -> bool:

@@ -1,7 +1,7 @@
 """The entries of the review's log, and how they are written down. Nothing here touches the disk."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -232,6 +232,13 @@ class Retold:
     serials: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Several entries that count as one: a crash leaves all of them or none."""
+
+    entries: "tuple[Entry, ...]"
+
+
 Entry = (
     TurnBegan
     | TurnEnded
@@ -250,46 +257,59 @@ Entry = (
     | Retold
     | Stood
     | Compacted
+    | Together
 )
 _KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(Entry)}
 
 
 def encode(entry: Entry) -> bytes:
     """One line of JSON, ending included."""
-    record = {"kind": type(entry).__name__, **asdict(entry)}
     # Paths that are no UTF-8 hold surrogates, which ASCII JSON carries as escapes.
-    return json.dumps(record, separators=(",", ":")).encode("ascii") + b"\n"
+    return json.dumps(_plain(entry), separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def _plain(entry: Entry) -> dict[str, Any]:
+    kind = {"kind": type(entry).__name__}
+    if isinstance(entry, Together):
+        return {**kind, "entries": [_plain(part) for part in entry.entries]}
+    return {**kind, **asdict(entry)}
 
 
 def decode(line: bytes) -> Entry:
     """The inverse of `encode`. Raises ValueError for anything else."""
     record = json.loads(line)
     try:
-        kind = _KINDS[record.pop("kind")]
-        for name in ("before", "after"):
-            if record.get(name) is not None:
-                record[name] = ImageName(**record[name])
-        if "blocks" in record:
-            record["blocks"] = tuple(tuple(numbers) for numbers in record["blocks"])
-            record["made_directories"] = tuple(record["made_directories"])
-        if "shifts" in record:
-            record["shifts"] = tuple(_shift(shift) for shift in record["shifts"])
-        if "writes" in record:
-            record["writes"] = tuple(
-                Write(write["path"], image_name(write["before"]), image_name(write["after"]))
-                for write in record["writes"]
-            )
-            record["rejected"] = tuple(RejectedText(**text) for text in record["rejected"])
-        if kind is CommitBegan:
-            record["files"] = tuple(tuple(file) for file in record["files"])
-        if kind is Stood:
-            record["standing"] = tuple(tuple(atom) for atom in record["standing"])
-        for name in ("paths", "serials", "gone"):
-            if name in record:
-                record[name] = tuple(record[name])
-        entry: Entry = kind(**record)
+        return _entry(record)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(str(error)) from error
+
+
+def _entry(record: dict[str, Any]) -> Entry:
+    kind = _KINDS[record.pop("kind")]
+    if kind is Together:
+        return Together(tuple(map(_entry, record["entries"])))
+    for name in ("before", "after"):
+        if record.get(name) is not None:
+            record[name] = ImageName(**record[name])
+    if "blocks" in record:
+        record["blocks"] = tuple(tuple(numbers) for numbers in record["blocks"])
+        record["made_directories"] = tuple(record["made_directories"])
+    if "shifts" in record:
+        record["shifts"] = tuple(_shift(shift) for shift in record["shifts"])
+    if "writes" in record:
+        record["writes"] = tuple(
+            Write(write["path"], image_name(write["before"]), image_name(write["after"]))
+            for write in record["writes"]
+        )
+        record["rejected"] = tuple(RejectedText(**text) for text in record["rejected"])
+    if kind is CommitBegan:
+        record["files"] = tuple(tuple(file) for file in record["files"])
+    if kind is Stood:
+        record["standing"] = tuple(tuple(atom) for atom in record["standing"])
+    for name in ("paths", "serials", "gone"):
+        if name in record:
+            record[name] = tuple(record[name])
+    entry: Entry = kind(**record)
     return entry
 
 
@@ -300,6 +320,15 @@ def image_name(record: Mapping[str, Any] | None) -> ImageName | None:
 def _shift(record: Mapping[str, Any]) -> Shift:
     atoms = tuple((block, tuple(numbers)) for block, numbers in record["atoms"])
     return Shift(record["path"], record["source"], record["target"], atoms)
+
+
+def single(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The entries, with what counts together one by one."""
+    for entry in entries:
+        if isinstance(entry, Together):
+            yield from single(entry.entries)
+        else:
+            yield entry
 
 
 def shift_of(path: str, source: Standing, target: Standing, atoms: Set[Atom]) -> Shift:

@@ -15,11 +15,22 @@ from app.review.compaction import blobs, compact
 from app.review.decisions import images_after
 from app.review.diff import diff_tokens
 from app.review.disk import Disk
-from app.review.entries import Compacted, Decided, Done, Edited, Entry, ImageName, RolledBack, Voided, Write
+from app.review.entries import (
+    Compacted,
+    Decided,
+    Done,
+    Edited,
+    Entry,
+    ImageName,
+    RolledBack,
+    Together,
+    Voided,
+    Write,
+)
 from app.review.errors import ReviewError
 from app.review.model import FileImage
 from app.review.store import Store
-from app.review.weave import Owner, compare
+from app.review.weave import EditBlocks, Owner, compare
 
 # So many entries since the last time make a log worth compacting.
 LONG = 400
@@ -121,7 +132,7 @@ class Ledger:
                 turn=self.state.serial,
                 before=self._put(was),
                 after=self._put(after),
-                blocks=tuple((b.before_start, b.before_end, b.after_start, b.after_end) for b in change.blocks),
+                blocks=_numbers(change),
                 mode=change.mode,
                 whole=change.whole,
                 made_directories=directories,
@@ -129,27 +140,46 @@ class Ledger:
         )
 
     def move(self, old: str, new: str, before: FileImage, after: FileImage) -> None:
-        """Write down that the agent renamed `old`, which was `before`, to `new`, which is `after`; the log
-        knows neither path yet."""
-        self.edit(old, None, "agent", before)
-        name = self.put_image(before)
-        self.append(
-            Edited(
-                edit=self.state.edits + 1,
-                path=new,
-                owner="agent",
-                turn=self.state.serial,
-                before=name,
-                after=name,
-                blocks=(),
-                mode=True,
-                whole=False,
-                made_directories=self._new_directories(new),
-                moved_from=old,
-                moved_edit=self.state.edits,
-            )
+        """Write down that the agent renamed `old`, which was `before`, to `new`, which is `after`. What the log
+        has on either counts no more; nothing of it may be decided."""
+        origins = {path: file.origin.path if file.origin else "" for path, file in self.state.files.items()}
+        overtaken = [path for path, origin in origins.items() if path in (old, new) or origin == old]
+        edits = {block.edit for path in overtaken for block in self.state.files[path].weave.blocks.values()}
+        was, became = self.put_image(before), self.put_image(after)
+        number = self.state.edits + 1
+        taken_away = compare(diff_tokens(before), before, None)
+        removal = Edited(number, old, "agent", self.state.serial, was, None, _numbers(taken_away), True, True)
+        arrival = Edited(
+            edit=number + 1,
+            path=new,
+            owner="agent",
+            turn=self.state.serial,
+            before=was,
+            after=was,
+            blocks=(),
+            mode=True,
+            whole=False,
+            made_directories=self._new_directories(new),
+            moved_from=old,
+            moved_edit=number,
         )
-        self.edit(new, after, "agent")
+        entries: list[Entry] = [*map(Voided, sorted(edits)), removal, arrival]
+        if after != before:
+            change = compare(diff_tokens(before), before, after)
+            entries.append(
+                replace(
+                    arrival,
+                    edit=number + 2,
+                    after=became,
+                    blocks=_numbers(change),
+                    mode=change.mode,
+                    whole=change.whole,
+                    made_directories=(),
+                    moved_from="",
+                    moved_edit=0,
+                )
+            )
+        self.append(Together(tuple(entries)))
 
     def _new_directories(self, path: str) -> tuple[str, ...]:
         # A command has made its directories already; git too takes away those that a removal leaves empty.
@@ -157,16 +187,25 @@ class Ledger:
         parents = tuple(parent.as_posix() for parent in Path(path).parents if parent != Path())
         return parents if written else self._disk.missing_parents(path)
 
+    def take_in(self, owner: Owner) -> None:
+        """Bring the log to what is on disk in every file under review; what is other there is `owner`'s."""
+        for path in list(self.state.files):
+            self.reconcile(path, self.read(path), owner)
+
     def reconcile(self, path: str, found: FileImage | None, owner: Owner) -> None:
         """Bring the log to what is on disk: an edit of `owner`, or the newest edit never arrived there (or was
         taken back by hand, which comes to the same)."""
         state = self.state.files[path]
         if found == state.image():
             return
-        newest = [block for block in state.weave.blocks.values() if block.edit == state.newest_edit]
-        atoms = frozenset(atom for block in newest for atom in block.atoms)
+        edits = {block.edit for block in state.weave.blocks.values()}
+        if not (state.origin and found is None and max(edits) - min(edits) <= 1):
+            # Otherwise a rename alone, which is written down as two edits.
+            edits = {state.newest_edit}
+        blocks = [block for block in state.weave.blocks.values() if block.edit in edits]
+        atoms = frozenset(atom for block in blocks for atom in block.atoms)
         if not atoms & state.standing.keys() and state.weave.image(state.gone | atoms) == found:
-            self.append(Voided(state.newest_edit))
+            self.append(Together(tuple(map(Voided, sorted(edits)))))
         else:
             self.edit(path, found, owner)
 
@@ -220,6 +259,10 @@ class Ledger:
         if new is None and path in self.state.files:
             self._disk.remove_directories(self.state.files[path].made_directories)
         return done
+
+
+def _numbers(change: EditBlocks) -> tuple[tuple[int, int, int, int], ...]:
+    return tuple((b.before_start, b.before_end, b.after_start, b.after_end) for b in change.blocks)
 
 
 def _disk_sentence(error: OSError) -> str:

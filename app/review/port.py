@@ -1,6 +1,7 @@
 """What the agent and the screen may ask of review."""
 
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from app.review.model import Comment, FileChange, FileImage, TurnSummary
@@ -93,6 +94,11 @@ class ReviewPort(ChangeRecorder, Protocol):
     def replace_files(self, sentence: str, wanted: Mapping[str, FileImage | None]) -> None:
         """Write files as one decision that `undo` takes back; what is under review in them becomes an edit of
         the user's own. `sentence` says what it was."""
+        ...
+
+    def users_own(self, path: str) -> AbstractContextManager[None]:
+        """Inside of it the user edits `path` from here: what becomes of the file is the user's doing, though a
+        command of the agent's may be running."""
         ...
 
     def comment(self, path: str, line: int, quoted: str, text: str, source: str = "") -> Comment:

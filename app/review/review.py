@@ -4,13 +4,12 @@ Every action runs under a lock that other windows on the same workspace respect,
 and the user did in the meantime.
 """
 
-import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from app.review import commit, rewinding, snapshot
+from app.review import commit, rewinding
 from app.review.change_log import FileState, ReviewState, TurnName
 from app.review.decisions import (
     AtomsByPath,
@@ -27,29 +26,14 @@ from app.review.decisions import (
 )
 from app.review.disk import Disk, WorkTree
 from app.review.display import KEPT_MARK, ShownFile, live_atoms, show
-from app.review.entries import (
-    CommandBegan,
-    CommandEnded,
-    Commented,
-    Decided,
-    FeedbackGiven,
-    RejectedText,
-    Retold,
-    Settled,
-    TurnBegan,
-    TurnEnded,
-    Write,
-    inverse,
-)
+from app.review.entries import Commented, Decided, RejectedText, Settled, Write, inverse
 from app.review.errors import ReviewError
-from app.review.feedback import feedback_text, rejected_text
+from app.review.feedback import rejected_text
 from app.review.git import Git
 from app.review.ledger import Images, Ledger
 from app.review.model import Comment, FileChange, FileImage, TurnSummary
-from app.review.renames import find_renames
 from app.review.store import FileStore, Store
-
-_LONGEST_WORDS = 200  # characters of what the user said that stay with a turn
+from app.review.turns import Turns
 
 
 class Review:
@@ -60,14 +44,11 @@ class Review:
     """
 
     def __init__(self, root: Path, store: Store | None = None, disk: Disk | None = None) -> None:
-        self._root = root
-        self._store = store or FileStore.of_workspace(root)
-        self._disk = disk or WorkTree(root)
+        store = store or FileStore.of_workspace(root)
+        disk = disk or WorkTree(root)
         self._git = Git(root)
-        self._ledger = Ledger(self._store, self._disk)
-        self._in_turn = False
-        self._memory: snapshot.Memory = {}
-        self._memory_of = 0
+        self._ledger = Ledger(store, disk)
+        self._turns = Turns(root, store, disk, self._ledger)
         self._seen_head: str | None = None
         self._shown_files: dict[str, tuple[FileState, tuple[int, bool], ShownFile | None]] = {}
         with self._acting():
@@ -81,76 +62,39 @@ class Review:
     def begin_turn(self, turn: int, session: str = "", words: str = "") -> None:
         """See ChangeRecorder. Raises ReviewError when another window's turn is running."""
         with self._acting():
-            self._need_no_turn()
-            self._take_in_users_edits()
-            if not self._store.hold_turn():
-                raise _others_turn()
-            try:
-                taken = self._take_snapshot()
-                serial = self._state.serial + 1
-                self._ledger.append(TurnBegan(turn, taken.record(), session, words[:_LONGEST_WORDS], serial))
-            except BaseException:
-                self._store.release_turn()
-                raise
-            self._in_turn = True
+            self._turns.need_none()
+            self._turns.begin(turn, session, words)
 
     def record(self, path: str, before: FileImage | None, after: FileImage | None) -> None:
-        """See ChangeRecorder. What differs between the log and `before` is taken as the user's own edit."""
-        if before == after:
-            return
-        with self._acting():
-            if path in self._state.files:
-                self._ledger.reconcile(path, before, "user")
-            self._ledger.edit(path, after, "agent", before)
+        """See ChangeRecorder."""
+        if before != after:
+            with self._acting():
+                self._turns.record(path, before, after)
 
     def command_started(self) -> None:
         """See ChangeRecorder."""
         with self._acting():
-            if not (self._in_turn and self._state.turn) or self._state.is_command_open:
-                return
-            self._take_in_users_edits()
-            now, before = self._take_snapshot().record(), self._state.snapshot["files"]
-            files = {
-                path: name for path, name in now["files"].items() if path not in before or before[path] != name
-            }
-            gone = tuple(path for path in before if path not in now["files"])
-            self._ledger.append(CommandBegan(now["head"], now["complete"], now["taken_ns"], files, gone))
+            self._turns.command_started()
 
     def command_finished(self, still_runs: bool = False) -> tuple[str, ...]:
         """See ChangeRecorder."""
         with self._acting():
-            if not (self._in_turn and self._state.is_command_open):
-                return ()
-            earlier = {path: file.image() for path, file in self._state.files.items()}
-            self._find_changes()
-            if not still_runs:
-                self._ledger.append(CommandEnded())
-            now = ((path, file.image()) for path, file in self._state.files.items())
-            return tuple(sorted(path for path, image in now if path not in earlier or earlier[path] != image))
+            return self._turns.command_finished(still_runs)
 
     def end_turn(self, turn: int) -> None:
         """See ChangeRecorder."""
         with self._acting():
-            if self._state.turn is None:
-                return
-            if self._state.turn.turn != turn:
-                raise ReviewError(f"Turn {turn} is not the one that runs", "end that one")
-            self._close_turn()
+            self._turns.end(turn)
 
     def feedback(self) -> str:
         """See ChangeRecorder."""
         with self._acting():
-            text = feedback_text(self._state)
-            if text:
-                self._ledger.append(FeedbackGiven())
-            return text
+            return self._turns.feedback()
 
     def retell(self, turn: int, session: str) -> None:
         """See ChangeRecorder."""
         with self._acting():
-            told = tuple(serial for serial in self._since(turn, session) if serial in self._state.told)
-            if told:
-                self._ledger.append(Retold(told))
+            self._turns.retell(turn, session)
 
     # The screen's side
 
@@ -158,7 +102,7 @@ class Review:
         """See ReviewPort. While a turn runs the user's own edits are not looked for."""
         with self._acting():
             if self._state.turn is None:
-                self._take_in_users_edits()
+                self._ledger.take_in("user")
                 self._settle_what_others_committed()
             return tuple(shown.change for shown in self._shown())
 
@@ -256,7 +200,7 @@ class Review:
     def rewind(self, turn: int, session: str = "", *, tells: bool = True) -> str:
         """See ReviewPort."""
         with self._deciding():
-            wanted = rewinding.plan(self._state, self._since(turn, session))
+            wanted = rewinding.plan(self._state, self._state.since(turn, session))
             images, left = rewinding.files_to_write(
                 self._state, wanted, self._ledger.image, self._ledger.read, self._git
             )
@@ -268,15 +212,21 @@ class Review:
             left += [places(self._state, [part]) for part in wanted.blocked]
             return f"Left as they are, for you edited them since: {', '.join(left)}" if left else ""
 
+    @contextmanager
+    def users_own(self, path: str) -> Iterator[None]:
+        """See ReviewPort."""
+        with self._acting():
+            self._turns.take_in(path, "agent")
+        try:
+            yield
+        finally:
+            with self._acting():
+                self._turns.take_in(path, "user")
+
     def is_rewound(self) -> bool:
         """See ReviewPort."""
         with self._acting():
             return bool(self._state.undoable) and self._state.undoable[-1].is_rewind
-
-    def _since(self, turn: int, session: str) -> tuple[int, ...]:
-        """The serial numbers of a session's turns from `turn` on."""
-        names = self._state.turns.items()
-        return tuple(serial for serial, name in names if name.session == session and name.turn >= turn)
 
     def replace_files(self, sentence: str, wanted: Mapping[str, FileImage | None]) -> None:
         """Write files as one decision that `undo` takes back; what is under review in them becomes an edit of
@@ -364,65 +314,15 @@ class Review:
     @contextmanager
     def _deciding(self) -> Iterator[None]:
         with self._acting():
-            self._need_no_turn()
-            self._take_in_users_edits()
+            self._turns.need_none()
+            self._ledger.take_in("user")
             yield
-
-    def _need_no_turn(self) -> None:
-        if self._state.turn is not None:
-            if not self._in_turn:
-                raise _others_turn()
-            raise ReviewError("A turn is still writing", "wait for its end")
 
     def _recover(self) -> None:
         """Complete what a crash or another window left open."""
         if self._state.open_commit:
             commit.recover(self._git, self._state.open_commit, self._ledger.append)
-        if self._state.turn and not self._in_turn and self._store.hold_turn():
-            # Its process has died, or it would hold the turn.
-            self._close_turn()
-
-    # Edits
-
-    def _take_in_users_edits(self) -> None:
-        for path in list(self._state.files):
-            self._ledger.reconcile(path, self._ledger.read(path), "user")
-
-    def _take_snapshot(self) -> snapshot.Snapshot:
-        if self._ledger.times_replaced != self._memory_of:
-            self._memory, self._memory_of = {}, self._ledger.times_replaced
-        return snapshot.take(self._root, self._disk, self._ledger.put_image, time.time_ns(), self._memory)
-
-    def _find_changes(self) -> None:
-        """Record as the agent's what differs from the log, or from the snapshot where the log says nothing."""
-        known = set(self._state.files)
-        for path in known:
-            self._ledger.reconcile(path, self._ledger.read(path), "agent")
-        taken = snapshot.Snapshot.of_record(self._state.snapshot)
-        found: Images = {}
-        for path, (before, after) in snapshot.differences(
-            self._root, self._disk, taken, self._ledger.image, self._memory
-        ).items():
-            if path not in known:
-                found[path] = (before, after)
-        gone = {path: before for path, (before, after) in found.items() if before and not after}
-        made = {path: after for path, (before, after) in found.items() if after and not before}
-        for old, new in find_renames(gone, made):
-            self._ledger.move(old, new, gone[old], made[new])
-            del found[old], found[new]
-        for path, (before, after) in found.items():
-            self._ledger.edit(path, after, "agent", before)
-
-    def _close_turn(self) -> None:
-        if self._state.turn:
-            if self._state.is_command_open:
-                self._find_changes()
-            else:
-                self._take_in_users_edits()
-            head = self._git.head if self._git.is_repository else ""
-            self._ledger.append(TurnEnded(self._state.turn.turn, head))
-        self._in_turn = False
-        self._store.release_turn()
+        self._turns.recover()
 
     def _settle_what_others_committed(self) -> None:
         """A file that someone committed as it stands needs no review any more. What the agent committed itself
@@ -489,10 +389,6 @@ class Review:
                 f"{', '.join(in_the_way)} was edited in the same place since", "take that edit back first"
             )
         self._ledger.decide(wanted, images)
-
-
-def _others_turn() -> ReviewError:
-    return ReviewError("Another window's turn is running in this directory", "wait until it has ended")
 
 
 def _count(number: int, noun: str) -> str:

@@ -6,8 +6,8 @@ is a change, with both sides known.
 
 Not covered: files that git ignores; files larger than `LARGEST_FILE`, and those beyond `MOST_FILES` or
 `MOST_BYTES`, if they were already changed or untracked before the turn; what happens inside nested
-repositories; empty directories. What a user changes by hand while a command runs cannot be told from what the
-command changes; between commands it can.
+repositories; empty directories. What a user changes in another program while a command runs cannot be told from
+what the command changes; between commands it can, and what is edited from here can at any time.
 """
 
 import os

@@ -156,7 +156,8 @@ class Sources:
 
     def edit(self, change: FileChange, hunk: Hunk, text: str) -> None:
         """Put `text` in the place of what a work tree change's hunk is after it."""
-        splice(self._disk, change, hunk, text)
+        with self._review.users_own(change.path):
+            splice(self._disk, change, hunk, text)
 
     def discard(self, parts: Parts) -> None:
         """Take parts of work tree changes back, to what the index has, all or nothing; the review's `undo`

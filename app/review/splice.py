@@ -32,7 +32,9 @@ def splice(disk: Disk, change: FileChange, hunk: Hunk, text: str) -> None:
         image = disk.read(change.path)
         if image is None or is_opaque(image.data):
             raise ReviewError(f"{change.path} is no text file any more", "look again (r)")
-        disk.write(change.path, FileImage(_spliced(change.path, image.data, hunk, text), image.mode))
+        new = FileImage(_spliced(change.path, image.data, hunk, text), image.mode)
+        if not disk.exchange(change.path, image, new):
+            raise _overtaken(change.path)
     except OSError as error:
         raise ReviewError(f"{change.path} cannot be written", error.strerror or str(error)) from error
 
@@ -51,7 +53,7 @@ def _spliced(path: str, data: bytes, hunk: Hunk, text: str) -> bytes:
     start = numbers[0] - 1 if numbers else hunk.after_start
     end = start + len(expected)
     if lines[start:end] != expected:
-        raise ReviewError(f"{path} has been changed meanwhile", "look again (r), then edit")
+        raise _overtaken(path)
     ending = _line_ending(path, hunk) or (b"\r\n" if b"\r\n" in data else b"\n")
     new = [line.encode() + ending[:-1] for line in text.removesuffix("\n").split("\n")] if text else []
     whole = [*lines[:start], *new, *lines[end:]]
@@ -61,6 +63,10 @@ def _spliced(path: str, data: bytes, hunk: Hunk, text: str) -> bytes:
     if end == len(lines) and whole:
         whole[-1] = whole[-1].removesuffix(b"\r")
     return b"\n".join(whole)
+
+
+def _overtaken(path: str) -> ReviewError:
+    return ReviewError(f"{path} has been changed meanwhile", "look again (r), then edit")
 
 
 def _line_ending(path: str, hunk: Hunk) -> bytes:

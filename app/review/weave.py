@@ -88,6 +88,11 @@ class Weave:
         self.modes: list[tuple[Atom | None, int | None]] = [(None, root.mode if root and exists else None)]
         self.blocks: dict[str, BlockFacts] = {}
 
+    @property
+    def atoms(self) -> frozenset[Atom]:
+        """All that can be decided in the file; without it, the file is as it was first."""
+        return frozenset(atom for block in self.blocks.values() for atom in block.atoms)
+
     def visible(self, without: Set[Atom]) -> list[int]:
         """Indices of the tokens that are in the file when the atoms `without` are left out."""
         return [n for n, token in enumerate(self.tokens) if is_visible(token, without)]
@@ -124,11 +129,12 @@ class Weave:
         ground = self._ground(without)
         spans = self._spans(visible)
         around = self._around([self._place(block, visible) for block in change.blocks], spans)
+        everything = self._everything(without) if change.whole else (frozenset(), frozenset())
         made: list[BlockFacts] = []
         fresh: list[tuple[int, list[Token]]] = []
         for ordinal, block in enumerate(change.blocks):
             name = f"{number}.{ordinal}"
-            rests_on, touches = self._supports(block, visible, without, spans)
+            rests_on, touches = everything if change.whole else self._supports(block, visible, without, spans)
             rests_on |= around[ordinal]
             made.append(
                 BlockFacts(
@@ -151,11 +157,8 @@ class Weave:
             last = self.mode_atom(without)
             if not (change.whole and made):
                 touches = frozenset(atom[0] for atom, _ in self.modes if atom and atom in without)
-                made.append(
-                    BlockFacts(
-                        name, number, owner, turn, 0, 0, True, ground | ({last[0]} if last else set()), touches
-                    )
-                )
+                rests_on = ground | everything[0] | ({last[0]} if last else set())
+                made.append(BlockFacts(name, number, owner, turn, 0, 0, True, rests_on, touches))
             self.modes.append(((name, META), after.mode if after else None))
         self.blocks.update((block.id, block) for block in made)
         return made
@@ -170,6 +173,12 @@ class Weave:
                     found = {atom[0]}
                 previous = mode
         return frozenset(found)
+
+    def _everything(self, without: Set[Atom]) -> tuple[frozenset[str], frozenset[str]]:
+        """What a change of the whole file rests on, and touches: all that made the lines what they are."""
+        atoms = {atom for token in self.tokens for atom in (token.inserted, *token.deleted) if atom is not None}
+        rests_on = frozenset(atom[0] for atom in atoms if atom not in without)
+        return rests_on, frozenset(atom[0] for atom in atoms if atom in without)
 
     def _spans(self, visible: Iterable[int]) -> dict[str, tuple[int, int]]:
         """For each block the places of its first and last visible line."""

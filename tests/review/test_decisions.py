@@ -278,6 +278,16 @@ def test_any_order_of_actions_for_long(made: tuple[Bench, dict[str, FileImage]],
     any_actions(made, data)
 
 
+@pytest.mark.parametrize("left", [b"1\n", b""], ids=["some", "none"])
+def test_removing_a_file_rests_on_every_line_removed_before(left: bytes) -> None:
+    bench = Bench({"d": FileImage(b"1\n2\n")})
+    bench.agent_writes("d", FileImage(left))
+    bench.agent_writes("d", None)
+    bench.review.reject(frozenset({"1.0"}))
+    assert bench.disk.files == {"d": FileImage(b"1\n2\n")}
+    assert bench.review.changes() == ()
+
+
 def three_files() -> Bench:
     bench = Bench({path: FileImage(b"1\n2\n3\n") for path in ("a", "b/c")})
     bench.agent_writes("a", FileImage(b"1\ntwo\n3\n"))

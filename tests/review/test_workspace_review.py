@@ -523,6 +523,67 @@ def test_halves_of_a_rename_are_never_decided_apart(repository: Path) -> None:
     assert not (repository / "b.txt").exists()
 
 
+@pytest.mark.parametrize("first", ["writes", "removes"])
+def test_a_rename_by_two_tools_is_one_change(repository: Path, first: str) -> None:
+    def command(*arguments: str) -> None:
+        review.command_started()
+        subprocess.run(arguments, cwd=repository, check=True)
+        assert review.command_finished()
+
+    def write() -> None:
+        edit(review, repository, "b.txt", EDITED)
+
+    review = Review(repository)
+    review.begin_turn(1)
+    edit(review, repository, "a.txt", TEXT.replace("line 9\n", ""))
+    for step in (write, lambda: command("rm", "a.txt"))[:: 1 if first == "writes" else -1]:
+        step()
+    command("mv", "b.txt", "c.txt")
+    edit(review, repository, "c.txt", EDITED + "end\n")
+    review.end_turn(1)
+    assert shown_of(review) == {"c.txt": ("renamed", "a.txt", ["pending"] * 4)}
+    assert shown_of(Review(repository)) == shown_of(review)
+    header, *_, last = ids(review, "c.txt")
+    review.reject(frozenset({last}))
+    assert (repository / "c.txt").read_text() == EDITED
+    review.reject(frozenset({header}))
+    assert not (repository / "c.txt").exists()
+    assert (repository / "a.txt").read_text() == TEXT
+
+
+def test_a_file_that_was_renamed_and_then_removed_is_a_removed_file(repository: Path) -> None:
+    review = Review(repository)
+    turn(review, lambda: git(repository, "mv", "a.txt", "b.txt"))
+    turn(review, (repository / "b.txt").unlink, 2)
+    assert {path: shown[0] for path, shown in shown_of(review).items()} == {"a.txt": "deleted"}
+    review.reject_all()
+    assert (repository / "a.txt").read_text() == TEXT
+
+
+def test_what_is_edited_from_here_is_the_users_even_while_a_command_runs(repository: Path) -> None:
+    (repository / ".gitignore").write_text("*.log\n")
+    (repository / "x.log").write_text("old\n")
+    review = Review(repository)
+    review.begin_turn(1)
+    review.command_started()
+    (repository / "a.txt").write_text(EDITED)
+    for path, text in (
+        ("a.txt", EDITED.replace("line 15\n", "my own\n")),
+        ("gone.txt", "mine\n"),
+        ("x.log", ""),
+    ):
+        with review.users_own(path):
+            (repository / path).write_text(text)
+    (repository / "gone.txt").write_text("mine\nby the command\n")
+    review.command_finished()
+    review.end_turn(1)
+    assert {path: len(shown[2]) for path, shown in shown_of(review).items()} == {"a.txt": 2, "gone.txt": 1}
+    assert review.reject_all() == ""
+    assert (repository / "a.txt").read_text() == TEXT.replace("line 15\n", "my own\n")
+    assert (repository / "gone.txt").read_text() == "mine\n"
+    assert (repository / "x.log").read_text() == ""
+
+
 def test_renames_are_found_where_git_finds_them(repository: Path) -> None:
     texts = {
         "same": TEXT,
