@@ -1,7 +1,8 @@
 """The agent as the screen and the headless command know it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from app.agent import budget
 from app.agent.branches import Place
@@ -137,6 +138,7 @@ class Agent:
         self._running: asyncio.Task[None] | None = None
         self._has_warned = False
         self._is_closing = False
+        self._is_rearranging = False
 
     @property
     def mode(self) -> Mode:
@@ -178,13 +180,12 @@ class Agent:
 
     def go_to(self, place: Place) -> None:
         """See AgentPort. Raises AgentBusy when a turn is running."""
-        if self._running is not None:
-            raise AgentBusy("a turn is running", "wait for its end or cancel it")
-        self._conversation.go_to(place.position)
-        # What the model has seen of a file it may have seen in what no longer stands.
-        self._hands.files.forget()
-        if not place.ahead:
-            self._recorder.retell(place.turn, self.session_id)
+        with self._alone():
+            self._conversation.go_to(place.position)
+            # What the model has seen of a file it may have seen in what no longer stands.
+            self._hands.files.forget()
+            if not place.ahead:
+                self._recorder.retell(place.turn, self.session_id)
 
     def rename(self, title: str) -> None:
         """See AgentPort."""
@@ -205,15 +206,14 @@ class Agent:
 
     def compact(self) -> bool:
         """See AgentPort. Raises AgentBusy when a turn is running."""
-        if self._running is not None:
-            raise AgentBusy("a turn is running", "wait for its end or cancel it")
-        messages = self.messages
-        length = self._hands.context_length()
-        begins = max((n for n, message in enumerate(messages) if message.role == "user"), default=0)
-        keep = len(messages) - begins
-        if length is not None:
-            keep = min(keep, budget.split(messages, length))
-        return compact(self._conversation, keep, length)
+        with self._alone():
+            messages = self.messages
+            length = self._hands.context_length()
+            begins = max((n for n, message in enumerate(messages) if message.role == "user"), default=0)
+            keep = len(messages) - begins
+            if length is not None:
+                keep = min(keep, budget.split(messages, length))
+            return compact(self._conversation, keep, length)
 
     def context_use(self) -> ContextUse:
         """See AgentPort."""
@@ -257,9 +257,24 @@ class Agent:
         await asyncio.gather(self._jobs.aclose(), self._servers.aclose())
         self._conversation.close()
 
-    async def _stream(self, act: Callable[[Emit], Awaitable[None]]) -> AsyncGenerator[AgentEvent]:
+    def _refuse_if_busy(self) -> None:
         if self._running is not None:
             raise AgentBusy("a turn is running", "wait for its end or cancel it")
+        if self._is_rearranging:
+            raise AgentBusy("the conversation is being rearranged", "try again in a moment")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Rearrange the conversation, in whatever thread, while nothing is said in it."""
+        self._refuse_if_busy()
+        self._is_rearranging = True
+        try:
+            yield
+        finally:
+            self._is_rearranging = False
+
+    async def _stream(self, act: Callable[[Emit], Awaitable[None]]) -> AsyncGenerator[AgentEvent]:
+        self._refuse_if_busy()
         events: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
         is_closed = False
 

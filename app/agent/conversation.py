@@ -20,6 +20,9 @@ _LOST_RESULT = (
     "Tidegate was closed before this call was finished or its result noted. What it does may or may not have "
     "happened: look before you repeat it."
 )
+_LOST_SUBTASK = (
+    "Tidegate was closed before the sub-task had its answer. It changes nothing: call it again if needed."
+)
 
 
 class Log(Protocol):
@@ -96,7 +99,7 @@ class Conversation:
         """Whether the conversation was gone back or forward in since the model was last told anything."""
         if self.is_open:
             self._tell()
-            self.close_calls(_LOST_RESULT)
+            self._close_lost_calls()
 
     def places(self) -> tuple[Place, ...]:
         """Where the conversation can be taken (see app.agent.branches). Blocks on the disk."""
@@ -121,7 +124,7 @@ class Conversation:
 
     def begin_turn(self, text: str) -> int:
         """The user said `text`; returns the turn's number."""
-        self.close_calls(_LOST_RESULT)
+        self._close_lost_calls()
         if self.partial or (self._messages and self._messages[-1].role == "user"):
             # A reply that broke off was read by the user, and some servers want the roles to alternate.
             self.add(Message("assistant", self.partial or INTERRUPTED))
@@ -131,7 +134,7 @@ class Conversation:
 
     def continue_turn(self) -> int:
         """The last turn goes on where it ended; returns its number."""
-        self.close_calls(_LOST_RESULT)
+        self._close_lost_calls()
         self._put("continued", turn=self.turn)
         return self.turn
 
@@ -221,6 +224,11 @@ class Conversation:
         """Give every open call `result`."""
         for call in self.open_calls():
             self.add(Message("tool", result, tool_call_id=call.id), ok=False)
+
+    def _close_lost_calls(self) -> None:
+        for call in self.open_calls():
+            lost = _LOST_SUBTASK if call.name == "task" else _LOST_RESULT
+            self.add(Message("tool", lost, tool_call_id=call.id), ok=False)
 
     def free_id(self, wanted: str) -> str:
         """`wanted`, or another id where the server gave none or one that an earlier call has."""

@@ -1,16 +1,19 @@
 """Sessions on disk: found again, shown again, forked, renamed, exported; compaction forgets no word."""
 
+import asyncio
 import errno
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.agent import budget
 from app.agent.agent import open_agent
-from app.agent.errors import SessionError
+from app.agent.errors import AgentBusy, SessionError
 from app.agent.events import (
     AgentEvent,
     Noticed,
@@ -159,6 +162,41 @@ async def test_compaction_twice_keeps_words_files_and_todos_and_the_screen_keeps
     await b.close()
     before = b.agent.messages
     assert b.open(open_journal(b.root, b.agent.session_id)).messages == before
+
+
+async def test_stopped_in_a_compaction_and_spoken_to_during_one(
+    bench: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    b = bench(*[reply(f"answer {number} {'x' * 9_000}") for number in range(5)], context_length=16_384)
+    wishes = [f"wish {number}" for number in range(5)]
+    for wish in wishes:
+        if any(isinstance(event, Noticed) for event in await b.run(wish, lambda e: isinstance(e, Noticed))):
+            break
+    b.server.add(reply("And on."))
+    assert end_of(await b.run("Go on.")).reason == "done"
+    check_well_formed(b.sent)
+    told = json.dumps(b.sent)
+    assert wish != wishes[-1] and all(said in told for said in wishes[: wishes.index(wish) + 1])
+    assert sum(isinstance(event, TextStreamed) for event in b.agent.history()) == wishes.index(wish) + 1
+    # The screen compacts in a thread: what is said meanwhile waits.
+    entered, may_end = threading.Event(), threading.Event()
+    append = b.agent._conversation._journal.append
+
+    def slowly(kind: str, **fields: Any) -> None:
+        entered.set()
+        may_end.wait(60)
+        append(kind, **fields)
+
+    monkeypatch.setattr(b.agent._conversation._journal, "append", slowly)
+    compacting = asyncio.create_task(asyncio.to_thread(b.agent.compact))
+    await asyncio.to_thread(entered.wait, 60)
+    with pytest.raises(AgentBusy, match="rearranged"):
+        await b.run("Too early.")
+    may_end.set()
+    assert await compacting
+    b.server.add(reply("Now."))
+    assert end_of(await b.run("Now?")).reason == "done"
+    check_well_formed(b.sent)
 
 
 def test_a_digest_gives_up_calls_first_and_the_users_words_last() -> None:

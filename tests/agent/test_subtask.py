@@ -14,7 +14,7 @@ from app.agent import subtask
 from app.agent.events import SubtaskReplied, SubtaskStep, ToolFinished, TurnStarted
 from app.agent.port import PermissionAnswer
 from app.agent.prompt import SYSTEM_PROMPT
-from app.agent.session import open_journal, read_session
+from app.agent.session import open_journal, read_session, session_path
 from app.agent.toolbox import specifications
 from app.config import Settings
 from app.model.catalogue import choose_model
@@ -154,6 +154,35 @@ async def test_cancelled_it_ends_with_the_turn_and_the_session_goes_on(bench: Ma
     await made.run("Go on.")
     check_well_formed(made.sent)
     assert made.results() == ["Cancelled by the user."]
+
+
+async def test_cut_off_by_a_crash_it_can_be_asked_again_and_nothing_is_twice(bench: MakeBench) -> None:
+    gate = Gate()
+    made = bench(
+        reply(call("read_file", file_path="notes.md"), TASK),
+        reply(call("glob", pattern="*")),
+        reply("half", gate),
+    )
+    running = asyncio.create_task(made.run())
+    await gate.wait_reached(60)
+    left = session_path(made.root, made.agent.session_id).read_bytes()
+    made.agent.cancel()
+    await running
+    await made.close()
+    # What a crash at that moment would have left.
+    session_path(made.root, made.agent.session_id).write_bytes(left)
+    made.open(open_journal(made.root, made.agent.session_id))
+    made.server.add(reply(TASK), reply("In a.py."), reply("There."))
+    assert end_of(await made.run(None)).reason == "done"
+    check_well_formed(made.sent)
+    read, lost, found = made.results()
+    assert read == "one\ntwo\nthree" and "call it again" in lost and found == "In a.py."
+    kinds = [
+        record["record"]["kind"]
+        for record in read_session(made.root, made.agent.session_id)
+        if record["kind"] == "subtask"
+    ]
+    assert kinds == ["turn", *["message"] * 3, "turn", "message", "message", "end"]
 
 
 async def test_a_model_that_fails_in_it_ends_the_turn_which_can_go_on(bench: MakeBench) -> None:
