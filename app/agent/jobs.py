@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.agent.commands.parts import Part, parts_of
 from app.agent.process import CommandProcess, Outcome
 
 _MAX_LOG_CHARACTERS = 2_000_000
@@ -23,6 +24,23 @@ class Job:
     is_reported: bool = False
 
 
+def _signals_only(part: Part, groups: Collection[int]) -> bool:
+    """Whether `part` is `kill`, with any signal, aimed at process groups among `groups`."""
+    words = list(part.words)
+    if part.assigned or part.reads or any(word.value != "/dev/null" for word in part.writes):
+        return False
+    if words == ["true"] or words[:1] != ["kill"]:
+        return words == ["true"]  # as in `kill … || true`
+    del words[0]
+    if words[:1] in (["-s"], ["-n"]):
+        del words[:2]
+    elif words and words[0] != "--" and (words[0] or "").startswith("-"):
+        del words[0]
+    if words[:1] == ["--"]:
+        del words[0]
+    return bool(words) and all(word in {f"-{group}" for group in groups} for word in words)
+
+
 class Jobs:
     """The background commands of one session. `directory` holds their output."""
 
@@ -36,8 +54,10 @@ class Jobs:
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
         return place
 
-    async def start(self, command: str, arguments: Sequence[str], directory: Path) -> Job:
-        """Start `arguments`, which run `command`. Raises ToolFailure."""
+    async def start(
+        self, command: str, arguments: Sequence[str], directory: Path, after: Callable[[], object]
+    ) -> Job:
+        """Start `arguments`, which run `command`; call `after` when it has ended. Raises ToolFailure."""
         number = len(self._jobs) + 1
         process = await CommandProcess.start(arguments, directory)
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -55,9 +75,22 @@ class Jobs:
                 with log.open("a", encoding="utf-8") as file:
                     file.write(text)
 
-        job = Job(number, command, process.group, log, asyncio.create_task(process.run(output, None)))
+        async def run() -> Outcome:
+            try:
+                return await process.run(output, None)
+            finally:
+                after()
+
+        job = Job(number, command, process.group, log, asyncio.create_task(run()))
         self._jobs.append(job)
         return job
+
+    def are_meant_by(self, command: str) -> bool:
+        """Whether `command` does nothing but signal jobs that run. In a sandbox it could not: what runs there
+        sees no processes but its own."""
+        groups = {job.group for job in self._jobs if not job.task.done()}
+        parts, is_certain = parts_of(command)
+        return is_certain and bool(groups) and all(_signals_only(part, groups) for part in parts)
 
     @property
     def are_running(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Literal
 from app.agent.commands.grants import grant_for
 from app.agent.commands.judge import Judgement, judge
 from app.agent.events import Mode
-from app.agent.rules import allows, applying, hidden, in_words
+from app.agent.rules import allows, applying, hidden, hidden_places, in_words
 from app.agent.tools.base import Access
 from app.config import Rule
 from app.workspace.workspace import Workspace
@@ -63,6 +63,15 @@ class Permissions:
     def hidden(self, tool: str) -> Callable[[str], bool]:
         """Whether a file, by its path, is to be left out of what `tool` finds in the folders around it."""
         return hidden(self._rules, tool, self._workspace)
+
+    def keep_hidden(self, verdict: Verdict, tool: str) -> tuple[Verdict, tuple[Path, ...]]:
+        """What a command that runs unasked is not to reach, whatever it calls it, because of the rules. Where
+        that is more than can be said, it is asked about. Blocks on the disk."""
+        places = hidden_places(self._rules, tool, self._workspace.root)
+        if places is None:
+            too_many = "your settings keep more files from commands than could be hidden from this one"
+            return Verdict("ask", too_many), ()
+        return verdict, places
 
     def judge(self, access: Access, tool: str) -> Verdict:
         """What is to be done about a call of `tool` that touches `access`."""

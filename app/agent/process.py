@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from app.agent.errors import ToolFailure
 _WATCH = ("/bin/sh", "-c", 'read -r _; kill -s KILL -- "-$1"', "watch")
 _GRACE_SECONDS = 2.0
 _LOOK_SECONDS = 0.01
+_SETTLING_SECONDS = 0.5  # for what ends with the command, a sandbox's own first process among it
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_]|[()][A-Za-z0-9])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)(?=[^\n])")
@@ -196,8 +198,8 @@ class CommandProcess:
             if timed_out:
                 await self.end()
             # What is left in the pipe arrives at once, unless something still running holds it open.
-            await asyncio.wait({reading}, timeout=0.5)
-            left_running = not reading.done() or self._is_alive()
+            await asyncio.wait({reading}, timeout=_SETTLING_SECONDS)
+            left_running = not reading.done() or not await self._is_gone(_SETTLING_SECONDS)
             if left_running:
                 await self.end()
                 await asyncio.wait({reading}, timeout=0.5)
@@ -233,7 +235,14 @@ class CommandProcess:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.group, number)
             # The system tells a parent of its child's end, but nobody of a group's: it has to be looked for.
-            for _ in range(round(_GRACE_SECONDS / _LOOK_SECONDS)):
-                if not self._is_alive():
-                    return
-                await asyncio.sleep(_LOOK_SECONDS)
+            if await self._is_gone(_GRACE_SECONDS):
+                return
+
+    async def _is_gone(self, seconds: float) -> bool:
+        """Whether all of the group ends within `seconds`."""
+        until = time.monotonic() + seconds
+        while self._is_alive():
+            if time.monotonic() >= until:
+                return False
+            await asyncio.sleep(_LOOK_SECONDS)
+        return True

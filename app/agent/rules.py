@@ -13,7 +13,11 @@ from app.agent.commands.parts import Part
 from app.agent.commands.wrapped import unwrap
 from app.agent.tools.base import Access
 from app.config import Rule
-from app.workspace.workspace import Location, Workspace
+from app.workspace.workspace import Location, Workspace, location_in
+
+_ANYWHERE = ("/", "~")  # how a pattern begins that is a directory anywhere
+_MOST_HIDDEN = 500
+_MOST_LOOKED_AT = 300_000
 
 
 def in_words(rule: Rule) -> str:
@@ -57,20 +61,65 @@ def _is_prefix(prefix: str, part: Part) -> bool:
 def hidden(rules: Sequence[Rule], tool: str, workspace: Workspace) -> Callable[[str], bool]:
     """Whether the file at a path, relative to the root or absolute, is kept from what `tool` finds in folders
     around it: a rule denies reading it, or asks first."""
-    held = [
-        (rule, _matcher(rule.path))
-        for rule in rules
-        if rule.path and not rule.command and rule.decision != "allow"
-        if any(fnmatchcase(name, rule.tool or "*") for name in (tool, "read_file"))
-    ]
+    held = [_matcher(pattern) for pattern in _held(rules, tool)]
     if not held:
         return lambda _path: False
 
     def is_hidden(path: str) -> bool:
         location = workspace.locate(path)
-        return any(matches(location) for _rule, matches in held)
+        return any(matches(location) for matches in held)
 
     return is_hidden
+
+
+def _held(rules: Sequence[Rule], tool: str) -> list[str]:
+    """The patterns of what is kept from what `tool` finds."""
+    return [
+        rule.path
+        for rule in rules
+        if rule.path and not rule.command and rule.decision != "allow"
+        if any(fnmatchcase(name, rule.tool or "*") for name in (tool, "read_file"))
+    ]
+
+
+def hidden_places(rules: Sequence[Rule], tool: str, root: Path) -> tuple[Path, ...] | None:
+    """The files and directories that `hidden` speaks of, as far as they exist now, links followed; a directory
+    stands for all in it. None where they are too many to name, or the workspace is too large to be looked
+    through. Blocks on the disk."""
+    patterns = _held(rules, tool)
+    outside = [Path(pattern).expanduser() for pattern in patterns if pattern.startswith(_ANYWHERE)]
+    found = [Path(os.path.realpath(place)) for place in outside if place.exists()]
+    specs = [GitIgnoreSpec.from_lines([_whole(p)]) for p in patterns if not p.startswith(_ANYWHERE)]
+    waiting = [""] if specs else []
+    looked_at = 0
+    while waiting:
+        directory = waiting.pop()
+        entries: list[os.DirEntry[str]] = []
+        with suppress(OSError):  # what cannot be listed now, no command will list either
+            entries = list(os.scandir(root / directory))
+        for entry in entries:
+            path = directory + entry.name
+            is_directory = _leads_to_directory(entry)
+            if any(spec.match_file(path) or (is_directory and spec.match_file(f"{path}/")) for spec in specs):
+                found.append(Path(os.path.realpath(root / path)))
+            elif is_directory and not entry.is_symlink() and entry.name != ".git":
+                waiting.append(f"{path}/")
+        looked_at += len(entries)
+        if looked_at > _MOST_LOOKED_AT or len(found) > _MOST_HIDDEN:
+            return None
+    return tuple(dict.fromkeys(found))
+
+
+def _leads_to_directory(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _whole(pattern: str) -> str:
+    """`pattern`, or the directory where it means everything in one."""
+    return f"/{pattern.lstrip('/').removesuffix('**')}" if pattern.endswith("/**") else pattern
 
 
 def _is_at(rule: Rule, access: Access, parts: Sequence[Part]) -> bool:
@@ -90,29 +139,30 @@ def _named(parts: Sequence[Part], directory: Path, root: Path) -> Iterator[Locat
         words = [
             word.value or literal_head(word.spelled) for word in (*part.spoken[1:], *part.reads, *part.writes)
         ]
-        for path in (path for word in words for path in (word, word.partition("=")[2])):
+        # --file=PATH, and REVISION:PATH as git has it
+        for path in (path for word in words for path in (word, word.partition("=")[2], word.partition(":")[2])):
             if path and not path.startswith("-") and len(path) < 4096:
                 with suppress(OSError, RuntimeError, ValueError):
                     written = Path(path).expanduser()
                     found = [Path(os.path.realpath(place / written)) for place in places]
                     # It may have changed the directory by then, or not.
                     places += found[:1] if part.name in ("cd", "pushd") else []
-                    for absolute in found:
-                        is_inside = absolute.is_relative_to(root)
-                        shown = absolute.relative_to(root).as_posix() if is_inside else str(absolute)
-                        yield Location(absolute, shown, is_inside)
+                    for place, absolute in zip(places, found, strict=False):
+                        yield location_in(root, absolute, place / written)
 
 
 def _matcher(pattern: str) -> Callable[[Location], bool]:
-    if pattern.startswith(("/", "~")):
+    if pattern.startswith(_ANYWHERE):
         place = Path(os.path.realpath(Path(pattern).expanduser()))
         return lambda location: location.absolute.is_relative_to(place)
     spec = GitIgnoreSpec.from_lines([pattern])
 
     def matches(location: Location) -> bool:
-        if not location.is_inside:
-            return False
-        path = location.path or "."
-        return spec.match_file(path) or (location.absolute.is_dir() and spec.match_file(f"{path}/"))
+        names = [location.path or "."] if location.is_inside else []
+        return any(
+            spec.match_file(name) or (location.absolute.is_dir() and spec.match_file(f"{name}/"))
+            for name in (*names, location.named)
+            if name
+        )
 
     return matches

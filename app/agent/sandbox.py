@@ -1,4 +1,5 @@
-"""Confining a command: it may write in the workspace and a temporary folder, sees no secrets and no network.
+"""Confining a command: it may write in the workspace and a temporary folder, sees no secrets, no network and no
+processes but its own.
 
 Linux has bubblewrap (if it is installed and the kernel lets it make namespaces), macOS sandbox-exec. Where
 neither works, `find_sandbox` says so and the caller tells the user.
@@ -9,74 +10,87 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-# What holds keys and passwords, relative to the home directory.
-_SECRETS = (
-    ".ssh",
-    ".gnupg",
-    ".aws",
-    ".azure",
-    ".config/gcloud",
-    ".config/gh",
-    ".kube",
-    ".docker",
-    ".netrc",
-    ".git-credentials",
-    ".npmrc",
-    ".pypirc",
-    ".password-store",
-    "Library/Keychains",
-    "Library/Cookies",
+from app.agent.hidden import (
+    git_triggers,
+    listening_sockets,
+    outermost,
+    runtime_directories,
+    secret_places,
 )
-# Inside a git directory, what git runs on the user's behalf outside the sandbox.
-_GIT_TRIGGERS = ("hooks", "config", "config.worktree", "commondir")
 
 
 class Sandbox(Protocol):
     """A way to confine commands."""
 
-    def wrap(self, arguments: Sequence[str], root: Path, scratch: Path, git: Sequence[Path] = ()) -> list[str]:
+    def wrap(
+        self,
+        arguments: Sequence[str],
+        root: Path,
+        scratch: Path,
+        git: Sequence[Path] = (),
+        hidden: Sequence[Path] = (),
+    ) -> list[str]:
         """The command line that runs `arguments`, free to write only below `root`, `scratch` and the git
-        directories `git` of the repository, of these not where git finds what it is to run.
+        directories `git` of the repository, of these not where git finds what it is to run. What is `hidden`
+        it can neither read nor write.
 
         All exist; `scratch` is where temporary files go.
         """
         ...
 
-
-def git_triggers(root: Path, git: Sequence[Path]) -> list[Path]:
-    """What must not be written, there or not: it decides what git runs, or in which repository it is."""
-    places = [place for place in dict.fromkeys((root / ".git", *git)) if place.is_dir()]
-    places += [linked for place in places for linked in sorted(place.glob("worktrees/*"))]
-    link = [root / ".git"] if (root / ".git").is_file() else []
-    return link + list(dict.fromkeys(place / name for place in places for name in _GIT_TRIGGERS))
-
-
-def secret_places() -> list[Path]:
-    """What a confined command must not read, as far as it exists."""
-    return [path for name in _SECRETS if (path := Path.home() / name).exists()]
+    def hide(self, arguments: Sequence[str], hidden: Sequence[Path]) -> list[str]:
+        """The command line that runs `arguments` with all of the user's rights but to what is `hidden`."""
+        ...
 
 
 class Bubblewrap:
-    """Linux."""
+    """Linux. `has_processes`: the command gets a namespace of process numbers, so that it can neither signal
+    the user's processes nor look into them. Its first process is bubblewrap's own, in the command's group, and
+    collects those whose parents ended."""
 
-    def __init__(self, executable: str) -> None:
+    # A user who is root keeps what reaches files of others, and nothing that could undo the confinement.
+    _ROOT_KEEPS = ("CAP_DAC_OVERRIDE", "CAP_CHOWN", "CAP_FOWNER", "CAP_FSETID")
+
+    def __init__(self, executable: str, *, has_processes: bool = True) -> None:
         self._executable = executable
+        self._has_processes = has_processes
 
-    def wrap(self, arguments: Sequence[str], root: Path, scratch: Path, git: Sequence[Path] = ()) -> list[str]:
+    def wrap(
+        self,
+        arguments: Sequence[str],
+        root: Path,
+        scratch: Path,
+        git: Sequence[Path] = (),
+        hidden: Sequence[Path] = (),
+    ) -> list[str]:
         """See Sandbox."""
-        command = [self._executable, "--ro-bind", "/", "/", "--dev", "/dev", "--bind", str(scratch), "/tmp"]
-        # No namespace of process numbers: a background job is ended by its group, from the outside.
-        command += ["--unshare-net", "--unshare-ipc", "--die-with-parent"]
-        for place in secret_places():
-            command += ["--tmpfs", str(place)] if place.is_dir() else ["--ro-bind", "/dev/null", str(place)]
-        command += ["--bind", str(root), str(root)]
-        for place in git:
+        command = [self._executable, "--ro-bind", "/", "/", "--dev", "/dev"]
+        # Where it had no first process of its own it would be ended too soon: that one is to outlive the
+        # monitor, which a signal to the group ends at once, and give the command its time to end in order.
+        command += ["--unshare-pid", "--proc", "/proc"] if self._has_processes else ["--die-with-parent"]
+        command += ["--unshare-net", "--unshare-ipc", "--bind", str(scratch), "/tmp"]
+        if os.geteuid() == 0:
+            command += ["--cap-drop", "ALL"]
+            command += [word for name in self._ROOT_KEEPS for word in ("--cap-add", name)]
+        free = [root, *git]
+        secrets = _real(secret_places())
+        # What is secret around the workspace is hidden but for the workspace; what is secret in it, with it.
+        around = [path for path in secrets if any(place.is_relative_to(path) for place in free)]
+        replaced = [Path("/tmp"), *_real(runtime_directories())]
+        command += _masks([*around, *replaced[1:]])
+        for place in free:
             command += ["--bind", str(place), str(place)]
+        sockets = [path for path in listening_sockets() if not path.is_relative_to(root)]
+        command += _masks(
+            path
+            for path in (*secrets, *sockets, *_real(hidden))
+            if path not in around and (_is_in(path, free) or not _is_in(path, replaced))
+        )
         for path in git_triggers(root, git):
             if path.exists():
                 command += ["--ro-bind", str(path), str(path)]
@@ -84,22 +98,66 @@ class Bubblewrap:
                 command += ["--tmpfs", str(path), "--remount-ro", str(path)]
         return [*command, "--", *arguments]
 
+    def hide(self, arguments: Sequence[str], hidden: Sequence[Path]) -> list[str]:
+        """See Sandbox."""
+        return [self._executable, "--dev-bind", "/", "/", *_masks(_real(hidden)), "--", *arguments]
+
+
+def _real(places: Iterable[Path]) -> list[Path]:
+    """Where `places` lead, as far as something is there. Bubblewrap fails at a link that leads elsewhere."""
+    found = (Path(os.path.realpath(place)) for place in places)
+    return [place for place in found if place.exists()]
+
+
+def _is_in(path: Path, places: Iterable[Path]) -> bool:
+    return any(path.is_relative_to(place) for place in places)
+
+
+def _masks(places: Iterable[Path]) -> list[str]:
+    """Options by which nothing can be read or written at `places`."""
+    words: list[str] = []
+    for place in outermost(places):
+        if place.is_dir():
+            words += ["--tmpfs", str(place)]
+        else:
+            # No device can be opened through such a bind: permission denied, rather than an empty file.
+            words += ["--ro-bind", "/dev/null", str(place)]
+    return words
+
 
 class Seatbelt:
     """macOS."""
 
-    def wrap(self, arguments: Sequence[str], root: Path, scratch: Path, git: Sequence[Path] = ()) -> list[str]:
+    def wrap(
+        self,
+        arguments: Sequence[str],
+        root: Path,
+        scratch: Path,
+        git: Sequence[Path] = (),
+        hidden: Sequence[Path] = (),
+    ) -> list[str]:
         """See Sandbox."""
-        return ["/usr/bin/sandbox-exec", "-p", seatbelt_profile(root, scratch, git), *arguments]
+        return ["/usr/bin/sandbox-exec", "-p", seatbelt_profile(root, scratch, git, hidden), *arguments]
+
+    def hide(self, arguments: Sequence[str], hidden: Sequence[Path]) -> list[str]:
+        """See Sandbox."""
+        profile = "\n".join(["(version 1)", "(allow default)", *_denied(hidden)])
+        return ["/usr/bin/sandbox-exec", "-p", profile, *arguments]
 
 
 def _quoted(path: Path | str) -> str:
     return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def seatbelt_profile(root: Path, scratch: Path, git: Sequence[Path] = ()) -> str:
+def _denied(places: Iterable[Path]) -> list[str]:
+    return [f"(deny file-read* file-write* (subpath {_quoted(place)}))" for place in places]
+
+
+def seatbelt_profile(root: Path, scratch: Path, git: Sequence[Path] = (), hidden: Sequence[Path] = ()) -> str:
     """The profile for sandbox-exec. Later rules win over earlier ones."""
     temporary = (scratch, Path(os.path.realpath(tempfile.gettempdir())), Path("/private/tmp"))
+    secrets = secret_places()
+    around = [path for path in secrets if root.is_relative_to(path)]
     rules = [
         "(version 1)",
         "(deny default)",
@@ -108,18 +166,21 @@ def seatbelt_profile(root: Path, scratch: Path, git: Sequence[Path] = ()) -> str
         "(allow process-info* (target same-sandbox))",
         "(allow signal (target same-sandbox))",
         "(allow sysctl-read)",
+        # The environment of other processes, which may hold what is kept from the command's own.
+        '(deny sysctl-read (sysctl-name-prefix "kern.procargs"))',
         "(allow mach-lookup"
         ' (global-name "com.apple.system.opendirectoryd.libinfo")'
         ' (global-name "com.apple.system.notification_center")'
         ' (global-name "com.apple.system.logger"))',
         "(allow ipc-posix-sem)",
         "(allow file-read*)",
-        *(f"(deny file-read* (subpath {_quoted(Path.home() / name)}))" for name in _SECRETS),
+        *_denied(around),
         f"(allow file-read* file-write* (subpath {_quoted(root)}))",
         *(f"(allow file-write* (subpath {_quoted(place)}))" for place in (*temporary, *git)),
         '(allow file-write* (literal "/dev/null") (literal "/dev/zero") (literal "/dev/tty")'
         ' (literal "/dev/dtracehelper"))',
         *(f"(deny file-write* (subpath {_quoted(path)}))" for path in git_triggers(root, git)),
+        *_denied(path for path in (*secrets, *hidden) if path not in around),
         "(deny network*)",
     ]
     return "\n".join(rules)
@@ -133,14 +194,17 @@ def find_sandbox() -> Sandbox | None:
     executable = shutil.which("bwrap")
     if executable is None:
         return None
-    sandbox = Bubblewrap(executable)
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(os.path.realpath(name))
-        tried = subprocess.run(
-            sandbox.wrap(["true"], directory, directory),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            timeout=20,
-        )
-    return sandbox if tried.returncode == 0 else None
+    # In some containers the kernel allows no namespace of process numbers, or no /proc in it.
+    for sandbox in (Bubblewrap(executable), Bubblewrap(executable, has_processes=False)):
+        with tempfile.TemporaryDirectory() as name:
+            directory = Path(os.path.realpath(name))
+            tried = subprocess.run(
+                sandbox.wrap(["true"], directory, directory),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                timeout=20,
+            )
+        if tried.returncode == 0:
+            return sandbox
+    return None

@@ -317,7 +317,11 @@ class Turn:
         if access.location is not None and access.location.is_inside:
             place = access.location.absolute
             context.touched = place if place.is_dir() else place.parent
-        verdict = self._hands.permissions.judge(access, tool.name)
+        permissions = self._hands.permissions
+        verdict = permissions.judge(access, tool.name)
+        if access.kind == "command" and verdict.decision == "allow":
+            allowed = verdict
+            verdict, context.hidden = await in_thread(lambda: permissions.keep_hidden(allowed, tool.name))
         given = arguments.model_dump(exclude_defaults=True)
         if verdict.decision == "deny":
             raise ToolFailure(verdict.reason)
@@ -330,9 +334,9 @@ class Turn:
             if answer.answer == "deny":
                 said = f" The user says: {answer.comment}" if answer.comment.strip() else ""
                 raise ToolFailure(f"Not done: the user declined this call.{said}")
-            self._hands.permissions.grant(grants)
+            permissions.grant(grants)
         context.is_sandboxed = not verdict.is_approved
-        context.is_hidden = self._hands.permissions.hidden(tool.name)
+        context.is_hidden = permissions.hidden(tool.name)
         if context.is_sandboxed and not self.has_warned and await in_thread(find_sandbox) is None:
             self.has_warned = True
             await self._emit(Noticed(NO_SANDBOX))

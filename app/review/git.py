@@ -205,7 +205,8 @@ class Git:
 
 
 def _command(arguments: tuple[str, ...]) -> list[str]:
-    return ["git", "-c", "core.quotePath=true", *arguments]
+    # In a submodule git would do what its configuration says, which whoever put it there wrote.
+    return ["git", "-c", "core.quotePath=true", "-c", "diff.ignoreSubmodules=dirty", *arguments]
 
 
 def _environment(more: Mapping[str, str] | None) -> dict[str, str]:

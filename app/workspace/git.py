@@ -98,7 +98,9 @@ class GitRepository:
             output = command.execute(
                 [
                     command.GIT_PYTHON_GIT_EXECUTABLE or "git",
-                    *("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--", "."),
+                    *("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all"),
+                    # In a submodule git would do what its configuration says, which whoever put it there wrote.
+                    *("--ignore-submodules=dirty", "--", "."),
                 ],
                 stdout_as_string=False,
                 strip_newline_in_stdout=False,

@@ -20,11 +20,24 @@ from app.workspace.writing import TEMPORARY_SUFFIX
 @dataclass(frozen=True, slots=True)
 class Location:
     """Where a path leads once every symbolic link is followed. `path` is relative to the root with forward
-    slashes ("" for the root itself) if `is_inside`, else absolute."""
+    slashes ("" for the root itself) if `is_inside`, else absolute. `named` is what it was before a link was
+    followed, relative to the root, "" where it lay outside or nothing was followed."""
 
     absolute: Path
     path: str
     is_inside: bool
+    named: str = ""
+
+
+def location_in(root: Path, absolute: Path, spelled: Path) -> Location:
+    """The location `absolute`, which was `spelled` before links were followed."""
+    plain = Path(os.path.normpath(spelled))
+    is_other = plain != absolute and plain.is_relative_to(root)
+    named = plain.relative_to(root).as_posix() if is_other else ""
+    if not absolute.is_relative_to(root):
+        return Location(absolute, str(absolute), is_inside=False, named=named)
+    relative = absolute.relative_to(root).as_posix()
+    return Location(absolute, "" if relative == "." else relative, is_inside=True, named=named)
 
 
 class Workspace:
@@ -55,10 +68,7 @@ class Workspace:
             absolute = Path(os.path.realpath(self.root / Path(path).expanduser()))
         except (ValueError, RuntimeError, OSError) as error:
             raise WorkspaceError(f"{path!r} is not a path ({error})") from error
-        if not absolute.is_relative_to(self.root):
-            return Location(absolute, str(absolute), is_inside=False)
-        relative = absolute.relative_to(self.root).as_posix()
-        return Location(absolute, "" if relative == "." else relative, is_inside=True)
+        return location_in(self.root, absolute, self.root / Path(path).expanduser())
 
     def list_directory(self, path: str = "") -> tuple[Entry, ...]:
         """What lies in the directory at `path`, directories first, by name; `.git` is left out.

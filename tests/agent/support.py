@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from app.model.client import Address, ChatClient
 from app.review.model import FileImage
 from app.workspace.workspace import Workspace
 from tests.support.scripted_server import ScriptedServer
+
+_naps = count(os.getpid() * 1000)
 
 
 @dataclass
@@ -136,6 +140,19 @@ async def gone(process: int) -> None:
             return
         await asyncio.sleep(0.01)
     raise AssertionError(f"process {process} is still there")
+
+
+def nap() -> str:
+    """A command that takes longer than any test, and that nothing else runs."""
+    return f"sleep {next(_naps)}"
+
+
+async def ended(words: str) -> None:
+    """Wait until no process has `words` on its command line. A number of its own will not do: in a sandbox, a
+    process has another than outside."""
+    async with asyncio.timeout(20):
+        while subprocess.run(["pgrep", "-f", words], capture_output=True, check=False).returncode == 0:  # noqa: ASYNC110, ASYNC221
+            await asyncio.sleep(0.01)
 
 
 def check_well_formed(messages: list[dict[str, Any]]) -> None:

@@ -1,8 +1,6 @@
 """SIGKILL in the middle of a turn: what was done and said is there when the session is opened again."""
 
 import asyncio
-import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -13,7 +11,7 @@ import pytest
 
 from app.agent.session import open_journal
 from app.agent.session_index import sessions
-from tests.agent.support import Bench, check_well_formed, end_of
+from tests.agent.support import Bench, check_well_formed, end_of, ended, nap
 from tests.support.scripted_server import Gate, call, reply
 
 PROGRAM = """
@@ -33,12 +31,12 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("where", ["in a reply", "in a command"])
 async def test_a_killed_session_goes_on(bench: Callable[..., Bench], where: str) -> None:
-    gate = Gate()
+    gate, sleep = Gate(), nap()
     first = reply("First. ", call("write_file", file_path="one.txt", content="1\n"))
     if where == "in a reply":
         second = reply("Half a", gate, " word.")
     else:
-        second = reply(call("run_shell_command", command="echo $$ > started; sleep 300"))
+        second = reply(call("run_shell_command", command=f"echo up > started; {sleep}"))
     b = bench(first, second, reply("Back."))
     home = Path(__file__).parents[2]
     line = [sys.executable, "-c", PROGRAM, str(b.root), str(b.server.port)]
@@ -52,9 +50,7 @@ async def test_a_killed_session_goes_on(bench: Callable[..., Bench], where: str)
         process.send_signal(signal.SIGKILL)
         process.wait()
         gate.open()
-    if started.exists():
-        with contextlib.suppress(ProcessLookupError):  # the sandbox ends it with us
-            os.killpg(os.getpgid(int(started.read_text())), signal.SIGKILL)
+    await ended(sleep)
     assert (b.root / "one.txt").read_text() == "1\n"
     b.open(open_journal(b.root, next(sessions(b.root)).id))
     assert end_of(await b.run("Go on.")).reason == "done"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.agent.sandbox import seatbelt_profile
+from app.agent.sandbox import Seatbelt, seatbelt_profile
 
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|([()])|([^\s()"]+)')
 
@@ -46,14 +46,18 @@ def decision(profile: str, operation: str, place: str = "") -> str:
 
 def _pairs(filters: list[list[str]]) -> Iterator[tuple[str, str]]:
     for item in filters:
-        assert item[0] in ("subpath", "literal", "target", "global-name"), f"a filter unknown here: {item}"
+        assert item[0] in ("subpath", "literal", "target", "global-name", "sysctl-name-prefix"), (
+            f"a filter unknown here: {item}"
+        )
         yield item[0], item[1]
 
 
 def _fits(name: str, value: str, place: str) -> bool:
     if name == "subpath":
         return Path(place).is_relative_to(value)
-    return name == "literal" and place == value
+    if name == "sysctl-name-prefix":
+        return place.startswith(value)
+    return name != "global-name" and place == value
 
 
 @pytest.fixture
@@ -87,5 +91,37 @@ def test_the_profile_allows_the_workspace_and_little_else(root: Path) -> None:
         ("process-exec", "/bin/ls", "allow"),
         ("mach-lookup", "com.apple.SecurityServer", "deny"),
         ("iokit-open", "", "deny"),
+        ("signal", "same-sandbox", "allow"),
+        ("signal", "others", "deny"),
+        ("process-info-pidinfo", "others", "deny"),
+        ("sysctl-read", "hw.ncpu", "allow"),
+        ("sysctl-read", "kern.procargs2.1", "deny"),
     ):
         assert decision(profile, operation, str(place)) == expected, (operation, place)
+
+
+def test_keys_are_kept_where_the_home_directory_is_the_workspace_or_links_lead(root: Path) -> None:
+    home = root.parent / "home"
+    (home / "kept").mkdir(parents=True)
+    (home / ".aws").symlink_to(home / "kept")
+    profile = seatbelt_profile(home, Path("/scratch"))
+    for operation, place, expected in (
+        ("file-read-data", ".ssh/id_ed25519", "deny"),
+        ("file-write-data", ".ssh/id_ed25519", "deny"),
+        ("file-read-data", "kept/credentials", "deny"),
+        ("file-write-data", "project/a.py", "allow"),
+    ):
+        assert decision(profile, operation, str(home / place)) == expected, (operation, place)
+    inside = seatbelt_profile(home / ".docker", Path("/scratch"))
+    assert decision(inside, "file-write-data", str(home / ".docker" / "x")) == "allow"
+
+
+def test_what_the_rules_hide_is_neither_read_nor_written(root: Path) -> None:
+    hidden = [root / "secrets", root / ".env"]
+    everything_else = Seatbelt().hide(["true"], hidden)[2]
+    for profile in (seatbelt_profile(root, Path("/scratch"), (), hidden), everything_else):
+        for place in (root / "secrets" / "a.txt", root / ".env"):
+            assert decision(profile, "file-read-data", str(place)) == "deny"
+            assert decision(profile, "file-write-unlink", str(place)) == "deny"
+        assert decision(profile, "file-write-data", str(root / "a.py")) == "allow"
+    assert decision(everything_else, "network-outbound") == "allow"

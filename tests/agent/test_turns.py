@@ -21,7 +21,7 @@ from app.agent.events import (
 from app.agent.port import PermissionAnswer
 from app.agent.session import Journal, new_journal, open_journal, sessions_directory
 from app.agent.session_index import sessions
-from tests.agent.support import Bench, check_well_formed, end_of, gone
+from tests.agent.support import Bench, check_well_formed, end_of, ended, nap
 from tests.support.scripted_server import Call, Drop, Gate, HttpError, call, reply
 
 Make = Callable[..., Bench]
@@ -278,15 +278,16 @@ async def test_cancelled_in_mid_reply_what_was_said_is_kept(bench: Make, by: str
 
 
 async def test_cancelled_while_a_command_runs_ends_its_whole_group(bench: Make) -> None:
+    sleep = nap()
     b = bench(
         reply(
-            call("run_shell_command", command="sleep 300 & echo $! > pid; echo started; wait"),
+            call("run_shell_command", command=f"{sleep} & echo started; wait"),
             call("write_file", file_path="later", content="x"),
         ),
         reply("Fine."),
     )
     await b.run("first", until=lambda event: isinstance(event, ToolOutput))
-    await gone(int((b.root / "pid").read_text()))
+    await ended(sleep)
     await b.run("second")
     assert b.results() == ["Cancelled by the user.", "Cancelled by the user."]
     assert not (b.root / "later").exists()

@@ -81,7 +81,8 @@ class ToolResult:
 class ToolContext:
     """What a call has at hand. `delegate` has a prompt answered by a sub-agent, and is None in one; `changed`
     collects the paths it wrote, also when it is cancelled halfway; `touched` is the directory in the workspace
-    that it was about. `is_hidden` tells of a path whether the user's rules keep it out of what is found."""
+    that it was about. `is_hidden` tells of a path whether the user's rules keep it out of what is found, and
+    `hidden` is what they keep from a command."""
 
     workspace: Workspace
     files: Files
@@ -92,6 +93,7 @@ class ToolContext:
     changed: list[str] = field(default_factory=list)
     touched: Path | None = None
     is_hidden: Callable[[str], bool] = lambda _path: False
+    hidden: tuple[Path, ...] = ()
 
 
 A = TypeVar("A", bound=Arguments)

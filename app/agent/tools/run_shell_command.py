@@ -1,8 +1,11 @@
 """run_shell_command: a command line, run by bash."""
 
+from pathlib import Path
+
 from pydantic import Field
 
 from app.agent.errors import ToolFailure
+from app.agent.hidden import absent_triggers, remove_made
 from app.agent.process import CommandProcess, HeadAndTail
 from app.agent.sandbox import find_sandbox
 from app.agent.tools.base import (
@@ -61,16 +64,21 @@ class RunShellCommand(Tool[RunShellCommandArguments]):
         if not arguments.command.strip():
             raise ToolFailure("The command is empty.")
         line = ["bash", "-c", arguments.command]
-        sandbox = await in_thread(find_sandbox) if context.is_sandboxed else None
-        if sandbox is not None:
-            root = context.workspace.root
+        is_sandboxed = context.is_sandboxed and not context.jobs.are_meant_by(arguments.command)
+        sandbox = await in_thread(find_sandbox) if is_sandboxed or context.hidden else None
+        root = context.workspace.root
+        absent: list[Path] = []
+        if sandbox is not None and is_sandboxed:
             git = await in_thread(lambda: context.workspace.git.outer_directories(root))
-            line = sandbox.wrap(line, root, context.jobs.scratch(), git)
+            absent = await in_thread(lambda: absent_triggers(root, git))
+            line = sandbox.wrap(line, root, context.jobs.scratch(), git, context.hidden)
+        elif sandbox is not None:
+            line = sandbox.hide(line, context.hidden)
         if arguments.is_background:
-            job = await context.jobs.start(arguments.command, line, directory)
+            job = await context.jobs.start(arguments.command, line, directory, lambda: remove_made(absent))
             return ToolResult(
                 f"Job {job.number} runs in the background. Its output goes to {job.log} (use read_file). "
-                f"Stop it with: kill -- -{job.group}",
+                f"Stop it with this alone: kill -- -{job.group}",
                 f"job {job.number}",
             )
         kept = HeadAndTail(MAX_RESULT_CHARACTERS)
@@ -81,7 +89,10 @@ class RunShellCommand(Tool[RunShellCommandArguments]):
 
         process = await CommandProcess.start(line, directory)
         milliseconds = min(arguments.timeout, _MAX_MS)
-        outcome = await process.run(output, milliseconds / 1000)
+        try:
+            outcome = await process.run(output, milliseconds / 1000)
+        finally:
+            made = remove_made(absent)
         said = kept.text.rstrip("\n")
         notes = []
         if outcome.timed_out:
@@ -94,9 +105,14 @@ class RunShellCommand(Tool[RunShellCommandArguments]):
             notes.append(f"[Exit status {outcome.status}]")
         if outcome.left_running:
             notes.append("[Processes it left running were ended. Use is_background for those.]")
-        was_confined = sandbox is not None and outcome.status != 0 and any(s in said.lower() for s in _CONFINED)
+        failed_by = said.lower() if outcome.status != 0 else ""
+        was_confined = sandbox is not None and is_sandboxed and any(words in failed_by for words in _CONFINED)
         if was_confined:
             notes.append("[The command ran in a sandbox: no network, no writing outside the project.]")
+        if context.hidden and sandbox is not None and "permission denied" in failed_by:
+            notes.append("[Files that the user's rules keep from you are kept from commands too.]")
+        if made:
+            notes.append(f"[Removed, because it would have git run other programs: {', '.join(made)}.]")
         text = "\n".join(part for part in (said or "[No output]", *notes) if part)
         ok = outcome.status == 0 and not outcome.timed_out
         return ToolResult(text, said[-2000:], ok, was_confined=was_confined, ends_matter=True)
