@@ -142,6 +142,8 @@ def _check(arguments: argparse.Namespace) -> None:
     for option in ("steps", "batch"):
         if getattr(arguments, option) < 1:
             raise RequestError(f"--{option} is {getattr(arguments, option)}; it must be at least 1.")
+    if not 0 <= arguments.seed < 1 << 64:
+        raise RequestError(f"--seed is {arguments.seed}; it must be 0 or more and less than 2^64.")
     if not 0 < arguments.held_out <= 0.5:
         raise RequestError(f"--held-out is {arguments.held_out:g}; it must be more than 0 and at most 0.5.")
     if not 0 < arguments.learning_rate <= 1:

@@ -72,10 +72,10 @@ class GuardedGenerator:
                 yield event if before is None else self._with_experts(event, before)
                 self._relief.look()
             return
-        except MemoryError:
-            pass
-        except RuntimeError as error:
-            if not _ALLOCATION_FAILED.search(str(error)):
+        except (MemoryError, RuntimeError) as error:
+            if self._residency is not None:
+                self._residency.abandon()
+            if isinstance(error, RuntimeError) and not _ALLOCATION_FAILED.search(str(error)):
                 raise
         # Only here, where no traceback holds the reply's arrays any more, do they go.
         del events

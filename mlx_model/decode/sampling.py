@@ -17,6 +17,8 @@ import mlx.core as mx
 from mlx_model.decode.request import SamplingParameters
 
 _REMOVED = -float("inf")
+# Colder than this, logits would overflow; what comes is long since certain.
+_COLDEST = 1e-30
 # Keys are split off in blocks: one call for so many positions.
 _KEYS = 1024
 
@@ -30,6 +32,7 @@ class Sampler:
 
     def __init__(self, parameters: SamplingParameters, vocabulary: int, history: Sequence[int] = ()) -> None:
         self.parameters = parameters
+        self._temperature = max(parameters.temperature, _COLDEST)
         seed = secrets.randbits(64) if parameters.seed is None else parameters.seed
         self._key = mx.random.key(seed % 2**64)
         self._keys = mx.zeros((0, 2), dtype=mx.uint32)
@@ -61,7 +64,7 @@ class Sampler:
             logits = mx.where(allowed, logits, _REMOVED)
         if self.parameters.temperature == 0:
             return mx.argmax(logits, axis=-1)
-        candidates, values = _filtered(logits / self.parameters.temperature, self.parameters)
+        candidates, values = _filtered(logits / self._temperature, self.parameters)
         noise = self._noise(first, *logits.shape)
         if candidates is None:
             return mx.argmax(values + noise, axis=-1)
@@ -82,7 +85,7 @@ class Sampler:
         if self.parameters.temperature == 0:
             best = mx.argmax(logits, axis=-1, keepdims=True)
             return (mx.arange(logits.shape[-1]) == best).astype(mx.float32)
-        candidates, values = _filtered(logits / self.parameters.temperature, self.parameters)
+        candidates, values = _filtered(logits / self._temperature, self.parameters)
         probabilities = mx.softmax(values, axis=-1)
         if candidates is None:
             return probabilities

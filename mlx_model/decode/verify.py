@@ -5,7 +5,9 @@ used there (see sampling). A draft is accepted where it is that choice; at the f
 itself is the next token. So every token is drawn from exactly the distribution of plain sampling, given all
 tokens before it, whatever was proposed: for proposals that are certain (lookup, greedy) this is rejection
 sampling, which accepts x with probability p(x); for sampled ones it is its variant with shared noise (arXiv
-2408.07978), under which even the reply itself is the one that plain decoding gives for the same seed.
+2408.07978), under which even the reply itself is the one that plain decoding gives for the same seed. The price
+of that: where drafter and model are at a total variation distance d, a sampled draft is accepted with a
+probability of at least (1 - d) / (1 + d), while at best it could be 1 - d.
 """
 
 from dataclasses import dataclass

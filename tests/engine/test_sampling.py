@@ -52,6 +52,17 @@ def test_the_distribution_is_that_of_transformers(parameters: SamplingParameters
     np.testing.assert_allclose(ours, theirs, atol=2e-6)
 
 
+@pytest.mark.parametrize("filters", [{}, {"top_k": 0, "top_p": 1.0}, {"top_k": 0, "min_p": 0.1}])
+def test_next_to_no_temperature_is_greedy_and_keeps_to_what_is_allowed(filters: dict[str, Any]) -> None:
+    logits = 5 * mx.random.normal((4, 50), key=mx.random.key(1))
+    allowed = mx.arange(50) % 3 == mx.array([[0], [1], [2], [0]])
+    greedy = Sampler(SamplingParameters(temperature=0), 50).choose(logits, allowed=allowed)
+    for temperature in (1e-20, 1e-39, 1e-300):
+        sampler = Sampler(SamplingParameters(temperature=temperature, seed=1, **filters), 50)
+        assert sampler.choose(logits, allowed=allowed).tolist() == greedy.tolist()
+        assert sampler.distributions(logits).max(axis=-1).tolist() == [1.0] * 4
+
+
 @pytest.mark.parametrize(
     "parameters",
     [

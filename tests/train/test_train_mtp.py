@@ -170,6 +170,7 @@ def test_what_cannot_work_is_one_sentence(
         "exists already": command(model, code, uninterrupted),
         "no mtp": command(model, code, out, "--graft-mtp", str(model)),
         "--steps is 0": command(model, code, out, "--steps", "0"),
+        "--seed is -1": command(model, code, out, "--seed", "-1"),
         "--held-out is 0": command(model, code, out, "--held-out", "0"),
         "--learning-rate is nan": command(model, code, out, "--learning-rate", "nan"),
         "must be more than 3": command(model, code, out, "--sequence-length", "3"),

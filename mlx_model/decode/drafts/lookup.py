@@ -1,7 +1,9 @@
 """Drafts by lookup: what followed the longest suffix of the text when it occurred before.
 
 The text is the whole context: the prompt with the files and results in it, and the reply so far. So whatever an
-edit quotes is found wherever it was read, the place met last preferred.
+edit quotes is found wherever it was read, the place met last preferred. Nothing gains by knowing besides which
+texts are files, and when one is being edited: over 34,000 tokens of edits as real commits make them, to prefer
+places in what tools had returned, or to judge those apart, gave 1 to 2 % fewer tokens a pass.
 """
 
 from collections.abc import Sequence
