@@ -21,10 +21,10 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class McpServer:
-    """One server: `command` with `args` and, above the few variables that every server gets, `env`; or `url`
-    with `headers`. ${NAME} in env and headers stands for a variable of the user's environment. `tools` are
-    patterns of the tools wanted, all of them where there is none. `timeout` is how many seconds a call may
-    take."""
+    """One server: `command` with `args` and, above the few variables that every server gets, `env`; or `url`,
+    where it speaks streamable HTTP, with `headers` (a token goes there: there is no sign-in by OAuth).
+    ${NAME} in env and headers stands for a variable of the user's environment. `tools` are patterns of the
+    tools wanted, all of them where there is none. `timeout` is how many seconds a call may take."""
 
     name: str
     command: str = ""

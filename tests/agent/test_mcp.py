@@ -17,7 +17,7 @@ from llguidance import LLMatcher
 
 from app.agent.agent import Agent
 from app.agent.events import AgentEvent, Mode, Noticed, ToolStarted
-from app.agent.mcp.servers import Servers
+from app.agent.mcp.servers import Servers, described
 from app.agent.mcp.tool import called
 from app.agent.permissions import Permissions
 from app.agent.port import PermissionAnswer
@@ -252,16 +252,20 @@ async def test_a_session_that_began_without_a_server_goes_on_without(begin: Open
 
 
 async def test_a_server_that_cannot_be_used_is_told_of_and_the_session_goes_on(
-    begin: Open, monkeypatch: pytest.MonkeyPatch
+    begin: Open, scripted_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.agent.mcp.connection._START_SECONDS", 5.0)
     session = await begin(
         (reply("Without them."),),
         McpServer("none", command="no-such-command"),
-        McpServer("dead", command="sh", args=("-c", "echo out of luck >&2; exit 3")),
+        # More than a pipe holds, so that it ends only if somebody reads.
+        McpServer(
+            "dead", command="sh", args=("-c", "yes talk | head -n 100000 >&2; echo out of luck >&2; exit 3")
+        ),
         McpServer("babble", command="sh", args=("-c", "echo hello; cat >/dev/null")),
         McpServer("mute", command="sh", args=("-c", "cat >/dev/null")),
         McpServer("nobody", url="http://127.0.0.1:9/mcp"),
+        McpServer("older", url=f"{scripted_server().url}/sse"),
         McpServer(
             "secret", url="http://127.0.0.1:9/mcp", headers=(("Authorization", "Bearer ${NO_SUCH_VARIABLE}"),)
         ),
@@ -275,10 +279,14 @@ async def test_a_server_that_cannot_be_used_is_told_of_and_the_session_goes_on(
         "babble cannot be used: it answered, but not in MCP's terms.",
         "mute cannot be used: it does not answer.",
         "nobody cannot be used: nothing answers at http://127.0.0.1:",
+        "older cannot be used: there is no streamable HTTP at its address (HTTP 404)",
         "secret cannot be used: its settings need the variable NO_SUCH_VARIABLE, which is not set.",
     ):
         assert sentence in said
-    assert [state.phase for state in session.agent.servers()] == ["failed"] * 6
+    states = session.agent.servers()
+    assert [state.phase for state in states] == ["failed"] * 7
+    assert states[1].last_words == (*["talk"] * 7, "out of luck")
+    assert "  | talk" in described(states)
 
 
 async def test_a_server_that_ends_in_a_call_is_started_again_for_the_next(begin: Open) -> None:

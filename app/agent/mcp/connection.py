@@ -4,20 +4,20 @@ The SDK's scopes must be left by the task that entered them: so each connection 
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from app.agent.errors import ServerFailed, ToolFailure
+from app.agent.mcp.complaints import Complaints
 from app.mcp_settings import McpServer, filled
 
 if TYPE_CHECKING:
+    from httpx2 import Response
     from mcp import Client
     from mcp.types import CallToolResult, Tool
 
@@ -25,6 +25,7 @@ _START_SECONDS = 30.0
 """A server may have to be downloaded first, as npx and uvx do."""
 _CLOSE_SECONDS = 10.0
 _MOST_PAGES = 20
+_LAST_WORDS = 8
 
 
 class Connection:
@@ -38,9 +39,13 @@ class Connection:
         self._client: Client | None = None
         self._life: asyncio.Task[None] | None = None
         self._leave = asyncio.Event()
-        self._complaints: TextIO | None = None
+        self._complaints: Complaints | None = None
+        self.last_words: tuple[str, ...] = ()
+        """The last lines that the program wrote to its error stream when it last failed."""
         self._has_babbled = False
         """Whether it wrote something that is no message of the protocol."""
+        self._status = 200
+        """What the server at an address last answered a message with, as HTTP has it."""
 
     async def open(self) -> tuple["Tool", ...]:
         """Connect, and say which tools the server has. Raises ServerFailed."""
@@ -51,6 +56,8 @@ class Connection:
         ready: asyncio.Future[tuple[Client, tuple[Tool, ...]]] = asyncio.get_running_loop().create_future()
         self._leave.clear()
         self._has_babbled = False
+        self.last_words = ()
+        self._status = 200
         self._life = asyncio.create_task(self._live(ready))
         try:
             either: set[asyncio.Future[Any]] = {self._life, ready}
@@ -149,12 +156,14 @@ class Connection:
             raise ServerFailed(f"its settings need the variable {error.args[0]}, which is not set") from None
         if server.url:
             timeout = httpx2.Timeout(_START_SECONDS, read=None)
-            http = await stack.enter_async_context(httpx2.AsyncClient(headers=headers, timeout=timeout))
+            http = await stack.enter_async_context(
+                httpx2.AsyncClient(
+                    headers=headers, timeout=timeout, event_hooks={"response": [self._note_status]}
+                )
+            )
             transport = streamable_http_client(server.url, http_client=http)
         else:
-            self._complaints = tempfile.TemporaryFile(  # noqa: SIM115  as long as the connection
-                "w+", encoding="utf-8", errors="replace"
-            )
+            self._complaints = Complaints()
             transport = stdio_client(
                 StdioServerParameters(
                     command=server.command,
@@ -163,16 +172,24 @@ class Connection:
                     cwd=self._directory,
                     encoding_error_handler="replace",
                 ),
-                self._complaints,
+                self._complaints.stream,
             )
         client = Client(
             transport, client_info=Implementation(name="tidegate", version="1"), message_handler=self._heard
         )
-        return await stack.enter_async_context(client)
+        try:
+            return await stack.enter_async_context(client)
+        finally:
+            if self._complaints is not None:
+                self._complaints.stream.close()  # the program has its own
 
     async def _heard(self, message: object) -> None:
         if isinstance(message, Exception):
             self._has_babbled = True
+
+    async def _note_status(self, response: "Response") -> None:
+        if response.request.method == "POST":
+            self._status = response.status_code
 
     # What went wrong.
 
@@ -200,6 +217,8 @@ class Connection:
             self._has_babbled = True
         if isinstance(error, FileNotFoundError) and not self._server.url:
             said = f"its command {self._server.command} was not found"
+        elif self._server.url and self._status >= 300:
+            said = _refusal(self._status)
         elif name == "ValidationError" or _is_timeout(error):
             said = "it answered, but not in MCP's terms" if self._has_babbled else "it does not answer"
         elif str(error) == "Connection closed":
@@ -208,19 +227,10 @@ class Connection:
             said = f"nothing answers at {self._server.url}"
         else:
             said = _in_short(error)
-        if complaint := self._last_complaint():
-            said = f"{said} ({complaint})"
+        if self._complaints is not None and (lines := self._complaints.last_lines(_LAST_WORDS)):
+            self.last_words = lines
+            said = f"{said} ({lines[-1]})"
         return ServerFailed(said)
-
-    def _last_complaint(self) -> str:
-        """The last line that the program wrote to its error stream."""
-        if self._complaints is None:
-            return ""
-        with contextlib.suppress(OSError, ValueError):
-            self._complaints.seek(0)
-            lines = [line.strip() for line in self._complaints.read()[-4000:].splitlines() if line.strip()]
-            return lines[-1][:200] if lines else ""
-        return ""
 
 
 def _load_sdk() -> None:
@@ -232,6 +242,18 @@ def _load_sdk() -> None:
         raise ServerFailed(
             "the package mcp is not installed", f"{sys.executable} -m pip install 'mcp>=2.3,<3' does it"
         ) from None
+
+
+def _refusal(status: int) -> str:
+    """What it means that an address answers so."""
+    if status in (401, 403):
+        return f"it wants a sign-in (HTTP {status}): give a token in headers, for OAuth is not supported"
+    if status in (404, 405):
+        return (
+            f"there is no streamable HTTP at its address (HTTP {status}); the older SSE transport is not "
+            "supported"
+        )
+    return f"it answered with HTTP {status}"
 
 
 def _is_timeout(error: BaseException) -> bool:

@@ -28,7 +28,7 @@ ServerPhase = Literal["waiting", "starting", "ready", "failed"]
 class ServerState:
     """A server as the user is shown it. `tools` are those in the session, as the model calls them, which take
     so many `tokens` of every prompt; `message` says why it failed, or how it differs from what it was when the
-    session began."""
+    session began; `last_words` are what its program wrote to its error stream before it failed."""
 
     name: str
     place: str
@@ -36,6 +36,7 @@ class ServerState:
     message: str = ""
     tools: tuple[str, ...] = ()
     tokens: int = 0
+    last_words: tuple[str, ...] = ()
 
 
 class Servers:
@@ -117,7 +118,7 @@ class Servers:
         try:
             tools = await self._connections[name].open()
         except ServerFailed as error:
-            self._states[name] = replace(state, phase="failed", message=str(error))
+            self._failed(name, error)
             return
         self._offers[name] = tuple(
             offer_of(name, tool) for tool in tools if self._servers[name].wants(tool.name)
@@ -131,11 +132,15 @@ class Servers:
         try:
             result = await connection.call(tool, arguments)
         except ServerFailed as error:
-            self._states[server] = replace(self._states[server], phase="failed", message=str(error))
+            self._failed(server, error)
             raise
         if self._states[server].phase != "ready":
-            self._states[server] = replace(self._states[server], phase="ready", message="")
+            self._states[server] = replace(self._states[server], phase="ready", message="", last_words=())
         return result
+
+    def _failed(self, name: str, error: ServerFailed) -> None:
+        said = self._connections[name].last_words
+        self._states[name] = replace(self._states[name], phase="failed", message=str(error), last_words=said)
 
 
 def described(states: Sequence[ServerState]) -> list[str]:
@@ -149,6 +154,8 @@ def described(states: Sequence[ServerState]) -> list[str]:
         lines.append(f"{state.name} · {state.phase}{about}{cost}")
         lines += [f"  {name}" for name in state.tools]
         lines += [f"  ({state.place})"] if state.place else []
+        if len(state.last_words) > 1:  # the last one stands in the message
+            lines += ["  Its last words:", *(f"  | {line}" for line in state.last_words)]
     return lines
 
 
