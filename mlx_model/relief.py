@@ -1,4 +1,5 @@
-"""When memory runs short: what the engine gives back, in order, and what it says of that."""
+"""When memory runs short: what the engine gives back, in order, when it takes it again, and what it says of
+that."""
 
 import logging
 import time
@@ -10,21 +11,25 @@ from mlx_model.machine import Pressure, current_pressure
 _log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
+# Without pressure for so long, what was given back is wanted again; longer each time that proves too soon.
+_CALM_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
     """Something that can be given back. `release` gives (more of) it back and returns the bytes, 0 when nothing
-    is left; `at` is the pressure from which on it is worth doing without."""
+    is left; `at` is the pressure from which on it is worth doing without. `restore` takes part of it again and
+    returns the bytes, 0 when nothing is missing or there is no room; what fills by itself has no need of it."""
 
     name: str
     release: Callable[[], int]
     at: Pressure = Pressure.WARNING
+    restore: Callable[[], int] = lambda: 0
 
 
 class Relief:
-    """Gives back reserves while the system is short of memory. Used from the engine's thread; `report` from
-    any."""
+    """Gives back reserves while the system is short of memory, and takes them back when it has not been for
+    long. Used from the engine's thread; `report` from any."""
 
     def __init__(
         self,
@@ -39,6 +44,9 @@ class Relief:
         self._level = Pressure.NORMAL
         self._depth = 0
         self._given: dict[str, int] = {}
+        self._short_at = float("-inf")
+        self._patience = _CALM_SECONDS
+        self._restored = False
 
     def look(self) -> None:
         """Looks at the pressure, once a second at most. While there is any, the first look gives back the first
@@ -50,6 +58,8 @@ class Relief:
         self._level = self._pressure()
         # A reply that runs fills the first reserve again and again: each look goes one further.
         self._depth = 0 if self._level is Pressure.NORMAL else self._depth + 1
+        if self._depth:
+            self._short_at = now
         for reserve in self._reserves[: self._depth]:
             if reserve.at <= self._level:
                 self._release(reserve)
@@ -66,13 +76,31 @@ class Relief:
         for reserve in self._reserves:
             self._release(reserve)
 
+    def recover(self) -> None:
+        """Takes part of what was given back again when memory has not been short for long. For when nobody
+        waits for an answer."""
+        if self._clock() - self._short_at < self._patience:
+            return
+        for reserve in self._reserves:
+            nbytes = reserve.restore()
+            if nbytes:
+                self._given[reserve.name] = max(0, self._given.get(reserve.name, 0) - nbytes)
+                _log.info("Memory is free again: took back %.1f MB of %s.", nbytes / 1e6, reserve.name)
+                self._short_at, self._restored = self._clock(), True
+                return
+
     def report(self) -> Mapping[str, object]:
-        """The pressure when it was last looked at, and the bytes given back since the start, by reserve."""
-        return {"pressure": self._level.name.lower(), "given_back": dict(self._given)}
+        """The pressure when it was last looked at, and the bytes given back since the start and not taken back,
+        by reserve."""
+        given = {name: nbytes for name, nbytes in self._given.items() if nbytes}
+        return {"pressure": self._level.name.lower(), "given_back": given}
 
     def _release(self, reserve: Reserve) -> int:
         nbytes = reserve.release()
         if nbytes:
             self._given[reserve.name] = self._given.get(reserve.name, 0) + nbytes
+            self._short_at = self._clock()
+            if self._restored:
+                self._patience, self._restored = 2 * self._patience, False
             _log.warning("Memory is short: gave back %.1f MB of %s.", nbytes / 1e6, reserve.name)
         return nbytes

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import mlx.core as mx
 
-from mlx_model.machine import Pressure
+from mlx_model.machine import Pressure, available_bytes
 from mlx_model.relief import Reserve
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.weights.residency import Residency
@@ -13,9 +13,14 @@ from mlx_model.weights.residency import Residency
 _SLOTS_KEPT = 0.75
 
 
-def engine_reserves(store: PrefixStore | None, residency: Residency | None) -> list[Reserve]:
+def engine_reserves(
+    store: PrefixStore | None,
+    residency: Residency | None,
+    available: Callable[[], int] = available_bytes,
+) -> list[Reserve]:
     """MLX's free buffers; snapshots in memory (their like is on disk); experts, down to what one token needs,
-    and only when it is that or being ended by the system."""
+    and only when it is that or being ended by the system. Experts have room again where twice as
+    much is `available`."""
     reserves = [Reserve("free buffers", release_buffers)]
     if store is not None:
         reserves.append(Reserve("snapshots", lambda: _measured(store, lambda: store.shrink(0))))
@@ -23,10 +28,20 @@ def engine_reserves(store: PrefixStore | None, residency: Residency | None) -> l
 
         def fewer() -> int:
             before = residency.nbytes
-            residency.shrink(max(residency.least_slots, int(residency.slots * _SLOTS_KEPT)))
+            residency.resize(max(residency.least_slots, int(residency.slots * _SLOTS_KEPT)))
             return before - residency.nbytes
 
-        reserves.append(Reserve("experts", fewer, Pressure.CRITICAL))
+        most = residency.slots
+
+        def more() -> int:
+            before, slots = residency.nbytes, residency.slots
+            wanted = min(most, slots + available() // (2 * before // slots))
+            if wanted < min(most, slots / _SLOTS_KEPT) or wanted == slots:
+                return 0
+            residency.resize(wanted)
+            return residency.nbytes - before
+
+        reserves.append(Reserve("experts", fewer, Pressure.CRITICAL, more))
     return reserves
 
 

@@ -41,6 +41,7 @@ class Upkeep:
         self._record()
         try:
             self._relief.look()
+            self._relief.recover()
             if self._keep_alive and idle_seconds < _ATTENDED_SECONDS:
                 self._touch()
                 return min(self._keep_alive, _LOOK_SECONDS)

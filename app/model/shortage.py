@@ -13,7 +13,7 @@ def given_up(health: Health) -> str:
             "fewer experts" if health.expert_slots is None else f"{health.expert_slots:,} experts of each layer"
         )
         said.append(
-            f"It keeps {fewer} in memory now and reads the others from disk, which is slower, until it is "
-            "started again."
+            f"It keeps {fewer} in memory now and reads the others from disk, which is slower, until memory has "
+            "been free for some minutes."
         )
     return " ".join(["The machine ran short of memory, so the engine gave some back.", *said]) if said else ""

@@ -157,9 +157,10 @@ class Bank:
         """See ExpertBank. Only the last to ask is told."""
         self._forget = forget
 
-    def shrink(self, slots: int) -> None:
-        """Gives memory back: only the most used experts stay. Little more than a tensor is held twice."""
-        if slots >= self.slots:
+    def resize(self, slots: int) -> None:
+        """Gives memory back, or takes more: the most used experts stay. Little more than a tensor is held
+        twice; where there is no room even for that, what was in it is read again when it is needed."""
+        if slots == self.slots:
             return
         self._settle(forgive=True)
         self._finish_pending()
@@ -173,12 +174,24 @@ class Bank:
         for tensor in self._files.tensors:
             del self._memory[tensor.name]
             array = self._tensors.pop(tensor.name)[rows]
+            dtype = array.dtype
             if rows.size < slots:
-                array = mx.concatenate([array, _new_slots(slots - rows.size, tensor, array.dtype)])
-            mx.eval(array)
+                array = mx.concatenate([array, mx.zeros((slots - rows.size, *tensor.shape), dtype)])
+            try:
+                mx.eval(array)
+            except (RuntimeError, MemoryError):
+                del array
+                mx.clear_cache()
+                self._slots.empty(np.arange(slots))
+                array = _new_slots(slots, tensor, dtype)
             self._tensors[tensor.name], self._memory[tensor.name] = array, _memory(array)
             # MLX would keep what was let go until all tensors of all layers are there twice.
             mx.clear_cache()
+
+    def abandon(self) -> None:
+        """A reply has failed: what it left pending is not waited for."""
+        self._settle(forgive=True)
+        self._pending.clear()
 
     def _read(self, experts: Experts, keep: Experts) -> bool:
         """Begins to read experts into the coldest slots that hold none of `keep`; False when there are too
@@ -275,10 +288,17 @@ class Residency:
             done += bank.favourite_bytes
             report(done)
 
-    def shrink(self, slots: int) -> None:
-        """Gives memory back, one layer after the other, so that little is in memory twice."""
+    def resize(self, slots: int) -> None:
+        """Gives memory back, or takes more, one layer after the other, so that little is in memory twice."""
         for bank in self.banks.values():
-            bank.shrink(slots)
+            bank.resize(slots)
+
+    def abandon(self) -> None:
+        """A reply has failed, and nothing of it is wanted any more."""
+        # What the device has begun still reads from the slots.
+        mx.synchronize()
+        for bank in self.banks.values():
+            bank.abandon()
 
     def frequencies(self) -> dict[str, Frequencies]:
         """How often each expert was used, by the bank's path."""

@@ -115,6 +115,31 @@ def test_what_can_be_spared_goes_in_order_while_pressure_lasts() -> None:
     }
 
 
+def test_what_was_given_back_returns_when_memory_has_been_free_for_long() -> None:
+    level, now, missing = [Pressure.CRITICAL], [0.0], [0]
+
+    def release() -> int:
+        missing[0] += 10
+        return 10
+
+    def restore() -> int:
+        returned, missing[0] = missing[0], 0
+        return returned
+
+    relief = Relief([Reserve("experts", release, restore=restore)], lambda: level[0], lambda: now[0])
+    # The second time it has been too soon: pressure has come again.
+    for start, calm in ((0.0, 300), (1000.0, 600)):
+        level[0], now[0] = Pressure.CRITICAL, start
+        relief.look()
+        level[0] = Pressure.NORMAL
+        for passed, still_missing in ((calm - 1, 10), (calm, 0)):
+            now[0] = start + passed
+            relief.look()
+            relief.recover()
+            assert missing == [still_missing]
+    assert relief.report() == {"pressure": "normal", "given_back": {}}
+
+
 def test_nothing_is_given_back_at_rest() -> None:
     held = Held()
     relief = Relief(held.all(), lambda: Pressure.NORMAL)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlx_model.decode.generator import Generator
-from mlx_model.decode.guarded import GuardedGenerator
+from mlx_model.decode.guarded import GuardedGenerator, OutOfMemory
 from mlx_model.decode.language_model import NothingKept
 from mlx_model.decode.request import GenerationFinished, GenerationRequest, SamplingParameters, TokenGenerated
 from mlx_model.loading import load, load_qwen3_next
@@ -102,13 +102,66 @@ def test_slots_given_back_change_nothing_but_speed(
     mx.clear_cache()
     held, active = residency.nbytes, mx.get_active_memory()
     mx.reset_peak_memory()
-    residency.shrink(6)
+    residency.resize(6)
     largest = max(tensor.nbytes for bank in residency.banks.values() for tensor in bank.tensors.values())
     assert mx.get_cache_memory() == 0 and mx.get_peak_memory() - active <= 3 * largest
     assert residency.slots == 6 and residency.nbytes == held * 6 // 16
     # Now, not only when the next request comes.
     assert active - mx.get_active_memory() == pytest.approx(held * 10 // 16, rel=0.02)
     assert mx.array_equal(logits(model, 40), logits(full["plain"], 40)).item()
+    (experts,) = [reserve for reserve in engine_reserves(None, residency, lambda: held) if reserve.at > 1]
+    assert experts.release() > 0 and residency.slots == 4
+    assert experts.restore() > 0 and residency.slots == 6 and residency.nbytes == held * 6 // 16
+    assert mx.array_equal(logits(model, 40), logits(full["plain"], 40)).item()
+    assert experts.restore() == 0, "all of it is there"
+    residency.close()
+
+
+def test_slots_that_change_where_there_is_no_memory_to_copy_them_are_read_again(
+    checkpoints: dict[str, Checkpoint], full: dict[str, Qwen3Next], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, residency = streamed(checkpoints["packed"], 16)
+    logits(model, 40)
+    evaluate, copies = mx.eval, itertools.count()
+
+    def evaluated(*trees: Any) -> None:
+        if isinstance(trees[0], mx.array) and next(copies) in {0, 4}:
+            raise RuntimeError("[malloc] Unable to allocate 1 bytes.")
+        evaluate(*trees)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mx, "eval", evaluated)
+        residency.resize(6)
+    assert next(copies) > 10 and residency.slots == 6
+    assert mx.array_equal(logits(model, 40), logits(full["packed"], 40)).item()
+    residency.close()
+
+
+def test_what_a_reply_that_ran_out_of_memory_left_pending_is_not_computed_again(
+    checkpoints: dict[str, Checkpoint], full: dict[str, Qwen3Next], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, residency = streamed(checkpoints["packed"], 16)
+    too_large, evaluate = mx.zeros(1), mx.eval
+
+    def evaluated(*trees: Any) -> None:
+        if any(array is too_large for tree in trees for array in (tree if isinstance(tree, list) else [tree])):
+            raise RuntimeError("[malloc] Unable to allocate 1 bytes.")
+        evaluate(*trees)
+
+    class Generator:
+        context_length = 100
+
+        def generate(self, _request: Any, _cancelled: Any) -> Any:
+            for bank in residency.banks.values():
+                bank.used_by(too_large)
+            mx.eval(too_large)
+            yield
+
+    monkeypatch.setattr(mx, "eval", evaluated)
+    guarded = GuardedGenerator(Generator(), Relief(engine_reserves(None, residency)), residency)
+    with pytest.raises(OutOfMemory):
+        list(guarded.generate(GenerationRequest((1,), 1, frozenset()), lambda: False))
+    assert mx.array_equal(logits(model, 40), logits(full["packed"], 40)).item()
     residency.close()
 
 
