@@ -76,6 +76,11 @@ class LoadedModel:
             cannot=self._cannot,
         )
 
+    @property
+    def held_bytes(self) -> int:
+        """Memory of the last generation that the next one has, to go on from or in its stead."""
+        return self.states.held_bytes if isinstance(self.states, StoredStates) else 0
+
     def drafter(self, draft: DraftMode) -> str:
         """What drafts then, for display. Raises ConfigError where the model cannot draft so."""
         possible = self._ways()

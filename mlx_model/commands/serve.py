@@ -20,6 +20,7 @@ from mlx_model.device import default_dtype, on_cpu
 from mlx_model.errors import RequestError
 from mlx_model.generation_config import published_sampling
 from mlx_model.loading import LoadedModel, load
+from mlx_model.machine import available_bytes
 from mlx_model.memory import Wishes
 from mlx_model.relief import Relief
 from mlx_model.reserves import engine_reserves
@@ -140,6 +141,7 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
                 residency,
                 # Who forces a model in knows that it may be short of memory.
                 request_bytes=None if plan is None or arguments.force else plan.request_bytes,
+                available=lambda: available_bytes() + loaded.held_bytes,
             ),
             encoder=encoder,
             grammar=ToolGrammar(encoder.tokenizer, loaded.model.vocabulary),

@@ -37,7 +37,7 @@ class OutOfMemory(EngineError):
 
 class GuardedGenerator:
     """A GeneratorPort over another one. `request_bytes`: what a prompt of so many tokens takes, None where that
-    is not known; `available`: what there is."""
+    is not known; `available`: what there is for it."""
 
     def __init__(
         self,

@@ -221,9 +221,9 @@ class DiskTier:
         try:
             self._write_missing(state)
             self._write_failed = False
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             if not self._write_failed:
-                _log.warning("Snapshots cannot be written to %s: %s.", self._folder, error)
+                _log.warning("Snapshots cannot be written to %s: %s.", self._folder, str(error) or "no memory")
             self._write_failed = True
         finally:
             self._waiting.pop(state.digest, None)

@@ -38,6 +38,11 @@ class StoredStates:
             state.restore(known)
         return state
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of what is at hand. `begin` goes on from it or lets it go, so the next generation has them."""
+        return 0 if self._last is None else self._last[1].nbytes
+
     def keep(self, tokens: Sequence[int], state: SequenceState) -> None:
         """Copies what the store lacks out of the state."""
         seen = as_tokens(tokens)

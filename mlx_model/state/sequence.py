@@ -189,6 +189,12 @@ class SequenceState:
         return arrays if self.pairs is None else arrays + self.pairs.arrays()
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of all that is held, earlier recurrent states too."""
+        marked = [array for mark in self._marks for pair in mark.layers for array in pair]
+        return sum({id(array): array.nbytes for array in (*self.arrays(), *marked)}.values())
+
+    @property
     def _recurrent(self) -> list[DeltaState]:
         return [layer for layer in self.layers if isinstance(layer, DeltaState)]
 

@@ -216,6 +216,25 @@ def test_an_unreadable_folder_is_a_miss(tmp_path: Path, caplog: pytest.LogCaptur
     assert sum("cannot be written" in record.message for record in caplog.records) == 1
 
 
+def test_a_write_that_finds_no_memory_is_one_line_and_the_next_is_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: Any) -> None:
+        raise MemoryError
+
+    store, tier = open_store(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("mlx_model.state.disk.write_snapshot_file", no_memory)
+        store.store((1, 2), TokenSource((1, 2)))
+        tier.flush()
+    assert [record.levelname for record in caplog.records] == ["WARNING"] and "no memory" in caplog.text
+    store.store((3, 4), TokenSource((3, 4)))
+    store.close()
+    found = open_store(tmp_path)[0].lookup((3, 4, 5))
+    assert found is not None
+    assert_is_state_of(found, (3, 4))
+
+
 def test_what_is_not_written_yet_is_found_and_the_newest_is_written_first_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

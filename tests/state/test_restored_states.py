@@ -1,5 +1,6 @@
 """A model that goes on from a kept state says what it would have said from the first token on."""
 
+import gc
 import os
 import shutil
 from dataclasses import dataclass
@@ -240,3 +241,20 @@ def test_a_conversation_that_goes_on_copies_nothing(model: Qwen3Next, monkeypatc
     states.keep(tokens[:20], state)
     monkeypatch.delattr(type(state), "restore")
     assert states.begin(tokens) is state
+
+
+def test_what_the_last_conversation_held_is_there_for_the_next(model: Qwen3Next) -> None:
+    states, tokens = StoredStates(model, PrefixStore(0)), tuple(range(200))
+    gc.collect()
+    nothing = mx.get_active_memory()
+    state = states.begin(tokens)
+    for start in range(0, 100, 20):
+        model.last_logits(mx.array([tokens[start : start + 20]]), state)
+        mx.eval(state.arrays())
+    states.keep(tokens[:100], state)
+    del state
+    held = states.held_bytes
+    assert held == pytest.approx(mx.get_active_memory() - nothing, rel=0.1)
+    other = states.begin(tuple(reversed(tokens)))
+    assert states.held_bytes == 0 and mx.get_active_memory() - nothing < held / 10
+    assert other.length == 0
