@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -66,14 +67,17 @@ class Journal:
                 json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n" for record in records
             )
         )
-        end = os.lseek(self._descriptor, 0, os.SEEK_END)
+        end = None
         try:
+            end = os.lseek(self._descriptor, 0, os.SEEK_END)
             while data:
                 data = data[os.write(self._descriptor, data) :]
             os.fsync(self._descriptor)
         except OSError as error:
-            # A part of a line in front of the next one would make both unreadable.
-            os.ftruncate(self._descriptor, end)
+            if end is not None:
+                # A part of a line in front of the next one would make both unreadable.
+                with suppress(OSError):
+                    os.ftruncate(self._descriptor, end)
             raise SessionError(
                 f"the session cannot be saved ({error.strerror})", "make room on the disk"
             ) from error
@@ -124,15 +128,23 @@ def new_journal(root: Path, forked_from: str = "") -> Journal:
     now = datetime.now().astimezone()
     journal = Journal(directory / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}.jsonl")
     origin = {"forked_from": forked_from} if forked_from else {}
-    journal.append(
-        "session", version=_VERSION, root=str(root), created=now.isoformat(timespec="seconds"), **origin
-    )
+    created = now.isoformat(timespec="seconds")
+    try:
+        journal.append("session", version=_VERSION, root=str(root), created=created, **origin)
+    except SessionError:
+        journal.discard()
+        journal.close()
+        raise
     return journal
 
 
 def open_journal(root: Path, session_id: str) -> Journal:
-    """Go on with a session. Raises SessionError when there is none of that name."""
-    return Journal(session_path(root, session_id))
+    """Go on with a session. Raises SessionError when there is none of that name, or nothing in it."""
+    journal = Journal(session_path(root, session_id))
+    if not journal.records:
+        journal.close()
+        raise SessionError(f"the session {session_id} holds nothing", "begin a new one")
+    return journal
 
 
 def read_session(root: Path, session_id: str) -> tuple[Record, ...]:

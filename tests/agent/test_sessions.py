@@ -236,6 +236,13 @@ def test_a_full_disk_leaves_no_half_line_behind(tmp_path: Path, monkeypatch: pyt
     journal.append("turn", turn=2, text="said again")
     journal.close()
     assert [record.get("text") for record in read_session(tmp_path, journal.id)] == [None, "kept", "said again"]
+    with monkeypatch.context() as patch, pytest.raises(SessionError, match="No space left on device"):
+        patch.setattr(os, "write", full)
+        new_journal(tmp_path)
+    assert [path.stem for path in journal.path.parent.glob("*.jsonl")] == [journal.id]
+    journal.path.write_bytes(b'{"kind": "sess')  # a crash before the first line was whole
+    with pytest.raises(SessionError, match="holds nothing"):
+        open_journal(tmp_path, journal.id)
 
 
 def test_the_list_is_right_whatever_becomes_of_its_index(tmp_path: Path) -> None:
