@@ -31,9 +31,21 @@ from mlx_model.upkeep import DEFAULT_KEEP_ALIVE, Upkeep
 from mlx_model.weights.expert_use import UseRecord, read_expert_use
 from mlx_model.weights.residency import Residency
 
+_ENVIRONMENT = """\
+environment variables that MLX reads on macOS; what they are worth was not measured on a Mac:
+  MLX_MAX_OPS_PER_BUFFER, MLX_MAX_MB_PER_BUFFER
+      how much work the GPU is given at once (1000 each, unless you set them)
+  MLX_METAL_RESIDENCY_REFRESH_INTERVAL_MS
+      how often MLX itself asks for wired memory to stay at hand; try it with --keep-alive 0
+  MLX_RESIDENCY_SET_MAX_PCT
+      how much wired memory is asked for together, in percent of what the GPU should use; 0: all
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this subcommand."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _ENVIRONMENT
     defaults = ServerOptions()
     add_model(parser)
     add_cache(parser)
