@@ -56,7 +56,10 @@ class HunkText(Sequence[DiffLine]):
     def marks(self) -> bytes:
         """The mark of each line, as one string."""
         if self._marks is None:
-            self._marks = bytes(map(itemgetter(0), self._lines()))
+            # A layout asks this of every hunk, and the lines of few: they are not kept for it.
+            lines = self._body.split(b"\n")
+            lines.pop()
+            self._marks = bytes(map(itemgetter(0), lines)).replace(b"\\", b"")
         return self._marks
 
     @property
@@ -89,7 +92,7 @@ class HunkText(Sequence[DiffLine]):
         return self._raw
 
     def _line(self, index: int, before: int, after: int) -> DiffLine:
-        raw = self._raw[index].decode("utf-8", "surrogateescape")
+        raw = self._lines()[index].decode("utf-8", "surrogateescape")
         kind = _KIND_OF_MARK[raw[0]]
         return DiffLine(
             kind,

@@ -54,6 +54,9 @@ def run(given: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as directory:
         top = Path(directory)
         os.environ["TIDEGATE_HOME"] = str(top / "home")
+        # Programs are compiled once, as where they are installed, whatever is set here.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = str(top / "compiled")
         large, small = top / "large", top / "small"
         _make(large, options.lines, options.files)
         _make(small, max(1000, options.lines // 100), max(1, options.files // 100))

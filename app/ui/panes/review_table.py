@@ -82,8 +82,9 @@ class ReviewTable(Vertical):
             self.reload()
         else:
             self._show(self._first, ())
-            # The log, with what was said about these changes, is opened when they are on the screen.
-            self.call_after_refresh(self.reload)
+            # The log, with what was said about these changes, is opened when they are on the screen: the first
+            # refresh gives the view its size, the second draws it.
+            self.call_after_refresh(self.call_after_refresh, self.reload)
 
     @property
     def pending(self) -> int:
