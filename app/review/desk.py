@@ -111,6 +111,10 @@ class Desk(Protocol):
         """What `commit` would commit, or `put_away` put away."""
         ...
 
+    def last_message(self) -> str:
+        """The message of the commit that amending would replace, "" without one."""
+        ...
+
     def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
         """Commit what was taken; see ReviewPort."""
         ...
@@ -196,6 +200,10 @@ class AgentDesk:
             for change in self._review.changes()
             if (kept := tuple(hunk for hunk in change.hunks if hunk.decision == "kept"))
         )
+
+    def last_message(self) -> str:
+        """See Desk."""
+        return Git(self._root).last_message
 
     def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
         """See Desk."""
@@ -303,10 +311,17 @@ class SourceDesk:
         """Change the index, all or nothing."""
         groups = _by_change(parts)
         paths = [path for change, _ in groups for path in (change.path, change.previous_path) if path]
-        before = self._sources.index_of(paths)
-        try:
+
+        def move_all() -> None:
             for change, selection in groups:
                 move(change, selection)
+
+        return self._change_index(paths, move_all, sentence)
+
+    def _change_index(self, paths: Sequence[str], work: Callable[[], None], sentence: str) -> str:
+        before = self._sources.index_of(paths)
+        try:
+            work()
         except ReviewError:
             self._sources.put_index(paths, before)
             raise
@@ -371,13 +386,34 @@ class SourceDesk:
 
     def text_of(self, change: FileChange, hunk: Hunk) -> str:
         """See Desk."""
-        if self._from.kind != "worktree":
-            raise ReviewError(f"What {self.title} holds cannot be edited here", "edit the file itself (E)")
+        if self._from.kind in ("commit", "range"):
+            raise ReviewError("A commit stays what it is", "edit the file itself (E)")
+        if self._from.kind == "patch" and hunk.decision != "pending":
+            state = self.words.taken if hunk.decision == "kept" else self.words.dropped
+            raise ReviewError(f"This is {state} already", "take that back first (u)")
         return new_side(change, hunk)
 
     def edit(self, change: FileChange, hunk: Hunk, text: str) -> str:
-        """See Desk."""
-        self._sources.edit(change, hunk, text)
+        """See Desk. In the index and in a patch, it can be taken back like a decision."""
+        if self._from.kind == "worktree":
+            self._sources.edit(change, hunk, text)
+            return ""
+        sentence = f"Edited a hunk of {change.path}"
+        if self._from.kind == "staged":
+            work = lambda: self._sources.edit_staged(change, hunk, text)  # noqa: E731
+            return self._change_index([change.path], work, sentence)
+        from app.review.edited_hunk import with_new_side  # noqa: PLC0415  looking needs it not
+
+        before = self._read
+        number = next(n for n, one in enumerate(before) if one.path == change.path and hunk in one.hunks)
+        after = (*before[:number], with_new_side(before[number], hunk, text), *before[number + 1 :])
+
+        def put(changes: tuple[FileChange, ...]) -> None:
+            self._read = changes
+            self._misfits.pop(hunk.id, None)
+
+        put(after)
+        self._did(_Step(sentence, lambda: put(before), lambda: put(after)))
         return ""
 
     def users_own(self, change: FileChange) -> AbstractContextManager[None]:
@@ -400,6 +436,10 @@ class SourceDesk:
                 f"Nothing here is staged ({self.title})", "commit from the work tree or the index"
             )
         return self._sources.changes(STAGED)
+
+    def last_message(self) -> str:
+        """See Desk."""
+        return self._sources.last_message
 
     def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
         """See Desk: commit what is staged."""

@@ -131,6 +131,12 @@ class Git:
         return self.line("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
 
     @property
+    def last_message(self) -> str:
+        """The message of the commit that is checked out, "" before the first."""
+        answer = self.ask("log", "-1", "--format=%B", "--encoding=UTF-8")
+        return answer.output.decode("utf-8", "replace").strip("\n") if answer.status == 0 else ""
+
+    @property
     def top(self) -> Path:
         """The work tree's root."""
         return Path(self.run("rev-parse", "--show-toplevel").decode("utf-8", "surrogateescape").rstrip("\n"))

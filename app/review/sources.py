@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from app.review.diff import SYMLINK, file_change
+from app.review.diff import SYMLINK, file_change, is_opaque
 from app.review.disk import WorkTree
 from app.review.errors import ReviewError
 from app.review.git import Git
@@ -20,7 +20,7 @@ from app.review.misfit import Misfit, find_misfit
 from app.review.model import FileChange, FileImage, Hunk, Selection
 from app.review.parse import parse_diff, parse_portions
 from app.review.port import ReviewPort
-from app.review.splice import splice
+from app.review.splice import splice, spliced
 
 SourceKind = Literal["worktree", "staged", "commit", "range", "patch"]
 
@@ -159,6 +159,18 @@ class Sources:
         with self._review.users_own(change.path):
             splice(self._disk, change, hunk, text)
 
+    def edit_staged(self, change: FileChange, hunk: Hunk, text: str) -> None:
+        """Put `text` in the place of what a staged change's hunk is after it, in the index alone."""
+        listed = self._git.run("--literal-pathspecs", "ls-files", "-s", "-z", "--full-name", "--", change.path)
+        content = self._git.run("cat-file", "blob", listed.split()[1].decode()) if listed else b""
+        if not listed or is_opaque(content):
+            raise ReviewError(f"{change.path} is no text file in the index", "look again (r)")
+        new = spliced(change.path, content, hunk, text)
+        name = self._git.run("hash-object", "-w", "--stdin", data=new).strip()
+        facts, path = listed.split(b"\t", 1)
+        mode, _, stage = facts.split()
+        self.put_index([change.path], b"%s %s %s\t%s" % (mode, name, stage, path))
+
     def discard(self, parts: Parts) -> None:
         """Take parts of work tree changes back, to what the index has, all or nothing; the review's `undo`
         brings them back."""
@@ -207,6 +219,11 @@ class Sources:
             }
             found |= {name: misfit for name, misfit in misfits.items() if misfit is not None}
         return found
+
+    @property
+    def last_message(self) -> str:
+        """The message of the commit that amending would replace, "" without one."""
+        return self._git.last_message
 
     def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
         """Commit what is staged; hooks run. Returns a sentence, and what hooks printed."""

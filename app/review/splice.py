@@ -20,7 +20,7 @@ def new_side(change: FileChange, hunk: Hunk) -> str:
         "".join(texts).encode()
     except UnicodeEncodeError as error:
         raise ReviewError(f"{change.path} is no UTF-8 text", _BY_HAND) from error
-    _line_ending(change.path, hunk)
+    line_ending(change.path, hunk)
     return "".join(text.removesuffix("\r") + "\n" for text in texts)
 
 
@@ -32,14 +32,15 @@ def splice(disk: Disk, change: FileChange, hunk: Hunk, text: str) -> None:
         image = disk.read(change.path)
         if image is None or is_opaque(image.data):
             raise ReviewError(f"{change.path} is no text file any more", "look again (r)")
-        new = FileImage(_spliced(change.path, image.data, hunk, text), image.mode)
+        new = FileImage(spliced(change.path, image.data, hunk, text), image.mode)
         if not disk.exchange(change.path, image, new):
             raise _overtaken(change.path)
     except OSError as error:
         raise ReviewError(f"{change.path} cannot be written", error.strerror or str(error)) from error
 
 
-def _spliced(path: str, data: bytes, hunk: Hunk, text: str) -> bytes:
+def spliced(path: str, data: bytes, hunk: Hunk, text: str) -> bytes:
+    """`data` with `text` in the place of a hunk's new side; see `splice`. Raises ReviewError."""
     # A last line without newline counts as a line; a file that ends in one has nothing behind it.
     lines = data.split(b"\n")
     ends_with_newline = not lines[-1]
@@ -54,7 +55,7 @@ def _spliced(path: str, data: bytes, hunk: Hunk, text: str) -> bytes:
     end = start + len(expected)
     if lines[start:end] != expected:
         raise _overtaken(path)
-    ending = _line_ending(path, hunk) or (b"\r\n" if b"\r\n" in data else b"\n")
+    ending = line_ending(path, hunk) or (b"\r\n" if b"\r\n" in data else b"\n")
     new = [line.encode() + ending[:-1] for line in text.removesuffix("\n").split("\n")] if text else []
     whole = [*lines[:start], *new, *lines[end:]]
     if ends_with_newline or not lines:
@@ -69,7 +70,7 @@ def _overtaken(path: str) -> ReviewError:
     return ReviewError(f"{path} has been changed meanwhile", "look again (r), then edit")
 
 
-def _line_ending(path: str, hunk: Hunk) -> bytes:
+def line_ending(path: str, hunk: Hunk) -> bytes:
     """How the lines of a hunk's new side end, b"" where none does. Raises ReviewError for two ways."""
     found = {line.text.endswith("\r") for line in hunk.lines if line.kind != "removed" and line.has_newline}
     if len(found) > 1:

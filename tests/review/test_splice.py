@@ -8,14 +8,17 @@ from hypothesis import strategies as st
 
 from app.review.diff import file_change
 from app.review.disk import WorkTree
+from app.review.edited_hunk import with_new_side
 from app.review.errors import ReviewError
 from app.review.model import FileImage
+from app.review.patch import build_patch, whole
 from app.review.splice import new_side, splice
+from tests.support.review_cases import git
 
 LINES = st.lists(st.sampled_from(["a", "b", "é漢", "", "  c"]), max_size=14)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     LINES,
     LINES,
@@ -53,8 +56,20 @@ def test_a_hunk_becomes_what_was_written_and_the_rest_stays(  # noqa: PLR0917
     start = hunk.after_start - bool(hunk.after_count)
     lines = image(after).data.decode().removesuffix(ending).split(ending) if image(after).data else []
     lines[start : start + hunk.after_count] = wanted
-    found = (root / "f").read_bytes().decode().replace("\r\n", "\n").removesuffix("\n")
+    spliced = (root / "f").read_bytes()
+    found = spliced.decode().replace("\r\n", "\n").removesuffix("\n")
     assert found == "\n".join(lines)
+    # Edited in a patch that git then applies, it comes to the same.
+    try:
+        edited = with_new_side(change, hunk, "\n".join(wanted))
+    except ReviewError:
+        assert hunk.before_count == len(wanted)
+        return
+    disk.write("f", image(before))
+    git(root, "apply", "--unidiff-zero", "--whitespace=nowarn", data=build_patch(edited, whole(edited)))
+    applied = (root / "f").read_bytes()
+    # A patch cannot take the newline of a line that is not in it, when that becomes the last one.
+    assert applied == spliced or (not wanted and applied == spliced + ending.encode())
 
 
 def test_what_was_changed_meanwhile_or_is_no_text_is_refused(tmp_path: Path) -> None:
