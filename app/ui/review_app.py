@@ -7,6 +7,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
+from textual.content import Content
 from textual.dom import DOMNode
 from textual.screen import Screen
 
@@ -49,7 +50,7 @@ class ReviewScreen(Screen[None]):
     def on_review_pane_counted(self, event: ReviewPane.Counted) -> None:
         files = len(self.review.view.changes)
         title = visible(self.review.desk.title)
-        self._frame.border_title = f"Review of {title}"
+        self._frame.border_title = Content(f"Review of {title}")
         counts = f"{files} file{'' if files == 1 else 's'} · {event.decided} of {event.total} decided"
         self._frame.border_subtitle = f"{self._notice} · {counts}" if self._notice else counts
         self._hints.rename(self.review.hint_names)

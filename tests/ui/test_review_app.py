@@ -133,7 +133,7 @@ async def test_a_commit_takes_what_is_staged_with_sign_off_amend_and_hooks(root:
         await reader.press(*"two", "ctrl+s")
         await reader.until(lambda: "say why" in str(reader.app.screen.query_one("#commit-error").render()))
         reader.app.screen.query_one(TextArea).load_text("why two")
-        await reader.press("alt+s", "ctrl+s")
+        await reader.press("ctrl+o", "ctrl+s")
         await reader.until(lambda: not isinstance(reader.app.screen, CommitDialog))
         assert git(root, "log", "-1", "--format=%B").decode().strip() == (
             "why two\n\nSigned-off-by: A <a@example.org>"
@@ -142,7 +142,7 @@ async def test_a_commit_takes_what_is_staged_with_sign_off_amend_and_hooks(root:
         await reader.press("a", "c")
         await reader.until(lambda: isinstance(reader.app.screen, CommitDialog))
         reader.app.screen.query_one(TextArea).load_text("why all")
-        await reader.press("alt+a", "ctrl+s")
+        await reader.press("ctrl+l", "ctrl+s")
         await reader.until(lambda: not isinstance(reader.app.screen, CommitDialog))
         assert git(root, "log", "--format=%s").decode() == "why all\none\n"
 
@@ -212,6 +212,8 @@ async def test_a_hunk_is_edited_in_place(root: Path) -> None:
         await reader.press("e")
         await reader.until(lambda: isinstance(reader.app.screen, EditHunkDialog))
         await reader.press("x", "escape")
+        assert "Esc again" in str(reader.app.screen.query_one("#hunk-box").border_subtitle)
+        await reader.press("escape")
         await reader.until(lambda: not isinstance(reader.app.screen, EditHunkDialog))
         assert (root / "a.txt").read_text() == "\n".join(edited)
         # Meanwhile somebody else changes those lines: nothing is written.
@@ -223,6 +225,38 @@ async def test_a_hunk_is_edited_in_place(root: Path) -> None:
         await reader.press("ctrl+s")
         await reader.until(lambda: any("changed meanwhile" in note for note in reader.told))
         assert (root / "a.txt").read_text() == elsewhere
+
+
+async def test_a_hunk_of_a_patch_or_of_the_index_is_edited_before_it_is_taken(root: Path) -> None:
+    patch = git(root, "diff", "b.txt")
+    staged = lambda: git(root, "show", ":b.txt").decode()  # noqa: E731
+
+    async def write(reader: Reader) -> None:
+        await reader.press("G", "e")
+        await reader.until(lambda: isinstance(reader.app.screen, EditHunkDialog))
+        area = reader.app.screen.query_one(TextArea)
+        assert area.text == "two\n"
+        area.load_text("two and\nthree\n")
+        await reader.press("ctrl+s")
+        await reader.until(lambda: "+ three" in reader.drawn())
+
+    git(root, "add", "-A")
+    async with reading(root, STAGED) as reader:
+        await write(reader)
+        assert staged() == "two and\nthree\n"
+        assert (root / "b.txt").read_text() == "two\n"
+        await reader.press("u")
+        await reader.until(lambda: staged() == "two\n")
+    (root / "b.txt").write_text("one\n")
+    async with reading(root, Source("patch", "fix.patch", patch=patch)) as reader:
+        await write(reader)
+        await reader.press("u")
+        await reader.until(lambda: "+ two" in reader.drawn() and "three" not in reader.drawn())
+        await reader.press("U", "a")
+        await reader.until(lambda: (root / "b.txt").read_text() == "two and\nthree\n")
+        await reader.until(lambda: reader.pane.decided == 1)
+        await reader.press("e")
+        await reader.until(lambda: any("applied already" in one for one in reader.told))
 
 
 async def test_less_context_is_told_as_such(root: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import events
 from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 
@@ -15,6 +16,8 @@ from app.ui.panes.review_dialogs import ReviewDialogs
 if TYPE_CHECKING:
     from textual.widgets import Input
 
+    from app.ui.widgets.ask_line import AskLine
+
 
 class ReviewPane(ReviewDialogs):
     """The review by keyboard: decisions, search, and looking around."""
@@ -24,7 +27,7 @@ class ReviewPane(ReviewDialogs):
         Binding("ctrl+c,super+c", "copy_lines", show=False),
     ]
 
-    _field: "Input | None" = None
+    _field: "AskLine | None" = None
 
     # Decisions.
 
@@ -86,18 +89,19 @@ class ReviewPane(ReviewDialogs):
         if not self.view.display:
             return
         if self._field is None:
-            from textual.widgets import Input  # noqa: PLC0415  the first frame does not wait for it
+            from app.ui.widgets.ask_line import AskLine  # noqa: PLC0415  the first frame does not wait for it
 
-            self._field = Input(id="review-input", placeholder="Search; Enter finds, Esc leaves", compact=True)
+            self._field = AskLine(id="review-input")
             self.mount(self._field)
-        self._field.value = ""
-        self._field.display = True
-        self._field.focus()
+        self._field.open("Search; Enter finds, Esc leaves")
+
+    def on_key(self, event: events.Key) -> None:
+        if self._field is not None:
+            self._field.take(event)
 
     def _close_search(self) -> bool:
-        if self._field is None or not self._field.display:
+        if self._field is None or not self._field.close():
             return False
-        self._field.display = False
         self.view.focus()
         return True
 
@@ -161,10 +165,7 @@ class ReviewPane(ReviewDialogs):
         self.view.show_around((), more=False)
 
     def action_ignore_space(self) -> None:
-        ignored = self.view.ignore_space()
-        self.app.notify(
-            "Changes of white space are not shown." if ignored else "White space is shown again.", timeout=3
-        )
+        self.view.ignore_space()
 
     def action_next_hunk(self) -> None:
         if self.view.query_text:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from app.errors import TidegateError
 from app.review.errors import ReviewError
-from app.review.model import Comment, FileChange, Hunk
+from app.review.model import Comment
 from app.ui.editor import edit, edit_text
 from app.ui.panes.review_table import ReviewTable
 from app.ui.text import visible
@@ -15,6 +15,8 @@ from app.ui.widgets.diff_headings import KIND_LETTERS
 
 class ReviewDialogs(ReviewTable):
     """The table, and what is said about it. A dialog is imported when it is opened."""
+
+    _message = ""  # of the commit: written, and not committed yet
 
     # Committing.
 
@@ -37,15 +39,22 @@ class ReviewDialogs(ReviewTable):
         if not can_commit:
             self._run(self.desk.put_away)
             return
-        suggest = self._suggest
+        suggest, desk = self._suggest, self.desk
+
+        def keep(message: str | None) -> None:
+            self._message = message or ""
+
         self.app.push_screen(
             CommitDialog(
                 self._commit,
                 hunks=sum(len(change.hunks) for change in changes),
                 files=len(changes),
                 pending=self.pending,
+                last_message=lambda: asyncio.to_thread(desk.last_message),
+                message=self._message,
                 suggest=(lambda: suggest(changes)) if suggest is not None else None,
-            )
+            ),
+            keep,
         )
 
     async def _commit(self, message: str, sign_off: bool, amend: bool) -> str:
@@ -209,15 +218,13 @@ class ReviewDialogs(ReviewTable):
         change, hunk = self.view.current_change, self.view.current_hunk
         if change is None or hunk is None:
             return
+        from app.ui.screens.edit_hunk import EditHunkDialog
+
         try:
             text = self.desk.text_of(change, hunk)
         except ReviewError as error:
             self.app.notify(str(error), severity="warning")
             return
-        self._ask_for_text(change, hunk, text)
-
-    def _ask_for_text(self, change: FileChange, hunk: Hunk, text: str) -> None:
-        from app.ui.screens.edit_hunk import EditHunkDialog
 
         def save(new: str | None) -> None:
             if new is not None and new != text:

@@ -4,6 +4,7 @@ import asyncio
 from typing import ClassVar
 
 from rich.text import Text
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -13,6 +14,7 @@ from textual.widgets import Input, Static
 from app.ui.actions import BY_ID, bindings, key_label
 from app.ui.keymap import Keymap, keys_of
 from app.ui.text import visible
+from app.ui.widgets.ask_line import AskLine
 from app.ui.widgets.file_view import FileView, measure
 from app.workspace.model import Document
 from app.workspace.workspace import Workspace
@@ -68,7 +70,7 @@ class ViewerPane(Vertical):
         self._workspace = workspace
         # Kept here because a thread may end when the pane is already empty.
         self._view = FileView(id="file-view")
-        self._input = Input(id="viewer-input", compact=True)
+        self._input = AskLine(id="viewer-input")
         self._notice = Static(welcome(keymap), id="viewer-notice")
         self.document: Document | None = None
         self._asks_line = False
@@ -80,7 +82,6 @@ class ViewerPane(Vertical):
 
     def on_mount(self) -> None:
         self._view.display = False
-        self._input.display = False
 
     @property
     def path(self) -> str | None:
@@ -136,17 +137,15 @@ class ViewerPane(Vertical):
         if not self._view.display:
             return
         self._asks_line = for_line
-        field = self._input
-        field.placeholder = placeholder
-        field.value = ""
-        field.display = True
-        field.focus()
+        self._input.open(placeholder)
+
+    def on_key(self, event: events.Key) -> None:
+        self._input.take(event)
 
     def leave_input(self) -> bool:
         """Close the search field. False if it was not open."""
-        if not self._input.display:
+        if not self._input.close():
             return False
-        self._input.display = False
         self._view.focus()
         return True
 

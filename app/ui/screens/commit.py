@@ -6,22 +6,25 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.widgets import Static, TextArea
+from textual.widgets import Static
 
 from app.errors import TidegateError
 from app.review.errors import ReviewError
 from app.ui.screens.dialog import Dialog
 from app.ui.text import visible_block
+from app.ui.widgets.writing_area import WritingArea
 
 
-class CommitDialog(Dialog[None]):
-    """Asks for a message and commits. What a hook or git says against it is shown, and the message kept."""
+class CommitDialog(Dialog[str]):
+    """Asks for a message and commits. What a hook or git says against it is shown, and the message kept.
+    Dismissed with what was written and not committed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s,ctrl+enter", "commit", "Commit"),
         Binding("ctrl+g", "suggest", "Suggest a message"),
-        Binding("alt+s", "toggle_option('sign_off')", "Sign off"),
-        Binding("alt+a", "toggle_option('amend')", "Amend"),
+        # Not with Alt: there a text takes the letter, and a Mac's keyboard writes another one.
+        Binding("ctrl+o", "toggle_option('sign_off')", "Sign off"),
+        Binding("ctrl+l", "toggle_option('amend')", "Amend"),
         Binding("escape", "leave", "Back"),
     ]
 
@@ -32,10 +35,15 @@ class CommitDialog(Dialog[None]):
         hunks: int,
         files: int,
         pending: int,
+        last_message: Callable[[], Awaitable[str]],
+        message: str = "",
         suggest: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
-        """`commit` takes the message, whether to sign off and whether to amend; `suggest` makes a message."""
+        """`commit` takes the message, whether to sign off and whether to amend; `last_message` is the one that
+        amending begins with; `message` was written before; `suggest` makes a message."""
         super().__init__()
+        self._message = message
+        self._last_message = last_message
         self._commit = commit
         self._suggest = suggest
         self._options: set[str] = set()
@@ -50,11 +58,7 @@ class CommitDialog(Dialog[None]):
             suggestion = "Ctrl+G suggests · " if self._suggest is not None else ""
             box.border_subtitle = f"Ctrl+S commits · {suggestion}Esc goes back"
             yield Static(self._facts, id="commit-facts")
-            area = TextArea(
-                id="commit-message", highlight_cursor_line=False, placeholder="What changes, and why"
-            )
-            area.cursor_blink = False
-            yield area
+            yield WritingArea(self._message, id="commit-message", placeholder="What changes, and why")
             yield Static(id="commit-options")
             with VerticalScroll(id="commit-output", can_focus=False):
                 yield Static("", id="commit-error", markup=False)
@@ -62,10 +66,12 @@ class CommitDialog(Dialog[None]):
     def on_mount(self) -> None:
         self.query_one("#commit-output").display = False
         self._show_options()
-        self.query_one(TextArea).focus()
+        area = self.query_one(WritingArea)
+        area.focus()
+        area.move_cursor(area.document.end)
 
     def _show_options(self) -> None:
-        names = {"sign_off": "Sign off (Alt+S)", "amend": "Amend the last commit (Alt+A)"}
+        names = {"sign_off": "Sign off (Ctrl+O)", "amend": "Amend the last commit (Ctrl+L)"}
         self.query_one("#commit-options", Static).update(
             "    ".join(
                 f"[@click=screen.toggle_option('{name}')]{'☑' if name in self._options else '☐'} {words}[/]"
@@ -76,9 +82,18 @@ class CommitDialog(Dialog[None]):
     def action_toggle_option(self, name: str) -> None:
         self._options ^= {name}
         self._show_options()
+        if "amend" in self._options and not self.query_one(WritingArea).text.strip():
+            self.run_worker(self._take_last_message(), group="amend", exclusive=True)
+
+    async def _take_last_message(self) -> None:
+        message = await self._last_message()
+        area = self.query_one(WritingArea)
+        if not area.text.strip():
+            area.load_text(message)
+            area.move_cursor(area.document.end)
 
     def action_commit(self) -> None:
-        message = self.query_one(TextArea).text.strip()
+        message = self.query_one(WritingArea).text.strip()
         if not message:
             self._say("Write a message first.")
             return
@@ -91,7 +106,7 @@ class CommitDialog(Dialog[None]):
             self._say(str(error))
             return
         self.app.notify(said, timeout=6)
-        self.dismiss()
+        self.dismiss("")
 
     def action_suggest(self) -> None:
         if self._suggest is not None:
@@ -105,7 +120,7 @@ class CommitDialog(Dialog[None]):
         except TidegateError as error:
             self._say(str(error))
             return
-        area = self.query_one(TextArea)
+        area = self.query_one(WritingArea)
         written = area.text.strip()
         area.load_text(f"{written}\n\n{text}" if written else text)
         self.query_one("#commit-output").display = False
@@ -117,4 +132,4 @@ class CommitDialog(Dialog[None]):
         words.update(visible_block(text))
 
     def action_leave(self) -> None:
-        self.dismiss()
+        self.dismiss(self.query_one(WritingArea).text)

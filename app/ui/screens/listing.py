@@ -10,6 +10,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.content import Content
 
 from app.ui.actions import key_label
 from app.ui.screens.dialog import Dialog
@@ -79,7 +80,7 @@ class Listing(Dialog[tuple[str, str] | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="listing-box", classes="dialog") as box:
-            box.border_title = self._title
+            box.border_title = Content(visible(self._title))
             keys = [f"{key_label(key)} {words}" for key, words in self._verbs.items()]
             box.border_subtitle = " · ".join([*keys, "Esc goes back"])
             yield self._lines

@@ -128,7 +128,12 @@ class DiffHeadings(LineView):
     def bar(self, place: Row, base: Style) -> Segment:
         """The left edge: it shows along all its rows which hunk a key would decide."""
         here = self.current_row
-        chosen = here is not None and here.file == place.file and here.hunk == place.hunk
+        hunk = here.hunk if here is not None else -1
+        if here is not None and hunk < 0:
+            # On a file's heading it is the first that is open.
+            hunks = self.changes[here.file].hunks
+            hunk = next((n for n, one in enumerate(hunks) if one.decision == "pending"), 0)
+        chosen = here is not None and (here.file, hunk) == (place.file, place.hunk)
         tone = self.palette.primary if self.has_focus else self.palette.faint
         return Segment("▌" if chosen else " ", base + tone)
 

@@ -302,12 +302,11 @@ class DiffView(DiffSelecting):
         self._rearrange()
         return True
 
-    def ignore_space(self) -> bool:
-        """Leave changes of white space alone out of sight, or show them again; returns which."""
+    def ignore_space(self) -> None:
+        """Leave changes of white space alone out of sight, or show them again."""
         self.ignores_space = not self.ignores_space
         self._find_space_only()
         self._rearrange()
-        return self.ignores_space
 
     def _find_space_only(self) -> None:
         self.space_only = frozenset(

@@ -35,17 +35,20 @@ class HintLine(OneLine):
             self.redraw()
 
     def line(self, width: int, palette: Palette) -> Text:
-        line = Text(" ")
-        for scope in self._scopes:
-            for action in in_scope(scope):
-                hint = self._names.get(action.id, action.hint)
-                if not hint:
-                    continue
+        parts: list[Text] = []
+        actions = [action for scope in self._scopes for action in in_scope(scope)]
+        for action in actions:
+            hint = self._names.get(action.id, action.hint)
+            if hint:
                 click = Style(meta={"@click": f"app.perform('{action.id}')"})
                 key = key_label(keys_of(action.id, self._keymap)[0])
-                part = Text.assemble((key, palette.primary + click), (f" {hint}", palette.muted + click))
-                if line.cell_len + part.cell_len + 2 > width:
-                    continue
+                parts.append(Text.assemble((key, palette.primary + click), (f" {hint}", palette.muted + click)))
+        # What tells of all the others has its place, however narrow the line is.
+        line, room = Text(" "), width - 2
+        is_help = [action.id == "app.help" for action in actions if self._names.get(action.id, action.hint)]
+        room -= sum(part.cell_len + 3 for part, keeps in zip(parts, is_help, strict=True) if keeps)
+        for part, keeps in zip(parts, is_help, strict=True):
+            if keeps or line.cell_len + part.cell_len <= room:
                 line.append(part)
                 line.append("   ")
         line.truncate(width)

@@ -7,7 +7,6 @@ from typing import ClassVar
 from textual import events
 from textual.binding import BindingType
 from textual.message import Message
-from textual.widgets import TextArea
 from textual.widgets.text_area import Edit, EditResult
 
 from app.ui.actions import bindings, in_scope
@@ -15,6 +14,7 @@ from app.ui.completion import Token, rank, token_before
 from app.ui.editor import EditorError, edit_text
 from app.ui.keymap import keys_of
 from app.ui.widgets.completion_list import CompletionList
+from app.ui.widgets.writing_area import WritingArea
 
 _LONG_PASTE = 1_200  # characters
 _TALL_PASTE = 12  # lines
@@ -22,7 +22,7 @@ _CLOSE = frozenset(":,.;!?)]}'\"")  # follow a name without a space
 _LONGEST_SHOWN = 20_000  # characters of what comes back to be changed
 
 
-class PromptInput(TextArea):
+class PromptInput(WritingArea):
     """Several lines of text with history. A long paste becomes a short sign, and the whole text when sent."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("prompt"))
@@ -41,13 +41,7 @@ class PromptInput(TextArea):
         """The user wants the next mode."""
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(
-            id=id,
-            compact=True,
-            highlight_cursor_line=False,
-            placeholder="Ask, or say what to change…",
-        )
-        self.cursor_blink = False
+        super().__init__(id=id, compact=True, placeholder="Ask, or say what to change…")
         self._pastes: dict[str, str] = {}
         self._history: list[str] = []
         self._place = 0
