@@ -227,12 +227,21 @@ def test_the_message_is_written_in_an_editor(project: Path, scripted_server: Ser
         terminal.wait_for(lambda text: "from the" in text and "editor" in text)
         assert (tmp_path / "before").read_text() == "half\n"
         assert log.read_text().split()[0] == "+1"
+        # Ctrl+C in the editor is the editor's.
+        caught = tmp_path / "caught"
+        becomes(
+            editor,
+            f'trap "echo > {caught}.too" INT; : > {caught}; '
+            f'until test -e {caught}.too; do sleep 0.05; done; printf "from the\neditor that" > "$file"',
+        )
+        terminal.press("ctrl+g").wait_for(lambda _: caught.exists())
+        terminal.press("ctrl+c").wait_for("editor that")
         becomes(editor, "printf other > $file; exit 3")
         terminal.press("ctrl+g").wait_for(lambda _: "ended with status 3" in flat(terminal))
         editor.unlink()
         terminal.press("ctrl+g").wait_for(lambda _: "cannot be started" in flat(terminal))
         terminal.type(" was here").press("enter").wait_for("Fine.")
-        assert words(last(server)) == "from the\neditor was here"
+        assert words(last(server)) == "from the\neditor that was here"
         becomes(editor, ": > $file")
         terminal.type("to be dropped").press("ctrl+g").wait_for(READY)
         terminal.press("ctrl+q")
