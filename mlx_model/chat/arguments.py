@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 _EVERY_TYPE = frozenset({"null", "boolean", "integer", "number", "object", "array", "string"})
 _TYPE_NAMES = {
@@ -16,6 +17,7 @@ _TYPE_NAMES = {
     list: "array",
 }
 _LONGEST_INTEGER = 4000  # digits; Python declines to convert more
+_MOST_REFERENCES = 16
 
 
 class ArgumentWriter:
@@ -27,6 +29,7 @@ class ArgumentWriter:
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         """`schema` is the tool's `parameters`, or empty where the tool is unknown."""
+        self._schema = schema
         properties = schema.get("properties")
         self._properties = properties if isinstance(properties, Mapping) else {}
         self._written: set[str] = set()
@@ -41,7 +44,7 @@ class ArgumentWriter:
         """A parameter begins."""
         separator = ", " if self._written else "{"
         self._written.add(key)
-        self._types = value_types(self._properties.get(key))
+        self._types = value_types(self._properties.get(key), self._schema)
         self._held = []
         return f"{separator}{_string(key)}: " + ('"' if self._streams else "")
 
@@ -69,11 +72,45 @@ class ArgumentWriter:
         return self._types == {"string"}
 
 
-def value_types(schema: Any) -> frozenset[str]:
-    """The JSON types that a schema admits, as far as it says; a parameter of unknown type is a string."""
+def resolved(schema: Any, root: Mapping[str, Any]) -> Any:
+    """The schema that is meant, where this one only refers to a part of `root`."""
+    for _ in range(_MOST_REFERENCES):
+        if not isinstance(schema, Mapping):
+            break
+        whole = schema.get("allOf")
+        if isinstance(whole, list) and len(whole) == 1 and "type" not in schema:
+            schema = whole[0]
+        elif isinstance(schema.get("$ref"), str):
+            found = _referred(schema["$ref"], root)
+            if found is None:
+                break
+            schema = found
+        else:
+            break
+    return schema
+
+
+def _referred(reference: str, root: Any) -> Any:
+    """What a reference of this document points to (RFC 6901); None for any other, and where nothing is."""
+    place, _, pointer = unquote(reference).partition("#")
+    if place or (pointer and not pointer.startswith("/")):
+        return None
+    for step in pointer.split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(root, Mapping):
+            root = root.get(name)
+        else:
+            root = root[int(name)] if isinstance(root, list) and name in map(str, range(len(root))) else None
+    return root
+
+
+def value_types(schema: Any, root: Mapping[str, Any], most: int = _MOST_REFERENCES) -> frozenset[str]:
+    """The JSON types that a schema within `root` admits, as far as it says; a parameter of unknown type is a
+    string. Unions are looked into `most` deep."""
+    schema = resolved(schema, root)
     if not isinstance(schema, Mapping):
         return frozenset({"string"})
-    if "$ref" in schema:
+    if "$ref" in schema or not most:
         return _EVERY_TYPE
     declared = schema.get("type")
     if isinstance(declared, str):
@@ -82,7 +119,8 @@ def value_types(schema: Any) -> frozenset[str]:
         return frozenset(name for name in declared if isinstance(name, str)) & _EVERY_TYPE or _EVERY_TYPE
     for union in ("anyOf", "oneOf"):
         if isinstance(schema.get(union), list):
-            return frozenset().union(*(value_types(option) for option in schema[union])) or _EVERY_TYPE
+            options = (value_types(option, root, most - 1) for option in schema[union])
+            return frozenset().union(*options) or _EVERY_TYPE
     if isinstance(schema.get("enum"), list):
         return _types_of(schema["enum"])
     return _types_of([schema["const"]]) if "const" in schema else frozenset({"string"})

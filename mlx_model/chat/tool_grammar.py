@@ -9,11 +9,12 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper, regex_to_lark
 
-from mlx_model.chat.arguments import value_types
+from mlx_model.chat.arguments import resolved, value_types
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.decode.grammar import GrammarConstraint
 
@@ -28,6 +29,12 @@ _BITS = 64
 _END = r"\n<\/parameter>\n"
 _BEYOND_END = rf"/(?s:.*){_END}(?s:.+)/"
 _ANYTHING = "(?s:.*)"
+# What a tool's own schema is called in that of a value.
+_TOOL = "tool"
+_NARROWING = {"$ref", "allOf", "anyOf", "oneOf", "not", "enum", "const", "pattern", "minLength", "maxLength"}
+_NARROWING |= {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
+# What llguidance does not know of JSON Schema is ignored, and one of several becomes any of them.
+_LENIENT = {"x-guidance": {"lenient": True, "coerce_one_of": True}}
 # Parentheses around everything.
 _GROUP = re.compile(r"\((?:[^()\\]|\\.)*\)")
 
@@ -123,11 +130,12 @@ def _tool(rule: str, name: str, schema: Mapping[str, Any], tell: Callable[[str],
     rules: list[str] = []
     parameters: list[str] = []
     for number, key in enumerate(keys):
-        value, beside = _value(f"{rule}v{number}", properties[key], schema)
-        if value == "text" and not _is_free(properties[key]):
-            tell(f"No grammar can hold {name}'s parameter {key!r} to its schema: its value is free.")
-        rules += beside
-        parameters.append(f"{_quoted(f'<parameter={key}>')} {value}")
+        value = _value(f"{rule}v{number}", properties[key], schema)
+        if value.held < 1:
+            left = "its value is free" if not value.held else "parts of it are ignored"
+            tell(f"No grammar can hold {name}'s parameter {key!r} to its schema: {left}.")
+        rules += value.rules
+        parameters.append(f"{_quoted(f'<parameter={key}>')} {value.text}")
     counted = min(len(required), _BITS)
     if len(keys) > _BITS:
         left_out = f", and {len(required) - counted} required ones left out" if counted < len(required) else ""
@@ -141,34 +149,64 @@ def _tool(rule: str, name: str, schema: Mapping[str, Any], tell: Callable[[str],
     return [*rules, f"{rule}: {opening} more{rule}::0x0", f"more{rule}::_: {more}"]
 
 
-def _is_free(schema: Any) -> bool:
+def _is_free(schema: Any, root: Mapping[str, Any]) -> bool:
     """Whether any text fits."""
-    narrowing = {"enum", "const", "pattern", "minLength", "maxLength"}
-    return value_types(schema) == {"string"} and not (isinstance(schema, Mapping) and narrowing & schema.keys())
+    types, schema = value_types(schema, root), resolved(schema, root)
+    union = schema.get("anyOf", schema.get("oneOf")) if isinstance(schema, Mapping) else None
+    options = [resolved(option, root) for option in union] if isinstance(union, list) else [schema]
+    narrowed = any(isinstance(option, Mapping) and _NARROWING & option.keys() for option in options)
+    return "string" in types and not types & {"array", "object"} and not narrowed
 
 
-def _value(rule: str, schema: Any, root: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """A value and the end of its parameter, and the rules that it needs besides; `text` for any text."""
-    types = value_types(schema)
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """A parameter's value and end, as the grammar writes them, with the rules they need besides; and how much
+    of its schema that holds the value to: nothing (0), part of it, or all that matters (1)."""
+
+    text: str
+    rules: tuple[str, ...] = ()
+    held: float = 1.0
+
+
+def _value(rule: str, schema: Any, root: Mapping[str, Any]) -> _Value:
+    types, stated = value_types(schema, root), schema
+    schema = resolved(schema, root)
     if isinstance(schema, Mapping) and not types & {"object", "array"}:
         enum = schema.get("enum")
         choices = enum if isinstance(enum, list) else [schema["const"]] if "const" in schema else []
         texts = [choice if isinstance(choice, str) else json.dumps(choice) for choice in choices]
         if texts:
-            return "(" + " | ".join(_quoted(text) for text in texts) + ') "</parameter>\\n"', []
-    if types == {"string"} and not _is_free(schema):
+            return _Value("(" + " | ".join(_quoted(text) for text in texts) + ') "</parameter>\\n"')
+    if types == {"string"} and not _is_free(schema, root):
         terminal = _string_terminal(schema)
         name = f"{rule}s".upper()
         if terminal is not None and not LLMatcher.validate_grammar(f"start: {name}\n{name}: {terminal}"):
-            return name, [f"{name}: {terminal}"]
-        return "text", []
+            return _Value(name, (f"{name}: {terminal}",))
     if "string" in types:
-        return "text", []
-    definitions = {key: root[key] for key in ("$defs", "definitions") if key in root}
-    whole = json.dumps({**definitions, **schema})
-    if LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema(whole)):
-        return "text", []
-    return f'%json {whole} "\\n</parameter>\\n"', []
+        return _Value("text", held=float(_is_free(schema, root)))
+    whole = dict(stated)
+    if '"$ref"' in json.dumps(stated):
+        whole = {**_anchored(stated), "$defs": {_TOOL: _anchored(root)}}
+    for held, options in ((1.0, {}), (0.5, _LENIENT)):
+        text = json.dumps({**whole, **options})
+        if not LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema(text)):
+            return _Value(f'%json {text} "\\n</parameter>\\n"', held=held)
+    return _Value("text", held=0.0)
+
+
+def _anchored(schema: Any) -> Any:
+    """With its references as they are where the tool's whole schema is a definition."""
+    if isinstance(schema, list):
+        return [_anchored(part) for part in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    return {
+        key: f"#/$defs/{_TOOL}{part[1:]}"
+        if key == "$ref" and isinstance(part, str) and part.startswith("#")
+        else _anchored(part)
+        for key, part in schema.items()
+        if not (key in ("$id", "$schema") and isinstance(part, str))
+    }
 
 
 def _string_terminal(schema: Mapping[str, Any]) -> str | None:

@@ -151,13 +151,14 @@ def test_of_more_required_parameters_than_can_be_counted_most_are(
 
 
 def test_what_is_left_free_is_logged_once(grammar: ToolGrammar, caplog: pytest.LogCaptureFixture) -> None:
-    schemas = {**TOOLS, "odd": {"properties": {"a<b": {}, "n": {"type": "string", "minLength": "much"}}}}
+    odd = {"a<b": {}, "n": {"type": "string", "minLength": "much"}, "u": {"type": "array", "uniqueItems": True}}
+    schemas = {**TOOLS, "odd": {"properties": odd}}
     grammar._told.clear()
     for _ in range(3):
         assert grammar.constraint(schemas) is not None
     said = [record.getMessage() for record in caplog.records]
-    assert len(said) == 4
-    for part in ("'ahead'", "70 parameters", "'a<b'", "'n'"):
+    assert len(said) == 5
+    for part in ("'ahead'", "70 parameters", "'a<b'", "'n'", "'u' to its schema: parts of it"):
         assert sum(part in sentence for sentence in said) == 1
 
 
@@ -175,8 +176,24 @@ def test_a_schema_that_nothing_fits_does_not_trap_the_reply(grammar: ToolGrammar
         assert constraint.mask().any()
 
 
+DEFINITIONS: dict[str, Any] = {
+    "colour": {"type": "string", "enum": ["red", "light blue"]},
+    "tree": {
+        "type": "object",
+        "properties": {
+            "size": {"type": "integer"},
+            "left": {"$ref": "#/$defs/tree"},
+            "colour": {"allOf": [{"$ref": "#/$defs/colour"}]},
+        },
+        "required": ["size"],
+        "additionalProperties": False,
+    },
+}
+
+
 def random_schema(choice: random.Random, depth: int = 0) -> dict[str, Any]:
     kinds = ["string", "short", "pattern", "integer", "number", "boolean", "null", "enum", "nullable"]
+    kinds += ["range", "const", "reference", "union"]
     match choice.choice(kinds if depth > 1 else [*kinds, "array", "object"]):
         case "array":
             return {"type": "array", "items": random_schema(choice, depth + 1), "maxItems": 3}
@@ -192,6 +209,16 @@ def random_schema(choice: random.Random, depth: int = 0) -> dict[str, Any]:
             return {"type": "string", "pattern": choice.choice(patterns)}
         case "nullable":
             return {"type": ["integer", "null"]}
+        case "range":
+            least = choice.randint(-30, 30)
+            return {"type": "integer", "minimum": least, "maximum": least + choice.randint(0, 200)}
+        case "const":
+            return {"const": choice.choice(["x", "a\nb", 7, 1.5, True, None])}
+        case "reference":
+            return {"$ref": f"#/$defs/{choice.choice(sorted(DEFINITIONS))}", "description": "that"}
+        case "union":
+            options = [{"type": "null"}, {"type": "boolean"}, {"$ref": "#/$defs/tree"}, {"type": "integer"}]
+            return {choice.choice(["anyOf", "oneOf"]): choice.sample(options, choice.randint(1, 3))}
         case kind:
             return {"type": kind}
 
@@ -202,13 +229,20 @@ def random_parameters(choice: random.Random, depth: int = 0) -> dict[str, Any]:
         "type": "object",
         "properties": {name: random_schema(choice, depth) for name in names},
         "required": choice.sample(names, choice.randint(0, len(names))),
+        **({} if depth else {"$defs": DEFINITIONS}),
     }
 
 
 def fits(schema: Any, value: Any) -> bool:
     """The part of JSON Schema that `random_schema` uses, by itself."""
-    if "enum" in schema:
-        return value in schema["enum"]
+    if "$ref" in schema:
+        return fits(DEFINITIONS[schema["$ref"].rpartition("/")[2]], value)
+    for union in ("anyOf", "oneOf", "allOf"):
+        if union in schema:
+            return (all if union == "allOf" else any)(fits(option, value) for option in schema[union])
+    if "enum" in schema or "const" in schema:
+        choices = schema.get("enum", [schema.get("const")])
+        return any(choice == value and type(choice) is type(value) for choice in choices)
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     return any(_is(kind, schema, value) for kind in kinds)
 
@@ -218,7 +252,7 @@ def _is(kind: str, schema: Any, value: Any) -> bool:
         case "object":
             return (
                 isinstance(value, dict)
-                and set(schema["required"]) <= set(value) <= set(schema["properties"])
+                and set(schema.get("required", ())) <= set(value) <= set(schema["properties"])
                 and all(fits(schema["properties"][key], item) for key, item in value.items())
             )
         case "array":
@@ -235,7 +269,9 @@ def _is(kind: str, schema: Any, value: Any) -> bool:
             schema.get("minLength", 0) <= len(value) <= most and re.search(pattern, value, re.ASCII) is not None
         )
     numbers = {"string": str, "integer": int, "number": (int, float)}
-    return isinstance(value, numbers[kind]) and not isinstance(value, bool)
+    if not isinstance(value, numbers[kind]) or isinstance(value, bool):
+        return False
+    return "minimum" not in schema or schema["minimum"] <= value <= schema["maximum"]
 
 
 def sampled_call(constraint: GrammarConstraint, tokenizer: Tokenizer, seed: int) -> list[int] | None:
