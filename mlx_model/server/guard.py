@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mlx_model.server.protocol import error_body
+from mlx_model.server.failures import error_body
 
 
 class Activity:

@@ -6,21 +6,19 @@ import json
 import logging
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from mlx_model.chat.prompt import ReplyMemory
 from mlx_model.chat.tool_calls import ReplyPart
 from mlx_model.chat.tool_grammar import Schemas
-from mlx_model.decode.guarded import OutOfMemory
 from mlx_model.decode.request import (
     Constraint,
     GenerationCosts,
@@ -29,32 +27,18 @@ from mlx_model.decode.request import (
     PromptProcessed,
     TokenGenerated,
 )
-from mlx_model.errors import EngineError, RequestError
-from mlx_model.server.protocol import (
-    ChatCompletionRequest,
-    InvalidRequest,
-    ReplyWriter,
-    error_body,
-    read_request,
-)
+from mlx_model.errors import EngineError
+from mlx_model.server.failures import HANDLERS, ContextOverflow, Unavailable, described, error_body
+from mlx_model.server.protocol import ChatCompletionRequest, InvalidRequest, read_request
 from mlx_model.server.reply import ReplyReader
-from mlx_model.server.scheduler import EngineStopping, Scheduler, ServedModel
-from mlx_model.weights.expert_files import ExpertUnreadable
+from mlx_model.server.reply_writer import ReplyWriter
+from mlx_model.server.scheduler import Scheduler, ServedModel
+from mlx_model.server.waiting import unless_gone, with_pauses
 
 _log = logging.getLogger(__name__)
-_Item = TypeVar("_Item")
 
 _LARGEST_BODY = 64 * 2**20
 _KEEP_ALIVE_SECONDS = 10.0
-_CLIENT_GONE = 499
-
-
-class ContextOverflow(RequestError):
-    """A conversation does not fit the model's context; says by how much."""
-
-
-class _Unavailable(EngineError):
-    """The engine is not ready, or not any more."""
 
 
 @dataclass(slots=True)
@@ -80,12 +64,7 @@ def create_app(scheduler: Scheduler, keep_alive_seconds: float = _KEEP_ALIVE_SEC
             Route("/v1/models", endpoints.models, methods=["GET"]),
             Route("/v1/chat/completions", endpoints.chat_completions, methods=["POST"]),
         ],
-        exception_handlers={
-            HTTPException: _http_error,
-            EngineError: _engine_error,
-            ClientDisconnect: _client_gone,
-            Exception: _unexpected,
-        },
+        exception_handlers=HANDLERS,
     )
 
 
@@ -130,14 +109,14 @@ class _Endpoints:
             return StreamingResponse(
                 self._stream(reply), media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
             )
-        return await _unless_gone(request, self._whole(reply))
+        return await unless_gone(request, self._whole(reply))
 
     def _ready(self) -> ServedModel:
         model, state = self._scheduler.model, self._scheduler.state
         if state.phase == "loading":
-            raise _Unavailable(f"The model is still loading ({state.progress:.0%}); try again in a moment.")
+            raise Unavailable(f"The model is still loading ({state.progress:.0%}); try again in a moment.")
         if model is None or state.phase != "ready":
-            raise _Unavailable(str(state.error or "The engine is shutting down."))
+            raise Unavailable(str(state.error or "The engine is shutting down."))
         return model
 
     async def _whole(self, reply: _Reply) -> Response:
@@ -152,7 +131,7 @@ class _Endpoints:
         options = reply.request.stream_options
         yield _event(writer.opening())
         try:
-            parts = _with_pauses(self._parts(reply), self._keep_alive_seconds)
+            parts = with_pauses(self._parts(reply), self._keep_alive_seconds)
             async with contextlib.aclosing(parts):
                 async for part in parts:
                     if part is None:
@@ -165,7 +144,7 @@ class _Endpoints:
                     elif reply.request.return_progress:
                         yield _event(writer.progress(part))
         except EngineError as error:
-            yield _event(_error(error)[1])
+            yield _event(described(error)[1])
             return
         assert reply.finished is not None
         include_usage = bool(options and options.include_usage)
@@ -282,91 +261,5 @@ async def _body(request: Request) -> bytes:
     return bytes(body)
 
 
-async def _unless_gone(request: Request, answer: Any) -> Response:
-    """The answer; cancelled when the client goes away first."""
-    answering = asyncio.ensure_future(answer)
-    leaving = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        return await answering if answering.done() else Response(status_code=_CLIENT_GONE)
-    finally:
-        for task in (answering, leaving):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, EngineError):
-                await task
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _with_pauses(items: AsyncGenerator[_Item], seconds: float) -> AsyncGenerator[_Item | None]:
-    """The items, and None whenever none has come for so many seconds."""
-    following: asyncio.Task[_Item] | None = None
-    try:
-        while True:
-            following = following or asyncio.ensure_future(_next(items))
-            done, _ = await asyncio.wait({following}, timeout=seconds)
-            if not done:
-                yield None
-                continue
-            try:
-                item = following.result()
-            except StopAsyncIteration:
-                return
-            finally:
-                following = None
-            yield item
-    finally:
-        if following is not None:
-            # It cannot be closed while it runs.
-            following.cancel()
-            await asyncio.wait({following})
-        await items.aclose()
-
-
-async def _next(items: AsyncIterator[_Item]) -> _Item:
-    return await anext(items)
-
-
 def _event(content: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
-
-
-def _error(error: EngineError) -> tuple[int, dict[str, Any]]:
-    match error:
-        case ContextOverflow():
-            return 400, error_body(str(error), "invalid_request_error", "context_length_exceeded")
-        case RequestError():
-            return 400, error_body(str(error), "invalid_request_error")
-        case _Unavailable() | EngineStopping():
-            return 503, error_body(str(error), "server_error", "unavailable")
-        case OutOfMemory():
-            return 500, error_body(str(error), "server_error", "out_of_memory")
-        case ExpertUnreadable():
-            return 500, error_body(str(error), "server_error", "expert_unreadable")
-        case _:
-            return 500, error_body(str(error), "server_error", "generation_failed")
-
-
-async def _engine_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, EngineError)
-    status, body = _error(error)
-    return JSONResponse(body, status, {"Retry-After": "1"} if status == 503 else None)
-
-
-async def _http_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    message = {404: "There is nothing at this address.", 405: "This address does not take that method."}
-    body = error_body(message.get(error.status_code, str(error.detail)), "invalid_request_error")
-    return JSONResponse(body, error.status_code, error.headers)
-
-
-async def _client_gone(_: Request, _error: Exception) -> Response:
-    return Response(status_code=_CLIENT_GONE)
-
-
-async def _unexpected(_: Request, _error: Exception) -> Response:
-    body = error_body("The server went wrong; its log says how.", "server_error", "internal_error")
-    return JSONResponse(body, 500)

@@ -8,7 +8,7 @@ from mlx_model.chat.detokenizer import Detokenizer
 from mlx_model.chat.stop_strings import StopStrings
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.chat.tool_calls import CallArguments, CallOpened, ReplyPart, ToolCallParser, VisibleText
-from mlx_model.server.protocol import FinishReason
+from mlx_model.server.reply_writer import FinishReason
 
 _UNREAD = 32
 """Pieces of a reply that may be under way to its client when that goes."""

@@ -15,7 +15,7 @@ from app.ui.widgets.status_line import StatusLine
 from mlx_model.decode.request import GenerationFinished
 from mlx_model.machine import Pressure
 from mlx_model.relief import Relief, Reserve
-from mlx_model.server.protocol import ReplyWriter
+from mlx_model.server.reply_writer import ReplyWriter
 from tests.support.screen import ScriptedAgent, Stage
 from tests.support.scripted_server import ScriptedServer
 

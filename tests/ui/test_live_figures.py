@@ -15,7 +15,7 @@ from app.ui.screens import pane_titles
 from app.ui.widgets.status_line import StatusLine
 from mlx_model.chat.tool_calls import VisibleText
 from mlx_model.decode.request import GenerationCosts, GenerationFinished, SourceDrafts
-from mlx_model.server.protocol import ReplyWriter
+from mlx_model.server.reply_writer import ReplyWriter
 from tests.support.screen import ScriptedAgent, Stage
 
 DRAFTS = (SourceDrafts("lookup", 40, 24), SourceDrafts("mtp", 10, 6))

@@ -1,0 +1,75 @@
+"""What goes wrong, as the wire has it."""
+
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from mlx_model.decode.guarded import OutOfMemory
+from mlx_model.errors import EngineError, RequestError
+from mlx_model.server.scheduler import EngineStopping
+from mlx_model.weights.expert_files import ExpertUnreadable
+
+CLIENT_GONE = 499
+
+
+class ContextOverflow(RequestError):
+    """A conversation does not fit the model's context; says by how much."""
+
+
+class Unavailable(EngineError):
+    """The engine is not ready, or not any more."""
+
+
+def error_body(message: str, kind: str, code: str | None = None) -> dict[str, Any]:
+    """An error as OpenAI writes it."""
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def described(error: EngineError) -> tuple[int, dict[str, Any]]:
+    """Its status and its body."""
+    match error:
+        case ContextOverflow():
+            return 400, error_body(str(error), "invalid_request_error", "context_length_exceeded")
+        case RequestError():
+            return 400, error_body(str(error), "invalid_request_error")
+        case Unavailable() | EngineStopping():
+            return 503, error_body(str(error), "server_error", "unavailable")
+        case OutOfMemory():
+            return 500, error_body(str(error), "server_error", "out_of_memory")
+        case ExpertUnreadable():
+            return 500, error_body(str(error), "server_error", "expert_unreadable")
+        case _:
+            return 500, error_body(str(error), "server_error", "generation_failed")
+
+
+async def _engine_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, EngineError)
+    status, body = described(error)
+    return JSONResponse(body, status, {"Retry-After": "1"} if status == 503 else None)
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    message = {404: "There is nothing at this address.", 405: "This address does not take that method."}
+    body = error_body(message.get(error.status_code, str(error.detail)), "invalid_request_error")
+    return JSONResponse(body, error.status_code, error.headers)
+
+
+async def _client_gone(_: Request, _error: Exception) -> Response:
+    return Response(status_code=CLIENT_GONE)
+
+
+async def _unexpected(_: Request, _error: Exception) -> Response:
+    body = error_body("The server went wrong; its log says how.", "server_error", "internal_error")
+    return JSONResponse(body, 500)
+
+
+HANDLERS: dict[Any, Any] = {
+    HTTPException: _http_error,
+    EngineError: _engine_error,
+    ClientDisconnect: _client_gone,
+    Exception: _unexpected,
+}
+"""What Starlette answers where an endpoint raises."""
