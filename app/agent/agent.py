@@ -1,15 +1,15 @@
 """The agent as the screen and the headless command know it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 from app.agent import budget
+from app.agent.activity import Activity, Emit
 from app.agent.branches import Place
 from app.agent.budget import ContextUse
 from app.agent.composer import Composer
 from app.agent.conversation import Conversation
-from app.agent.errors import AgentBusy, MessageTooLong, SessionError
+from app.agent.errors import MessageTooLong, SessionError
 from app.agent.events import (
     AgentEvent,
     Attached,
@@ -32,7 +32,7 @@ from app.agent.shell import run_for_user
 from app.agent.subtask import run_subtask
 from app.agent.toolbox import Toolbox
 from app.agent.tools.base import ToolResult, in_thread
-from app.agent.turn import Emit, Hands, Turn, compact
+from app.agent.turn import Hands, Turn, compact
 from app.agent.user_commands import find_user_commands, skill_directories
 from app.config import Rule
 from app.errors import TidegateError
@@ -135,10 +135,8 @@ class Agent:
         )
         self._composer = Composer(self._hands, self._conversation, self._jobs)
         self._steering: list[str] = []
-        self._running: asyncio.Task[None] | None = None
+        self._activity = Activity()
         self._has_warned = False
-        self._is_closing = False
-        self._is_rearranging = False
 
     @property
     def mode(self) -> Mode:
@@ -153,7 +151,7 @@ class Agent:
     @property
     def is_running(self) -> bool:
         """Whether a turn or a command of the user's is under way."""
-        return self._running is not None
+        return self._activity.is_running
 
     @property
     def session_id(self) -> str:
@@ -180,7 +178,7 @@ class Agent:
 
     def go_to(self, place: Place) -> None:
         """See AgentPort. Raises AgentBusy when a turn is running."""
-        with self._alone():
+        with self._activity.rearranging():
             self._conversation.go_to(place.position)
             # What the model has seen of a file it may have seen in what no longer stands.
             self._hands.files.forget()
@@ -193,20 +191,20 @@ class Agent:
 
     def run_turn(self, text: str) -> AsyncGenerator[AgentEvent]:
         """See AgentPort. Raises AgentBusy when a turn is running."""
-        return self._stream(lambda emit: self._turn(text, emit))
+        return self._activity.stream(lambda emit: self._turn(text, emit))
 
     def continue_turn(self) -> AsyncGenerator[AgentEvent]:
         """Go on with a turn that ended in an error, a cancellation or at a limit, from where it stood. Raises
         AgentBusy when a turn is running, SessionError when nothing was said yet."""
-        return self._stream(lambda emit: self._turn(None, emit))
+        return self._activity.stream(lambda emit: self._turn(None, emit))
 
     def run_command(self, command: str) -> AsyncGenerator[AgentEvent]:
         """See AgentPort. Raises AgentBusy when a turn is running."""
-        return self._stream(lambda emit: self._command(command, emit))
+        return self._activity.stream(lambda emit: self._command(command, emit))
 
     def compact(self) -> bool:
         """See AgentPort. Raises AgentBusy when a turn is running."""
-        with self._alone():
+        with self._activity.rearranging():
             messages = self.messages
             length = self._hands.context_length()
             begins = max((n for n, message in enumerate(messages) if message.role == "user"), default=0)
@@ -244,69 +242,13 @@ class Agent:
 
     def cancel(self) -> None:
         """End the running turn as cancelled; its events go on to TurnEnded. Harmless when none runs."""
-        # A second time would break into what is done to end the turn in good order.
-        if self._running is not None and not self._running.cancelling():
-            self._running.cancel()
+        self._activity.cancel()
 
     async def aclose(self) -> None:
         """End the running turn and the background jobs, and let go of the session's file."""
-        self._is_closing = True
-        if (running := self._running) is not None:
-            self.cancel()
-            await asyncio.wait([running])
+        await self._activity.aclose()
         await asyncio.gather(self._jobs.aclose(), self._servers.aclose())
         self._conversation.close()
-
-    def _refuse_if_busy(self) -> None:
-        if self._running is not None:
-            raise AgentBusy("a turn is running", "wait for its end or cancel it")
-        if self._is_rearranging:
-            raise AgentBusy("the conversation is being rearranged", "try again in a moment")
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Rearrange the conversation, in whatever thread, while nothing is said in it."""
-        self._refuse_if_busy()
-        self._is_rearranging = True
-        try:
-            yield
-        finally:
-            self._is_rearranging = False
-
-    async def _stream(self, act: Callable[[Emit], Awaitable[None]]) -> AsyncGenerator[AgentEvent]:
-        self._refuse_if_busy()
-        events: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
-        is_closed = False
-
-        async def emit(event: AgentEvent) -> None:
-            # The turn waits until its watcher is through with the event: nothing happens that was not shown.
-            if not (is_closed or self._is_closing):
-                events.put_nowait(event)
-                await events.join()
-
-        async def work() -> None:
-            try:
-                await act(emit)
-            finally:
-                events.put_nowait(None)
-
-        def forget(ended: "asyncio.Task[None]") -> None:
-            if self._running is ended:
-                self._running = None
-
-        task = self._running = asyncio.create_task(work())
-        task.add_done_callback(forget)
-        try:
-            while (event := await events.get()) is not None:
-                yield event
-                events.task_done()
-            await task
-        finally:
-            is_closed = True
-            if not task.done():
-                task.cancel()
-                await asyncio.wait([task])
-            forget(task)
 
     def _refuse_too_long(self, text: str) -> None:
         # To shorten it, as older messages are, would be to answer what nobody asked.

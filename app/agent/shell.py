@@ -1,5 +1,6 @@
 """A command that the user runs from the message field: confined like the agent's, and told to the model."""
 
+from app.agent.activity import Emit
 from app.agent.conversation import Conversation
 from app.agent.errors import ToolFailure
 from app.agent.events import Noticed, ToolFinished, ToolOutput, ToolStarted
@@ -7,7 +8,7 @@ from app.agent.port import PermissionRequest
 from app.agent.sandbox import find_sandbox
 from app.agent.toolbox import TOOLS
 from app.agent.tools.base import ToolContext, ToolResult, in_thread
-from app.agent.turn import NO_SANDBOX, Emit, Hands
+from app.agent.turn import NO_SANDBOX, Hands
 
 _MILLISECONDS = 600_000
 _CANCELLED = "Cancelled by the user."

@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+from app.agent.activity import Emit
 from app.agent.branches import Record
 from app.agent.conversation import Conversation
 from app.agent.errors import ToolFailure
@@ -23,7 +24,7 @@ from app.agent.events import (
 )
 from app.agent.port import PermissionAnswer, PermissionAsker, PermissionRequest
 from app.agent.tools.base import ToolResult
-from app.agent.turn import Emit, Hands, Turn
+from app.agent.turn import Hands, Turn
 from app.model.messages import Message
 
 _MOST_REPLIES = 24

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from app.agent import budget
+from app.agent.activity import Emit
 from app.agent.conversation import Conversation
 from app.agent.errors import ToolFailure
 from app.agent.events import (
-    AgentEvent,
     EndReason,
     FilesChanged,
     Noticed,
@@ -69,7 +69,6 @@ NO_SANDBOX = (
     "There is no sandbox here (on Linux, install bubblewrap): in auto mode, commands run with all your rights."
 )
 
-Emit = Callable[[AgentEvent], Awaitable[None]]
 Delegate = Callable[[str, str], Awaitable[ToolResult]]
 """Have a sub-agent answer for the call with this id this prompt."""
 
