@@ -33,7 +33,7 @@ def shell(**arguments: object) -> object:
         ("python script.py 1", ["python script.py …"]),
         ("python -c 'print(1)'", ["python -c 'print(1)'"]),
         ("FOO=1 make test", ["FOO=1 make test"]),
-        ("ls > files.txt", ["ls"]),
+        ("ls > files.txt", ["ls > files.txt"]),
         ("for f in *.py; do wc -l $f; done", ["wc …"]),
         ("echo $(date)", ["echo …", "date …"]),
         ("rm one.txt", ["rm one.txt"]),

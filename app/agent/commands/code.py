@@ -17,7 +17,7 @@ _GIVEN_BY = {
 _GIVEN_BY |= {"deno": "eval", "bun": "-e --eval", "lua": "-e"}
 _DELETING = re.compile(
     r"\b(?:rmtree|unlink(?:Sync)?|rmdir(?:Sync)?|removedirs|rmSync|rm_rf|rm_r|remove_entry|FileUtils\.rm|truncate)\b"
-    r"|\bos\.(?:remove|rename|replace|truncate)\b|\bfs\.rm\b|\brm\s+-[rRf]"
+    r"|\bos\.(?:remove|rename|replace|truncate)\b|\bshutil\.move\b|\b(?:File|Dir)\.delete\b|\bfs\.rm\b|\brm\s+-[rRf]"
 )
 _RUNNING = re.compile(
     r"\bos\.(?:system|popen|exec\w*|spawn\w*|posix_spawn\w*|kill(?:pg)?)\b|\bsubprocess\b|\bpty\.spawn\b|\bchild_process\b"
@@ -25,6 +25,7 @@ _RUNNING = re.compile(
     r"|\bexec\s*\(|\beval\s*\(|__import__|\bimportlib\b|\bdo shell script\b|(?:^|[^\w'\"])`[^`]+`"
 )
 _QUOTED_PATH = re.compile(r"""['"]((?:~|/|\.\./)[^'"\n]*)['"]""")
+_AWK_RUNS = re.compile(r"\|&?\s*[\"$(\w]|\"\s*\|&?\s*getline")
 _SED_FILE = re.compile(r"(?:^|[;{}\d$/])\s*[rRwW]\s+(\S+)|/w\s+(\S+)")
 _SED_RUNS = re.compile(r"(?:^|[;{}\d$/])\s*e(?:\s|$)|s(.).*\1.*\1[gpiImM\d]*e")
 
@@ -63,6 +64,12 @@ def paths_in(text: str) -> list[str]:
     """What in the text of a program looks like a path that may lead outside."""
     found = _QUOTED_PATH.findall(text)
     return [path for path in found if path != "/" and " " not in path and not path.startswith(("//", "/*"))]
+
+
+def awk_reasons(script: str) -> list[str]:
+    """Why a program for awk needs asking about."""
+    runs = _RUNNING.search(script) or _AWK_RUNS.search(script.replace("||", " "))
+    return ["its code runs other programs"] if runs else []
 
 
 def sed_reasons(script: str) -> list[str]:

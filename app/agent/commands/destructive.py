@@ -86,9 +86,12 @@ _READERS = names(
     "grep egrep fgrep rg wc head tail cat ls file stat du md5sum sha256sum basename dirname echo test"
 )
 _EDITORS = names("vi vim nvim ex ed emacs nano")
+# The shell's own that take the name of a variable, in whose index commands are run.
+_EVALUATING = names("let read unset declare typeset local export readonly mapfile readarray getopts")
+_EVALUATED = re.compile(r"\[.*(?:\$\(|`)")
 _DASHES = "‐‑‒–—―−﹘﹣－"
 _INVISIBLE = ("Cf", "Zs", "Zl", "Zp")
-_REORDERING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_DISGUISING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def destruction(part: Part) -> list[str]:
@@ -114,6 +117,9 @@ def destruction(part: Part) -> list[str]:
         reasons += _for_each(arguments)
     if name == "kill" and ("-1" in arguments[1:] or "1" in arguments or "0" in arguments[1:]):
         reasons.append("`kill` would reach processes of others")
+    takes_name = name in _EVALUATING or (name in ("printf", "test", "[") and "-v" in arguments)
+    if takes_name and any(_EVALUATED.search(word.spelled) for word in part.spoken[1:]):
+        reasons.append(f"`{name}` evaluates a text in which a command stands")
     if name == "gh" and arguments[:1] not in ((), ("help",), ("--version",)) and arguments[1:2]:
         reasons += [] if arguments[1] in _READING_GITHUB else ["`gh` acts on a server"]
     if name in _EDITORS and any("!" in (word or "!") for word in arguments):
@@ -163,6 +169,6 @@ def _lookalikes(part: Part) -> list[str]:
     return []
 
 
-def is_reordered(command: str) -> bool:
-    """Whether characters in it change the order in which a terminal shows it."""
-    return _REORDERING.search(command) is not None
+def is_disguised(command: str) -> bool:
+    """Whether characters in it change what a terminal shows of it, or in which order."""
+    return _DISGUISING.search(command) is not None

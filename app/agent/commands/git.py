@@ -6,6 +6,8 @@ from app.agent.commands.options import has, names
 
 # Before the subcommand, and of no consequence.
 _HARMLESS = names("--no-pager -P --no-optional-locks --literal-pathspecs --no-replace-objects --paginate -p")
+# How variables begin that say what git runs, as `git -c` does.
+CONFIGURING = ("GIT_CONFIG", "GIT_EXEC_PATH", "GIT_TEMPLATE_DIR")
 _DESTRUCTIVE: dict[str, tuple[str | None, str]] = {
     "push": (None, "publishes commits"),
     "send-email": (None, "publishes commits"),
@@ -34,7 +36,8 @@ _DESTRUCTIVE: dict[str, tuple[str | None, str]] = {
     "update-ref": (None, "rewrites history"),
     "symbolic-ref": (None, "can move a branch"),
     "worktree": ("remove prune move", "deletes or moves a work tree"),
-    "submodule": ("foreach deinit", "runs a command in every submodule, or removes one"),
+    "submodule": ("foreach deinit -f --force", "runs a command in every submodule, or discards one"),
+    **dict.fromkeys(("merge", "am", "cherry-pick", "revert"), ("--abort --skip", "discards changes")),
     "bisect": ("run", "runs a command many times"),
     "difftool": (None, "runs another program"),
     "mergetool": (None, "runs another program"),
@@ -77,6 +80,10 @@ def git_reasons(arguments: Sequence[str | None]) -> list[str]:
     if rule is None:
         return [] if name in _KNOWN else [f"`git {name}` is none of git's own commands: it may be an alias"]
     if name == "checkout" and arguments[:1] == ["-b"] and not has(arguments, "-f --force"):
+        return []
+    if name == "clean" and has(arguments, "-n --dry-run"):
+        return []
+    if name == "restore" and has(arguments, "-S --staged") and not has(arguments, "-W --worktree"):
         return []
     if name == "stash" and arguments[:1] in (["list"], ["show"]):
         return []

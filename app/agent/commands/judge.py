@@ -6,12 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.agent.commands.code import code_reasons, has_script, paths_in, program_texts, sed_paths, sed_reasons
-from app.agent.commands.destructive import destruction, is_reordered
+from app.agent.commands.code import (
+    awk_reasons,
+    code_reasons,
+    has_script,
+    paths_in,
+    program_texts,
+    sed_paths,
+    sed_reasons,
+)
+from app.agent.commands.destructive import destruction, is_disguised
+from app.agent.commands.git import CONFIGURING
 from app.agent.commands.leaving import leaving, leaving_path, leaving_program
 from app.agent.commands.options import names
 from app.agent.commands.parts import Part, Word, parts_of
-from app.agent.commands.wrapped import SHELLS, script_of, unwrap
+from app.agent.commands.wrapped import SHELLS, own_words, scripts_of, settings, unwrap
 
 _TAKING_PATTERN = frozenset(["sed", "gsed", "awk", "gawk", "mawk", "grep", "egrep", "fgrep", "rg", "perl"])
 _PRINTING = ("echo", "printf")  # of what they are given, only a pattern looks at the disk
@@ -35,12 +44,13 @@ def judge(command: str, directory: Path, root: Path, depth: int = 0) -> Judgemen
     """Take `command`, to be run in `directory`, apart and look for what is destructive or leaves `root`."""
     parts, is_certain = parts_of(command)
     reasons = [] if is_certain and depth < _DEEPEST else [_UNCERTAIN]
-    if is_reordered(command):
-        reasons.append("it has characters that change the order in which it is shown")
+    if is_disguised(command):
+        reasons.append("it has characters that change what is shown of it, or the order in which it is shown")
     walk = _Walk(directory, root, depth)
     for part in parts:
         reasons += walk.reasons(part)
-    words = [word for part in parts for word in (*part.spoken, *part.reads, *part.assigned)]
+    words = [word for part in parts for word in (*part.spoken, *part.reads)]
+    words += [word for part in parts for _name, word in part.assigned]
     is_computed = any(word.value is None for word in words)
     return Judgement(parts, tuple(dict.fromkeys(reasons)), is_computed)
 
@@ -64,10 +74,13 @@ class _Walk:
         found += [reason for text in self._scripts(part, inner) for reason in self._judge(text)]
         if part.spoken and part.spoken[0].value is not None:
             found += leaving_program(part.spoken[0].value, self._place, self._root)
-        for word in (*_paths(inner), *part.reads, *part.writes, *part.assigned):
+        set_to = [word for _name, word in part.assigned]
+        for word in (*_paths(inner), *own_words(part), *part.reads, *part.writes, *set_to):
             found += leaving(word, self._place, self._root)
         if any(word.value is None for word in part.writes):
             found.append("it writes to a file whose name is computed")
+        if any(name.startswith(CONFIGURING) for name, _word in settings(part)):
+            found.append("git is given settings, which can run programs")
         found += self._programs(inner)
         return found + self._move(inner)
 
@@ -78,9 +91,8 @@ class _Walk:
 
     def _scripts(self, part: Part, inner: Part) -> Iterator[str | None]:
         """The texts that are run as command lines."""
-        given = script_of(part)
-        if given is not None:
-            yield given.value
+        for word in scripts_of(part, inner):
+            yield word.value
         name = inner.name
         if name == "trap":
             yield inner.words[1] if len(inner.words) > 1 else ""
@@ -105,7 +117,7 @@ class _Walk:
                 found += [*code_reasons(text), *self._leaving(paths_in(text))]
         scripts = [word for word in inner.words[1:] if word and not word.startswith("-")]
         for script in scripts if inner.name in ("awk", "gawk", "mawk") else ():
-            found += [reason for reason in code_reasons(script) if "runs" in reason]
+            found += awk_reasons(script)
             # What is put between columns looks like a path as well.
             found += self._leaving(
                 [path for path in paths_in(script) if Path(path).expanduser().parent.is_dir()]

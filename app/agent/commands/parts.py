@@ -13,7 +13,14 @@ from app.agent.commands.options import names
 
 _SUBSTITUTION = re.compile(r"(?<!\\)(?:`|\$\()")
 _GLOB = re.compile(r"(?<!\\)[*?\[{]")
+_WORDS = names(
+    "word number string raw_string ansi_c_string translated_string concatenation simple_expansion expansion "
+    "command_substitution process_substitution arithmetic_expansion brace_expression"
+)
+_OF_REDIRECTION = names("file_descriptor heredoc_start heredoc_body heredoc_end")
 _TESTED = names("word string raw_string concatenation simple_expansion expansion command_substitution")
+_EVALUATED = re.compile(r"\$\{[^}]*@P\}")  # as a prompt, in which commands are run
+_RESERVED = names("! { } ( ) (( [[ if then elif else fi for while until do done case esac select function in")
 _CONTINUED_WORD = re.compile(r"[^\s\\]\\\n")
 
 
@@ -28,14 +35,15 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One simple command. `fed` is the text it gets as input (a here-document or here-string), None without;
-    `is_fed_by_program` says that its input is what another program prints."""
+    """One simple command. `assigned` are the variables it sets, and to what. `fed` is the text it gets as input
+    (a here-document or here-string), None without; `is_fed_by_program` says that its input is what another
+    program prints."""
 
     spoken: tuple[Word, ...]
     text: str
     reads: tuple[Word, ...] = ()
     writes: tuple[Word, ...] = ()
-    assigned: tuple[Word, ...] = ()
+    assigned: tuple[tuple[str, Word], ...] = ()
     fed: str | None = None
     is_fed_by_program: bool = False
 
@@ -63,8 +71,15 @@ def parts_of(command: str) -> tuple[tuple[Part, ...], bool]:
     root = _parser().parse(command.encode()).root_node
     parts = tuple(_parts(root))
     # Within a word the grammar takes a continued line for a border.
-    is_certain = not (root.has_error or _CONTINUED_WORD.search(command) or _hides_commands(root))
-    return parts, is_certain and bool(parts)
+    is_certain = not (root.has_error or _CONTINUED_WORD.search(command) or _EVALUATED.search(command))
+    is_certain = is_certain and not (_hides_commands(root) or _strays(root))
+    return parts, is_certain and bool(parts) and not any(_is_no_command(part) for part in parts)
+
+
+def _is_no_command(part: Part) -> bool:
+    """Whether the grammar took one of the shell's own words for a program, as in `! ! …` and `time { … }`."""
+    first, *rest = [word.spelled for word in part.spoken] or [""]
+    return first in _RESERVED or (first in ("time", "coproc") and any(word in _RESERVED for word in rest[:2]))
 
 
 def _hides_commands(node: Node) -> bool:
@@ -76,6 +91,16 @@ def _hides_commands(node: Node) -> bool:
     if not node.named_children:
         return node.type != "command_substitution" and bool(_SUBSTITUTION.search(_text(node)))
     return any(_hides_commands(child) for child in node.named_children)
+
+
+def _strays(node: Node) -> bool:
+    """Whether words behind a redirection may belong to any of several commands, or to none."""
+    if node.type == "redirected_statement":
+        redirections = [child for child in node.named_children if _is_redirection(child)]
+        bodies = [child for child in node.named_children if not _is_redirection(child)]
+        if _behind(redirections) and [body.type for body in bodies] not in ([], ["command"]):
+            return True
+    return any(_strays(child) for child in node.named_children)
 
 
 def _parts(node: Node, is_piped: bool = False) -> Iterator[Part]:
@@ -113,13 +138,21 @@ def _redirected(node: Node, is_piped: bool) -> Iterator[Part]:
     bodies = [child for child in node.named_children if not _is_redirection(child)]
     inner = [part for body in bodies for part in _parts(body, is_piped)]
     reads, writes = _targets(redirections)
+    behind = tuple(_word(child) for child in _behind(redirections))
     if inner:
-        last = inner[-1]
-        inner[-1] = replace(
-            last, reads=last.reads + reads, writes=last.writes + writes, fed=_fed(redirections, last.fed)
+        # Of a command, those in its substitutions come behind it.
+        index = 0 if bodies[0].type == "command" else -1
+        held = inner[index]
+        inner[index] = replace(
+            held,
+            spoken=held.spoken + behind,
+            text=_text(node) if writes or behind else held.text,
+            reads=held.reads + reads,
+            writes=held.writes + writes,
+            fed=_fed(redirections, held.fed),
         )
     else:
-        inner = [Part((Word(":", ":"),), _text(node), reads, writes)]
+        inner = [Part(behind or (Word(":", ":"),), _text(node), reads, writes)]
     yield from inner
     for child in redirections:
         for grandchild in child.named_children:
@@ -129,6 +162,23 @@ def _redirected(node: Node, is_piped: bool) -> Iterator[Part]:
 
 def _is_redirection(node: Node) -> bool:
     return node.type in ("file_redirect", "heredoc_redirect", "herestring_redirect")
+
+
+def _behind(redirections: list[Node]) -> list[Node]:
+    """The words between or behind redirections, which are the command's: the grammar takes them for targets."""
+    found: list[Node] = []
+    starts = {node.start_byte for node in redirections}
+    for node in redirections:
+        inner = [child for child in node.named_children if child.type not in _OF_REDIRECTION]
+        if node.type == "file_redirect":
+            inner = inner if _closes(node) else inner[1:]
+        elif node.type == "heredoc_redirect":
+            inner = [child for child in inner if child.type in _WORDS]
+        else:
+            inner = []
+        # 0>&1: the number is the next redirection's
+        found += [child for child in inner if not (child.type == "number" and child.end_byte in starts)]
+    return found
 
 
 def _command(node: Node, is_piped: bool) -> Part:
@@ -159,9 +209,9 @@ def _tested(node: Node) -> Iterator[Word]:
             yield from _tested(child)
 
 
-def _assigned(node: Node) -> Word:
-    value = node.named_children[1] if len(node.named_children) > 1 else None
-    return Word("", "") if value is None else _word(value)
+def _assigned(node: Node) -> tuple[str, Word]:
+    name, value = (*node.named_children, None)[:2]
+    return "" if name is None else _text(name), Word("", "") if value is None else _word(value)
 
 
 def _targets(redirections: list[Node]) -> tuple[tuple[Word, ...], tuple[Word, ...]]:
@@ -176,11 +226,16 @@ def _targets(redirections: list[Node]) -> tuple[tuple[Word, ...], tuple[Word, ..
         if node.type != "file_redirect":
             continue
         operator = next((item.type for item in node.children if not item.is_named), "")
-        target = next((item for item in reversed(node.named_children) if item.type != "file_descriptor"), None)
-        if target is None or (operator.endswith("&") and target.type == "number"):
+        target = next((item for item in node.named_children if item.type != "file_descriptor"), None)
+        if target is None or _closes(node) or (operator.endswith("&") and target.type == "number"):
             continue
         (reads if operator in ("<", "<&") else writes).append(_word(target))
     return tuple(reads), tuple(writes)
+
+
+def _closes(redirection: Node) -> bool:
+    """2>&- has no target."""
+    return any(item.type in (">&-", "<&-") for item in redirection.children)
 
 
 def _fed(redirections: list[Node], before: str | None) -> str | None:

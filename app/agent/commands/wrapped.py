@@ -1,7 +1,9 @@
 """Programs that run what they are given: the command inside `env A=1 timeout 5 …`. Pure."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from app.agent.commands.parts import Part, Word
 
@@ -75,43 +77,86 @@ _RUNNERS = {
 }
 WRAPPERS = frozenset(_WRAPPERS)
 _TAKING_SCRIPT = ("script", "flock", "su", "nix-shell", "runuser")
+# Variables that hold a command line which some program runs.
+_NAMING_COMMAND = re.compile(
+    r"\w*(?:PAGER|EDITOR|BROWSER|_COMMAND|_ASKPASS|LESSOPEN|LESSCLOSE)|GIT_EXTERNAL_DIFF|GIT_SSH|VISUAL|RSYNC_RSH"
+)
 _WITH_MODULES = re.compile(r"(?:python|pypy)[\d.]*\Z")
 
 
 def unwrap(part: Part) -> Part:
     """The command inside, its program named without directory; `part` itself where there is none."""
-    words = list(part.spoken)
-    while words:
-        name = _name(words[0])
-        if name and _WITH_MODULES.match(name) and len(words) > 2 and words[1].value == "-m":
-            words = words[2:]  # python -m twine …
-            break
-        if name in _WRAPPERS:
-            wrapper, own = _WRAPPERS[name], 1
-        elif len(words) > 1 and (runner := _RUNNERS.get((name or "", words[1].value or ""))):
-            wrapper, own = runner, 2
-        else:
-            break
-        rest = _behind_options(words[own:], wrapper)[wrapper.before :]
-        if not rest:
-            break
-        words = [*rest, *([Word(None, "…")] if wrapper.adds else [])]
+    words, _own = _unwrapped(part)
     if words and (name := _name(words[0])) is not None:
         words[0] = replace(words[0], value=name)
     return replace(part, spoken=tuple(words))
 
 
-def script_of(part: Part) -> Word | None:
-    """The text that a wrapper takes apart and runs itself, as in `env -S '…'`."""
+def own_words(part: Part) -> tuple[Word, ...]:
+    """The words of the wrappers around a command but the first's name, as -C and / in `env -C / ls`."""
+    return part.spoken[1 : _unwrapped(part)[1]]
+
+
+def _unwrapped(part: Part) -> tuple[list[Word], int]:
+    """The words of the command inside, and how many stand before them."""
+    words = list(part.spoken)
+    own = 0
+    while words:
+        name = _name(words[0])
+        if name and _WITH_MODULES.match(name) and len(words) > 2 and words[1].value == "-m":
+            words, own = words[2:], own + 2  # python -m twine …
+            break
+        if name in _WRAPPERS:
+            wrapper, count = _WRAPPERS[name], 1
+        elif len(words) > 1 and (runner := _RUNNERS.get((name or "", words[1].value or ""))):
+            wrapper, count = runner, 2
+        else:
+            break
+        rest = _behind_options(words[count:], wrapper)[wrapper.before :]
+        if not rest:
+            break
+        options = words[count : -len(rest)]
+        own += len(words) - len(rest)
+        words = rest
+        if wrapper.adds:
+            words = [*(_with_replaced(word, options) for word in rest), Word(None, "…")]
+    return words, own
+
+
+def settings(part: Part) -> Iterator[tuple[str, Word]]:
+    """The variables that a command is given, as in `A=1 make` and `env A=1 make`, and to what each is set."""
+    yield from part.assigned
+    for word in own_words(part):
+        name, equals, value = (word.value or "").partition("=")
+        if equals and name.isidentifier():
+            yield name, Word(value, value)
+
+
+def scripts_of(part: Part, inner: Part) -> Iterator[Word]:
+    """The texts that are run as command lines around `inner`: `env -S '…'`, `watch '…'`, `PAGER='…' x`."""
     words = part.spoken
-    for word, following in zip(words, (*words[1:], None), strict=True):
-        if word.value in ("-S", "--split-string") and _name(words[0]) == "env":
-            return following
-        if word.value in ("-c", "--command") and _name(words[0]) in _TAKING_SCRIPT:
-            return following
-        if word.value == "--run" and _name(words[0]) == "nix-shell":
-            return following
-    return None
+    first = _name(words[0]) if words else ""
+    for word, following in pairwise(words):
+        value = word.value or ""
+        if value in ("-S", "--split-string") and first == "env":
+            yield following
+        if (value == "--command" or re.fullmatch(r"-[a-zA-Z]*c", value)) and first in _TAKING_SCRIPT:
+            yield following
+        if value == "--run" and first == "nix-shell":
+            yield following
+        if value == "-C" and first in ("mapfile", "readarray"):
+            yield following
+    if inner != part and inner.spoken and re.search(r"[\s;&|]", inner.spoken[0].value or ""):
+        yield inner.spoken[0]  # one word that is a whole command line, as watch and parallel take it
+    yield from (word for name, word in settings(part) if _NAMING_COMMAND.fullmatch(name))
+
+
+def _with_replaced(word: Word, options: list[Word]) -> Word:
+    """`word` as `xargs -I{} …` makes it: known only when it runs where it has what is replaced."""
+    marks = [following.value for option, following in pairwise(options) if option.value in ("-I", "--replace")]
+    marks += [(option.value or "")[2:] for option in options if (option.value or "").startswith("-I")]
+    is_replaced = any(mark and mark in word.spelled for mark in (*marks, "{}"))
+    return Word(None, word.spelled, word.is_quoted) if is_replaced else word
 
 
 def _name(word: Word) -> str | None:
