@@ -17,6 +17,7 @@ from app.errors import TidegateError
 from app.model.catalogue import LocalModel, ModelChoice, ServedModel, choose_model
 from app.model.errors import NoModel
 from app.model.messages import DraftMode
+from app.paths import expanded
 
 _ENGINE_COMMANDS = {
     "serve": "run the engine by itself, for other tools (OpenAI Chat Completions)",
@@ -107,7 +108,7 @@ def _workspace(given: list[str]) -> int:
 
 def _place(named: str) -> tuple[Path, Path | None]:
     """The directory to open and the file in it to show."""
-    path = Path(named).expanduser()
+    path = expanded(named)
     if not path.exists():
         raise BadUsage(f"{named} does not exist", "name a directory, a file or a command (tidegate --help)")
     path = _resolved(path)
@@ -140,7 +141,7 @@ def _run(given: list[str]) -> int:
     parser.add_argument("--output-format", choices=("text", "json", "stream-json"), default="text")
     _add_session(parser)
     options = parser.parse_args(given)
-    directory = Path(options.directory).expanduser()
+    directory = expanded(options.directory)
     if not directory.is_dir():
         raise BadUsage(f"{options.directory} is not a directory", "name one after -C")
     prompt = options.prompt
@@ -209,7 +210,7 @@ def _warm(given: list[str]) -> int:
     )
     _add_model(parser)
     options = parser.parse_args(given)
-    directory = Path(options.directory).expanduser()
+    directory = expanded(options.directory)
     if not directory.is_dir():
         raise BadUsage(f"{options.directory} is not a directory", "name one after -C")
     from app import warm  # noqa: PLC0415

@@ -12,9 +12,15 @@ import platformdirs
 _NAME = "tidegate"
 
 
+def expanded(path: str) -> Path:
+    """`path` with a ~ or ~user in front of it replaced; a user that there is not stays as written, as in a
+    shell."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  the Path's own raises RuntimeError
+
+
 def _home() -> Path | None:
     value = os.environ.get("TIDEGATE_HOME")
-    return Path(value).expanduser().absolute() if value else None
+    return expanded(value).absolute() if value else None
 
 
 def child_environment() -> dict[str, str]:

@@ -29,6 +29,7 @@ from app.model.events import EngineStatus, Finished, PromptProgress
 from app.model.messages import ChatRequest, Message
 from app.model.port import EnginePort
 from app.model.ready import until_settled
+from app.paths import expanded
 from app.workspace.workspace import Workspace
 
 _SHARE = 0.5
@@ -60,7 +61,7 @@ def run_forget(directory: Path) -> int:
 
 
 def _chosen(workspace: Workspace, named: str) -> str:
-    location = workspace.locate(str(Path.cwd() / Path(named).expanduser()))
+    location = workspace.locate(str(Path.cwd() / expanded(named)))
     if not location.absolute.exists():
         raise CannotWarm(f"{named} does not exist", "name files or directories of the project")
     if not location.is_inside:

@@ -35,6 +35,7 @@ from app.agent.events import (
     TurnEnded,
     TurnStarted,
 )
+from app.paths import expanded
 
 _KINDS: dict[str, ToolKind] = {
     "read_file": "read",
@@ -62,7 +63,7 @@ def kind_of(tool: str) -> ToolKind:
 def path_of(root: Path, tool: str, arguments: Mapping[str, Any]) -> Path | None:
     """The file or directory that a call is about."""
     named = arguments.get("file_path") or arguments.get("path")
-    return root / Path(str(named)).expanduser() if named and tool in _KINDS else None
+    return root / expanded(str(named)) if named and tool in _KINDS else None
 
 
 def diff_of(path: Path, tool: str, arguments: Mapping[str, Any]) -> ToolCallContentVariant | None:

@@ -13,6 +13,7 @@ from app.agent.commands.parts import Part
 from app.agent.commands.wrapped import unwrap
 from app.agent.tools.base import Access
 from app.config import Rule
+from app.paths import expanded
 from app.workspace.workspace import Location, Workspace, location_in
 
 _ANYWHERE = ("/", "~")  # how a pattern begins that is a directory anywhere
@@ -87,7 +88,7 @@ def hidden_places(rules: Sequence[Rule], tool: str, root: Path) -> tuple[Path, .
     stands for all in it. None where they are too many to name, or the workspace is too large to be looked
     through. Blocks on the disk."""
     patterns = _held(rules, tool)
-    outside = [Path(pattern).expanduser() for pattern in patterns if pattern.startswith(_ANYWHERE)]
+    outside = [expanded(pattern) for pattern in patterns if pattern.startswith(_ANYWHERE)]
     found = [Path(os.path.realpath(place)) for place in outside if place.exists()]
     specs = [GitIgnoreSpec.from_lines([_whole(p)]) for p in patterns if not p.startswith(_ANYWHERE)]
     waiting = [""] if specs else []
@@ -153,7 +154,7 @@ def _named(parts: Sequence[Part], directory: Path, root: Path) -> Iterator[Locat
 
 def _matcher(pattern: str) -> Callable[[Location], bool]:
     if pattern.startswith(_ANYWHERE):
-        place = Path(os.path.realpath(Path(pattern).expanduser()))
+        place = Path(os.path.realpath(expanded(pattern)))
         return lambda location: location.absolute.is_relative_to(place)
     spec = GitIgnoreSpec.from_lines([pattern])
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from app.model.errors import NoModel
 from app.model.recipes import Experts, judge
-from app.paths import models_directory
+from app.paths import expanded, models_directory
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _HOST_AND_PORT = re.compile(r"([\w.-]+:\d+)(/|$)")
@@ -56,7 +56,7 @@ def choose_model(named: str) -> ModelChoice:
         return _found_on_disk()
     if re.match(r"https?://", named, re.IGNORECASE):
         return _server(named)
-    directory = Path(named).expanduser()
+    directory = expanded(named)
     if directory.is_dir():
         return _checked(LocalModel(directory.resolve().name, directory.resolve()))
     own = models_directory() / named
@@ -161,7 +161,7 @@ def hub_cache() -> Path:
     it, which start-up has no time for."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     home = Path(os.environ.get("HF_HOME") or cache / "huggingface")
-    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
+    return expanded(os.environ.get("HF_HUB_CACHE") or str(home / "hub"))
 
 
 def cached_snapshot(repository: str) -> Path | None:

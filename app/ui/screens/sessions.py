@@ -17,6 +17,7 @@ from app.agent.history import to_markdown
 from app.agent.session import fork_session, read_session, rename_session
 from app.agent.session_index import SessionSummary, sessions
 from app.errors import TidegateError
+from app.paths import expanded
 from app.ui.actions import bindings, key_label
 from app.ui.keymap import keys_of
 from app.ui.palette import Palette
@@ -30,7 +31,7 @@ T = TypeVar("T")
 def export_session(root: Path, session: str, name: str = "") -> Path:
     """Write a session to the file `name` below `root`, or to one named after it; returns where. Blocks on the
     disk. Raises TidegateError when there is such a file, or when it cannot be written."""
-    target = root / (Path(name).expanduser() if name else f"session-{session}.md")
+    target = root / (expanded(name) if name else f"session-{session}.md")
     try:
         with target.open("x", encoding="utf-8") as file:
             file.write(to_markdown(read_session(root, session)))
