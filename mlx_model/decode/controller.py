@@ -34,6 +34,9 @@ _WARM_UP = 64
 _MARGIN = 1.03
 # Plain passes measured before the first drafts, and passes with drafts after which one is measured again.
 _FIRST_PLAIN, _PLAIN_EVERY = 3, 256
+# So many passes with drafts in a row that took less than this share of what they were to take: the measurements
+# are of a longer context, or of a machine that had other things to do. Those that took more tell by themselves.
+_OUTDATED, _OUTDATED_SHARE = 3, 0.8
 
 
 class _Typical:
@@ -150,6 +153,7 @@ class Controller:
         self._plain_passes = 0
         self._measured_plain = 0
         self._since_plain = 0
+        self._faster = 0
         self._costs: dict[str, _Costs] = {}
         self._classes: dict[tuple[str, Hashable], _Class] = {}
 
@@ -191,6 +195,7 @@ class Controller:
                 self._since_plain = 0
             return
         self._since_plain += 1
+        self._check_costs(step)
         self._costs_of(step.source).add(1 + step.drafted, step.seconds)
         drafts = self._class(step.source, step.outlook)
         if self._plain_passes >= drafts.again:
@@ -218,6 +223,14 @@ class Controller:
             return True
         classes = [drafts for (name, _), drafts in self._classes.items() if name == source]
         return not classes or any(drafts.again - self._plain_passes <= _WARM_UP for drafts in classes)
+
+    def _check_costs(self, step: Step) -> None:
+        """Forgets all of them where they are found to be outdated."""
+        expected = self._costs_of(str(step.source)).with_drafts(self._plain_cost())[step.drafted - 1]
+        self._faster = self._faster + 1 if step.seconds < _OUTDATED_SHARE * expected else 0
+        if self._faster == _OUTDATED:
+            self._plain, self._waited, self._costs = _Typical(), _Typical(), {}
+            self._measured_plain = self._faster = 0
 
     def _wants_plain(self) -> bool:
         return self._measured_plain < _FIRST_PLAIN or self._since_plain >= _PLAIN_EVERY

@@ -144,3 +144,18 @@ def test_it_waits_for_drafts_where_they_make_good_what_waiting_in_vain_costs(com
         assert tokens > 1.5 * seconds and waited > 0.9 * places
     else:
         assert tokens > 0.97 * seconds and waited < 0.1 * places
+
+
+@pytest.mark.parametrize("share", [0.2, 0.4, 0.6])
+def test_after_a_long_context_it_soon_knows_what_passes_cost_in_a_short_one(share: float) -> None:
+    controller, chance = Controller(), random.Random(1)
+    for seconds, rate in ((0.03, 0.6), (0.01, 0.2)):
+        tokens, spent = 0, 0.0
+        for _ in range(400):
+            plan = controller.plan({"lookup": 0}, {"lookup": 16})
+            depth = 0 if plan is None else plan.depth
+            accepted = next((place for place in range(depth) if chance.random() > rate), depth)
+            took = (seconds + 0.01 * share * depth) * (1 + 0.05 * chance.random())
+            controller.record(Step("lookup" if depth else None, 0 if depth else None, depth, accepted, took))
+            tokens, spent = tokens + 1 + accepted, spent + took
+    assert tokens > 0.95 * spent / seconds / 1.025
