@@ -1,6 +1,7 @@
 """git, as review uses it: plumbing commands whose output does not depend on the user's settings."""
 
 import os
+import secrets
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -177,11 +178,8 @@ class Git:
     def images(self, revision: str, paths: Iterable[str]) -> dict[str, FileImage]:
         """These paths as a checkout of the commit would write them; missing ones are left out."""
         entries = self.tree_entries(revision, paths)
-        plain = {path: entry for path, entry in entries.items() if entry[0] != _SYMLINK and "\n" not in path}
-        asked = b"".join(
-            f"{blob} {path}\n".encode("utf-8", "surrogateescape") for path, (_, blob) in plain.items()
-        )
-        contents = dict(zip(plain, self._batch(asked, "--filters", len(plain)), strict=True)) if plain else {}
+        plain = {path: blob for path, (mode, blob) in entries.items() if mode != _SYMLINK and "\n" not in path}
+        contents = dict(zip(plain, self._filtered(plain), strict=True))
         for path, (_, blob) in entries.items():
             if path not in plain:
                 contents[path] = self.run("cat-file", "blob", blob)
@@ -198,16 +196,17 @@ class Git:
             answer = self.ask("merge-file", "-p", "--quiet", *map(str, names))
         return answer.output if answer.status == 0 else None
 
-    def _batch(self, asked: bytes, option: str, count: int) -> list[bytes]:
-        answer = self.run("cat-file", "--batch", option, data=asked)
-        result: list[bytes] = []
-        at = 0
-        for _ in range(count):
-            end = answer.index(b"\n", at)
-            size = int(answer[at:end].split()[2])
-            result.append(answer[end + 1 : end + 1 + size])
-            at = end + 1 + size + 1
-        return result
+    def _filtered(self, blobs: Mapping[str, str]) -> list[bytes]:
+        """The contents of blobs by path, as a checkout would write them."""
+        if not blobs:
+            return []
+        # The size that git prints is the blob's, not that of what the filters make of it. So each content is
+        # followed by a question whose answer nobody can know beforehand.
+        end = f"no-{secrets.token_hex(20)}"
+        asked = "".join(f"{blob} {path}\n{end} -\n" for path, blob in blobs.items())
+        answer = self.run("cat-file", "--batch", "--filters", data=asked.encode("utf-8", "surrogateescape"))
+        parts = answer.split(f"\n{end} missing\n".encode())
+        return [part.partition(b"\n")[2] for part in parts[:-1]]
 
 
 def _command(arguments: tuple[str, ...]) -> list[str]:

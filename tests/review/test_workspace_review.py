@@ -235,6 +235,26 @@ def test_line_endings_are_no_obstacle_to_a_commit(repository: Path, setting: str
     assert git(repository, "diff", "--stat", "HEAD^", "HEAD").endswith(b"1 insertion(+), 1 deletion(-)\n")
 
 
+def test_what_a_checkout_filters_is_taken_back_as_it_was(repository: Path) -> None:
+    (repository / ".gitattributes").write_text(
+        "*.crlf eol=crlf\n*.wide working-tree-encoding=UTF-16LE\n*.id ident\n"
+    )
+    before = {"a.crlf": b"1\r\n2\r\n", "b.wide": "1\n".encode("utf-16-le"), "c.id": b"$Id$\n", "d": b"d\n"}
+    for name, data in before.items():
+        (repository / name).write_bytes(data)
+    git(repository, "add", "-A")
+    git(repository, "commit", "--quiet", "-m", "filtered")
+    for name in before:
+        (repository / name).unlink()
+    git(repository, "checkout", "--quiet", ".")
+    before = {name: (repository / name).read_bytes() for name in before}
+    review = Review(repository)
+    turn(review, lambda: [(repository / name).write_bytes(data + b"\1\n") for name, data in before.items()])
+    assert [change.path for change in review.changes()] == list(before)
+    review.reject_all()
+    assert {name: (repository / name).read_bytes() for name in before} == before
+
+
 def test_an_edit_of_ones_own_on_a_kept_hunk_is_committed_with_it(repository: Path) -> None:
     review = Review(repository)
     turn(review, lambda: edit(review, repository, "a.txt", EDITED))
