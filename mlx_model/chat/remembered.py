@@ -187,10 +187,18 @@ def _reply_key(prefix: bytes, message: Mapping[str, Any]) -> bytes:
     calls = [call.get("function", call) for call in message.get("tool_calls") or ()]
     described = {
         "content": (message.get("content") or "").strip(),
-        "tool_calls": [[call.get("name"), _value(_parsed(call.get("arguments")))] for call in calls],
+        "tool_calls": [[call.get("name"), _comparable(call.get("arguments"))] for call in calls],
     }
     text = json.dumps(described, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(prefix + text.encode(), digest_size=16).digest()
+
+
+def _comparable(arguments: Any) -> Any:
+    """Arguments as values; what is nested too deeply for that, as it stands."""
+    try:
+        return _value(_parsed(arguments))
+    except RecursionError:
+        return str(arguments)
 
 
 def _parsed(arguments: Any) -> Any:

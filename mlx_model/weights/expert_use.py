@@ -26,7 +26,7 @@ def read_expert_use(file: Path) -> dict[str, Frequencies]:
             found = {name: stored[name] for name in stored.files}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
         _log.warning("%s cannot be read and is left aside: %s.", file, error)
         return {}
     return {

@@ -354,6 +354,17 @@ def test_a_spoilt_record_is_a_cold_start(tmp_path: Path, content: bytes) -> None
     assert read_expert_use(tmp_path / "use.npz") == {}
 
 
+def test_no_bit_of_a_record_can_keep_a_model_from_loading(tmp_path: Path) -> None:
+    file = tmp_path / "use.npz"
+    write_expert_use(file, {"bank": np.ones(2)})
+    whole = file.read_bytes()
+    for place in range(8 * len(whole)):
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        file.write_bytes(flipped)
+        read_expert_use(file)
+
+
 def test_in_bfloat16_too(checkpoints: dict[str, Checkpoint]) -> None:
     """The dtype in which the bank's memory is the file's, bit for bit."""
     every, some = (
