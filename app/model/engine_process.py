@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,8 @@ _LONGEST_SOCKET_PATH = 103
 """Bytes that macOS has room for, less the closing zero; Linux has four more."""
 
 _LARGEST_LOG = 2**20
+
+_WHEN_WELL = re.compile(r"\S+ \S+ (?:DEBUG|INFO) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +136,15 @@ class EngineProcess:
         return self._popen.pid
 
     def last_words(self, lines: int) -> tuple[str, ...]:
-        """The last lines that are not blank of what this process printed."""
+        """The last lines of what this process printed, less blank ones and what is logged when all is well."""
         try:
             with self._log.open("rb") as log:
                 log.seek(self._log_start)
                 text = log.read().decode(errors="replace")
         except OSError:
             return ()
-        return tuple(line.strip() for line in text.splitlines() if line.strip())[-lines:]
+        said = (line.strip() for line in text.splitlines())
+        return tuple(line for line in said if line and not _WHEN_WELL.match(line))[-lines:]
 
     def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
         status = self._popen.wait()

@@ -139,7 +139,8 @@ async def test_killed_in_mid_reply_is_said_and_mended_for_every_window(windows: 
 
 
 async def test_dying_at_once_is_tried_a_few_times_and_then_told_with_its_last_words(windows: Windows):
-    windows.behave(exit={"status": 1, "says": "kaboom in the kernel"})
+    chatter = "2026-11-23 22:42:01,403 INFO Listening\n" * 3
+    windows.behave(exit={"status": 1, "says": f"kaboom in the kernel\n{chatter}"})
     engine = windows.open()
     with pytest.raises(EngineFailed, match="kaboom in the kernel"):
         await read(engine)

@@ -20,7 +20,14 @@ def root(tmp_path: Path) -> Path:
 
 async def test_panes_fold_with_the_width(root: Path) -> None:
     every = {"tree", "centre", "agent"}
-    sizes = {(200, 60): every, (140, 40): every, (110, 30): every, (80, 24): {"agent"}, (20, 5): {"agent"}, (4, 24): {"agent"}}
+    sizes = {
+        (200, 60): every,
+        (140, 40): every,
+        (110, 30): every,
+        (80, 24): {"agent"},
+        (20, 5): {"agent"},
+        (4, 24): {"agent"},
+    }
     async with Stage(root).run() as stage:
         for size, panes in sizes.items():
             await stage.pilot.resize_terminal(*size)

@@ -73,7 +73,7 @@ async def test_a_silent_model_is_waited_for_by_the_second_and_at_rest_nothing_ti
 
         assert not ticking()
         await stage.say("Go")
-        await stage.until(lambda: re.search(r"waiting for the model [1-9]\d* s", title()), "the seconds")
+        await stage.until(lambda: re.search(r"waiting [1-9]\d* s", title()), "the seconds")
         assert ticking()
         # What a command takes is not the model's silence.
         stage.agent.go_on.set()

@@ -41,8 +41,8 @@ def agent_title(*, is_asking: bool, working: float | None, silent: float | None)
         return "Agent"
     word, seconds = "working", working
     if silent is not None and silent >= _SILENT_AFTER:
-        word, seconds = "waiting for the model", silent
-    return f"Agent · [$accent]{word}[/] {_duration(seconds)} [dim]Esc stops[/]"
+        word, seconds = "waiting", silent
+    return f"Agent · [$accent]{word}[/] {_duration(seconds)} · [dim]Esc stops[/]"
 
 
 def _duration(seconds: float) -> str:

@@ -33,8 +33,9 @@ class EngineBanner(Static):
         message = visible(status.message)
         match status.phase:
             case "failed":
-                head = message or "The engine stopped."
-                text = Text.assemble((head, palette.error), f"\n{restart_key} tries again; nothing was lost.")
+                # What helps goes first: a small terminal has no room for all of the reason.
+                text = Text(f"No model answers: {restart_key} tries again, and nothing was lost.\n")
+                text.append(message, palette.error)
             case "absent":
                 text = Text.assemble(
                     ("There is no model yet.", palette.warning), f"\n{model_key} shows how to get one."

@@ -4,6 +4,8 @@ import asyncio
 import time
 from typing import ClassVar
 
+from rich.console import Group
+from rich.table import Column, Table
 from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
@@ -125,20 +127,20 @@ class PermissionPrompt(Vertical, can_focus=True):
             taken += self._comment.styles.margin.height + (int(rows.value) if rows is not None else 1)
         self._body.styles.max_height = max(_LEAST_ROWS, min(_MOST_ROWS, round(height * _SHARE) - taken))
 
-    def _painted(self, summary: str) -> Text:
-        """What will be done, a diff in its colours."""
+    def _painted(self, summary: str) -> Group:
+        """What will be done; a diff in its colours, what is wrapped beside its sign."""
         palette = Palette.from_variables(self.app.theme_variables)
         lines = summary.split("\n")
-        is_diff = any(line.startswith("@@") for line in lines)
-        text = Text()
-        for line in lines:
-            style = palette.strong if not is_diff else None
-            if is_diff and line.startswith(("+", "-")):
-                style = palette.added if line.startswith("+") else palette.removed
-            text.append(visible(line), style)
-            text.append("\n")
-        text.right_crop(1)
-        return text
+        first = next((index for index, line in enumerate(lines) if line.startswith("@@")), len(lines))
+        parts: list[Text | Table] = [Text(visible(line), palette.strong) for line in lines[:first]]
+        for line in lines[first:]:
+            if line.startswith("@@"):
+                rows = Table.grid(Column(width=2), Column(ratio=1, overflow="fold"), expand=True)
+                parts += [Text(visible(line), palette.muted), rows]
+            else:
+                style = {"+": palette.added, "-": palette.removed}.get(line[:1])
+                rows.add_row(line[:1], Text(visible(line[1:])), style=style)
+        return Group(*parts)
 
     def _wait(self) -> None:
         """Begin the grace period again."""
