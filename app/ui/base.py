@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
+from textual import events
 from textual.app import App
 from textual.binding import BindingType
 from textual.command import DiscoveryHit, Hit, Hits, Provider
@@ -143,6 +144,15 @@ class ActionApp(App[Result], Generic[Result]):
             # the terminal is as it was.
             for number in (signal.SIGTERM, signal.SIGHUP):
                 asyncio.get_running_loop().add_signal_handler(number, self.exit, None, 128 + number)
+
+    def on_key(self, event: events.Key) -> None:
+        # Keys that come in one go, as over a slow line, are all under way to the view by the time that the
+        # first of them has opened a line to write in. They must not be taken for commands.
+        for line in self.screen.query("AskLine"):
+            # By its name, for the first frame does without its module.
+            if line.take(event):  # type: ignore[attr-defined]
+                event.prevent_default()
+                return
 
     def action_help_quit(self) -> None:
         # What Textual does with Ctrl+C where there is nothing to copy.

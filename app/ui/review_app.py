@@ -47,12 +47,12 @@ class ReviewScreen(Screen[None]):
         self._hints.rename(self.review.hint_names)
         self._hints.show(("review", "standalone", "app"))
 
-    def on_review_pane_counted(self, event: ReviewPane.Counted) -> None:
+    def on_review_pane_counted(self) -> None:
         files = len(self.review.view.changes)
         title = visible(self.review.desk.title)
         self._frame.border_title = Content(f"Review of {title}")
-        counts = f"{files} file{'' if files == 1 else 's'} · {event.decided} of {event.total} decided"
-        self._frame.border_subtitle = f"{self._notice} · {counts}" if self._notice else counts
+        parts = [self._notice, f"{files} file{'' if files == 1 else 's'}", self.review.summary]
+        self._frame.border_subtitle = " · ".join(filter(None, parts))
         self._hints.rename(self.review.hint_names)
         if self.focused is None:
             (self.review.view if self.review.view.display else self.review).focus()

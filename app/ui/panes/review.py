@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import events
 from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 
@@ -65,10 +64,10 @@ class ReviewPane(ReviewDialogs):
         self._decide(self.desk.drop, self._parts_of_file())
 
     def action_undo(self) -> None:
-        self._run(lambda: self.desk.undo() or "There is no decision to take back.")
+        self._run(lambda: self.desk.undo() or "There is no decision to take back.", goes_along=True)
 
     def action_redo(self) -> None:
-        self._run(lambda: self.desk.redo() or "Nothing was undone that could be done again.")
+        self._run(lambda: self.desk.redo() or "Nothing was undone that could be done again.", goes_along=True)
 
     def action_select(self) -> None:
         self.view.select()
@@ -94,10 +93,6 @@ class ReviewPane(ReviewDialogs):
             self._field = AskLine(id="review-input")
             self.mount(self._field)
         self._field.open("Search; Enter finds, Esc leaves")
-
-    def on_key(self, event: events.Key) -> None:
-        if self._field is not None:
-            self._field.take(event)
 
     def _close_search(self) -> bool:
         if self._field is None or not self._field.close():
@@ -158,14 +153,18 @@ class ReviewPane(ReviewDialogs):
         except (ReviewError, OSError) as error:
             self.app.notify(str(error), severity="error")
             return
+        rows = self.view.row_count
         if not (lines and self.view.show_around(lines, more=True)):
             self.app.notify("The file as it is after this change is not here.", severity="warning")
+        elif self.view.row_count == rows:
+            self.app.notify("All of the file around this hunk is shown.", timeout=3)
 
     def action_less(self) -> None:
         self.view.show_around((), more=False)
 
     def action_ignore_space(self) -> None:
         self.view.ignore_space()
+        self.post_message(self.Counted(self.decided, self.total))
 
     def action_next_hunk(self) -> None:
         if self.view.query_text:

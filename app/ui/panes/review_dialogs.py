@@ -2,7 +2,8 @@
 
 # ruff: noqa: PLC0415
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from app.errors import TidegateError
 from app.review.errors import ReviewError
@@ -17,18 +18,37 @@ class ReviewDialogs(ReviewTable):
     """The table, and what is said about it. A dialog is imported when it is opened."""
 
     _message = ""  # of the commit: written, and not committed yet
+    _is_opening = False  # a dialog, for which the disk is being asked
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        # What is typed ahead for the dialog must not decide anything here.
+        return not self._is_opening and super().check_action(action, parameters)
+
+    def _open(self, ask: Coroutine[Any, Any, None]) -> None:
+        """Open a dialog once it is known what is in it."""
+
+        async def open_it() -> None:
+            try:
+                await ask
+            finally:
+                self._is_opening = False
+
+        self._is_opening = True
+        self.run_worker(open_it(), group="dialog")
 
     # Committing.
 
     def action_commit(self) -> None:
-        self.run_worker(self._ask_commit(), group="commit", exclusive=True)
+        self._open(self._ask_commit())
 
     async def _ask_commit(self) -> None:
         from app.ui.screens.commit import CommitDialog
 
         try:
-            changes = await asyncio.to_thread(self.desk.to_commit)
-            can_commit = await asyncio.to_thread(lambda: self.desk.can_commit)
+            # What was just decided is part of it.
+            async with self._turnstile:
+                changes = await asyncio.to_thread(self.desk.to_commit)
+                can_commit = await asyncio.to_thread(lambda: self.desk.can_commit)
         except ReviewError as error:
             self.app.notify(str(error), severity="warning")
             return
@@ -102,7 +122,7 @@ class ReviewDialogs(ReviewTable):
         self.app.push_screen(CommentDialog(_place(comment), comment.quoted, comment.text), save)
 
     def action_comments(self) -> None:
-        self.run_worker(self._list_comments(), group="listing", exclusive=True)
+        self._open(self._list_comments())
 
     async def _list_comments(self) -> None:
         from app.ui.screens.listing import Entry, Listing
@@ -176,7 +196,7 @@ class ReviewDialogs(ReviewTable):
         self.post_message(self.RewindWanted())
 
     def action_list_turns(self) -> None:
-        self.run_worker(self._list_turns(), group="listing", exclusive=True)
+        self._open(self._list_turns())
 
     async def _list_turns(self) -> None:
         from app.ui.screens.listing import Entry, Listing

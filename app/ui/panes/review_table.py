@@ -97,12 +97,21 @@ class ReviewTable(Vertical):
         words = self.desk.words
         return {"review.keep": words.take, "review.reject": words.drop}
 
+    @property
+    def summary(self) -> str:
+        """How far the review is, and what of it is not shown."""
+        parts = [f"{self.decided} of {self.total} decided"] if self.total else []
+        return " · ".join([*parts, *(["white space ignored"] if self.view.ignores_space else [])])
+
     def reload(self) -> None:
         """Show what the log and the disk say now."""
         self.run_worker(self._do(None), group="review")
 
-    async def _do(self, work: Callable[[], str | None] | None, go_to: str | None = None) -> bool:
-        """Run the decision `work` in a thread and show what came of it. False if review refused."""
+    async def _do(
+        self, work: Callable[[], str | None] | None, go_to: str | None = None, *, goes_along: bool = False
+    ) -> bool:
+        """Run the decision `work` in a thread and show what came of it: the hunk `go_to`, or with `goes_along`
+        the first that is another than before. False if review refused."""
         refused = False
         async with self._turnstile:
             desk = self.desk
@@ -126,10 +135,18 @@ class ReviewTable(Vertical):
         if not self.is_attached:
             return False
         if desk is self.desk:
+            if goes_along:
+                go_to = self._first_new(changes)
             self._show(changes, comments, None if refused else go_to, has_decided=work is not None)
         if work is not None:
             self.post_message(self.DiskChanged())
         return not refused
+
+    def _first_new(self, changes: Sequence[FileChange]) -> str | None:
+        """The first hunk that is not among what is shown, or is decided otherwise there."""
+        known = set(self.view.hunk_ids())
+        ids = ((hunk.id, hunk.decision == "pending") for change in changes for hunk in change.hunks)
+        return next((one[0] for one in ids if one not in known), None)
 
     def _show(
         self,
@@ -172,5 +189,7 @@ class ReviewTable(Vertical):
             return f"{said}\n\n{app.key_of('review.undo')} takes the last decision back."
         return f"{said}\n\nWhat changes appears here, hunk by hunk."
 
-    def _run(self, work: Callable[[], str | None], go_to: str | None = None) -> None:
-        self.run_worker(self._do(work, go_to), group="review")
+    def _run(
+        self, work: Callable[[], str | None], go_to: str | None = None, *, goes_along: bool = False
+    ) -> None:
+        self.run_worker(self._do(work, go_to, goes_along=goes_along), group="review")

@@ -4,7 +4,6 @@ import asyncio
 from typing import ClassVar
 
 from rich.text import Text
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -138,9 +137,6 @@ class ViewerPane(Vertical):
             return
         self._asks_line = for_line
         self._input.open(placeholder)
-
-    def on_key(self, event: events.Key) -> None:
-        self._input.take(event)
 
     def leave_input(self) -> bool:
         """Close the search field. False if it was not open."""

@@ -428,9 +428,8 @@ class WorkspaceScreen(Screen[None]):
         review, current = self.review, self.switcher.current
         pane = self._panes["centre"]
         pane.border_title = centre_title(self.viewer.path, review, current)
-        decided = f"{review.decided} of {review.total} decided"
         is_review = current == "review" and review.total
-        pane.border_subtitle = decided if is_review else file_facts(self.viewer.document)
+        pane.border_subtitle = review.summary if is_review else file_facts(self.viewer.document)
 
     def _title_agent(self) -> None:
         turns = self.agent.turns
