@@ -41,6 +41,8 @@ class Pace:
     """How long to wait for the first word of an engine that another window started."""
     unanswered: int = 6
     """Health checks in a row that an engine may leave unanswered while it loads."""
+    unreachable: int = 6
+    """Looks in a row at which a running engine may be out of reach: its socket is gone, or it is ending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,21 +195,27 @@ class LocalEngine:
         """Find or start an engine and watch it until it is gone."""
         process = await self._find_or_start()
         description: ModelDescription | None = None
-        unanswered = 0
+        unanswered = unreachable = 0
         while True:
             if process is not None and process.ended.done():
                 return _death_of(process)
             try:
                 attended, self._is_attended = self._is_attended, False
                 health = await self._client.health(attended=attended)
-                unanswered = 0
+                unanswered = unreachable = 0
                 if health.ready and description is None:
                     description = await self._describe()
                 self._show(health, description)
             except (Unreachable, EngineLost):
                 if process is None:
                     return _Death("the engine is gone")
-                await asyncio.wait({process.ended}, timeout=self._pace.ready)
+                unreachable += 1
+                if unreachable >= self._pace.unreachable:
+                    raise EngineFailed(
+                        f"the engine runs, but nothing answers at {self._place.socket}",
+                        f"end its process ({process.pid}) and try again",
+                    ) from None
+                await asyncio.wait({process.ended}, timeout=self._pace.ready)  # it is most likely ending
                 continue
             except ModelTimeout:
                 unanswered += 1

@@ -35,8 +35,8 @@ def make_engineless_model(directory: Path) -> None:
     [
         (["{tmp}/absent"], "does not exist"),
         (["--model", "{tmp}/empty"], "is no model"),
-        (["--model", "~nobody/absent"], "there is no model"),
-        (["run", "Go", "-C", "~nobody/absent"], "is not a directory"),
+        (["--model", "~no-such-user/absent"], "there is no model"),
+        (["run", "Go", "-C", "~no-such-user/absent"], "is not a directory"),
         (["run", "Go", "--model", "{tmp}/empty"], "is no model"),
         (["run", "Go", "--model", "http://127.0.0.1:9/v1"], "no server answers"),
         (["run", "Go"], "No model was found"),

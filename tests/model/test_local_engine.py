@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.model.catalogue import LocalModel
+from app.model.client import ChatClient
 from app.model.engine_process import EnginePlace
 from app.model.errors import EngineFailed, EngineLost
 from app.model.events import EngineStatus, TextDelta
@@ -136,6 +137,20 @@ async def test_killed_in_mid_reply_is_said_and_mended_for_every_window(windows: 
     assert await read(engine) == "again"
     assert await read(other) == "and again"
     assert len(windows.started()) == 2
+
+
+async def test_an_engine_whose_socket_was_removed_is_told_of_and_nobody_waits_for_ever(windows: Windows):
+    windows.behave(replies=[["hello"]])
+    engine = windows.open()
+    engine._pace = Pace(ready=0.01)
+    await read(engine)
+    EnginePlace.of(windows.directory).socket.unlink()
+    # Connections that are open still lead to it.
+    before, engine._client = engine._client, ChatClient(engine._client.address, is_ours=True)
+    async with asyncio.timeout(60):
+        with pytest.raises(EngineFailed, match="runs, but nothing answers"):
+            await read(engine)
+    await before.aclose()
 
 
 async def test_dying_at_once_is_tried_a_few_times_and_then_told_with_its_last_words(windows: Windows):
