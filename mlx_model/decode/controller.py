@@ -46,9 +46,10 @@ class _Typical:
         self._samples: deque[float] = deque(maxlen=_COSTS)
         self.seconds: float | None = None
 
-    def add(self, seconds: float) -> None:
+    def add(self, seconds: float) -> float:
         self._samples.append(seconds)
         self.seconds = max(median_low(self._samples), 1e-9)
+        return self.seconds
 
 
 class _Costs:
@@ -56,44 +57,39 @@ class _Costs:
 
     def __init__(self) -> None:
         self._measured: dict[int, _Typical] = {}
+        # The measured widths in order, and what they take.
+        self._known: list[tuple[int, float]] = []
         # What was worked out since the last measurement, for this cost of a plain pass.
         self._plain = 0.0
         self._all: list[float] = []
 
     def add(self, width: int, seconds: float) -> None:
-        self._measured.setdefault(width, _Typical()).add(seconds)
-        self._all = []
+        before = dict(self._known)
+        typical = self._measured.setdefault(width, _Typical()).add(seconds)
+        if before.get(width) != typical:
+            self._known = sorted({**before, width: typical}.items())
+            self._all = []
 
     def guessed_plain(self) -> float | None:
         """What a plain pass may take, by the narrowest that was measured."""
-        if not self._measured:
+        if not self._known:
             return None
-        width = min(self._measured)
-        return self._known()[width] / (1 + _GUESSED_COST * (width - 1))
+        width, seconds = self._known[0]
+        return seconds / (1 + _GUESSED_COST * (width - 1))
 
     def with_drafts(self, plain: float) -> list[float]:
         """Of passes with one draft, with two, and so on. Between measured widths along a straight line, beyond
         them along the one through all; a plain pass takes `plain` seconds, and no wider one takes less."""
         if not self._all or plain != self._plain:
-            known = {1: plain, **self._known()}
-            self._plain = plain
-            self._all = [max(plain, self._of(2 + drafts, known, plain)) for drafts in range(DEEPEST)]
+            self._plain, self._all = plain, []
+            last, seconds = 1, plain
+            for width, measured in self._known:
+                step = (measured - seconds) / (width - last)
+                self._all += [max(plain, seconds + step * ahead) for ahead in range(1, width - last + 1)]
+                last, seconds = width, measured
+            step = max(0.0, (seconds - plain) / (last - 1)) if last > 1 else _GUESSED_COST * plain
+            self._all += [max(plain, seconds + step * ahead) for ahead in range(1, DEEPEST + 2 - last)]
         return self._all
-
-    def _known(self) -> dict[int, float]:
-        return {
-            width: typical.seconds for width, typical in self._measured.items() if typical.seconds is not None
-        }
-
-    def _of(self, width: int, known: dict[int, float], plain: float) -> float:
-        if width in known:
-            return known[width]
-        low = max(at for at in known if at < width)
-        high = min((at for at in known if at > width), default=None)
-        if high is not None:
-            return known[low] + (known[high] - known[low]) * (width - low) / (high - low)
-        slope = (known[low] - plain) / (low - 1) if low > 1 else _GUESSED_COST * plain
-        return known[low] + max(0.0, slope) * (width - low)
 
 
 @dataclass(slots=True)
