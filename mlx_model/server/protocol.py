@@ -221,7 +221,7 @@ class ChatCompletionRequest(_Received):
         """The parameters of the tools that may be called, by name; None: the reply is text and nothing else."""
         if not self.tools or self.tool_choice == "none":
             return None
-        return {tool.function.name: tool.function.parameters or {} for tool in self.tools}
+        return {tool.function.name: _schema(tool.function.parameters or {}) for tool in self.tools}
 
 
 class InvalidRequest(RequestError):
@@ -237,6 +237,13 @@ def read_request(body: bytes) -> ChatCompletionRequest:
         field = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         raise InvalidRequest(f"{field or 'The body'}: {message}.") from None
+
+
+def _schema(parameters: dict[str, Any]) -> dict[str, Any]:
+    """With a mapping for properties, if any: some clients send null where there are none."""
+    if isinstance(parameters.get("properties", {}), dict):
+        return parameters
+    return {**parameters, "properties": {}}
 
 
 def _arguments(given: str | dict[str, Any] | None) -> dict[str, Any]:

@@ -249,9 +249,12 @@ def test_arguments_of_any_depth_are_no_failure(checkpoint: Path) -> None:
 
 def test_a_reply_of_any_depth_is_no_failure(checkpoint: Path) -> None:
     reply = CALL.replace("<parameter=limit>\n20", f"<parameter=limit>\n{'[' * 700}{']' * 700}")
-    with scripted_engine(checkpoint, reply) as engine:
+    with scripted_engine(checkpoint, reply, "<parameter=a>") as engine:
         response = post(engine, {"messages": HI, "tools": [TOOL], "stream": True})
         assert data(response)[-1]["choices"][0]["finish_reason"] == "tool_calls"
+        # Nor is a schema that has null where others have nothing.
+        tool = {"type": "function", "function": {"name": "f", "parameters": {"properties": None}}}
+        assert post(engine, {"messages": HI, "tools": [tool]}).status_code == 200
 
 
 def test_what_json_can_spell_and_utf8_cannot_is_no_failure(checkpoint: Path) -> None:
