@@ -161,7 +161,8 @@ class Turn:
                     self._conversation.close_calls("Not done: the agent was going round in circles.")
                     return (
                         "limit",
-                        f"The agent made the same call {count} times with the same result, and was stopped.",
+                        f"The agent made the same call {count} times with the same result and was stopped; "
+                        "tell it what to try instead.",
                     )
         return (
             "limit",

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.agent.support import check_well_formed
 from tests.support.scripted_server import Drop, Gate, Hang, Raw, ScriptedServer, call, reply
 from tests.support.terminal import Terminal
@@ -113,6 +115,41 @@ def test_a_connection_cut_in_mid_sentence_goes_on_by_key(
         assert roles(server)[-1] == "user" and "Say it" in str(server.requests[-1]["messages"])
         terminal.press("ctrl+q")
         assert terminal.wait_closed() == 0
+
+
+@pytest.mark.slow  # a hundred requests
+def test_what_comes_to_no_end_is_stopped_and_asks_whether_to_go_on(
+    tmp_path: Path, scripted_server: Servers, home: Path
+) -> None:
+    root = project(tmp_path, home, "auto")
+    look = reply(call("read_file", file_path="a.txt"))
+    steps = [reply(call("glob", pattern=f"{number}*")) for number in range(100)]
+    server = scripted_server(
+        *[look] * 5,
+        reply("Out of it."),
+        reply("la " * 45_000, Hang()),
+        reply("Short."),
+        *steps,
+        reply("There."),
+    )
+    with Terminal([TIDEGATE, root, "--model", server.url], root, columns=90, rows=40) as terminal:
+        terminal.wait_for(READY)
+        for said, told, then in (
+            ("in circles", "made the same call 5 times with the same result", "Out of it."),
+            ("endless words", "came to no end: it was stopped after 120,000 characters", "Short."),
+            ("endless steps", "took 100 steps and was stopped", "There."),
+        ):
+            terminal.type(said).press("enter")
+            # Lines are broken where they are full: the words are looked for without the breaks.
+            terminal.wait_for(lambda text, told=told: told in " ".join(text.split()), seconds=150)
+            terminal.wait_for("F10 goes on from here.")
+            assert "working" not in terminal.text
+            terminal.press("f10").wait_for(then)
+            terminal.wait_for(lambda text: "working" not in text)
+        assert any("this very call 3 times" in str(request["messages"]) for request in server.requests)
+        terminal.press("ctrl+q")
+        assert terminal.wait_closed() == 0
+    assert server.overruns == 0
 
 
 def test_a_window_without_room_and_one_that_is_closed(
