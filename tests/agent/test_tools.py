@@ -78,6 +78,7 @@ async def test_unsafe_files_and_blind_overwrites_are_refused(bench: Make) -> Non
     b = bench(
         reply(
             call("read_file", file_path="pipe"),
+            call("grep_search", pattern="a", path="pipe"),
             call("read_file", file_path="src"),
             call("read_file", file_path="binary"),
             call("edit", file_path="pipe", old_string="a", new_string="b"),
@@ -98,6 +99,7 @@ async def test_unsafe_files_and_blind_overwrites_are_refused(bench: Make) -> Non
         b.results(),
         [
             "named pipe",
+            "neither a file nor a directory",
             "is a directory",
             "binary",
             "named pipe",

@@ -53,6 +53,9 @@ class GrepSearch(Tool[GrepSearchArguments]):
         location = locate(arguments.path, context.workspace)
         if not location.absolute.exists():
             raise ToolFailure(f"{arguments.path} does not exist.")
+        if not location.absolute.is_file() and not location.absolute.is_dir():
+            # ripgrep would wait for what a pipe or device never says.
+            raise ToolFailure(f"{arguments.path} is neither a file nor a directory.")
         globs = [arguments.glob] if arguments.glob else []
         limit = min(arguments.limit, 1000)
         try:
