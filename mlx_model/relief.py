@@ -92,7 +92,8 @@ class Relief:
     def report(self) -> Mapping[str, object]:
         """The pressure when it was last looked at, and the bytes given back since the start and not taken back,
         by reserve."""
-        given = {name: nbytes for name, nbytes in self._given.items() if nbytes}
+        # Of a copy: the engine's thread may be giving something back just now.
+        given = {name: nbytes for name, nbytes in dict(self._given).items() if nbytes}
         return {"pressure": self._level.name.lower(), "given_back": given}
 
     def _release(self, reserve: Reserve) -> int:
