@@ -414,7 +414,7 @@ async def test_the_file_list_says_how_far_each_is(root: Path) -> None:
         texts = [lines.row_text(row) for row in range(lines.row_count)]
         assert "✓ M +3    −2" in texts[0] and "2/2" in texts[0]
         assert "○ M +1    −1" in texts[1] and "0/1" in texts[1]
-        await reader.press("G", "enter")
+        await reader.press("slash", *"m b.", "enter")
         await reader.until(lambda: not isinstance(reader.app.screen, Listing))
         assert reader.view.current_change and reader.view.current_change.path == "b.txt"
 

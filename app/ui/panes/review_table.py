@@ -95,7 +95,9 @@ class ReviewTable(Vertical):
     def hint_names(self) -> Mapping[str, str]:
         """What the hints of this desk's actions are called; "" for those that there are not."""
         words = self.desk.words
-        return {"review.keep": words.take, "review.reject": words.drop}
+        names = {"review.keep": words.take, "review.reject": words.drop}
+        # What can only be taken is there to be read.
+        return names if words.drop else names | {"review.edit": "", "review.commit": ""}
 
     @property
     def summary(self) -> str:

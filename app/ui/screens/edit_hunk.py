@@ -20,7 +20,6 @@ class EditHunkDialog(TextDialog):
         """`place` is where the hunk stands; `edit_outside` lets the user's editor change a text."""
         area = TextArea(text, soft_wrap=False, tab_behavior="indent")
         super().__init__(f"Edit {place}", area, "Ctrl+G opens $EDITOR · ")
-        area.styles.height = min(max(6, text.count("\n") + 3), 30)
         self._edit_outside = edit_outside
 
     def action_edit_outside(self) -> None:

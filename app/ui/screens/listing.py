@@ -15,6 +15,7 @@ from textual.content import Content
 from app.ui.actions import key_label
 from app.ui.screens.dialog import Dialog
 from app.ui.text import Span, visible
+from app.ui.widgets.ask_line import AskLine
 from app.ui.widgets.line_view import LineView
 
 
@@ -38,17 +39,27 @@ class EntryLines(LineView):
         self._current = current
 
     def on_mount(self) -> None:
-        widths = (len(self._parts(row)[0]) for row in range(len(self.entries)))
-        self.set_extent(len(self.entries), max(widths, default=0))
+        self.show(self.entries)
         keys = [entry.key for entry in self.entries]
         if self._current in keys:
             self.call_after_refresh(self.move_to, keys.index(self._current), centre=True)
+
+    def show(self, entries: Sequence[Entry]) -> None:
+        """Show these, with the cursor on the first."""
+        self.entries = entries
+        self.cursor_row = 0
+        widths = (len(self._parts(row)[0]) for row in range(len(entries)))
+        self.set_extent(len(entries), max(widths, default=0))
 
     def _parts(self, row: int) -> tuple[str, int, int]:
         entry = self.entries[row]
         head = f" {visible(entry.head)} " if entry.head else " "
         name = visible(entry.name)
         return f"{head}{name}  {visible(entry.tail)}", len(head), len(head) + len(name)
+
+    def base_style(self, row: int) -> Style:
+        # The choice is seen also while the words are written that narrow the list down.
+        return self.palette.text + (self.palette.cursor_line if row == self.cursor_row else Style())
 
     def row_gutter(self, row: int, current: bool) -> list[Segment]:  # noqa: ARG002
         return []
@@ -66,9 +77,12 @@ class EntryLines(LineView):
 
 class Listing(Dialog[tuple[str, str] | None]):
     """Dismissed with a verb and the key of the entry it is for, or None. `verbs` says what keys do;
-    the verb is the key."""
+    the verb is the key. A slash narrows the list down."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "leave", "Back")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "leave", "Back"),
+        Binding("slash", "search", "Search"),
+    ]
 
     def __init__(
         self, title: str, entries: Sequence[Entry], verbs: Mapping[str, str], current: str = ""
@@ -76,30 +90,60 @@ class Listing(Dialog[tuple[str, str] | None]):
         super().__init__()
         self._title = title
         self._verbs = verbs
+        self._entries = entries
         self._lines = EntryLines(entries, current)
+        self._field = AskLine(id="listing-input")
 
     def compose(self) -> ComposeResult:
         with Vertical(id="listing-box", classes="dialog") as box:
             box.border_title = Content(visible(self._title))
             keys = [f"{key_label(key)} {words}" for key, words in self._verbs.items()]
-            box.border_subtitle = " · ".join([*keys, "Esc goes back"])
+            box.border_subtitle = " · ".join([*keys, "/ searches", "Esc goes back"])
             yield self._lines
+            yield self._field
 
     def on_mount(self) -> None:
         self._lines.styles.height = max(1, len(self._lines.entries))
         self._lines.focus()
 
     def on_key(self, event: events.Key) -> None:
-        if event.key in self._verbs:
+        if self._field.has_focus:
+            if event.key in ("up", "down"):
+                event.stop()
+                self._lines.move_to(self._lines.cursor_row + (1 if event.key == "down" else -1))
+        elif event.key in self._verbs:
             event.stop()
-            self.dismiss((event.key, self._lines.entries[self._lines.cursor_row].key))
+            self._choose(event.key, self._lines.cursor_row)
+
+    def _choose(self, verb: str, row: int) -> None:
+        if row < len(self._lines.entries):
+            self.dismiss((verb, self._lines.entries[row].key))
+
+    def action_search(self) -> None:
+        self._field.open("Words of what you look for")
+
+    def on_input_changed(self, event: AskLine.Changed) -> None:
+        event.stop()
+        words = event.value.lower().split()
+        texts = ((one, f"{one.head} {one.name} {one.tail}".lower()) for one in self._entries)
+        self._lines.show([one for one, text in texts if all(word in text for word in words)])
+
+    def on_input_submitted(self, event: AskLine.Submitted) -> None:
+        """Where there is but one thing to do with an entry, it is done; else the list takes keys again."""
+        event.stop()
+        if list(self._verbs) == ["enter"]:
+            self._choose("enter", self._lines.cursor_row)
+        else:
+            self._lines.focus()
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self._lines) if event.widget is self._lines else None
         if offset is not None and "enter" in self._verbs:
-            row = self._lines.scroll_offset.y + offset.y
-            if row < len(self._lines.entries):
-                self.dismiss(("enter", self._lines.entries[row].key))
+            self._choose("enter", self._lines.scroll_offset.y + offset.y)
 
     def action_leave(self) -> None:
-        self.dismiss()
+        if self._field.close():
+            self._lines.show(self._entries)
+            self._lines.focus()
+        else:
+            self.dismiss()
