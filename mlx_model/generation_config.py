@@ -1,6 +1,5 @@
 """How a checkpoint wants to be sampled where nobody says otherwise: its generation_config.json."""
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ def published_sampling(directory: Path) -> SamplingParameters:
         if value is not None:
             given[name] = _number(directory, name, value, highest)
     if settings.get("top_k") is not None:
-        given["top_k"] = int(_number(directory, "top_k", settings["top_k"], math.inf))
+        given["top_k"] = int(_number(directory, "top_k", settings["top_k"], 2.0**31))
     if settings.get("do_sample") is False:
         given["temperature"] = 0.0
     for name in ("top_p", "repetition_penalty"):

@@ -5,7 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from math import nan
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,14 @@ def test_the_checkpoint_says_how_it_is_sampled_where_the_request_does_not(
     own = says({"temperature": 0.7, "top_p": 0.8, "top_k": 20, "repetition_penalty": 1.05, "do_sample": True})
     assert own == SamplingParameters(0.7, 0.8, 20, 0.0, 1.05)
     assert says({"do_sample": False, "temperature": 0.7}).temperature == 0
-    for wrong in ({"top_p": 2}, {"temperature": "warm"}, {"top_k": True}, {"top_p": 0}, {"temperature": nan}):
+    for wrong in (
+        {"top_p": 2},
+        {"temperature": "warm"},
+        {"top_k": True},
+        {"top_k": inf},
+        {"top_p": 0},
+        {"temperature": nan},
+    ):
         with pytest.raises(CheckpointError, match=f"sets {next(iter(wrong))} to .*; leave it out"):
             says(wrong)
     with scripted_engine(checkpoint, "a", "b", sampling=own) as engine:
