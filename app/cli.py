@@ -6,6 +6,7 @@ Only what a command needs is imported, and only once it is chosen: the workspace
 import argparse
 import io
 import os
+import stat
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -55,9 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_status
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # Whoever read our output has gone; nothing more can be said, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            where = f" ({error.filename})" if error.filename else ""
+            print(f"tidegate: {error.strerror or error}{where}", file=sys.stderr)
+        if sys.stdout is not None:
+            # What reads our output has gone, or takes no more: nothing may be said any more, not even at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
@@ -96,7 +101,7 @@ def _workspace(given: list[str]) -> int:
     settings = _settings(options)
     # A name that means nothing is told before the screen opens.
     choose_model(settings.model if options.model is None else options.model)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
         raise BadUsage("the workspace needs a terminal", 'without one, use: tidegate run "PROMPT"')
     if os.environ.get("TERM") == "dumb":
         raise BadUsage("this terminal (TERM=dumb) has no full screen", 'use another, or: tidegate run "PROMPT"')
@@ -113,6 +118,14 @@ def _place(named: str) -> tuple[Path, Path | None]:
         raise BadUsage(f"{named} does not exist", "name a directory, a file or a command (tidegate --help)")
     path = _resolved(path)
     return (path, None) if path.is_dir() else (path.parent, path)
+
+
+def _directory(named: str) -> Path:
+    """The directory to work in, as -C names it."""
+    directory = expanded(named)
+    if not directory.is_dir():
+        raise BadUsage(f"{named} is not a directory", "name one after -C")
+    return _resolved(directory)
 
 
 def _resolved(path: Path) -> Path:
@@ -141,18 +154,15 @@ def _run(given: list[str]) -> int:
     parser.add_argument("--output-format", choices=("text", "json", "stream-json"), default="text")
     _add_session(parser)
     options = parser.parse_args(given)
-    directory = expanded(options.directory)
-    if not directory.is_dir():
-        raise BadUsage(f"{options.directory} is not a directory", "name one after -C")
+    directory = _directory(options.directory)
     prompt = options.prompt
-    if not sys.stdin.isatty():
+    if sys.stdin is not None and not sys.stdin.isatty():
         piped = sys.stdin.read().strip()
         prompt = f"{prompt}\n\n{piped}" if piped else prompt
     if not prompt.strip():
         raise BadUsage("there is nothing to do", 'write it as: tidegate run "PROMPT"')
     settings = _settings(options)
     choice = choose_model(options.model if options.model is not None else settings.model)
-    directory = _resolved(directory)
     session = _session(options, directory)
     from app.headless import run_headless  # noqa: PLC0415
 
@@ -177,8 +187,10 @@ def _acp(given: list[str]) -> int:
     _add_draft(parser)
     options = parser.parse_args(given)
     settings = _settings(options)
-    if sys.stdin.isatty():
-        raise BadUsage("tidegate acp is spoken to by editors", 'without one, use: tidegate run "PROMPT"')
+    if not (_is_pipe(0) and _is_pipe(1)):
+        raise BadUsage(
+            "tidegate acp is spoken to by editors, over pipes", 'without one, use: tidegate run "PROMPT"'
+        )
     try:
         import acp  # noqa: F401, PLC0415  an extra
     except ImportError:
@@ -197,6 +209,14 @@ def _acp(given: list[str]) -> int:
     return run_acp(choice, settings)
 
 
+def _is_pipe(descriptor: int) -> bool:
+    try:
+        mode = os.fstat(descriptor).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
 def _warm(given: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="tidegate warm",
@@ -210,9 +230,7 @@ def _warm(given: list[str]) -> int:
     )
     _add_model(parser)
     options = parser.parse_args(given)
-    directory = expanded(options.directory)
-    if not directory.is_dir():
-        raise BadUsage(f"{options.directory} is not a directory", "name one after -C")
+    directory = _directory(options.directory)
     from app import warm  # noqa: PLC0415
 
     if options.forget:

@@ -389,3 +389,6 @@ def test_without_an_editor_it_says_what_it_is_for() -> None:
     child.expect("tidegate acp is spoken to by editors", timeout=60)
     child.wait()
     assert child.exitstatus == 2
+    line = [sys.executable, *command("http://127.0.0.1:9/v1")]
+    said = subprocess.run(line, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    assert said.returncode == 2 and b"over pipes" in said.stderr

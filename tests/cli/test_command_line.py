@@ -80,6 +80,14 @@ def test_a_directory_that_is_gone_is_told(tmp_path: Path):
     assert said.returncode == 2 and "has been removed" in said.stderr and "Traceback" not in said.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
+def test_a_full_disk_behind_standard_output_is_told():
+    with Path("/dev/full").open("w") as full:
+        line = [sys.executable, "-P", "-m", "app.cli", "model", "list"]
+        said = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (said.returncode, said.stderr) == (1, "tidegate: No space left on device\n")
+
+
 def test_broken_settings_are_told_before_anything_else(home: Path):
     (home / "config").mkdir()
     (home / "config" / "settings.toml").write_text("modle = 1")
