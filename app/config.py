@@ -118,6 +118,8 @@ def remember_model(model: str) -> None:
         raise BadSettings(
             f"{file} cannot be written ({error.strerror})", "see who owns it, and that there is room"
         ) from None
+    except ValueError:
+        raise BadSettings(f"{file} is not TOML any more", "mend or remove it") from None
 
 
 def _check(file: Path, name: str, value: object) -> None:

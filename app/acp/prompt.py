@@ -1,5 +1,6 @@
 """What an editor's user said, as the agent takes it: text, in which files are mentioned with an @."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ def as_text(blocks: Iterable[Any], root: Path) -> str:
             case "resource_link":
                 words.append(_named(block.uri, root))
             case "resource":
+                mention = _named(block.resource.uri, root)
+                if mention[:1] == "@" and re.search(rf"{re.escape(mention)}(?!\w)", "".join(words)):
+                    continue  # mentioned and sent along: once is enough
                 name = _named(block.resource.uri, root, mark="")
                 words.append(name)
                 text = getattr(block.resource, "text", None)
@@ -30,7 +34,10 @@ def as_text(blocks: Iterable[Any], root: Path) -> str:
 
 
 def _named(uri: str, root: Path, mark: str = "@") -> str:
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return uri
     if parts.scheme != "file":
         return uri
     path = Path(unquote(parts.path))

@@ -8,7 +8,7 @@ The index holds nothing that the files do not; where it cannot be used, it is ma
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,11 +77,14 @@ def _index(directory: Path) -> sqlite3.Connection:
     path = directory / _NAME
     if directory.is_dir():
         try:
+            if not path.exists():
+                path.touch(mode=0o600)  # what was said is nobody else's business
             return _opened(path, directory)
-        except sqlite3.OperationalError:
+        except (sqlite3.OperationalError, OSError):
             pass  # in use for long, or the disk is full or may not be written to
         except sqlite3.DatabaseError:
-            path.unlink(missing_ok=True)  # damaged: made anew the next time
+            with suppress(OSError):
+                path.unlink(missing_ok=True)  # damaged: made anew the next time
     return _opened(":memory:", directory)
 
 
@@ -97,8 +100,6 @@ def _opened(path: Path | str, directory: Path) -> sqlite3.Connection:
     except sqlite3.Error:
         index.close()
         raise
-    if isinstance(path, Path):
-        path.chmod(0o600)
     return index
 
 

@@ -28,6 +28,7 @@ from acp.schema import (
     SseMcpServer,
 )
 
+from app.acp.prompt import as_text
 from tests.agent.support import ended, nap
 from tests.support.scripted_server import Gate, HttpError, ScriptedServer, call, reply, until
 
@@ -302,6 +303,14 @@ async def test_files_and_text_that_the_editor_sends_along(scripted_server: Serve
     sent = server.requests[0]["messages"][-1]["content"]
     assert "Compare @a.py and /elsewhere/b.py" in sent
     assert "The user mentions a.py:\none = 1" in sent and "/elsewhere/b.py:\nthree = 3" in sent
+
+
+def test_a_file_that_is_mentioned_and_sent_along_goes_once(tmp_path: Path) -> None:
+    sent = resource_block(embedded_text_resource((tmp_path / "a.py").as_uri(), "one = 1"))
+    assert as_text([text_block("Read @a.py, please."), sent], tmp_path) == "Read @a.py, please."
+    assert as_text([text_block("Read @a.pyc and "), sent], tmp_path) == "Read @a.pyc and a.py\n\na.py:\none = 1"
+    broken = resource_link_block("broken", "file://[")
+    assert as_text([text_block("See "), broken], tmp_path) == "See file://["
 
 
 async def test_a_server_of_the_editors_and_a_sub_task(scripted_server: Serve, project: Path) -> None:

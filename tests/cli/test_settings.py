@@ -71,3 +71,6 @@ def test_a_linked_file_stays_a_link_and_one_that_cannot_be_written_is_told(tmp_p
     (tmp_path / "dotfiles" / "settings.new").mkdir()
     with pytest.raises(BadSettings, match="cannot be written"):
         remember_model("other")
+    kept.write_text("model = [")
+    with pytest.raises(BadSettings, match="not TOML any more"):
+        remember_model("other")
