@@ -354,15 +354,6 @@ async def test_an_error_ends_the_turn_and_it_goes_on_without_loss(bench: Make) -
     check_well_formed(b.sent)
 
 
-async def test_going_round_in_circles_is_stopped(bench: Make) -> None:
-    b = bench(*(reply(call("grep_search", pattern="nothing here")) for _ in range(9)))
-    end = end_of(await b.run())
-    assert end.reason == "limit" and "5 times" in end.message
-    assert len(b.server.requests) == 5
-    told = [message.content for message in b.agent.messages if message.role == "tool"]
-    assert ["3 times" in text for text in told][:3] == [False, False, True]
-
-
 async def test_the_conversation_is_compacted_before_it_overflows(bench: Make) -> None:
     text = "x" * 78 + "\n"
     b = bench(

@@ -129,6 +129,8 @@ def test_every_command_behind_a_slash(project: Path, scripted_server: Servers) -
         assert "AGENTS.md" in words(last(server)) and "aubergine" in str(server.requests[-1]["messages"])
         assert "basil" not in str(server.requests[-1]["messages"])
 
+        say("/rewind", "before Remember the word aubergine.", "Enter files and conversation")
+        terminal.press("escape").wait_for(lambda text: "Enter files and conversation" not in text)
         say("/model", "Esc goes back")
         terminal.press("escape").wait_for(lambda text: "Connect to a server" not in text)
         say("/diff", "Nothing to review")
