@@ -309,7 +309,12 @@ class SourceDesk:
 
     def _move(self, parts: Sequence[Part], move: Callable[[FileChange, Selection], None], sentence: str) -> str:
         """Change the index, all or nothing."""
-        groups = _by_change(parts)
+        # What goes makes room for what comes: for a file in a directory of its name, or the other way round.
+        is_staged = self._from.kind == "staged"
+        groups = sorted(
+            _by_change(parts),
+            key=lambda group: (group[0].before_mode if is_staged else group[0].after_mode) is not None,
+        )
         paths = [path for change, _ in groups for path in (change.path, change.previous_path) if path]
 
         def move_all() -> None:

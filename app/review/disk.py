@@ -4,9 +4,11 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
+from unicodedata import normalize
 
 from app.review.diff import SYMLINK
 from app.review.model import FileImage
@@ -19,16 +21,16 @@ class Disk(Protocol):
     """Files below a root, by their path relative to it with forward slashes. Everything raises OSError."""
 
     def read(self, path: str) -> FileImage | None:
-        """A file or symlink, None when there is none. A directory there raises IsADirectoryError."""
+        """A file or symlink; None when there is none, or a directory, or the way leads over a symlink."""
         ...
 
     def write(self, path: str, image: FileImage | None) -> None:
-        """Make `path` hold exactly `image`, in one step: whoever looks sees the old or the new file."""
+        """Make `path` hold exactly `image`, in one step: whoever looks sees the old or the new file. In its
+        place a directory that has no files in it gives way."""
         ...
 
     def exchange(self, path: str, old: FileImage | None, new: FileImage | None) -> bool:
-        """As `write`, if the file is `old` at the last moment; returns whether it was. A directory in its
-        place is no file."""
+        """As `write`, if the file is `old` at the last moment; returns whether it was."""
         ...
 
     def tidy(self, path: str) -> None:
@@ -55,10 +57,12 @@ class WorkTree:
         place = self._root / path
         try:
             facts = place.lstat()
+            if not self._is_here(path):
+                return None
             if stat.S_ISLNK(facts.st_mode):
                 return FileImage(os.fsencode(place.readlink()), SYMLINK)
             if stat.S_ISDIR(facts.st_mode):
-                raise IsADirectoryError(21, "Is a directory", str(place))
+                return None
             if not stat.S_ISREG(facts.st_mode):
                 raise OSError(22, "Not a regular file", str(place))
             # The kernel's own files say that they are empty, and some never end or wait for what is to come.
@@ -73,17 +77,34 @@ class WorkTree:
 
     def exchange(self, path: str, old: FileImage | None, new: FileImage | None) -> bool:
         """See Disk."""
-        return self._put(path, new, lambda: self._holds(path, old))
+        return self._put(path, new, lambda: self.read(path) == old)
 
-    def _holds(self, path: str, image: FileImage | None) -> bool:
+    def _is_here(self, path: str) -> bool:
+        """Whether what the system finds at `path` is that file, as git sees it: not one that a symlink leads
+        to, nor one of a name with other capitals where the file system makes no difference."""
+        if self._is_behind_link(path):
+            return False
+        names = [PurePosixPath(path), *PurePosixPath(path).parents[:-1]] if self._folds_case else []
+        return all(
+            _composed(name.name) in {_composed(found.name) for found in (self._root / name.parent).iterdir()}
+            for name in names
+        )
+
+    def _is_behind_link(self, path: str) -> bool:
+        return any((self._root / parent).is_symlink() for parent in PurePosixPath(path).parents[:-1])
+
+    @cached_property
+    def _folds_case(self) -> bool:
         try:
-            return self.read(path) == image
-        except IsADirectoryError:
-            return image is None
+            return self._root.samefile(str(self._root.absolute()).swapcase())
+        except OSError:
+            return False
 
     def _put(self, path: str, image: FileImage | None, may: Callable[[], bool]) -> bool:
         """Write if `may` says so when all is ready; returns whether it did."""
         place = self._root / path
+        if self._is_behind_link(path):
+            raise NotADirectoryError(20, "It lies behind a symbolic link", str(place))
         if image is None:
             if may():
                 place.unlink(missing_ok=True)
@@ -102,6 +123,9 @@ class WorkTree:
                     file.flush()
                     os.fsync(file.fileno())
             if may():
+                if stat.S_ISDIR(_kind(place)):
+                    for directory, _, _ in os.walk(place, topdown=False):
+                        Path(directory).rmdir()
                 temporary.replace(place)
                 return True
             return False
@@ -143,6 +167,18 @@ class WorkTree:
                 break
             missing.append(parent.as_posix())
         return tuple(missing)
+
+
+def _kind(place: Path) -> int:
+    try:
+        return stat.S_IFMT(place.lstat().st_mode)
+    except FileNotFoundError:
+        return 0
+
+
+def _composed(name: str) -> str:
+    # Where capitals make no difference, neither do the two ways to write an accent.
+    return normalize("NFC", name)
 
 
 def _temporary(place: Path) -> Path:

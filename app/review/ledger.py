@@ -104,11 +104,8 @@ class Ledger:
         return self.put_image(image) if image else None
 
     def read(self, path: str) -> FileImage | None:
-        """The file on disk; a directory in its place is no file. Raises OSError."""
-        try:
-            return self._disk.read(path)
-        except IsADirectoryError:
-            return None
+        """The file on disk. Raises OSError."""
+        return self._disk.read(path)
 
     def edit(self, path: str, after: FileImage | None, owner: Owner, before: FileImage | None = None) -> None:
         """Write down that `path` became `after`; `before` counts where the log does not know the file yet."""
@@ -212,7 +209,9 @@ class Ledger:
     def decide(self, wanted: Decided, others: Images | None = None) -> None:
         """Write the intent down, then the files, then that it is done; a disk that refuses undoes it all.
         `others` are files to write that no shift stands for."""
-        images = {**images_after(self.state, wanted.shifts), **(others or {})}
+        found = {**images_after(self.state, wanted.shifts), **(others or {})}
+        # A file that goes makes room for one that comes: in a directory of its name, or the other way round.
+        images = dict(sorted(found.items(), key=lambda item: item[1][1] is not None))
         writes = tuple(Write(path, self._put(old), self._put(new)) for path, (old, new) in images.items())
         decided = replace(wanted, decision=self.state.numbers + 1, writes=writes)
         self.append(decided)
@@ -246,7 +245,7 @@ class Ledger:
                 self._disk.tidy(write.path)
                 self._exchange(write.path, self.image(write.before), self.image(write.after))
         except OSError:
-            for write in decision.writes:
+            for write in reversed(decision.writes):
                 self._exchange(write.path, self.image(write.after), self.image(write.before))
             self.append(RolledBack(decision.decision))
         else:

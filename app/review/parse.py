@@ -8,7 +8,7 @@ a line of content that looks like a header is content.
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.review.diff import SYMLINK, diff_line, header_hunk, hunk_id
 from app.review.errors import ReviewError
@@ -29,7 +29,10 @@ _KINDS: dict[bytes, LineKind] = {
 _NO_NEWLINE = b"\\"
 _NEXT_FILE = b"\ndiff --git "  # no line of a hunk begins like this
 # Where a file's part begins, and a line that can be in no hunk. A plain diff's header could be: removed lines.
-_START = re.compile(rb"^(?:diff --(?:git|cc|combined) |--- .*\n\+\+\+ .*\n@@ -)", re.MULTILINE)
+_UNMERGED = b"* Unmerged path "
+_START = re.compile(
+    rb"^(?:diff --(?:git|cc|combined) |\* Unmerged path |--- .*\n\+\+\+ .*\n@@ -)", re.MULTILINE
+)
 _BODY_END = re.compile(rb"\n(?![ +\-\\])")
 
 
@@ -38,7 +41,7 @@ def parse_diff(data: bytes) -> tuple[FileChange, ...]:
 
     Raises ReviewError when a hunk ends early or its lines do not fit its header.
     """
-    return tuple(_Reader(data).files())
+    return _one_a_file(_Reader(data).files())
 
 
 def parse_portions(portions: Iterable[bytes]) -> tuple[FileChange, ...]:
@@ -52,7 +55,7 @@ def parse_portions(portions: Iterable[bytes]) -> tuple[FileChange, ...]:
         if end:
             changes += parse_diff(bytes(rest[:end]))
             del rest[:end]
-    return (*changes, *parse_diff(bytes(rest)))
+    return _one_a_file((*changes, *parse_diff(bytes(rest))))
 
 
 @dataclass
@@ -106,6 +109,9 @@ class _Reader:
             line = self._line
             if line.startswith(b"diff --git "):
                 yield self._git_file(*_git_paths(line[len(b"diff --git ") :]))
+            elif line.startswith(_UNMERGED):
+                name = _plain_path(self._advance()[len(_UNMERGED) :])
+                yield FileChange(name, "combined", (header_hunk(name),))
             elif line.startswith(b"diff "):
                 name = _plain_path(line.split(b" ", 2)[2])
                 yield self._git_file(name, name, combined=True)
@@ -319,6 +325,44 @@ def _change(header: _Header) -> FileChange:
         before_mode=before_mode,
         after_mode=after_mode,
         binary_patch=header.binary_patch,
+    )
+
+
+def _one_a_file(changes: Iterable[FileChange]) -> tuple[FileChange, ...]:
+    """What git says of a file in two parts becomes one: a file that became a symlink, or the other way round,
+    is removed and then created; of an unmerged one it says so, and then perhaps how it differs."""
+    result: list[FileChange] = []
+    for change in changes:
+        last = result[-1] if result else None
+        if last is None or last.path != change.path:
+            result.append(change)
+        elif last.kind == "combined" and change.kind == "modified":
+            result[-1] = replace(change, kind="combined")
+        elif last.before_mode and change.after_mode and not (last.after_mode or change.before_mode):
+            result[-1] = _type_change(last, change)
+        else:
+            result.append(change)
+    return tuple(result)
+
+
+def _type_change(gone: FileChange, made: FileChange) -> FileChange:
+    parts = [hunk for change in (gone, made) for hunk in change.hunks if hunk.lines]
+    lines = tuple(line for hunk in parts for line in hunk.lines)
+    is_text = lines and "binary" not in (gone.kind, made.kind)
+    hunk = Hunk(
+        id=hunk_id(gone.path, lines, Counter()),
+        before_start=int(gone.removed > 0),
+        before_count=gone.removed,
+        after_start=int(made.added > 0),
+        after_count=made.added,
+        lines=lines,
+    )
+    return FileChange(
+        path=gone.path,
+        kind="symlink" if SYMLINK in (gone.before_mode, made.after_mode) else "modified",
+        hunks=(hunk if is_text else header_hunk(gone.path),),
+        before_mode=gone.before_mode,
+        after_mode=made.after_mode,
     )
 
 

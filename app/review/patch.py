@@ -12,6 +12,7 @@ too, and otherwise in front of whatever of its block stays. Staging `+A` alone o
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from stat import S_IFMT
 
 from app.review.diff import line_bytes
 from app.review.errors import ReviewError
@@ -39,6 +40,10 @@ def build_patch(change: FileChange, selection: Selection, reverse: bool = False)
         raise ReviewError(
             f"{change.path} is shown as a merge's combined diff", "stage or discard the whole file"
         )
+    if _changes_type(change):
+        if not all(_is_whole(hunk, selection) for hunk in change.hunks):
+            raise ReviewError(f"{change.path} becomes another type of file", "take all of it")
+        return b"".join(build_patch(half, whole(half), reverse) for half in _halves(change))
     header = any(not hunk.lines for hunk in chosen)
     everything = all(_is_whole(hunk, selection) for hunk in change.hunks)
     if change.kind == "binary" and not change.binary_patch:
@@ -49,6 +54,25 @@ def build_patch(change: FileChange, selection: Selection, reverse: bool = False)
     if not body and not header:
         return b""
     return _file_header(change, header, everything, reverse, bool(body)) + body
+
+
+def _changes_type(change: FileChange) -> bool:
+    """Whether a file becomes a symlink, or the other way round, with lines that a patch can hold."""
+    modes = change.before_mode, change.after_mode
+    return None not in modes and len({mode and S_IFMT(mode) for mode in modes}) == 2
+
+
+def _halves(change: FileChange) -> tuple[FileChange, FileChange]:
+    """A change of type as git writes it, a removal and a creation."""
+    [hunk] = change.hunks
+    removed = tuple(line for line in hunk.lines if line.kind == "removed")
+    added = tuple(line for line in hunk.lines if line.kind == "added")
+    gone = replace(hunk, after_start=0, after_count=0, lines=removed)
+    made = replace(hunk, before_start=0, before_count=0, lines=added)
+    return (
+        replace(change, after_mode=None, hunks=(gone,)),
+        replace(change, before_mode=None, hunks=(made,)),
+    )
 
 
 def _is_whole(hunk: Hunk, selection: Selection) -> bool:

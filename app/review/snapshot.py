@@ -26,6 +26,7 @@ MOST_FILES = 5000
 MOST_BYTES = 256 * 1024 * 1024
 # File systems stamp with a coarser clock than the one that is read here.
 _CLOCK_SLACK_NS = 1_000_000_000
+_NOT_THERE = ImageName("", 0)
 _SKIPPED_DIRECTORIES = {".git", ".hg", ".svn", ".venv", "node_modules", "__pycache__"}
 
 
@@ -83,17 +84,14 @@ def take(
                     total += size
                     continue
                 image = disk.read(path)
-                if image:
-                    name = files[path] = put(image)
-                    total += size
-                    # Written a moment ago, it may be written again within the same tick of the clock.
-                    if facts.st_ctime_ns < now_ns - _CLOCK_SLACK_NS:
-                        memory[path] = (_signature(facts), name)
-                else:
-                    del files[path]
-        except FileNotFoundError:
-            # Deleted and not yet committed: it was not there, which is no image to copy.
-            files[path] = ImageName("", 0)
+                name = files[path] = put(image) if image else _NOT_THERE
+                total += size if image else 0
+                # Written a moment ago, it may be written again within the same tick of the clock.
+                if image and facts.st_ctime_ns < now_ns - _CLOCK_SLACK_NS:
+                    memory[path] = (_signature(facts), name)
+        except (FileNotFoundError, NotADirectoryError):
+            # Deleted and not yet committed.
+            files[path] = _NOT_THERE
         except OSError:
             # A socket, or no permission: left as unknown, and so never touched by a decision.
             continue

@@ -40,6 +40,8 @@ _FORM = (
 # Parts of changes, each with its selection of hunks and lines.
 Parts = Sequence[tuple[FileChange, Selection]]
 
+_SUBMODULE = 0o160000
+_MEANT = b"meant to be added\t"
 _APPLY = ("apply", "--unidiff-zero", "--whitespace=nowarn")
 
 
@@ -133,12 +135,14 @@ class Sources:
                 yield change
 
     def stage(self, change: FileChange, selection: Selection) -> None:
-        """Put a part of a work tree change into the index."""
+        """Put a part of a work tree change into the index; a file that git could not merge, as a whole."""
         from app.review.patch import build_patch  # noqa: PLC0415  looking needs it not
 
         self._need_repository()
-        if _by_path(change):
-            self._git.run("add", "-A", "--", *_paths(change))
+        if change.kind == "combined":
+            self._need_resolved(change.path)
+        if change.kind == "combined" or _by_path(change):
+            self._git.run("--literal-pathspecs", "add", "-A", "--", *_paths(change))
         else:
             self._apply_to_index(build_patch(change, selection), change)
 
@@ -150,9 +154,9 @@ class Sources:
         if not _by_path(change):
             self._apply_to_index(build_patch(change, selection, reverse=True), change, "--reverse")
         elif self._git.head:
-            self._git.run("reset", "--quiet", "HEAD", "--", *_paths(change))
+            self._git.run("--literal-pathspecs", "reset", "--quiet", "HEAD", "--", *_paths(change))
         else:
-            self._git.run("rm", "--cached", "--quiet", "--", *_paths(change))
+            self._git.run("--literal-pathspecs", "rm", "--cached", "--quiet", "--", *_paths(change))
 
     def edit(self, change: FileChange, hunk: Hunk, text: str) -> None:
         """Put `text` in the place of what a work tree change's hunk is after it."""
@@ -179,6 +183,8 @@ class Sources:
         self._need_repository()
         wanted: dict[str, FileImage | None] = {}
         for change, selection in parts:
+            if _SUBMODULE in (change.before_mode, change.after_mode):
+                raise ReviewError(f"{change.path} is a submodule", "bring it back with git submodule update")
             if _by_path(change):
                 wanted |= {path: self._staged_image(path) for path in _paths(change)}
             else:
@@ -234,14 +240,27 @@ class Sources:
 
     def index_of(self, paths: Sequence[str]) -> bytes:
         """What the index says of these paths, to be compared and put back."""
-        return self._git.run("--literal-pathspecs", "ls-files", "-s", "-z", "--full-name", "--", *paths)
+        listed = self._git.run("--literal-pathspecs", "ls-files", "-s", "-z", "--full-name", "--", *paths)
+        # What is only meant to be added has an entry like that of an empty file.
+        meant = self._git.run(
+            "--literal-pathspecs", "diff", "--name-only", "--diff-filter=A", "-z", "--", *paths
+        )
+        names = meant.split(b"\0")[:-1]
+        entries = [entry for entry in listed.split(b"\0")[:-1] if entry.partition(b"\t")[2] not in names]
+        return b"".join(entry + b"\0" for entry in (*entries, *(_MEANT + name for name in names)))
 
     def put_index(self, paths: Sequence[str], entries: bytes) -> None:
         """Bring these paths' entries back to what `index_of` returned."""
         prefix = self._git.prefix
         names = [(prefix + path).encode("utf-8", "surrogateescape") for path in paths]
         gone = b"".join(b"0 " + b"0" * 40 + b"\t" + name + b"\0" for name in names)
-        self._git.run("update-index", "-z", "--index-info", data=gone + entries)
+        records = entries.split(b"\0")[:-1]
+        there = b"".join(record + b"\0" for record in records if not record.startswith(_MEANT))
+        self._git.run("update-index", "-z", "--index-info", data=gone + there)
+        meant = [os.fsdecode(record[len(_MEANT) :]) for record in records if record.startswith(_MEANT)]
+        if meant:
+            top = str(self._git.top)
+            self._git.run("-C", top, "--literal-pathspecs", "add", "--intent-to-add", "--", *meant)
 
     def after(self, source: Source, change: FileChange) -> bytes | None:
         """The whole file as it is after a change of `source`; None where there is none or it is not known."""
@@ -316,12 +335,21 @@ class Sources:
 
     def _staged_image(self, path: str) -> FileImage | None:
         listed = self._git.run("--literal-pathspecs", "ls-files", "-s", "-z", "--", path)
-        if not listed:
+        entries = [entry.partition(b"\t") for entry in listed.split(b"\0")]
+        # A directory of this name is listed by its files.
+        found = next((facts for facts, _, name in entries if name == os.fsencode(path)), None)
+        if found is None:
             return None
-        mode, blob = listed.split(b"\t")[0].decode().split()[:2]
+        mode, blob = found.decode().split()[:2]
         filters = [] if int(mode, 8) == SYMLINK else ["--filters", f"--path={path}"]
         content = self._git.run("cat-file", *(filters or ["blob"]), blob)
         return FileImage(content, int(mode, 8))
+
+    def _need_resolved(self, path: str) -> None:
+        image = self._disk.read(path)
+        starts = {line[:8] for line in image.data.split(b"\n")} if image else set()
+        if {b"<<<<<<< ", b">>>>>>> "} <= starts:
+            raise _conflicts(path)
 
     def _need_repository(self) -> None:
         if not self._git.is_repository:
@@ -333,8 +361,12 @@ class Sources:
 def _by_path(change: FileChange) -> bool:
     """Whether a change can only be taken whole, because its content is in no patch."""
     if change.kind == "combined":
-        raise ReviewError(f"{change.path} has conflicts", "resolve them in the file, then stage it whole")
+        raise _conflicts(change.path)
     return not any(hunk.lines for hunk in change.hunks) and change.kind in ("binary", "symlink")
+
+
+def _conflicts(path: str) -> ReviewError:
+    return ReviewError(f"{path} has conflicts", "resolve them in the file, then stage it")
 
 
 def _names(parts: Parts) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.review.desk import Part, SourceDesk
 from app.review.errors import ReviewError
 from app.review.model import FileChange, FileImage
 from app.review.patch import whole
@@ -315,3 +316,136 @@ def test_options_of_a_commit_and_what_stops_it(tmp_path: Path, by: str) -> None:
     assert git(place, "rev-list", "--count", "HEAD") == b"2\n"
     assert indexed(place, "HEAD") == BOTH
     assert git(place, "status", "--porcelain") == b""
+
+
+def swap(root: Path) -> None:
+    """Files, directories and links that take one another's names."""
+    (root / "file").unlink()
+    (root / "file").mkdir()
+    (root / "file" / "inner").write_text("inner\n")
+    for path in ("there/deep/x", "there/y"):
+        (root / path).unlink()
+    (root / "there" / "deep").rmdir()
+    (root / "there").rmdir()
+    (root / "there").write_text("a file now\n")
+    (root / "moved").mkdir()
+    (root / "held" / "z").rename(root / "moved" / "z")
+    (root / "held").rmdir()
+    (root / "held").symlink_to("moved")
+    (root / "link").unlink()
+    (root / "link").write_text("a file now\n")
+    (root / "plain").unlink()
+    (root / "plain").symlink_to("file")
+
+
+def swappable(place: Path) -> Path:
+    root = plain(place)
+    for path in ("file", "there/deep/x", "there/y", "held/z", "plain"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(f"{path}\n")
+    (root / "link").symlink_to("plain")
+    git(root, "add", "-A")
+    git(root, "commit", "--quiet", "-m", "swappable")
+    return root
+
+
+def listing(root: Path) -> dict[str, str | bytes]:
+    """Files and links; an empty directory is nothing to git."""
+    found = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if ".git" not in path.parts}
+    return {
+        name: str(path.readlink()) if path.is_symlink() else path.read_bytes()
+        for name, path in found.items()
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def test_files_directories_and_links_that_swap_names_are_taken_back(tmp_path: Path) -> None:
+    root = swappable(tmp_path / "work")
+    before = listing(root)
+    review = Review(root)
+    review.begin_turn(1)
+    review.command_started()
+    swap(root)
+    review.command_finished()
+    review.end_turn(1)
+    after = listing(root)
+    shown = {change.path: change.kind for change in review.changes()}
+    assert shown == {
+        **{"file": "deleted", "file/inner": "created", "there": "created", "there/deep/x": "deleted"},
+        **{
+            "there/y": "deleted",
+            "held": "symlink",
+            "moved/z": "renamed",
+            "link": "symlink",
+            "plain": "symlink",
+        },
+    }
+    assert review.reject_all() == ""
+    assert listing(root) == before
+    assert review.undo()
+    assert listing(root) == after
+    review.keep_all()
+    review.commit("swapped")
+    assert git(root, "status", "--porcelain") == b""
+
+
+def test_files_directories_and_links_that_swap_names_are_staged_and_discarded(tmp_path: Path) -> None:
+    root = swappable(tmp_path / "work")
+    before = listing(root)
+    swap(root)
+    after = listing(root)
+    log = Review(root)
+    desk, staged = (SourceDesk(source, Sources(root, log), log) for source in (WORK_TREE, STAGED))
+
+    def parts(of: SourceDesk) -> list[Part]:
+        return [Part(change, hunk) for change in of.changes() for hunk in change.hunks]
+
+    assert len({part.change.path for part in parts(desk)}) == len(parts(desk))
+    desk.take(parts(desk))
+    assert git(root, "diff", "--name-only") == git(root, "ls-files", "--others") == b""
+    staged.drop(parts(staged))
+    assert git(root, "diff", "--cached", "--name-only") == b""
+    desk.drop(parts(desk))
+    assert (git(root, "status", "--porcelain"), listing(root)) == (b"", before)
+    desk.undo()
+    assert listing(root) == after
+
+
+def test_what_git_could_not_merge_is_shown_and_staged_when_it_is_resolved(tmp_path: Path) -> None:
+    root = plain(tmp_path / "work")
+    git(root, "checkout", "-q", "-b", "side")
+    (root / FILE).write_text("side\n")
+    (root / "outer" / "o.txt").unlink()
+    git(root, "commit", "-q", "-a", "-m", "side")
+    git(root, "checkout", "-q", "main")
+    (root / FILE).write_text("main\n")
+    (root / "outer" / "o.txt").write_text("main\n")
+    git(root, "commit", "-q", "-a", "-m", "main")
+    git(root, "merge", "side", check=False)
+    log = Review(root)
+    desk = SourceDesk(WORK_TREE, Sources(root, log), log)
+    before = git(root, "ls-files", "-s")
+    conflict, removed = ([Part(change, hunk) for hunk in change.hunks] for change in desk.changes())
+    assert [part.change.kind for part in (*conflict, *removed)] == ["combined", "combined"]
+    with pytest.raises(ReviewError, match="conflicts"):
+        desk.take([*conflict, *removed])
+    assert git(root, "ls-files", "-s") == before
+    (root / FILE).write_text("both\n")
+    desk.take([*conflict, *removed])
+    assert git(root, "ls-files", "-u") == b""
+    desk.undo()
+    assert git(root, "ls-files", "-s") == before
+
+
+def test_staging_a_file_that_is_meant_to_be_added_is_taken_back(tmp_path: Path) -> None:
+    root = plain(tmp_path / "work")
+    (root / "new").write_text("1\n2\n")
+    git(root, "add", "--intent-to-add", "new")
+    before = git(root, "status", "--porcelain")
+    log = Review(root)
+    desk = SourceDesk(WORK_TREE, Sources(root, log), log)
+    (change,) = desk.changes()
+    desk.take([Part(change, change.hunks[0], frozenset({1}))])
+    assert git(root, "show", ":new") == b"2\n"
+    desk.undo()
+    assert git(root, "status", "--porcelain") == before
