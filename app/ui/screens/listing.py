@@ -18,6 +18,8 @@ from app.ui.text import Span, visible
 from app.ui.widgets.ask_line import AskLine
 from app.ui.widgets.line_view import LineView
 
+_MANY = 9  # entries, from which on one rather searches
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -98,7 +100,8 @@ class Listing(Dialog[tuple[str, str] | None]):
         with Vertical(id="listing-box", classes="dialog") as box:
             box.border_title = Content(visible(self._title))
             keys = [f"{key_label(key)} {words}" for key, words in self._verbs.items()]
-            box.border_subtitle = " · ".join([*keys, "/ searches", "Esc goes back"])
+            keys += ["/ searches"] if len(self._entries) > _MANY else []
+            box.border_subtitle = " · ".join([*keys, "Esc goes back"])
             yield self._lines
             yield self._field
 
