@@ -8,6 +8,9 @@ sampling, which accepts x with probability p(x); for sampled ones it is its vari
 2408.07978), under which even the reply itself is the one that plain decoding gives for the same seed. The price
 of that: where drafter and model are at a total variation distance d, a sampled draft is accepted with a
 probability of at least (1 - d) / (1 + d), while at best it could be 1 - d.
+
+All this rests on logits that do not depend on how many tokens go in at once. On CPUs they are the same; where
+kernels round otherwise for another width, the choice between two almost equally likely tokens may turn.
 """
 
 from dataclasses import dataclass
