@@ -260,7 +260,9 @@ async def test_a_server_that_cannot_be_used_is_told_of_and_the_session_goes_on(
         McpServer("none", command="no-such-command"),
         # More than a pipe holds, so that it ends only if somebody reads.
         McpServer(
-            "dead", command="sh", args=("-c", "yes talk | head -n 100000 >&2; echo out of luck >&2; exit 3")
+            "dead",
+            command="sh",
+            args=("-c", "yes talk | head -n 100000 >&2; echo Error: out of luck >&2; echo v20 >&2; exit 3"),
         ),
         McpServer("babble", command="sh", args=("-c", "echo hello; cat >/dev/null")),
         McpServer("mute", command="sh", args=("-c", "cat >/dev/null")),
@@ -275,7 +277,7 @@ async def test_a_server_that_cannot_be_used_is_told_of_and_the_session_goes_on(
     said = notices(events)
     for sentence in (
         "none cannot be used: its command no-such-command was not found.",
-        "dead cannot be used: it ended (out of luck).",
+        "dead cannot be used: it ended (Error: out of luck).",
         "babble cannot be used: it answered, but not in MCP's terms.",
         "mute cannot be used: it does not answer.",
         "nobody cannot be used: nothing answers at http://127.0.0.1:",
@@ -285,7 +287,7 @@ async def test_a_server_that_cannot_be_used_is_told_of_and_the_session_goes_on(
         assert sentence in said
     states = session.agent.servers()
     assert [state.phase for state in states] == ["failed"] * 7
-    assert states[1].last_words == (*["talk"] * 7, "out of luck")
+    assert states[1].last_words == (*["talk"] * 14, "Error: out of luck", "v20")
     assert "  | talk" in described(states)
 
 

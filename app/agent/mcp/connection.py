@@ -25,7 +25,7 @@ _START_SECONDS = 30.0
 """A server may have to be downloaded first, as npx and uvx do."""
 _CLOSE_SECONDS = 10.0
 _MOST_PAGES = 20
-_LAST_WORDS = 8
+_LAST_WORDS = 16
 
 
 class Connection:
@@ -229,7 +229,9 @@ class Connection:
             said = _in_short(error)
         if self._complaints is not None and (lines := self._complaints.last_lines(_LAST_WORDS)):
             self.last_words = lines
-            said = f"{said} ({lines[-1]})"
+            # Below the error, node prints where it was thrown and its own version.
+            named = [line for line in lines if "error" in line.lower()]
+            said = f"{said} ({(named or lines)[-1]})"
         return ServerFailed(said)
 
 

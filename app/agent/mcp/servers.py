@@ -154,7 +154,7 @@ def described(states: Sequence[ServerState]) -> list[str]:
         lines.append(f"{state.name} · {state.phase}{about}{cost}")
         lines += [f"  {name}" for name in state.tools]
         lines += [f"  ({state.place})"] if state.place else []
-        if len(state.last_words) > 1:  # the last one stands in the message
+        if len(state.last_words) > 1:  # a single one stands in the message
             lines += ["  Its last words:", *(f"  | {line}" for line in state.last_words)]
     return lines
 
