@@ -53,7 +53,8 @@ class Bubblewrap:
     the user's processes nor look into them. Its first process is bubblewrap's own, in the command's group, and
     collects those whose parents ended."""
 
-    # A user who is root keeps what reaches files of others, and nothing that could undo the confinement.
+    # A user who is root keeps what reaches files of others, and nothing that could undo the confinement. Where
+    # something is hidden, files of others are not reached either: else a closed directory would stand open.
     _ROOT_KEEPS = ("CAP_DAC_OVERRIDE", "CAP_CHOWN", "CAP_FOWNER", "CAP_FSETID")
 
     def __init__(self, executable: str, *, has_processes: bool = True) -> None:
@@ -76,7 +77,8 @@ class Bubblewrap:
         command += ["--unshare-net", "--unshare-ipc", "--bind", str(scratch), "/tmp"]
         if os.geteuid() == 0:
             command += ["--cap-drop", "ALL"]
-            command += [word for name in self._ROOT_KEEPS for word in ("--cap-add", name)]
+            kept = [name for name in self._ROOT_KEEPS if not (hidden and name == "CAP_DAC_OVERRIDE")]
+            command += [word for name in kept for word in ("--cap-add", name)]
         free = [root, *git]
         secrets = _real(secret_places())
         # What is secret around the workspace is hidden but for the workspace; what is secret in it, with it.
@@ -88,9 +90,10 @@ class Bubblewrap:
         sockets = [path for path in listening_sockets() if not path.is_relative_to(root)]
         command += _masks(
             path
-            for path in (*secrets, *sockets, *_real(hidden))
+            for path in (*secrets, *sockets)
             if path not in around and (_is_in(path, free) or not _is_in(path, replaced))
         )
+        command += _closed(path for path in _real(hidden) if _is_in(path, free) or not _is_in(path, replaced))
         for path in git_triggers(root, git):
             if path.exists():
                 command += ["--ro-bind", str(path), str(path)]
@@ -100,7 +103,10 @@ class Bubblewrap:
 
     def hide(self, arguments: Sequence[str], hidden: Sequence[Path]) -> list[str]:
         """See Sandbox."""
-        return [self._executable, "--dev-bind", "/", "/", *_masks(_real(hidden)), "--", *arguments]
+        command = [self._executable, "--dev-bind", "/", "/"]
+        if os.geteuid() == 0:
+            command += ["--cap-drop", "CAP_DAC_OVERRIDE", "--cap-drop", "CAP_DAC_READ_SEARCH"]
+        return [*command, *_closed(_real(hidden)), "--", *arguments]
 
 
 def _real(places: Iterable[Path]) -> list[Path]:
@@ -123,6 +129,15 @@ def _masks(places: Iterable[Path]) -> list[str]:
             # No device can be opened through such a bind: permission denied, rather than an empty file.
             words += ["--ro-bind", "/dev/null", str(place)]
     return words
+
+
+def _closed(places: Iterable[Path]) -> list[str]:
+    """The same for what lies in the workspace. A directory that may not be entered is not an empty one: of the
+    files in it git believes that they are there, and does not commit that they are gone."""
+    words = _masks(places)
+    return [
+        word for option in words for word in (("--perms", "0000", option) if option == "--tmpfs" else (option,))
+    ]
 
 
 class Seatbelt:

@@ -2,6 +2,7 @@
 profile for macOS."""
 
 import asyncio
+import shutil
 import socket
 import subprocess
 import sys
@@ -148,6 +149,29 @@ async def test_what_a_rule_keeps_no_unseen_command_reaches(bench: Make) -> None:
     assert (b.root / ".env").read_text() == (b.root / "secrets" / "a.txt").read_text() == "token\n"
 
 
+async def test_what_is_hidden_is_not_committed_as_gone(bench: Make) -> None:
+    b = bench(
+        reply(call("run_shell_command", command="git add -A; git commit -qam All; git status")), reply("done")
+    )
+    for name in ("secrets/a.txt", "deep/.env"):
+        (b.root / name).parent.mkdir()
+        (b.root / name).write_text("token\n")
+    for words in (
+        ("init", "--quiet"),
+        ("config", "user.name", "A Developer"),
+        ("config", "user.email", "developer@example.invalid"),
+        ("add", "--all"),
+        ("commit", "--quiet", "--message", "Begin"),
+    ):
+        git(b.root, *words)
+    (b.root / "notes.md").write_text("other\n")
+    b.agent._permissions._rules = (Rule("deny", path="secrets/"), Rule("deny", path=".env"))
+    await b.run()
+    assert "token" not in b.results()[0]
+    assert {"secrets/a.txt", "deep/.env"} <= set(git(b.root, "ls-files").split())
+    assert "D" not in git(b.root, "log", "--format=", "--name-status").split()
+
+
 async def test_more_than_can_be_hidden_is_asked_about(bench: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.agent.rules._MOST_HIDDEN", 1)
     b = bench(reply(call("run_shell_command", command="ls")), reply("done"))
@@ -201,6 +225,17 @@ def test_git_enters_no_repository_within(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
     git(tmp_path, "status")
     assert (tmp_path / "ran").exists(), "it would have"
+
+
+def test_where_the_kernel_allows_no_proc_the_rest_of_it_holds(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = shutil.which("bwrap")
+    (home / "bwrap").write_text(f'#!/bin/sh\ncase "$*" in *--proc*) exit 1;; esac\nexec {real} "$@"\n')
+    (home / "bwrap").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{home}:/usr/bin:/bin")
+    found = find_sandbox.__wrapped__()
+    assert found is not None and run(found, home, "cat ~/.netrc") != 0 and run(found, home, "true") == 0
 
 
 def test_without_a_namespace_of_processes_it_ends_with_its_monitor() -> None:
