@@ -111,6 +111,11 @@ class Git:
         """Whether the directory lies in a work tree."""
         return self.place() is not None
 
+    @property
+    def lacks_work_tree(self) -> bool:
+        """Whether the directory is in a repository but in no work tree: a bare one, or a git directory."""
+        return self.line("rev-parse", "--is-inside-work-tree") == "false"
+
     def place(self) -> Place | None:
         """Where the work tree is that the directory lies in; None if it lies in none."""
         above = (self.root.absolute(), *self.root.absolute().parents)

@@ -84,7 +84,7 @@ def source_of(
 
 
 def _need_commit(git: Git, name: str) -> None:
-    if not git.is_repository:
+    if not (git.is_repository or git.lacks_work_tree):
         raise ReviewError(
             f"{name} is no patch file, and this directory is no git repository", "name a patch file"
         )
@@ -105,6 +105,9 @@ class Sources:
         """The source's files, as git lists them. Untracked files are part of the work tree's changes."""
         if source.kind == "patch":
             return parse_diff(source.patch)
+        if source.kind == "staged":
+            # Without a work tree there is no index either, and git would call every file removed.
+            self._need_repository()
         command = {
             "commit": ("show", "--format=", *_FORM, "--end-of-options", source.revision),
             "range": ("diff", *_FORM, "--end-of-options", source.revision, "--"),
@@ -272,7 +275,7 @@ class Sources:
         revision = {"staged": "", "commit": source.revision}.get(source.kind)
         if revision is None:
             revision = source.revision.replace("...", "..").split("..")[-1] or "HEAD"
-        answer = self._git.ask("cat-file", "blob", f"{revision}:./{change.path}")
+        answer = self._git.ask("cat-file", "blob", f"{revision}:{self._git.prefix}{change.path}")
         return answer.output if answer.status == 0 else None
 
     def _apply_to_index(self, patch: bytes, change: FileChange, *options: str) -> None:
@@ -352,10 +355,11 @@ class Sources:
             raise _conflicts(path)
 
     def _need_repository(self) -> None:
-        if not self._git.is_repository:
-            raise ReviewError(
-                "This directory is no git repository", "review a patch file instead, or run git init"
-            )
+        if self._git.is_repository:
+            return
+        if self._git.lacks_work_tree:
+            raise ReviewError("There is no work tree here", "review a commit or a range of them: A..B")
+        raise ReviewError("This directory is no git repository", "review a patch file instead, or run git init")
 
 
 def _by_path(change: FileChange) -> bool:

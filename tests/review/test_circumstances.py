@@ -10,7 +10,7 @@ from app.review.errors import ReviewError
 from app.review.model import FileChange, FileImage
 from app.review.patch import whole
 from app.review.review import Review
-from app.review.sources import STAGED, WORK_TREE, Sources
+from app.review.sources import STAGED, WORK_TREE, Sources, source_of
 from tests.support.review_cases import git
 
 TEXT = "".join(f"line {n}\n" for n in range(1, 41))
@@ -252,10 +252,19 @@ def test_a_clone_of_nothing_gets_its_first_commit(tmp_path: Path) -> None:
 
 def test_a_bare_repository_is_no_place_for_work(tmp_path: Path) -> None:
     git(plain(tmp_path / "work"), "clone", "--quiet", "--bare", ".", str(tmp_path / "bare"))
-    sources = Sources(tmp_path / "bare", Review(tmp_path / "bare"))
-    for act in (lambda: sources.changes(WORK_TREE), lambda: sources.commit("x")):
-        with pytest.raises(ReviewError, match="no git repository"):
+    bare = tmp_path / "bare"
+    sources = Sources(bare, Review(bare))
+    for act in (
+        lambda: sources.changes(WORK_TREE),
+        lambda: sources.changes(STAGED),
+        lambda: sources.commit("x"),
+    ):
+        with pytest.raises(ReviewError, match="no work tree"):
             act()
+    # What is committed can be looked at.
+    source = source_of(bare, "HEAD")
+    change = change_of(sources, source)
+    assert (change.kind, sources.after(source, change)) == ("created", TEXT.encode())
     assert not git(tmp_path / "bare", "status", "--porcelain", check=False)
 
 
