@@ -23,12 +23,15 @@ import mlx.core as mx
 
 from mlx_model.bench.draft_texts import TEXTS
 from mlx_model.chat.tokenizer import Tokenizer
+from mlx_model.commands.fitting import add_memory, settle_memory
+from mlx_model.commands.options import load_model
 from mlx_model.decode.drafting import Step
 from mlx_model.decode.generator import Generator
 from mlx_model.decode.request import DraftMode, GenerationRequest, SamplingParameters, TokenGenerated
 from mlx_model.decode.verify import DEEPEST, VerifyingModel
 from mlx_model.errors import ConfigError, RequestError
-from mlx_model.loading import load, ways
+from mlx_model.loading import ways
+from mlx_model.memory import Wishes
 from mlx_model.model import Qwen3Next
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.state.sequence import SequenceState
@@ -36,6 +39,8 @@ from mlx_model.state.sequence import SequenceState
 # Tokens that one way of drafting makes before it is the next one's turn.
 _SLICE = 16
 _SNAPSHOT_BYTES = 1 << 30
+# More than the texts and their replies have.
+_CONTEXT = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--own-words", action="store_true", help="replies are the model's own, not the texts given"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_memory(parser, slots=False)
+    parser.set_defaults(dtype=None, adapter=None, kv_bits=None)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -72,7 +79,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.max_tokens < 8 or arguments.rounds < 1 or not arguments.seconds > 0:
         raise RequestError("At least 8 tokens, one round and some time are needed to measure anything.")
     tokenizer = Tokenizer.from_directory(arguments.model)
-    loaded = load(arguments.model)
+    # As the model is served: with its weights wired, where that is possible, and refused where it does not fit.
+    plan = settle_memory(arguments, Wishes(_CONTEXT, snapshots=_SNAPSHOT_BYTES))
+    loaded = load_model(arguments, plan)
     model = loaded.model
     if not isinstance(model, Qwen3Next):
         raise ConfigError(f"A {loaded.architecture} model is run by mlx-lm, which cannot draft.")

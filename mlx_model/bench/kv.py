@@ -14,13 +14,12 @@ from pathlib import Path
 
 import mlx.core as mx
 
-from mlx_model.commands.options import prompt_tokens, read_text
-from mlx_model.device import prepare_mlx
-from mlx_model.errors import RequestError
-from mlx_model.loading import load_qwen3_next
+from mlx_model.commands.fitting import add_memory, settle_memory
+from mlx_model.commands.options import load_model, prompt_tokens, read_text
+from mlx_model.errors import ConfigError, RequestError
+from mlx_model.memory import Wishes
 from mlx_model.model import Qwen3Next
 from mlx_model.state.sequence import SequenceState
-from mlx_model.weights.checkpoint import open_checkpoint
 
 _CHUNK = 256
 _STRETCHES = 4
@@ -45,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--tokens", metavar="1,2,3", help="token ids")
     source.add_argument("--file", type=Path, metavar="F", help="a UTF-8 text file")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_memory(parser, slots=False)
+    parser.set_defaults(dtype=None, adapter=None, kv_bits=None)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -52,8 +53,13 @@ def run(arguments: argparse.Namespace) -> int:
     tokens = prompt_tokens(arguments.tokens, read_text(arguments.file), arguments.model)
     if len(tokens) < _STRETCHES:
         raise RequestError(f"{len(tokens)} tokens are too few to compare anything.")
-    prepare_mlx()
-    model = load_qwen3_next(open_checkpoint(arguments.model))
+    plan = settle_memory(arguments, Wishes(len(tokens), chunk=_CHUNK, snapshots=0), all_logits=True)
+    loaded = load_model(arguments, plan)
+    model = loaded.model
+    if not isinstance(model, Qwen3Next):
+        raise ConfigError(
+            f"A {loaded.architecture} model is run by mlx-lm, which keeps its own keys and values."
+        )
     stretches, sizes = measure(model, tokens)
     if arguments.json:
         report = {"stretches": [asdict(stretch) for stretch in stretches], "bytes_per_token": sizes}

@@ -6,6 +6,7 @@ Each number of slots runs in a process of its own, so that the resident memory i
 import argparse
 import json
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -16,12 +17,14 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from mlx_model.commands.fitting import add_memory, settle_memory
 from mlx_model.commands.options import prompt_tokens, read_text
 from mlx_model.config import ModelConfig
 from mlx_model.decode.request import GenerationRequest, PromptProcessed, SamplingParameters, TokenGenerated
 from mlx_model.errors import RequestError
 from mlx_model.loading import load
 from mlx_model.machine import resident_bytes
+from mlx_model.memory import MemoryPlan, Wishes
 from mlx_model.weights.residency import ExpertCounts
 
 _SHARES = (1, 2, 4, 16)
@@ -62,19 +65,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--slots",
         metavar="N,N",
-        help="experts of each layer in memory (default: all, 1/2, 1/4, 1/16, the fewest)",
+        help="experts of each layer in memory (default: all or as many as fit, 1/2, 1/4, 1/16, the fewest)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_memory(parser, slots=False)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints one line a number of slots. Raises EngineError."""
     config = ModelConfig.from_directory(arguments.model)
     prompt = prompt_tokens(arguments.tokens, read_text(arguments.file), arguments.model)
-    slots = _slots(arguments.slots, config)
+    plan = _plan(arguments.model, prompt, None, arguments.max_tokens, arguments.force)
+    slots = _slots(arguments.slots, config, plan.expert_slots or config.num_experts)
     if arguments.max_tokens < 2:
         raise RequestError("--max-tokens must be at least 2: the first token is the prompt's.")
-    measured = measure(arguments.model, prompt, slots, arguments.max_tokens)
+    measured = measure(arguments.model, prompt, slots, arguments.max_tokens, force=arguments.force)
     if arguments.json:
         print(json.dumps({"prompt_tokens": len(prompt), "residency": [asdict(line) for line in measured]}))
         return 0
@@ -95,13 +100,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def measure(directory: Path, prompt: Sequence[int], slots: Sequence[int], count: int) -> list[Measured]:
+def measure(
+    directory: Path, prompt: Sequence[int], slots: Sequence[int], count: int, *, force: bool = False
+) -> list[Measured]:
     """Greedy decoding of `count` tokens with each number of slots; the first is what the others are held
-    against."""
+    against. Raises DoesNotFit where one does not and is not forced, and EngineError."""
     runs: list[_Run] = []
     for number in slots:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            runs.append(pool.submit(_run, directory, tuple(prompt), number, count).result())
+            runs.append(pool.submit(_run, directory, tuple(prompt), number, count, force).result())
     return [
         Measured(
             slots=number,
@@ -117,14 +124,24 @@ def measure(directory: Path, prompt: Sequence[int], slots: Sequence[int], count:
     ]
 
 
-def _run(directory: Path, prompt: tuple[int, ...], slots: int, count: int) -> _Run:
-    loaded = load(directory, expert_slots=slots)
+def _plan(directory: Path, prompt: Sequence[int], slots: int | None, count: int, force: bool) -> MemoryPlan:
+    plan = settle_memory(
+        Namespace(model=directory, dtype=None, kv_bits=None, expert_slots=slots, force=force),
+        Wishes(len(prompt) + count, snapshots=0),
+    )
+    assert plan is not None, "mlx-lm runs no qwen3_next"
+    return plan
+
+
+def _run(directory: Path, prompt: tuple[int, ...], slots: int, count: int, force: bool) -> _Run:
+    plan = _plan(directory, prompt, slots, count, force)
+    loaded = load(directory, expert_slots=plan.expert_slots)
     residency = loaded.residency
     asked = GenerationRequest(prompt, count, frozenset(), SamplingParameters(temperature=0))
     tokens: list[int] = []
     after_prompt, prompt_ended = ExpertCounts(), 0.0
     started = time.perf_counter()
-    for event in loaded.generator().generate(asked, lambda: False):
+    for event in loaded.generator(chunk=plan.chunk).generate(asked, lambda: False):
         if isinstance(event, PromptProcessed) and event.processed == event.total and not prompt_ended:
             prompt_ended = time.perf_counter()
             after_prompt = residency.counted() if residency is not None else ExpertCounts()
@@ -139,12 +156,13 @@ def _run(directory: Path, prompt: tuple[int, ...], slots: int, count: int) -> _R
     return _Run(tuple(tokens), after_prompt, decode, resident, prompt_ended - started, ended - prompt_ended)
 
 
-def _slots(given: str | None, config: ModelConfig) -> list[int]:
+def _slots(given: str | None, config: ModelConfig, most: int) -> list[int]:
     if not config.num_experts:
         raise RequestError("This model has no experts to keep on disk.")
     fewest = config.num_experts_per_tok
     if given is None:
-        return sorted({max(config.num_experts // share, fewest) for share in _SHARES} | {fewest}, reverse=True)
+        shares = (config.num_experts // share for share in _SHARES)
+        return sorted({min(max(share, fewest), most) for share in shares} | {fewest}, reverse=True)
     try:
         wanted = [int(part) for part in given.split(",")]
     except ValueError:

@@ -49,7 +49,13 @@ def machine(monkeypatch: pytest.MonkeyPatch, usable: int, pressure: Pressure = P
 
 
 @pytest.mark.parametrize(
-    "command", [("generate", "--tokens", "1,2", "--max-tokens", "2"), ("score", "--tokens", "1,2,3")]
+    "command",
+    [
+        ("generate", "--tokens", "1,2", "--max-tokens", "2"),
+        ("score", "--tokens", "1,2,3"),
+        ("bench", "kv", "--tokens", "1,2,3,4"),
+    ],
+    ids=lambda command: command[0],
 )
 def test_what_does_not_fit_is_refused_before_a_byte_is_loaded(
     packed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
@@ -57,11 +63,11 @@ def test_what_does_not_fit_is_refused_before_a_byte_is_loaded(
     machine(monkeypatch, GIB + 400_000)
     with monkeypatch.context() as untouched:
         untouched.setattr("mlx_model.commands.options.load", lambda *_, **__: pytest.fail("it was loaded"))
-        assert main([command[0], "--model", str(packed), *command[1:]]) == 2
+        assert main([*command, "--model", str(packed)]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert re.search(r"does not fit: it needs [\d.]+ GB .* it would fit .* with 16 GB.* \(--force", said)
-    assert main([command[0], "--model", str(packed), *command[1:], "--force"]) == 0
+    assert main([*command, "--model", str(packed), "--force"]) == 0
 
 
 def test_as_many_experts_stay_as_fit(
