@@ -101,10 +101,11 @@ def hidden_places(rules: Sequence[Rule], tool: str, root: Path) -> tuple[Path, .
         for entry in entries:
             path = directory + entry.name
             is_directory = _leads_to_directory(entry)
-            if any(spec.match_file(path) or (is_directory and spec.match_file(f"{path}/")) for spec in specs):
+            shown = f"{path}/" if is_directory else path
+            if any(spec.match_file(shown) for spec in specs):
                 found.append(Path(os.path.realpath(root / path)))
             elif is_directory and not entry.is_symlink() and entry.name != ".git":
-                waiting.append(f"{path}/")
+                waiting.append(shown)
         looked_at += len(entries)
         if looked_at > _MOST_LOOKED_AT or len(found) > _MOST_HIDDEN:
             return None
