@@ -98,10 +98,10 @@ def digest_characters(context_length: int | None) -> int:
 
 
 def digest(messages: Sequence[Message], todos: Sequence[tuple[str, str]], limit: int) -> str:
-    """What is said in place of `messages`: the user's words, the agent's closing words, its calls and the files
-    in play. Beyond `limit` characters the oldest calls go first, then the agent's oldest words, then the user's
-    words are shortened."""
-    entries = list(_entries(messages))
+    """What is said in place of `messages`: the user's words, those that are being worked on at length, the
+    agent's closing words, its calls and the files in play. Beyond `limit` characters the oldest calls go first,
+    then the agent's oldest words, then the user's words are shortened."""
+    entries = list(_entries(messages, max(_MAX_WORDS, limit // 2)))
     for kind in ("call", "assistant"):
         excess = sum(len(text) + 3 for _kind, text in entries) - limit
         kept = []
@@ -123,13 +123,15 @@ def digest(messages: Sequence[Message], todos: Sequence[tuple[str, str]], limit:
     return "\n".join(lines)
 
 
-def _entries(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:
-    for message in messages:
+def _entries(messages: Sequence[Message], most_of_last: int) -> Iterator[tuple[str, str]]:
+    """A line for each that counts, of the user's last words as many as `most_of_last` characters."""
+    last = max((number for number, message in enumerate(messages) if message.role == "user"), default=-1)
+    for number, message in enumerate(messages):
         if message.role == "user":
-            yield "user", f"The user: {_words(message.content)}"
+            yield "user", f"The user: {_words(message.content, most_of_last if number == last else _MAX_WORDS)}"
         elif message.role == "assistant":
             if message.content.strip() and not message.tool_calls:
-                yield "assistant", f"You: {_words(message.content)}"
+                yield "assistant", f"You: {_words(message.content, _MAX_WORDS)}"
             for call in message.tool_calls:
                 yield "call", f"You called {call.name}({_argument(call.arguments)})"
 
@@ -145,8 +147,11 @@ def _files(messages: Sequence[Message]) -> list[str]:
     return [f"Files in play: {', '.join(named[-_MAX_FILES:])}"] if named else []
 
 
-def _words(content: str) -> str:
-    return _shortened(content.rpartition("</context>")[2].strip(), _MAX_WORDS)
+def _words(content: str, limit: int) -> str:
+    """What the user wrote, which may itself speak of a context, less the block in front of it."""
+    if content.startswith("<context>\n"):
+        content = content.partition("\n</context>\n")[2]
+    return _shortened(content.strip(), limit)
 
 
 def _shortened(text: str, limit: int) -> str:

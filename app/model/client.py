@@ -347,7 +347,7 @@ def _description(entry: dict[str, Any]) -> ModelDescription:
         raise TypeError("a model's id is its name")
     return ModelDescription(
         id=entry["id"],
-        context_length=next((length for length in lengths if isinstance(length, int)), None),
+        context_length=next((length for length in lengths if isinstance(length, int) and length > 0), None),
         details=tuple((str(name), str(value)) for name, value in details.items())
         if isinstance(details, dict)
         else (),

@@ -212,6 +212,13 @@ def test_a_digest_gives_up_calls_first_and_the_users_words_last() -> None:
     assert all(f"wish {number}\n" in text for number in range(200))
     assert "done 199" in text and "done 0\n" not in text and "You called" not in text
     assert len(budget.digest(messages, (), 1_000)) < 30_000
+    # What is being worked on is kept at length, what was worked on before in part.
+    task = "a long task " * 500
+    told = budget.digest([Message("user", task), Message("user", task)], (), 24_000)
+    assert "Why </context> here?" in budget.digest(
+        [Message("user", "<context>\nfacts\n</context>\n\nWhy </context> here?")], (), 24_000
+    )
+    assert task.strip() in told and len(told) < len(task) + 2_000
 
 
 def test_open_agent_names_a_session_that_is_not_there(bench: Make) -> None:
