@@ -263,7 +263,11 @@ async def test_sessions_are_searched_renamed_copied_and_exported_by_key(tmp_path
         screen = stage.app.screen
         assert isinstance(screen, SessionsScreen)
         await stage.until(lambda: len(screen._found) == 2)
-        await stage.press(*"green")
+        message = screen.query_one("#sessions-message")
+        await stage.press("z")
+        await stage.until(lambda: message.display and "No earlier session" in str(message.render()))
+        await stage.press("backspace", *"green")
+        await stage.until(lambda: not message.display)
         await stage.until(lambda: [one.id for one in screen._found] == [pears])
         await stage.press("f2", *"Fruit", "enter")
         await stage.until(lambda: [one.title for one in sessions(root, "fruit")] == ["Fruit"])

@@ -73,6 +73,7 @@ class ViewerPane(Vertical):
         self._notice = Static(welcome(keymap), id="viewer-notice")
         self.document: Document | None = None
         self._asks_line = False
+        self._opening: str | None = None  # the file that is being read, to be shown for the first time
 
     def compose(self) -> ComposeResult:
         yield self._notice
@@ -89,11 +90,12 @@ class ViewerPane(Vertical):
 
     def open(self, path: str, line: int = 1) -> None:
         """Show the file at `path` with the cursor on `line`, counted from 1."""
+        self._opening = path
         self.run_worker(self._open(path, line), group="open", exclusive=True)
 
     def reload(self) -> None:
-        """Show what the file holds now."""
-        if self.document is not None:
+        """Show what the file holds now. What is being opened is new anyway, and is not to be lost for it."""
+        if self.document is not None and self._opening is None:
             self.run_worker(self._open(self.document.path, None), group="open", exclusive=True)
 
     def _load(self, path: str) -> tuple[Document, list[str], int]:
@@ -110,6 +112,7 @@ class ViewerPane(Vertical):
             self._notice.display = True
             self._notice.update(Text.assemble((visible(path), "bold"), "\n\nIt is large, and being read…"))
         document, lines, widest = await loading
+        self._opening = None
         if line is None and self.document is not None and document.text == self.document.text:
             return
         self.document = document
@@ -155,7 +158,7 @@ class ViewerPane(Vertical):
         value = event.value.strip()
         self.leave_input()
         if self._asks_line:
-            if value.isdigit():
+            if value.isdecimal():
                 self._view.go_to_line(int(value))
             elif value:
                 self.app.notify(f"{value!r} is not a line number.", severity="warning")

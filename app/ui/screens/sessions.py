@@ -103,8 +103,8 @@ class SessionsScreen(Dialog[str | None]):
         listed.add_options(Option(self._line(summary), id=summary.id) for summary in self._found)
         if self._found:
             listed.highlighted = 0
-        else:
-            self._say("No earlier session has these words." if query else "There is no earlier session here.")
+        nothing = "No earlier session has these words." if query else "There is no earlier session here."
+        self._say("" if self._found else nothing)
 
     def _line(self, summary: SessionSummary) -> Text:
         palette = Palette.from_variables(self.app.theme_variables)
@@ -156,7 +156,11 @@ class SessionsScreen(Dialog[str | None]):
 
     async def _rename(self, session: str, title: str) -> None:
         if title:
-            await self._try(lambda: rename_session(self._root, session, title))
+            try:
+                await asyncio.to_thread(rename_session, self._root, session, title)
+            except TidegateError as error:
+                self._say(str(error))
+                return
         self._end_renaming()
 
     def _end_renaming(self) -> None:
