@@ -1,6 +1,7 @@
 """Which paths git's ignore files exclude, with or without a git repository."""
 
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -41,32 +42,37 @@ class IgnoreRules:
         """Whether `path` (relative to the root, forward slashes), or a directory it lies in, is ignored."""
         if path.startswith("/"):
             return False  # outside the root, where its rules have no say
-        parts = path.split("/")
-        if ".git" in parts:
-            return True
-        return any(
-            self._matches("/".join(parts[:count]), is_directory or count < len(parts))
-            for count in range(1, len(parts) + 1)
-        )
+        directory, _, name = path.rpartition("/")
+        return self.inside(directory)(name, is_directory)
 
-    def _matches(self, path: str, is_directory: bool) -> bool:
-        """Whether the rules name `path` itself: the nearest file that has a say wins, as in gitignore(5)."""
-        parts = path.split("/")
-        for depth in range(len(parts) - 1, -1, -1):
-            decided = self._check(
-                self._root.joinpath(*parts[:depth], ".gitignore"), "/".join(parts[depth:]), is_directory
-            )
-            if decided is not None:
-                return decided
-        for file in (self._root / ".git" / "info" / "exclude", _global_ignore_file()):
-            decided = self._check(file, path, is_directory)
-            if decided is not None:
-                return decided
-        return False
+    def inside(self, directory: str) -> Callable[[str, bool], bool]:
+        """`is_ignored` for the names in `directory`, its rules read once for all of them."""
+        if directory and self.is_ignored(directory, True):
+            return lambda name, is_directory: True  # noqa: ARG005
+        rules = self._rules_of(directory)
 
-    @staticmethod
-    def _check(file: Path, path: str, is_directory: bool) -> bool | None:
-        stamp = _stamp(file)
-        if stamp is None:
-            return None
-        return _read(file, stamp).check_file(path + "/" if is_directory else path).include
+        def is_ignored(name: str, is_directory: bool) -> bool:
+            if name == ".git":
+                return True
+            # The nearest file that has a say wins, as in gitignore(5).
+            for spec, prefix in rules:
+                said = spec.check_file(f"{prefix}{name}/" if is_directory else prefix + name).include
+                if said is not None:
+                    return said
+            return False
+
+        return is_ignored
+
+    def _rules_of(self, directory: str) -> list[tuple[GitIgnoreSpec, str]]:
+        """The rules that have a say in `directory`, nearest first, and what each calls it, with a slash."""
+        parts = directory.split("/") if directory else []
+        files = [
+            (self._root.joinpath(*parts[:depth], ".gitignore"), parts[depth:])
+            for depth in range(len(parts), -1, -1)
+        ]
+        files += [(self._root / ".git" / "info" / "exclude", parts), (_global_ignore_file(), parts)]
+        return [
+            (_read(file, stamp), "".join(f"{part}/" for part in below))
+            for file, below in files
+            if (stamp := _stamp(file)) is not None
+        ]

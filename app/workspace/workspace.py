@@ -3,7 +3,7 @@
 import asyncio
 import os
 import stat
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,8 +78,10 @@ class Workspace:
         directory = self.root / path
         shown = path or str(self.root)
         try:
+            parent = path.strip("/")
+            is_ignored = self.rules.inside(parent)
             with os.scandir(directory) as found:
-                entries = [self._entry(item, path.strip("/")) for item in found if self._is_shown(item.name)]
+                entries = [_entry(item, parent, is_ignored) for item in found if self._is_shown(item.name)]
         except FileNotFoundError as error:
             raise WorkspaceError(f"{shown} does not exist") from error
         except NotADirectoryError as error:
@@ -95,19 +97,6 @@ class Workspace:
     @staticmethod
     def _is_shown(name: str) -> bool:
         return name != ".git" and not name.endswith(TEMPORARY_SUFFIX)
-
-    def _entry(self, item: "os.DirEntry[str]", parent: str) -> Entry:
-        path = f"{parent}/{item.name}" if parent else item.name
-        try:
-            is_directory = item.is_dir()
-            found = item.stat()
-            size = found.st_size if stat.S_ISREG(found.st_mode) else 0
-        except OSError:
-            # A link that leads nowhere, or a file that went away since: still a name in the directory.
-            is_directory, size = False, 0
-        # git treats a link to a directory as a file, and so do its ignore rules.
-        ignored = self.rules.is_ignored(path, is_directory and not item.is_symlink())
-        return Entry(item.name, path, is_directory, item.is_symlink(), ignored, size)
 
     def read_document(self, path: str, limit: int = reading.MAX_DOCUMENT_BYTES) -> Document:
         """The file at `path`, relative to the root or absolute. Never raises and never waits.
@@ -152,3 +141,17 @@ class Workspace:
         async with aclosing(watch(self.root, directory, self.rules)) as changes:
             async for paths in changes:
                 yield paths
+
+
+def _entry(item: "os.DirEntry[str]", parent: str, is_ignored: Callable[[str, bool], bool]) -> Entry:
+    path = f"{parent}/{item.name}" if parent else item.name
+    try:
+        is_directory = item.is_dir()
+        found = item.stat()
+        size = found.st_size if stat.S_ISREG(found.st_mode) else 0
+    except OSError:
+        # A link that leads nowhere, or a file that went away since: still a name in the directory.
+        is_directory, size = False, 0
+    # git treats a link to a directory as a file, and so do its ignore rules.
+    ignored = is_ignored(item.name, is_directory and not item.is_symlink())
+    return Entry(item.name, path, is_directory, item.is_symlink(), ignored, size)
