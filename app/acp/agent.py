@@ -249,6 +249,8 @@ class EditorAgent:
                     await self._tell_of(session, translator, event)
                 if isinstance(event, ReplyFinished):
                     await self._tell_usage(session, event)
+        for update in translator.settle():
+            await self._tell(session.agent.session_id, update)
         return ended
 
     async def _tell_of(self, session: _Session, translator: Translator, event: AgentEvent) -> None:

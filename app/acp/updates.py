@@ -105,6 +105,8 @@ class Translator:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._announced: set[str] = set()
+        self._open: dict[str, None] = {}
+        """Calls that were announced and have not ended, in order."""
         self._before: dict[str, tuple[Path, str | None]] = {}
         self._printed: dict[str, str] = {}
         self._printed_at = 0.0
@@ -127,8 +129,7 @@ class Translator:
             ):
                 return
             case ToolCallStreamed(call_id=call_id, name=name) if name and call_id not in self._announced:
-                self._announced.add(call_id)
-                yield start_tool_call(call_id, name, kind=kind_of(name), status="pending")
+                yield self._announce(call_id, title=name, kind=kind_of(name), status="pending")
             case ToolStarted():
                 yield self._started(event)
             case SubtaskStep(call_id=call_id, summary=summary):
@@ -159,18 +160,28 @@ class Translator:
         }
         if event.call_id in self._announced:
             return update_tool_call(event.call_id, **shown)
-        self._announced.add(event.call_id)
-        return start_tool_call(event.call_id, **shown)
+        return self._announce(event.call_id, **shown)
+
+    def _announce(self, call_id: str, **shown: Any) -> SessionUpdate:
+        self._announced.add(call_id)
+        self._open[call_id] = None
+        return start_tool_call(call_id, **shown)
+
+    def settle(self) -> Iterator[SessionUpdate]:
+        """Nothing more happens: what did not end was stopped."""
+        for call_id in self._open:
+            yield update_tool_call(call_id, status="failed")
+        self._open.clear()
 
     def _finished(self, event: ToolFinished) -> Iterator[SessionUpdate]:
         if event.call_id not in self._announced:
-            self._announced.add(event.call_id)
-            yield start_tool_call(event.call_id, event.name, kind=kind_of(event.name))
+            yield self._announce(event.call_id, title=event.name, kind=kind_of(event.name))
         content = as_content(event.display or event.result)
         path, before = self._before.pop(event.call_id, (None, None))
         after = read_for_diff(path) if path is not None else None
         if event.ok and path is not None and after is not None and after != before:
             content = [tool_diff_content(str(path), after, before)]
         self._printed.pop(event.call_id, None)
+        self._open.pop(event.call_id, None)
         status: ToolCallStatus = "completed" if event.ok else "failed"
         yield update_tool_call(event.call_id, status=status, content=content)

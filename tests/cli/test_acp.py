@@ -212,6 +212,7 @@ async def test_modes_and_cancel_in_mid_reply(scripted_server: Serve, project: Pa
         await until(lambda: editor.asked, 60)
         await client.cancel(session_id=session)
         assert (await turn).stop_reason == "cancelled"
+        assert editor.calls()[-1].status == "failed", "no call is left open"
 
 
 async def test_a_session_is_listed_and_loaded_with_its_story(scripted_server: Serve, project: Path) -> None:
