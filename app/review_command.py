@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from app.errors import TidegateError
 from app.review.desk import Desk, SourceDesk
 from app.review.git import Git
 from app.review.late import open_late
-from app.review.sources import STAGED, WORK_TREE, Source, Sources, source_of
+from app.review.sources import STAGED, WORK_TREE, Sources, source_of
 
 if TYPE_CHECKING:
     from app.review.port import ReviewPort
@@ -50,19 +49,13 @@ def review(given: Sequence[str]) -> int:
     here = Path.cwd()
     place = Git(here).place()
     root = place.top if place is not None else here
-    source = _source(root, options.what, options.staged, piped)
+    # A file is named from where the user is; what is in it, from the repository's top.
+    source = source_of(root, options.what, options.staged, piped, here)
     log = open_late(root)
     sources = Sources(root, log)
     others = {STAGED: WORK_TREE, WORK_TREE: STAGED}
     desks: list[Desk] = [SourceDesk(one, sources, log) for one in (source, others.get(source)) if one]
     return _show(root, log, desks, piped, place.operation if place is not None else "")
-
-
-def _source(root: Path, what: str | None, staged: bool, piped: bytes) -> Source:
-    if what not in (None, "-") and Path(what).is_file():
-        # A file is named from where the user is; what is in it, from the repository's top.
-        return replace(source_of(root, str(Path(what).resolve())), title=what)
-    return source_of(root, what, staged, piped)
 
 
 def _standard_input() -> bytes:

@@ -60,25 +60,31 @@ STAGED = Source("staged", "the index")
 
 
 def source_of(
-    root: Path, argument: str | None, staged: bool = False, standard_input: bytes | None = None
+    root: Path,
+    argument: str | None,
+    staged: bool = False,
+    standard_input: bytes | None = None,
+    here: Path | None = None,
 ) -> Source:
     """What the command line names: nothing (the work tree, or the index with `staged`), "-" for a diff on
-    standard input, a patch file, a range A..B or A...B, or a commit. Raises ReviewError for anything else."""
+    standard input, a patch file (seen from `here`, by default from the root), a range A..B or A...B, or a
+    commit. Raises ReviewError for anything else."""
     if argument == "-":
         return Source("patch", "standard input", patch=standard_input or b"")
     if argument is None:
         return STAGED if staged else WORK_TREE
-    path = root / argument
+    path = (here or root) / argument
     git = Git(root)
-    if ".." in argument:
-        for end in argument.split("...") if "..." in argument else argument.split(".."):
-            _need_commit(git, end or "HEAD")
-        return Source("range", argument, argument)
-    if path.is_file():
+    # A bare repository has a file called HEAD.
+    if path.is_file() and not (git.lacks_work_tree and _is_commit(git, argument)):
         try:
             return Source("patch", argument, patch=path.read_bytes())
         except OSError as error:
             raise ReviewError(f"{argument} cannot be read", error.strerror or str(error)) from error
+    if ".." in argument:
+        for end in argument.split("...") if "..." in argument else argument.split(".."):
+            _need_commit(git, end or "HEAD")
+        return Source("range", argument, argument)
     _need_commit(git, argument)
     return Source("commit", argument, argument)
 
@@ -88,8 +94,12 @@ def _need_commit(git: Git, name: str) -> None:
         raise ReviewError(
             f"{name} is no patch file, and this directory is no git repository", "name a patch file"
         )
-    if not git.line("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"):
+    if not _is_commit(git, name):
         raise ReviewError(f"{name} is neither a commit nor a patch file", "check the name")
+
+
+def _is_commit(git: Git, name: str) -> bool:
+    return bool(git.line("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"))
 
 
 class Sources:
