@@ -82,7 +82,7 @@ class Relief:
         if self._clock() - self._short_at < self._patience:
             return
         for reserve in self._reserves:
-            nbytes = reserve.restore()
+            nbytes = reserve.restore() if self._given.get(reserve.name) else 0
             if nbytes:
                 self._given[reserve.name] = max(0, self._given.get(reserve.name, 0) - nbytes)
                 _log.info("Memory is free again: took back %.1f MB of %s.", nbytes / 1e6, reserve.name)
