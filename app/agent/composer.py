@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from app.agent.commands.leaving import is_there
 from app.agent.conversation import Conversation
 from app.agent.errors import ToolFailure
 from app.agent.jobs import Jobs
@@ -83,7 +84,7 @@ class Composer:
         workspace = self._hands.workspace
 
         def exists(path: str) -> bool:
-            return not path.startswith(("/", "~")) and (workspace.root / path).exists()
+            return not path.startswith(("/", "~")) and is_there(workspace.root / path)
 
         mentions = (await in_thread(lambda: find_mentions(text, exists)))[:_MAX_MENTIONS]
         names: list[str] = []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from app.agent.commands.leaving import literal_head
+from app.agent.commands.leaving import is_there, literal_head
 from app.agent.commands.parts import Part
 from app.agent.commands.wrapped import unwrap
 from app.agent.tools.base import Access
@@ -89,7 +89,7 @@ def hidden_places(rules: Sequence[Rule], tool: str, root: Path) -> tuple[Path, .
     through. Blocks on the disk."""
     patterns = _held(rules, tool)
     outside = [expanded(pattern) for pattern in patterns if pattern.startswith(_ANYWHERE)]
-    found = [Path(os.path.realpath(place)) for place in outside if place.exists()]
+    found = [Path(os.path.realpath(place)) for place in outside if is_there(place)]
     specs = [GitIgnoreSpec.from_lines([_whole(p)]) for p in patterns if not p.startswith(_ANYWHERE)]
     waiting = [""] if specs else []
     looked_at = 0
@@ -100,7 +100,7 @@ def hidden_places(rules: Sequence[Rule], tool: str, root: Path) -> tuple[Path, .
             entries = list(os.scandir(root / directory))
         for entry in entries:
             path = directory + entry.name
-            is_directory = _leads_to_directory(entry)
+            is_directory = _is_directory(entry)
             shown = f"{path}/" if is_directory else path
             if any(spec.match_file(shown) for spec in specs):
                 found.append(Path(os.path.realpath(root / path)))
@@ -112,9 +112,10 @@ def hidden_places(rules: Sequence[Rule], tool: str, root: Path) -> tuple[Path, .
     return tuple(dict.fromkeys(found))
 
 
-def _leads_to_directory(entry: "os.DirEntry[str]") -> bool:
+def _is_directory(found: "os.DirEntry[str] | Path") -> bool:
+    """Whether it is one or leads to one; False for what is too long for a name, or where nobody may look."""
     try:
-        return entry.is_dir()
+        return found.is_dir()
     except OSError:
         return False
 
@@ -162,7 +163,7 @@ def _matcher(pattern: str) -> Callable[[Location], bool]:
     def matches(location: Location) -> bool:
         names = [location.path or "."] if location.is_inside else []
         return any(
-            spec.match_file(name) or (location.absolute.is_dir() and spec.match_file(f"{name}/"))
+            spec.match_file(name) or (spec.match_file(f"{name}/") and _is_directory(location.absolute))
             for name in (*names, location.named)
             if name
         )

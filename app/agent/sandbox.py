@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
+from app.agent.commands.leaving import is_there
 from app.agent.hidden import (
     git_triggers,
     listening_sockets,
@@ -112,7 +113,7 @@ class Bubblewrap:
 def _real(places: Iterable[Path]) -> list[Path]:
     """Where `places` lead, as far as something is there. Bubblewrap fails at a link that leads elsewhere."""
     found = (Path(os.path.realpath(place)) for place in places)
-    return [place for place in found if place.exists()]
+    return [place for place in found if is_there(place)]
 
 
 def _is_in(path: Path, places: Iterable[Path]) -> bool:

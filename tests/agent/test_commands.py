@@ -96,6 +96,8 @@ def test_what_is_destructive_or_leaves_the_workspace_has_a_reason(
         "git checkout -b new && git stash list",
         "sed -n '/a/p' x",
         "kill %1",
+        # Longer than any file's name may be.
+        "awk '" + "{print $1}; " * 40 + "' x | grep " + "x" * 300,
     ],
 )
 def test_what_is_neither_has_none(command: str, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ async def test_mentioned_files_go_along_and_may_be_edited_at_once(bench: Make) -
 async def test_a_link_out_of_the_workspace_is_not_read_by_a_mention(bench: Make) -> None:
     b = bench(reply("done"))
     (b.root / "link").symlink_to(b.root.parent / "outside.txt")
-    await b.run("See @link")
+    await b.run(f"See @link and @{'x' * 300}, which is no name at all")
     assert "private" not in b.sent[0]["content"]
 
 

@@ -51,6 +51,8 @@ def command(rule: str, decision: str = "allow") -> Rule:
         ((command("make test"),), "run_shell_command", "make test -j2", "allow"),
         ((command("make test"),), "run_shell_command", "make tests", "ask"),
         ((command("make"),), "run_shell_command", "make && ls", "ask"),
+        ((command("echo"), Rule("deny", path="secrets/")), "run_shell_command", "echo " + "x" * 300, "allow"),
+        ((Rule("deny", path="secrets/"),), "run_shell_command", "git show HEAD:secrets/a", "deny"),
         ((command("make"), command("ls")), "run_shell_command", "make && ls | ls -l", "allow"),
         ((command("make"),), "run_shell_command", "make > out", "ask"),
         ((command("make"),), "run_shell_command", "CC=evil make", "ask"),

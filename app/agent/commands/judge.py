@@ -17,7 +17,7 @@ from app.agent.commands.code import (
 )
 from app.agent.commands.destructive import destruction, is_disguised
 from app.agent.commands.git import CONFIGURING
-from app.agent.commands.leaving import leaving, leaving_path, leaving_program
+from app.agent.commands.leaving import is_there, leaving, leaving_path, leaving_program
 from app.agent.commands.options import names
 from app.agent.commands.parts import Part, Word, parts_of
 from app.agent.commands.wrapped import SHELLS, own_words, scripts_of, settings, unwrap
@@ -120,7 +120,7 @@ class _Walk:
             found += awk_reasons(script)
             # What is put between columns looks like a path as well.
             found += self._leaving(
-                [path for path in paths_in(script) if Path(path).expanduser().parent.is_dir()]
+                [path for path in paths_in(script) if is_there(Path(os.path.expanduser(path)).parent)]  # noqa: PTH111
             )
         for script in scripts if inner.name in ("sed", "gsed") else ():
             found += [*sed_reasons(script), *self._leaving(sed_paths(script))]
@@ -175,4 +175,4 @@ def _paths(part: Part) -> list[Word]:
 
 
 def _is_there(pattern: str | None) -> bool:
-    return pattern is not None and Path("/", *Path(pattern).parts[:2]).exists()
+    return pattern is not None and is_there(Path("/", *Path(pattern).parts[:2]))

@@ -17,6 +17,11 @@ _SPECIAL = re.compile(r"[*?\[$`({]")
 _PROGRAMS = ("/bin", "/sbin", "/usr", "/opt", "/nix", "/snap", "/System", "/Applications", "/Library")
 
 
+def is_there(path: Path) -> bool:
+    """Whether something is at `path`; False for what is too long for a name, or where nobody may look."""
+    return os.path.exists(path)  # noqa: PTH110 - that of Path raises
+
+
 def leaving(word: Word, place: Path, root: Path) -> list[str]:
     """Why `word`, read as a path from `place` on, needs asking about."""
     if word.value is not None:
