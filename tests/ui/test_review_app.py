@@ -404,6 +404,12 @@ async def test_what_a_key_would_decide_is_never_scrolled_out_of_sight(root: Path
                 await reader.pilot._post_mouse_events([kind], view, (20, 5))
                 assert view.scroll_offset.y <= view.cursor_row < view.scroll_offset.y + view.page
         assert view.scroll_offset.y == 0 < view.cursor_row
+        # A drag goes on below the view's edge, as long as it is held there.
+        for kind, y in ((MouseDown, 5), (MouseMove, view.page + 1)):
+            await reader.pilot._post_mouse_events([kind], view, (20, y), button=1)
+        await reader.until(lambda: view.cursor_row == view.row_count - 1)
+        await reader.pilot._post_mouse_events([MouseUp], None, (20, 11), button=1)
+        assert view.selected_rows == range(5, view.row_count) and reader.app.mouse_captured is None
 
 
 async def test_the_file_list_says_how_far_each_is(root: Path) -> None:

@@ -18,6 +18,7 @@ class DiffSelecting(DiffDrawing):
         self._anchor: int | None = None
         self._side: Side = "both"
         self._pressed: int | None = None  # the row on which the mouse went down
+        self._is_dragging = False
         self._was_dragged = False  # whether it was the mouse that selected
         self._beyond = 0  # rows by which it is beyond the view's edge
         self._scrolling: Timer | None = None
@@ -80,6 +81,8 @@ class DiffSelecting(DiffDrawing):
         if self._was_dragged:
             self.leave_selection()
         self._pressed = self._row_at(event)
+        if self._pressed is not None:
+            self.capture_mouse()  # it may leave the view
         self.marks_left = self._is_left(event)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
@@ -89,8 +92,8 @@ class DiffSelecting(DiffDrawing):
             self._end_drag()
             return
         row = self._row_at(event)
-        if self.app.mouse_captured is not self:
-            if row is None or row == self._pressed:
+        if not self._is_dragging:
+            if row == self._pressed:
                 return
             self._begin_drag(self._pressed)
         y = event.screen_y - self.content_region.y
@@ -110,14 +113,14 @@ class DiffSelecting(DiffDrawing):
 
     def _begin_drag(self, row: int) -> None:
         self.screen.clear_selection()
-        self.capture_mouse()
-        self._was_dragged = True
+        self._is_dragging = self._was_dragged = True
+        self.point_to(row)
         self._anchor, self._side = row, "both"
         if self.rows.row(row).kind == "line":
             self._side = "left" if self.marks_left else "right"
 
     def _end_drag(self) -> None:
-        self._pressed = None
+        self._pressed, self._is_dragging = None, False
         self._stop_scrolling()
         self.release_mouse()
 
