@@ -22,7 +22,8 @@ class Rule:
     """What is to become of the agent's calls that it describes: of `tool` ("" is every one), at `path` (a
     pattern as in .gitignore, from the workspace on; with / or ~ in front a directory anywhere), of commands
     that begin with the words of `command`. deny goes before ask, ask before allow. allow does not reach what
-    always asks: what is destructive or leaves the workspace."""
+    always asks: what is destructive or leaves the workspace. Where there is a sandbox, a command that runs
+    unasked cannot reach what is denied or asked about at a path by another name either."""
 
     decision: Decision
     tool: str = ""

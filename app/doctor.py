@@ -117,7 +117,12 @@ def _sandbox() -> Finding:
         return Finding(
             "note", "sandbox", f"no working {wanted}: in auto mode, commands run with all your rights"
         )
-    return Finding("ok", "sandbox", type(sandbox).__name__.lower())
+    name = type(sandbox).__name__.lower()
+    return (
+        Finding("note", "sandbox", f"{name}; {sandbox.lacks}")
+        if sandbox.lacks
+        else Finding("ok", "sandbox", name)
+    )
 
 
 def _server(served: ServedModel) -> Finding:

@@ -44,6 +44,11 @@ class Sandbox(Protocol):
         """
         ...
 
+    @property
+    def lacks(self) -> str:
+        """What it does not do here, in words; "" mostly."""
+        ...
+
     def hide(self, arguments: Sequence[str], hidden: Sequence[Path]) -> list[str]:
         """The command line that runs `arguments` with all of the user's rights but to what is `hidden`."""
         ...
@@ -61,6 +66,13 @@ class Bubblewrap:
     def __init__(self, executable: str, *, has_processes: bool = True) -> None:
         self._executable = executable
         self._has_processes = has_processes
+
+    @property
+    def lacks(self) -> str:
+        """See Sandbox."""
+        if self._has_processes:
+            return ""
+        return "the kernel allows no separate process numbers, so commands can signal your other processes"
 
     def wrap(
         self,
@@ -143,6 +155,8 @@ def _closed(places: Iterable[Path]) -> list[str]:
 
 class Seatbelt:
     """macOS."""
+
+    lacks = ""
 
     def wrap(
         self,

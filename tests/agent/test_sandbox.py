@@ -235,7 +235,8 @@ def test_where_the_kernel_allows_no_proc_the_rest_of_it_holds(
     (home / "bwrap").chmod(0o755)
     monkeypatch.setenv("PATH", f"{home}:/usr/bin:/bin")
     found = find_sandbox.__wrapped__()
-    assert found is not None and run(found, home, "cat ~/.netrc") != 0 and run(found, home, "true") == 0
+    assert found is not None and "signal your other processes" in found.lacks
+    assert run(found, home, "cat ~/.netrc") != 0 and run(found, home, "true") == 0
 
 
 def test_without_a_namespace_of_processes_it_ends_with_its_monitor() -> None:
