@@ -67,7 +67,8 @@ class NobodyToAsk:
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
         """See PermissionAsker."""
-        print(f"denied, as nobody can be asked: {request.summary} ({request.reason})", file=sys.stderr)
+        said = f"denied, as nobody can be asked: {request.summary} ({request.reason})"
+        print(said.translate(_COMMANDING), file=sys.stderr)
         return PermissionAnswer("deny", _DENIED)
 
 

@@ -92,10 +92,11 @@ def test_json_says_only_the_result(scripted_server, run):
 
 
 def test_what_would_need_asking_is_denied_and_told(scripted_server, run, project: Path):
-    server = scripted_server(EDIT[0], EDIT[1], reply("I may not."))
+    titled = call("edit", file_path="a.py", old_string="two = 2", new_string="\x1b]0;two\x07")
+    server = scripted_server(EDIT[0], reply(titled), reply("I may not."))
     done = run(server, "Change two", "--mode", "ask")
     assert done.returncode == 0
-    assert "denied, as nobody can be asked" in done.stderr
+    assert "denied, as nobody can be asked" in done.stderr and "\x1b" not in done.stderr
     assert (project / "a.py").read_text() == "one = 1\ntwo = 2\n"
     assert "Nobody is here to be asked" in server.requests[2]["messages"][-1]["content"]
 
