@@ -123,7 +123,17 @@ def value_types(schema: Any, root: Mapping[str, Any], most: int = _MOST_REFERENC
             return frozenset().union(*options) or _EVERY_TYPE
     if isinstance(schema.get("enum"), list):
         return _types_of(schema["enum"])
+    parts = schema.get("allOf")
+    telling = [part for part in parts if _tells_type(part)] if isinstance(parts, list) else []
+    if telling:
+        all_admit = (value_types(part, root, most - 1) for part in telling)
+        return frozenset.intersection(*all_admit) or _EVERY_TYPE
     return _types_of([schema["const"]]) if "const" in schema else frozenset({"string"})
+
+
+def _tells_type(schema: Any) -> bool:
+    telling = {"$ref", "type", "anyOf", "oneOf", "allOf", "enum", "const"}
+    return isinstance(schema, Mapping) and bool(telling & schema.keys())
 
 
 def _types_of(values: Iterable[Any]) -> frozenset[str]:

@@ -31,7 +31,8 @@ _BEYOND_END = rf"/(?s:.*){_END}(?s:.+)/"
 _ANYTHING = "(?s:.*)"
 # What a tool's own schema is called in that of a value.
 _TOOL = "tool"
-_NARROWING = {"$ref", "allOf", "anyOf", "oneOf", "not", "enum", "const", "pattern", "minLength", "maxLength"}
+_COMPOSING = {"$ref", "allOf", "anyOf", "oneOf", "not"}
+_NARROWING = _COMPOSING | {"enum", "const", "pattern", "minLength", "maxLength"}
 _NARROWING |= {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
 # What llguidance does not know of JSON Schema is ignored, and one of several becomes any of them.
 _LENIENT = {"x-guidance": {"lenient": True, "coerce_one_of": True}}
@@ -171,13 +172,11 @@ class _Value:
 def _value(rule: str, schema: Any, root: Mapping[str, Any]) -> _Value:
     types, stated = value_types(schema, root), schema
     schema = resolved(schema, root)
-    if isinstance(schema, Mapping) and not types & {"object", "array"}:
-        enum = schema.get("enum")
-        choices = enum if isinstance(enum, list) else [schema["const"]] if "const" in schema else []
+    choices = [] if types & {"object", "array"} else _choices(schema, root)
+    if choices:
         texts = [choice if isinstance(choice, str) else json.dumps(choice) for choice in choices]
-        if texts:
-            return _Value("(" + " | ".join(_quoted(text) for text in texts) + ') "</parameter>\\n"')
-    if types == {"string"} and not _is_free(schema, root):
+        return _Value("(" + " | ".join(_quoted(text) for text in texts) + ') "</parameter>\\n"')
+    if types == {"string"} and not _is_free(schema, root) and not _COMPOSING & schema.keys():
         terminal = _string_terminal(schema)
         name = f"{rule}s".upper()
         if terminal is not None and not LLMatcher.validate_grammar(f"start: {name}\n{name}: {terminal}"):
@@ -192,6 +191,21 @@ def _value(rule: str, schema: Any, root: Mapping[str, Any]) -> _Value:
         if not LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema(text)):
             return _Value(f'%json {text} "\\n</parameter>\\n"', held=held)
     return _Value("text", held=0.0)
+
+
+def _choices(schema: Any, root: Mapping[str, Any]) -> list[Any]:
+    """The values that a schema names, itself or by options that name one each; none where it is open."""
+    if not isinstance(schema, Mapping):
+        return []
+    if isinstance(schema.get("enum"), list):
+        return list(schema["enum"])
+    if "const" in schema:
+        return [schema["const"]]
+    union = schema.get("anyOf", schema.get("oneOf"))
+    options = [resolved(option, root) for option in union] if isinstance(union, list) else []
+    if not all(isinstance(option, Mapping) and option.keys() & {"enum", "const"} for option in options):
+        return []
+    return [choice for option in options for choice in _choices(option, root)]
 
 
 def _anchored(schema: Any) -> Any:

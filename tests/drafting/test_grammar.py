@@ -211,14 +211,17 @@ def random_schema(choice: random.Random, depth: int = 0) -> dict[str, Any]:
             return {"type": ["integer", "null"]}
         case "range":
             least = choice.randint(-30, 30)
-            return {"type": "integer", "minimum": least, "maximum": least + choice.randint(0, 200)}
+            bounds = {"type": "integer", "minimum": least, "maximum": least + choice.randint(0, 200)}
+            return choice.choice([bounds, {"allOf": [{"type": ["integer", "string"]}, bounds]}])
         case "const":
             return {"const": choice.choice(["x", "a\nb", 7, 1.5, True, None])}
         case "reference":
             return {"$ref": f"#/$defs/{choice.choice(sorted(DEFINITIONS))}", "description": "that"}
         case "union":
             options = [{"type": "null"}, {"type": "boolean"}, {"$ref": "#/$defs/tree"}, {"type": "integer"}]
-            return {choice.choice(["anyOf", "oneOf"]): choice.sample(options, choice.randint(1, 3))}
+            named = [{"const": "a"}, {"enum": ["b", 3]}, {"$ref": "#/$defs/colour"}]
+            among = choice.choice([options, named])
+            return {choice.choice(["anyOf", "oneOf"]): choice.sample(among, choice.randint(1, 3))}
         case kind:
             return {"type": kind}
 
