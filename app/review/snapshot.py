@@ -4,10 +4,10 @@ Before a turn, every file that git calls changed or untracked is copied into the
 clean can be had from its commit later. Outside a repository all files are copied. Afterwards whatever differs
 is a change, with both sides known.
 
-Not covered: files that git ignores; files larger than `LARGEST_FILE`, and those beyond `MOST_FILES` or
-`MOST_BYTES`, if they were already changed or untracked before the turn; what happens inside nested
-repositories; empty directories. What a user changes in another program while a command runs cannot be told from
-what the command changes; between commands it can, and what is edited from here can at any time.
+Not covered: files that git ignores; files larger than `LARGEST_FILE`; what is beyond `MOST_FILES` or
+`MOST_BYTES` of files that were changed or untracked already, or that a command changes; what happens inside
+nested repositories; empty directories. What a user changes in another program while a command runs cannot be
+told from what the command changes; between commands it can, and what is edited from here can at any time.
 """
 
 import os
@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.review.diff import MAX_TEXT_BYTES
 from app.review.disk import Disk
 from app.review.entries import ImageName
 from app.review.git import Git
 from app.review.model import FileImage
 
-LARGEST_FILE = 8 * 1024 * 1024
+LARGEST_FILE = MAX_TEXT_BYTES
 MOST_FILES = 5000
 MOST_BYTES = 256 * 1024 * 1024
 # File systems stamp with a coarser clock than the one that is read here.
@@ -130,6 +131,7 @@ def differences(
         paths.update(_all_files(root)[0])
     clean = git.images(snapshot.head, paths - set(snapshot.files)) if repository else {}
     result: dict[str, tuple[FileImage | None, FileImage | None]] = {}
+    total = 0
     for path in sorted(paths):
         if path in snapshot.files:
             name = snapshot.files[path]
@@ -139,19 +141,26 @@ def differences(
         else:
             before = clean.get(path)
         try:
-            after = disk.read(path)
-            # It was there all along, out of git's sight: an ignore rule has changed, and nobody wrote it.
-            if (
-                before is None
-                and after
-                and (root / path).lstat().st_ctime_ns < snapshot.taken_ns - _CLOCK_SLACK_NS
-            ):
+            facts = _facts(root / path)
+            if facts and (facts.st_size > LARGEST_FILE or total + facts.st_size > MOST_BYTES):
                 continue
+            after = disk.read(path) if facts else None
         except OSError:
             continue
-        if before != after and (after is None or len(after.data) <= LARGEST_FILE):
+        # It was there all along, out of git's sight: an ignore rule has changed, and nobody wrote it.
+        if facts and before is None and facts.st_ctime_ns < snapshot.taken_ns - _CLOCK_SLACK_NS:
+            continue
+        if before != after:
             result[path] = (before, after)
+            total += len(after.data) if after else 0
     return result
+
+
+def _facts(place: Path) -> os.stat_result | None:
+    try:
+        return place.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _is_unchanged(place: Path, path: str, name: ImageName, memory: Memory) -> bool:

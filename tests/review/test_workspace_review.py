@@ -255,6 +255,28 @@ def test_what_a_checkout_filters_is_taken_back_as_it_was(repository: Path) -> No
     assert {name: (repository / name).read_bytes() for name in before} == before
 
 
+def test_a_large_file_that_a_command_changes_is_taken_back(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = b"\0" + os.urandom(9 * 1024 * 1024)
+    (repository / "data").write_bytes(before)
+    git(repository, "add", "-A")
+    git(repository, "commit", "--quiet", "-m", "data")
+    review = Review(repository)
+    turn(review, lambda: (repository / "data").write_bytes(before[::-1]))
+    assert shown_of(review) == {"data": ("binary", None, ["pending"])}
+    review.reject_all()
+    assert (repository / "data").read_bytes() == before
+    # What is beyond the limits is not even read.
+    read = WorkTree.read
+    monkeypatch.setattr("app.review.snapshot.MOST_BYTES", len(before))
+    monkeypatch.setattr(
+        WorkTree, "read", lambda disk, path: read(disk, path) if path != "new" else pytest.fail()
+    )
+    turn(review, lambda: (repository / "new").write_bytes(before + b"more"), 2)
+    assert shown_of(review) == {}
+
+
 def test_an_edit_of_ones_own_on_a_kept_hunk_is_committed_with_it(repository: Path) -> None:
     review = Review(repository)
     turn(review, lambda: edit(review, repository, "a.txt", EDITED))
