@@ -27,6 +27,9 @@ def error_body(message: str, kind: str, code: str | None = None) -> dict[str, An
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
+UNEXPECTED = error_body("The server went wrong; its log says how.", "server_error", "internal_error")
+
+
 def described(error: EngineError) -> tuple[int, dict[str, Any]]:
     """Its status and its body."""
     match error:
@@ -62,8 +65,7 @@ async def _client_gone(_: Request, _error: Exception) -> Response:
 
 
 async def _unexpected(_: Request, _error: Exception) -> Response:
-    body = error_body("The server went wrong; its log says how.", "server_error", "internal_error")
-    return JSONResponse(body, 500)
+    return JSONResponse(UNEXPECTED, 500)
 
 
 HANDLERS: dict[Any, Any] = {

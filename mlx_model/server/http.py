@@ -28,7 +28,7 @@ from mlx_model.decode.request import (
     TokenGenerated,
 )
 from mlx_model.errors import EngineError
-from mlx_model.server.failures import HANDLERS, ContextOverflow, Unavailable, described, error_body
+from mlx_model.server.failures import HANDLERS, UNEXPECTED, ContextOverflow, Unavailable, described, error_body
 from mlx_model.server.protocol import ChatCompletionRequest, InvalidRequest, read_request
 from mlx_model.server.reply import ReplyReader
 from mlx_model.server.reply_writer import ReplyWriter
@@ -145,6 +145,11 @@ class _Endpoints:
                         yield _event(writer.progress(part))
         except EngineError as error:
             yield _event(described(error)[1])
+            return
+        except Exception:  # noqa: BLE001 (the outermost frame)
+            # The status has been sent: what is said now is all that the client learns.
+            _log.exception("A reply went wrong.")
+            yield _event(UNEXPECTED)
             return
         assert reply.finished is not None
         include_usage = bool(options and options.include_usage)

@@ -289,6 +289,16 @@ def test_a_failure_ends_one_reply_and_not_the_engine(checkpoint: Path) -> None:
         assert post(engine, {"messages": HI}).json()["choices"][0]["message"]["content"] == "Hello"
 
 
+def test_a_defect_ends_a_stream_with_words(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> None:
+        raise AssertionError("a defect")
+
+    monkeypatch.setattr("mlx_model.server.reply.ReplyReader.finish", broken)
+    with scripted_engine(checkpoint, "Hello") as engine:
+        response = post(engine, {"messages": HI, "stream": True})
+        assert "internal_error" in response.text.splitlines()[-2] and "a defect" not in response.text
+
+
 def test_a_long_prefill_is_kept_alive_and_ended_by_shutdown(checkpoint: Path) -> None:
     with scripted_engine(checkpoint, "", keep_alive_seconds=0.02) as engine:
         body = {"messages": HI, "stream": True}
