@@ -95,8 +95,10 @@ def show(path: str, state: FileState, is_moved: bool = False) -> ShownFile | Non
     end = 0
     for number, group in enumerate(groups):
         limit = groups[number + 1].first if number + 1 < len(groups) else len(cells)
-        shown, end = _hunk(cells, group, range(end, max(limit, group.last + 1)), gone, mixed)
-        found.append(shown)
+        shown, last = _hunk(cells, group, range(end, max(limit, group.last + 1)), gone, mixed)
+        if _changes_something(shown.hunk):
+            found.append(shown)
+            end = last
     before, _, after = modes
     if not found:
         return None
@@ -277,6 +279,15 @@ def _hunk(
         decision="kept" if kept else "pending",
     )
     return Shown(hunk, frozenset(group.blocks), kept, tuple(atoms)), last + 1
+
+
+def _changes_something(hunk: Hunk) -> bool:
+    """Whether there is something to decide: what was changed, and changed back by hand, is nothing."""
+    before, after = (
+        [(line.text, line.has_newline) for line in hunk.lines if line.kind != kind]
+        for kind in ("added", "removed")
+    )
+    return before != after or not hunk.lines
 
 
 def _is_change(cell: _Cell) -> bool:

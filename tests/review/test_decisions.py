@@ -369,6 +369,13 @@ def test_what_the_user_takes_back_by_hand_is_no_longer_a_change() -> None:
     assert bench.review.changes() == ()
     bench.review.redo()
     assert bench.disk.files["a"].data == b"1\n"
+    # Beside a change that stays, and with other lines than it had.
+    bench = Bench({"a": FileImage(b"1\n\n\n\n5\n")})
+    bench.agent_writes("a", FileImage(b"one\nhalf\n\n\n\n5\n"))
+    bench.agent_writes("a", FileImage(b"one\nhalf\n\n\n\nfive\n"))
+    bench.disk.put("a", FileImage(b"1\n\n\n\nfive\n"))
+    assert [line.text for line in bench.review.changes()[0].hunks[-1].lines if line.kind == "added"] == ["five"]
+    assert len(bench.review.changes()[0].hunks) == 1
 
 
 def test_rejecting_takes_what_rests_on_it_and_keeping_keeps_what_it_rests_on() -> None:
