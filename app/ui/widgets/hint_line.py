@@ -48,8 +48,11 @@ class HintLine(OneLine):
         is_help = [action.id == "app.help" for action in actions if self._names.get(action.id, action.hint)]
         room -= sum(part.cell_len + 3 for part, keeps in zip(parts, is_help, strict=True) if keeps)
         for part, keeps in zip(parts, is_help, strict=True):
-            if keeps or line.cell_len + part.cell_len <= room:
-                line.append(part)
-                line.append("   ")
+            if keeps:
+                room += part.cell_len + 3
+            elif line.cell_len + part.cell_len > room:
+                continue
+            line.append(part)
+            line.append("   ")
         line.truncate(width)
         return line
