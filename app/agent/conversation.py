@@ -257,6 +257,9 @@ class Conversation:
         self.is_open = True
         self.partial = ""
 
+    def _steered(self, record: Mapping[str, Any]) -> None:
+        self._untold = record["text"]
+
     def _end(self, record: Mapping[str, Any]) -> None:
         self.is_open = False
         self.last_end = record["reason"]
@@ -337,7 +340,7 @@ _APPLY: dict[str, Callable[[Conversation, Mapping[str, Any]], None]] = {
     "opening": Conversation._opening,
     "mode": Conversation._mode,
     "shell": Conversation._shell,
-    "steered": _ignore,
+    "steered": Conversation._steered,
     "subtask": _ignore,
     "attached": _ignore,
     "title": _ignore,

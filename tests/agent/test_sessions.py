@@ -13,6 +13,7 @@ import pytest
 
 from app.agent import budget
 from app.agent.agent import open_agent
+from app.agent.conversation import Conversation
 from app.agent.errors import AgentBusy, SessionError
 from app.agent.events import (
     AgentEvent,
@@ -250,6 +251,20 @@ def test_a_full_disk_leaves_no_half_line_behind(tmp_path: Path, monkeypatch: pyt
     journal.path.write_bytes(b'{"kind": "sess')  # a crash before the first line was whole
     with pytest.raises(SessionError, match="holds nothing"):
         open_journal(tmp_path, journal.id)
+
+
+def test_words_to_a_running_turn_are_told_after_a_crash_that_came_before_the_model_was(tmp_path: Path) -> None:
+    journal = new_journal(tmp_path)
+    said = [Message("user", "Do it."), Message("assistant", "I do.")]
+    journal.append("turn", turn=1, text="Do it.")
+    for message in said:
+        journal.append("message", message=message.to_wire())
+    journal.append("steered", text="But quickly.")
+    journal.close()
+    for _ in range(2):
+        conversation = Conversation(open_journal(tmp_path, journal.id))
+        assert conversation.messages == (*said, Message("user", "But quickly."))
+        conversation.close()
 
 
 def test_the_list_is_right_whatever_becomes_of_its_index(tmp_path: Path) -> None:
