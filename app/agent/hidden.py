@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from app.config import settings_file
+
 # What holds keys and passwords, relative to the home directory.
-SECRETS = (
+_SECRETS = (
     ".ssh",
     ".gnupg",
     ".aws",
@@ -54,8 +56,9 @@ _LISTENING = 0x10000  # the flag of a socket that takes connections (SO_ACCEPTCO
 
 
 def secret_places() -> list[Path]:
-    """What holds the user's keys and passwords, by name and, where that is a link, by where it leads."""
-    named = [Path.home() / name for name in SECRETS]
+    """What holds the user's keys and passwords, our settings among it (the key for a server stands there), by
+    name and, where that is a link, by where it leads."""
+    named = [*(Path.home() / name for name in _SECRETS), settings_file()]
     return list(dict.fromkeys(path for place in named for path in (place, Path(os.path.realpath(place)))))
 
 

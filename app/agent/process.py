@@ -202,7 +202,7 @@ class CommandProcess:
             left_running = not reading.done() or not await self._is_gone(_SETTLING_SECONDS)
             if left_running:
                 await self.end()
-                await asyncio.wait({reading}, timeout=0.5)
+                await asyncio.wait({reading}, timeout=_SETTLING_SECONDS)
             if reading.done():
                 reading.result()
             return Outcome(await ending, timed_out, left_running and not timed_out)

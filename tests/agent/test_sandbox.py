@@ -15,7 +15,7 @@ import pytest
 from app.agent.port import PermissionAnswer
 from app.agent.process import CommandProcess
 from app.agent.sandbox import Bubblewrap, Sandbox, find_sandbox
-from app.config import Rule
+from app.config import Rule, settings_file
 from app.review.git import Git
 from app.workspace.workspace import Workspace
 from tests.agent.support import Bench, ended, nap
@@ -42,11 +42,13 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         place = Path(name)
         monkeypatch.setenv("HOME", name)
-        for directory in ("work/.git/hooks", "scratch", "kept", ".aws"):
+        monkeypatch.setenv("TIDEGATE_HOME", str(place / "tidegate"))
+        for directory in ("work/.git/hooks", "scratch", "kept", ".aws", "tidegate/config"):
             (place / directory).mkdir(parents=True)
         (place / "kept" / "id").write_text("private")
         (place / ".ssh").symlink_to(place / "kept")
         (place / ".netrc").write_text("private")
+        settings_file().write_text("private")
         yield place
 
 
@@ -68,7 +70,7 @@ def test_it_writes_in_the_workspace_and_a_temporary_folder_only(sandbox: Sandbox
 @pytest.mark.parametrize("root", ["work", ".", ".aws"], ids=["beside", "the home directory", "in one"])
 def test_it_sees_no_keys_wherever_the_workspace_is(sandbox: Sandbox, home: Path, root: str) -> None:
     assert run(sandbox, home, "echo x > mine && cat mine", root) == 0
-    for place in (".ssh/id", "kept/id", ".netrc"):
+    for place in (".ssh/id", "kept/id", ".netrc", "tidegate/config/settings.toml"):
         assert run(sandbox, home, f"grep private {home}/{place}", root) != 0, place
     assert run(sandbox, home, "grep -rs private ~", root) != 0
     run(sandbox, home, "echo x > ~/.netrc; echo x > ~/.ssh/id", root)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from app.agent.sandbox import Seatbelt, seatbelt_profile
+from app.config import settings_file
 
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|([()])|([^\s()"]+)')
 
@@ -85,6 +86,7 @@ def test_the_profile_allows_the_workspace_and_little_else(root: Path) -> None:
         ("file-read-data", "/usr/lib/x", "allow"),
         ("file-read-data", home / ".ssh" / "id_ed25519", "deny"),
         ("file-read-data", home / ".aws" / "credentials", "deny"),
+        ("file-read-data", settings_file(), "deny"),
         ("file-read-data", home / "Library" / "Keychains" / "login.keychain-db", "deny"),
         ("network-outbound", "", "deny"),
         ("network-bind", "", "deny"),
