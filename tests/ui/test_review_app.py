@@ -290,10 +290,12 @@ async def test_comments_are_written_listed_edited_deleted_and_told(root: Path) -
     async with reading(root, WORK_TREE) as reader:
         await reader.until(lambda: "✎ Why? Say." in reader.drawn())
         assert "a.txt:5\n> line five\nWhy? Say." in Review(root).feedback()
-        await reader.press("M")
+        await reader.press("v", "j", "M")
         await reader.until(lambda: isinstance(reader.app.screen, Listing))
         await reader.press("d")
         await reader.until(lambda: "Why?" not in reader.drawn())
+        # With other rows, what was selected would be other lines.
+        assert not reader.view.is_selecting
         assert Review(root).comments() == ()
 
 

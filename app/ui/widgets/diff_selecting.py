@@ -61,6 +61,11 @@ class DiffSelecting(DiffDrawing):
         self.refresh()
         return had
 
+    def forget_selection(self) -> None:
+        """To be called before other rows are laid out: the numbers of the old ones mean nothing then."""
+        self.leave_selection()
+        self._end_drag()
+
     def selected_parts(self) -> list[Part]:
         """The changed lines that are selected, by hunk; those of decided hunks are left out."""
         return parts_of(self.changes, map(self.rows.row, self.selected_rows), self._one_side)

@@ -49,7 +49,6 @@ class DiffView(DiffSelecting):
             offset = self.cursor_row - (self.rows.row_of_hunk(hunk.id) or 0)
         if self.changes != changes:
             self.around.clear()
-            self.leave_selection()
         self.changes, self.comments, self.misfits = changes, comments, dict(misfits or {})
         self.forget_drawings()
         highest = max(
@@ -85,6 +84,7 @@ class DiffView(DiffSelecting):
         self.move_to(self.rows.row_of_hunk(near.id) or 0)
 
     def _arrange(self) -> None:
+        self.forget_selection()
         folded = set(self.folded)
         folded |= {
             hunk.id
@@ -124,7 +124,6 @@ class DiffView(DiffSelecting):
     def _rearrange(self) -> None:
         """Lay out anew with the cursor on its line."""
         row, hunk = self.current_row, self.current_hunk
-        self.leave_selection()
         self._arrange()
         if row is None or hunk is None:
             return
@@ -341,7 +340,6 @@ class DiffView(DiffSelecting):
             if self.rows.row_of_line(file, number, index) is None:
                 self.folded -= {change.path, hunk.id}
                 self._opened.add(hunk.id)
-                self.leave_selection()
                 self._arrange()
             if self._go_to_match(file, number, index):
                 return True
