@@ -167,6 +167,22 @@ async def test_side_by_side_and_unified_keep_the_place(root: Path) -> None:
         assert not any("line 5 " in row and "line five" in row for row in rows)
 
 
+async def test_a_hunk_in_the_middle_of_a_string_has_its_colour(root: Path) -> None:
+    before = 'def f():\n    """First.\n' + "    and more\n" * 20 + '    for this\n    """\n    return 1\n'
+    (root / "c.py").write_text(before)
+    async with Stage(root).run() as stage:
+        await reviewing(stage, c__py=before.replace("for this", "for that"))
+        view = stage.screen.review.view
+
+        def style(words: str) -> object:
+            segments = [part for y in range(view.size.height) for part in view.render_line(y)]
+            return next((part.style.color for part in segments if part.style and words in part.text), None)
+
+        colours = view.palette.syntax
+        await stage.until(lambda: style("return") == colours["keyword"].color)
+        assert style("for ") == colours["string"].color
+
+
 async def test_changed_words_and_syntax_are_marked_where_they_are(root: Path) -> None:
     (root / "c.py").write_text("def f():\n\tvalue = old_name  # why\n")
     async with Stage(root).run() as stage:

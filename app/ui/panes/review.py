@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.actions import SkipAction
@@ -9,8 +10,10 @@ from textual.binding import Binding, BindingType
 
 from app.review.desk import Part
 from app.review.errors import ReviewError
+from app.review.model import FileChange, Hunk
 from app.ui.actions import bindings
 from app.ui.panes.review_dialogs import ReviewDialogs
+from app.ui.widgets.diff_view import DiffView
 
 if TYPE_CHECKING:
     from textual.widgets import Input
@@ -158,6 +161,15 @@ class ReviewPane(ReviewDialogs):
             self.app.notify("The file as it is after this change is not here.", severity="warning")
         elif self.view.row_count == rows:
             self.app.notify("All of the file around this hunk is shown.", timeout=3)
+
+    def on_diff_view_file_wanted(self, event: DiffView.FileWanted) -> None:
+        event.stop()
+        self.run_worker(self._tell_file(event.change, event.hunk), group="files")
+
+    async def _tell_file(self, change: FileChange, hunk: Hunk) -> None:
+        # A file that cannot be read is only coloured as well as its hunks alone tell.
+        with suppress(ReviewError, OSError):
+            self.view.know_file(change, hunk, await asyncio.to_thread(self.desk.lines, change))
 
     def action_less(self) -> None:
         self.view.show_around((), more=False)

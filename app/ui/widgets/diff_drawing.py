@@ -1,6 +1,7 @@
 """How the lines of a review look, in either layout: code with its colours and marks, and the file around it."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pygments.lexer import Lexer
@@ -8,9 +9,10 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.cache import LRUCache
+from textual.message import Message
 from textual.strip import Strip
 
-from app.review.model import DiffLine
+from app.review.model import DiffLine, FileChange, Hunk
 from app.ui.syntax import LazySyntax, is_prepared, lexer_for_path
 from app.ui.text import Span, Wrapped, matches, paint, visible, window, wrapped
 from app.ui.widgets.diff_headings import DiffHeadings
@@ -20,10 +22,19 @@ from app.ui.widgets.hunk_painting import LONG_LINE, HunkPainting
 
 _LEAST_ROOM = 8  # cells that a row of a wrapped line has, however narrow the view is
 _NO_NEWLINE = "  ∎ no newline at end"
+_FARTHEST = 50_000  # lines; a longer file is not read for the colours of what is beyond
 
 
 class DiffDrawing(DiffHeadings):
     """Draws `rows`; who moves the cursor and makes the rows is the subclass."""
+
+    class FileWanted(Message, namespace="diff_view"):
+        """A hunk is in view of a file that is not known: what stands above the hunk tells its colours."""
+
+        def __init__(self, change: FileChange, hunk: Hunk) -> None:
+            super().__init__()
+            self.change = change
+            self.hunk = hunk
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -38,6 +49,7 @@ class DiffDrawing(DiffHeadings):
         self._paintings: LRUCache[tuple[int, int], HunkPainting] = LRUCache(48)
         self._whole_syntax: LRUCache[str, LazySyntax] = LRUCache(4)
         self._preparing: set[str] = set()  # files whose language has no lexer yet
+        self._wanted: set[str] = set()  # files that were asked for
         self._wrapped: LRUCache[tuple[Row, bool], Wrapped] = LRUCache(256)
 
     def widen(self) -> None:
@@ -59,6 +71,7 @@ class DiffDrawing(DiffHeadings):
         """To be called when `changes` or the files around them have changed."""
         self._paintings.clear()
         self._whole_syntax.clear()
+        self._wanted.clear()
 
     def forget_wrapping(self) -> None:
         """To be called when the width or what is shown has changed."""
@@ -277,9 +290,25 @@ class DiffDrawing(DiffHeadings):
         key = (place.file, place.hunk)
         found = self._paintings.get(key)
         if found is None:
-            lexer = self._lexer(self.changes[place.file].path)
-            found = self._paintings[key] = HunkPainting(self.hunk_at(place), lexer)
+            change, hunk = self.changes[place.file], self.hunk_at(place)
+            lexer = self._lexer(change.path)
+            if lexer is not None:
+                self._want_file(change, hunk)
+            above = self.around.above(change, hunk)
+            found = self._paintings[key] = HunkPainting(hunk, lexer, above)
         return found
+
+    def _want_file(self, change: FileChange, hunk: Hunk) -> None:
+        is_known = change.path in self.around.files or change.path in self._wanted
+        if not is_known and 1 < hunk.after_start <= _FARTHEST:
+            self._wanted.add(change.path)
+            self.post_message(self.FileWanted(change, hunk))
+
+    def know_file(self, change: FileChange, hunk: Hunk, lines: Sequence[str]) -> None:
+        """The answer to FileWanted: the file after the change. Nothing happens if it is another one by now."""
+        if any(one is change for one in self.changes) and self.around.know(change, hunk, lines):
+            self._paintings.clear()
+            self.refresh()
 
     def _lexer(self, path: str) -> Lexer | None:
         """The lexer for a file, None where there is none yet: then colours come a moment after the text."""

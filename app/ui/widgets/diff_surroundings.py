@@ -33,14 +33,24 @@ class Surroundings:
         """Show no more than the hunk."""
         self._shown.pop(hunk.id, None)
 
-    def extend(self, change: FileChange, hunk: Hunk, lines: Sequence[str]) -> bool:
-        """Show some more around `hunk`, up to its neighbours; `lines` is the whole file. False if they are not
-        the file that the hunk belongs to."""
+    def know(self, change: FileChange, hunk: Hunk, lines: Sequence[str]) -> bool:
+        """Keep `lines`, the whole file. False if they are not the file that the hunk belongs to."""
         for line in hunk.lines:
             at = line.after_number
             if at is not None and (at > len(lines) or lines[at - 1] != line.text):
                 return False
         self.files[change.path] = lines
+        return True
+
+    def above(self, change: FileChange, hunk: Hunk) -> Sequence[str]:
+        """The file above a hunk, as far as it is known."""
+        lines = self.files.get(change.path)
+        return () if lines is None else lines[: max(0, first_lines(hunk)[1] - 1)]
+
+    def extend(self, change: FileChange, hunk: Hunk, lines: Sequence[str]) -> bool:
+        """Show some more around `hunk`, up to its neighbours; as `know` otherwise."""
+        if not self.know(change, hunk, lines):
+            return False
         number = change.hunks.index(hunk)
         first = first_lines(hunk)[1]
         end = first + hunk.after_count  # the line behind the hunk

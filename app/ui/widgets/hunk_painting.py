@@ -14,34 +14,46 @@ from app.ui.text import columns, visible
 
 LONG_LINE = 2_000  # characters; beyond, a line has neither colour nor word marks
 
+_LEAD = 60  # lines above a hunk in which a string or comment may begin that the hunk goes on with
+_LASTS = re.compile(r"\"{3}|'{3}|/\*|`|<!--|--\[\[|\{-|\(\*")  # begins or ends what may go over several lines
 _CHANGED = re.compile(rb"[-+]+")
 
 
 class HunkPainting:
-    """Made when a hunk's first line comes into view; each line's share only when that line does."""
+    """Made when a hunk's first line comes into view; each line's share only when that line does. `above` is the
+    file above the hunk, as far as it is known."""
 
-    def __init__(self, hunk: Hunk, lexer: Lexer | None) -> None:
+    def __init__(self, hunk: Hunk, lexer: Lexer | None, above: Sequence[str] = ()) -> None:
         self._lines = hunk.lines
+        near = above[-_LEAD:]
+        # Most hunks need none, and to colour lines that are not shown takes as long as those that are.
+        self._lead = near if any(_LASTS.search(line) for line in near) else ()
         self._marks = marks = line_marks(hunk.lines)
         # For each side the indices of its lines: what stands on the other one is left out.
         self._before = [index for index, mark in enumerate(marks) if mark != 0x2B]
         self._after = [index for index, mark in enumerate(marks) if mark != 0x2D]
-        self._before_syntax = LazySyntax(lexer, len(self._before), lambda n: self._text(self._before[n]))
-        self._after_syntax = LazySyntax(lexer, len(self._after), lambda n: self._text(self._after[n]))
+        self._before_syntax = self._syntax_of(lexer, self._before)
+        self._after_syntax = self._syntax_of(lexer, self._after)
         self._blocks = [found.span() for found in _CHANGED.finditer(marks)]
         self._starts = [start for start, _ in self._blocks]
         self._partners: dict[int, dict[int, tuple[int, int]]] = {}  # by block: (removed, added) by either
         self._words: dict[int, Sequence[Span]] = {}
 
-    def _text(self, index: int) -> str:
-        text = self._lines[index].text
-        return visible(text) if len(text) <= LONG_LINE else ""
+    def _syntax_of(self, lexer: Lexer | None, side: Sequence[int]) -> LazySyntax:
+        lead = len(self._lead)
+
+        def line(number: int) -> str:
+            text = self._lead[number] if number < lead else self._lines[side[number - lead]].text
+            return visible(text) if len(text) <= LONG_LINE else ""
+
+        return LazySyntax(lexer, lead + len(side), line)
 
     def syntax(self, index: int) -> Spans:
         """The coloured spans of line `index`, in its visible text."""
+        lead = len(self._lead)
         if self._marks[index : index + 1] == b"-":
-            return self._before_syntax.spans(index - self._marks.count(b"+", 0, index))
-        return self._after_syntax.spans(index - self._marks.count(b"-", 0, index))
+            return self._before_syntax.spans(lead + index - self._marks.count(b"+", 0, index))
+        return self._after_syntax.spans(lead + index - self._marks.count(b"-", 0, index))
 
     def _partner(self, index: int) -> tuple[int, int] | None:
         """The removed and the added line of which line `index` is one."""
