@@ -25,7 +25,6 @@ from app.review.model import FileImage
 
 # The folder in the git directory for the index of a commit that is being made.
 _SCRATCH = "tidegate-commit-"
-_NO_BLOB = "0" * 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,11 +206,11 @@ def _merged(git: Git, path: str, ours: FileImage, base: FileImage, theirs: FileI
 def _put_in_index(
     git: Git, files: Iterable[tuple[str, str, int]], environment: dict[str, str] | None = None
 ) -> None:
-    prefix = git.prefix
+    prefix, no_blob = git.prefix, git.no_blob
     # A file gives way to a directory of its name, and the other way round: removals come first.
     ordered = sorted(files, key=lambda file: bool(file[1]))
     lines = [
-        f"{mode:06o} {blob or _NO_BLOB}\t{prefix}{path}\0".encode("utf-8", "surrogateescape")
+        f"{mode:06o} {blob or no_blob}\t{prefix}{path}\0".encode("utf-8", "surrogateescape")
         for path, blob, mode in ordered
     ]
     git.run("update-index", "-z", "--index-info", data=b"".join(lines), environment=environment)

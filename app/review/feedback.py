@@ -5,6 +5,7 @@ from collections.abc import Set
 from app.review.change_log import ReviewState
 from app.review.display import ShownFile
 from app.review.entries import RejectedText
+from app.review.model import printable
 from app.review.weave import Atom
 
 _MOST_LINES = 40
@@ -25,7 +26,7 @@ def rejected_text(shown: ShownFile | None, atoms: Set[Atom]) -> tuple[RejectedTe
         lines = [line for line, made in zip(item.hunk.lines, item.atoms, strict=True) if made and made <= atoms]
         if not lines:
             continue
-        text = [_MARKS.get(line.kind, " ") + line.text.encode("utf-8", "replace").decode() for line in lines]
+        text = [_MARKS.get(line.kind, " ") + printable(line.text) for line in lines]
         if len(text) > _MOST_LINES:
             text = [*text[:_MOST_LINES], f"({len(text) - _MOST_LINES} more lines)"]
         number = next((n for line in lines if (n := line.after_number or line.before_number)), 0)
@@ -46,7 +47,7 @@ def feedback_text(state: ReviewState) -> str:
         for comment in comments:
             quoted = f"\n> {comment.quoted}" if comment.quoted else ""
             parts.append(f"{_place(comment.path, comment.line)}{quoted}\n{comment.text}")
-    return "\n\n".join(parts)
+    return printable("\n\n".join(parts))
 
 
 def _place(path: str, line: int) -> str:

@@ -132,6 +132,11 @@ class Git:
         return Place(Path(found[0]), Path(found[1]), found[2]) if len(found) == 3 else None
 
     @property
+    def no_blob(self) -> str:
+        """What `update-index` takes for the name of an entry that goes: zeros, as many as a name here has."""
+        return "0" * (64 if self.line("rev-parse", "--show-object-format") == "sha256" else 40)
+
+    @property
     def head(self) -> str:
         """The commit that is checked out, "" before the first."""
         return self.line("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
@@ -187,7 +192,8 @@ class Git:
         contents = dict(zip(plain, self._filtered(plain), strict=True))
         for path, (_, blob) in entries.items():
             if path not in plain:
-                contents[path] = self.run("cat-file", "blob", blob)
+                how = ("blob",) if entries[path][0] == _SYMLINK else ("--filters", f"--path={path}")
+                contents[path] = self.run("cat-file", *how, blob)
         return {path: FileImage(contents[path], mode) for path, (mode, _) in entries.items()}
 
     def merge(self, ours: bytes, base: bytes, theirs: bytes) -> bytes | None:

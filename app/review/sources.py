@@ -266,7 +266,8 @@ class Sources:
         """Bring these paths' entries back to what `index_of` returned."""
         prefix = self._git.prefix
         names = [(prefix + path).encode("utf-8", "surrogateescape") for path in paths]
-        gone = b"".join(b"0 " + b"0" * 40 + b"\t" + name + b"\0" for name in names)
+        no_entry = f"0 {self._git.no_blob}\t".encode()
+        gone = b"".join(no_entry + name + b"\0" for name in names)
         records = entries.split(b"\0")[:-1]
         there = b"".join(record + b"\0" for record in records if not record.startswith(_MEANT))
         self._git.run("update-index", "-z", "--index-info", data=gone + there)
