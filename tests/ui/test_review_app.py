@@ -391,6 +391,8 @@ async def test_the_mouse_selects_lines_and_goes_to_files(root: Path, size: tuple
         await mouse(MouseMove, "line five", start + 3)
         await mouse(MouseUp, "line five", start + 3)
         assert reader.app.screen.get_selected_text() == "five"
+        await reader.pilot.click("#diff-view", offset=(1, 0))
+        assert view.folded == {"a.txt"}
         await reader.press("f")
         await reader.until(lambda: isinstance(reader.app.screen, Listing))
         await reader.pilot.click("#listing-lines", offset=(10, 1))

@@ -19,6 +19,7 @@ from app.ui.widgets.diff_selecting import DiffSelecting
 
 Arrangement = Literal["auto", "unified", "split"]
 
+_FOLD_MARK = range(1, 3)  # the columns of a file's heading that say whether it is folded
 _SPLIT_FROM = 130  # cells of width at which two columns of code are comfortable
 
 
@@ -278,13 +279,19 @@ class DiffView(DiffSelecting):
         self._rearrange()
 
     def on_click(self, event: events.Click) -> None:
-        """On the heading that stays in view: to the heading itself. Twice on any heading: fold."""
-        offset, row = event.get_content_offset(self), self.current_row
-        if offset is not None and offset.y < self.covered:
+        """On the heading that stays in view: to the heading itself. On the mark of a file's heading, and
+        twice on any heading: fold."""
+        offset = event.get_content_offset(self)
+        row = self.scroll_offset.y + offset.y if offset is not None else self.row_count
+        if offset is None or row >= self.row_count:
+            return
+        kind = self.rows.row(row).kind
+        if offset.y < self.covered:
             event.prevent_default()
-            self.move_to(self.rows.file_rows[self.rows.row(self.scroll_offset.y).file])
-        elif event.chain == 2 and row is not None and row.kind in ("file", "hunk"):
+            self.move_to(self.rows.file_rows[self.rows.row(row).file])
+        elif (kind == "file" and offset.x in _FOLD_MARK) or (kind in ("file", "hunk") and event.chain == 2):
             event.prevent_default()
+            self.point_to(row)
             self.fold()
 
     def show_around(self, lines: Sequence[str], more: bool) -> bool:
