@@ -410,7 +410,10 @@ class SourceDesk:
         from app.review.edited_hunk import with_new_side  # noqa: PLC0415  looking needs it not
 
         before = self._read
-        number = next(n for n, one in enumerate(before) if one.path == change.path and hunk in one.hunks)
+        places = (n for n, one in enumerate(before) if one.path == change.path and hunk in one.hunks)
+        number = next(places, None)
+        if number is None:
+            raise ReviewError(f"This hunk of {change.path} is another one by now", "look again (r), then edit")
         after = (*before[:number], with_new_side(before[number], hunk, text), *before[number + 1 :])
 
         def put(changes: tuple[FileChange, ...]) -> None:
