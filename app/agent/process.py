@@ -21,6 +21,8 @@ _SETTLING_SECONDS = 0.5  # for what ends with the command, a sandbox's own first
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_]|[()][A-Za-z0-9])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)(?=[^\n])")
+_UNFINISHED = re.compile(r"(?:\r|\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*\x1b?|[()])?)\Z")
+_LONGEST_ESCAPE = 4096
 _SECRET = re.compile(
     r"(?:^|_)(?:API|APIKEY|KEY|KEYS|TOKEN|TOKENS|SECRET|SECRETS|PASSWORD|PASSWD|PASSPHRASE|PASS|CREDENTIAL|CREDENTIALS|"
     r"AUTH|COOKIE|PAT|DSN)(?:_|$)|^(?:AWS|AZURE|GCP|GOOGLE|GITHUB|GITLAB|OPENAI|ANTHROPIC|HF)_",
@@ -51,6 +53,35 @@ def clean(text: str) -> str:
     last state."""
     text = _ESCAPES.sub("", text).replace("\r\n", "\n")
     return _CONTROLS.sub("", _OVERWRITTEN.sub("", text).replace("\r", "\n"))
+
+
+class Cleaner:
+    """`clean` for text that comes in pieces, cut anywhere. Of a line that is redrawn in pieces, each state is a
+    line of its own: what was told cannot be taken back."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._is_in_line = False
+
+    def add(self, piece: str) -> str:
+        """What can be told now."""
+        text = self._held + piece
+        unfinished = _UNFINISHED.search(text)
+        # What goes on for too long is no escape sequence.
+        is_short = unfinished is not None and len(text) - unfinished.start() <= _LONGEST_ESCAPE
+        self._held = text[unfinished.start() :] if unfinished and is_short else ""
+        return self._told(text[: len(text) - len(self._held)])
+
+    def end(self) -> str:
+        """What was held back in case it went on."""
+        text, self._held = self._held, ""
+        return self._told(text)
+
+    def _told(self, text: str) -> str:
+        is_redrawn = self._is_in_line and text.startswith("\r") and not text.startswith("\r\n")
+        told = ("\n" if is_redrawn else "") + clean(text)
+        self._is_in_line = not told.endswith("\n") if told else self._is_in_line
+        return told
 
 
 @dataclass(slots=True)
@@ -216,9 +247,12 @@ class CommandProcess:
 
     async def _read(self, output: Callable[[str], Awaitable[None]]) -> None:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        cleaner = Cleaner()
         while data := await self._reader.read(65536):
-            if text := clean(decoder.decode(data)):
+            if text := cleaner.add(decoder.decode(data)):
                 await output(text)
+        if text := cleaner.add(decoder.decode(b"", final=True)) + cleaner.end():
+            await output(text)
 
     def _is_alive(self) -> bool:
         try:

@@ -5,15 +5,18 @@ import json
 import os
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.agent.commands.grants import grant_for
 from app.agent.commands.judge import judge
 from app.agent.events import Noticed
 from app.agent.port import PermissionAnswer
-from app.agent.process import HeadAndTail, clean
+from app.agent.process import Cleaner, HeadAndTail, clean
 from tests.agent.support import Bench, end_of, ended, gone, nap
 from tests.support.scripted_server import call, reply
 
@@ -226,3 +229,30 @@ def test_output_keeps_its_beginning_and_end() -> None:
     small.add("y" * 40)
     assert small.text == "x" * 60 + "y" * 40
     assert clean("a\x1b]0;title\x07b\x1b[2Kc\x00d\r\n") == "abcd\n"
+
+
+PRINTED = [
+    "word",
+    "\n",
+    "\r\n",
+    "\x1b[31m",
+    "\x1b[0;1m",
+    "\x1b]0;title\x07",
+    "\x1b]8;;x\x1b\\",
+    "\x1b(B",
+    "\x07",
+    "é",
+]
+
+
+@given(st.lists(st.sampled_from(PRINTED)).map("".join), st.lists(st.integers(0, 60)))
+def test_output_cut_anywhere_is_cleaned_the_same(text: str, cuts: list[int]) -> None:
+    cleaner = Cleaner()
+    edges = [0, *sorted(cut for cut in cuts if cut < len(text)), len(text)]
+    told = "".join(cleaner.add(text[a:b]) for a, b in pairwise(edges)) + cleaner.end()
+    assert told == clean(text)
+
+
+def test_a_line_that_is_redrawn_in_pieces_stays_lines() -> None:
+    cleaner = Cleaner()
+    assert "".join(map(cleaner.add, ("10%\r", "20%\r", "30%", "\r\n", "done"))) == "10%\n20%\n30%\ndone"
