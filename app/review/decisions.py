@@ -129,15 +129,31 @@ def _atoms_of(file: FileState, parts: Iterable[Part]) -> frozenset[Atom]:
     return (halves[True] | halves[False]) - spared
 
 
-def lines_of(state: ReviewState, hunk_id: str, lines: Set[int]) -> tuple[str, frozenset[Atom], bool]:
-    """The path of a hunk, the atoms of these of its lines, and whether that is all of it. Raises ReviewError
-    when the hunk is no longer shown as it was."""
+@dataclass(frozen=True, slots=True)
+class LinesOf:
+    """Some lines of a hunk, as the atoms that made them; `is_everything` when no other changed line is left."""
+
+    hunk_id: str
+    path: str
+    atoms: frozenset[Atom]
+    count: int
+    is_everything: bool
+
+
+def lines_of(state: ReviewState, hunk_id: str, lines: Set[int]) -> LinesOf:
+    """These lines of a hunk. Raises ReviewError when it is no longer shown as it was."""
     path, shown = _find(state, hunk_id)
     if not all(0 <= number < len(shown.atoms) for number in lines):
         raise ReviewError("Those lines are no longer there", "look at the hunk again")
     atoms = frozenset(atom for number in lines for atom in shown.atoms[number])
     everything = all(number in lines for number, made in enumerate(shown.atoms) if made)
-    return path, atoms, everything
+    return LinesOf(hunk_id, path, atoms, len(lines), everything)
+
+
+def united(atoms: AtomsByPath, more: AtomsByPath) -> AtomsByPath:
+    """The atoms of both."""
+    none: frozenset[Atom] = frozenset()
+    return {path: atoms.get(path, none) | more.get(path, none) for path in (*atoms, *more)}
 
 
 def _find(state: ReviewState, hunk_id: str) -> tuple[str, Shown]:

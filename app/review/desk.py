@@ -137,22 +137,12 @@ class AgentDesk:
 
     def take(self, parts: Sequence[Part]) -> str:
         """See Desk."""
-        whole = frozenset(part.hunk.id for part in parts if part.lines is None)
-        if whole:
-            self._review.keep(whole)
-        for part in parts:
-            if part.lines is not None:
-                self._review.keep_lines(part.hunk.id, part.lines)
+        self._review.keep_selected({part.hunk.id: part.lines for part in parts})
         return ""
 
     def drop(self, parts: Sequence[Part]) -> str:
         """See Desk."""
-        whole = frozenset(part.hunk.id for part in parts if part.lines is None)
-        said = [self._review.reject(whole)] if whole else []
-        said += [
-            self._review.reject_lines(part.hunk.id, part.lines) for part in parts if part.lines is not None
-        ]
-        return "\n".join(text for text in said if text)
+        return self._review.reject_selected({part.hunk.id: part.lines for part in parts})
 
     def undo(self) -> str:
         """See Desk."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from app.review.model import Comment, FileChange, FileImage, TurnSummary
+from app.review.model import Comment, FileChange, FileImage, Selection, TurnSummary
 
 
 class ChangeRecorder(Protocol):
@@ -64,12 +64,12 @@ class ReviewPort(ChangeRecorder, Protocol):
         is a ReviewError."""
         ...
 
-    def keep_lines(self, hunk_id: str, lines: frozenset[int]) -> None:
-        """Decide that just these of a hunk's lines stay, by their index in `Hunk.lines`."""
+    def keep_selected(self, selection: Selection) -> None:
+        """Decide that these stay, whole hunks and lines of others, as one decision."""
         ...
 
-    def reject_lines(self, hunk_id: str, lines: frozenset[int]) -> str:
-        """Take back just these of a hunk's lines; see `reject`."""
+    def reject_selected(self, selection: Selection) -> str:
+        """Take these back as one decision, whole hunks and lines of others; see `reject`."""
         ...
 
     def hunk_ids(self, path: str | None = None, turns: Collection[int] | None = None) -> frozenset[str]:

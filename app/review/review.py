@@ -4,7 +4,7 @@ Every action runs under a lock that other windows on the same workspace respect,
 and the user did in the meantime.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from app.review import commit, rewinding
 from app.review.change_log import FileState, ReviewState, TurnName
 from app.review.decisions import (
     AtomsByPath,
+    LinesOf,
     keepable,
     lines_of,
     obstacles,
@@ -21,6 +22,7 @@ from app.review.decisions import (
     resolve,
     shifts_to,
     spare_existence,
+    united,
     with_arrival,
     with_return,
 )
@@ -31,7 +33,7 @@ from app.review.errors import ReviewError
 from app.review.feedback import rejected_text
 from app.review.git import Git
 from app.review.ledger import Images, Ledger
-from app.review.model import Comment, FileChange, FileImage, TurnSummary
+from app.review.model import Comment, FileChange, FileImage, Selection, TurnSummary
 from app.review.store import FileStore, Store
 from app.review.turns import Turns
 
@@ -112,51 +114,57 @@ class Review:
         return sum(hunk.decision != "pending" for hunk in hunks), len(hunks)
 
     def keep(self, hunk_ids: frozenset[str]) -> None:
-        """See ReviewPort. What these rest on is kept too."""
-        with self._deciding():
-            shifts = shifts_to(self._state, keepable(self._state, resolve(self._state, hunk_ids)), "kept")
-            if shifts:
-                self._ledger.decide(Decided(0, f"Kept {_count(len(hunk_ids), 'hunk')}", shifts))
+        """See ReviewPort."""
+        self.keep_selected(dict.fromkeys(hunk_ids))
 
     def reject(self, hunk_ids: frozenset[str]) -> str:
         """See ReviewPort."""
+        return self.reject_selected(dict.fromkeys(hunk_ids))
+
+    def keep_selected(self, selection: Selection) -> None:
+        """See ReviewPort. What these rest on is kept too."""
         with self._deciding():
-            chosen, blocked = rejectable(self._state, resolve(self._state, hunk_ids))
+            ids, lines = self._whole_and_lines(selection)
+            wanted = keepable(self._state, resolve(self._state, ids))
+            for one in lines:
+                wanted = united(wanted, with_arrival(self._state, one.path, one.atoms))
+            shifts = shifts_to(self._state, wanted, "kept")
+            if shifts:
+                self._ledger.decide(Decided(0, f"Kept {_what(len(ids), lines)}", shifts))
+
+    def reject_selected(self, selection: Selection) -> str:
+        """See ReviewPort."""
+        with self._deciding():
+            ids, lines = self._whole_and_lines(selection)
+            chosen, blocked = rejectable(self._state, resolve(self._state, ids))
             what, remedy = "", ""
             if blocked:
                 what = f"You edited what was to be rejected at {places(self._state, blocked)}"
                 remedy = "it stays; take your own edit back first, or edit it further"
-                if not chosen:
+                if not (chosen or lines):
                     raise ReviewError(what, remedy)
+            for one in lines:
+                file = self._state.files[one.path]
+                if any(file.weave.blocks[name].owner == "user" for name, _ in one.atoms):
+                    raise ReviewError(
+                        f"Some of these lines in {one.path} are your own", "change them in the file"
+                    )
+                if one.atoms:
+                    chosen = united(chosen, {one.path: with_return(file, one.atoms)})
             if chosen:
-                self._reject(chosen, f"Rejected {_count(len(hunk_ids) - len(blocked), 'hunk')}")
+                self._reject(chosen, f"Rejected {_what(len(ids) - len(blocked), lines)}")
             return f"{what}: {remedy}" if what else ""
 
-    def keep_lines(self, hunk_id: str, lines: frozenset[int]) -> None:
-        """See ReviewPort."""
-        with self._deciding():
-            path, atoms, everything = lines_of(self._state, hunk_id, lines)
-            if everything:
-                self.keep(frozenset({hunk_id}))
-                return
-            shifts = shifts_to(self._state, with_arrival(self._state, path, atoms), "kept")
-            if shifts:
-                self._ledger.decide(Decided(0, f"Kept {_count(len(lines), 'line')} of {path}", shifts))
-
-    def reject_lines(self, hunk_id: str, lines: frozenset[int]) -> str:
-        """See ReviewPort."""
-        with self._deciding():
-            path, atoms, everything = lines_of(self._state, hunk_id, lines)
-            if everything:
-                return self.reject(frozenset({hunk_id}))
-            file = self._state.files[path]
-            if any(file.weave.blocks[name].owner == "user" for name, _ in atoms):
-                raise ReviewError(f"Some of these lines in {path} are your own", "change them in the file")
-            if atoms:
-                self._reject(
-                    {path: with_return(file, atoms)}, f"Rejected {_count(len(lines), 'line')} of {path}"
-                )
-            return ""
+    def _whole_and_lines(self, selection: Selection) -> tuple[list[str], list[LinesOf]]:
+        """What is selected whole, and the lines of the rest. Raises ReviewError for what is no longer shown."""
+        lines = [
+            lines_of(self._state, hunk_id, numbers)
+            for hunk_id, numbers in selection.items()
+            if numbers is not None
+        ]
+        ids = [hunk_id for hunk_id, numbers in selection.items() if numbers is None]
+        ids += [one.hunk_id for one in lines if one.is_everything]
+        return ids, [one for one in lines if not one.is_everything]
 
     def keep_all(self) -> None:
         """Keep everything that is pending."""
@@ -393,6 +401,16 @@ class Review:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _what(hunks: int, lines: Sequence[LinesOf]) -> str:
+    """What a decision is about: "2 hunks", "3 lines of a.py", "1 hunk and 3 lines"."""
+    words = [_count(hunks, "hunk")] if hunks else []
+    if lines:
+        paths = {one.path for one in lines}
+        place = f" of {paths.pop()}" if len(paths) == 1 and not hunks else ""
+        words.append(_count(sum(one.count for one in lines), "line") + place)
+    return " and ".join(words)
 
 
 def _lower(sentence: str) -> str:

@@ -242,10 +242,10 @@ def decide_lines(bench: Bench, data: st.DataObject, keep: bool) -> None:
     before = bench.disk.read(path)
     try:
         if keep:
-            bench.review.keep_lines(hunk.id, lines)
+            bench.review.keep_selected({hunk.id: lines})
             assert bench.disk.read(path) == before
             return
-        bench.review.reject_lines(hunk.id, lines)
+        bench.review.reject_selected({hunk.id: lines})
     except ReviewError:
         assert bench.disk.read(path) == before
         return
@@ -286,6 +286,20 @@ def test_removing_a_file_rests_on_every_line_removed_before(left: bytes) -> None
     bench.review.reject(frozenset({"1.0"}))
     assert bench.disk.files == {"d": FileImage(b"1\n2\n")}
     assert bench.review.changes() == ()
+
+
+def test_hunks_and_lines_of_others_are_one_decision() -> None:
+    bench = three_files()
+    before, changes = dict(bench.disk.files), bench.review.changes()
+    hunks = {change.path: change.hunks[0] for change in changes}
+    added = next(n for n, line in enumerate(hunks["a"].lines) if line.kind == "added")
+    for take in (bench.review.reject_selected, bench.review.keep_selected):
+        take({hunks["a"].id: frozenset({added}), hunks["d"].id: None})
+        assert bench.review.undo().endswith("1 hunk and 1 line")
+        assert (bench.disk.files, bench.review.changes()) == (before, changes)
+    with pytest.raises(ReviewError, match="no longer there"):
+        bench.review.reject_selected({hunks["d"].id: None, hunks["a"].id: frozenset({99})})
+    assert bench.disk.files == before
 
 
 def three_files() -> Bench:
@@ -546,9 +560,9 @@ def test_a_new_file_stays_while_any_of_its_lines_is_open() -> None:
     bench = Bench({})
     bench.agent_writes("a", FileImage(b"1\n2\n3\n"))
     (hunk,) = bench.review.changes()[0].hunks
-    bench.review.keep_lines(hunk.id, frozenset({0}))
+    bench.review.keep_selected({hunk.id: frozenset({0})})
     kept = next(hunk for hunk in bench.review.changes()[0].hunks if hunk.decision == "kept")
-    bench.review.reject_lines(kept.id, frozenset({0}))
+    bench.review.reject_selected({kept.id: frozenset({0})})
     assert bench.disk.files["a"].data == b"2\n3\n"
     (hunk,) = bench.review.changes()[0].hunks
     assert (hunk.decision, hunk.added) == ("pending", 2)

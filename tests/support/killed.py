@@ -21,7 +21,7 @@ from typing import Any
 from app.review import ledger
 from app.review.disk import WorkTree
 from app.review.entries import Edited
-from app.review.model import FileImage
+from app.review.model import FileImage, Selection
 from app.review.review import Review
 from app.review.store import FileStore
 from tests.support.review_cases import git
@@ -185,9 +185,9 @@ class Decision:
     long: int = ledger.LONG
 
 
-def some_lines(review: Review) -> tuple[str, frozenset[int]]:
+def some_lines(review: Review) -> Selection:
     hunk = review.changes()[0].hunks[0]
-    return hunk.id, frozenset({next(n for n, line in enumerate(hunk.lines) if line.kind == "added")})
+    return {hunk.id: frozenset({next(n for n, line in enumerate(hunk.lines) if line.kind == "added")})}
 
 
 DECISIONS = {
@@ -195,7 +195,7 @@ DECISIONS = {
     "undo": Decision(Review.undo, before=Review.reject_all),
     "redo": Decision(Review.redo, before=lambda review: (review.reject_all(), review.undo())),
     "keep": Decision(Review.keep_all),
-    "reject lines": Decision(lambda review: review.reject_lines(*some_lines(review))),
+    "reject lines": Decision(lambda review: review.reject_selected(some_lines(review))),
     "rewind": Decision(lambda review: review.rewind(1), before=Review.keep_all),
     "replace": Decision(
         lambda review: review.replace_files("Applied", {"a": None, "x/y": FileImage(b"x\n"), "link": None})
