@@ -156,6 +156,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("prompt.older", "prompt", "older", ("up",), "Earlier message, from the first line"),
     Action("prompt.newer", "prompt", "newer", ("down",), "Later message, from the last line"),
     Action("prompt.complete", "prompt", "complete", ("tab",), "Take the completion that is offered"),
+    Action("prompt.undo", "prompt", "undo_edit", ("ctrl+underscore", "super+z"), "Undo what was last written"),
     Action("prompt.editor", "prompt", "edit_outside", ("ctrl+g",), "Write the message in $EDITOR"),
     Action("prompt.mode", "prompt", "cycle_mode", ("shift+tab",), "Change the mode: plan, ask, auto", "mode"),
     Action("permission.once", "permission", "once", ("y",), "Allow this once", "once"),
@@ -185,7 +186,7 @@ ACTIONS: tuple[Action, ...] = (
 AT_THE_CURSOR = frozenset(
     [f"tree.{name}" for name in ("open", "close", "down", "up", "first", "last")]
     + [f"transcript.{name}" for name in ("next", "previous", "expand", "reply")]
-    + [f"prompt.{name}" for name in ("send", "newline", "older", "newer", "complete", "mode")]
+    + [f"prompt.{name}" for name in ("send", "newline", "older", "newer", "complete", "undo", "mode")]
     + ["app.palette", "review.rewind"]
 )
 """What moves in a view or edits the text at the cursor, and so is nothing to be found in the palette; nor is
@@ -224,6 +225,7 @@ _NAMES |= {
     "end": "End",
     "tab": "Tab",
     "slash": "/",
+    "underscore": "_",
 }
 
 

@@ -143,3 +143,16 @@ async def test_hints_follow_the_focus(tmp_path: Path) -> None:
         for action in in_scope("tree"):
             if action.hint:
                 assert action.hint in shown
+
+
+async def test_the_shell_is_one_key_away_from_a_message_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[str] = []
+    async with Stage(tmp_path).run() as stage:
+        prompt = stage.screen.agent.prompt
+        monkeypatch.setattr(stage.app, "action_suspend_process", lambda: left.append(prompt.text))
+        await stage.press(*"half", "ctrl+z")
+        assert left == ["half"]
+        await stage.press("ctrl+underscore")
+        assert prompt.text != "half"

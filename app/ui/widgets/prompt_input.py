@@ -50,8 +50,8 @@ class PromptInput(WritingArea):
         self.completions = CompletionList(id="completions")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        # The text area would take F6 and F7 for these; they belong to the workspace.
-        return action not in ("select_line", "select_all") and super().check_action(action, parameters)
+        # The text area would take F6, F7 and Ctrl+Z for these; they belong to the workspace.
+        return action not in ("select_line", "select_all", "undo") and super().check_action(action, parameters)
 
     # Pasting.
 
@@ -154,6 +154,10 @@ class PromptInput(WritingArea):
         """Put `text` back before what is written already."""
         written = self.full_text()
         self._recall(f"{text}\n{written}" if written else text)
+
+    def action_undo_edit(self) -> None:
+        """Take back what was last written; the text area's own key for it goes to the shell here."""
+        self.undo()
 
     def action_newline(self) -> None:
         result = self.replace("\n", *self.selection)
