@@ -59,7 +59,9 @@ def test_a_hunk_becomes_what_was_written_and_the_rest_stays(  # noqa: PLR0917
     spliced = (root / "f").read_bytes()
     found = spliced.decode().replace("\r\n", "\n").removesuffix("\n")
     assert found == "\n".join(lines)
-    # Edited in a patch that git then applies, it comes to the same.
+    # Edited in a patch that git then applies, it comes to the same; a process each, so not every time.
+    if place:
+        return
     try:
         edited = with_new_side(change, hunk, "\n".join(wanted))
     except ReviewError:

@@ -404,7 +404,7 @@ async def test_what_a_key_would_decide_is_never_scrolled_out_of_sight(root: Path
     async with reading(root, WORK_TREE, size=(110, 12)) as reader:
         view = reader.view
         for kind in (MouseScrollDown, MouseScrollUp):
-            for _ in range(20):
+            for _ in range(8):
                 await reader.pilot._post_mouse_events([kind], view, (20, 5))
                 assert view.scroll_offset.y <= view.cursor_row < view.scroll_offset.y + view.page
         assert view.scroll_offset.y == 0 < view.cursor_row
