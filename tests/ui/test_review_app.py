@@ -10,8 +10,8 @@ from textual.events import Click, Key, MouseDown, MouseEvent, MouseMove, MouseSc
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
-from app.review.desk import SourceDesk
 from app.review.review import Review
+from app.review.source_desk import SourceDesk
 from app.review.sources import STAGED, WORK_TREE, Source, Sources, source_of
 from app.ui.panes.review import ReviewPane
 from app.ui.review_app import ReviewApp
@@ -344,7 +344,10 @@ async def test_search_goes_through_all_hunks_and_opens_what_is_folded(root: Path
         before = git(root, "status", "--porcelain")
         for key in "/xXaA":
             reader.app.post_message(Key({"/": "slash"}.get(key, key), key))
-        await reader.until(lambda: reader.app.screen.query_one("#review-input", Input).value == "xXaA")
+        field = reader.app.screen.query_one("#review-input", Input)
+        await reader.until(lambda: field.value == "xXaA" and field.has_focus)
+        await reader.press("u")
+        assert field.value == "xXaAu"
         await reader.press("escape")
         assert git(root, "status", "--porcelain") == before and reader.pane.decided == 0
 

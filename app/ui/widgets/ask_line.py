@@ -10,7 +10,8 @@ class AskLine(Input):
     """Hidden until it is opened. What is typed ahead, before it has the focus, is meant for it."""
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id, compact=True)
+        # Selected with the focus, what was typed ahead would be replaced by what comes next.
+        super().__init__(id=id, compact=True, select_on_focus=False)
         self.display = False
         self._is_opening = False
 
