@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.errors import TidegateError
-from app.review.desk import Desk, SourceDesk
+from app.review.desk import Desk
 from app.review.git import Git
 from app.review.late import open_late
+from app.review.source_desk import SourceDesk
 from app.review.sources import STAGED, WORK_TREE, Sources, source_of
 
 if TYPE_CHECKING:

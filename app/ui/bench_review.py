@@ -19,8 +19,8 @@ from pathlib import Path
 from textual.message import Message
 
 from app.errors import TidegateError
-from app.review.desk import SourceDesk
 from app.review.review import Review
+from app.review.source_desk import SourceDesk
 from app.review.sources import WORK_TREE, Sources
 from app.ui.bench_beside import is_installed, measure
 from app.ui.panes.review import ReviewPane

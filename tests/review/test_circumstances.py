@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from app.review.desk import Part, SourceDesk
+from app.review.desk import Part
 from app.review.errors import ReviewError
 from app.review.model import FileChange, FileImage
 from app.review.patch import whole
 from app.review.review import Review
+from app.review.source_desk import SourceDesk
 from app.review.sources import STAGED, WORK_TREE, Sources, source_of
 from tests.support.review_cases import git
 

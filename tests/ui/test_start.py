@@ -61,7 +61,7 @@ def test_the_first_frame_of_a_review_is_drawn_before_the_log_is_opened(tmp_path:
     program = """
 from pathlib import Path
 import asyncio
-from app.review.desk import SourceDesk
+from app.review.source_desk import SourceDesk
 from app.review.late import open_late
 from app.review.sources import WORK_TREE, Sources
 from app.ui.review_app import ReviewApp

@@ -18,8 +18,9 @@ from textual.widgets import ContentSwitcher
 
 from app.errors import TidegateError
 from app.model.events import EngineStatus, Timings
-from app.review.desk import AgentDesk, SourceDesk
+from app.review.agent_desk import AgentDesk
 from app.review.model import FileChange
+from app.review.source_desk import SourceDesk
 from app.review.sources import STAGED, WORK_TREE, Sources
 from app.ui.actions import Scope, bindings
 from app.ui.base import ActionApp
