@@ -121,6 +121,8 @@ ATTACKS = {
         "exec 3<>/dev/tcp/a/1",
         "ls )",
         "! ! rm -rf x",
+        "echo `date` `rm -rf x`",
+        "echo `echo \\`rm -rf x\\``",
         "time { rm -rf x; }",
         "coproc { rm -rf x; }",
         "x='$(rm -rf y)'; echo \"${x@P}\"",

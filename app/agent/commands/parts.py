@@ -83,11 +83,13 @@ def _is_no_command(part: Part) -> bool:
 
 
 def _hides_commands(node: Node) -> bool:
-    """Whether a piece that the grammar did not take apart has a substitution in it."""
+    """Whether a piece that the grammar did not take apart, or not rightly, has a substitution in it."""
     if node.type in ("raw_string", "ansi_c_string", "comment", "heredoc_start", "heredoc_end"):
         return False
     if node.type == "heredoc_redirect" and _is_literal(node):
         return any(_hides_commands(child) for child in node.named_children if child.type != "heredoc_body")
+    if node.type == "command_substitution" and _text(node).startswith("`") and "`" in _text(node)[1:-1]:
+        return True  # `a` `b` is taken for one
     if not node.named_children:
         return node.type != "command_substitution" and bool(_SUBSTITUTION.search(_text(node)))
     return any(_hides_commands(child) for child in node.named_children)
