@@ -269,7 +269,8 @@ class WorkspaceScreen(Screen[None]):
 
     def action_cancel(self) -> None:
         """Leave what is innermost: a field that is open, then the turn, then a zoomed pane or the tree."""
-        if self.viewer.leave_input() or self.review.leave_mode():
+        is_in_centre = self.focused is not None and self._pane_of(self.focused) == "centre"
+        if is_in_centre and (self.viewer.leave_input() or self.review.leave_mode()):
             return
         if self.agent.permission.leave_comment() or self.agent.turns.cancel():
             return
