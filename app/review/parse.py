@@ -14,11 +14,10 @@ from app.review.diff import SYMLINK, diff_line, header_hunk, hunk_id
 from app.review.errors import ReviewError
 from app.review.hunk_text import HunkText
 from app.review.model import ChangeKind, DiffLine, FileChange, Hunk, LineKind
+from app.review.names import git_paths, marked_path, plain_path
 
 _HUNK = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@ ?([^\n]*)\n?")
 _COMBINED_HUNK = re.compile(rb"(@@@+)((?: -\d+(?:,\d+)?)+) \+(\d+)(?:,(\d+))? @@@+ ?([^\n]*)\n?")
-_ESCAPE = re.compile(rb'\\([0-7]{3}|[abtnvfr"\\])')
-_NAMED_ESCAPES = {b"a": b"\a", b"b": b"\b", b"t": b"\t", b"n": b"\n", b"v": b"\v", b"f": b"\f", b"r": b"\r"}
 _KINDS: dict[bytes, LineKind] = {
     b" ": "context",
     b"-": "removed",
@@ -108,12 +107,12 @@ class _Reader:
             self._go_to(found.start())
             line = self._line
             if line.startswith(b"diff --git "):
-                yield self._git_file(*_git_paths(line[len(b"diff --git ") :]))
+                yield self._git_file(*git_paths(line[len(b"diff --git ") :]))
             elif line.startswith(_UNMERGED):
-                name = _plain_path(self._advance()[len(_UNMERGED) :])
+                name = plain_path(self._advance()[len(_UNMERGED) :])
                 yield FileChange(name, "combined", (header_hunk(name),))
             elif line.startswith(b"diff "):
-                name = _plain_path(line.split(b" ", 2)[2])
+                name = plain_path(line.split(b" ", 2)[2])
                 yield self._git_file(name, name, combined=True)
             else:
                 header = _Header()
@@ -147,11 +146,11 @@ class _Reader:
         if _is_null(before):
             header.created = True
         elif not (header.renamed or header.copied):
-            header.before_path = _marked_path(before, b"a/", prefixed or _git_style(before, after))
+            header.before_path = marked_path(before, b"a/", prefixed or _git_style(before, after))
         if _is_null(after):
             header.deleted = True
         elif not (header.renamed or header.copied):
-            header.after_path = _marked_path(after, b"b/", prefixed or _git_style(before, after))
+            header.after_path = marked_path(after, b"b/", prefixed or _git_style(before, after))
 
     def _binary(self, header: _Header) -> None:
         start = self._at
@@ -283,11 +282,11 @@ def _extended_header(header: _Header, line: bytes) -> bool:
         header.created |= text.startswith(b"new file")
         header.after_mode = _mode(text)
     elif text.startswith((b"rename from ", b"copy from ")):
-        header.before_path = _plain_path(text.split(b" ", 2)[2])
+        header.before_path = plain_path(text.split(b" ", 2)[2])
     elif text.startswith((b"rename to ", b"copy to ")):
         header.renamed |= text.startswith(b"rename")
         header.copied |= text.startswith(b"copy")
-        header.after_path = _plain_path(text.split(b" ", 2)[2])
+        header.after_path = plain_path(text.split(b" ", 2)[2])
     else:
         return text.startswith((b"similarity index ", b"dissimilarity index ", b"mode "))
     return True
@@ -383,69 +382,3 @@ def _git_style(before: bytes, after: bytes) -> bool:
     return (_is_null(before) or before.startswith((b"a/", b'"a/'))) and (
         _is_null(after) or after.startswith((b"b/", b'"b/'))
     )
-
-
-def _marked_path(raw: bytes, prefix: bytes, prefixed: bool) -> str:
-    # What follows a tab is a time stamp, or nothing: git ends a name that has spaces with a tab.
-    text = raw.rstrip(b"\r\n")
-    name = unquote(text) if text.startswith(b'"') else text.split(b"\t")[0]
-    if prefixed and name.startswith(prefix):
-        name = name[len(prefix) :]
-    return name.decode("utf-8", "surrogateescape")
-
-
-def _plain_path(raw: bytes) -> str:
-    return unquote(raw.rstrip(b"\r\n")).decode("utf-8", "surrogateescape")
-
-
-def unquote(name: bytes) -> bytes:
-    """Undo git's C-style quoting; a name without quotes is returned as it is."""
-    if not (len(name) >= 2 and name.startswith(b'"') and name.rstrip().endswith(b'"')):
-        return name
-
-    def plain(found: re.Match[bytes]) -> bytes:
-        escape = found.group(1)
-        if len(escape) == 3:
-            return bytes([int(escape, 8) & 0xFF])
-        return _NAMED_ESCAPES.get(escape, escape)
-
-    return _ESCAPE.sub(plain, name.rstrip()[1:-1])
-
-
-def quote(name: bytes) -> bytes:
-    """git's C-style quoting of a name, where it needs any."""
-    if all(32 <= byte < 127 and byte not in b'"\\' for byte in name):
-        return name
-    named = {value: key for key, value in _NAMED_ESCAPES.items()}
-    quoted = bytearray(b'"')
-    for byte in name:
-        one = bytes([byte])
-        if one in named:
-            quoted += b"\\" + named[one]
-        elif one in (b'"', b"\\"):
-            quoted += b"\\" + one
-        elif 32 <= byte < 127:
-            quoted += one
-        else:
-            quoted += b"\\%03o" % byte
-    return bytes(quoted + b'"')
-
-
-def _git_paths(raw: bytes) -> tuple[str, str]:
-    """The two names of a "diff --git" line. Unquoted names with spaces are ambiguous unless both are the same,
-    which they are wherever no later line names them."""
-    text = raw.rstrip(b"\r\n")
-    if text.startswith(b'"'):
-        end = re.match(rb'"(?:[^"\\]|\\.)*"', text)
-        first = end.group(0) if end else text
-        second = text[len(first) + 1 :]
-    elif text.endswith(b'"'):
-        at = text.find(b' "')
-        first, second = text[:at], text[at + 1 :]
-    else:
-        middle = len(text) // 2
-        first, second = text[:middle], text[middle + 1 :]
-        if first.partition(b"/")[2] != second.partition(b"/")[2]:
-            first, _, second = text.partition(b" b/")
-            second = b"b/" + second
-    return _marked_path(first, b"a/", True), _marked_path(second, b"b/", True)

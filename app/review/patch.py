@@ -17,7 +17,7 @@ from stat import S_IFMT
 from app.review.diff import line_bytes
 from app.review.errors import ReviewError
 from app.review.model import DiffLine, FileChange, Hunk, LineKind, Selection
-from app.review.parse import quote
+from app.review.names import quote
 from app.review.words import change_blocks, pair
 
 
