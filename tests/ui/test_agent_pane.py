@@ -38,6 +38,8 @@ async def replies(_agent: ScriptedAgent) -> AsyncGenerator[AgentEvent, None]:
     yield TextStreamed("I will **look**.\n\n")
     yield ToolStarted("1", "read_file", {}, "Read a.txt")
     yield ToolFinished("1", "read_file", True, "secret line", "secret line")
+    yield ToolStarted("2", "edit", {}, "Edit a.txt")
+    yield ToolFinished("2", "edit", False, "told the model", "No such text.\nThe nearest is:")
     yield TodosChanged((("Look", "completed"), ("Write", "in_progress")))
     yield TextStreamed("Done.")
     yield ReplyFinished(Finished("stop", 1000, 24, 200, Timings(200, 800, 9, 90, 24, 250, 96)))
@@ -82,6 +84,8 @@ async def test_a_turn_can_be_read_in_the_transcript(tmp_path: Path) -> None:
         for piece in ("Look at it", "I will look.", "Read a.txt", "96 tok/s"):
             assert piece in text
         assert "secret line" not in text
+        # What went wrong is said without a key.
+        assert "No such text." in text and "The nearest" not in text
         assert "Reading" not in text, "the progress of the prompt goes when the reply comes"
         assert "▸ Write" in str(stage.screen.query_one("#todos").render())
         status = str(stage.screen.query_one("#status").render())

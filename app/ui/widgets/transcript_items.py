@@ -202,6 +202,11 @@ class CallItem(Item):
         if self.expanded:
             rows += self._output_rows(lines, width, palette)
             rows.append(Strip.blank(width, palette.text))
+        elif self.state == "failed" and lines:
+            # A tool says in its first line what is wrong, a command as a rule in its last.
+            why = lines[-1] if self.name == "run_shell_command" else lines[0]
+            style = palette.text + palette.muted
+            rows += [_row(("  ", style), (line, style)) for line in _shortened(why[:_LONGEST_LINE], room)]
         return rows
 
     def guess(self, width: int) -> int:
