@@ -19,12 +19,12 @@ _CALM_SECONDS = 300.0
 class Reserve:
     """Something that can be given back. `release` gives (more of) it back and returns the bytes, 0 when nothing
     is left; `at` is the pressure from which on it is worth doing without. `restore` takes part of it again and
-    returns the bytes, 0 when nothing is missing or there is no room; what fills by itself has no need of it."""
+    returns the bytes, 0 when nothing is missing or there is no room; None where it fills by itself."""
 
     name: str
     release: Callable[[], int]
     at: Pressure = Pressure.WARNING
-    restore: Callable[[], int] = lambda: 0
+    restore: Callable[[], int] | None = None
 
 
 class Relief:
@@ -82,9 +82,11 @@ class Relief:
         if self._clock() - self._short_at < self._patience:
             return
         for reserve in self._reserves:
-            nbytes = reserve.restore() if self._given.get(reserve.name) else 0
+            if reserve.restore is None or not self._given.get(reserve.name):
+                continue
+            nbytes = reserve.restore()
             if nbytes:
-                self._given[reserve.name] = max(0, self._given.get(reserve.name, 0) - nbytes)
+                self._given[reserve.name] = max(0, self._given[reserve.name] - nbytes)
                 _log.info("Memory is free again: took back %.1f MB of %s.", nbytes / 1e6, reserve.name)
                 self._short_at, self._restored = self._clock(), True
                 return
@@ -100,8 +102,9 @@ class Relief:
         nbytes = reserve.release()
         if nbytes:
             self._given[reserve.name] = self._given.get(reserve.name, 0) + nbytes
-            self._short_at = self._clock()
-            if self._restored:
-                self._patience, self._restored = 2 * self._patience, False
+            if reserve.restore is not None:
+                self._short_at = self._clock()
+                self._patience *= 2 if self._restored else 1
+                self._restored = False
             _log.warning("Memory is short: gave back %.1f MB of %s.", nbytes / 1e6, reserve.name)
         return nbytes

@@ -110,6 +110,7 @@ def test_slots_given_back_change_nothing_but_speed(
     assert active - mx.get_active_memory() == pytest.approx(held * 10 // 16, rel=0.02)
     assert mx.array_equal(logits(model, 40), logits(full["plain"], 40)).item()
     (experts,) = [reserve for reserve in engine_reserves(None, residency, lambda: held) if reserve.at > 1]
+    assert experts.restore is not None
     assert experts.release() > 0 and residency.slots == 4
     assert experts.restore() > 0 and residency.slots == 6 and residency.nbytes == held * 6 // 16
     assert mx.array_equal(logits(model, 40), logits(full["plain"], 40)).item()
