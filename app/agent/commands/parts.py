@@ -21,7 +21,8 @@ _OF_REDIRECTION = names("file_descriptor heredoc_start heredoc_body heredoc_end"
 _TESTED = names("word string raw_string concatenation simple_expansion expansion command_substitution")
 _EVALUATED = re.compile(r"\$\{[^}]*@P\}")  # as a prompt, in which commands are run
 _RESERVED = names("! { } ( ) (( [[ if then elif else fi for while until do done case esac select function in")
-_CONTINUED_WORD = re.compile(r"[^\s\\]\\\n")
+# Where a line goes on within a word, or an empty one goes on, the grammar sees a border, or none.
+_CONTINUED = re.compile(r"[^\s\\]\\\n|\n[ \t]*\\\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,7 @@ def parts_of(command: str) -> tuple[tuple[Part, ...], bool]:
     """The simple commands in order, those in substitutions included, and whether that is certain to be all."""
     root = _parser().parse(command.encode()).root_node
     parts = tuple(_parts(root))
-    # Within a word the grammar takes a continued line for a border.
-    is_certain = not (root.has_error or _CONTINUED_WORD.search(command) or _EVALUATED.search(command))
+    is_certain = not (root.has_error or _CONTINUED.search(command) or _EVALUATED.search(command))
     is_certain = is_certain and not (_hides_commands(root) or _strays(root))
     return parts, is_certain and bool(parts) and not any(_is_no_command(part) for part in parts)
 
@@ -90,6 +90,8 @@ def _hides_commands(node: Node) -> bool:
         return any(_hides_commands(child) for child in node.named_children if child.type != "heredoc_body")
     if node.type == "command_substitution" and _text(node).startswith("`") and "`" in _text(node)[1:-1]:
         return True  # `a` `b` is taken for one
+    if node.type == "word" and "\n" in _text(node).replace("\\\n", ""):
+        return True  # a line that begins with a backslash is taken for more of the one before
     if not node.named_children:
         return node.type != "command_substitution" and bool(_SUBSTITUTION.search(_text(node)))
     return any(_hides_commands(child) for child in node.named_children)

@@ -13,29 +13,31 @@ SHELLS = frozenset(["bash", "sh", "zsh", "dash", "ksh", "fish", "ash"])
 @dataclass(frozen=True, slots=True)
 class _Wrapper:
     """How a wrapper's own words are told from the command: `valued` are options with a value in a word of its
-    own, `before` how many words stand before the command, `adds` whether it gives the command more words."""
+    own, `before` how many words stand before the command, `adds` whether it gives the command more words,
+    `assigns` whether it takes settings of variables."""
 
     valued: frozenset[str] = frozenset()
     before: int = 0
     adds: bool = False
+    assigns: bool = False
 
 
-def _wrapper(valued: str = "", before: int = 0, adds: bool = False) -> _Wrapper:
-    return _Wrapper(frozenset(valued.split()), before, adds)
+def _wrapper(valued: str = "", before: int = 0, *, adds: bool = False, assigns: bool = False) -> _Wrapper:
+    return _Wrapper(frozenset(valued.split()), before, adds, assigns)
 
 
 _WRAPPERS = {
-    "env": _wrapper("-u --unset -C --chdir -S --split-string"),
+    "env": _wrapper("-u --unset -C --chdir -S --split-string", assigns=True),
     "nohup": _wrapper(),
     "nice": _wrapper("-n --adjustment"),
-    "time": _wrapper("-f -o --format --output"),
+    "time": _wrapper("-f -o --format --output", assigns=True),
     "gtime": _wrapper("-f -o --format --output"),
     "timeout": _wrapper("-s -k --signal --kill-after", 1),
     "gtimeout": _wrapper("-s -k --signal --kill-after", 1),
     "command": _wrapper(),
     "exec": _wrapper("-a"),
     "builtin": _wrapper(),
-    "coproc": _wrapper(),
+    "coproc": _wrapper(assigns=True),
     "stdbuf": _wrapper("-i -o -e --input --output --error"),
     "xargs": _wrapper(
         "-I -n -P -L -d -a -E -s --max-args --max-procs --delimiter --arg-file --replace", adds=True
@@ -81,6 +83,7 @@ _TAKING_SCRIPT = ("script", "flock", "su", "nix-shell", "runuser")
 _NAMING_COMMAND = re.compile(
     r"\w*(?:PAGER|EDITOR|BROWSER|_COMMAND|_ASKPASS|LESSOPEN|LESSCLOSE)|GIT_EXTERNAL_DIFF|GIT_SSH|VISUAL|RSYNC_RSH"
 )
+_SEVERAL = re.compile(r"[\s;&|]")  # in a program's name: it is a whole command line
 _WITH_MODULES = re.compile(r"(?:python|pypy)[\d.]*\Z")
 
 
@@ -146,7 +149,7 @@ def scripts_of(part: Part, inner: Part) -> Iterator[Word]:
             yield following
         if value == "-C" and first in ("mapfile", "readarray"):
             yield following
-    if inner != part and inner.spoken and re.search(r"[\s;&|]", inner.spoken[0].value or ""):
+    if inner != part and inner.spoken and _SEVERAL.search(inner.spoken[0].value or ""):
         yield inner.spoken[0]  # one word that is a whole command line, as watch and parallel take it
     yield from (word for name, word in settings(part) if _NAMING_COMMAND.fullmatch(name))
 
@@ -160,14 +163,18 @@ def _with_replaced(word: Word, options: list[Word]) -> Word:
 
 
 def _name(word: Word) -> str | None:
-    return None if word.value is None else word.value.rpartition("/")[2]
+    if word.value is None or _SEVERAL.search(word.value):
+        return word.value
+    return word.value.rpartition("/")[2]
 
 
 def _behind_options(words: list[Word], wrapper: _Wrapper) -> list[Word]:
     index = 0
     while index < len(words):
         value = words[index].value
-        if not words[index].spelled.startswith("-") and not (value and _is_assignment(value)):
+        if not words[index].spelled.startswith("-") and not (
+            wrapper.assigns and value and _is_assignment(value)
+        ):
             break
         index += 2 if value in wrapper.valued else 1
         if value == "--":
