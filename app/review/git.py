@@ -192,7 +192,8 @@ class Git:
         contents = dict(zip(plain, self._filtered(plain), strict=True))
         for path, (_, blob) in entries.items():
             if path not in plain:
-                how = ("blob",) if entries[path][0] == _SYMLINK else ("--filters", f"--path={path}")
+                is_link = entries[path][0] == _SYMLINK
+                how = ("blob",) if is_link else ("--filters", f"--path={self.prefix}{path}")
                 contents[path] = self.run("cat-file", *how, blob)
         return {path: FileImage(contents[path], mode) for path, (mode, _) in entries.items()}
 
@@ -213,8 +214,8 @@ class Git:
             return []
         # The size that git prints is the blob's, not that of what the filters make of it. So each content is
         # followed by a question whose answer nobody can know beforehand.
-        end = f"no-{secrets.token_hex(20)}"
-        asked = "".join(f"{blob} {path}\n{end} -\n" for path, blob in blobs.items())
+        end, prefix = f"no-{secrets.token_hex(20)}", self.prefix
+        asked = "".join(f"{blob} {prefix}{path}\n{end} -\n" for path, blob in blobs.items())
         answer = self.run("cat-file", "--batch", "--filters", data=asked.encode("utf-8", "surrogateescape"))
         parts = answer.split(f"\n{end} missing\n".encode())
         return [part.partition(b"\n")[2] for part in parts[:-1]]

@@ -25,6 +25,7 @@ _KINDS: dict[bytes, LineKind] = {
     b"\n": "context",
     b"\r": "context",
 }
+_REGULAR = 0o100644
 _NO_NEWLINE = b"\\"
 _NEXT_FILE = b"\ndiff --git "  # no line of a hunk begins like this
 # Where a file's part begins, and a line that can be in no hunk. A plain diff's header could be: removed lines.
@@ -293,8 +294,9 @@ def _extended_header(header: _Header, line: bytes) -> bool:
 
 
 def _change(header: _Header) -> FileChange:
-    before_mode = None if header.created else header.before_mode
-    after_mode = None if header.deleted else header.after_mode
+    # A plain diff names no mode, and yet says which side there is not.
+    before_mode = None if header.created else header.before_mode or (_REGULAR if header.deleted else None)
+    after_mode = None if header.deleted else header.after_mode or (_REGULAR if header.created else None)
     kind: ChangeKind = "modified"
     if header.combined:
         kind = "combined"

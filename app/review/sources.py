@@ -292,11 +292,16 @@ class Sources:
     def _apply_to_index(self, patch: bytes, change: FileChange, *options: str) -> None:
         if not patch:
             return
-        answer = self._git.ask(*_APPLY, "--cached", *options, data=patch)
+        answer = self._git.ask(*_APPLY, "--cached", *self._directory(), *options, data=patch)
         if answer.status:
             raise ReviewError(
                 f"git could not stage this part of {change.path}", f"look again ({answer.complaint})"
             )
+
+    def _directory(self) -> tuple[str, ...]:
+        """What keeps git, below the repository's root, from passing over names that are seen from here."""
+        prefix = self._git.prefix
+        return (f"--directory={prefix}",) if prefix else ()
 
     def _applied(
         self, patches: Sequence[bytes], paths: tuple[str, ...], *options: str, said: list[str] | None = None
@@ -309,7 +314,8 @@ class Sources:
         with self._copies(paths) as (copies, git):
             patch = b"".join(patches)
             if patch:
-                answer = git.ask(*_APPLY, *options, data=patch, environment=self._place(copies))
+                place = self._place(copies)
+                answer = git.ask(*_APPLY, *self._directory(), *options, data=patch, environment=place)
                 if said is not None:
                     said.extend(answer.complaint.splitlines())
                 if answer.status:
@@ -355,7 +361,7 @@ class Sources:
         if found is None:
             return None
         mode, blob = found.decode().split()[:2]
-        filters = [] if int(mode, 8) == SYMLINK else ["--filters", f"--path={path}"]
+        filters = [] if int(mode, 8) == SYMLINK else ["--filters", f"--path={self._git.prefix}{path}"]
         content = self._git.run("cat-file", *(filters or ["blob"]), blob)
         return FileImage(content, int(mode, 8))
 

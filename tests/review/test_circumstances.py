@@ -11,7 +11,7 @@ from app.review.model import FileChange, FileImage
 from app.review.patch import whole
 from app.review.review import Review
 from app.review.source_desk import SourceDesk
-from app.review.sources import STAGED, WORK_TREE, Sources, source_of
+from app.review.sources import STAGED, WORK_TREE, Source, Sources, source_of
 from tests.support.review_cases import git
 
 TEXT = "".join(f"line {n}\n" for n in range(1, 41))
@@ -67,6 +67,18 @@ def sparse(tmp: Path) -> Path:
     return tmp / "work"
 
 
+def subdirectory(tmp: Path) -> Path:
+    place = plain(tmp / "work") / "sub"
+    place.mkdir()
+    (place / ".gitattributes").write_text(f"{FILE} text eol=crlf\n")
+    (place / FILE).write_text(TEXT, newline="\r\n")
+    (place / "outer").mkdir()
+    (place / "outer" / "o.txt").write_text("o\n")
+    git(place, "add", "-A")
+    git(place, "commit", "--quiet", "-m", "sub")
+    return place
+
+
 def windows(setting: str) -> Callable[[Path], Path]:
     def make(tmp: Path) -> Path:
         place = plain(tmp / "work", settings={"core.autocrlf": setting})
@@ -85,6 +97,7 @@ PLACES: dict[str, Callable[[Path], Path]] = {
     "plain": lambda tmp: plain(tmp / "work"),
     "worktree": worktree,
     "submodule": submodule,
+    "subdirectory": subdirectory,
     "detached head": detached,
     "sparse checkout": sparse,
     "autocrlf": windows("true"),
@@ -459,3 +472,17 @@ def test_staging_a_file_that_is_meant_to_be_added_is_taken_back(tmp_path: Path) 
     assert git(root, "show", ":new") == b"2\n"
     desk.undo()
     assert git(root, "status", "--porcelain") == before
+
+
+def test_a_plain_diff_makes_and_removes_files(tmp_path: Path) -> None:
+    root = plain(tmp_path / "work")
+    (root / "gone").write_text("gone\n")
+    text = b"--- /dev/null\n+++ b/new\n@@ -0,0 +1 @@\n+new\n--- a/gone\n+++ /dev/null\n@@ -1 +0,0 @@\n-gone\n"
+    log = Review(root)
+    desk = SourceDesk(Source("patch", "it", patch=text), Sources(root, log), log)
+    desk.take([Part(change, hunk) for change in desk.changes() for hunk in change.hunks])
+    assert (root / "new").read_text() == "new\n"
+    assert not (root / "gone").exists()
+    desk.undo()
+    assert (root / "gone").exists()
+    assert not (root / "new").exists()
