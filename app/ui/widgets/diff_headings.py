@@ -67,7 +67,7 @@ class DiffHeadings(LineView):
         return int(0 < row < self.row_count and self.rows.row(row).kind not in ("file", "gap"))
 
     def render_line(self, y: int) -> Strip:
-        if y < self.covered:
+        if not y and self.covered:
             # The heading of the file that the lines below belong to stays in view.
             return self._file_strip(self.rows.row(self.scroll_offset.y), self.room_width, current=False)
         return super().render_line(y)
