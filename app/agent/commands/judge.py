@@ -21,6 +21,7 @@ from app.agent.commands.leaving import is_there, leaving, leaving_path, leaving_
 from app.agent.commands.options import names
 from app.agent.commands.parts import Part, Word, parts_of
 from app.agent.commands.wrapped import SHELLS, own_words, scripts_of, settings, unwrap
+from app.paths import expanded
 
 _TAKING_PATTERN = frozenset(["sed", "gsed", "awk", "gawk", "mawk", "grep", "egrep", "fgrep", "rg", "perl"])
 _PRINTING = ("echo", "printf")  # of what they are given, only a pattern looks at the disk
@@ -119,9 +120,7 @@ class _Walk:
         for script in scripts if inner.name in ("awk", "gawk", "mawk") else ():
             found += awk_reasons(script)
             # What is put between columns looks like a path as well.
-            found += self._leaving(
-                [path for path in paths_in(script) if is_there(Path(os.path.expanduser(path)).parent)]  # noqa: PTH111
-            )
+            found += self._leaving([path for path in paths_in(script) if is_there(expanded(path).parent)])
         for script in scripts if inner.name in ("sed", "gsed") else ():
             found += [*sed_reasons(script), *self._leaving(sed_paths(script))]
         return found
