@@ -15,7 +15,7 @@ from mlx_model.config import ModelConfig
 from mlx_model.device import prepare_mlx
 from mlx_model.footprint import recipe_packing
 from mlx_model.layers.parameters import Parameters
-from mlx_model.machine import GIB, Machine
+from mlx_model.machine import GIB, Machine, resident_bytes
 from mlx_model.memory import Model, Wishes, plan_memory
 from mlx_model.model import Qwen3Next
 from mlx_model.published import published_config
@@ -63,7 +63,8 @@ def main(layers: int, experts: int, vocabulary: int, tokens: int) -> None:
     model = Model(config, recipe_packing(Recipe.Q4), Arithmetic(4, stepwise=True))
     machine = Machine(256 * GIB, 256 * GIB, "linux")
     plan = plan_memory(model, machine, Wishes(context=tokens, chunk=chunk, snapshots=0))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # The most that was resident counts that of the process which started this one too; so begin from what is.
+    before = resident_bytes()
     running = Qwen3Next(config, parameters(config), mx.float32)
     mx.clear_cache()
     mx.reset_peak_memory()
@@ -72,8 +73,8 @@ def main(layers: int, experts: int, vocabulary: int, tokens: int) -> None:
         ids = mx.arange(start, start + chunk)[None] % vocabulary
         mx.eval(running.last_logits(ids, state), state.arrays())
         mx.clear_cache()
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    print(json.dumps({"forecast": plan.peak, "mlx": mx.get_peak_memory(), "resident": grown * 1024}))
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    print(json.dumps({"forecast": plan.peak, "mlx": mx.get_peak_memory(), "resident": grown}))
 
 
 if __name__ == "__main__":
