@@ -13,10 +13,13 @@ from textual.app import App
 from textual.binding import BindingType
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.dom import DOMNode
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
 from app.ui.actions import ACTIONS, AT_THE_CURSOR, BY_ID, SCOPE_TITLES, bindings, key_label
+from app.ui.driver import TerminalDriver
 from app.ui.keymap import Keymap, clashes, keys_of
 from app.ui.text import visible
 from app.ui.themes import DARK, LIGHT
@@ -137,6 +140,10 @@ class ActionApp(App[Result], Generic[Result]):
 
     def action_switch_theme(self) -> None:
         self.theme = LIGHT.name if self.current_theme.dark else DARK.name
+
+    def get_driver_class(self) -> type[Driver]:
+        driver = super().get_driver_class()
+        return TerminalDriver if driver is LinuxDriver else driver
 
     def on_mount(self) -> None:
         if not self.is_headless:

@@ -1,12 +1,18 @@
 """The panes fold by the terminal's width, and every pane can be reached by keyboard at every size."""
 
+import os
 import subprocess
 import sys
+import threading
+from io import TextIOWrapper
 from pathlib import Path
+from typing import cast
 
 import pytest
+from textual.drivers._writer_thread import WriterThread
 
 from app.model.events import EngineStatus
+from app.ui.driver import LastingFile
 from tests.support.screen import Stage
 
 
@@ -107,3 +113,20 @@ def test_the_screen_imports_neither_mlx_nor_transformers() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_nobody_waits_to_write_to_a_terminal_that_was_closed() -> None:
+    controller, terminal = os.openpty()
+    writer = WriterThread(cast(TextIOWrapper, LastingFile(os.fdopen(terminal, "w"))))
+    os.close(controller)
+
+    def leave() -> None:
+        writer.start()
+        for _ in range(200):
+            writer.write("a frame")
+        writer.stop()
+
+    leaving = threading.Thread(target=leave, daemon=True)
+    leaving.start()
+    leaving.join(60)
+    assert not leaving.is_alive()

@@ -1,0 +1,37 @@
+"""The terminal, which may be closed at any time."""
+
+import contextlib
+from io import TextIOWrapper
+from typing import Any, cast
+
+from textual.drivers.linux_driver import LinuxDriver
+
+
+class LastingFile:
+    """`file`, to which is written as long as it is there. Textual's thread that writes would end with the first
+    error, and everybody who has something to show would wait for it for ever."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        """Write `text`, or nothing when the terminal is gone."""
+        with contextlib.suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        """Likewise."""
+        with contextlib.suppress(OSError):
+            self._file.flush()
+
+    def fileno(self) -> int:
+        """The terminal's."""
+        return int(self._file.fileno())
+
+
+class TerminalDriver(LinuxDriver):
+    """Textual's, which can be left even when the terminal has gone."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._file = cast(TextIOWrapper, LastingFile(self._file))
