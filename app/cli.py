@@ -83,16 +83,18 @@ def _workspace(given: list[str]) -> int:
     commands = {**{name: summary for name, (summary, _) in _COMMANDS.items()}, **_ENGINE_COMMANDS}
     parser = argparse.ArgumentParser(
         prog="tidegate",
-        usage="tidegate [PATH] [--model MODEL] [--draft MODE] [--continue | --resume ID]\n"
+        usage="tidegate [PATH] [--model MODEL] [--mode MODE] [--draft MODE] [--continue | --resume ID]\n"
         "       tidegate COMMAND ...",
         description="A coding workspace for the terminal, with a model of its own and review by hunk.",
         epilog="commands:\n" + "\n".join(f"  {name:9} {summary}" for name, summary in commands.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument(
         "path", nargs="?", default=".", metavar="PATH", help="a directory, or a file in it to show"
     )
     _add_model(parser)
+    _add_mode(parser, "before it writes or runs anything")
     _add_draft(parser)
     _add_session(parser)
     parser.add_argument("--version", action=_Version)
@@ -108,7 +110,7 @@ def _workspace(given: list[str]) -> int:
     session = _session(options, directory)
     from app.ui.app import run_workspace  # noqa: PLC0415
 
-    return run_workspace(directory, options.model, settings, show_file=file, session=session)
+    return run_workspace(directory, options.model, settings, show_file=file, session=session, mode=options.mode)
 
 
 def _place(named: str) -> tuple[Path, Path | None]:
@@ -138,6 +140,7 @@ def _resolved(path: Path) -> Path:
 def _run(given: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="tidegate run",
+        allow_abbrev=False,
         description="Let the agent do one thing, without a screen. Standard input is added.",
     )
     parser.add_argument("prompt", metavar="PROMPT")
@@ -146,11 +149,7 @@ def _run(given: list[str]) -> int:
     )
     _add_model(parser)
     _add_draft(parser)
-    parser.add_argument(
-        "--mode",
-        choices=("auto", "ask", "plan"),
-        help="auto: act freely within the sandbox; ask: nothing that would need asking; plan: read only",
-    )
+    _add_mode(parser, "nothing that would need asking")
     parser.add_argument("--output-format", choices=("text", "json", "stream-json"), default="text")
     _add_session(parser)
     options = parser.parse_args(given)
@@ -180,6 +179,7 @@ def _run(given: list[str]) -> int:
 def _acp(given: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="tidegate acp",
+        allow_abbrev=False,
         description="Be the agent of an editor, which speaks the Agent Client Protocol over standard input and "
         "output: name this command in the editor's settings.",
     )
@@ -220,6 +220,7 @@ def _is_pipe(descriptor: int) -> bool:
 def _warm(given: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="tidegate warm",
+        allow_abbrev=False,
         description="Have the model read a part of the project once, so that sessions in it begin from there: "
         "AGENTS.md, a map of all files, and what is named. Without PATH, what was named the last time.",
     )
@@ -341,6 +342,15 @@ def _add_draft(parser: argparse.ArgumentParser) -> None:
         choices=get_args(DraftMode),
         help="where our engine's drafts come from, which make replies faster, never different (default: the "
         "settings', else auto)",
+    )
+
+
+def _add_mode(parser: argparse.ArgumentParser, ask: str) -> None:
+    parser.add_argument(
+        "--mode",
+        choices=("auto", "ask", "plan"),
+        help=f"auto: act freely within the sandbox; ask: {ask}; plan: read only (default: the session's, else "
+        "the settings')",
     )
 
 

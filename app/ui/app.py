@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import events
 from textual.dom import DOMNode
 
+from app.agent.events import Mode
 from app.agent.port import AgentPort, PermissionAsker
 from app.config import Settings, remember_model
 from app.model.catalogue import choose_model
@@ -120,11 +121,13 @@ def run_workspace(
     path: Path,
     model: str | None,
     settings: Settings,
+    *,
     show_file: Path | None = None,
     session: str | None = None,
+    mode: Mode | None = None,
 ) -> int:
     """Open the workspace on the directory `path`, in a new session or in an old one by its id, and return an
-    exit status.
+    exit status. The agent begins in `mode`; without one in the session's, or the settings'.
 
     `model` is what --model names, None for the settings' choice. Raises TidegateError for a path, model or
     keymap that cannot be used.
@@ -148,7 +151,8 @@ def run_workspace(
         ) -> AgentPort:
             from app.agent.agent import open_agent  # noqa: PLC0415  the first frame does not wait for it
 
-            return open_agent(
+            nonlocal mode
+            opened = open_agent(
                 workspace,
                 engine,
                 review,
@@ -159,6 +163,10 @@ def run_workspace(
                 servers=settings.mcp,
                 is_offline=settings.offline,
             )
+            if mode is not None:
+                # Said of the beginning: what the user chooses later stays, with another model too.
+                opened.mode, mode = mode, None
+            return opened
 
         app = TidegateApp(
             Ports(workspace, review, engine, agent),

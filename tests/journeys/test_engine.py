@@ -40,12 +40,11 @@ def reply(text: str) -> str:
 
 
 def test_an_engine_killed_in_mid_reply_costs_no_file_message_or_decision(
-    tmp_path: Path, checkpoint: Path, scripted_server: Callable[..., ScriptedServer], home: Path
+    tmp_path: Path, checkpoint: Path, scripted_server: Callable[..., ScriptedServer]
 ) -> None:
     root = real_project(tmp_path)
-    (home / "config").mkdir()
-    (home / "config" / "settings.toml").write_text('mode = "auto"\n')
-    with Terminal([TIDEGATE, root, "--model", scripted_server(*journey.story()).url], tmp_path) as terminal:
+    url = scripted_server(*journey.story()).url
+    with Terminal([TIDEGATE, root, "--model", url, "--mode", "auto"], tmp_path) as terminal:
         terminal.wait_for("Ask, or say what to change")
         terminal.type(journey.PROMPT).press("enter")
         terminal.wait_for(lambda text: "2 to review" in text and "working" not in text)

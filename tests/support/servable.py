@@ -22,10 +22,10 @@ def servable_checkpoint(directory: Path, **config: Any) -> Path:
 
 
 def make_endless(checkpoint: Path) -> Path:
-    """Give the stop tokens a logit of 0 always: among random ones that is never one of the 40 best, so a reply
-    goes on until something else ends it."""
+    """Give the stop tokens and the one that opens a tool call a logit of 0 always: among random ones that is
+    never one of the 40 best, so a reply is words, and goes on until something else ends it."""
     with _tensors(checkpoint) as tensors:
-        tensors["lm_head.weight"][mx.array(_stop_tokens(checkpoint))] = 0
+        tensors["lm_head.weight"][mx.array([_opening(checkpoint), *_stop_tokens(checkpoint)])] = 0
     return checkpoint
 
 
@@ -36,16 +36,24 @@ def make_brief(checkpoint: Path) -> Path:
     One dimension of the hidden state is the same for every token but the line feed that a prompt ends with,
     and read by the stop tokens' logits alone.
     """
-    tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
-    opening, line_feed = tokenizer.token_to_id("<tool_call>"), tokenizer.encode("\n").ids[-1]
+    line_feed = _tokenizer(checkpoint).encode("\n").ids[-1]
     with _tensors(checkpoint) as tensors:
         tensors["model.embed_tokens.weight"][:, 0] = 4
         tensors["model.embed_tokens.weight"][line_feed, 0] = -4
         head = tensors["lm_head.weight"]
         head[:, 0] = 0
-        head[mx.array([opening, *_stop_tokens(checkpoint)])] = 0
+        head[mx.array([_opening(checkpoint), *_stop_tokens(checkpoint)])] = 0
         head[mx.array(_stop_tokens(checkpoint)), 0] = 1
     return checkpoint
+
+
+def _tokenizer(checkpoint: Path) -> Tokenizer:
+    return Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+
+
+def _opening(checkpoint: Path) -> int:
+    opening: int = _tokenizer(checkpoint).token_to_id("<tool_call>")
+    return opening
 
 
 def _stop_tokens(checkpoint: Path) -> list[int]:
