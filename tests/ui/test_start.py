@@ -65,7 +65,7 @@ from app.review.source_desk import SourceDesk
 from app.review.late import open_late
 from app.review.sources import WORK_TREE, Sources
 from app.ui.review_app import ReviewApp
-from app.ui.widgets.diff_view import DiffView
+from app.ui.diff.view import DiffView
 
 os.environ["TIDEGATE_HOME"] = "home"
 root = Path.cwd()

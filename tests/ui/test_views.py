@@ -10,12 +10,12 @@ from rich.cells import cell_len
 from textual.color import Color
 
 from app.review.model import DiffLine, FileChange, Hunk
+from app.ui.diff.layout import DiffLayout, Shapes
 from app.ui.markdown import stable_blocks
 from app.ui.palette import Palette
 from app.ui.panes.viewer import split_lines
 from app.ui.text import columns, paint, visible
 from app.ui.themes import DARK, LIGHT
-from app.ui.widgets.diff_layout import DiffLayout, Shapes
 from app.ui.widgets.transcript_items import NoticeItem, ReplyItem, wrap
 from tests.support.screen import Stage
 

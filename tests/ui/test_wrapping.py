@@ -13,9 +13,9 @@ from textual.selection import Selection
 from app.review.diff import file_change
 from app.review.model import FileChange, FileImage
 from app.ui import base
+from app.ui.diff.view import DiffView
 from app.ui.text import visible, wrapped
 from app.ui.themes import DARK
-from app.ui.widgets.diff_view import DiffView
 
 LONG = "word " * 2_000
 WIDE = "漢字かな" * 40

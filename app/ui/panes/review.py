@@ -12,8 +12,8 @@ from app.review.desk import Part
 from app.review.errors import ReviewError
 from app.review.model import FileChange, Hunk
 from app.ui.actions import bindings
+from app.ui.diff.view import DiffView
 from app.ui.panes.review_dialogs import ReviewDialogs
-from app.ui.widgets.diff_view import DiffView
 
 if TYPE_CHECKING:
     from textual.widgets import Input

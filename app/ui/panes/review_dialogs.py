@@ -8,10 +8,10 @@ from typing import Any
 from app.errors import TidegateError
 from app.review.errors import ReviewError
 from app.review.model import Comment
+from app.ui.diff.headings import KIND_LETTERS
 from app.ui.editor import edit, edit_text
 from app.ui.panes.review_table import ReviewTable
 from app.ui.text import visible
-from app.ui.widgets.diff_headings import KIND_LETTERS
 
 
 class ReviewDialogs(ReviewTable):

@@ -14,7 +14,7 @@ from app.review.errors import ReviewError
 from app.review.model import Comment, FileChange
 from app.review.port import ReviewPort
 from app.ui.base import ActionApp
-from app.ui.widgets.diff_view import DiffView
+from app.ui.diff.view import DiffView
 
 # Suggests a commit message for these changes; None where there is no model to ask.
 Suggest = Callable[[Sequence[FileChange]], Awaitable[str]]

@@ -13,12 +13,12 @@ from textual.message import Message
 from textual.strip import Strip
 
 from app.review.model import DiffLine, FileChange, Hunk
+from app.ui.diff.headings import DiffHeadings
+from app.ui.diff.layout import Row
+from app.ui.diff.painting import LONG_LINE, HunkPainting
+from app.ui.diff.surroundings import Surroundings
 from app.ui.syntax import LazySyntax, is_prepared, lexer_for_path
 from app.ui.text import Span, Wrapped, matches, paint, visible, window, wrapped
-from app.ui.widgets.diff_headings import DiffHeadings
-from app.ui.widgets.diff_layout import Row
-from app.ui.widgets.diff_surroundings import Surroundings
-from app.ui.widgets.hunk_painting import LONG_LINE, HunkPainting
 
 _LEAST_ROOM = 8  # cells that a row of a wrapped line has, however narrow the view is
 _NO_NEWLINE = "  ∎ no newline at end"

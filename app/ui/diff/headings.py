@@ -9,8 +9,8 @@ from textual.strip import Strip
 from app.review.desk import Words
 from app.review.misfit import Misfit
 from app.review.model import FileChange, Hunk
+from app.ui.diff.layout import DiffLayout, Row, Shapes
 from app.ui.text import visible
-from app.ui.widgets.diff_layout import DiffLayout, Row, Shapes
 from app.ui.widgets.line_view import LineView
 
 KIND_LETTERS = {

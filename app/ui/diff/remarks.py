@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from app.review.misfit import Misfit
 from app.review.model import Comment, FileChange, Hunk
+from app.ui.diff.layout import Remark, first_lines
 from app.ui.text import visible
-from app.ui.widgets.diff_layout import Remark, first_lines
 
 
 def remarks_on(

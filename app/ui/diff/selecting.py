@@ -4,8 +4,8 @@ from textual import events
 from textual.timer import Timer
 
 from app.review.desk import Part
-from app.ui.widgets.diff_drawing import DiffDrawing
-from app.ui.widgets.diff_parts import Side, parts_of, text_of
+from app.ui.diff.drawing import DiffDrawing
+from app.ui.diff.parts import Side, parts_of, text_of
 
 _SCROLL_EVERY = 0.04  # seconds, while a drag is held beyond the view's edge
 

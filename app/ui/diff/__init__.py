@@ -1,0 +1,1 @@
+"""A diff of any number of files in one widget."""
