@@ -168,7 +168,9 @@ async def test_side_by_side_and_unified_keep_the_place(root: Path) -> None:
 
 
 async def test_a_hunk_in_the_middle_of_a_string_has_its_colour(root: Path) -> None:
-    before = 'def f():\n    """First.\n' + "    and more\n" * 20 + '    for this\n    """\n    return 1\n'
+    text = '    """First.\n' + "    and more\n" * 35 + "    %s this\n" + '    """\n    return %s\n\n\n'
+    # What is looked at begins in the middle of the one before.
+    before = f"def f():\n{text % ('with', 0)}def g():\n{text % ('for', 1)}"
     (root / "c.py").write_text(before)
     async with Stage(root).run() as stage:
         await reviewing(stage, c__py=before.replace("for this", "for that"))

@@ -15,6 +15,7 @@ from app.ui.text import columns, visible
 LONG_LINE = 2_000  # characters; beyond, a line has neither colour nor word marks
 
 _LEAD = 60  # lines above a hunk in which a string or comment may begin that the hunk goes on with
+_EMPTY = 1_000  # more than any line is: an empty one tells nothing
 _LASTS = re.compile(r"\"{3}|'{3}|/\*|`|<!--|--\[\[|\{-|\(\*")  # begins or ends what may go over several lines
 _CHANGED = re.compile(rb"[-+]+")
 
@@ -25,9 +26,7 @@ class HunkPainting:
 
     def __init__(self, hunk: Hunk, lexer: Lexer | None, above: Sequence[str] = ()) -> None:
         self._lines = hunk.lines
-        near = above[-_LEAD:]
-        # Most hunks need none, and to colour lines that are not shown takes as long as those that are.
-        self._lead = near if any(_LASTS.search(line) for line in near) else ()
+        self._lead = _lead(above[-_LEAD:])
         self._marks = marks = line_marks(hunk.lines)
         # For each side the indices of its lines: what stands on the other one is left out.
         self._before = [index for index, mark in enumerate(marks) if mark != 0x2B]
@@ -90,3 +89,13 @@ class HunkPainting:
             return False
         old, new = ("".join(self._lines[number].text.split()) for number in together)
         return old == new
+
+
+def _lead(above: Sequence[str]) -> Sequence[str]:
+    """What of the lines above a hunk tells its colours. It begins with one that is indented least: such a line
+    is seldom in the middle of a string. Most hunks need none, and to colour lines that are not shown takes as
+    long as those that are."""
+    if not any(_LASTS.search(line) for line in above):
+        return ()
+    indents = [len(line) - len(line.lstrip()) if line.strip() else _EMPTY for line in above]
+    return above[indents.index(min(indents)) :]

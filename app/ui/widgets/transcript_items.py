@@ -191,14 +191,15 @@ class CallItem(Item):
         elif lines:
             tail = f" {'▾' if self.expanded else '▸'} {len(lines)}"
         room = max(8, width - 3 - cell_len(tail))
-        first, *more = wrap(summary, room)
-        if more and not self.expanded:
-            first, *more = _shortened(summary, room)
-        head = _row(
-            (f"{_MARKS[self.state]} ", base + tone), (first, base), (tail, base + palette.muted)
-        ).extend_cell_length(width, base)
-        rows = [head]
-        rows += [_row(("  ", base), (line, base)).extend_cell_length(width, base) for line in more]
+        said = wrap(summary, room)
+        if len(said) > 1 and not self.expanded:
+            said = _shortened(summary, room)
+        marks = [(f"{_MARKS[self.state]} ", base + tone), *[("  ", base)] * (len(said) - 1)]
+        tails = [*[("", base)] * (len(said) - 1), (tail, base + palette.muted)]
+        rows = [
+            _row(mark, (line, base), end).extend_cell_length(width, base)
+            for mark, line, end in zip(marks, said, tails, strict=True)
+        ]
         if self.expanded:
             rows += self._output_rows(lines, width, palette)
             rows.append(Strip.blank(width, palette.text))
