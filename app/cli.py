@@ -98,7 +98,13 @@ def _workspace(given: list[str]) -> int:
     _add_draft(parser)
     _add_session(parser)
     parser.add_argument("--version", action=_Version)
-    options = parser.parse_args(given)
+    options, rest = parser.parse_known_args(given)
+    if options.path in commands and not Path(options.path).exists():
+        raise BadUsage(
+            f"{options.path} is a command, and goes first", f"write it as: tidegate {options.path} …"
+        )
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     directory, file = _place(options.path)
     settings = _settings(options)
     # A name that means nothing is told before the screen opens.

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import httpx2  # where it is used it is imported: the screen's first frame does not wait for it
 
 _LARGEST_ANSWER = 16 * 2**20
+_BUSY = {429, 502, 503, 504}
+_LONGEST_PAUSE = 30.0  # seconds; a server that wants to be left alone for longer is told of
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _OURS = "tidegate"
 _KNOW_PROGRESS = {_OURS, "llamacpp"}
@@ -58,12 +60,14 @@ class Address:
 class Patience:
     """How long to wait, in seconds, for a connection, for the first word of a reply (a long prompt may take
     minutes to read), between two signs of life afterwards, and for a short question's answer. Progress reports
-    and keep-alive comments are signs of life at any stage."""
+    and keep-alive comments are signs of life at any stage. `busy`: before a request that a busy server refused
+    is sent again, at least, each time."""
 
     connect: float = 10.0
     first_word: float = 900.0
     silence: float = 180.0
     question: float = 10.0
+    busy: tuple[float, ...] = (1.0, 4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,20 +208,26 @@ class ChatClient:
             content=json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"),
             headers={"content-type": "application/json"},
         )
-        try:
-            async with asyncio.timeout(self._patience.first_word):
-                response = await self._http.send(request, stream=True)
-        except TimeoutError:
-            raise self._silent(self._patience.first_word) from None
-        except httpx2.HTTPError as error:
-            raise self._unreachable(error) from None
-        try:
-            if response.status_code != 200:
+        # An engine of our own that refuses is ending or loading, which is looked after elsewhere.
+        for pause in (*(self._patience.busy if self.address.socket is None else ()), None):
+            try:
+                async with asyncio.timeout(self._patience.first_word):
+                    response = await self._http.send(request, stream=True)
+            except TimeoutError:
+                raise self._silent(self._patience.first_word) from None
+            except httpx2.HTTPError as error:
+                raise self._unreachable(error) from None
+            try:
+                if response.status_code == 200:
+                    yield response
+                    return
                 answer = await _whole(self._pieces(response, ReplyReader()))
+            finally:
+                await response.aclose()
+            wanted = _pause_wanted(response)
+            if pause is None or wanted is None:
                 raise self._refusal(response.status_code, answer)
-            yield response
-        finally:
-            await response.aclose()
+            await asyncio.sleep(max(pause, wanted))
 
     async def _pieces(self, response: "httpx2.Response", reader: ReplyReader) -> AsyncGenerator[bytes]:
         """The response's bytes as they come, within the client's patience, until the reply is over."""
@@ -321,6 +331,17 @@ async def _whole(pieces: AsyncIterator[bytes]) -> bytes:
         if len(answer) > _LARGEST_ANSWER:
             raise GarbledReply("the server's answer has no end")
     return bytes(answer)
+
+
+def _pause_wanted(response: "httpx2.Response") -> float | None:
+    """The seconds after which a server that is busy may be asked again; None where that is of no use."""
+    if response.status_code not in _BUSY:
+        return None
+    try:
+        seconds = float(response.headers.get("retry-after", 0))
+    except ValueError:
+        seconds = 0.0  # a date, by a clock that may be another
+    return seconds if 0 <= seconds <= _LONGEST_PAUSE else None
 
 
 def _ready(memory: Mapping[str, Any]) -> Health:

@@ -45,6 +45,7 @@ def make_engineless_model(directory: Path) -> None:
         (["model", "fetch", "nonsense"], "is no repository name"),
         (["."], "needs a terminal"),
         (["--bogus"], "unrecognized arguments"),
+        (["--model", "{tmp}/empty", "run", "Go"], "goes first"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_2(

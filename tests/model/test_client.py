@@ -135,6 +135,26 @@ async def test_misbehaviour_is_one_clear_error(scripted_server, step, error, say
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("refusals", "requests"),
+    [
+        ([HttpError(429), HttpError(503, retry_after="0")], 3),
+        ([HttpError(429), HttpError(502), HttpError(504, "too busy")], 3),
+        ([HttpError(429, "too busy", retry_after="3600")], 1),
+    ],
+    ids=["free at last", "busy for good", "busy for an hour"],
+)
+async def test_a_busy_server_is_asked_again(scripted_server, refusals, requests):
+    server = scripted_server(*refusals, reply("at last"))
+    reading = events_of(client_of(server, patience=Patience(busy=(0.0, 0.01))))
+    if "too busy" in refusals[-1].message:
+        with pytest.raises(ModelError, match="too busy"):
+            await reading
+    else:
+        assert text_of(await reading) == "at last"
+    assert len(server.requests) == requests
+
+
 async def test_keep_alive_comments_are_signs_of_life(scripted_server):
     gates = [Gate(), Gate(), Gate()]
     server = scripted_server(

@@ -129,6 +129,7 @@ class HttpError:
     message: str = "scripted failure"
     body: bytes | None = None
     content_type: str = "text/html"
+    retry_after: str | None = None
 
 
 Answer = Reply | HttpError
@@ -271,10 +272,10 @@ class ScriptedServer:
         self._next += 1
         answer = step(request) if callable(step) else step
         if isinstance(answer, HttpError):
-            if answer.body is not None:
-                await _send(send, answer.status, answer.body, answer.content_type)
-            else:
-                await _answer(send, answer.status, _error(answer.message))
+            body, kind = answer.body, answer.content_type
+            if body is None:
+                body, kind = json.dumps(_error(answer.message)).encode(), "application/json"
+            await _send(send, answer.status, body, kind, answer.retry_after)
             return
         speaking = asyncio.ensure_future(self._speak(answer, request, send))
         leaving = asyncio.ensure_future(_gone(receive))
@@ -405,8 +406,10 @@ async def _answer(send: Any, status: int, body: dict[str, Any]) -> None:
     await _send(send, status, json.dumps(body).encode(), "application/json")
 
 
-async def _send(send: Any, status: int, body: bytes, content_type: str) -> None:
+async def _send(send: Any, status: int, body: bytes, content_type: str, retry_after: str | None = None) -> None:
     headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
+    if retry_after is not None:
+        headers.append((b"retry-after", retry_after.encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
