@@ -149,7 +149,7 @@ def test_a_layer_that_is_always_right_is_always_accepted(tmp_path: Path) -> None
     assert finished.drafted_tokens == finished.accepted_tokens > 30
 
 
-@pytest.mark.parametrize("kept_in", ["memory", "files"])
+@pytest.mark.parametrize("kept_in", [pytest.param("memory", marks=pytest.mark.slow), "files"])
 def test_after_a_stored_snapshot_the_layer_knows_the_whole_text(
     model: Qwen3Next, tmp_path: Path, kept_in: str
 ) -> None:

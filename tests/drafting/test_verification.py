@@ -72,18 +72,33 @@ def headed_text(headed: Qwen3Next) -> list[int]:
     return reply(drafting_generator(headed), asked(PROMPT, 120))[0]
 
 
+class Plain(dict[str, list[int]]):
+    """What is generated without any drafts, by way of sampling."""
+
+    def __init__(self, model: Qwen3Next) -> None:
+        self._generator = drafting_generator(model)
+
+    def __missing__(self, name: str) -> list[int]:
+        self[name] = reply(self._generator, request(name))[0]
+        return self[name]
+
+
 @pytest.fixture(scope="module")
 def plain(model: Qwen3Next) -> dict[str, list[int]]:
-    """What is generated without any drafts, by way of sampling."""
-    generator = drafting_generator(model)
-    return {name: reply(generator, request(name))[0] for name in SAMPLED}
+    return Plain(model)
 
 
 def request(name: str, count: int = LENGTH, prompt: tuple[int, ...] = PROMPT) -> GenerationRequest:
     return asked(prompt, count, **{"seed": 5, **SAMPLED[name]})
 
 
-@pytest.mark.parametrize("name", SAMPLED)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in ("plain", "greedy with a penalty") else [])
+        for name in SAMPLED
+    ],
+)
 def test_thousands_of_tokens_are_those_of_plain_decoding(
     model: Qwen3Next, plain: dict[str, list[int]], name: str
 ) -> None:

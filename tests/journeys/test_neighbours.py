@@ -41,6 +41,7 @@ def project(tmp_path: Path, home: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_on_a_terminal(tmp_path: Path, project: Path, scripted_server: Callable[..., ScriptedServer]) -> None:
     server = scripted_server(*story())
     with Terminal([TIDEGATE, project, "--model", server.url], tmp_path) as terminal:
