@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from app.config import Settings, load_settings
 from app.errors import TidegateError
-from app.model.catalogue import LocalModel, ModelChoice, ServedModel, choose_model
+from app.model.catalogue.catalogue import LocalModel, ModelChoice, ServedModel, choose_model
 from app.model.errors import NoModel
 from app.model.messages import DraftMode
 from app.paths import expanded
+from app.settings.settings import Settings, load_settings
 
 _ENGINE_COMMANDS = {
     "serve": "run the engine by itself, for other tools (OpenAI Chat Completions)",
@@ -169,7 +169,7 @@ def _run(given: list[str]) -> int:
     settings = _settings(options)
     choice = choose_model(options.model if options.model is not None else settings.model)
     session = _session(options, directory)
-    from app.headless import run_headless  # noqa: PLC0415
+    from app.commands.run import run_headless  # noqa: PLC0415
 
     return run_headless(
         prompt,
@@ -238,7 +238,7 @@ def _warm(given: list[str]) -> int:
     _add_model(parser)
     options = parser.parse_args(given)
     directory = _directory(options.directory)
-    from app import warm  # noqa: PLC0415
+    from app.commands import warm  # noqa: PLC0415
 
     if options.forget:
         return warm.run_forget(directory)
@@ -248,19 +248,19 @@ def _warm(given: list[str]) -> int:
 
 
 def _review(given: list[str]) -> int:
-    from app.review_command import review  # noqa: PLC0415
+    from app.commands.review import review  # noqa: PLC0415
 
     return review(given)
 
 
 def _bench_review(given: list[str]) -> int:
-    from app.ui.bench_review import run  # noqa: PLC0415
+    from app.ui.bench.review import run  # noqa: PLC0415
 
     return run(given)
 
 
 def _bench_edits(given: list[str]) -> int:
-    from app.bench_edits import run  # noqa: PLC0415
+    from app.commands.bench_edits import run  # noqa: PLC0415
 
     return run(given)
 
@@ -275,7 +275,7 @@ def _model(given: list[str]) -> int:
     fetch = commands.add_parser("fetch", help="download a model from the Hub, or go on with a download")
     fetch.add_argument("repository", metavar="OWNER/NAME")
     options = parser.parse_args(given)
-    from app.model import commands as model_commands  # noqa: PLC0415
+    from app.commands import model as model_commands  # noqa: PLC0415
 
     if options.command == "list":
         return model_commands.list_models()
@@ -302,7 +302,7 @@ def _doctor(given: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="tidegate doctor", description="What Tidegate finds on this machine.")
     _add_model(parser)
     options = parser.parse_args(given)
-    from app.doctor import examine  # noqa: PLC0415
+    from app.commands.doctor import examine  # noqa: PLC0415
 
     return examine(options.model)
 
@@ -332,11 +332,11 @@ def _add_session(parser: argparse.ArgumentParser) -> None:
 def _session(options: argparse.Namespace, directory: Path) -> str | None:
     """The id of the session to go on with, None for a new one. Raises SessionError."""
     if options.goes_on:
-        from app.agent.session_index import last_session  # noqa: PLC0415
+        from app.agent.session.index import last_session  # noqa: PLC0415
 
         return last_session(directory)
     if options.resume is not None:
-        from app.agent.session import session_path  # noqa: PLC0415
+        from app.agent.session.session import session_path  # noqa: PLC0415
 
         session_path(directory, options.resume)
     return options.resume  # type: ignore[no-any-return]

@@ -8,8 +8,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from mlx_model.device import set_buffer_limits
 from mlx_model.errors import EngineError
+from mlx_model.memory.device import set_buffer_limits
 
 COMMANDS = {
     "serve": "answer OpenAI Chat Completions on a Unix socket or a port",

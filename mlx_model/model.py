@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import mlx.core as mx
 
-from mlx_model.config import ModelConfig
+from mlx_model.config.model_config import ModelConfig
 from mlx_model.layers.decoder import AttentionLayer, DeltaNetLayer
 from mlx_model.layers.mtp import MultiTokenPrediction
 from mlx_model.layers.norms import RMSNorm

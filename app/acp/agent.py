@@ -54,12 +54,12 @@ from app.agent.events import (
     TurnEnded,
     TurnStarted,
 )
-from app.agent.session_index import sessions
-from app.config import Settings
+from app.agent.session.index import sessions
 from app.errors import TidegateError
-from app.mcp_settings import McpServer
 from app.model.port import EnginePort
 from app.review.review import Review
+from app.settings.mcp import McpServer
+from app.settings.settings import Settings
 from app.workspace.workspace import Workspace
 
 _MODES = [

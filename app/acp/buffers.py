@@ -2,7 +2,8 @@
 
 They are read through the editor and written to the disk: review notes the bytes before they change, with the
 file's own encoding, line endings and mode, none of which the protocol's `fs/write_text_file` has. An editor
-notices what changed on the disk, as it does with any other program (see app.agent.files for the time between).
+notices what changed on the disk, as it does with any other program (app.agent.tools.files says what happens
+in between).
 """
 
 import asyncio
@@ -27,7 +28,7 @@ class EditorBuffers:
         self.session_id = ""
 
     def __call__(self, path: Path) -> str | None:
-        """See app.agent.files.Unsaved."""
+        """See app.agent.tools.files.Unsaved."""
         answer = asyncio.run_coroutine_threadsafe(
             self._client.read_text_file(session_id=self.session_id, path=str(path)), self._loop
         )

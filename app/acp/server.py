@@ -11,12 +11,12 @@ from acp.core import DEFAULT_STDIO_BUFFER_LIMIT_BYTES, AgentSideConnection
 from acp.interfaces import Agent
 
 from app.acp.agent import EditorAgent
-from app.config import Settings
-from app.model.catalogue import ModelChoice
-from app.model.engine import open_engine
+from app.commands.signals import cancel_on_signals
+from app.model.catalogue.catalogue import ModelChoice
+from app.model.engine.open import open_engine
+from app.model.engine.remote import misnamed_engine
 from app.model.errors import NoModel
-from app.model.remote_engine import misnamed_engine
-from app.signals import cancel_on_signals
+from app.settings.settings import Settings
 
 _CLOSE_SECONDS = 5.0
 

@@ -5,10 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 from app.agent import budget
 from app.agent.activity import Activity, Emit
-from app.agent.branches import Place
 from app.agent.budget import ContextUse
-from app.agent.composer import Composer
-from app.agent.conversation import Conversation
 from app.agent.errors import MessageTooLong, SessionError
 from app.agent.events import (
     AgentEvent,
@@ -20,27 +17,30 @@ from app.agent.events import (
     TurnEnded,
     TurnStarted,
 )
-from app.agent.files import Files, Unsaved
-from app.agent.history import events_of
-from app.agent.jobs import Jobs
 from app.agent.mcp.servers import Servers, ServerState
-from app.agent.opening import Opening, opening_for
-from app.agent.permissions import Permissions
+from app.agent.permission.permissions import Permissions
 from app.agent.port import PermissionAsker
-from app.agent.session import Journal, new_journal, open_journal, read_session
-from app.agent.shell import run_for_user
+from app.agent.prompt.composer import Composer
+from app.agent.prompt.opening import Opening, opening_for
+from app.agent.prompt.user_commands import find_user_commands, skill_directories
+from app.agent.session.branches import Place
+from app.agent.session.conversation import Conversation
+from app.agent.session.history import events_of
+from app.agent.session.session import Journal, new_journal, open_journal, read_session
+from app.agent.shell.jobs import Jobs
+from app.agent.shell.user_shell import run_for_user
 from app.agent.subtask import run_subtask
-from app.agent.toolbox import Toolbox
 from app.agent.tools.base import ToolResult, in_thread
+from app.agent.tools.files import Files, Unsaved
+from app.agent.tools.toolbox import Toolbox
 from app.agent.turn import Hands, Turn, compact
-from app.agent.user_commands import find_user_commands, skill_directories
-from app.config import Rule
 from app.errors import TidegateError
-from app.mcp_settings import McpServer
 from app.model.messages import Message
 from app.model.port import EnginePort, ModelPort
 from app.paths import cache_directory
 from app.review.port import ChangeRecorder
+from app.settings.mcp import McpServer
+from app.settings.settings import Rule
 from app.workspace.workspace import Workspace
 
 
@@ -57,9 +57,10 @@ def open_agent(
     is_offline: bool = False,
     unsaved: Unsaved | None = None,
 ) -> "Agent":
-    """An agent in `workspace`, in a new session or, by its id, in an old one (app.agent.session lists them),
-    which goes on in the mode it was left in, with the tools of the MCP `servers` that it began with (those
-    with an address are refused when `is_offline`). `unsaved` says what the user has in an editor.
+    """An agent in `workspace`, in a new session or, by its id, in an old one (listed by
+    app.agent.session.session), which goes on in the mode it was left in, with the tools of the MCP `servers`
+    that it began with (those with an address are refused when `is_offline`). `unsaved` says what the user has
+    in an editor.
 
     Raises SessionError when the session cannot be opened.
     """

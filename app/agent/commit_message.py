@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from app.model.events import TextDelta
 from app.model.messages import ChatRequest, Message
 from app.model.port import ModelPort
+from app.review.diff.patch import build_patch, whole
 from app.review.errors import ReviewError
 from app.review.model import FileChange
-from app.review.patch import build_patch, whole
 
 _MOST_CHARACTERS = 24_000  # of the diff: about 8,000 tokens
 _ORDER = (

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from app.agent.branches import Place
 from app.agent.budget import ContextUse
 from app.agent.events import AgentEvent, Mode
+from app.agent.session.branches import Place
 
 if TYPE_CHECKING:
     # With the servers come the tools' schemas, which the first frame does not wait for.
@@ -57,7 +57,7 @@ class AgentPort(Protocol):
 
     @property
     def session_id(self) -> str:
-        """The name of the session on disk (see app.agent.session)."""
+        """The name of the session on disk (see app.agent.session.session)."""
         ...
 
     def history(self) -> tuple[AgentEvent, ...]:

@@ -10,8 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 from app.agent.activity import Emit
-from app.agent.branches import Record
-from app.agent.conversation import Conversation
 from app.agent.errors import ToolFailure
 from app.agent.events import (
     AgentEvent,
@@ -23,6 +21,8 @@ from app.agent.events import (
     ToolStarted,
 )
 from app.agent.port import PermissionAnswer, PermissionAsker, PermissionRequest
+from app.agent.session.branches import Record
+from app.agent.session.conversation import Conversation
 from app.agent.tools.base import ToolResult
 from app.agent.turn import Hands, Turn
 from app.model.messages import Message

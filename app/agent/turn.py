@@ -10,7 +10,6 @@ from typing import Any, cast
 
 from app.agent import budget
 from app.agent.activity import Emit
-from app.agent.conversation import Conversation
 from app.agent.errors import ToolFailure
 from app.agent.events import (
     EndReason,
@@ -26,16 +25,15 @@ from app.agent.events import (
     ToolOutput,
     ToolStarted,
 )
-from app.agent.files import Files
-from app.agent.guard import LoopGuard
-from app.agent.history import COMPACTED
-from app.agent.jobs import Jobs
-from app.agent.permissions import Permissions
+from app.agent.loop_guard import LoopGuard
+from app.agent.permission.permissions import Permissions
 from app.agent.port import PermissionAsker, PermissionRequest
-from app.agent.prompt import SYSTEM_PROMPT, folder_instructions
+from app.agent.prompt.prompt import SYSTEM_PROMPT, folder_instructions
 from app.agent.reply import Reply
-from app.agent.sandbox import find_sandbox
-from app.agent.toolbox import Toolbox
+from app.agent.session.conversation import Conversation
+from app.agent.session.history import COMPACTED
+from app.agent.shell.jobs import Jobs
+from app.agent.shell.sandbox import find_sandbox
 from app.agent.tools.base import (
     MAX_RESULT_CHARACTERS,
     Tool,
@@ -45,6 +43,8 @@ from app.agent.tools.base import (
     cut_middle,
     in_thread,
 )
+from app.agent.tools.files import Files
+from app.agent.tools.toolbox import Toolbox
 from app.errors import TidegateError
 from app.model.errors import EngineLost, GarbledReply, ModelError
 from app.model.events import (

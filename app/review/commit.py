@@ -14,13 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.review.change_log import FileState, ReviewState
-from app.review.decisions import AtomsByPath, shifts_to
-from app.review.diff import SYMLINK
+from app.review.diff.compare import SYMLINK
 from app.review.display import live_atoms
-from app.review.entries import CommitBegan, CommitEnded, Entry
 from app.review.errors import ReviewError
 from app.review.git import Git
+from app.review.log.change_log import FileState, ReviewState
+from app.review.log.decisions import AtomsByPath, shifts_to
+from app.review.log.entries import CommitBegan, CommitEnded, Entry
 from app.review.model import FileImage
 
 # The folder in the git directory for the index of a commit that is being made.

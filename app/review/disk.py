@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 from unicodedata import normalize
 
-from app.review.diff import SYMLINK
+from app.review.diff.compare import SYMLINK
 from app.review.model import FileImage
 
 EXECUTABLE = 0o100755

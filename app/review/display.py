@@ -9,10 +9,10 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from itertools import pairwise
 
-from app.review.change_log import FileState
-from app.review.diff import CONTEXT_LINES, SYMLINK, diff_line
+from app.review.diff.compare import CONTEXT_LINES, SYMLINK, diff_line
+from app.review.log.change_log import FileState
+from app.review.log.weave import META, Atom, Token, is_visible
 from app.review.model import ChangeKind, DiffLine, FileChange, Hunk
-from app.review.weave import META, Atom, Token, is_visible
 
 KEPT_MARK = ":kept"
 _NO_ATOMS: frozenset[Atom] = frozenset()

@@ -2,11 +2,11 @@
 
 from collections.abc import Set
 
-from app.review.change_log import ReviewState
 from app.review.display import ShownFile
-from app.review.entries import RejectedText
+from app.review.log.change_log import ReviewState
+from app.review.log.entries import RejectedText
+from app.review.log.weave import Atom
 from app.review.model import printable
-from app.review.weave import Atom
 
 _MOST_LINES = 40
 _MARKS = {"removed": "-", "added": "+"}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.review.diff import is_opaque
+from app.review.diff.compare import is_opaque
 from app.review.errors import ReviewError
 from app.review.model import FileImage
 

@@ -10,8 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.review import commit, rewinding
-from app.review.change_log import FileState, ReviewState, TurnName
-from app.review.decisions import (
+from app.review.disk import Disk, WorkTree
+from app.review.display import KEPT_MARK, ShownFile, live_atoms, show
+from app.review.errors import ReviewError
+from app.review.feedback import rejected_text
+from app.review.git import Git
+from app.review.log.change_log import FileState, ReviewState, TurnName
+from app.review.log.decisions import (
     AtomsByPath,
     LinesOf,
     keepable,
@@ -26,15 +31,10 @@ from app.review.decisions import (
     with_arrival,
     with_return,
 )
-from app.review.disk import Disk, WorkTree
-from app.review.display import KEPT_MARK, ShownFile, live_atoms, show
-from app.review.entries import Commented, Decided, RejectedText, Settled, Write, inverse
-from app.review.errors import ReviewError
-from app.review.feedback import rejected_text
-from app.review.git import Git
-from app.review.ledger import Images, Ledger
+from app.review.log.entries import Commented, Decided, RejectedText, Settled, Write, inverse
+from app.review.log.ledger import Images, Ledger
+from app.review.log.store import FileStore, Store
 from app.review.model import Comment, FileChange, FileImage, Selection, TurnSummary
-from app.review.store import FileStore, Store
 from app.review.turns import Turns
 
 

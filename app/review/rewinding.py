@@ -4,14 +4,14 @@ to become where it does not, because everything in them was decided and settled.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from app.review.change_log import FileState, ReviewState
-from app.review.decisions import AtomsByPath, Part
-from app.review.diff import SYMLINK
-from app.review.entries import ImageName
+from app.review.diff.compare import SYMLINK
 from app.review.git import Git
-from app.review.ledger import Images
+from app.review.log.change_log import FileState, ReviewState
+from app.review.log.decisions import AtomsByPath, Part
+from app.review.log.entries import ImageName
+from app.review.log.ledger import Images
+from app.review.log.weave import Atom
 from app.review.model import FileImage
-from app.review.weave import Atom
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.review.diff import MAX_TEXT_BYTES
+from app.review.diff.compare import MAX_TEXT_BYTES
 from app.review.disk import Disk
-from app.review.entries import ImageName
 from app.review.git import Git
+from app.review.log.entries import ImageName
 from app.review.model import FileImage
 
 LARGEST_FILE = MAX_TEXT_BYTES

@@ -7,17 +7,17 @@ import time
 from pathlib import Path
 
 from app.review import snapshot
-from app.review.change_log import FileState, ReviewState
+from app.review.diff.renames import find_renames
 from app.review.disk import Disk
-from app.review.entries import CommandBegan, CommandEnded, FeedbackGiven, Retold, TurnBegan, TurnEnded
 from app.review.errors import ReviewError
 from app.review.feedback import feedback_text
 from app.review.git import Git
-from app.review.ledger import Images, Ledger
+from app.review.log.change_log import FileState, ReviewState
+from app.review.log.entries import CommandBegan, CommandEnded, FeedbackGiven, Retold, TurnBegan, TurnEnded
+from app.review.log.ledger import Images, Ledger
+from app.review.log.store import Store
+from app.review.log.weave import Owner
 from app.review.model import FileImage
-from app.review.renames import find_renames
-from app.review.store import Store
-from app.review.weave import Owner
 
 _LONGEST_WORDS = 200  # characters of what the user said that stay with a turn
 

@@ -10,16 +10,16 @@ from textual.dom import DOMNode
 
 from app.agent.events import Mode
 from app.agent.port import AgentPort, PermissionAsker
-from app.config import Settings, remember_model
-from app.model.catalogue import choose_model
-from app.model.engine import open_engine
+from app.model.catalogue.catalogue import choose_model
+from app.model.engine.open import open_engine
 from app.model.port import EnginePort
 from app.review.late import open_late
 from app.review.port import ReviewPort
+from app.settings.settings import Settings, remember_model
 from app.ui.base import ActionApp, PaletteCommand
+from app.ui.dialogs.confirm import Confirm
 from app.ui.keymap import Keymap, load_keymap
 from app.ui.ports import Ports
-from app.ui.screens.confirm import Confirm
 from app.ui.screens.workspace import WorkspaceScreen
 from app.ui.slash import SLASH_COMMANDS
 from app.workspace.workspace import Workspace

@@ -19,10 +19,10 @@ from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
 from app.ui.actions import ACTIONS, AT_THE_CURSOR, BY_ID, SCOPE_TITLES, bindings, key_label
+from app.ui.drawing.text import visible
+from app.ui.drawing.themes import DARK, LIGHT
 from app.ui.driver import TerminalDriver
 from app.ui.keymap import Keymap, clashes, keys_of
-from app.ui.text import visible
-from app.ui.themes import DARK, LIGHT
 
 Result = TypeVar("Result")
 
@@ -128,13 +128,13 @@ class ActionApp(App[Result], Generic[Result]):
         await self.run_action(action.handler, default_namespace=target)
 
     def action_command_palette(self) -> None:
-        from app.ui.screens.dialog import Palette  # noqa: PLC0415
+        from app.ui.dialogs.dialog import Palette  # noqa: PLC0415
 
         if not any(isinstance(screen, Palette) for screen in self.screen_stack):
             self.push_screen(Palette(id="--command-palette", placeholder="What do you want to do?"))
 
     def action_help(self) -> None:
-        from app.ui.screens.help import HelpScreen  # noqa: PLC0415  the first frame does not wait for it
+        from app.ui.dialogs.help import HelpScreen  # noqa: PLC0415  the first frame does not wait for it
 
         self.push_screen(HelpScreen(self.user_keymap))
 

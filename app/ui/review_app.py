@@ -12,15 +12,15 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 
 from app.errors import TidegateError
-from app.review.desk import Desk
+from app.review.desks.desk import Desk
 from app.review.model import FileChange
 from app.review.port import ReviewPort
 from app.ui.actions import bindings
 from app.ui.base import ActionApp
+from app.ui.drawing.text import visible
 from app.ui.editor import edit
 from app.ui.keymap import Keymap
 from app.ui.panes.review import ReviewPane
-from app.ui.text import visible
 from app.ui.widgets.hint_line import HintLine
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mlx_model.state.disk import DiskLimits, DiskTier
+from mlx_model.state.disk.tier import DiskLimits, DiskTier
 from mlx_model.state.prefix_state import Arrays
 from mlx_model.state.prefix_store import PrefixStore
 

@@ -23,15 +23,15 @@ import mlx.core as mx
 
 from mlx_model.bench.draft_texts import TEXTS
 from mlx_model.chat.tokenizer import Tokenizer
-from mlx_model.commands.fitting import add_memory, settle_memory
-from mlx_model.commands.options import load_model
+from mlx_model.commands.shared.memory_check import add_memory, settle_memory
+from mlx_model.commands.shared.options import load_model
 from mlx_model.decode.drafting import Step
 from mlx_model.decode.generator import Generator
 from mlx_model.decode.request import DraftMode, GenerationRequest, SamplingParameters, TokenGenerated
 from mlx_model.decode.verify import DEEPEST, VerifyingModel
+from mlx_model.engine.loading import ways
 from mlx_model.errors import ConfigError, RequestError
-from mlx_model.loading import ways
-from mlx_model.memory import Wishes
+from mlx_model.memory.plan import Wishes
 from mlx_model.model import Qwen3Next
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.state.sequence import SequenceState

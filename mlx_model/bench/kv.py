@@ -14,10 +14,10 @@ from pathlib import Path
 
 import mlx.core as mx
 
-from mlx_model.commands.fitting import add_memory, settle_memory
-from mlx_model.commands.options import load_model, prompt_tokens, read_text
+from mlx_model.commands.shared.memory_check import add_memory, settle_memory
+from mlx_model.commands.shared.options import load_model, prompt_tokens, read_text
 from mlx_model.errors import ConfigError, RequestError
-from mlx_model.memory import Wishes
+from mlx_model.memory.plan import Wishes
 from mlx_model.model import Qwen3Next
 from mlx_model.state.sequence import SequenceState
 

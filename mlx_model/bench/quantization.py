@@ -20,16 +20,16 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from mlx_model.commands.options import prompt_tokens, read_text
-from mlx_model.config import ModelConfig
-from mlx_model.device import default_dtype, prepare_mlx
+from mlx_model.commands.shared.options import prompt_tokens, read_text
+from mlx_model.config.model_config import ModelConfig
+from mlx_model.engine.loading import in_dtype
 from mlx_model.errors import RequestError
-from mlx_model.footprint import footprint, recipe_packing
 from mlx_model.layers.decoder import AttentionLayer, DeltaNetLayer
 from mlx_model.layers.norms import RMSNorm
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Matrix
-from mlx_model.loading import in_dtype
+from mlx_model.memory.device import default_dtype, prepare_mlx
+from mlx_model.memory.footprint import footprint, recipe_packing
 from mlx_model.state.kv import KVBuffer
 from mlx_model.state.sequence import SequenceState
 from mlx_model.weights.checkpoint import (
@@ -40,8 +40,8 @@ from mlx_model.weights.checkpoint import (
     is_mtp,
     open_checkpoint,
 )
-from mlx_model.weights.convert import produce
-from mlx_model.weights.quantize import Recipe, quantization_for
+from mlx_model.weights.conversion.convert import produce
+from mlx_model.weights.recipes import Recipe, quantization_for
 from mlx_model.weights.safetensors import TensorReader
 
 _CHUNK = 512

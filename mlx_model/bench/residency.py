@@ -17,15 +17,15 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from mlx_model.commands.fitting import add_memory, settle_memory
-from mlx_model.commands.options import prompt_tokens, read_text
-from mlx_model.config import ModelConfig
+from mlx_model.commands.shared.memory_check import add_memory, settle_memory
+from mlx_model.commands.shared.options import prompt_tokens, read_text
+from mlx_model.config.model_config import ModelConfig
 from mlx_model.decode.request import GenerationRequest, PromptProcessed, SamplingParameters, TokenGenerated
+from mlx_model.engine.loading import load
 from mlx_model.errors import RequestError
-from mlx_model.loading import load
-from mlx_model.machine import resident_bytes
-from mlx_model.memory import MemoryPlan, Wishes
-from mlx_model.weights.residency import ExpertCounts
+from mlx_model.memory.machine import resident_bytes
+from mlx_model.memory.plan import MemoryPlan, Wishes
+from mlx_model.weights.experts.residency import ExpertCounts
 
 _SHARES = (1, 2, 4, 16)
 

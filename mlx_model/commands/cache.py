@@ -6,11 +6,11 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from mlx_model.cache import default_cache_folder
+from mlx_model.commands.shared.sizes import readable_size
+from mlx_model.engine.kept import default_cache_folder
 from mlx_model.errors import EngineError
-from mlx_model.sizes import readable_size
-from mlx_model.state.cache_folder import remove_model
-from mlx_model.state.cache_report import FolderReport, report, verify
+from mlx_model.state.disk.folder import remove_model
+from mlx_model.state.disk.report import FolderReport, report, verify
 
 
 class CacheFolderError(EngineError):

@@ -13,9 +13,9 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from mlx_model.sizes import readable_size
-from mlx_model.weights.convert import convert
-from mlx_model.weights.quantize import Recipe
+from mlx_model.commands.shared.sizes import readable_size
+from mlx_model.weights.conversion.convert import convert
+from mlx_model.weights.recipes import Recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

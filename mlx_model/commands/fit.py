@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mlx_model.activations import Arithmetic
-from mlx_model.commands.model_shape import add_shape, read_shape
-from mlx_model.device import arithmetic, default_dtype
-from mlx_model.machine import GIB, mac, this_machine
-from mlx_model.memory import MemoryPlan, Model, Wishes, plan_memory
-from mlx_model.memory_advice import gigabytes, verdict
-from mlx_model.published import NAME
+from mlx_model.commands.shared.model_shape import add_shape, read_shape
+from mlx_model.config.published import NAME
+from mlx_model.memory.activation_bytes import Arithmetic
+from mlx_model.memory.advice import gigabytes, verdict
+from mlx_model.memory.device import arithmetic, default_dtype
+from mlx_model.memory.machine import GIB, mac, this_machine
+from mlx_model.memory.plan import MemoryPlan, Model, Wishes, plan_memory
 from mlx_model.weights.layout import Part
 
 _BAR = 60

@@ -7,9 +7,14 @@ from dataclasses import replace
 
 from mlx_model.chat.detokenizer import Detokenizer
 from mlx_model.chat.tokenizer import stop_tokens
-from mlx_model.commands.fitting import add_memory, settle_memory
-from mlx_model.commands.options import add_draft, add_model, load_model, optional_tokenizer, prompt_tokens
-from mlx_model.decode.guarded import GuardedGenerator
+from mlx_model.commands.shared.memory_check import add_memory, settle_memory
+from mlx_model.commands.shared.options import (
+    add_draft,
+    add_model,
+    load_model,
+    optional_tokenizer,
+    prompt_tokens,
+)
 from mlx_model.decode.request import (
     GenerationFinished,
     GenerationRequest,
@@ -17,10 +22,11 @@ from mlx_model.decode.request import (
     TokenGenerated,
 )
 from mlx_model.decode.timings import timings
-from mlx_model.generation_config import published_sampling
-from mlx_model.memory import Wishes
-from mlx_model.relief import Relief
-from mlx_model.reserves import engine_reserves
+from mlx_model.engine.generation_config import published_sampling
+from mlx_model.engine.guarded import GuardedGenerator
+from mlx_model.engine.reserves import engine_reserves
+from mlx_model.memory.plan import Wishes
+from mlx_model.memory.relief import Relief
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

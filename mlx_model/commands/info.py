@@ -9,10 +9,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from mlx_model.commands.model_shape import ModelShape, add_shape, read_shape
-from mlx_model.config import ModelConfig
-from mlx_model.footprint import Footprint, PartFootprint, footprint
-from mlx_model.sizes import readable_size
+from mlx_model.commands.shared.model_shape import ModelShape, add_shape, read_shape
+from mlx_model.commands.shared.sizes import readable_size
+from mlx_model.config.model_config import ModelConfig
+from mlx_model.memory.footprint import Footprint, PartFootprint, footprint
 from mlx_model.weights.checkpoint import Checkpoint, StoredProjection, stored_bytes
 from mlx_model.weights.layout import Part
 

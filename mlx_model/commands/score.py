@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import mlx.core as mx
 
-from mlx_model.commands.fitting import add_memory, settle_memory
-from mlx_model.commands.options import add_model, load_model, prompt_tokens, read_text
+from mlx_model.commands.shared.memory_check import add_memory, settle_memory
+from mlx_model.commands.shared.options import add_model, load_model, prompt_tokens, read_text
 from mlx_model.decode.language_model import LanguageModel
 from mlx_model.errors import RequestError
-from mlx_model.memory import Wishes
+from mlx_model.memory.plan import Wishes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,29 +7,29 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from mlx_model.cache import EngineCache
 from mlx_model.chat.prompt import PromptEncoder
-from mlx_model.chat.tool_grammar import ToolGrammar
-from mlx_model.commands.cache_options import add_cache, open_engine_cache, snapshot_memory
+from mlx_model.chat.tools.grammar import ToolGrammar
 from mlx_model.commands.fit import count
-from mlx_model.commands.fitting import add_memory, settle_memory
-from mlx_model.commands.options import add_draft, add_model
-from mlx_model.config import read_json_object
-from mlx_model.decode.guarded import GuardedGenerator
-from mlx_model.device import default_dtype, on_cpu
+from mlx_model.commands.shared.cache_options import add_cache, open_engine_cache, snapshot_memory
+from mlx_model.commands.shared.memory_check import add_memory, settle_memory
+from mlx_model.commands.shared.options import add_draft, add_model
+from mlx_model.config.model_config import read_json_object
+from mlx_model.engine.generation_config import published_sampling
+from mlx_model.engine.guarded import GuardedGenerator
+from mlx_model.engine.kept import EngineCache
+from mlx_model.engine.loading import LoadedModel, load
+from mlx_model.engine.reserves import engine_reserves
+from mlx_model.engine.upkeep import DEFAULT_KEEP_ALIVE, Upkeep
 from mlx_model.errors import RequestError
-from mlx_model.generation_config import published_sampling
-from mlx_model.loading import LoadedModel, load
-from mlx_model.machine import available_bytes
-from mlx_model.memory import Wishes
-from mlx_model.relief import Relief
-from mlx_model.reserves import engine_reserves
+from mlx_model.memory.device import default_dtype, on_cpu
+from mlx_model.memory.machine import available_bytes
+from mlx_model.memory.plan import Wishes
+from mlx_model.memory.relief import Relief
 from mlx_model.server.run import ServerOptions, run_server
 from mlx_model.server.scheduler import ServedModel
-from mlx_model.state.cache_folder import EXPERT_USE
-from mlx_model.upkeep import DEFAULT_KEEP_ALIVE, Upkeep
-from mlx_model.weights.expert_use import UseRecord, read_expert_use
-from mlx_model.weights.residency import Residency
+from mlx_model.state.disk.folder import EXPERT_USE
+from mlx_model.weights.experts.residency import Residency
+from mlx_model.weights.experts.use import UseRecord, read_expert_use
 
 _ENVIRONMENT = """\
 environment variables that MLX reads on macOS; what they are worth was not measured on a Mac:

@@ -8,16 +8,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from mlx_model.commands.fitting import DoesNotFit, add_memory, settle_memory
-from mlx_model.config import ARCHITECTURE, architecture
-from mlx_model.device import arithmetic, default_dtype
+from mlx_model.commands.shared.memory_check import DoesNotFit, add_memory, settle_memory
+from mlx_model.config.model_config import ARCHITECTURE, architecture
 from mlx_model.errors import ConfigError, RequestError
-from mlx_model.footprint import stored_packing
-from mlx_model.machine import Machine, this_machine
-from mlx_model.memory import Wishes, margin
-from mlx_model.memory_advice import gigabytes
-from mlx_model.train.fitting import Schedule
+from mlx_model.memory.advice import gigabytes
+from mlx_model.memory.device import arithmetic, default_dtype
+from mlx_model.memory.footprint import stored_packing
+from mlx_model.memory.machine import Machine, this_machine
+from mlx_model.memory.plan import Wishes, margin
 from mlx_model.train.forecast import fitting_bytes
+from mlx_model.train.steps import Schedule
 from mlx_model.train.training import Means, Trained, Training, train_mtp
 from mlx_model.weights.checkpoint import open_checkpoint
 

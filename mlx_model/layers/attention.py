@@ -2,8 +2,8 @@
 
 import mlx.core as mx
 
-from mlx_model.config import ModelConfig
-from mlx_model.layers.activations import scaled_by_sigmoid
+from mlx_model.config.model_config import ModelConfig
+from mlx_model.layers.elementwise import scaled_by_sigmoid
 from mlx_model.layers.norms import RMSNorm
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear

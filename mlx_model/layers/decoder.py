@@ -2,7 +2,7 @@
 
 import mlx.core as mx
 
-from mlx_model.config import ModelConfig
+from mlx_model.config.model_config import ModelConfig
 from mlx_model.layers.attention import GatedAttention
 from mlx_model.layers.delta_net import GatedDeltaNet
 from mlx_model.layers.experts import FeedForward

@@ -5,7 +5,7 @@ from functools import partial
 
 import mlx.core as mx
 
-from mlx_model.config import ModelConfig
+from mlx_model.config.model_config import ModelConfig
 from mlx_model.layers.norms import GatedRMSNorm
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear

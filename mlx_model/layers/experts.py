@@ -2,7 +2,7 @@
 
 import mlx.core as mx
 
-from mlx_model.layers.activations import swiglu
+from mlx_model.layers.elementwise import swiglu
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import ExpertLinear, Linear
 

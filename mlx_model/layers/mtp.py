@@ -2,7 +2,7 @@
 
 import mlx.core as mx
 
-from mlx_model.config import ModelConfig
+from mlx_model.config.model_config import ModelConfig
 from mlx_model.layers.decoder import AttentionLayer
 from mlx_model.layers.norms import RMSNorm
 from mlx_model.layers.parameters import Parameters

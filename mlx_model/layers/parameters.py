@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import mlx.core as mx
 
-from mlx_model.config import Quantization
+from mlx_model.config.model_config import Quantization
 from mlx_model.errors import CheckpointError
 from mlx_model.layers.expert_bank import ExpertBank
 

@@ -29,7 +29,7 @@ from collections.abc import Callable, Sequence
 
 import mlx.core as mx
 
-from mlx_model.config import Quantization
+from mlx_model.config.model_config import Quantization
 from mlx_model.errors import CheckpointError
 from mlx_model.layers.parameters import Parameters
 

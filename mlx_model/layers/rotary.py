@@ -12,7 +12,7 @@ import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
-from mlx_model.config import ModelConfig, YarnScaling
+from mlx_model.config.model_config import ModelConfig, YarnScaling
 
 Array = NDArray[np.float32]
 

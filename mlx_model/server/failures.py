@@ -6,10 +6,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from mlx_model.decode.guarded import OutOfMemory
+from mlx_model.engine.guarded import OutOfMemory
 from mlx_model.errors import EngineError, RequestError
 from mlx_model.server.scheduler import EngineStopping
-from mlx_model.weights.expert_files import ExpertUnreadable
+from mlx_model.weights.experts.files import ExpertUnreadable
 
 CLIENT_GONE = 499
 

@@ -17,8 +17,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from mlx_model.chat.prompt import ReplyMemory
-from mlx_model.chat.tool_calls import ReplyPart
-from mlx_model.chat.tool_grammar import Schemas
+from mlx_model.chat.tools.grammar import Schemas
+from mlx_model.chat.tools.parser import ReplyPart
 from mlx_model.decode.request import (
     Constraint,
     GenerationCosts,

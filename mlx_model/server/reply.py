@@ -7,7 +7,7 @@ from typing import Any
 from mlx_model.chat.detokenizer import Detokenizer
 from mlx_model.chat.stop_strings import StopStrings
 from mlx_model.chat.tokenizer import Tokenizer
-from mlx_model.chat.tool_calls import CallArguments, CallOpened, ReplyPart, ToolCallParser, VisibleText
+from mlx_model.chat.tools.parser import CallArguments, CallOpened, ReplyPart, ToolCallParser, VisibleText
 from mlx_model.server.reply_writer import FinishReason
 
 _UNREAD = 32

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from mlx_model.chat.tool_calls import CallArguments, CallOpened, ReplyPart, VisibleText
+from mlx_model.chat.tools.parser import CallArguments, CallOpened, ReplyPart, VisibleText
 from mlx_model.decode.request import GenerationCosts, GenerationFinished, PromptProcessed
 from mlx_model.decode.timings import timings
 

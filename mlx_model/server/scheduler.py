@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from mlx_model.chat.prompt import PromptEncoder
-from mlx_model.chat.tool_grammar import ToolGrammar
+from mlx_model.chat.tools.grammar import ToolGrammar
 from mlx_model.decode.request import (
     GenerationEvent,
     GenerationRequest,

@@ -9,7 +9,7 @@ import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
-from mlx_model.config import ModelConfig
+from mlx_model.config.model_config import ModelConfig
 from mlx_model.state.kv import KVBits, KVBuffer, new_buffer
 from mlx_model.state.pairs import PairMemory
 from mlx_model.state.prefix_state import Arrays, PrefixState, Segment

@@ -2,10 +2,10 @@
 
 from math import prod
 
-from mlx_model.config import ModelConfig
-from mlx_model.footprint import PackingOf, footprint
-from mlx_model.train.fitting import DEPTH, SLAB_BYTES
+from mlx_model.config.model_config import ModelConfig
+from mlx_model.memory.footprint import PackingOf, footprint
 from mlx_model.train.head import JUDGED_AT_ONCE
+from mlx_model.train.steps import DEPTH, SLAB_BYTES
 from mlx_model.weights.layout import Part, mtp_items
 
 _FLOAT32 = 4

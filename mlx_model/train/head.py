@@ -6,7 +6,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
-from mlx_model.config import ModelConfig
+from mlx_model.config.model_config import ModelConfig
 from mlx_model.layers.mtp import MultiTokenPrediction
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Projection as LinearMap

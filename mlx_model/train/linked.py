@@ -16,13 +16,13 @@ from typing import Any
 
 import mlx.core as mx
 
-from mlx_model.config import read_json_object
+from mlx_model.config.model_config import read_json_object
 from mlx_model.errors import CheckpointError
 from mlx_model.weights.checkpoint import Checkpoint
-from mlx_model.weights.convert import copy_companions
+from mlx_model.weights.conversion.convert import copy_companions
 from mlx_model.weights.files import INDEX
 from mlx_model.weights.layout import Vector, mtp_items
-from mlx_model.weights.quantize import Recipe, quantization_for
+from mlx_model.weights.recipes import Recipe, quantization_for
 from mlx_model.weights.safetensors import read_header
 
 _FILE = "model-mtp.safetensors"

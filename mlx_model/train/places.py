@@ -17,7 +17,7 @@ import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
-from mlx_model.config import read_json_object
+from mlx_model.config.model_config import read_json_object
 from mlx_model.errors import CheckpointError, ConfigError
 from mlx_model.train.corpus import Corpus
 from mlx_model.weights.safetensors import read_header

@@ -17,19 +17,19 @@ from typing import Any
 import mlx.core as mx
 
 from mlx_model.chat.tokenizer import Tokenizer
-from mlx_model.device import default_dtype, prepare_mlx
+from mlx_model.engine.loading import in_dtype, load_qwen3_next
 from mlx_model.errors import CheckpointError, RequestError
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear, Matrix
-from mlx_model.loading import in_dtype, load_qwen3_next
+from mlx_model.memory.device import default_dtype, prepare_mlx
 from mlx_model.train.corpus import Corpus, read_corpus
-from mlx_model.train.fitting import DEPTH, Material, Report, Schedule, acceptance, fit
 from mlx_model.train.head import Judge, initial_head, stored_head
 from mlx_model.train.linked import write_linked
 from mlx_model.train.places import HiddenStates, Staging, finish, open_staging
+from mlx_model.train.steps import DEPTH, Material, Report, Schedule, acceptance, fit
 from mlx_model.weights.checkpoint import Checkpoint, entries_of, is_mtp, open_checkpoint, open_mtp, stored_name
+from mlx_model.weights.experts.residency import Residency
 from mlx_model.weights.layout import mtp_items
-from mlx_model.weights.residency import Residency
 
 _FLOAT32 = 4
 

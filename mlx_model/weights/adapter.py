@@ -10,7 +10,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
-from mlx_model.config import ModelConfig, read_json_object
+from mlx_model.config.model_config import ModelConfig, read_json_object
 from mlx_model.errors import CheckpointError, ConfigError
 from mlx_model.weights.layout import Projection, model_items
 from mlx_model.weights.names import Source, locate

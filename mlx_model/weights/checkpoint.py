@@ -12,7 +12,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
-from mlx_model.config import ModelConfig, Quantization
+from mlx_model.config.model_config import ModelConfig, Quantization
 from mlx_model.errors import CheckpointError
 from mlx_model.weights.files import list_tensors
 from mlx_model.weights.layout import Item, Projection, Vector, model_items, mtp_items

@@ -4,9 +4,9 @@ data."""
 from collections.abc import Callable
 from pathlib import Path
 
-from mlx_model.config import read_json_object
+from mlx_model.config.model_config import read_json_object
 from mlx_model.errors import CheckpointError, ConfigError
-from mlx_model.weights.expert_rows import part_entries
+from mlx_model.weights.experts.rows import part_entries
 from mlx_model.weights.safetensors import TensorEntry, read_header
 
 INDEX = "model.safetensors.index.json"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mlx_model.config import ModelConfig
+from mlx_model.config.model_config import ModelConfig
 
 
 class Part(StrEnum):

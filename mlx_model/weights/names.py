@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlx_model.config import ModelConfig
+from mlx_model.config.model_config import ModelConfig
 from mlx_model.weights.layout import Projection, Rows
 
 Order = NDArray[np.intp]

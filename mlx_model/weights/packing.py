@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 
-from mlx_model.config import ModelConfig, Quantization, QuantizationMode
+from mlx_model.config.model_config import ModelConfig, Quantization, QuantizationMode
 from mlx_model.errors import CheckpointError
 from mlx_model.weights.names import Source
 from mlx_model.weights.safetensors import FLOAT_TYPES, TensorEntry, TensorReader

@@ -14,8 +14,8 @@ from typing import Any
 from app.agent.agent import Agent
 from app.agent.events import AgentEvent, Mode, TurnEnded
 from app.agent.port import PermissionAnswer, PermissionRequest
-from app.agent.session import Journal, new_journal
-from app.model.client import Address, ChatClient
+from app.agent.session.session import Journal, new_journal
+from app.model.wire.client import Address, ChatClient
 from app.review.model import FileImage
 from app.workspace.workspace import Workspace
 from tests.support.scripted_server import ScriptedServer

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from app.agent.commands.judge import judge
-from app.agent.permissions import Permissions
+from app.agent.permission.commands.judge import judge
+from app.agent.permission.permissions import Permissions
 from app.agent.tools.base import Access
-from app.config import Mode
+from app.settings.settings import Mode
 from app.workspace.workspace import Workspace
 
 ATTACKS = {

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.agent.editing.corpus import PERTURBATIONS, attempts, hunks
-from app.bench_edits import measure, true_edits
-from app.bench_edits import run as bench
 from app.cli import main
+from app.commands.bench_edits import measure, true_edits
+from app.commands.bench_edits import run as bench
 from tests.support.real_project import git, real_project
 
 CHANGES = 12  # commits that are made of the real project's files

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.agent.commands.grants import grant_for
-from app.agent.commands.judge import judge
 from app.agent.events import Noticed
+from app.agent.permission.commands.grants import grant_for
+from app.agent.permission.commands.judge import judge
 from app.agent.port import PermissionAnswer
-from app.agent.process import Cleaner, HeadAndTail, clean
+from app.agent.shell.process import Cleaner, HeadAndTail, clean
 from tests.agent.support import Bench, end_of, ended, gone, nap
 from tests.support.scripted_server import call, reply
 

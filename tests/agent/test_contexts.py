@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.agent.commands.judge import judge
+from app.agent.permission.commands.judge import judge
 
 LEAVES = [r"\rm -rf y", "rm 2>/dev/null -rf y", "git >o push", 'r"m" -rf y']
 # C is the command, Q the same as one quoted word, ¦ a pipe, ¶ a line break.

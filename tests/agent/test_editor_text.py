@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from app.agent.errors import ToolFailure
-from app.agent.files import Files
-from app.agent.jobs import Jobs
+from app.agent.shell.jobs import Jobs
 from app.agent.tools.base import Tool, ToolContext
 from app.agent.tools.edit import Edit
+from app.agent.tools.files import Files
 from app.agent.tools.read_file import ReadFile
 from app.workspace.workspace import Workspace
 from tests.agent.support import Recorder

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.agent.session import open_journal
-from app.agent.session_index import sessions
+from app.agent.session.index import sessions
+from app.agent.session.session import open_journal
 from tests.agent.support import Bench, check_well_formed, end_of, ended, nap
 from tests.support.scripted_server import Gate, call, reply
 

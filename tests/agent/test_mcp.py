@@ -19,16 +19,16 @@ from app.agent.agent import Agent
 from app.agent.events import AgentEvent, Mode, Noticed, ToolStarted
 from app.agent.mcp.servers import Servers, described
 from app.agent.mcp.tool import called
-from app.agent.permissions import Permissions
+from app.agent.permission.permissions import Permissions
 from app.agent.port import PermissionAnswer
-from app.agent.session import new_journal, open_journal
+from app.agent.session.session import new_journal, open_journal
 from app.agent.tools.base import Access
-from app.config import BadSettings, Rule, load_settings, settings_file
-from app.doctor import examine
-from app.mcp_settings import McpServer
-from app.model.client import Address, ChatClient
+from app.commands.doctor import examine
+from app.model.wire.client import Address, ChatClient
+from app.settings.mcp import McpServer
+from app.settings.settings import BadSettings, Rule, load_settings, settings_file
 from app.workspace.workspace import Workspace
-from mlx_model.chat.tool_grammar import tool_call_grammar
+from mlx_model.chat.tools.grammar import tool_call_grammar
 from tests.agent.support import Asker, Recorder, end_of, gone
 from tests.support.scripted_server import ScriptedServer, call, reply, until
 
@@ -406,7 +406,9 @@ async def test_a_reference_server_from_npm(begin: Open) -> None:
 
 
 def test_nothing_is_imported_where_no_server_is_named() -> None:
-    code = "import sys, app.agent.agent, app.headless; sys.exit('mcp' in sys.modules or 'acp' in sys.modules)"
+    code = (
+        "import sys, app.agent.agent, app.commands.run; sys.exit('mcp' in sys.modules or 'acp' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from app.agent.errors import AgentBusy
 from app.agent.events import Attached, Steered, TextStreamed, ToolFinished, TurnEnded
-from app.agent.mentions import Mention, find_mentions
 from app.agent.port import PermissionAnswer
-from app.agent.session import open_journal
+from app.agent.prompt.mentions import Mention, find_mentions
+from app.agent.session.session import open_journal
 from tests.agent.support import Bench, check_well_formed, end_of
 from tests.support.scripted_server import Gate, call, reply
 

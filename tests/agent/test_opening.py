@@ -12,12 +12,12 @@ import pytest
 
 from app.agent.agent import Agent, open_agent
 from app.agent.events import Noticed, PromptProgressed
-from app.agent.opening import compose, read_record
+from app.agent.prompt.opening import compose, read_record
 from app.cli import main
-from app.config import Settings, load_settings, settings_file
-from app.mcp_settings import McpServer
-from app.model.catalogue import LocalModel
-from app.model.engine import open_engine
+from app.model.catalogue.catalogue import LocalModel
+from app.model.engine.open import open_engine
+from app.settings.mcp import McpServer
+from app.settings.settings import Settings, load_settings, settings_file
 from app.workspace.workspace import Workspace
 from tests.agent.support import Asker, Recorder
 from tests.support.processes import pids_of
@@ -27,7 +27,7 @@ from tests.support.servable import servable_checkpoint
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("app.agent.opening._MESSAGE_CHARACTERS", 400)
+    monkeypatch.setattr("app.agent.prompt.opening._MESSAGE_CHARACTERS", 400)
     root = tmp_path / "project"
     (root / "src").mkdir(parents=True)
     (root / "AGENTS.md").write_text("Use tabs.\n")

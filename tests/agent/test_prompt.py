@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.agent.prompt import SYSTEM_PROMPT, TurnFacts, project_instructions, user_message
-from app.agent.toolbox import TOOLS, specifications
+from app.agent.prompt.prompt import SYSTEM_PROMPT, TurnFacts, project_instructions, user_message
+from app.agent.tools.toolbox import TOOLS, specifications
 from app.workspace.model import FileStatus, RepositoryStatus
 
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference"

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from app.agent.branches import places, standing
 from app.agent.errors import AgentBusy, SessionError
 from app.agent.events import TextStreamed, TurnStarted
-from app.agent.session import fork_session, open_journal, read_session
-from app.agent.session_index import sessions
+from app.agent.session.branches import places, standing
+from app.agent.session.index import sessions
+from app.agent.session.session import fork_session, open_journal, read_session
 from app.review.model import FileImage
 from tests.agent.support import Bench, check_well_formed, end_of
 from tests.support.scripted_server import call, reply

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.agent.permissions import Permissions
+from app.agent.permission.permissions import Permissions
 from app.agent.tools.base import Access
-from app.config import BadSettings, Rule, load_settings, settings_file
+from app.settings.settings import BadSettings, Rule, load_settings, settings_file
 from app.workspace.workspace import Workspace
 from tests.agent.support import Bench
 from tests.support.scripted_server import call, reply

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from app.agent.port import PermissionAnswer
-from app.agent.process import CommandProcess
-from app.agent.sandbox import Bubblewrap, Sandbox, find_sandbox
-from app.config import Rule, settings_file
+from app.agent.shell.process import CommandProcess
+from app.agent.shell.sandbox import Bubblewrap, Sandbox, find_sandbox
 from app.review.git import Git
+from app.settings.settings import Rule, settings_file
 from app.workspace.workspace import Workspace
 from tests.agent.support import Bench, ended, nap
 from tests.support.real_project import git
@@ -175,7 +175,7 @@ async def test_what_is_hidden_is_not_committed_as_gone(bench: Make) -> None:
 
 
 async def test_more_than_can_be_hidden_is_asked_about(bench: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.agent.rules._MOST_HIDDEN", 1)
+    monkeypatch.setattr("app.agent.permission.rules._MOST_HIDDEN", 1)
     b = bench(reply(call("run_shell_command", command="ls")), reply("done"))
     b.agent._permissions._rules = (Rule("deny", path="*.md"),)
     (b.root / "more.md").write_text("x")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from app.agent.sandbox import Seatbelt, seatbelt_profile
-from app.config import settings_file
+from app.agent.shell.sandbox import Seatbelt, seatbelt_profile
+from app.settings.settings import settings_file
 
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|([()])|([^\s()"]+)')
 
@@ -65,7 +65,7 @@ def _fits(name: str, value: str, place: str) -> bool:
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     # On macOS the folder for temporary files is the user's own; here it would be this very one.
-    monkeypatch.setattr("app.agent.sandbox.tempfile.gettempdir", lambda: "/temporary")
+    monkeypatch.setattr("app.agent.shell.sandbox.tempfile.gettempdir", lambda: "/temporary")
     (tmp_path / 'a "project"' / ".git" / "hooks").mkdir(parents=True)
     return tmp_path / 'a "project"'
 

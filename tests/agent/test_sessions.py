@@ -13,7 +13,6 @@ import pytest
 
 from app.agent import budget
 from app.agent.agent import open_agent
-from app.agent.conversation import Conversation
 from app.agent.errors import AgentBusy, SessionError
 from app.agent.events import (
     AgentEvent,
@@ -25,15 +24,16 @@ from app.agent.events import (
     TurnEnded,
     TurnStarted,
 )
-from app.agent.history import events_of, to_markdown
-from app.agent.session import (
+from app.agent.session.conversation import Conversation
+from app.agent.session.history import events_of, to_markdown
+from app.agent.session.index import last_said, sessions
+from app.agent.session.session import (
     fork_session,
     new_journal,
     open_journal,
     read_session,
     rename_session,
 )
-from app.agent.session_index import last_said, sessions
 from app.model.messages import Message, ToolCall
 from tests.agent.support import Bench, check_well_formed, end_of
 from tests.support.scripted_server import Drop, call, reply

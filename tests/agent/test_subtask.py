@@ -13,14 +13,14 @@ import pytest
 from app.agent import subtask
 from app.agent.events import SubtaskReplied, SubtaskStep, ToolFinished, TurnStarted
 from app.agent.port import PermissionAnswer
-from app.agent.prompt import SYSTEM_PROMPT
-from app.agent.session import open_journal, read_session, session_path
-from app.agent.toolbox import specifications
-from app.config import Settings
-from app.model.catalogue import choose_model
-from app.model.engine import open_engine
+from app.agent.prompt.prompt import SYSTEM_PROMPT
+from app.agent.session.session import open_journal, read_session, session_path
+from app.agent.tools.toolbox import specifications
+from app.model.catalogue.catalogue import choose_model
+from app.model.engine.open import open_engine
 from app.model.events import Finished
 from app.model.messages import ChatRequest, Message
+from app.settings.settings import Settings
 from tests.agent.support import Bench, check_well_formed, end_of
 from tests.support.processes import pids_of
 from tests.support.scripted_server import Gate, HttpError, call, reply

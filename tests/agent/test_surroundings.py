@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.agent.process import has_living
-from app.agent.sandbox import find_sandbox, seatbelt_profile
+from app.agent.shell.process import has_living
+from app.agent.shell.sandbox import find_sandbox, seatbelt_profile
 from app.workspace.git import GitRepository
 from tests.agent.support import Bench
 from tests.support.real_project import git
@@ -123,7 +123,7 @@ def test_the_profile_for_macos_says_the_same(tmp_path: Path) -> None:
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path
-from app.agent.process import CommandProcess
+from app.agent.shell.process import CommandProcess
 
 async def main():
     command = "trap '' TERM HUP; sleep 300 & echo started; sleep 300"

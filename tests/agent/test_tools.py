@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.agent.errors import ToolFailure
-from app.agent.toolbox import TOOLS
 from app.agent.tools.base import Tool
+from app.agent.tools.toolbox import TOOLS
 from app.workspace.workspace import Workspace
 from tests.agent.support import Bench, end_of
 from tests.support.scripted_server import Reply, call, reply

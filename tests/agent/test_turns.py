@@ -19,8 +19,8 @@ from app.agent.events import (
     TurnStarted,
 )
 from app.agent.port import PermissionAnswer
-from app.agent.session import Journal, new_journal, open_journal, sessions_directory
-from app.agent.session_index import sessions
+from app.agent.session.index import sessions
+from app.agent.session.session import Journal, new_journal, open_journal, sessions_directory
 from tests.agent.support import Bench, check_well_formed, end_of, ended, nap
 from tests.support.scripted_server import Call, Drop, Gate, HttpError, call, reply
 

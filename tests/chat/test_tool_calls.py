@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlx_model.chat.tool_calls import CallArguments, CallOpened, ReplyPart, ToolCallParser, VisibleText
+from mlx_model.chat.tools.parser import CallArguments, CallOpened, ReplyPart, ToolCallParser, VisibleText
 
 SCHEMAS = {
     "edit": {

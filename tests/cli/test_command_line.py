@@ -97,7 +97,9 @@ def test_broken_settings_are_told_before_anything_else(home: Path):
 
 
 def test_the_workspace_imports_neither_the_engine_nor_the_hub():
-    code = "import sys, app.cli, app.ui.app, app.headless; print(*{name.split('.')[0] for name in sys.modules})"
+    code = (
+        "import sys, app.cli, app.ui.app, app.commands.run;print(*{name.split('.')[0] for name in sys.modules})"
+    )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not HEAVY & set(said.stdout.split())
     code = "import sys, app.cli; print(*{name.split('.')[0] for name in sys.modules})"

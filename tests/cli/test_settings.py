@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.config import BadSettings, Settings, load_settings, remember_model, settings_file
+from app.settings.settings import BadSettings, Settings, load_settings, remember_model, settings_file
 
 
 def write(text: str) -> None:

@@ -11,7 +11,7 @@ from mlx_model.bench.draft import Reciting, acceptance
 from mlx_model.bench.draft_texts import TEXTS
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.decode.drafting import Step
-from mlx_model.loading import ways
+from mlx_model.engine.loading import ways
 from tests.support.drafting import asked, drafting_generator, reply
 from tests.support.models import load_tiny
 from tests.support.servable import servable_checkpoint

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from mlx_model.chat.tokenizer import Tokenizer
-from mlx_model.chat.tool_calls import CallArguments, CallOpened, ToolCallParser, VisibleText
-from mlx_model.chat.tool_grammar import Schemas, ToolGrammar
-from mlx_model.decode.grammar import GrammarConstraint
-from mlx_model.loading import load
+from mlx_model.chat.tools.grammar import Schemas, ToolGrammar
+from mlx_model.chat.tools.parser import CallArguments, CallOpened, ToolCallParser, VisibleText
+from mlx_model.chat.tools.token_grammar import GrammarConstraint
+from mlx_model.engine.loading import load
 from tests.support.drafting import Depths, Oracle, asked, drafting_generator, reply
 from tests.support.servable import servable_checkpoint
 from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer

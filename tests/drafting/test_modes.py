@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mlx_model.__main__ import main
+from mlx_model.engine.loading import load
 from mlx_model.errors import ConfigError, RequestError
-from mlx_model.loading import load
 from tests.support.checkpoints import write_checkpoint
 from tests.support.drafting import asked, reply
 

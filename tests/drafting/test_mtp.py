@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from mlx_model.decode.drafts.mtp import MtpDrafter
 from mlx_model.decode.request import SamplingParameters
 from mlx_model.decode.sampling import Sampler
+from mlx_model.engine.state_keeper import StoredStates
 from mlx_model.model import Qwen3Next
-from mlx_model.state.disk import DiskTier
-from mlx_model.state.keeper import StoredStates
+from mlx_model.state.disk.tier import DiskTier
 from mlx_model.state.prefix_state import as_tokens
 from mlx_model.state.prefix_store import PrefixStore
 from tests.support.checkpoints import write_checkpoint

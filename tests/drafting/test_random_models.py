@@ -11,7 +11,7 @@ from mlx_model.decode.drafting import Plan
 from mlx_model.decode.drafts.drafter import Drafter
 from mlx_model.decode.drafts.lookup import LookupDrafter
 from mlx_model.decode.drafts.mtp import MtpDrafter
-from mlx_model.state.keeper import StoredStates
+from mlx_model.engine.state_keeper import StoredStates
 from mlx_model.state.prefix_store import PrefixStore
 from tests.support.checkpoints import write_checkpoint
 from tests.support.drafting import Depths, Oracle, asked, assert_cold, drafting_generator, reply

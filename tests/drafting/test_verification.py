@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from mlx_model.decode.generator import Generator
 from mlx_model.decode.request import DraftMode, GenerationRequest, SamplingParameters
-from mlx_model.loading import ways
+from mlx_model.engine.loading import ways
+from mlx_model.engine.state_keeper import StoredStates
 from mlx_model.model import Qwen3Next
-from mlx_model.state.keeper import StoredStates
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.state.sequence import SequenceState
 from tests.support.checkpoints import write_checkpoint

@@ -12,10 +12,10 @@ from mlx.utils import tree_flatten
 from mlx_lm.tuner.utils import linear_to_lora_layers, load_adapters
 from mlx_lm.utils import load_model
 
+from mlx_model.engine.loading import load
 from mlx_model.errors import CheckpointError, ConfigError, EngineError
-from mlx_model.loading import load
-from mlx_model.weights.convert import convert
-from mlx_model.weights.quantize import Recipe
+from mlx_model.weights.conversion.convert import convert
+from mlx_model.weights.recipes import Recipe
 from tests.support.checkpoints import write_checkpoint
 
 TOKENS = mx.array([[3, 1, 4, 1, 5, 9, 2, 6, 5, 35, 89, 79] * 3])
@@ -81,7 +81,7 @@ def test_our_own_layout_takes_the_same_adapter(tmp_path: Path) -> None:
 
 
 def test_a_foreign_model_takes_an_adapter_through_mlx_lm(checkpoint: Path, tmp_path: Path) -> None:
-    from mlx_model.foreign import load_foreign  # noqa: PLC0415
+    from mlx_model.engine.mlx_lm_model import load_foreign  # noqa: PLC0415
 
     adapter = write_adapter(tmp_path / "adapter", checkpoint, SOME)
     model = load_foreign(checkpoint, "qwen3_next", dtype=mx.float32, adapter=adapter)

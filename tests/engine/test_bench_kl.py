@@ -10,10 +10,10 @@ import pytest
 
 from mlx_model.__main__ import main
 from mlx_model.bench import quantization
-from mlx_model.loading import load_qwen3_next
+from mlx_model.engine.loading import load_qwen3_next
 from mlx_model.weights.checkpoint import open_checkpoint
-from mlx_model.weights.convert import convert
-from mlx_model.weights.quantize import Recipe
+from mlx_model.weights.conversion.convert import convert
+from mlx_model.weights.recipes import Recipe
 from tests.support.checkpoints import write_checkpoint
 
 

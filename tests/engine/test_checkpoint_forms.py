@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from mlx_lm.utils import load_model
 
+from mlx_model.engine.loading import load_qwen3_next
 from mlx_model.errors import CheckpointError
-from mlx_model.loading import load_qwen3_next
 from mlx_model.weights.checkpoint import open_checkpoint
-from mlx_model.weights.convert import convert
-from mlx_model.weights.quantize import Recipe
+from mlx_model.weights.conversion.convert import convert
+from mlx_model.weights.recipes import Recipe
 from tests.support import forms
 from tests.support.checkpoints import random_tensors, tiny_config, write_tensors
 

@@ -13,7 +13,7 @@ import pytest
 from mlx_model.__main__ import main
 from mlx_model.chat.detokenizer import Detokenizer
 from mlx_model.chat.tokenizer import Tokenizer
-from mlx_model.device import on_cpu
+from mlx_model.memory.device import on_cpu
 from tests.support.checkpoints import write_checkpoint
 from tests.support.oracle import Reference
 from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer

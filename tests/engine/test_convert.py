@@ -13,17 +13,17 @@ import mlx.core as mx
 import pytest
 
 from mlx_model.__main__ import main
-from mlx_model.config import ModelConfig
+from mlx_model.config.model_config import ModelConfig
 from mlx_model.errors import CheckpointError
-from mlx_model.weights import convert as conversion
-from mlx_model.weights import shards
 from mlx_model.weights.checkpoint import StoredProjection, open_checkpoint
-from mlx_model.weights.convert import convert
+from mlx_model.weights.conversion import convert as conversion
+from mlx_model.weights.conversion import shards
+from mlx_model.weights.conversion.convert import convert
+from mlx_model.weights.conversion.shards import PlannedTensor, ShardPlan, ShardWriter
+from mlx_model.weights.conversion.staging import staging
 from mlx_model.weights.layout import Part, Vector, model_items
 from mlx_model.weights.names import locate
-from mlx_model.weights.quantize import Recipe
-from mlx_model.weights.shards import PlannedTensor, ShardPlan, ShardWriter
-from mlx_model.weights.staging import staging
+from mlx_model.weights.recipes import Recipe
 from tests.support.checkpoints import tiny_config, write_checkpoint
 
 
@@ -207,8 +207,8 @@ def peak():
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM"))
 
 import mlx.core as mx
-from mlx_model.weights import convert as conversion
-from mlx_model.weights.quantize import Recipe
+from mlx_model.weights.conversion import convert as conversion
+from mlx_model.weights.recipes import Recipe
 source, out, recipe, slab = sys.argv[1:]
 conversion._SLAB_BYTES = int(slab) or conversion._SLAB_BYTES
 mx.eval(mx.quantize(mx.ones((64, 64))))

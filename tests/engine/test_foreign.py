@@ -19,8 +19,8 @@ from mlx_model.decode.request import (
     SamplingParameters,
     TokenGenerated,
 )
+from mlx_model.engine.loading import load
 from mlx_model.errors import CheckpointError, ConfigError, EngineError
-from mlx_model.loading import load
 
 LLAMA = {
     "model_type": "llama",

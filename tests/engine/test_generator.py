@@ -18,9 +18,9 @@ from mlx_model.decode.request import (
     SamplingParameters,
     TokenGenerated,
 )
+from mlx_model.engine.state_keeper import StoredStates
 from mlx_model.errors import RequestError
 from mlx_model.model import Qwen3Next
-from mlx_model.state.keeper import StoredStates
 from mlx_model.state.prefix_store import PrefixStore
 from tests.support.checkpoints import write_checkpoint
 from tests.support.models import load_tiny

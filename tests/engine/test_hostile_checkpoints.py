@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlx_model.config import ModelConfig, architecture
+from mlx_model.config.model_config import ModelConfig, architecture
 from mlx_model.errors import CheckpointError, ConfigError, EngineError
 from mlx_model.weights.checkpoint import open_checkpoint
 from mlx_model.weights.files import INDEX

@@ -8,11 +8,11 @@ import mlx.core as mx
 import pytest
 
 from mlx_model.__main__ import main
-from mlx_model.config import ModelConfig
-from mlx_model.footprint import footprint, recipe_packing
-from mlx_model.weights.convert import convert
+from mlx_model.config.model_config import ModelConfig
+from mlx_model.memory.footprint import footprint, recipe_packing
+from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.files import list_tensors
-from mlx_model.weights.quantize import Recipe
+from mlx_model.weights.recipes import Recipe
 from tests.support.checkpoints import write_checkpoint
 
 # Qwen3-Coder-Next as published.

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlx_model.config import ModelConfig
+from mlx_model.config.model_config import ModelConfig
 from mlx_model.layers.rotary import Rotary
 from mlx_model.model import Qwen3Next
 from tests.support.checkpoints import random_tensors, tiny_config, write_checkpoint

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from app.agent.session import read_session
-from app.agent.session_index import sessions
+from app.agent.session.index import sessions
+from app.agent.session.session import read_session
 from app.review.review import Review
 from tests.agent.support import check_well_formed
 from tests.support.real_project import git

@@ -17,17 +17,17 @@ import httpx2
 import pytest
 
 from mlx_model.__main__ import main
-from mlx_model.commands import fitting
+from mlx_model.commands.shared import memory_check as fitting
 from mlx_model.decode.request import GenerationFinished, GenerationRequest, PromptProcessed
-from mlx_model.machine import GIB, Machine, Pressure
-from mlx_model.relief import Relief
+from mlx_model.engine.upkeep import Upkeep
+from mlx_model.memory.machine import GIB, Machine, Pressure
+from mlx_model.memory.relief import Relief
 from mlx_model.server.http import create_app
 from mlx_model.server.scheduler import Scheduler, ServedModel
-from mlx_model.state.cache_folder import EXPERT_USE
-from mlx_model.upkeep import Upkeep
-from mlx_model.weights.convert import convert
-from mlx_model.weights.expert_use import read_expert_use
-from mlx_model.weights.quantize import Recipe
+from mlx_model.state.disk.folder import EXPERT_USE
+from mlx_model.weights.conversion.convert import convert
+from mlx_model.weights.experts.use import read_expert_use
+from mlx_model.weights.recipes import Recipe
 from tests.support.checkpoints import write_checkpoint
 from tests.support.screen import Stage
 from tests.support.servable import make_endless, servable_checkpoint
@@ -62,7 +62,9 @@ def test_what_does_not_fit_is_refused_before_a_byte_is_loaded(
 ) -> None:
     machine(monkeypatch, GIB + 400_000)
     with monkeypatch.context() as untouched:
-        untouched.setattr("mlx_model.commands.options.load", lambda *_, **__: pytest.fail("it was loaded"))
+        untouched.setattr(
+            "mlx_model.commands.shared.options.load", lambda *_, **__: pytest.fail("it was loaded")
+        )
         assert main([*command, "--model", str(packed)]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1

@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
+from mlx_model.config.published import published_config
+from mlx_model.engine.loading import load_qwen3_next
 from mlx_model.errors import CheckpointError
-from mlx_model.footprint import footprint, recipe_packing, slot_bytes
-from mlx_model.loading import load_qwen3_next
-from mlx_model.published import published_config
+from mlx_model.memory.footprint import footprint, recipe_packing, slot_bytes
 from mlx_model.weights.checkpoint import Checkpoint, open_checkpoint
-from mlx_model.weights.convert import convert
-from mlx_model.weights.expert_files import DiskReader
-from mlx_model.weights.expert_rows import PAGE, stride
+from mlx_model.weights.conversion.convert import convert
+from mlx_model.weights.experts.files import DiskReader
+from mlx_model.weights.experts.residency import Residency
+from mlx_model.weights.experts.rows import PAGE, stride
 from mlx_model.weights.layout import Part, Projection, model_items
 from mlx_model.weights.packing import packed_shapes
-from mlx_model.weights.quantize import Recipe, quantization_for
-from mlx_model.weights.residency import Residency
+from mlx_model.weights.recipes import Recipe, quantization_for
 from tests.support.checkpoints import write_checkpoint
 
 EXPERTS = 12

@@ -9,14 +9,14 @@ import mlx.core as mx
 import pytest
 
 from mlx_model.bench.residency import measure
-from mlx_model.footprint import recipe_packing
-from mlx_model.machine import GIB, mac
-from mlx_model.memory import Model, Wishes, plan_memory
-from mlx_model.published import published_config
+from mlx_model.config.published import published_config
+from mlx_model.memory.footprint import recipe_packing
+from mlx_model.memory.machine import GIB, mac
+from mlx_model.memory.plan import Model, Wishes, plan_memory
 from mlx_model.state.kv import KVBuffer
 from mlx_model.state.recurrent import DeltaBlock
 from mlx_model.state.sequence import SequenceState
-from mlx_model.weights.quantize import Recipe
+from mlx_model.weights.recipes import Recipe
 from tests.support.checkpoints import write_checkpoint
 
 ROOT = Path(__file__).parents[2]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mlx_model.machine import GIB, MemoryGroup, Pressure, mac_pressure, resident_bytes, this_machine
-from mlx_model.relief import Relief, Reserve
+from mlx_model.memory.machine import GIB, MemoryGroup, Pressure, mac_pressure, resident_bytes, this_machine
+from mlx_model.memory.relief import Relief, Reserve
 
 
 def group(root: Path, path: str, files: dict[str, object]) -> None:

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from app.model.recipes import RECIPES, judge
+from app.model.catalogue.recipes import RECIPES, judge
 from mlx_model.__main__ import main
-from mlx_model.activations import Arithmetic
-from mlx_model.config import Quantization
-from mlx_model.footprint import recipe_packing
-from mlx_model.machine import GIB, Machine, Pressure, mac
-from mlx_model.memory import CHUNKS, MemoryPlan, Model, Wishes, plan_memory
-from mlx_model.published import published_config
-from mlx_model.weights.quantize import Recipe
+from mlx_model.config.model_config import Quantization
+from mlx_model.config.published import published_config
+from mlx_model.memory.activation_bytes import Arithmetic
+from mlx_model.memory.footprint import recipe_packing
+from mlx_model.memory.machine import GIB, Machine, Pressure, mac
+from mlx_model.memory.plan import CHUNKS, MemoryPlan, Model, Wishes, plan_memory
+from mlx_model.weights.recipes import Recipe
 
 # By hand, for 48 layers (36 DeltaNet, 12 attention) of 512 experts, hidden 2048, inner 512, vocabulary 151,936.
 EXPERTS = 48 * 512 * 3 * 2048 * 512

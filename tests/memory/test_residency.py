@@ -16,24 +16,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlx_model.decode.generator import Generator
-from mlx_model.decode.guarded import GuardedGenerator, OutOfMemory
 from mlx_model.decode.language_model import NothingKept
 from mlx_model.decode.request import GenerationFinished, GenerationRequest, SamplingParameters, TokenGenerated
-from mlx_model.loading import load, load_qwen3_next
-from mlx_model.machine import Pressure
+from mlx_model.engine.guarded import GuardedGenerator, OutOfMemory
+from mlx_model.engine.loading import load, load_qwen3_next
+from mlx_model.engine.reserves import engine_reserves
+from mlx_model.engine.state_keeper import StoredStates
+from mlx_model.memory.machine import Pressure
+from mlx_model.memory.relief import Relief, Reserve
 from mlx_model.model import Qwen3Next
-from mlx_model.relief import Relief, Reserve
-from mlx_model.reserves import engine_reserves
-from mlx_model.state.keeper import StoredStates
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.state.sequence import SequenceState
 from mlx_model.weights.checkpoint import Checkpoint, open_checkpoint
-from mlx_model.weights.convert import convert
-from mlx_model.weights.expert_files import DiskReader, ExpertUnreadable
-from mlx_model.weights.expert_slots import ExpertSlots
-from mlx_model.weights.expert_use import UseRecord, read_expert_use, write_expert_use
-from mlx_model.weights.quantize import Recipe
-from mlx_model.weights.residency import Residency
+from mlx_model.weights.conversion.convert import convert
+from mlx_model.weights.experts.files import DiskReader, ExpertUnreadable
+from mlx_model.weights.experts.residency import Residency
+from mlx_model.weights.experts.slots import ExpertSlots
+from mlx_model.weights.experts.use import UseRecord, read_expert_use, write_expert_use
+from mlx_model.weights.recipes import Recipe
 from tests.support.checkpoints import write_checkpoint
 
 EXPERTS, ACTIVE = 24, 3

@@ -6,15 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.agent.events import AgentEvent, ReplyFinished, TextStreamed
-from app.model.catalogue import LocalModel
-from app.model.chunks import ReplyReader
-from app.model.engine_process import EnginePlace
+from app.model.catalogue.catalogue import LocalModel
+from app.model.engine.local import LocalEngine, Pace
+from app.model.engine.process import EnginePlace
 from app.model.events import Finished
-from app.model.local_engine import LocalEngine, Pace
+from app.model.wire.chunks import ReplyReader
 from app.ui.widgets.status_line import StatusLine
 from mlx_model.decode.request import GenerationFinished
-from mlx_model.machine import Pressure
-from mlx_model.relief import Relief, Reserve
+from mlx_model.memory.machine import Pressure
+from mlx_model.memory.relief import Relief, Reserve
 from mlx_model.server.reply_writer import ReplyWriter
 from tests.support.screen import ScriptedAgent, Stage
 from tests.support.scripted_server import ScriptedServer

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.model.catalogue import (
+from app.model.catalogue.catalogue import (
     LocalModel,
     NothingFound,
     ServedModel,
@@ -16,8 +16,8 @@ from app.model.catalogue import (
     experts_of,
     models_on_disk,
 )
+from app.model.catalogue.recipes import RECIPES, Experts, judge
 from app.model.errors import NoModel
-from app.model.recipes import RECIPES, Experts, judge
 from app.paths import models_directory
 
 

@@ -9,9 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.model import sse
-from app.model.chunks import ReplyReader
-from app.model.client import Address, ChatClient, Patience
 from app.model.errors import (
     EngineLost,
     GarbledReply,
@@ -22,7 +19,10 @@ from app.model.errors import (
 )
 from app.model.events import Finished, PromptProgress, ReplyProgress, TextDelta, ToolCallDelta
 from app.model.messages import ChatRequest, Message, ToolSpecification
-from app.model.sse import EventDecoder
+from app.model.wire import sse
+from app.model.wire.chunks import ReplyReader
+from app.model.wire.client import Address, ChatClient, Patience
+from app.model.wire.sse import EventDecoder
 from tests.support.scripted_server import Call, Drop, Gate, Hang, HttpError, Progress, Raw, call, reply
 
 ASK = ChatRequest(

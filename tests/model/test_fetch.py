@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from app.model.catalogue import LocalModel, choose_model, directory_for
+from app.model.catalogue.catalogue import LocalModel, choose_model, directory_for
+from app.model.catalogue.fetch import FetchProgress, fetch_model
 from app.model.errors import DownloadFailed, NoModel
-from app.model.fetch import FetchProgress, fetch_model
 from tests.support.fake_hub import FakeHub
 from tests.support.scripted_server import until
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from app.model.catalogue import LocalModel
-from app.model.client import ChatClient
-from app.model.engine_process import EnginePlace
+from app.model.catalogue.catalogue import LocalModel
+from app.model.engine.local import LocalEngine, Pace
+from app.model.engine.process import EnginePlace
 from app.model.errors import EngineFailed, EngineLost
 from app.model.events import EngineStatus, TextDelta
-from app.model.local_engine import LocalEngine, Pace
 from app.model.messages import ChatRequest, Message
+from app.model.wire.client import ChatClient
 from tests.support.scripted_server import until as until_true
 
 ASK = ChatRequest((Message("user", "hi"),))

@@ -9,13 +9,13 @@ from typing import get_args
 
 import pytest
 
-from app.config import Settings
-from app.model.catalogue import choose_model
-from app.model.engine import open_engine
+from app.model.catalogue.catalogue import choose_model
+from app.model.engine.local import LocalEngine
+from app.model.engine.open import open_engine
 from app.model.errors import EngineLost
 from app.model.events import EngineStatus, Finished, PromptProgress, ReplyProgress, TextDelta
-from app.model.local_engine import LocalEngine
 from app.model.messages import ChatRequest, DraftMode, Message, ToolSpecification
+from app.settings.settings import Settings
 from tests.support.processes import pids_of
 from tests.support.servable import servable_checkpoint
 

@@ -7,14 +7,14 @@ import threading
 
 import pytest
 
-from app.config import Settings
-from app.model.catalogue import NothingFound, ServedModel
-from app.model.client import Patience
-from app.model.engine import open_engine
+from app.model.catalogue.catalogue import NothingFound, ServedModel
+from app.model.engine.open import open_engine
+from app.model.engine.remote import RemoteEngine
 from app.model.errors import EngineFailed, NoModel
 from app.model.events import EngineStatus, TextDelta
 from app.model.messages import ChatRequest, Message
-from app.model.remote_engine import RemoteEngine
+from app.model.wire.client import Patience
+from app.settings.settings import Settings
 from tests.support.scripted_server import reply
 
 ASK = ChatRequest((Message("user", "hi"),))

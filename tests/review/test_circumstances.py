@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from app.review.desk import Part
+from app.review.desks.desk import Part
+from app.review.desks.source_desk import SourceDesk
+from app.review.desks.sources import STAGED, WORK_TREE, Source, Sources, source_of
+from app.review.diff.patch import whole
 from app.review.errors import ReviewError
 from app.review.model import FileChange, FileImage
-from app.review.patch import whole
 from app.review.review import Review
-from app.review.source_desk import SourceDesk
-from app.review.sources import STAGED, WORK_TREE, Source, Sources, source_of
 from tests.support.review_cases import git
 
 TEXT = "".join(f"line {n}\n" for n in range(1, 41))

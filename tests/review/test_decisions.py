@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 
-from app.review.diff import line_bytes, split_lines
+from app.review.diff.compare import line_bytes, split_lines
 from app.review.errors import ReviewError
 from app.review.model import FileChange, FileImage
 from app.review.review import Review
@@ -42,7 +42,7 @@ class Bench:
     def compact(self) -> None:
         """Restart, with a log that counts as long."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("app.review.ledger.LONG", -1)
+            patch.setattr("app.review.log.ledger.LONG", -1)
             self.restart()
 
     def agent_renames(self, old: str, new: str, image: FileImage) -> None:
@@ -544,7 +544,7 @@ def test_dying_while_the_log_is_made_short_leaves_the_old_or_the_new_one() -> No
         bench.fuse.arm(writes)
         try:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("app.review.ledger.LONG", -1)
+                patch.setattr("app.review.log.ledger.LONG", -1)
                 Review(NOWHERE, bench.store.again(), bench.disk)
             died = False
         except Killed:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from app.review.desks.source_desk import SourceDesk
+from app.review.desks.sources import WORK_TREE, Sources
+from app.review.diff.parse import parse_diff
+from app.review.diff.patch import build_patch
 from app.review.model import FileChange
-from app.review.parse import parse_diff
-from app.review.patch import build_patch
 from app.review.review import Review
-from app.review.source_desk import SourceDesk
-from app.review.sources import WORK_TREE, Sources
 from app.ui.review_app import ReviewApp
 from tests.support.review_cases import git
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.review.hunk_text import HunkText, line_marks
-from app.review.parse import parse_diff, parse_portions
+from app.review.diff.hunk_text import HunkText, line_marks
+from app.review.diff.parse import parse_diff, parse_portions
 from tests.support.review_cases import edits, git
 
 

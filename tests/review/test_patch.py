@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.review.diff import blocks, file_change, line_bytes, split_lines
+from app.review.diff.compare import blocks, file_change, line_bytes, split_lines
+from app.review.diff.parse import parse_diff
+from app.review.diff.patch import build_patch, select_lines, whole
 from app.review.errors import ReviewError
 from app.review.model import FileChange, FileImage
-from app.review.parse import parse_diff
-from app.review.patch import build_patch, select_lines, whole
 from tests.support.review_cases import edits, get_index, git, put_index
 
 BATCH = st.lists(edits(), min_size=8, max_size=12)

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.review.desks.sources import Source, Sources, source_of
+from app.review.diff.patch import whole
 from app.review.errors import ReviewError
 from app.review.model import FileChange, Hunk
-from app.review.patch import whole
 from app.review.review import Review
-from app.review.sources import Source, Sources, source_of
 from tests.support.review_cases import edits, get_index, git, put_index
 from tests.support.review_memory import Fuse, MemoryStore
 

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.review.diff import file_change
+from app.review.diff.compare import file_change
+from app.review.diff.edited_hunk import with_new_side
+from app.review.diff.patch import build_patch, whole
+from app.review.diff.splice import new_side, splice
 from app.review.disk import WorkTree
-from app.review.edited_hunk import with_new_side
 from app.review.errors import ReviewError
 from app.review.model import FileImage
-from app.review.patch import build_patch, whole
-from app.review.splice import new_side, splice
 from tests.support.review_cases import git
 
 LINES = st.lists(st.sampled_from(["a", "b", "é漢", "", "  c"]), max_size=14)

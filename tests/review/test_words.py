@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.review.words import pair, word_marks
+from app.review.diff.words import pair, word_marks
 
 WORDS = st.lists(st.sampled_from(["def", "x", " ", "(", "naïve", "=", "1"]), max_size=12).map("".join)
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from app.review.disk import WorkTree
-from app.review.entries import CommitEnded, Entry
 from app.review.errors import ReviewError
 from app.review.git import Answer, Git
+from app.review.log.entries import CommitEnded, Entry
+from app.review.log.store import FileStore
 from app.review.model import FileImage
 from app.review.review import Review
-from app.review.store import FileStore
 from tests.support.review_cases import git
 from tests.support.review_memory import Killed
 
@@ -666,9 +666,9 @@ def test_renames_are_found_where_git_finds_them(repository: Path) -> None:
 def test_the_disk_that_a_review_takes_does_not_grow_with_what_is_closed(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.review.ledger.LONG", 20)
-    monkeypatch.setattr("app.review.compaction.MOST_TURNS", 3)
-    monkeypatch.setattr("app.review.compaction.MOST_DECISIONS", 3)
+    monkeypatch.setattr("app.review.log.ledger.LONG", 20)
+    monkeypatch.setattr("app.review.log.compaction.MOST_TURNS", 3)
+    monkeypatch.setattr("app.review.log.compaction.MOST_DECISIONS", 3)
     sizes: list[int] = []
     other = Review(repository)
     for number in range(1, 17):

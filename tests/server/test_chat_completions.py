@@ -15,8 +15,8 @@ import pytest
 from tokenizers import Tokenizer
 
 from mlx_model.decode.request import SamplingParameters
+from mlx_model.engine.generation_config import published_sampling
 from mlx_model.errors import CheckpointError
-from mlx_model.generation_config import published_sampling
 from mlx_model.server.scheduler import Scheduler
 from tests.support.scripted_generator import ScriptedEngine, scripted_engine
 

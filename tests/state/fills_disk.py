@@ -11,7 +11,7 @@ import sys
 from collections import namedtuple
 from pathlib import Path
 
-from mlx_model.state.disk import DiskLimits, DiskTier
+from mlx_model.state.disk.tier import DiskLimits, DiskTier
 from mlx_model.state.prefix_store import PrefixStore
 from tests.support.token_states import TokenSource, assert_is_state_of
 

@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlx_model.state.cache_folder import SnapshotName
-from mlx_model.state.disk import DiskLimits, DiskTier
+from mlx_model.state.disk.folder import SnapshotName
+from mlx_model.state.disk.snapshot_file import SnapshotFileDamaged, read_snapshot_file, write_snapshot_file
+from mlx_model.state.disk.tier import DiskLimits, DiskTier
 from mlx_model.state.prefix_state import Arrays, array_bytes
 from mlx_model.state.prefix_store import PrefixStore
-from mlx_model.state.snapshot_file import SnapshotFileDamaged, read_snapshot_file, write_snapshot_file
 from tests.state.writes_forever import FLOATS, conversation
 from tests.support.token_states import TokenSource, assert_is_state_of, recurrent_of
 
@@ -90,7 +90,7 @@ def test_a_start_reads_no_file_and_a_lookup_only_its_own(
         read.append(path)
         return read_snapshot_file(path, facts)
 
-    monkeypatch.setattr("mlx_model.state.disk.read_snapshot_file", recording)
+    monkeypatch.setattr("mlx_model.state.disk.tier.read_snapshot_file", recording)
     store, _ = open_store(tmp_path)
     assert read == []
     found = store.lookup((1, 2, 3, 4, 5))
@@ -224,7 +224,7 @@ def test_a_write_that_finds_no_memory_is_one_line_and_the_next_is_kept(
 
     store, tier = open_store(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("mlx_model.state.disk.write_snapshot_file", no_memory)
+        patch.setattr("mlx_model.state.disk.tier.write_snapshot_file", no_memory)
         store.store((1, 2), TokenSource((1, 2)))
         tier.flush()
     assert [record.levelname for record in caplog.records] == ["WARNING"] and "no memory" in caplog.text
@@ -247,7 +247,7 @@ def test_what_is_not_written_yet_is_found_and_the_newest_is_written_first_in_the
         written.append(f"{facts['kind']} {facts['position']}")
         write_snapshot_file(path, facts, arrays)
 
-    monkeypatch.setattr("mlx_model.state.disk.write_snapshot_file", slowly)
+    monkeypatch.setattr("mlx_model.state.disk.tier.write_snapshot_file", slowly)
     store, tier = open_store(tmp_path)
     conversations = [(0,), (1, 1), (2, 2, 2), (2, 2, 2, 2)]
     for tokens in conversations:

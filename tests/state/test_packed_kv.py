@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlx_model.engine.loading import load_qwen3_next
 from mlx_model.errors import ConfigError
-from mlx_model.loading import load_qwen3_next
 from mlx_model.state.kv import KVBuffer, PackedKVBuffer
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.state.sequence import SequenceState

@@ -21,10 +21,10 @@ from mlx_model.decode.request import (
     SamplingParameters,
     TokenGenerated,
 )
-from mlx_model.loading import DType, load_qwen3_next
+from mlx_model.engine.loading import DType, load_qwen3_next
+from mlx_model.engine.state_keeper import StoredStates
 from mlx_model.model import Qwen3Next
-from mlx_model.state.disk import DiskLimits, DiskTier
-from mlx_model.state.keeper import StoredStates
+from mlx_model.state.disk.tier import DiskLimits, DiskTier
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.weights.checkpoint import open_checkpoint
 from tests.support.checkpoints import write_checkpoint

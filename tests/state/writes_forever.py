@@ -7,7 +7,7 @@ import itertools
 import sys
 from pathlib import Path
 
-from mlx_model.state.disk import DiskLimits, DiskTier
+from mlx_model.state.disk.tier import DiskLimits, DiskTier
 from mlx_model.state.prefix_store import PrefixStore
 from tests.support.token_states import TokenSource
 

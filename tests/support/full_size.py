@@ -10,18 +10,18 @@ from typing import Any
 
 import mlx.core as mx
 
-from mlx_model.activations import Arithmetic
-from mlx_model.config import ModelConfig
-from mlx_model.device import prepare_mlx
-from mlx_model.footprint import recipe_packing
+from mlx_model.config.model_config import ModelConfig
+from mlx_model.config.published import published_config
 from mlx_model.layers.parameters import Parameters
-from mlx_model.machine import GIB, Machine, resident_bytes
-from mlx_model.memory import Model, Wishes, plan_memory
+from mlx_model.memory.activation_bytes import Arithmetic
+from mlx_model.memory.device import prepare_mlx
+from mlx_model.memory.footprint import recipe_packing
+from mlx_model.memory.machine import GIB, Machine, resident_bytes
+from mlx_model.memory.plan import Model, Wishes, plan_memory
 from mlx_model.model import Qwen3Next
-from mlx_model.published import published_config
 from mlx_model.weights.layout import Vector, model_items
 from mlx_model.weights.packing import packed_shapes
-from mlx_model.weights.quantize import Recipe, quantization_for
+from mlx_model.weights.recipes import Recipe, quantization_for
 
 
 def parameters(config: ModelConfig) -> Parameters:

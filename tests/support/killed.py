@@ -18,12 +18,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from app.review import ledger
 from app.review.disk import WorkTree
-from app.review.entries import Edited
+from app.review.log import ledger
+from app.review.log.entries import Edited
+from app.review.log.store import FileStore
 from app.review.model import FileImage, Selection
 from app.review.review import Review
-from app.review.store import FileStore
 from tests.support.review_cases import git
 
 # What does something to a file or directory, by the name of the C function.

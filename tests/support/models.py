@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mlx_model.loading import load_qwen3_next
+from mlx_model.engine.loading import load_qwen3_next
 from mlx_model.model import Qwen3Next
 from mlx_model.weights.checkpoint import open_checkpoint
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 
-from app.review.entries import Edited, Entry, decode, encode
+from app.review.log.entries import Edited, Entry, decode, encode
 from app.review.model import FileImage
 
 

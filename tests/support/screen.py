@@ -8,11 +8,11 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from app.agent.branches import Place
 from app.agent.budget import ContextUse
 from app.agent.events import AgentEvent, Mode, ToolFinished, ToolStarted, TurnEnded, TurnStarted
 from app.agent.mcp.servers import ServerState
 from app.agent.port import PermissionAsker
+from app.agent.session.branches import Place
 from app.model.events import EngineStatus, ModelDescription, StreamEvent
 from app.model.messages import ChatRequest
 from app.review.model import FileImage

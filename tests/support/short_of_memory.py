@@ -12,17 +12,17 @@ import resource
 import sys
 from pathlib import Path
 
-from mlx_model.activations import Arithmetic
-from mlx_model.decode.guarded import GuardedGenerator, OutOfMemory
 from mlx_model.decode.request import GenerationRequest, SamplingParameters, TokenGenerated
-from mlx_model.footprint import recipe_packing
-from mlx_model.loading import load
-from mlx_model.machine import this_machine
-from mlx_model.memory import Model, Wishes, plan_memory
+from mlx_model.engine.guarded import GuardedGenerator, OutOfMemory
+from mlx_model.engine.loading import load
+from mlx_model.engine.reserves import engine_reserves
+from mlx_model.memory.activation_bytes import Arithmetic
+from mlx_model.memory.footprint import recipe_packing
+from mlx_model.memory.machine import this_machine
+from mlx_model.memory.plan import Model, Wishes, plan_memory
+from mlx_model.memory.relief import Relief
 from mlx_model.model import Qwen3Next
-from mlx_model.relief import Relief
-from mlx_model.reserves import engine_reserves
-from mlx_model.weights.quantize import Recipe
+from mlx_model.weights.recipes import Recipe
 
 GREEDY = SamplingParameters(temperature=0)
 

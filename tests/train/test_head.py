@@ -7,18 +7,18 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from mlx_model.config import Quantization
+from mlx_model.config.model_config import Quantization
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear
 from mlx_model.model import Qwen3Next
 from mlx_model.train.corpus import Corpus
-from mlx_model.train.fitting import DEPTH, Material, _gradients
 from mlx_model.train.head import Judge, stored_head, unroll
 from mlx_model.train.linked import write_linked
+from mlx_model.train.steps import DEPTH, Material, _gradients
 from mlx_model.weights.checkpoint import Checkpoint, open_checkpoint
-from mlx_model.weights.convert import convert
+from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.layout import Projection, mtp_items
-from mlx_model.weights.quantize import Recipe, quantization_for
+from mlx_model.weights.recipes import Recipe, quantization_for
 from tests.support.checkpoints import random_tensors, tiny_config, write_checkpoint
 from tests.support.forms import stacked, write
 from tests.support.models import load_tiny

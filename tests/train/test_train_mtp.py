@@ -14,13 +14,14 @@ import pytest
 
 from mlx_model.__main__ import main
 from mlx_model.chat.tokenizer import Tokenizer
-from mlx_model.commands.fitting import DoesNotFit
+from mlx_model.commands.shared.memory_check import DoesNotFit
 from mlx_model.commands.train_mtp import add_arguments, settle_training
+from mlx_model.engine.loading import load
 from mlx_model.errors import RequestError
-from mlx_model.footprint import stored_packing
-from mlx_model.loading import load
-from mlx_model.machine import Machine
-from mlx_model.train import fitting, training
+from mlx_model.memory.footprint import stored_packing
+from mlx_model.memory.machine import Machine
+from mlx_model.train import steps as fitting
+from mlx_model.train import training
 from mlx_model.train.corpus import read_corpus
 from mlx_model.train.forecast import fitting_bytes
 from mlx_model.weights.checkpoint import open_checkpoint
@@ -73,7 +74,7 @@ def test_the_result_is_a_checkpoint_that_drafts(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from mlx_model.train.fitting import Schedule
+from mlx_model.train.steps import Schedule
 from mlx_model.train.training import Means, Training, train_mtp
 
 model, code, out, stage, done = sys.argv[1:]

@@ -8,10 +8,10 @@ from textual.command import CommandPalette
 from app.paths import config_directory
 from app.ui.actions import ACTIONS, AT_THE_CURSOR, BY_ID, in_scope, key_label
 from app.ui.base import ActionProvider
+from app.ui.dialogs.help import HelpLines, HelpScreen
+from app.ui.dialogs.sessions import SessionsScreen
 from app.ui.keymap import KeymapError, clashes, load_keymap
 from app.ui.review_app import ReviewScreen
-from app.ui.screens.help import HelpLines, HelpScreen
-from app.ui.screens.sessions import SessionsScreen
 from app.ui.slash import SLASH_COMMANDS
 from tests.support.screen import Stage
 

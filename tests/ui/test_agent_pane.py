@@ -22,8 +22,8 @@ from app.agent.events import (
 )
 from app.agent.port import PermissionAnswer, PermissionRequest
 from app.model.events import EngineStatus, Finished, PromptProgress, Timings
-from app.ui.palette import Palette
-from app.ui.themes import DARK, LIGHT
+from app.ui.drawing.palette import Palette
+from app.ui.drawing.themes import DARK, LIGHT
 from app.ui.widgets.permission_prompt import PermissionPrompt
 from app.ui.widgets.transcript_items import CallItem, NoticeItem
 from tests.support.screen import READY, ScriptedAgent, Stage

@@ -19,11 +19,11 @@ from app.agent.events import (
     TurnEnded,
     TurnStarted,
 )
-from app.agent.session import new_journal
-from app.agent.session_index import sessions
+from app.agent.session.index import sessions
+from app.agent.session.session import new_journal
 from app.ui.completion import rank, token_before, with_directories
+from app.ui.dialogs.sessions import SessionsScreen
 from app.ui.screens.model import ModelScreen
-from app.ui.screens.sessions import SessionsScreen
 from app.ui.screens.slash_commands import SlashCommands
 from app.ui.slash import SLASH_COMMANDS, parse
 from tests.support.screen import ScriptedAgent, Stage

@@ -9,11 +9,11 @@ import pytest
 from textual.content import Content
 
 from app.agent.events import AgentEvent, ReplyFinished, ReplyProgressed, TextStreamed, ToolStarted
-from app.model.chunks import ReplyReader
 from app.model.events import ReplyProgress
+from app.model.wire.chunks import ReplyReader
 from app.ui.screens import pane_titles
 from app.ui.widgets.status_line import StatusLine
-from mlx_model.chat.tool_calls import VisibleText
+from mlx_model.chat.tools.parser import VisibleText
 from mlx_model.decode.request import GenerationCosts, GenerationFinished, SourceDrafts
 from mlx_model.server.reply_writer import ReplyWriter
 from tests.support.screen import ScriptedAgent, Stage

@@ -10,16 +10,16 @@ from textual.events import Click, Key, MouseDown, MouseEvent, MouseMove, MouseSc
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
+from app.review.desks.source_desk import SourceDesk
+from app.review.desks.sources import STAGED, WORK_TREE, Source, Sources, source_of
 from app.review.review import Review
-from app.review.source_desk import SourceDesk
-from app.review.sources import STAGED, WORK_TREE, Source, Sources, source_of
+from app.ui.dialogs.comment import CommentDialog
+from app.ui.dialogs.commit import CommitDialog
+from app.ui.dialogs.edit_hunk import EditHunkDialog
+from app.ui.dialogs.listing import Listing
 from app.ui.diff.view import DiffView
 from app.ui.panes.review import ReviewPane
 from app.ui.review_app import ReviewApp
-from app.ui.screens.comment import CommentDialog
-from app.ui.screens.commit import CommitDialog
-from app.ui.screens.edit_hunk import EditHunkDialog
-from app.ui.screens.listing import Listing
 from tests.support.review_cases import git
 
 BEFORE = "".join(f"line {number}\n" for number in range(1, 61))

@@ -11,7 +11,7 @@ from textual.widgets import TextArea
 
 from app.model.events import Finished, StreamEvent, TextDelta
 from app.model.messages import ChatRequest
-from app.ui.screens.listing import Listing
+from app.ui.dialogs.listing import Listing
 from tests.support.review_cases import git
 from tests.support.screen import FakeEngine, Stage, edit
 

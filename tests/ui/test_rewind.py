@@ -8,12 +8,12 @@ import pytest
 from app.agent.agent import Agent
 from app.agent.events import TurnStarted
 from app.agent.port import PermissionAsker
-from app.agent.session import new_journal, open_journal
+from app.agent.session.session import new_journal, open_journal
 from app.model.events import Finished, StreamEvent, TextDelta, ToolCallDelta
 from app.model.messages import ChatRequest
 from app.ui.app import TidegateApp
+from app.ui.dialogs.listing import Listing
 from app.ui.ports import Ports
-from app.ui.screens.listing import Listing
 from app.workspace.workspace import Workspace
 from tests.support.screen import FakeEngine, Stage
 

@@ -15,9 +15,9 @@ _LATE = [
     "app.agent.mcp.servers",
     "app.review.commit",
     "app.review.review",
-    "app.ui.markdown",
-    "app.ui.screens.commit",
-    "app.ui.screens.help",
+    "app.ui.drawing.markdown",
+    "app.ui.dialogs.commit",
+    "app.ui.dialogs.help",
     "app.ui.screens.model",
     "git",
     "httpx2",
@@ -31,7 +31,7 @@ _LATE = [
 ]
 _NOT_IN_A_REVIEW = [
     "app.agent",
-    "app.model.client",
+    "app.model.wire.client",
     "app.workspace.workspace",
     "textual.widgets._text_area",
     "tree_sitter",
@@ -48,7 +48,7 @@ def loaded(program: str, wanted: list[str], where: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     ("screen", "late"),
-    [("app.ui.app", _LATE), ("app.review_command, app.ui.review_app", _LATE + _NOT_IN_A_REVIEW)],
+    [("app.ui.app", _LATE), ("app.commands.review, app.ui.review_app", _LATE + _NOT_IN_A_REVIEW)],
     ids=["workspace", "review"],
 )
 def test_a_screen_is_imported_without_what_it_needs_later(screen: str, late: list[str], tmp_path: Path) -> None:
@@ -61,9 +61,9 @@ def test_the_first_frame_of_a_review_is_drawn_before_the_log_is_opened(tmp_path:
     program = """
 from pathlib import Path
 import asyncio
-from app.review.source_desk import SourceDesk
+from app.review.desks.source_desk import SourceDesk
 from app.review.late import open_late
-from app.review.sources import WORK_TREE, Sources
+from app.review.desks.sources import WORK_TREE, Sources
 from app.ui.review_app import ReviewApp
 from app.ui.diff.view import DiffView
 

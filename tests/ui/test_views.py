@@ -11,11 +11,11 @@ from textual.color import Color
 
 from app.review.model import DiffLine, FileChange, Hunk
 from app.ui.diff.layout import DiffLayout, Shapes
-from app.ui.markdown import stable_blocks
-from app.ui.palette import Palette
+from app.ui.drawing.markdown import stable_blocks
+from app.ui.drawing.palette import Palette
+from app.ui.drawing.text import columns, paint, visible
+from app.ui.drawing.themes import DARK, LIGHT
 from app.ui.panes.viewer import split_lines
-from app.ui.text import columns, paint, visible
-from app.ui.themes import DARK, LIGHT
 from app.ui.widgets.transcript_items import NoticeItem, ReplyItem, wrap
 from tests.support.screen import Stage
 

@@ -10,12 +10,12 @@ from textual.app import App, ComposeResult
 from textual.geometry import Offset
 from textual.selection import Selection
 
-from app.review.diff import file_change
+from app.review.diff.compare import file_change
 from app.review.model import FileChange, FileImage
 from app.ui import base
 from app.ui.diff.view import DiffView
-from app.ui.text import visible, wrapped
-from app.ui.themes import DARK
+from app.ui.drawing.text import visible, wrapped
+from app.ui.drawing.themes import DARK
 
 LONG = "word " * 2_000
 WIDE = "漢字かな" * 40

@@ -5,7 +5,7 @@ import contextlib
 import os
 from typing import TextIO
 
-from app.agent.process import clean
+from app.agent.shell.process import clean
 
 _MOST_BYTES = 16 * 1024
 _LONGEST_LINE = 200

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.agent.errors import ServerFailed, ToolFailure
 from app.agent.mcp.complaints import Complaints
-from app.mcp_settings import McpServer, filled
+from app.settings.mcp import McpServer, filled
 
 if TYPE_CHECKING:
     from httpx2 import Response

@@ -16,7 +16,7 @@ from app.agent.budget import tokens_of
 from app.agent.errors import ServerFailed
 from app.agent.mcp.connection import Connection
 from app.agent.mcp.tool import McpTool, Offer, offer_of
-from app.mcp_settings import McpServer
+from app.settings.mcp import McpServer
 
 if TYPE_CHECKING:
     from mcp.types import CallToolResult

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from app.agent.errors import ToolFailure
-from app.agent.files import Files
-from app.agent.jobs import Jobs
+from app.agent.shell.jobs import Jobs
+from app.agent.tools.files import Files
 from app.errors import TidegateError
 from app.model.messages import ToolSpecification
 from app.workspace.workspace import Location, Workspace

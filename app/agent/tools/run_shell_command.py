@@ -5,9 +5,9 @@ from pathlib import Path
 from pydantic import Field
 
 from app.agent.errors import ToolFailure
-from app.agent.hidden import absent_triggers, remove_made
-from app.agent.process import CommandProcess, HeadAndTail
-from app.agent.sandbox import find_sandbox
+from app.agent.shell.hidden import absent_triggers, remove_made
+from app.agent.shell.process import CommandProcess, HeadAndTail
+from app.agent.shell.sandbox import find_sandbox
 from app.agent.tools.base import (
     MAX_RESULT_CHARACTERS,
     Access,

@@ -17,8 +17,8 @@ from app.ui.diff.headings import DiffHeadings
 from app.ui.diff.layout import Row
 from app.ui.diff.painting import LONG_LINE, HunkPainting
 from app.ui.diff.surroundings import Surroundings
-from app.ui.syntax import LazySyntax, is_prepared, lexer_for_path
-from app.ui.text import Span, Wrapped, matches, paint, visible, window, wrapped
+from app.ui.drawing.syntax import LazySyntax, is_prepared, lexer_for_path
+from app.ui.drawing.text import Span, Wrapped, matches, paint, visible, window, wrapped
 
 _LEAST_ROOM = 8  # cells that a row of a wrapped line has, however narrow the view is
 _NO_NEWLINE = "  ∎ no newline at end"

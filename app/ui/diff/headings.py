@@ -6,11 +6,11 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from app.review.desk import Words
-from app.review.misfit import Misfit
+from app.review.desks.desk import Words
+from app.review.diff.misfit import Misfit
 from app.review.model import FileChange, Hunk
 from app.ui.diff.layout import DiffLayout, Row, Shapes
-from app.ui.text import visible
+from app.ui.drawing.text import visible
 from app.ui.widgets.line_view import LineView
 
 KIND_LETTERS = {

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from textual.cache import LRUCache
 
-from app.review.hunk_text import HunkText, line_marks
+from app.review.diff.hunk_text import HunkText, line_marks
 from app.review.model import FileChange, Hunk
 
 RowKind = Literal["gap", "file", "hunk", "line", "note", "extra", "comment"]

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from pygments.lexer import Lexer
 
-from app.review.hunk_text import line_marks
+from app.review.diff.hunk_text import line_marks
+from app.review.diff.words import Span, pair, word_marks
 from app.review.model import Hunk
-from app.review.words import Span, pair, word_marks
-from app.ui.syntax import LazySyntax, Spans
-from app.ui.text import columns, visible
+from app.ui.drawing.syntax import LazySyntax, Spans
+from app.ui.drawing.text import columns, visible
 
 LONG_LINE = 2_000  # characters; beyond, a line has neither colour nor word marks
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from app.review.desk import Part
+from app.review.desks.desk import Part
 from app.review.model import FileChange, Hunk
 from app.ui.diff.layout import Row
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from app.review.misfit import Misfit
+from app.review.diff.misfit import Misfit
 from app.review.model import Comment, FileChange, Hunk
 from app.ui.diff.layout import Remark, first_lines
-from app.ui.text import visible
+from app.ui.drawing.text import visible
 
 
 def remarks_on(

@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
-from app.review.hunk_text import HunkText
+from app.review.diff.hunk_text import HunkText
 from app.review.model import FileChange
 from app.ui.diff.layout import Row
 

@@ -3,7 +3,7 @@
 from textual import events
 from textual.timer import Timer
 
-from app.review.desk import Part
+from app.review.desks.desk import Part
 from app.ui.diff.drawing import DiffDrawing
 from app.ui.diff.parts import Side, parts_of, text_of
 

@@ -8,14 +8,14 @@ from rich.cells import cell_len
 from textual import events
 from textual.geometry import Size
 
-from app.review.misfit import Misfit
+from app.review.diff.misfit import Misfit
 from app.review.model import Comment, DiffLine, FileChange, Hunk
 from app.ui.diff.layout import DiffLayout, HunkShape, Shapes
 from app.ui.diff.parts import text_of_hunk
 from app.ui.diff.remarks import remarks_on
 from app.ui.diff.search import lines_with
 from app.ui.diff.selecting import DiffSelecting
-from app.ui.text import matches, visible
+from app.ui.drawing.text import matches, visible
 
 Arrangement = Literal["auto", "unified", "split"]
 

@@ -11,11 +11,11 @@ from textual.widget import Widget
 from app.agent.errors import AgentMissing
 from app.agent.events import AgentEvent, Mode, TodosChanged, TurnEnded
 from app.agent.port import AgentPort, PermissionAnswer, PermissionRequest
+from app.ui.drawing.text import age
 from app.ui.panes.completer import Completer, read_user_commands
 from app.ui.panes.conversation import Conversation
 from app.ui.panes.turns import Turns
 from app.ui.slash import parse
-from app.ui.text import age
 from app.ui.widgets.completion_list import CompletionList
 from app.ui.widgets.engine_banner import EngineBanner
 from app.ui.widgets.permission_prompt import PermissionPrompt

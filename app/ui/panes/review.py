@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 
-from app.review.desk import Part
+from app.review.desks.desk import Part
 from app.review.errors import ReviewError
 from app.review.model import FileChange, Hunk
 from app.ui.actions import bindings

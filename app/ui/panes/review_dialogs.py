@@ -9,9 +9,9 @@ from app.errors import TidegateError
 from app.review.errors import ReviewError
 from app.review.model import Comment
 from app.ui.diff.headings import KIND_LETTERS
+from app.ui.drawing.text import visible
 from app.ui.editor import edit, edit_text
 from app.ui.panes.review_table import ReviewTable
-from app.ui.text import visible
 
 
 class ReviewDialogs(ReviewTable):
@@ -42,7 +42,7 @@ class ReviewDialogs(ReviewTable):
         self._open(self._ask_commit())
 
     async def _ask_commit(self) -> None:
-        from app.ui.screens.commit import CommitDialog
+        from app.ui.dialogs.commit import CommitDialog
 
         try:
             # What was just decided is part of it.
@@ -88,7 +88,7 @@ class ReviewDialogs(ReviewTable):
     # Comments.
 
     def action_comment(self) -> None:
-        from app.ui.screens.comment import CommentDialog
+        from app.ui.dialogs.comment import CommentDialog
 
         change, hunk = self.view.current_change, self.view.current_hunk
         if change is None or hunk is None:
@@ -113,7 +113,7 @@ class ReviewDialogs(ReviewTable):
         self.app.push_screen(CommentDialog(place, quoted), save)
 
     def _change_comment(self, comment: Comment) -> None:
-        from app.ui.screens.comment import CommentDialog
+        from app.ui.dialogs.comment import CommentDialog
 
         def save(text: str | None) -> None:
             if text is not None:
@@ -125,7 +125,7 @@ class ReviewDialogs(ReviewTable):
         self._open(self._list_comments())
 
     async def _list_comments(self) -> None:
-        from app.ui.screens.listing import Entry, Listing
+        from app.ui.dialogs.listing import Entry, Listing
 
         comments = {str(one.id): one for one in await asyncio.to_thread(self.port.comments)}
         if not comments:
@@ -161,7 +161,7 @@ class ReviewDialogs(ReviewTable):
     # Files and turns.
 
     def action_list_files(self) -> None:
-        from app.ui.screens.listing import Entry, Listing
+        from app.ui.dialogs.listing import Entry, Listing
 
         changes = self.view.changes
         if not changes:
@@ -199,7 +199,7 @@ class ReviewDialogs(ReviewTable):
         self._open(self._list_turns())
 
     async def _list_turns(self) -> None:
-        from app.ui.screens.listing import Entry, Listing
+        from app.ui.dialogs.listing import Entry, Listing
 
         turns = await asyncio.to_thread(self.port.turns)
         if not turns:
@@ -238,7 +238,7 @@ class ReviewDialogs(ReviewTable):
         change, hunk = self.view.current_change, self.view.current_hunk
         if change is None or hunk is None:
             return
-        from app.ui.screens.edit_hunk import EditHunkDialog
+        from app.ui.dialogs.edit_hunk import EditHunkDialog
 
         try:
             text = self.desk.text_of(change, hunk)

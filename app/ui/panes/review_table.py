@@ -9,7 +9,7 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Static
 
-from app.review.desk import Desk
+from app.review.desks.desk import Desk
 from app.review.errors import ReviewError
 from app.review.model import Comment, FileChange
 from app.review.port import ReviewPort

@@ -13,8 +13,8 @@ from textual.widgets.tree import TreeNode
 
 from app.errors import TidegateError
 from app.ui.actions import bindings
-from app.ui.palette import Palette
-from app.ui.text import visible
+from app.ui.drawing.palette import Palette
+from app.ui.drawing.text import visible
 from app.workspace.model import Entry, RepositoryStatus, StatusCode
 from app.workspace.watch import ANYTHING
 from app.workspace.workspace import Workspace

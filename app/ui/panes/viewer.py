@@ -11,8 +11,8 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from app.ui.actions import BY_ID, bindings, key_label
+from app.ui.drawing.text import visible
 from app.ui.keymap import Keymap, keys_of
-from app.ui.text import visible
 from app.ui.widgets.ask_line import AskLine
 from app.ui.widgets.file_view import FileView, measure
 from app.workspace.model import Document

@@ -16,14 +16,14 @@ from textual.widgets.option_list import Option
 from textual.worker import Worker
 
 from app.errors import TidegateError
-from app.model.catalogue import LocalModel, choose_model, experts_of, models_on_disk, weight_bytes
-from app.model.fetch import FetchProgress, fetch_model
+from app.model.catalogue.catalogue import LocalModel, choose_model, experts_of, models_on_disk, weight_bytes
+from app.model.catalogue.fetch import FetchProgress, fetch_model
+from app.model.catalogue.recipes import RECIPES, Experts, Recipe, gigabytes, judge, machine_memory
 from app.model.port import EnginePort
-from app.model.recipes import RECIPES, Experts, Recipe, gigabytes, judge, machine_memory
-from app.ui.palette import Palette
-from app.ui.screens.confirm import Confirm
-from app.ui.screens.dialog import Dialog
-from app.ui.text import visible
+from app.ui.dialogs.confirm import Confirm
+from app.ui.dialogs.dialog import Dialog
+from app.ui.drawing.palette import Palette
+from app.ui.drawing.text import visible
 
 
 class ModelScreen(Dialog[None]):

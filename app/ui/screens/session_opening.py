@@ -43,7 +43,7 @@ class SessionOpening:
 
     def _look_back(self) -> tuple[tuple[str, float] | None, list[str]]:
         """The last session's title and when it was used, and what was said in all of them."""
-        from app.agent.session_index import last_said, sessions  # noqa: PLC0415  the first frame does not wait
+        from app.agent.session.index import last_said, sessions  # noqa: PLC0415  the first frame does not wait
 
         last = next(sessions(self._root), None)
         title = (last.title, last.used) if last is not None else None

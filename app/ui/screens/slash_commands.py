@@ -8,8 +8,8 @@ from typing import Any, get_args
 from app.agent.events import Mode
 from app.errors import TidegateError
 from app.ui.base import ActionApp
+from app.ui.dialogs.rewind import Rewind
 from app.ui.panes.agent import AgentPane
-from app.ui.screens.rewind import Rewind
 from app.ui.screens.session_opening import SessionOpening
 from app.ui.slash import BY_NAME, INIT_PROMPT, SLASH_COMMANDS, parse
 
@@ -122,7 +122,7 @@ class SlashCommands:
     _clear = _new
 
     async def _resume(self, words: str) -> None:
-        from app.ui.screens.sessions import SessionsScreen  # noqa: PLC0415  it imports the agent's tools
+        from app.ui.dialogs.sessions import SessionsScreen  # noqa: PLC0415  it imports the agent's tools
 
         def go_on(session: str | None) -> None:
             if session is not None:
@@ -139,7 +139,7 @@ class SlashCommands:
             self._agent.tell(str(error), is_error=True)
 
     async def _fork(self, _words: str) -> None:
-        from app.agent.session import fork_session  # noqa: PLC0415
+        from app.agent.session.session import fork_session  # noqa: PLC0415
 
         current = self._agent.port.session_id
         await self._sessions.open(await asyncio.to_thread(fork_session, self._root, current))
@@ -153,7 +153,7 @@ class SlashCommands:
         self._agent.tell(f"This session is called “{words}” now.")
 
     async def _export(self, words: str) -> None:
-        from app.ui.screens.sessions import export_session  # noqa: PLC0415
+        from app.ui.dialogs.sessions import export_session  # noqa: PLC0415
 
         current = self._agent.port.session_id
         target = await asyncio.to_thread(export_session, self._root, current, words)

@@ -18,12 +18,14 @@ from textual.widgets import ContentSwitcher
 
 from app.errors import TidegateError
 from app.model.events import EngineStatus, Timings
-from app.review.agent_desk import AgentDesk
+from app.review.desks.agent_desk import AgentDesk
+from app.review.desks.source_desk import SourceDesk
+from app.review.desks.sources import STAGED, WORK_TREE, Sources
 from app.review.model import FileChange
-from app.review.source_desk import SourceDesk
-from app.review.sources import STAGED, WORK_TREE, Sources
 from app.ui.actions import Scope, bindings
 from app.ui.base import ActionApp
+from app.ui.dialogs.rewind import Rewind
+from app.ui.drawing.text import visible
 from app.ui.keymap import Keymap
 from app.ui.panes.agent import AgentPane
 from app.ui.panes.review import ReviewPane
@@ -33,10 +35,8 @@ from app.ui.panes.viewer import ViewerPane
 from app.ui.ports import Ports
 from app.ui.screens.folding import Folding
 from app.ui.screens.pane_titles import agent_title, centre_title, file_facts
-from app.ui.screens.rewind import Rewind
 from app.ui.screens.session_opening import SessionOpening
 from app.ui.screens.slash_commands import SlashCommands
-from app.ui.text import visible
 from app.ui.widgets.hint_line import HintLine
 from app.ui.widgets.permission_prompt import PermissionPrompt
 from app.ui.widgets.status_line import StatusFacts, StatusLine

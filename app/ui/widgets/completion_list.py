@@ -7,8 +7,8 @@ from textual.message import Message
 from textual.widgets import Static
 
 from app.ui.completion import Candidate, Token
-from app.ui.palette import Palette
-from app.ui.text import visible
+from app.ui.drawing.palette import Palette
+from app.ui.drawing.text import visible
 
 MOST_SHOWN = 8
 

@@ -5,8 +5,8 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from app.model.events import EngineStatus
-from app.ui.palette import Palette
-from app.ui.text import visible
+from app.ui.drawing.palette import Palette
+from app.ui.drawing.text import visible
 
 _LONGEST_BAR = 36  # cells
 

@@ -10,8 +10,8 @@ from rich.style import Style
 from textual import events
 from textual.cache import LRUCache
 
-from app.ui.syntax import LazySyntax, lexer_for_path
-from app.ui.text import Span, Wrapped, matches, visible, window, wrapped
+from app.ui.drawing.syntax import LazySyntax, lexer_for_path
+from app.ui.drawing.text import Span, Wrapped, matches, visible, window, wrapped
 from app.ui.widgets.line_view import LineView
 
 _LONG_LINE = 4_000  # characters; beyond, only a window of a line is drawn, without colour

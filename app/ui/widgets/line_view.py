@@ -13,8 +13,8 @@ from textual.selection import Selection
 from textual.strip import Strip
 
 from app.ui.actions import bindings
-from app.ui.palette import Palette
-from app.ui.text import Span, paint
+from app.ui.drawing.palette import Palette
+from app.ui.drawing.text import Span, paint
 
 _MARGIN = 3  # rows kept visible before and after the cursor
 _SIDEWAYS = 8  # cells per horizontal step

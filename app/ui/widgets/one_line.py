@@ -4,7 +4,7 @@ from rich.text import Text
 from textual import events
 from textual.widgets import Static
 
-from app.ui.palette import Palette
+from app.ui.drawing.palette import Palette
 
 
 class OneLine(Static):

@@ -18,9 +18,9 @@ from textual.widgets import Input, Static
 
 from app.agent.port import PermissionAnswer, PermissionRequest
 from app.ui.actions import bindings, in_scope, key_label
+from app.ui.drawing.palette import Palette
+from app.ui.drawing.text import visible
 from app.ui.keymap import keys_of
-from app.ui.palette import Palette
-from app.ui.text import visible
 
 _SHARE = 0.7  # of the pane's height
 _LEAST_ROWS, _MOST_ROWS = 2, 14  # of what would be done

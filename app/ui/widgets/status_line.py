@@ -8,8 +8,8 @@ from rich.text import Text
 
 from app.agent.events import Mode
 from app.model.events import EngineStatus
-from app.ui.palette import Palette
-from app.ui.text import visible
+from app.ui.drawing.palette import Palette
+from app.ui.drawing.text import visible
 from app.ui.widgets.one_line import OneLine
 
 

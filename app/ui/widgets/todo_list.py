@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from rich.text import Text
 from textual.widgets import Static
 
-from app.ui.palette import Palette
-from app.ui.text import visible
+from app.ui.drawing.palette import Palette
+from app.ui.drawing.text import visible
 
 _MOST = 7  # steps in view, those around the one that is under way
 

@@ -9,8 +9,8 @@ from rich.style import Style
 from rich.text import Text
 from textual.strip import Strip
 
-from app.ui.palette import Palette
-from app.ui.text import visible
+from app.ui.drawing.palette import Palette
+from app.ui.drawing.text import visible
 
 _MOST_OUTPUT = 400  # lines of a call's output shown when expanded
 _MOST_SAID = 40  # lines shown of what the user said: a pasted log is not read again here
@@ -119,14 +119,14 @@ class ReplyItem(Item):
         """More of it arrived."""
         self.text += text
         self._tail += text
-        from app.ui.markdown import stable_blocks  # noqa: PLC0415  the first frame has none
+        from app.ui.drawing.markdown import stable_blocks  # noqa: PLC0415  the first frame has none
 
         *settled, self._tail = stable_blocks(self._tail) if self._tail else [""]
         self._settled += settled
         self.touch()
 
     def render(self, width: int, palette: Palette) -> list[Strip]:
-        from app.ui.markdown import render_markdown  # noqa: PLC0415
+        from app.ui.drawing.markdown import render_markdown  # noqa: PLC0415
 
         if self._look[0] != width or self._look[1] is not palette:
             self._look, self._blocks = (width, palette), []

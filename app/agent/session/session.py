@@ -1,0 +1,192 @@
+"""A conversation on disk: one append-only file of JSON lines, each stored before the next step is taken."""
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from app.agent.errors import SessionError
+from app.agent.session.branches import Record, standing
+from app.paths import data_directory
+
+_VERSION = 1
+
+
+class Journal:
+    """The open file of one session. Held by one process at a time.
+
+    Raises SessionError when the file cannot be opened, is another program's, or is open elsewhere.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise SessionError(f"the session {path.stem} cannot be opened ({error.strerror})") from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.records, length = _read(path)
+            # What a crash left of a line that was being written.
+            os.ftruncate(self._descriptor, length)
+        except BlockingIOError as error:
+            self.close()
+            raise SessionError(
+                f"the session {path.stem} is open in another window", "close it there"
+            ) from error
+        except SessionError:
+            self.close()
+            raise
+
+    @property
+    def id(self) -> str:
+        """The session's name, as `resume` takes it."""
+        return self.path.stem
+
+    def read(self) -> tuple[Record, ...]:
+        """All records, those that were appended meanwhile included. Raises SessionError."""
+        try:
+            return _read(self.path)[0]
+        except OSError as error:
+            raise SessionError(f"the session {self.id} cannot be read ({error.strerror})") from error
+
+    def append(self, kind: str, **fields: Any) -> None:
+        """Store one record and return when the disk has it. Raises SessionError when it will not take it."""
+        self.append_all(({"kind": kind, **fields},))
+
+    def append_all(self, records: Iterable[Record]) -> None:
+        """Store several records, as `append` does."""
+        data = memoryview(
+            b"".join(
+                json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n" for record in records
+            )
+        )
+        end = None
+        try:
+            end = os.lseek(self._descriptor, 0, os.SEEK_END)
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+            os.fsync(self._descriptor)
+        except OSError as error:
+            if end is not None:
+                # A part of a line in front of the next one would make both unreadable.
+                with suppress(OSError):
+                    os.ftruncate(self._descriptor, end)
+            raise SessionError(
+                f"the session cannot be saved ({error.strerror})", "make room on the disk"
+            ) from error
+
+    def discard(self) -> None:
+        """Remove the file: nothing was said in this session."""
+        self.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let go of the file; harmless when repeated."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _read(path: Path) -> tuple[tuple[Record, ...], int]:
+    """The whole records in the file, and how many bytes they take. A torn last line is left out."""
+    data = path.read_bytes()
+    length = data.rfind(b"\n") + 1
+    records = []
+    for number, line in enumerate(data[:length].splitlines(), 1):
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise SessionError(f"line {number} of the session {path.stem} is damaged") from error
+        if not isinstance(record, dict) or "kind" not in record:
+            raise SessionError(f"line {number} of the session {path.stem} is not one of a session's")
+        records.append(record)
+    if records and (records[0]["kind"] != "session" or records[0].get("version") != _VERSION):
+        raise SessionError(f"the session {path.stem} was written by another version of Tidegate")
+    return tuple(records), length
+
+
+def sessions_directory(root: Path) -> Path:
+    """Where the sessions of the workspace at `root` are kept."""
+    return data_directory() / "sessions" / hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
+
+
+def new_journal(root: Path, forked_from: str = "") -> Journal:
+    """Begin a session in the workspace at `root`; `forked_from` is kept as a remark."""
+    directory = sessions_directory(root)
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise SessionError(
+            f"no session can be kept in {directory} ({error.strerror})", "make that folder writable"
+        ) from error
+    now = datetime.now().astimezone()
+    journal = Journal(directory / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}.jsonl")
+    origin = {"forked_from": forked_from} if forked_from else {}
+    created = now.isoformat(timespec="seconds")
+    try:
+        journal.append("session", version=_VERSION, root=str(root), created=created, **origin)
+    except SessionError:
+        journal.discard()
+        journal.close()
+        raise
+    return journal
+
+
+def open_journal(root: Path, session_id: str) -> Journal:
+    """Go on with a session. Raises SessionError when there is none of that name, or nothing in it."""
+    journal = Journal(session_path(root, session_id))
+    if not journal.records:
+        journal.close()
+        raise SessionError(f"the session {session_id} holds nothing", "begin a new one")
+    return journal
+
+
+def read_session(root: Path, session_id: str) -> tuple[Record, ...]:
+    """All records of a session, also while it is open. Raises SessionError."""
+    return read_records(session_path(root, session_id))
+
+
+def read_records(path: Path) -> tuple[Record, ...]:
+    """All records of the session in the file `path`. Raises SessionError, OSError."""
+    return _read(path)[0]
+
+
+def session_path(root: Path, session_id: str) -> Path:
+    """The file of a session. Raises SessionError when there is none of that name."""
+    path = sessions_directory(root) / f"{session_id}.jsonl"
+    if Path(session_id).name != session_id or not path.is_file():
+        raise SessionError(f"there is no session {session_id} in this workspace", "see them with /resume")
+    return path
+
+
+def title_of(records: tuple[Record, ...]) -> str:
+    """What the user called the session last, or else the first line the user wrote; "" without either."""
+    title = next((record["title"] for record in reversed(records) if record["kind"] == "title"), "")
+    first = (record["text"] for record in (*standing(records), *records) if record["kind"] == "turn")
+    return title or next(iter(next(first, "").strip().splitlines()), "")
+
+
+def fork_session(root: Path, session_id: str) -> str:
+    """Copy a session, so that both can go on by themselves; returns the copy's id. Raises SessionError."""
+    records = read_session(root, session_id)
+    copy = new_journal(root, forked_from=session_id)
+    try:
+        copy.append_all((*records[1:], {"kind": "title", "title": f"{title_of(records)} (fork)"}))
+    finally:
+        copy.close()
+    return copy.id
+
+
+def rename_session(root: Path, session_id: str, title: str) -> None:
+    """Give a session that is open nowhere a title. Raises SessionError."""
+    journal = open_journal(root, session_id)
+    try:
+        journal.append("title", title=title)
+    finally:
+        journal.close()

@@ -1,0 +1,1 @@
+"""Commands as processes: started, confined, read and ended."""

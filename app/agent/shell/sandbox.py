@@ -1,0 +1,240 @@
+"""Confining a command: it may write in the workspace and a temporary folder, sees no secrets, no network and no
+processes but its own.
+
+Linux has bubblewrap (if it is installed and the kernel lets it make namespaces), macOS sandbox-exec. Where
+neither works, `find_sandbox` says so and the caller tells the user.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+from app.agent.permission.commands.leaving import is_there
+from app.agent.shell.hidden import (
+    git_triggers,
+    listening_sockets,
+    outermost,
+    runtime_directories,
+    secret_places,
+)
+
+
+class Sandbox(Protocol):
+    """A way to confine commands."""
+
+    def wrap(
+        self,
+        arguments: Sequence[str],
+        root: Path,
+        scratch: Path,
+        git: Sequence[Path] = (),
+        hidden: Sequence[Path] = (),
+    ) -> list[str]:
+        """The command line that runs `arguments`, free to write only below `root`, `scratch` and the git
+        directories `git` of the repository, of these not where git finds what it is to run. What is `hidden`
+        it can neither read nor write.
+
+        All exist; `scratch` is where temporary files go.
+        """
+        ...
+
+    @property
+    def lacks(self) -> str:
+        """What it does not do here, in words; "" mostly."""
+        ...
+
+    def hide(self, arguments: Sequence[str], hidden: Sequence[Path]) -> list[str]:
+        """The command line that runs `arguments` with all of the user's rights but to what is `hidden`."""
+        ...
+
+
+class Bubblewrap:
+    """Linux. `has_processes`: the command gets a namespace of process numbers, so that it can neither signal
+    the user's processes nor look into them. Its first process is bubblewrap's own, in the command's group, and
+    collects those whose parents ended."""
+
+    # A user who is root keeps what reaches files of others, and nothing that could undo the confinement. Where
+    # something is hidden, files of others are not reached either: else a closed directory would stand open.
+    _ROOT_KEEPS = ("CAP_DAC_OVERRIDE", "CAP_CHOWN", "CAP_FOWNER", "CAP_FSETID")
+
+    def __init__(self, executable: str, *, has_processes: bool = True) -> None:
+        self._executable = executable
+        self._has_processes = has_processes
+
+    @property
+    def lacks(self) -> str:
+        """See Sandbox."""
+        if self._has_processes:
+            return ""
+        return "the kernel allows no separate process numbers, so commands can signal your other processes"
+
+    def wrap(
+        self,
+        arguments: Sequence[str],
+        root: Path,
+        scratch: Path,
+        git: Sequence[Path] = (),
+        hidden: Sequence[Path] = (),
+    ) -> list[str]:
+        """See Sandbox."""
+        command = [self._executable, "--ro-bind", "/", "/", "--dev", "/dev"]
+        # Where it had no first process of its own it would be ended too soon: that one is to outlive the
+        # monitor, which a signal to the group ends at once, and give the command its time to end in order.
+        command += ["--unshare-pid", "--proc", "/proc"] if self._has_processes else ["--die-with-parent"]
+        command += ["--unshare-net", "--unshare-ipc", "--bind", str(scratch), "/tmp"]
+        if os.geteuid() == 0:
+            command += ["--cap-drop", "ALL"]
+            kept = [name for name in self._ROOT_KEEPS if not (hidden and name == "CAP_DAC_OVERRIDE")]
+            command += [word for name in kept for word in ("--cap-add", name)]
+        free = [root, *git]
+        secrets = _real(secret_places())
+        # What is secret around the workspace is hidden but for the workspace; what is secret in it, with it.
+        around = [path for path in secrets if any(place.is_relative_to(path) for place in free)]
+        replaced = [Path("/tmp"), *_real(runtime_directories())]
+        command += _masks([*around, *replaced[1:]])
+        for place in free:
+            command += ["--bind", str(place), str(place)]
+        sockets = [path for path in listening_sockets() if not path.is_relative_to(root)]
+        command += _masks(
+            path
+            for path in (*secrets, *sockets)
+            if path not in around and (_is_in(path, free) or not _is_in(path, replaced))
+        )
+        command += _closed(path for path in _real(hidden) if _is_in(path, free) or not _is_in(path, replaced))
+        for path in git_triggers(root, git):
+            if path.exists():
+                command += ["--ro-bind", str(path), str(path)]
+            elif path.name == "hooks":
+                command += ["--tmpfs", str(path), "--remount-ro", str(path)]
+        return [*command, "--", *arguments]
+
+    def hide(self, arguments: Sequence[str], hidden: Sequence[Path]) -> list[str]:
+        """See Sandbox."""
+        command = [self._executable, "--dev-bind", "/", "/"]
+        if os.geteuid() == 0:
+            command += ["--cap-drop", "CAP_DAC_OVERRIDE", "--cap-drop", "CAP_DAC_READ_SEARCH"]
+        return [*command, *_closed(_real(hidden)), "--", *arguments]
+
+
+def _real(places: Iterable[Path]) -> list[Path]:
+    """Where `places` lead, as far as something is there. Bubblewrap fails at a link that leads elsewhere."""
+    found = (Path(os.path.realpath(place)) for place in places)
+    return [place for place in found if is_there(place)]
+
+
+def _is_in(path: Path, places: Iterable[Path]) -> bool:
+    return any(path.is_relative_to(place) for place in places)
+
+
+def _masks(places: Iterable[Path]) -> list[str]:
+    """Options by which nothing can be read or written at `places`."""
+    words: list[str] = []
+    for place in outermost(places):
+        if place.is_dir():
+            words += ["--tmpfs", str(place)]
+        else:
+            # No device can be opened through such a bind: permission denied, rather than an empty file.
+            words += ["--ro-bind", "/dev/null", str(place)]
+    return words
+
+
+def _closed(places: Iterable[Path]) -> list[str]:
+    """The same for what lies in the workspace. A directory that may not be entered is not an empty one: of the
+    files in it git believes that they are there, and does not commit that they are gone."""
+    words = _masks(places)
+    return [
+        word for option in words for word in (("--perms", "0000", option) if option == "--tmpfs" else (option,))
+    ]
+
+
+class Seatbelt:
+    """macOS."""
+
+    lacks = ""
+
+    def wrap(
+        self,
+        arguments: Sequence[str],
+        root: Path,
+        scratch: Path,
+        git: Sequence[Path] = (),
+        hidden: Sequence[Path] = (),
+    ) -> list[str]:
+        """See Sandbox."""
+        return ["/usr/bin/sandbox-exec", "-p", seatbelt_profile(root, scratch, git, hidden), *arguments]
+
+    def hide(self, arguments: Sequence[str], hidden: Sequence[Path]) -> list[str]:
+        """See Sandbox."""
+        profile = "\n".join(["(version 1)", "(allow default)", *_denied(hidden)])
+        return ["/usr/bin/sandbox-exec", "-p", profile, *arguments]
+
+
+def _quoted(path: Path | str) -> str:
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _denied(places: Iterable[Path]) -> list[str]:
+    return [f"(deny file-read* file-write* (subpath {_quoted(place)}))" for place in places]
+
+
+def seatbelt_profile(root: Path, scratch: Path, git: Sequence[Path] = (), hidden: Sequence[Path] = ()) -> str:
+    """The profile for sandbox-exec. Later rules win over earlier ones."""
+    temporary = (scratch, Path(os.path.realpath(tempfile.gettempdir())), Path("/private/tmp"))
+    secrets = secret_places()
+    around = [path for path in secrets if root.is_relative_to(path)]
+    rules = [
+        "(version 1)",
+        "(deny default)",
+        "(allow process-fork)",
+        "(allow process-exec)",
+        "(allow process-info* (target same-sandbox))",
+        "(allow signal (target same-sandbox))",
+        "(allow sysctl-read)",
+        # The environment of other processes, which may hold what is kept from the command's own.
+        '(deny sysctl-read (sysctl-name-prefix "kern.procargs"))',
+        "(allow mach-lookup"
+        ' (global-name "com.apple.system.opendirectoryd.libinfo")'
+        ' (global-name "com.apple.system.notification_center")'
+        ' (global-name "com.apple.system.logger"))',
+        "(allow ipc-posix-sem)",
+        "(allow file-read*)",
+        *_denied(around),
+        f"(allow file-read* file-write* (subpath {_quoted(root)}))",
+        *(f"(allow file-write* (subpath {_quoted(place)}))" for place in (*temporary, *git)),
+        '(allow file-write* (literal "/dev/null") (literal "/dev/zero") (literal "/dev/tty")'
+        ' (literal "/dev/dtracehelper"))',
+        *(f"(deny file-write* (subpath {_quoted(path)}))" for path in git_triggers(root, git)),
+        *_denied(path for path in (*secrets, *hidden) if path not in around),
+        "(deny network*)",
+    ]
+    return "\n".join(rules)
+
+
+@cache
+def find_sandbox() -> Sandbox | None:
+    """The sandbox that works here, tried once; None where there is none."""
+    if sys.platform == "darwin":
+        return Seatbelt() if Path("/usr/bin/sandbox-exec").exists() else None
+    executable = shutil.which("bwrap")
+    if executable is None:
+        return None
+    # In some containers the kernel allows no namespace of process numbers, or no /proc in it.
+    for sandbox in (Bubblewrap(executable), Bubblewrap(executable, has_processes=False)):
+        with tempfile.TemporaryDirectory() as name:
+            directory = Path(os.path.realpath(name))
+            tried = subprocess.run(
+                sandbox.wrap(["true"], directory, directory),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                timeout=20,
+            )
+        if tried.returncode == 0:
+            return sandbox
+    return None

@@ -1,0 +1,48 @@
+"""A command that the user runs from the message field: confined like the agent's, and told to the model."""
+
+from app.agent.activity import Emit
+from app.agent.errors import ToolFailure
+from app.agent.events import Noticed, ToolFinished, ToolOutput, ToolStarted
+from app.agent.port import PermissionRequest
+from app.agent.session.conversation import Conversation
+from app.agent.shell.sandbox import find_sandbox
+from app.agent.tools.base import ToolContext, ToolResult, in_thread
+from app.agent.tools.toolbox import TOOLS
+from app.agent.turn import NO_SANDBOX, Hands
+
+_MILLISECONDS = 600_000
+_CANCELLED = "Cancelled by the user."
+
+
+async def run_for_user(command: str, hands: Hands, conversation: Conversation, emit: Emit) -> None:
+    """Run `command` and note it for the model's next turn. What fails because of the sandbox may, once asked,
+    run outside. Cancelled, it ends the command and notes that."""
+    tool = TOOLS["run_shell_command"]
+    given = {"command": command, "timeout": _MILLISECONDS}
+    arguments = tool.arguments.model_validate(given)
+    summary = tool.summary(arguments)
+    call_id = f"user-{id(arguments)}"
+    context = ToolContext(
+        hands.workspace,
+        hands.files,
+        hands.jobs,
+        lambda text: emit(ToolOutput(call_id, text)),
+        is_sandboxed=True,
+    )
+    result = ToolResult(_CANCELLED, ok=False)
+    try:
+        await emit(ToolStarted(call_id, tool.name, {"command": command}, summary))
+        if await in_thread(find_sandbox) is None:
+            await emit(Noticed(NO_SANDBOX))
+        result = await tool.run(arguments, context)
+        if result.was_confined:
+            reason = "it failed in the sandbox (no network, no writing outside): may it run once more, outside?"
+            answer = await hands.asker.ask(PermissionRequest(call_id, tool.name, given, summary, reason))
+            if answer.answer != "deny":
+                context.is_sandboxed = False
+                result = await tool.run(arguments, context)
+    except ToolFailure as error:
+        result = ToolResult(str(error), ok=False)
+    finally:
+        conversation.ran(command, result.text, result.ok)
+    await emit(ToolFinished(call_id, tool.name, result.ok, result.text, result.display or result.text))

@@ -1,0 +1,75 @@
+"""`tidegate model`: listing and fetching from the command line."""
+
+import asyncio
+import signal
+import sys
+from contextlib import aclosing
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from app.model.catalogue.catalogue import directory_for, experts_of, models_on_disk, weight_bytes
+from app.model.catalogue.fetch import fetch_model
+from app.model.catalogue.recipes import MIXED_SIZE, ORIGINAL, RECIPES, Experts, gigabytes, judge, machine_memory
+
+
+def list_models() -> int:
+    """Print what is on disk and what can be fetched, each with whether it fits."""
+    usable = gigabytes(judge(0).usable)
+    print(f"This machine has {gigabytes(machine_memory())} of memory, of which a model may use {usable}.\n")
+    found = models_on_disk()
+    print("On this machine:" if found else "On this machine: none.")
+    for model in found:
+        print(_row(model.name, weight_bytes(model.path), experts_of(model.path)))
+        print(f"    {model.path}")
+    print("\nTo fetch (tidegate model fetch OWNER/NAME):")
+    for recipe in RECIPES:
+        begun = directory_for(recipe.repository).with_name(directory_for(recipe.repository).name + ".partial")
+        print(_row(recipe.repository, recipe.size, recipe.experts) + ("  (begun)" if begun.is_dir() else ""))
+    print("\nTo make, with experts at 4 bits and the rest at 8:")
+    print(_row("q4-dense8", MIXED_SIZE, RECIPES[0].experts))
+    print(f"    tidegate model fetch {ORIGINAL.repository}   ({gigabytes(ORIGINAL.size)}, only to convert)")
+    source, made = directory_for(ORIGINAL.repository), directory_for("q4-dense8")
+    print(f"    tidegate convert --source '{source}' --out '{made}' --recipe q4-dense8")
+    return 0
+
+
+def _row(name: str, size: int, experts: Experts | None) -> str:
+    return f"  {name:42} {gigabytes(size):>9}  {judge(size, experts=experts).words}"
+
+
+def fetch(repository: str) -> int:
+    """Download `repository`, showing how far it is. Ctrl-C stops it; the next call goes on."""
+    try:
+        path = asyncio.run(_fetch(repository))
+    except KeyboardInterrupt:
+        print(f"\nStopped. To go on: tidegate model fetch {repository}", file=sys.stderr)
+        return 128 + signal.SIGINT
+    print(path)
+    return 0
+
+
+async def _fetch(repository: str) -> Path:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("asking the Hub", total=None)
+        async with aclosing(fetch_model(repository)) as steps:
+            async for step in steps:
+                if isinstance(step, Path):
+                    return step
+                bar.update(task, description=repository, completed=step.done, total=step.total)
+    raise AssertionError("fetch_model ends with a path or an error")

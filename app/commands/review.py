@@ -1,0 +1,101 @@
+"""`tidegate review`: anything that git can show, a patch or standard input on the review screen."""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.errors import TidegateError
+from app.review.desks.desk import Desk
+from app.review.desks.source_desk import SourceDesk
+from app.review.desks.sources import STAGED, WORK_TREE, Sources, source_of
+from app.review.git import Git
+from app.review.late import open_late
+
+if TYPE_CHECKING:
+    from app.review.port import ReviewPort
+
+# git colours what it sends to a pager.
+_COLOUR = re.compile(rb"\x1b\[[0-9;]*[mK]")
+_COLOURED = re.compile(rb"^\x1b\[[0-9;]*m(?:diff |@@|--- |commit )", re.MULTILINE)
+
+
+class ReviewUsage(TidegateError):
+    """`tidegate review` was asked for something that cannot be."""
+
+
+def review(given: Sequence[str]) -> int:
+    """Run the command; returns the exit status. Raises TidegateError for bad input."""
+    parser = argparse.ArgumentParser(
+        prog="tidegate review",
+        description="Review anything that git can show, hunk by hunk. Without an argument: the work tree.",
+    )
+    parser.add_argument(
+        "what",
+        nargs="?",
+        metavar="REV | A..B | A...B | FILE.patch | -",
+        help="a commit, a range, a patch file, or - for a diff on standard input",
+    )
+    parser.add_argument("--staged", action="store_true", help="review the index")
+    options = parser.parse_args(given)
+    if options.staged and options.what is not None:
+        raise ReviewUsage("--staged reviews the index, and nothing else", f"leave out {options.what!r}")
+    if not sys.stdout.isatty():
+        raise ReviewUsage("the review needs a terminal", "without one, use: git diff")
+    piped = _standard_input() if options.what == "-" else b""
+    here = Path.cwd()
+    place = Git(here).place()
+    root = place.top if place is not None else here
+    # A file is named from where the user is; what is in it, from the repository's top.
+    source = source_of(root, options.what, options.staged, piped, here)
+    log = open_late(root)
+    sources = Sources(root, log)
+    others = {STAGED: WORK_TREE, WORK_TREE: STAGED}
+    desks: list[Desk] = [SourceDesk(one, sources, log) for one in (source, others.get(source)) if one]
+    return _show(root, log, desks, piped, place.operation if place is not None else "")
+
+
+def _standard_input() -> bytes:
+    if sys.stdin.isatty():
+        raise ReviewUsage("standard input is the terminal", "pipe a diff into it: git diff | tidegate review -")
+    data = sys.stdin.buffer.read()
+    return _COLOUR.sub(b"", data) if _COLOURED.search(data) else data
+
+
+def _show(root: Path, log: "ReviewPort", desks: Sequence[Desk], piped: bytes, operation: str) -> int:
+    # git makes the diff while the screen is being imported.
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(desks[0].changes)
+        from app.settings.settings import load_settings  # noqa: PLC0415  only where a screen will open
+        from app.ui.keymap import load_keymap  # noqa: PLC0415
+        from app.ui.review_app import ReviewApp  # noqa: PLC0415
+
+        changes = reading.result()
+    if not changes:
+        # As git's pager, what holds no diff goes through.
+        sys.stdout.write(piped.decode("utf-8", "replace") or f"There are no changes in {desks[0].title}.\n")
+        return 0
+    _take_keyboard()
+    app = ReviewApp(
+        log,
+        desks,
+        root,
+        first=changes,
+        notice=f"a {operation} is under way" if operation else "",
+        keymap=load_keymap(),
+        theme=load_settings().theme,
+    )
+    app.run()
+    return app.return_code or 0
+
+
+def _take_keyboard() -> None:
+    """Where standard input was a diff, keys come from the terminal that standard output is."""
+    if not sys.stdin.isatty():
+        terminal = os.open(os.ttyname(sys.stdout.fileno()), os.O_RDWR)
+        os.dup2(terminal, sys.stdin.fileno())
+        os.close(terminal)

@@ -1,0 +1,1 @@
+"""The engine behind the wire: our own process, or somebody's server."""

@@ -1,0 +1,18 @@
+"""Opening the engine that a choice of model calls for."""
+
+from app.model.catalogue.catalogue import LocalModel, ModelChoice, ServedModel
+from app.model.engine.local import LocalEngine
+from app.model.engine.remote import RemoteEngine, absent_engine, refused_engine
+from app.model.port import EnginePort
+from app.settings.settings import Settings
+
+
+def open_engine(choice: ModelChoice, settings: Settings) -> EnginePort:
+    """The engine for `choice`; nothing is started or connected before its `start` or first request."""
+    if isinstance(choice, LocalModel):
+        return LocalEngine(choice, idle_seconds=settings.engine_idle_minutes * 60, draft=settings.draft)
+    if not isinstance(choice, ServedModel):
+        return absent_engine(choice)
+    if settings.offline:
+        return refused_engine(choice)
+    return RemoteEngine(choice, api_key=settings.api_key or None, draft=settings.draft)

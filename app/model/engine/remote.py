@@ -1,0 +1,144 @@
+"""Models that are not ours to run: somebody's server, or none at all."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
+
+from app.model.catalogue.catalogue import NothingFound, ServedModel
+from app.model.engine.status import StatusBoard
+from app.model.errors import EngineFailed, ModelError, NoModel, Offline
+from app.model.events import EngineStatus, ModelDescription, StreamEvent
+from app.model.messages import ChatRequest, DraftMode
+from app.model.wire.client import Address, ChatClient, Patience
+
+
+class RemoteEngine:
+    """An EnginePort on a Chat Completions server that somebody else runs."""
+
+    def __init__(
+        self,
+        served: ServedModel,
+        *,
+        api_key: str | None = None,
+        draft: DraftMode = "auto",
+        patience: Patience | None = None,
+    ) -> None:
+        self._served = served
+        self._client = ChatClient(
+            Address(served.url), model=served.model, api_key=api_key, draft=draft, patience=patience
+        )
+        self._connecting = EngineStatus("starting", f"Connecting to {self._client.address}.")
+        self._board = StatusBoard(self._connecting)
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def status(self) -> EngineStatus:
+        """See EnginePort."""
+        return self._board.status
+
+    def subscribe(self, listener: Callable[[EngineStatus], None]) -> Callable[[], None]:
+        """See EnginePort."""
+        return self._board.subscribe(listener)
+
+    async def start(self) -> None:
+        """See EnginePort."""
+        if self._task is None or self._task.done():
+            self._board.set(self._connecting)
+            self._task = asyncio.create_task(self._connect(), name="server-connect")
+
+    async def restart(self) -> None:
+        """See EnginePort."""
+        await self.start()
+
+    def attend(self) -> None:
+        """See EnginePort. Somebody else's server keeps what it likes."""
+
+    async def aclose(self) -> None:
+        """See EnginePort."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        self._board.set(EngineStatus("stopped", f"{self._client.address} was left."))
+        await self._client.aclose()
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent]:
+        """See ModelPort. A server that could not be reached before is tried once more."""
+        if self._task is None or self.status.phase == "failed":
+            await self.start()
+        status = await self._board.until(lambda status: status.phase in ("ready", "failed", "stopped"))
+        if status.phase != "ready":
+            raise EngineFailed(status.message)
+        async with aclosing(self._client.stream(request)) as events:
+            async for event in events:
+                yield event
+
+    async def _connect(self) -> None:
+        try:
+            offered = await self._client.models()
+        except ModelError as error:
+            self._board.set(EngineStatus("failed", str(error)))
+            return
+        wanted = self._served.model
+        if not wanted and not offered:
+            self._board.set(
+                EngineStatus(
+                    "failed", f"{self._client.address} offers no model: load one there, or name it after a #"
+                )
+            )
+            return
+        # A server may know more names than it lists.
+        named = [entry for entry in offered if entry.id == wanted] or [ModelDescription(wanted)]
+        description = named[0] if wanted else offered[0]
+        self._client.model = description.id
+        self._board.set(EngineStatus("ready", model=description))
+
+
+class NoEngine:
+    """An EnginePort where there is nothing to ask: `status` for ever, `error` for whoever asks all the same."""
+
+    def __init__(self, status: EngineStatus, error: ModelError) -> None:
+        self._status = status
+        self._error = error
+
+    @property
+    def status(self) -> EngineStatus:
+        """See EnginePort."""
+        return self._status
+
+    def subscribe(self, listener: Callable[[EngineStatus], None]) -> Callable[[], None]:  # noqa: ARG002  the status never changes
+        """See EnginePort."""
+        return lambda: None
+
+    async def start(self) -> None:
+        """See EnginePort."""
+
+    async def restart(self) -> None:
+        """See EnginePort."""
+
+    def attend(self) -> None:
+        """See EnginePort."""
+
+    async def aclose(self) -> None:
+        """See EnginePort."""
+
+    def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent]:  # noqa: ARG002
+        """See ModelPort. Raises its error at once."""
+        raise self._error
+
+
+def absent_engine(nothing: NothingFound) -> NoEngine:
+    """Where there is no model."""
+    status = EngineStatus("absent", "No model was found: " + "; ".join(nothing.looked_for) + ".")
+    return NoEngine(status, NoModel("there is no model", "run: tidegate model list"))
+
+
+def misnamed_engine(error: NoModel) -> NoEngine:
+    """Where what was named is no model."""
+    return NoEngine(EngineStatus("absent", str(error)), error)
+
+
+def refused_engine(served: ServedModel) -> NoEngine:
+    """Where there is a server, and the settings rule out the network."""
+    error = Offline(f"{served.url} is a server, which")
+    return NoEngine(EngineStatus("failed", str(error)), error)

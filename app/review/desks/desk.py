@@ -1,0 +1,120 @@
+"""What lies on the table: the agent's work or anything that git can show, behind one port for the screen.
+
+A desk says what taking and dropping a part means for what it shows: the agent's hunks are kept and rejected,
+the work tree's staged and discarded, the index's unstaged, a patch's applied and skipped; a commit is read.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.review.diff.misfit import Misfit
+from app.review.model import FileChange, Hunk
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A hunk, or some of its lines by their index in `Hunk.lines`."""
+
+    change: FileChange
+    hunk: Hunk
+    lines: frozenset[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a desk calls its two decisions, as verb and as state; a verb is "" where there is no such thing."""
+
+    take: str
+    taken: str
+    drop: str
+    dropped: str
+
+
+class Desk(Protocol):
+    """What the screen needs of whatever is reviewed. Every method raises ReviewError, and then nothing has
+    changed."""
+
+    @property
+    def title(self) -> str:
+        """What is on the table, in words."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """The `source` of comments made here."""
+        ...
+
+    @property
+    def words(self) -> Words:
+        """The names of its decisions."""
+        ...
+
+    def changes(self) -> tuple[FileChange, ...]:
+        """What is to be reviewed, as it is now."""
+        ...
+
+    def take(self, parts: Sequence[Part]) -> str:
+        """Decide for these; returns a sentence worth telling, or ""."""
+        ...
+
+    def drop(self, parts: Sequence[Part]) -> str:
+        """Decide against these; returns a sentence worth telling, or ""."""
+        ...
+
+    def undo(self) -> str:
+        """Take the last decision back; "" if there is none."""
+        ...
+
+    def redo(self) -> str:
+        """The inverse of `undo`."""
+        ...
+
+    def lines(self, change: FileChange) -> Sequence[str]:
+        """The whole file as it is after the change, for showing more of it; empty where that is not known."""
+        ...
+
+    def misfits(self) -> Mapping[str, Misfit]:
+        """Why hunks, by their ids, could not be taken when that was last tried."""
+        ...
+
+    def text_of(self, change: FileChange, hunk: Hunk) -> str:
+        """A hunk's lines after the change, to be edited."""
+        ...
+
+    def edit(self, change: FileChange, hunk: Hunk, text: str) -> str:
+        """Put `text` in the place of what `text_of` gave; returns a sentence worth telling, or ""."""
+        ...
+
+    def users_own(self, change: FileChange) -> AbstractContextManager[None]:
+        """Inside of it the user edits the file by other means; see ReviewPort."""
+        ...
+
+    @property
+    def can_commit(self) -> bool:
+        """Whether there is a repository to commit to."""
+        ...
+
+    def put_away(self) -> str:
+        """Take what was taken off the table, where it cannot be committed; returns a sentence."""
+        ...
+
+    def to_commit(self) -> tuple[FileChange, ...]:
+        """What `commit` would commit, or `put_away` put away."""
+        ...
+
+    def last_message(self) -> str:
+        """The message of the commit that amending would replace, "" without one."""
+        ...
+
+    def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
+        """Commit what was taken; see ReviewPort."""
+        ...
+
+
+def file_lines(data: bytes | None) -> Sequence[str]:
+    """A file's lines as a diff has them; empty when there is no such file, or it is binary."""
+    if data is None or b"\0" in data:
+        return ()
+    return data.removesuffix(b"\n").decode("utf-8", "surrogateescape").split("\n") if data else ()

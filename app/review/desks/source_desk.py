@@ -1,0 +1,286 @@
+"""Anything that git can show on the table: the work tree, the index, a commit, a range or a patch."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+from app.review.desks.desk import Part, Words, file_lines
+from app.review.desks.sources import STAGED, Source, Sources
+from app.review.diff.misfit import Misfit
+from app.review.diff.splice import new_side
+from app.review.errors import ReviewError
+from app.review.model import Decision, FileChange, Hunk, Selection
+from app.review.port import ReviewPort
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A decision that can be taken back."""
+
+    sentence: str
+    back: Callable[[], object]
+    again: Callable[[], object]
+
+
+_WORDS = {
+    "worktree": Words("stage", "staged", "discard", "discarded"),
+    "staged": Words("", "staged", "unstage", "unstaged"),
+    "patch": Words("apply", "applied", "skip", "skipped"),
+    "commit": Words("mark as read", "read", "", "dropped"),
+    "range": Words("mark as read", "read", "", "dropped"),
+}
+
+
+class SourceDesk:
+    """What git can show; a Desk. What was taken and dropped of a patch or a commit is known as long as this
+    object lives; the index and the work tree know theirs themselves."""
+
+    def __init__(self, source: Source, sources: Sources, review: ReviewPort) -> None:
+        self._from = source
+        self._sources = sources
+        self._review = review
+        self._decisions: dict[str, Decision] = {}
+        self._misfits: dict[str, Misfit] = {}
+        self._read: tuple[FileChange, ...] = ()
+        self._undoable: list[_Step] = []
+        self._redoable: list[_Step] = []
+        self.title = source.title
+        self.source = source.title
+        self.words = _WORDS[source.kind]
+
+    @property
+    def _is_still(self) -> bool:
+        """Whether what is shown stays the same, whatever is decided."""
+        return self._from.kind not in ("worktree", "staged")
+
+    def changes(self) -> tuple[FileChange, ...]:
+        """See Desk."""
+        changes = self._read or self._sources.changes(self._from)
+        if self._is_still:
+            self._read = changes
+        if not self._decisions:
+            return changes
+        return tuple(
+            replace(
+                change,
+                hunks=tuple(
+                    replace(hunk, decision=self._decisions[name])
+                    if (name := _key(change, hunk)) in self._decisions
+                    else hunk
+                    for hunk in change.hunks
+                ),
+            )
+            for change in changes
+        )
+
+    def take(self, parts: Sequence[Part]) -> str:
+        """See Desk."""
+        if not self.words.take:
+            raise ReviewError("This is staged already", f"it can be {self.words.dropped}, or committed")
+        if self._from.kind == "worktree":
+            return self._move(parts, self._sources.stage, f"Staged {_count(parts)}")
+        said = ""
+        if self._from.kind == "patch":
+            try:
+                said = self._sources.apply(_by_change(parts))
+            except ReviewError as error:
+                found = self._sources.misfits(_by_change(parts))
+                self._misfits.update(found or {part.hunk.id: Misfit(str(error)) for part in parts})
+                raise ReviewError(
+                    f"{_hunks(len(found)) if found else 'The patch'} does not fit, and nothing was applied",
+                    "see where it is marked",
+                ) from error
+            for part in parts:
+                self._misfits.pop(part.hunk.id, None)
+        self._mark(parts, "kept", f"{_capital(self.words.taken)} {_count(parts)}")
+        return said
+
+    def drop(self, parts: Sequence[Part]) -> str:
+        """See Desk."""
+        if not self.words.drop:
+            raise ReviewError(
+                "A commit stays what it is", "comment on it, and the agent hears of it with the next turn"
+            )
+        if self._from.kind == "staged":
+            return self._move(parts, self._sources.unstage, f"Unstaged {_count(parts)}")
+        if self._from.kind == "patch":
+            self._mark(parts, "rejected", f"Skipped {_count(parts)}")
+            return ""
+        self._sources.discard(_by_change(parts))
+        self._did(_Step(f"Discarded {_count(parts)}", self._review.undo, self._review.redo))
+        return ""
+
+    def _move(self, parts: Sequence[Part], move: Callable[[FileChange, Selection], None], sentence: str) -> str:
+        """Change the index, all or nothing."""
+        # What goes makes room for what comes: for a file in a directory of its name, or the other way round.
+        is_staged = self._from.kind == "staged"
+        groups = sorted(
+            _by_change(parts),
+            key=lambda group: (group[0].before_mode if is_staged else group[0].after_mode) is not None,
+        )
+        paths = [path for change, _ in groups for path in (change.path, change.previous_path) if path]
+
+        def move_all() -> None:
+            for change, selection in groups:
+                move(change, selection)
+
+        return self._change_index(paths, move_all, sentence)
+
+    def _change_index(self, paths: Sequence[str], work: Callable[[], None], sentence: str) -> str:
+        before = self._sources.index_of(paths)
+        try:
+            work()
+        except ReviewError:
+            self._sources.put_index(paths, before)
+            raise
+        after = self._sources.index_of(paths)
+
+        def put(now: bytes, wanted: bytes) -> None:
+            if self._sources.index_of(paths) != now:
+                raise ReviewError("The index has been changed since", "stage or unstage by hand")
+            self._sources.put_index(paths, wanted)
+
+        self._did(_Step(sentence, lambda: put(after, before), lambda: put(before, after)))
+        return ""
+
+    def _mark(self, parts: Sequence[Part], decision: Decision, sentence: str) -> None:
+        earlier = dict(self._decisions)
+        later = earlier | {_key(part.change, part.hunk): decision for part in parts}
+        writes = self._from.kind == "patch" and decision == "kept"
+
+        def set_to(decisions: dict[str, Decision], write: Callable[[], object]) -> None:
+            if writes:
+                write()
+            self._decisions = decisions
+
+        self._decisions = later
+        self._did(
+            _Step(
+                sentence,
+                lambda: set_to(earlier, self._review.undo),
+                lambda: set_to(later, self._review.redo),
+            )
+        )
+
+    def _did(self, step: _Step) -> None:
+        self._undoable.append(step)
+        self._redoable.clear()
+
+    def undo(self) -> str:
+        """See Desk. Only what was decided here is taken back."""
+        if not self._undoable:
+            return ""
+        self._undoable[-1].back()
+        step = self._undoable.pop()
+        self._redoable.append(step)
+        return f"Undone: {step.sentence[:1].lower()}{step.sentence[1:]}"
+
+    def redo(self) -> str:
+        """See Desk."""
+        if not self._redoable:
+            return ""
+        self._redoable[-1].again()
+        step = self._redoable.pop()
+        self._undoable.append(step)
+        return f"Done again: {step.sentence[:1].lower()}{step.sentence[1:]}"
+
+    def lines(self, change: FileChange) -> Sequence[str]:
+        """See Desk."""
+        return file_lines(self._sources.after(self._from, change))
+
+    def misfits(self) -> Mapping[str, Misfit]:
+        """See Desk."""
+        return self._misfits
+
+    def text_of(self, change: FileChange, hunk: Hunk) -> str:
+        """See Desk."""
+        if self._from.kind in ("commit", "range"):
+            raise ReviewError("A commit stays what it is", "edit the file itself (E)")
+        if self._from.kind == "patch" and hunk.decision != "pending":
+            state = self.words.taken if hunk.decision == "kept" else self.words.dropped
+            raise ReviewError(f"This is {state} already", "take that back first (u)")
+        return new_side(change, hunk)
+
+    def edit(self, change: FileChange, hunk: Hunk, text: str) -> str:
+        """See Desk. In the index and in a patch, it can be taken back like a decision."""
+        if self._from.kind == "worktree":
+            self._sources.edit(change, hunk, text)
+            return ""
+        sentence = f"Edited a hunk of {change.path}"
+        if self._from.kind == "staged":
+            work = lambda: self._sources.edit_staged(change, hunk, text)  # noqa: E731
+            return self._change_index([change.path], work, sentence)
+        from app.review.diff.edited_hunk import with_new_side  # noqa: PLC0415  looking needs it not
+
+        before = self._read
+        places = (n for n, one in enumerate(before) if one.path == change.path and hunk in one.hunks)
+        number = next(places, None)
+        if number is None:
+            raise ReviewError(f"This hunk of {change.path} is another one by now", "look again (r), then edit")
+        after = (*before[:number], with_new_side(before[number], hunk, text), *before[number + 1 :])
+
+        def put(changes: tuple[FileChange, ...]) -> None:
+            self._read = changes
+            self._misfits.pop(hunk.id, None)
+
+        put(after)
+        self._did(_Step(sentence, lambda: put(before), lambda: put(after)))
+        return ""
+
+    def users_own(self, change: FileChange) -> AbstractContextManager[None]:
+        """See Desk."""
+        return self._review.users_own(change.path)
+
+    @property
+    def can_commit(self) -> bool:
+        """See Desk."""
+        return True
+
+    def put_away(self) -> str:
+        """See Desk."""
+        raise ReviewError("Nothing here leaves the list without a commit", "commit it")
+
+    def to_commit(self) -> tuple[FileChange, ...]:
+        """See Desk: what is staged."""
+        if self._is_still:
+            raise ReviewError(
+                f"Nothing here is staged ({self.title})", "commit from the work tree or the index"
+            )
+        return self._sources.changes(STAGED)
+
+    def last_message(self) -> str:
+        """See Desk."""
+        return self._sources.last_message
+
+    def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
+        """See Desk: commit what is staged."""
+        said = self._sources.commit(message, sign_off=sign_off, amend=amend)
+        self._undoable.clear()
+        self._redoable.clear()
+        return said
+
+
+def _key(change: FileChange, hunk: Hunk) -> str:
+    return f"{change.path}\0{hunk.id}"
+
+
+def _by_change(parts: Sequence[Part]) -> list[tuple[FileChange, dict[str, frozenset[int] | None]]]:
+    found: dict[str, tuple[FileChange, dict[str, frozenset[int] | None]]] = {}
+    for part in parts:
+        found.setdefault(part.change.path, (part.change, {}))[1][part.hunk.id] = part.lines
+    return list(found.values())
+
+
+def _count(parts: Sequence[Part]) -> str:
+    lines = sum(len(part.lines) for part in parts if part.lines is not None)
+    if lines:
+        return f"{lines} line{'' if lines == 1 else 's'} of {parts[0].change.path}"
+    return _hunks(len(parts))
+
+
+def _hunks(count: int) -> str:
+    return f"{count} hunk{'' if count == 1 else 's'}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

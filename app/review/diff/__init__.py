@@ -1,0 +1,1 @@
+"""Diffs as values: comparing, parsing, patch surgery. No Textual, no git processes."""

@@ -1,0 +1,387 @@
+"""What the review's log adds up to: a pure read model that any process can make again from the entries and the
+content they name. Nothing here touches the disk.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.review.diff.compare import Block
+from app.review.errors import ReviewError
+from app.review.log.entries import (
+    CommandBegan,
+    CommandEnded,
+    Commented,
+    CommitBegan,
+    CommitEnded,
+    Compacted,
+    Decided,
+    Done,
+    Edited,
+    Entry,
+    FeedbackGiven,
+    ImageName,
+    RejectedText,
+    Retold,
+    RolledBack,
+    Settled,
+    Shift,
+    Standing,
+    Stood,
+    Together,
+    TurnBegan,
+    TurnEnded,
+    Voided,
+    image_name,
+    inverse,
+)
+from app.review.log.weave import Atom, BlockFacts, EditBlocks, Weave
+from app.review.model import FileImage
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A renamed file was `path`; `removal` is the block that took it away there, `arrival` the one that made it
+    here. They stand and fall together."""
+
+    path: str
+    removal: str
+    arrival: str
+
+
+@dataclass
+class FileState:
+    """One file under review: its weave and where each of its atoms stands. What is not in `standing` is
+    pending if it is the agent's, and simply there if it is the user's. `gone` are the atoms that do not count:
+    rejected, or never written."""
+
+    weave: Weave
+    standing: dict[Atom, Standing] = field(default_factory=dict)
+    made_directories: frozenset[str] = frozenset()
+    gone: frozenset[Atom] = frozenset()
+    origin: Origin | None = None
+    newest_edit: int = 0
+    # Counts the changes to this state, so that what was made from it can be kept as long as it holds.
+    version: int = 0
+
+    def __post_init__(self) -> None:
+        self.changed()
+
+    def changed(self) -> None:
+        """To be called after every change: forgets what was made from the earlier state."""
+        self.version += 1
+        self.gone = frozenset(atom for atom, word in self.standing.items() if word in ("rejected", "void"))
+        self._image: tuple[FileImage | None] | None = None
+
+    def image(self) -> FileImage | None:
+        """What the log says is on disk."""
+        if self._image is None:
+            self._image = (self.weave.image(self.gone),)
+        return self._image[0]
+
+    def live(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Blocks with atoms that are kept, and with atoms that are pending. The user's own blocks count where
+        they rest on the agent's: they stand or fall with these."""
+        kept: set[str] = set()
+        pending: set[str] = set()
+        for block in self.weave.blocks.values():
+            if block.owner == "agent":
+                words = {self.standing.get(atom, "pending") for atom in block.atoms}
+                if "kept" in words:
+                    kept.add(block.id)
+                if "pending" in words:
+                    pending.add(block.id)
+            elif any(self.standing.get(atom) == "kept" for atom in block.atoms):
+                kept.add(block.id)
+            elif self.counts(block) and block.rests_on & (kept | pending):
+                (pending if block.rests_on & pending else kept).add(block.id)
+        return frozenset(kept), frozenset(pending)
+
+    def counts(self, block: BlockFacts) -> bool:
+        """Whether any atom of a block is neither settled nor gone."""
+        return any(self.standing.get(atom) not in ("settled", "void", "rejected") for atom in block.atoms)
+
+    def atoms_standing(self, names: Iterable[str], word: Standing) -> frozenset[Atom]:
+        """The atoms of these blocks that stand so; a user's atom without a word is pending here."""
+        return frozenset(
+            atom
+            for name in names
+            for atom in self.weave.blocks[name].atoms
+            if self.standing.get(atom, "pending") == word
+        )
+
+    def above(self, names: Iterable[str]) -> frozenset[str]:
+        """These blocks and all that rest on them, as far as they count."""
+        found = set(names)
+        # A block rests only on older ones, and the weave keeps blocks in the order they were made.
+        for block in self.weave.blocks.values():
+            if block.rests_on & found and self.counts(block):
+                found.add(block.id)
+        return frozenset(found)
+
+    def below(self, names: Iterable[str]) -> frozenset[str]:
+        """These blocks and all that they rest on, as far as they count."""
+        found = set(names)
+        for block in reversed(self.weave.blocks.values()):
+            if block.id in found:
+                found.update(name for name in block.rests_on if self.counts(self.weave.blocks[name]))
+        return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnName:
+    """Which turn of which session, and what the user said."""
+
+    session: str
+    turn: int
+    words: str
+
+
+@dataclass(slots=True)
+class Told:
+    """What the agent was told with one turn: rejections by decision, and the numbers of comments."""
+
+    rejections: dict[int, tuple[RejectedText, ...]]
+    comments: tuple[int, ...]
+
+
+@dataclass
+class ReviewState:
+    """What the log adds up to. `turns` and `told` go by the turns' serial numbers, of which `serial` is the
+    last.
+
+    `images` is what was last known to be on disk of every file that was ever under review, and `firsts` what
+    each turn found where it changed something: they outlive the review of a file, for going back.
+    """
+
+    files: dict[str, FileState] = field(default_factory=dict)
+    turn: TurnBegan | None = None
+    snapshot: dict[str, Any] = field(default_factory=dict)
+    is_command_open: bool = False
+    serial: int = 0
+    turns: dict[int, TurnName] = field(default_factory=dict)
+    told: dict[int, Told] = field(default_factory=dict)
+    images: dict[str, ImageName | None] = field(default_factory=dict)
+    firsts: dict[int, dict[str, ImageName | None]] = field(default_factory=dict)
+    head: str | None = None
+    edits: int = 0
+    numbers: int = 0
+    undoable: list[Decided] = field(default_factory=list)
+    redoable: list[Decided] = field(default_factory=list)
+    open_decision: Decided | None = None
+    open_commit: CommitBegan | None = None
+    comments: dict[int, Commented] = field(default_factory=dict)
+    unsaid_comments: dict[int, Commented] = field(default_factory=dict)
+    unsaid_rejections: dict[int, tuple[RejectedText, ...]] = field(default_factory=dict)
+
+    def apply(self, entry: Entry, content: Callable[[ImageName | None], FileImage | None]) -> None:
+        """Take in the next entry; `content` reads an image from the store."""
+        match entry:
+            case TurnBegan():
+                self.turn, self.serial = entry, entry.serial
+                self.snapshot, self.is_command_open = dict(entry.snapshot), False
+                self.turns[entry.serial] = TurnName(entry.session, entry.turn, entry.words)
+            case TurnEnded():
+                self.turn, self.head = None, entry.head
+                self.snapshot, self.is_command_open = {}, False
+            case CommandBegan():
+                gone = frozenset(entry.gone)
+                files = {path: name for path, name in self.snapshot["files"].items() if path not in gone}
+                taken = {"head": entry.head, "complete": entry.complete, "taken_ns": entry.taken_ns}
+                self.snapshot = {**self.snapshot, **taken, "files": {**files, **entry.files}}
+                self.is_command_open = True
+            case CommandEnded():
+                self.is_command_open = False
+            case Edited():
+                self._edited(entry, content)
+            case Voided():
+                self._voided(entry)
+            case Decided():
+                self._decided(entry)
+            case Done():
+                self.open_decision = None
+            case RolledBack():
+                self._rolled_back(entry)
+            case CommitBegan():
+                self.open_commit, self.numbers = entry, entry.commit
+            case CommitEnded():
+                self._commit_ended(entry)
+            case Settled():
+                for path in entry.paths:
+                    self.files.pop(path, None)
+                self._forget_decisions()
+                self.head = entry.head
+            case Commented():
+                self._commented(entry)
+            case FeedbackGiven():
+                self.told[self.serial] = Told(dict(self.unsaid_rejections), tuple(self.unsaid_comments))
+                self.unsaid_comments.clear()
+                self.unsaid_rejections.clear()
+            case Retold():
+                self._retold(entry)
+            case Stood():
+                if entry.path in self.files:
+                    file = self.files[entry.path]
+                    file.standing = {(name, number): word for name, number, word in entry.standing}
+                    file.changed()
+            case Compacted():
+                self._compacted(entry)
+            case Together():
+                for part in entry.entries:
+                    self.apply(part, content)
+
+    def since(self, turn: int, session: str) -> tuple[int, ...]:
+        """The serial numbers of a session's turns from `turn` on."""
+        names = self.turns.items()
+        return tuple(serial for serial, name in names if name.session == session and name.turn >= turn)
+
+    def moves(self) -> dict[str, tuple[str, Origin]]:
+        """The renames that hold: by the old path the new one, and how the two hang together."""
+        found: dict[str, tuple[str, Origin]] = {}
+        for path, file in self.files.items():
+            origin = file.origin
+            old = self.files.get(origin.path) if origin else None
+            if origin is None or old is None or old.image() is not None or file.image() is None:
+                continue
+            removal = {old.standing.get(atom, "pending") for atom in old.weave.blocks[origin.removal].atoms}
+            arrival = {file.standing.get(atom, "pending") for atom in file.weave.blocks[origin.arrival].atoms}
+            if removal == arrival and removal <= {"pending", "kept"}:
+                found[origin.path] = (path, origin)
+        return found
+
+    def _compacted(self, entry: Compacted) -> None:
+        self.serial, self.edits, self.numbers, self.head = entry.serial, entry.edits, entry.numbers, entry.head
+        self.turns = {serial: TurnName(**name) for serial, name in entry.turns}
+        self.told = {
+            serial: Told(
+                {int(number): _texts(texts) for number, texts in told["rejections"].items()},
+                tuple(told["comments"]),
+            )
+            for serial, told in entry.told
+        }
+        self.images = {path: image_name(image) for path, image in entry.images.items()}
+        self.firsts = {
+            serial: {path: image_name(image) for path, image in paths.items()} for serial, paths in entry.firsts
+        }
+        self.comments = {comment["comment"]: Commented(**comment) for comment in entry.comments}
+        self.unsaid_comments = {number: self.comments[number] for number in entry.unsaid_comments}
+        self.unsaid_rejections = {number: _texts(texts) for number, texts in entry.unsaid_rejections}
+        self.undoable = entry.decisions(entry.undoable)
+        self.redoable = entry.decisions(entry.redoable)
+
+    def _edited(self, entry: Edited, content: Callable[[ImageName | None], FileImage | None]) -> None:
+        self.edits = entry.edit
+        self.images[entry.path] = entry.after
+        if entry.owner == "agent":
+            first = None if entry.moved_from else entry.before
+            self.firsts.setdefault(entry.turn, {}).setdefault(entry.path, first)
+        if entry.path not in self.files:
+            self.files[entry.path] = FileState(Weave(content(entry.before), exists=not entry.moved_from))
+            if entry.moved_from:
+                removal, arrival = f"{entry.moved_edit}.0", f"{entry.edit}.0"
+                self.files[entry.path].origin = Origin(entry.moved_from, removal, arrival)
+        state = self.files[entry.path]
+        change = EditBlocks(tuple(Block(*numbers) for numbers in entry.blocks), entry.mode, entry.whole)
+        after = content(entry.after)
+        state.weave.edit(entry.edit, entry.owner, entry.turn, change=change, after=after, without=state.gone)
+        state.made_directories |= frozenset(entry.made_directories)
+        state.newest_edit = entry.edit
+        state.changed()
+        if entry.owner == "agent":
+            # What comes back by redoing would land beside work that did not know of it.
+            self.redoable.clear()
+
+    def _voided(self, entry: Voided) -> None:
+        decided = {shift.path for one in (*self.undoable, *self.redoable) for shift in one.shifts}
+        for path, state in list(self.files.items()):
+            for block in list(state.weave.blocks.values()):
+                if block.edit == entry.edit:
+                    state.standing.update(dict.fromkeys(block.atoms, "void"))
+                    state.changed()
+            atoms = (atom for block in state.weave.blocks.values() for atom in block.atoms)
+            if path not in decided and all(state.standing.get(atom) == "void" for atom in atoms):
+                del self.files[path]
+
+    def _decided(self, entry: Decided) -> None:
+        self.numbers = entry.decision
+        self._shift(entry.shifts)
+        self.images.update((write.path, write.after) for write in entry.writes)
+        if entry.undoes:
+            self.redoable.append(self.undoable.pop())
+            for texts in (self.unsaid_rejections, *(told.rejections for told in self.told.values())):
+                texts.pop(entry.undoes, None)
+        elif entry.redoes:
+            self.undoable.append(self.redoable.pop())
+        else:
+            self.undoable.append(entry)
+            self.redoable.clear()
+        if entry.rejected:
+            self.unsaid_rejections[entry.redoes or entry.decision] = entry.rejected
+        self.open_decision = entry if entry.writes else None
+
+    def _rolled_back(self, entry: RolledBack) -> None:
+        decision = self.open_decision
+        if decision is None or decision.decision != entry.decision:
+            raise ReviewError(
+                "The review log closes a decision that is not open", "move it away and start again"
+            )
+        self.open_decision = None
+        self._shift(inverse(decision.shifts))
+        self.images.update((write.path, write.before) for write in decision.writes)
+        if decision.undoes:
+            self.undoable.append(self.redoable.pop())
+            self.unsaid_rejections.update({d.decision: d.rejected for d in self.undoable[-1:] if d.rejected})
+        elif decision.redoes:
+            self.redoable.append(self.undoable.pop())
+        else:
+            self.undoable.pop()
+        if decision.rejected:
+            self.unsaid_rejections.pop(decision.redoes or decision.decision, None)
+
+    def _commit_ended(self, entry: CommitEnded) -> None:
+        begun, self.open_commit = self.open_commit, None
+        if not entry.commit_hash or begun is None:
+            return
+        self.head = entry.commit_hash
+        self._shift(begun.shifts)
+        self._forget_decisions()
+        # With nothing to undo any more, a file without live changes has no use for its history.
+        for path, state in list(self.files.items()):
+            if not any(state.live()):
+                del self.files[path]
+
+    def _forget_decisions(self) -> None:
+        self.undoable.clear()
+        self.redoable.clear()
+
+    def _commented(self, entry: Commented) -> None:
+        self.numbers = max(self.numbers, entry.comment)
+        if entry.text:
+            self.comments[entry.comment] = self.unsaid_comments[entry.comment] = entry
+        else:
+            self.comments.pop(entry.comment, None)
+            self.unsaid_comments.pop(entry.comment, None)
+
+    def _retold(self, entry: Retold) -> None:
+        for serial in entry.serials:
+            told = self.told.pop(serial, None)
+            if told:
+                self.unsaid_rejections = {**told.rejections, **self.unsaid_rejections}
+                again = {number: self.comments[number] for number in told.comments if number in self.comments}
+                self.unsaid_comments = {**again, **self.unsaid_comments}
+
+    def _shift(self, shifts: Iterable[Shift]) -> None:
+        for shift in shifts:
+            file = self.files[shift.path]
+            standing = file.standing
+            for name, numbers in shift.atoms:
+                for number in numbers:
+                    if shift.target == "pending":
+                        standing.pop((name, number), None)
+                    else:
+                        standing[name, number] = shift.target
+            file.changed()
+
+
+def _texts(records: Iterable[Mapping[str, Any]]) -> tuple[RejectedText, ...]:
+    return tuple(RejectedText(**record) for record in records)

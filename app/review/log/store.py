@@ -1,0 +1,236 @@
+"""Where a review is kept: an append-only log and the contents it names, outside the repository.
+
+One folder a workspace under `data_directory()/reviews/`. Each entry is on disk (fsync) before `append` returns.
+A log that ends in a torn line was cut off by a crash while that line was written: the line never counted, and
+is cut away at the next append.
+"""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Protocol
+
+from app.paths import data_directory
+from app.review.errors import ReviewError
+from app.review.log.entries import Entry, decode, encode
+
+_NEW_LOG = "new-log-"
+
+
+class Store(Protocol):
+    """The log and the contents. `lock` keeps other processes out while one reads and appends."""
+
+    def lock(self) -> AbstractContextManager[None]: ...
+
+    def read(self) -> list[Entry]:
+        """The entries that were appended, by anyone, since the last call. Raises ReviewError for damage."""
+        ...
+
+    def is_replaced(self) -> bool:
+        """Whether the log was replaced, by anyone, since the last call of `read`, which then begins anew."""
+        ...
+
+    def append(self, entry: Entry) -> None:
+        """Add an entry; it is durable when this returns. Raises OSError."""
+        ...
+
+    def everything(self) -> list[Entry]:
+        """All entries of the log."""
+        ...
+
+    def replace(self, entries: Sequence[Entry]) -> None:
+        """Put these entries in the log's place, in one step. Raises OSError."""
+        ...
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """Remove all other contents. Raises OSError."""
+        ...
+
+    def size(self, name: str) -> int:
+        """How many bytes a content has, 0 where it is missing."""
+        ...
+
+    def put(self, data: bytes) -> str:
+        """Keep content; returns its name. It is durable when this returns. Raises OSError."""
+        ...
+
+    def get(self, name: str) -> bytes:
+        """Content by its name. Raises ReviewError when it is missing."""
+        ...
+
+    def hold_turn(self) -> bool:
+        """Say that this process runs the turn; false when another one does."""
+        ...
+
+    def release_turn(self) -> None:
+        """The turn is over."""
+        ...
+
+
+class FileStore:
+    """A Store in a folder."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._offset = 0
+        self._file = 0
+        self._turn: IO[bytes] | None = None
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            (directory / "contents").mkdir(exist_ok=True)
+            self._log.touch()
+        except OSError as error:
+            raise ReviewError(f"The review log cannot be kept in {directory}: {error.strerror}") from error
+
+    @classmethod
+    def of_workspace(cls, root: Path) -> "FileStore":
+        """The store that belongs to a workspace, wherever it is opened from."""
+        name = sha256(os.fsencode(root.resolve())).hexdigest()[:20]
+        return cls(data_directory() / "reviews" / name)
+
+    @property
+    def _log(self) -> Path:
+        return self._directory / "log.jsonl"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held for one action; released by the system if the process dies."""
+        with (self._directory / "lock").open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def is_replaced(self) -> bool:
+        """See Store."""
+        return bool(self._file) and self._log.stat().st_ino != self._file
+
+    def read(self) -> list[Entry]:
+        """See Store. Only whole lines count."""
+        if self.is_replaced():
+            self._offset = 0
+        with self._log.open("rb") as file:
+            self._file = os.fstat(file.fileno()).st_ino
+            file.seek(self._offset)
+            data = file.read()
+        entries, length = self._decode(data)
+        self._offset += length
+        return entries
+
+    def everything(self) -> list[Entry]:
+        """See Store."""
+        return self._decode(self._log.read_bytes())[0]
+
+    def _decode(self, data: bytes) -> tuple[list[Entry], int]:
+        whole = data[: data.rfind(b"\n") + 1]
+        entries: list[Entry] = []
+        for line in whole.splitlines():
+            try:
+                entries.append(decode(line))
+            except ValueError as error:
+                raise ReviewError(
+                    f"The review log {self._log} is damaged", "move that folder away to begin a new review"
+                ) from error
+        return entries, len(whole)
+
+    def replace(self, entries: Sequence[Entry]) -> None:
+        """See Store."""
+        # Another name each time, so that the file is another one for those who have read the old.
+        with tempfile.NamedTemporaryFile(dir=self._directory, prefix=_NEW_LOG, delete=False) as file:
+            for entry in entries:
+                file.write(encode(entry))
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(self._log)
+        sync_directory(self._directory)
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """See Store."""
+        wanted = {self._path(name) for name in names}
+        for left in self._directory.glob(f"{_NEW_LOG}*"):
+            left.unlink()
+        for path in (self._directory / "contents").glob("*/*"):
+            if path not in wanted:
+                path.unlink()
+
+    def size(self, name: str) -> int:
+        """See Store."""
+        try:
+            return self._path(name).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def append(self, entry: Entry) -> None:
+        """See Store."""
+        with self._log.open("r+b") as file:
+            # Everything up to here was read; what lies beyond is a torn line.
+            file.truncate(self._offset)
+            file.seek(self._offset)
+            line = encode(entry)
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        self._offset += len(line)
+
+    def put(self, data: bytes) -> str:
+        """See Store. The name is the content's SHA-256."""
+        name = sha256(data).hexdigest()
+        path = self._path(name)
+        if path.exists():
+            return name
+        path.parent.mkdir(exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            try:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                Path(file.name).replace(path)
+            except BaseException:
+                with suppress(OSError):
+                    Path(file.name).unlink()
+                raise
+        sync_directory(path.parent)
+        return name
+
+    def get(self, name: str) -> bytes:
+        """See Store."""
+        try:
+            return self._path(name).read_bytes()
+        except OSError as error:
+            raise ReviewError(
+                f"The review has lost a file's content ({name[:12]})",
+                f"move {self._directory} away to begin a new review",
+            ) from error
+
+    def _path(self, name: str) -> Path:
+        return self._directory / "contents" / name[:2] / name[2:]
+
+    def hold_turn(self) -> bool:
+        """See Store. The mark is a lock, so it ends with the process."""
+        if self._turn:
+            return True
+        file = (self._directory / "turn").open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return False
+        self._turn = file
+        return True
+
+    def release_turn(self) -> None:
+        """See Store."""
+        if self._turn:
+            self._turn.close()
+            self._turn = None
+
+
+def sync_directory(directory: Path) -> None:
+    """Make a rename in `directory` durable."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

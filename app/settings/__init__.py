@@ -1,0 +1,1 @@
+"""The user's settings: a TOML file, and the environment above it."""

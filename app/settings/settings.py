@@ -1,0 +1,162 @@
+"""Settings: a TOML file in the configuration directory, and the environment above it."""
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from app.errors import TidegateError
+from app.model.messages import DraftMode
+from app.paths import config_directory
+from app.settings.mcp import McpServer, read_servers
+
+Mode = Literal["plan", "ask", "auto"]
+
+
+Decision = Literal["allow", "ask", "deny"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is to become of the agent's calls that it describes: of `tool` ("" is every one), at `path` (a
+    pattern as in .gitignore, from the workspace on; with / or ~ in front a directory anywhere), of commands
+    that begin with the words of `command`. deny goes before ask, ask before allow. allow does not reach what
+    always asks: what is destructive or leaves the workspace. Where there is a sandbox, a command that runs
+    unasked cannot reach what is denied or asked about at a path by another name either."""
+
+    decision: Decision
+    tool: str = ""
+    path: str = ""
+    command: str = ""
+
+
+class BadSettings(TidegateError):
+    """The settings file cannot be read or holds something that is no setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a user may set in settings.toml.
+
+    `model` is what --model takes; TIDEGATE_MODEL goes before it. `api_key` is sent to servers other than our
+    own engine; TIDEGATE_API_KEY goes before it. `mode` is the agent's permission mode at the start.
+    `engine_idle_minutes` is how long an engine that nobody uses keeps its memory. `draft` is how our own engine
+    drafts replies: "auto" is whatever its checkpoint has and pays. `rules` are tables, each begun by [[rules]].
+    `offline` refuses what else opens a connection when the user asks for it: fetching models and servers over
+    the network; TIDEGATE_OFFLINE=1 says so too. `mcp` are servers of the Model Context
+    Protocol, each a table begun by [mcp.NAME].
+    """
+
+    model: str = ""
+    api_key: str = ""
+    mode: Mode = "ask"
+    theme: str = ""
+    engine_idle_minutes: float = 15.0
+    draft: DraftMode = "auto"
+    offline: bool = False
+    rules: tuple[Rule, ...] = ()
+    mcp: tuple[McpServer, ...] = ()
+
+
+_TRUE = ("1", "true", "yes", "on")
+_CHOICES = {"mode": get_args(Mode), "draft": get_args(DraftMode)}
+
+
+def settings_file() -> Path:
+    """Where the settings are read from; it need not exist."""
+    return config_directory() / "settings.toml"
+
+
+def load_settings() -> Settings:
+    """The settings. Raises BadSettings with one sentence that names the file and the fault."""
+    file = settings_file()
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        values: dict[str, Any] = {}
+    except OSError as error:
+        raise BadSettings(f"{file} cannot be read ({error.strerror})", "mend or remove it") from None
+    except UnicodeDecodeError:
+        raise BadSettings(f"{file} is not UTF-8 text", "mend or remove it") from None
+    else:
+        try:
+            values = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise BadSettings(f"{file} is not TOML: {error}", "mend or remove it") from None
+    for name, value in values.items():
+        _check(file, name, value)
+    if os.environ.get("TIDEGATE_OFFLINE", "").lower() in _TRUE:
+        values["offline"] = True
+    for name, variable in (("model", "TIDEGATE_MODEL"), ("api_key", "TIDEGATE_API_KEY")):
+        if os.environ.get(variable):
+            values[name] = os.environ[variable]
+    values["rules"] = tuple(Rule(**rule) for rule in values.get("rules", ()))
+    try:
+        values["mcp"] = read_servers(values.get("mcp", {}))
+    except ValueError as error:
+        raise BadSettings(f"{file}: {error}", "mend or remove it") from None
+    return Settings(**values)
+
+
+def remember_model(model: str) -> None:
+    """Write `model` into the settings file, leaving everything else in it as the user wrote it.
+
+    Raises BadSettings when it cannot be written.
+    """
+    import tomlkit  # noqa: PLC0415  rarely needed, and start-up has no time for it
+
+    file = settings_file().resolve()  # it may be a link to where a user keeps such files
+    replacement = file.with_suffix(".new")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        document = tomlkit.parse(file.read_text(encoding="utf-8")) if file.exists() else tomlkit.document()
+        document["model"] = model
+        replacement.touch(mode=0o600)  # an api_key may stand in it
+        replacement.write_text(tomlkit.dumps(document), encoding="utf-8")
+        replacement.replace(file)
+    except OSError as error:
+        raise BadSettings(
+            f"{file} cannot be written ({error.strerror})", "see who owns it, and that there is room"
+        ) from None
+    except ValueError:
+        raise BadSettings(f"{file} is not TOML any more", "mend or remove it") from None
+
+
+def _check(file: Path, name: str, value: object) -> None:
+    known = Settings.__dataclass_fields__
+    if name not in known:
+        raise BadSettings(f'{file} sets "{name}", which is no setting', f"known are {', '.join(sorted(known))}")
+    if name == "rules":
+        _check_rules(file, value)
+        return
+    if name == "mcp":
+        return  # read_servers checks them
+    expected = "a positive number" if name == "engine_idle_minutes" else "a text in quotes"
+    right = isinstance(value, str)
+    if name == "engine_idle_minutes":
+        right = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+    elif name == "offline":
+        expected = "true or false"
+        right = isinstance(value, bool)
+    elif name in _CHOICES:
+        expected = "one of " + ", ".join(f'"{choice}"' for choice in _CHOICES[name])
+        right = value in _CHOICES[name]
+    if not right:
+        raise BadSettings(f"{file} sets {name} to {value!r}", f"it must be {expected}")
+
+
+def _check_rules(file: Path, value: object) -> None:
+    known = ", ".join(Rule.__dataclass_fields__)
+    if not isinstance(value, list) or not all(isinstance(rule, dict) for rule in value):
+        raise BadSettings(
+            f"{file} sets rules to something else than tables", "begin each with a line [[rules]]"
+        )
+    for number, rule in enumerate(value, 1):
+        for name, said in rule.items():
+            if name not in Rule.__dataclass_fields__:
+                raise BadSettings(f'{file}: rule {number} sets "{name}"', f"a rule has {known}")
+            if not isinstance(said, str):
+                raise BadSettings(f"{file}: rule {number} sets {name} to {said!r}", "write a text in quotes")
+        if rule.get("decision") not in get_args(Decision):
+            raise BadSettings(f"{file}: rule {number} has no decision", 'write "allow", "ask" or "deny"')

@@ -1,0 +1,1 @@
+"""Measurements of the screen that a user can run."""

@@ -1,0 +1,1 @@
+"""Dialogs: boxes over a screen that ask for one thing."""

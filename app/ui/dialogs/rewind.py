@@ -1,0 +1,122 @@
+"""Going back to before a turn, files and conversation, together or each alone; and forward again."""
+
+import asyncio
+from collections.abc import Sequence
+
+from app.agent.session.branches import Place
+from app.errors import TidegateError
+from app.review.model import TurnSummary
+from app.ui.dialogs.listing import Entry, Listing
+from app.ui.panes.agent import AgentPane
+from app.ui.panes.review import ReviewPane
+
+_VERBS = {"enter": "files and conversation", "c": "conversation alone", "f": "files alone"}
+_FILES_FORWARD = "files"
+_FILES_BACK = "The files are as before that turn."
+
+
+class Rewind:
+    """The choice of a turn and of what goes back, and carrying it out."""
+
+    def __init__(self, agent: AgentPane, review: ReviewPane) -> None:
+        self._agent = agent
+        self._review = review
+
+    async def choose(self) -> None:
+        """Ask where to go. Raises TidegateError."""
+        agent, review = self._agent.port, self._review.port
+        places = await asyncio.to_thread(agent.places)
+        turns = await asyncio.to_thread(review.turns)
+        is_rewound = await asyncio.to_thread(review.is_rewound)
+        if not (places or turns or is_rewound):
+            self._agent.tell("There is nothing to go back on yet.")
+            return
+        own = agent.session_id
+        others = [turn for turn in turns if turn.session != own]
+        changed = {turn.turn: turn.paths for turn in turns if turn.session == own}
+        entries = [self._entry(place, changed, is_rewound) for place in reversed(places)]
+        if is_rewound and not any(place.ahead for place in places):
+            entries.insert(0, Entry(_FILES_FORWARD, "The files as they were", "forward", tone="success"))
+        entries += [
+            Entry(f"turn {turn.serial}", _line(turn.words), "before", f"another session · {_names(turn.paths)}")
+            for turn in reversed(others)
+        ]
+
+        def go(chosen: tuple[str, str] | None) -> None:
+            if chosen is not None:
+                verb, key = chosen
+                self._agent.run_worker(self._go(verb, key, places, others), group="rewind", exclusive=True)
+
+        current = f"place {places[-1].position}" if places else ""
+        self._agent.app.push_screen(Listing("Go back to", entries, _VERBS, current), go)
+
+    @staticmethod
+    def _entry(place: Place, changed: dict[int, tuple[str, ...]], is_rewound: bool) -> Entry:
+        key = f"place {place.position}"
+        if place.ahead:
+            turns = "1 turn" if place.ahead == 1 else f"{place.ahead} turns"
+            files = ", and the files" if is_rewound else ""
+            return Entry(key, _line(place.text), "forward", f"{turns} that you went back on{files}", "success")
+        return Entry(key, _line(place.text), "before", _names(changed.get(place.turn, ())), "accent")
+
+    async def _go(self, verb: str, key: str, places: Sequence[Place], others: Sequence[TurnSummary]) -> None:
+        if self._agent.is_working:
+            self._agent.app.notify("The agent is at work; wait, or stop it.", severity="warning")
+            return
+        place = next((place for place in places if key == f"place {place.position}"), None)
+        other = next((turn for turn in others if key == f"turn {turn.serial}"), None)
+        try:
+            if verb == "c" and place is None:
+                self._agent.app.notify(
+                    "The conversation cannot go there; F takes the files.", severity="warning"
+                )
+                return
+            said = await asyncio.to_thread(self._move, verb, place, other)
+            if place is not None and verb != "f":
+                history = await asyncio.to_thread(self._agent.port.history)
+                if place.ahead and self._agent.prompt.full_text() == place.text:
+                    self._agent.prompt.text = ""  # what going back put there
+                self._agent.show_again(history, "" if place.ahead else place.text)
+        except TidegateError as error:
+            self._agent.app.notify(str(error), severity="error", timeout=8)
+        else:
+            self._agent.app.notify(said, timeout=6)
+        self._review.reload()
+        self._review.post_message(ReviewPane.DiskChanged())
+
+    def _move(self, verb: str, place: Place | None, other: TurnSummary | None) -> str:
+        """Blocks on the disk. Files first: they may refuse. Returns what to say of it."""
+        agent, review = self._agent.port, self._review.port
+        has_conversation, has_files = place is not None and verb != "f", verb != "c"
+        parts: list[str] = []
+        if has_files:
+            if place is None or place.ahead:
+                if other is not None:
+                    parts.append(review.rewind(other.turn, other.session) or _FILES_BACK)
+                elif review.is_rewound():
+                    review.undo()
+                    parts.append("The files are as they were.")
+                elif not has_conversation:
+                    return "The files did not go back last; u in the review takes decisions back."
+            else:
+                session = agent.session_id
+                said = review.rewind(place.turn, session, tells=not has_conversation)
+                parts.append(said or _FILES_BACK)
+        if has_conversation and place is not None:
+            agent.go_to(place)
+            parts.append(
+                "The conversation goes on where it was left."
+                if place.ahead
+                else "The conversation ends before that turn; what you wrote stands below."
+            )
+        return " ".join(parts)
+
+
+def _line(text: str) -> str:
+    return next((line for line in text.strip().splitlines() if line.strip()), "(no words)")
+
+
+def _names(paths: Sequence[str]) -> str:
+    if not paths:
+        return "no open changes"
+    return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"

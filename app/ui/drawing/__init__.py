@@ -1,0 +1,1 @@
+"""Text, colours and highlighting as terminal cells."""

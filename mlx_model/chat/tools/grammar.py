@@ -1,0 +1,249 @@
+"""What a tool call may say, as a grammar: a registered tool, its parameters in any order and each at most once,
+the required ones before the call closes, values that fit their schemas. A value ends where a line is
+`</parameter>`. Strings are free but for their `enum`, `pattern`, `minLength` and `maxLength`; what is written
+as JSON follows its whole schema. What a grammar cannot hold a model to is left free, and logged once: of more
+than 64 parameters, it is 64 that are given once, the required ones first.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper, regex_to_lark
+
+from mlx_model.chat.tokenizer import Tokenizer
+from mlx_model.chat.tools.arguments import resolved, value_types
+from mlx_model.chat.tools.token_grammar import GrammarConstraint
+
+_log = logging.getLogger(__name__)
+
+_OPEN, _CLOSE = "<tool_call>", "</tool_call>"
+# What can be written between `=` and `>` and read back.
+_NAME = re.compile(r"[^<>\n\"' ](?:[^<>\n\"']{0,198}[^<>\n\"' ])?")
+# Of the parameter that a rule of the grammar may have.
+_BITS = 64
+# A value of any characters, its end in it; and whatever goes on behind the first such end.
+_END = r"\n<\/parameter>\n"
+_BEYOND_END = rf"/(?s:.*){_END}(?s:.+)/"
+_ANYTHING = "(?s:.*)"
+# What a tool's own schema is called in that of a value.
+_TOOL = "tool"
+_COMPOSING = {"$ref", "allOf", "anyOf", "oneOf", "not"}
+_NARROWING = _COMPOSING | {"enum", "const", "pattern", "minLength", "maxLength"}
+_NARROWING |= {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
+# What llguidance does not know of JSON Schema is ignored, and one of several becomes any of them.
+_LENIENT = {"x-guidance": {"lenient": True, "coerce_one_of": True}}
+# Parentheses around everything.
+_GROUP = re.compile(r"\((?:[^()\\]|\\.)*\)")
+
+Schemas = Mapping[str, Mapping[str, Any]]
+
+
+class ToolGrammar:
+    """Makes constraints for a tokenizer."""
+
+    def __init__(self, tokenizer: Tokenizer, vocabulary: int) -> None:
+        """`vocabulary` is how many logits the model has."""
+        self._control = tokenizer.control_tokens
+        self._vocabulary = vocabulary
+        # Now, when a model is loaded: a large vocabulary takes seconds.
+        self._library = LLTokenizer(TokenizerWrapper(_Vocabulary(tokenizer, vocabulary)))
+        self._told: set[str] = set()
+
+    def constraint(self, schemas: Schemas) -> GrammarConstraint | None:
+        """A fresh constraint for replies that may call these tools (parameters by name). None where none of
+        them can be called, where the tokenizer has no token that opens a call, and where llguidance refuses."""
+        control = self._control
+        if _OPEN not in control or _CLOSE not in control:
+            return None
+        grammar = tool_call_grammar(schemas, control[_CLOSE], self._tell)
+        if grammar is None:
+            return None
+        matcher = LLMatcher(self._library, grammar, log_level=0)
+        if matcher.is_error():
+            self._tell(f"These tools make no grammar, so that calls are free: {matcher.get_error()}")
+            return None
+        return GrammarConstraint(matcher, control[_OPEN], self._vocabulary)
+
+    def _tell(self, what: str) -> None:
+        """The same tools come with every request."""
+        if what not in self._told:
+            self._told.add(what)
+            _log.warning("%s", what)
+
+
+class _Vocabulary:
+    """The tokenizer as llguidance asks for it. Control tokens are special: no text spells them."""
+
+    bos_token_id = None
+
+    def __init__(self, tokenizer: Tokenizer, vocabulary: int) -> None:
+        self._encode = tokenizer.encode
+        control = tokenizer.control_tokens.values()
+        self.tokens = [tokenizer.bytes_of(token) for token in range(vocabulary)]
+        self.special_token_ids = sorted(token for token in control if token < vocabulary)
+        self.eos_token_id = min(tokenizer.stop_tokens, default=vocabulary - 1)
+
+    def __call__(self, text: str) -> list[int]:
+        return self._encode(text)
+
+
+def tool_call_grammar(
+    schemas: Schemas, close: int, tell: Callable[[str], None] = lambda _what: None
+) -> str | None:
+    """llguidance's Lark dialect, from behind `<tool_call>` to the token `close`; None where no tool can be
+    called. `tell` is told what is left free."""
+    rules: list[str] = []
+    names = [name for name in schemas if _NAME.fullmatch(name)]
+    for name in schemas.keys() - set(names):
+        tell(f"No call can spell the tool name {name!r}: it is never called.")
+    for index, name in enumerate(names):
+        rules += _tool(f"tool{index}", name, schemas[name], tell)
+    if not names:
+        return None
+    calls = " | ".join(f"tool{index}" for index in range(len(names)))
+    return "\n".join(
+        [
+            f'start: "\\n" ({calls}) "</function>\\n" <[{close}]>',
+            'text[suffix="\\n</parameter>\\n"]: /(?s:.*)/',
+            *rules,
+        ]
+    )
+
+
+def _tool(rule: str, name: str, schema: Mapping[str, Any], tell: Callable[[str], None]) -> list[str]:
+    """The rules of one tool: its parameters' rule carries the set of those written, as bits, required ones
+    first."""
+    properties = schema.get("properties")
+    properties = properties if isinstance(properties, Mapping) else {}
+    known = [key for key in properties if _NAME.fullmatch(key)]
+    for key in properties.keys() - set(known):
+        tell(f"No call of {name} can spell the parameter {key!r}: it is never given.")
+    wanted = schema.get("required")
+    required = [key for key in known if isinstance(wanted, Sequence) and key in wanted]
+    keys = [*required, *(key for key in known if key not in required)]
+    opening = _quoted(f"<function={name}>")
+    if not keys:
+        return [f"{rule}: {opening}"]
+    rules: list[str] = []
+    parameters: list[str] = []
+    for number, key in enumerate(keys):
+        value = _value(f"{rule}v{number}", properties[key], schema)
+        if value.held < 1:
+            left = "its value is free" if not value.held else "parts of it are ignored"
+            tell(f"No grammar can hold {name}'s parameter {key!r} to its schema: {left}.")
+        rules += value.rules
+        parameters.append(f"{_quoted(f'<parameter={key}>')} {value.text}")
+    counted = min(len(required), _BITS)
+    if len(keys) > _BITS:
+        left_out = f", and {len(required) - counted} required ones left out" if counted < len(required) else ""
+        tell(f"{name} has {len(keys)} parameters: {len(keys) - _BITS} may be given more than once{left_out}.")
+    condition = f" %if is_ones([0:{counted}])" if counted else ""
+    choices = [
+        f"{parameter} more{rule}::" + (f"set_bit({bit}) %if bit_clear({bit})" if bit < _BITS else "_")
+        for bit, parameter in enumerate(parameters)
+    ]
+    more = "\n  | ".join([f'""{condition}', *choices])
+    return [*rules, f"{rule}: {opening} more{rule}::0x0", f"more{rule}::_: {more}"]
+
+
+def _is_free(schema: Any, root: Mapping[str, Any]) -> bool:
+    """Whether any text fits."""
+    types, schema = value_types(schema, root), resolved(schema, root)
+    union = schema.get("anyOf", schema.get("oneOf")) if isinstance(schema, Mapping) else None
+    options = [resolved(option, root) for option in union] if isinstance(union, list) else [schema]
+    narrowed = any(isinstance(option, Mapping) and _NARROWING & option.keys() for option in options)
+    return "string" in types and not types & {"array", "object"} and not narrowed
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """A parameter's value and end, as the grammar writes them, with the rules they need besides; and how much
+    of its schema that holds the value to: nothing (0), part of it, or all that matters (1)."""
+
+    text: str
+    rules: tuple[str, ...] = ()
+    held: float = 1.0
+
+
+def _value(rule: str, schema: Any, root: Mapping[str, Any]) -> _Value:
+    types, stated = value_types(schema, root), schema
+    schema = resolved(schema, root)
+    choices = [] if types & {"object", "array"} else _choices(schema, root)
+    if choices:
+        texts = [choice if isinstance(choice, str) else json.dumps(choice) for choice in choices]
+        return _Value("(" + " | ".join(_quoted(text) for text in texts) + ') "</parameter>\\n"')
+    if types == {"string"} and not _is_free(schema, root) and not _COMPOSING & schema.keys():
+        terminal = _string_terminal(schema)
+        name = f"{rule}s".upper()
+        if terminal is not None and not LLMatcher.validate_grammar(f"start: {name}\n{name}: {terminal}"):
+            return _Value(name, (f"{name}: {terminal}",))
+    if "string" in types:
+        return _Value("text", held=float(_is_free(schema, root)))
+    whole = dict(stated)
+    if '"$ref"' in json.dumps(stated):
+        whole = {**_anchored(stated), "$defs": {_TOOL: _anchored(root)}}
+    for held, options in ((1.0, {}), (0.5, _LENIENT)):
+        text = json.dumps({**whole, **options})
+        if not LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema(text)):
+            return _Value(f'%json {text} "\\n</parameter>\\n"', held=held)
+    return _Value("text", held=0.0)
+
+
+def _choices(schema: Any, root: Mapping[str, Any]) -> list[Any]:
+    """The values that a schema names, itself or by options that name one each; none where it is open."""
+    if not isinstance(schema, Mapping):
+        return []
+    if isinstance(schema.get("enum"), list):
+        return list(schema["enum"])
+    if "const" in schema:
+        return [schema["const"]]
+    union = schema.get("anyOf", schema.get("oneOf"))
+    options = [resolved(option, root) for option in union] if isinstance(union, list) else []
+    if not all(isinstance(option, Mapping) and option.keys() & {"enum", "const"} for option in options):
+        return []
+    return [choice for option in options for choice in _choices(option, root)]
+
+
+def _anchored(schema: Any) -> Any:
+    """With its references as they are where the tool's whole schema is a definition."""
+    if isinstance(schema, list):
+        return [_anchored(part) for part in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    return {
+        key: f"#/$defs/{_TOOL}{part[1:]}"
+        if key == "$ref" and isinstance(part, str) and part.startswith("#")
+        else _anchored(part)
+        for key, part in schema.items()
+        if not (key in ("$id", "$schema") and isinstance(part, str))
+    }
+
+
+def _string_terminal(schema: Mapping[str, Any]) -> str | None:
+    """A string and the end of its parameter, which is the first one: by length in characters and by pattern,
+    which may be found anywhere in the string unless it is anchored. None where the pattern cannot be told."""
+    least, most = schema.get("minLength", 0), schema.get("maxLength", "")
+    parts = [rf"/(?s:.{{{least},{most}}}){_END}/", f"~{_BEYOND_END}"]
+    if "pattern" in schema:
+        pattern = str(schema["pattern"])
+        before = after = _ANYTHING
+        # Of alternatives, an anchor may belong to one alone.
+        has_alternatives = "|" in pattern
+        if pattern.startswith("^"):
+            pattern, before = pattern[1:], ""
+        if pattern.endswith("$") and not re.search(r"(?<!\\)(?:\\\\)*\\\$$", pattern):
+            pattern, after = pattern[:-1], ""
+        if has_alternatives and not (before and after) and not _GROUP.fullmatch(pattern):
+            return None
+        # In JSON Schema as in JavaScript, \\d and \\w are ASCII.
+        parts.append(f"/{before}({regex_to_lark(pattern, 'dw')}){after}{_END}/")
+    return " & ".join(parts)
+
+
+def _quoted(text: str) -> str:
+    """A line as the grammar writes it."""
+    return json.dumps(text + "\n", ensure_ascii=False)

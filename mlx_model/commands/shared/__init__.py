@@ -1,0 +1,1 @@
+"""Options, inputs and checks that several subcommands share."""

@@ -1,0 +1,97 @@
+"""Whether a model fits, settled by every subcommand that loads one before it does."""
+
+import argparse
+import logging
+from dataclasses import replace
+
+from mlx_model.commands.fit import count
+from mlx_model.config.model_config import ARCHITECTURE, architecture
+from mlx_model.errors import EngineError, RequestError
+from mlx_model.memory.advice import gigabytes, verdict
+from mlx_model.memory.device import arithmetic, default_dtype, set_memory_limits
+from mlx_model.memory.footprint import stored_packing
+from mlx_model.memory.machine import Machine, this_machine
+from mlx_model.memory.plan import MemoryPlan, Model, Wishes, margin, plan_memory
+from mlx_model.weights.checkpoint import open_checkpoint
+
+_log = logging.getLogger(__name__)
+
+
+class DoesNotFit(EngineError):
+    """The model needs more memory than this machine can give; says how much, and what would fit."""
+
+
+def add_memory(parser: argparse.ArgumentParser, *, slots: bool) -> None:
+    """--force and, with `slots`, --expert-slots."""
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="load a model that does not fit; the system may slow down, end this or other programs, or restart",
+    )
+    if slots:
+        parser.add_argument(
+            "--expert-slots",
+            type=count,
+            metavar="N",
+            help="keep N experts of each layer in memory and read the others from disk when they are needed "
+            "(default: all, or as many as fit)",
+        )
+
+
+def settle_memory(
+    arguments: argparse.Namespace,
+    wishes: Wishes,
+    *,
+    all_logits: bool = False,
+    machine: Machine | None = None,
+) -> MemoryPlan | None:
+    """The plan for the model that `options.add_model` and `add_memory` describe, told to MLX; None where mlx-lm
+    runs the model. Raises DoesNotFit unless --force is given, and EngineError."""
+    machine = machine or this_machine()
+    name = architecture(arguments.model)
+    slots: int | None = getattr(arguments, "expert_slots", None)
+    if name != ARCHITECTURE:
+        if slots is not None:
+            raise RequestError(
+                f"The experts of a {name} model cannot be read from disk: leave --expert-slots out."
+            )
+        _check_foreign(arguments, machine)
+        return None
+    checkpoint = open_checkpoint(arguments.model)
+    config = checkpoint.config
+    if slots is not None and slots < config.num_experts_per_tok:
+        raise RequestError(
+            f"--expert-slots is {slots}; each token goes to {config.num_experts_per_tok} experts of a layer, "
+            "so as many must fit."
+        )
+    model = Model(
+        config,
+        stored_packing(checkpoint),
+        arithmetic(arguments.dtype or default_dtype(config.dtype)),
+        arguments.kv_bits,
+        mtp=checkpoint.has_mtp,
+        all_logits=all_logits,
+    )
+    wishes = replace(wishes, expert_slots=slots)
+    plan = plan_memory(model, machine, wishes)
+    sentence = verdict(model, machine, wishes, plan)
+    if not plan.fits and not arguments.force:
+        raise DoesNotFit(f"{sentence} (--force loads it all the same.)")
+    if not plan.fits or (plan.expert_slots is not None and slots is None):
+        _log.warning("%s", sentence)
+    if wishes.context is None and plan.context < config.context_length:
+        whole = f"{config.context_length:,}"
+        _log.warning("The context is %s tokens; the model's %s would not fit.", f"{plan.context:,}", whole)
+    set_memory_limits(plan)
+    return plan
+
+
+def _check_foreign(arguments: argparse.Namespace, machine: Machine) -> None:
+    """What mlx-lm runs is not reckoned in detail; but weights that are larger than the memory never fit."""
+    weights = sum(file.stat().st_size for file in arguments.model.glob("*.safetensors"))
+    budget = machine.usable - margin(machine)
+    if weights > budget and not arguments.force:
+        raise DoesNotFit(
+            f"It does not fit: its weights are {gigabytes(weights)} and a model may use {gigabytes(budget)} "
+            "here. (--force loads it all the same.)"
+        )

@@ -1,0 +1,83 @@
+"""Options and inputs that several subcommands share."""
+
+import argparse
+from pathlib import Path
+from typing import get_args
+
+from mlx_model.chat.tokenizer import Tokenizer
+from mlx_model.decode.request import DraftMode
+from mlx_model.engine.loading import LoadedModel, load
+from mlx_model.errors import RequestError
+from mlx_model.memory.plan import MemoryPlan
+
+_DTYPES = ("float32", "bfloat16", "float16")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """--model, --adapter, --dtype, --kv-bits."""
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="checkpoint directory")
+    parser.add_argument("--adapter", type=Path, metavar="DIR", help="LoRA adapter as mlx-lm trains it")
+    parser.add_argument(
+        "--dtype",
+        choices=_DTYPES,
+        help="dtype to compute in (default: the checkpoint's own on a GPU, float32 on a CPU)",
+    )
+    parser.add_argument(
+        "--kv-bits",
+        type=int,
+        choices=(8,),
+        help="keep keys and values at 8 bits: half the memory in long contexts, nearly the same replies",
+    )
+
+
+def add_draft(parser: argparse.ArgumentParser) -> None:
+    """--draft."""
+    parser.add_argument(
+        "--draft",
+        choices=get_args(DraftMode),
+        default="auto",
+        help="where drafts come from, which make replies faster, never different: the text so far (lookup), "
+        "the checkpoint's MTP layer, or whatever pays just now (default: auto)",
+    )
+
+
+def load_model(arguments: argparse.Namespace, plan: MemoryPlan | None) -> LoadedModel:
+    """The model that `add_model`'s options name, as the plan has it. Raises EngineError."""
+    return load(
+        arguments.model,
+        dtype=arguments.dtype,
+        adapter=arguments.adapter,
+        kv_bits=arguments.kv_bits,
+        expert_slots=None if plan is None else plan.expert_slots,
+    )
+
+
+def optional_tokenizer(directory: Path) -> Tokenizer | None:
+    """The tokenizer of a checkpoint; None where there is none. Raises CheckpointError where it is
+    unreadable."""
+    return Tokenizer.from_directory(directory) if (directory / "tokenizer.json").exists() else None
+
+
+def prompt_tokens(ids: str | None, text: str | None, directory: Path) -> tuple[int, ...]:
+    """Tokens given as ids (`1,2,3`) or as text, for which the checkpoint must have a tokenizer.
+
+    Raises RequestError or CheckpointError.
+    """
+    if ids is None:
+        try:
+            (text or "").encode()
+        except UnicodeEncodeError:
+            raise RequestError("The prompt is not UTF-8 text.") from None
+        return tuple(Tokenizer.from_directory(directory).encode(text or ""))
+    try:
+        return tuple(int(part) for part in ids.split(","))
+    except ValueError:
+        raise RequestError(f"{ids[:40]!r} is no list of token ids; write them as 1,2,3.") from None
+
+
+def read_text(path: Path | None) -> str | None:
+    """What a UTF-8 text file holds; None where none is named. Raises RequestError."""
+    try:
+        return None if path is None else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path} cannot be read as text: {error}.") from None

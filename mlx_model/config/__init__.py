@@ -1,0 +1,1 @@
+"""The shape of a model: config.json, read and checked once."""

@@ -1,0 +1,294 @@
+"""config.json of a Qwen3-Next model, read and checked once.
+
+Every other part takes a ModelConfig and trusts it: sizes are positive and bounded, heads divide, layer types
+are settled, and both spellings of the rotary settings (top-level fields, or `rope_parameters`) have become one.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from mlx_model.config.spelling import one_spelling
+from mlx_model.errors import ConfigError
+
+ARCHITECTURE = "qwen3_next"
+FUSED_LAYOUT = 2
+"""1 had stacked experts, which are read as other checkpoints' are."""
+CONFIG_BYTES_LIMIT = 16 << 20
+
+LayerType = Literal["linear_attention", "full_attention"]
+QuantizationMode = Literal["affine", "mxfp4", "nvfp4", "mxfp8"]
+FloatType = Literal["bfloat16", "float16", "float32"]
+
+Size = Annotated[int, Field(gt=0, le=1 << 24)]
+Layers = Annotated[int, Field(gt=0, le=4096)]
+Heads = Annotated[int, Field(gt=0, le=65536)]
+Experts = Annotated[int, Field(ge=0, le=65536)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+# What MLX's kernels take: bits and group sizes by mode.
+_MODES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "affine": ((1, 2, 3, 4, 5, 6, 8), (32, 64, 128)),
+    "mxfp4": ((4,), (32,)),
+    "nvfp4": ((4,), (16,)),
+    "mxfp8": ((8,), (32,)),
+}
+_MODE_DEFAULTS = {"affine": (4, 64), "mxfp4": (4, 32), "nvfp4": (4, 16), "mxfp8": (8, 32)}
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
+
+
+class Quantization(_Value):
+    """How one matrix is packed: bits per weight, weights per group, and MLX's mode."""
+
+    bits: int
+    group_size: int
+    mode: QuantizationMode = "affine"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            mode = "affine" if data.get("mode") is None else data["mode"]
+            bits, group_size = _MODE_DEFAULTS.get(mode, (None, None)) if isinstance(mode, str) else (None, None)
+            given = {key: data[key] for key in ("bits", "group_size") if data.get(key) is not None}
+            return {"bits": bits, "group_size": group_size, **given, "mode": mode}
+        return data
+
+    @model_validator(mode="after")
+    def _supported(self) -> "Quantization":
+        bits, groups = _MODES[self.mode]
+        if self.bits not in bits or self.group_size not in groups:
+            raise ValueError(
+                f"{self.mode} with {self.bits} bits and group size {self.group_size} is nothing MLX has"
+            )
+        return self
+
+
+class YarnScaling(_Value):
+    """YaRN (arXiv 2309.00071) as transformers spells it."""
+
+    factor: Annotated[float, Field(ge=1, le=1024)]
+    original_max_position_embeddings: Annotated[int, Field(gt=0, le=1 << 30)]
+    beta_fast: PositiveFloat = 32.0
+    beta_slow: PositiveFloat = 1.0
+    attention_factor: PositiveFloat | None = None
+    mscale: float | None = None
+    mscale_all_dim: float | None = None
+    truncate: bool = True
+
+
+def _token_ids(value: Any) -> Any:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, int) else tuple(value) if isinstance(value, list) else value
+
+
+def _tuple(value: Any) -> Any:
+    return () if value is None else tuple(value) if isinstance(value, list) else value
+
+
+def _default_true(value: Any) -> Any:
+    return True if value is None else value
+
+
+class ModelConfig(_Value):
+    """The shape of a Qwen3-Next model; field names are those of config.json. Counts are elements, not bytes."""
+
+    vocab_size: Size
+    hidden_size: Size
+    intermediate_size: Size
+    num_hidden_layers: Layers
+    layer_types: Annotated[tuple[LayerType, ...], BeforeValidator(_tuple)]
+
+    num_attention_heads: Heads
+    num_key_value_heads: Heads
+    head_dim: Size
+    attention_bias: bool = False
+    rope_theta: PositiveFloat
+    partial_rotary_factor: Annotated[float, Field(gt=0, le=1)] = 0.25
+    yarn: YarnScaling | None = None
+    max_position_embeddings: Annotated[int, Field(gt=0, le=1 << 30)]
+
+    linear_num_key_heads: Heads
+    linear_num_value_heads: Heads
+    linear_key_head_dim: Size
+    linear_value_head_dim: Size
+    linear_conv_kernel_dim: Annotated[int, Field(ge=2, le=64)]
+
+    num_experts: Experts
+    num_experts_per_tok: Experts
+    norm_topk_prob: Annotated[bool, BeforeValidator(_default_true)] = True
+    moe_intermediate_size: Size
+    shared_expert_intermediate_size: Size
+    decoder_sparse_step: Annotated[int, Field(gt=0, le=4096)] = 1
+    mlp_only_layers: Annotated[tuple[int, ...], BeforeValidator(_tuple)] = ()
+
+    rms_norm_eps: PositiveFloat = 1e-6
+    tie_word_embeddings: bool = False
+    eos_token_id: Annotated[tuple[int, ...], BeforeValidator(_token_ids)] = ()
+    dtype: FloatType = "bfloat16"
+
+    quantization: Quantization | None = None
+    """What a quantized module has unless `module_quantization` says otherwise."""
+    module_quantization: dict[str, Quantization | None] = Field(default_factory=dict)
+    """Per module path as the checkpoint spells it; None: that module is not quantized."""
+    fused_layout: int | None = None
+    """Set where the directory was written by `convert`: the version of our own layout."""
+    mtp_rope_theta: PositiveFloat | None = None
+    """The rotary base the MTP layer was trained with, where it is not the model's own."""
+    mtp_source: str | None = None
+    """Which checkpoint the MTP layer was grafted from; None: it is the model's own, or there is none."""
+    mtp_trained: bool = False
+    """Whether `train-mtp` wrote the MTP layer: then its norms are whole, whatever form the rest has."""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "ModelConfig":
+        """The checked config. Raises ConfigError naming the field."""
+        name = architecture_name(data)
+        if name != ARCHITECTURE:
+            raise ConfigError(f"config.json: model_type is {name!r}, which this engine does not know.")
+        try:
+            return cls.model_validate(one_spelling(data))
+        except ValidationError as error:
+            raise _config_error(error) from None
+
+    @classmethod
+    def from_directory(cls, directory: Path) -> "ModelConfig":
+        """The config of a checkpoint directory. Raises ConfigError."""
+        return cls.from_dict(read_model_config(directory))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ModelConfig":
+        if self.num_attention_heads % self.num_key_value_heads:
+            raise ValueError(
+                f"num_attention_heads ({self.num_attention_heads}) is no multiple of "
+                f"num_key_value_heads ({self.num_key_value_heads})"
+            )
+        if self.linear_num_value_heads % self.linear_num_key_heads:
+            raise ValueError(
+                f"linear_num_value_heads ({self.linear_num_value_heads}) is no multiple of "
+                f"linear_num_key_heads ({self.linear_num_key_heads})"
+            )
+        if self.num_experts and not 0 < self.num_experts_per_tok <= self.num_experts:
+            raise ValueError(
+                f"num_experts_per_tok ({self.num_experts_per_tok}) must lie between 1 and "
+                f"num_experts ({self.num_experts})"
+            )
+        if self.rotary_dim < 2 or self.rotary_dim % 2:
+            raise ValueError(
+                f"partial_rotary_factor ({self.partial_rotary_factor}) of head_dim ({self.head_dim}) gives "
+                f"{self.rotary_dim} rotary dimensions; it must be an even number"
+            )
+        if len(self.layer_types) != self.num_hidden_layers:
+            raise ValueError(
+                f"layer_types names {len(self.layer_types)} layers, "
+                f"num_hidden_layers says {self.num_hidden_layers}"
+            )
+        if self.fused_layout not in (None, 1, FUSED_LAYOUT):
+            raise ValueError(
+                f"tidegate.layout is {self.fused_layout}, this version reads {FUSED_LAYOUT}: "
+                "convert the checkpoint again"
+            )
+        return self
+
+    # What follows from the fields.
+
+    @property
+    def rotary_dim(self) -> int:
+        """Leading dimensions of each head that are rotated."""
+        return int(self.head_dim * self.partial_rotary_factor)
+
+    @property
+    def context_length(self) -> int:
+        """Tokens the positions are good for, YaRN included."""
+        if self.yarn is None:
+            return self.max_position_embeddings
+        return max(
+            self.max_position_embeddings, int(self.yarn.factor * self.yarn.original_max_position_embeddings)
+        )
+
+    @property
+    def linear_key_dim(self) -> int:
+        """Hk * Dk."""
+        return self.linear_num_key_heads * self.linear_key_head_dim
+
+    @property
+    def linear_value_dim(self) -> int:
+        """Hv * Dv."""
+        return self.linear_num_value_heads * self.linear_value_head_dim
+
+    @property
+    def conv_dim(self) -> int:
+        """Channels of the short convolution: queries, keys and values."""
+        return 2 * self.linear_key_dim + self.linear_value_dim
+
+    def is_linear(self, layer: int) -> bool:
+        """Whether a layer mixes tokens by Gated DeltaNet rather than by attention."""
+        return self.layer_types[layer] == "linear_attention"
+
+    def is_sparse(self, layer: int) -> bool:
+        """Whether a layer's feed-forward part is a mixture of experts."""
+        return (
+            self.num_experts > 0
+            and layer not in self.mlp_only_layers
+            and (layer + 1) % self.decoder_sparse_step == 0
+        )
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """A JSON object from a file of bounded size. Raises ConfigError naming the file."""
+    try:
+        if path.stat().st_size > CONFIG_BYTES_LIMIT:
+            raise ConfigError(
+                f"{path} is larger than {CONFIG_BYTES_LIMIT >> 20} MiB: that is no configuration."
+            )
+        data = json.loads(path.read_bytes().decode("utf-8-sig"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigError(f"{path.parent} has no {path.name}.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not valid JSON: {error}.") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} holds {type(data).__name__}, not a JSON object.")
+    return data
+
+
+def architecture_name(data: Mapping[str, Any]) -> str:
+    """`model_type` of a config. Raises ConfigError where there is none."""
+    name = data.get("model_type")
+    if not isinstance(name, str) or not name:
+        raise ConfigError("config.json: model_type is missing, so the architecture is unknown.")
+    return name
+
+
+def architecture(directory: Path) -> str:
+    """The architecture of a checkpoint directory, from config.json alone. Raises ConfigError."""
+    return architecture_name(read_model_config(directory))
+
+
+def read_model_config(directory: Path) -> dict[str, Any]:
+    """config.json of a checkpoint directory as it stands. Raises ConfigError."""
+    if not directory.is_dir():
+        raise ConfigError(f"{directory} is not a model directory: there is no such directory.")
+    if not (directory / "config.json").exists():
+        raise ConfigError(f"{directory} has no config.json: it is not a model directory.")
+    return read_json_object(directory / "config.json")
+
+
+def _config_error(error: ValidationError) -> ConfigError:
+    first = error.errors(include_url=False, include_context=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":
+        return ConfigError(f"config.json: {field} is missing.")
+    reason = first["msg"].removeprefix("Value error, ")
+    if not field:
+        return ConfigError(f"config.json: {reason}.")
+    given = repr(first.get("input"))
+    return ConfigError(f"config.json: {field} is {given[:60]}: {reason}.")

@@ -1,0 +1,247 @@
+"""From a model directory to something that generates."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import mlx.core as mx
+
+from mlx_model.config.model_config import ARCHITECTURE, architecture
+from mlx_model.decode.controller import Controller
+from mlx_model.decode.drafting import Drafting, Step
+from mlx_model.decode.drafts.drafter import Drafter
+from mlx_model.decode.drafts.lookup import LookupDrafter
+from mlx_model.decode.drafts.mtp import MtpDrafter
+from mlx_model.decode.generator import Generator
+from mlx_model.decode.language_model import LanguageModel, NothingKept, StateKeeper
+from mlx_model.decode.request import DraftMode
+from mlx_model.decode.verify import VerifyingModel
+from mlx_model.engine.state_keeper import StoredStates
+from mlx_model.errors import ConfigError
+from mlx_model.layers.parameters import Parameters
+from mlx_model.memory.device import default_dtype, on_cpu, prepare_mlx
+from mlx_model.model import Qwen3Next
+from mlx_model.state.kv import KVBits
+from mlx_model.state.prefix_store import PrefixStore
+from mlx_model.state.sequence import SequenceState
+from mlx_model.weights.adapter import read_adapter
+from mlx_model.weights.checkpoint import Checkpoint, Progress, StoredProjection, open_checkpoint
+from mlx_model.weights.experts.residency import Residency
+from mlx_model.weights.experts.slots import Frequencies
+
+# DeltaNet's decay is computed in float32 from what the checkpoint says, not from a rounding of it.
+_KEPT_EXACT = (".A_log", ".dt_bias")
+
+DType = Literal["float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model in memory. `runner` says whose code runs it; `lacks` names what is therefore switched off."""
+
+    directory: Path
+    architecture: str
+    runner: str
+    model: LanguageModel[Any]
+    states: StateKeeper[Any]
+    lacks: tuple[str, ...] = ()
+    residency: Residency | None = None
+    """Where only some experts are in memory."""
+
+    def generator(
+        self,
+        *,
+        context_length: int | None = None,
+        chunk: int | None = None,
+        draft: DraftMode = "none",
+        watch: Callable[[Step], None] = lambda _step: None,
+    ) -> Generator[Any]:
+        """A GeneratorPort over it. `context_length` may only shorten what the model allows; `chunk` is how many
+        prompt tokens are computed at once; requests that do not say how they are drafted are by `draft`;
+        `watch` is told of every measured pass of drafting. Raises ConfigError where the model cannot `draft`
+        so."""
+        longest = self.model.context_length
+        possible = self._ways(watch)
+        if draft not in possible:
+            raise ConfigError(self._cannot(draft))
+        return Generator(
+            self.model,
+            self.states,
+            context_length=min(context_length or longest, longest),
+            chunk=chunk or (512 if on_cpu() else 2048),
+            drafting=possible[draft],
+            ways=possible,
+            cannot=self._cannot,
+        )
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory of the last generation that the next one has, to go on from or in its stead."""
+        return self.states.held_bytes if isinstance(self.states, StoredStates) else 0
+
+    def drafter(self, draft: DraftMode) -> str:
+        """What drafts then, for display. Raises ConfigError where the model cannot draft so."""
+        possible = self._ways()
+        if draft not in possible:
+            raise ConfigError(self._cannot(draft))
+        drafting = possible[draft]
+        if drafting is None:
+            return "none"
+        source = self.model.config.mtp_source if isinstance(self.model, Qwen3Next) else None
+        if MtpDrafter.name not in drafting.sources:
+            note = " (the checkpoint has no MTP layer)" if "mtp" not in possible else ""
+        else:
+            note = f" (MTP layer from {source})" if source else ""
+        return " + ".join(drafting.sources) + note
+
+    def _ways(
+        self, watch: Callable[[Step], None] = lambda _step: None
+    ) -> dict[DraftMode, Drafting[Any] | None]:
+        """How this model's replies can be drafted."""
+        if isinstance(self.model, Qwen3Next):
+            return ways(self.model, self.model, watch=watch)
+        return {"none": None, "auto": None}
+
+    def _cannot(self, draft: DraftMode) -> str:
+        if not isinstance(self.model, Qwen3Next):
+            return (
+                f"mlx-lm runs a {self.architecture} model here, and cannot draft by {draft}: take auto or none."
+            )
+        return (
+            "This checkpoint has no MTP layer to draft with: graft one with convert --graft-mtp, fit one with "
+            "train-mtp, or draft by lookup or auto."
+        )
+
+
+def ways(
+    model: Qwen3Next,
+    verifier: VerifyingModel[SequenceState],
+    *,
+    watch: Callable[[Step], None] = lambda _step: None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[DraftMode, Drafting[Any] | None]:
+    """How replies can be drafted for a model, where the `verifier` makes them: the model itself, or what stands
+    for it. All ways share the drafters, of which one reply at a time makes use."""
+    lookup: list[Drafter] = [LookupDrafter()]
+    mtp: list[Drafter] = [MtpDrafter(model)] if model.mtp is not None else []
+    asked_for = Controller(may_stop=False)
+    possible: dict[DraftMode, Drafting[Any] | None] = {
+        "none": None,
+        "lookup": Drafting(verifier, lookup, asked_for, clock, watch),
+    }
+    if mtp:
+        possible["mtp"] = Drafting(verifier, mtp, asked_for, clock, watch)
+    possible["auto"] = Drafting(verifier, lookup + mtp, Controller(), clock, watch)
+    return possible
+
+
+def load(
+    directory: Path,
+    *,
+    dtype: DType | None = None,
+    adapter: Path | None = None,
+    kv_bits: KVBits | None = None,
+    store: PrefixStore | None = None,
+    expert_slots: int | None = None,
+    expert_use: Mapping[str, Frequencies] | None = None,
+    progress: Progress | None = None,
+) -> LoadedModel:
+    """The model of a checkpoint directory, its weights in memory.
+
+    `dtype` is that of activations (default: see `device.default_dtype`); `adapter` a LoRA directory;
+    `kv_bits` keeps keys and values in that many bits (None: exact); `store` keeps states between generations.
+    `expert_slots` experts of each layer stay in memory (None: all), those first that `expert_use` says were
+    used most. Raises ConfigError or CheckpointError.
+    """
+    prepare_mlx()
+    name = architecture(directory)
+    if name != ARCHITECTURE:
+        if kv_bits is not None:
+            raise ConfigError(
+                f"Keys and values of a {name} model cannot be kept at {kv_bits} bits: leave that out."
+            )
+        return _load_foreign(directory, name, dtype, adapter)
+    checkpoint = open_checkpoint(directory)
+    # Read first: it is small, and its mistakes should not wait for the weights.
+    updates = {} if adapter is None else read_adapter(adapter, checkpoint.config)
+    residency: Residency | None = None
+    if expert_slots is not None and expert_slots < checkpoint.config.num_experts:
+        if any(".experts." in update for update in updates):
+            raise ConfigError(
+                "An adapter of the experts needs all of them in memory: leave --expert-slots out."
+            )
+        compute = getattr(mx, dtype or default_dtype(checkpoint.config.dtype))
+        residency = Residency(checkpoint, expert_slots, compute, frequencies=expert_use)
+    favourites = 0 if residency is None else residency.favourite_bytes
+    others = 0
+
+    def report(done: int, total: int) -> None:
+        nonlocal others
+        others = total
+        if progress is not None:
+            progress(done, total + favourites)
+
+    model = load_qwen3_next(
+        checkpoint, dtype=dtype, updates=updates, kv_bits=kv_bits, residency=residency, progress=report
+    )
+    if residency is not None:
+        residency.warm(lambda done: report(others + done, others))
+    states = NothingKept(model) if store is None else StoredStates(model, store)
+    return LoadedModel(directory, name, "tidegate", model, states, residency=residency)
+
+
+def _load_foreign(directory: Path, name: str, dtype: DType | None, adapter: Path | None) -> LoadedModel:
+    from mlx_model.engine.mlx_lm_model import LACKS, LastConversation, load_foreign  # noqa: PLC0415 (mlx-lm loads slowly)
+
+    compute = "float32" if dtype is None and on_cpu() else dtype
+    model = load_foreign(directory, name, dtype=getattr(mx, compute) if compute else None, adapter=adapter)
+    return LoadedModel(directory, name, "mlx-lm", model, LastConversation(model), LACKS)
+
+
+def load_qwen3_next(
+    checkpoint: Checkpoint,
+    *,
+    dtype: DType | None = None,
+    updates: Mapping[str, mx.array] | None = None,
+    kv_bits: KVBits | None = None,
+    residency: Residency | None = None,
+    progress: Progress | None = None,
+) -> Qwen3Next:
+    """The model of an opened checkpoint, with an adapter's `updates` beside its weights, and its experts all in
+    memory or in the banks of a `residency` for the same dtype.
+
+    Raises CheckpointError, or ConfigError where this device cannot compute in `dtype`.
+    """
+    compute: mx.Dtype = getattr(mx, dtype or default_dtype(checkpoint.config.dtype))
+    if compute != mx.float32 and on_cpu() and _has_plain_experts(checkpoint):
+        raise ConfigError(
+            f"On a CPU, MLX multiplies unpacked experts in float32 only, not in {dtype}: "
+            "leave the dtype out, or convert the checkpoint to 4 or 8 bits."
+        )
+    tensors = {name: update.astype(compute) for name, update in (updates or {}).items()}
+    mx.eval(tensors)
+    for name, tensor in checkpoint.tensors(progress, routed=residency is None):
+        tensors[name] = in_dtype(name, tensor, compute)
+        # One at a time, so that both copies of only one tensor are in memory.
+        mx.eval(tensors[name])
+    banks = {} if residency is None else residency.banks
+    parameters = Parameters(tensors, checkpoint.quantization, banks=banks)
+    return Qwen3Next(checkpoint.config, parameters, compute, kv_bits)
+
+
+def in_dtype(name: str, tensor: mx.array, dtype: mx.Dtype) -> mx.array:
+    """A canonical tensor in the dtype of activations, save those that are packed or kept exact."""
+    if name.endswith(_KEPT_EXACT) or not mx.issubdtype(tensor.dtype, mx.floating):
+        return tensor
+    return tensor.astype(dtype)
+
+
+def _has_plain_experts(checkpoint: Checkpoint) -> bool:
+    return any(
+        isinstance(item, StoredProjection)
+        and item.projection.experts
+        and any(matrix.quantization is None for matrix in item.matrices)
+        for item in checkpoint.stored
+    )

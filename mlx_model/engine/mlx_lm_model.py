@@ -1,0 +1,142 @@
+"""Models of other architectures, run by mlx-lm behind the same generator."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+from mlx.utils import tree_flatten
+from mlx_lm.models.cache import can_trim_prompt_cache, make_prompt_cache, trim_prompt_cache
+from mlx_lm.tuner.utils import load_adapters
+from mlx_lm.utils import load_model
+
+from mlx_model.config.model_config import read_json_object
+from mlx_model.errors import CheckpointError, ConfigError
+
+LACKS = (
+    "speculative drafting",
+    "snapshots of past prompts (only the last conversation is kept)",
+    "the durable cache",
+)
+"""What a model that mlx-lm runs has to do without."""
+
+_LOADING_ERRORS = (ValueError, KeyError, TypeError, AttributeError, OSError, RuntimeError)
+
+
+class ForeignState:
+    """mlx-lm's caches of one conversation, one a layer."""
+
+    def __init__(self, caches: list[Any]) -> None:
+        self.caches = caches
+        self.length = 0
+
+    def arrays(self) -> list[mx.array]:
+        """What has to be evaluated for the state to be up to date."""
+        leaves = dict(tree_flatten([cache.state for cache in self.caches])).values()
+        return [leaf for leaf in leaves if isinstance(leaf, mx.array)]
+
+    def hold(self) -> None:
+        """Changes nothing: these caches are cut back to any length, or to none."""
+
+
+class ForeignModel:
+    """A LanguageModel over a module of mlx-lm."""
+
+    def __init__(self, module: Any, config: dict[str, Any]) -> None:
+        text = config.get("text_config") or {}
+        self._module = module
+        self.vocabulary = _count(config, text, "vocab_size")
+        self.context_length = _count(config, text, "max_position_embeddings")
+
+    def state(self) -> ForeignState:
+        """The state before the first token."""
+        return ForeignState(make_prompt_cache(self._module))
+
+    def logits(self, tokens: mx.array, state: ForeignState) -> mx.array:
+        """[1, n, vocabulary]: what follows each of the next n tokens."""
+        state.length += tokens.shape[1]
+        logits: mx.array = self._module(tokens, cache=state.caches)
+        return logits
+
+    def last_logits(self, tokens: mx.array, state: ForeignState) -> mx.array:
+        """[vocabulary]: what follows the last of the next n tokens."""
+        if tokens.shape[1] > 1:
+            # The module's head runs over every token it is given, so the last one goes in by itself.
+            self.logits(tokens[:, :-1], state)
+            mx.eval(state.arrays())
+        return self.logits(tokens[:, -1:], state)[0, -1]
+
+
+class LastConversation:
+    """A StateKeeper that knows one state: that of the last generation, cut back where its caches allow it."""
+
+    def __init__(self, model: ForeignModel) -> None:
+        self._model = model
+        self._tokens: tuple[int, ...] = ()
+        self._state: ForeignState | None = None
+
+    def begin(self, prompt: Sequence[int]) -> ForeignState:
+        """The last state, if what it has seen can be cut to a proper prefix of the prompt; else a fresh one."""
+        state, self._state = self._state, None
+        if state is None:
+            return self._model.state()
+        shared = 0
+        for kept, asked in zip(self._tokens, prompt[:-1], strict=False):
+            if kept != asked:
+                break
+            shared += 1
+        surplus = state.length - shared
+        if surplus and not (shared and can_trim_prompt_cache(state.caches)):
+            return self._model.state()
+        if surplus:
+            trim_prompt_cache(state.caches, surplus)
+            state.length = shared
+        return state
+
+    def keep(self, tokens: Sequence[int], state: ForeignState) -> None:
+        """Remembers the state itself, not a copy: it may run on, and is then cut back."""
+        self._tokens, self._state = tuple(tokens), state
+
+    def keep_broken_off(self, tokens: Sequence[int], state: ForeignState) -> None:
+        """As `keep`: it is cut back as far as it can be."""
+        self.keep(tokens, state)
+
+
+def load_foreign(directory: Path, name: str, *, dtype: mx.Dtype | None, adapter: Path | None) -> ForeignModel:
+    """The model of a directory whose architecture `name` mlx-lm knows; `dtype` None leaves the weights' own.
+
+    Raises ConfigError where mlx-lm does not know it, CheckpointError where the weights do not load.
+    """
+    config = read_json_object(directory / "config.json")
+    try:
+        module, _ = load_model(directory, lazy=True)
+        if adapter is not None:
+            load_adapters(module, str(adapter))
+    except _LOADING_ERRORS as error:
+        if "not supported" in str(error):
+            raise ConfigError(
+                f"config.json: model_type is {name!r}, which neither this engine nor mlx-lm knows."
+            ) from error
+        raise CheckpointError(f"mlx-lm cannot load {directory}: {_sentence(error)}") from error
+    if dtype is not None:
+        module.set_dtype(dtype)
+    module.eval()
+    try:
+        mx.eval(module.parameters())
+        # One token: what does not fit shows here, and nothing stays pending in the thread that loads.
+        mx.eval(module(mx.array([[0]])))
+    except _LOADING_ERRORS as error:
+        raise CheckpointError(f"mlx-lm cannot run {directory}: {_sentence(error)}") from error
+    return ForeignModel(module, config)
+
+
+def _count(config: dict[str, Any], text: dict[str, Any], field: str) -> int:
+    value = config.get(field, text.get(field))
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigError(f"config.json: {field} is {value!r}; it must be a positive integer.")
+    return value
+
+
+def _sentence(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

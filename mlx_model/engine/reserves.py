@@ -1,0 +1,58 @@
+"""What an engine holds that it can do without, in the order in which it is given back."""
+
+from collections.abc import Callable
+
+import mlx.core as mx
+
+from mlx_model.memory.machine import Pressure, available_bytes
+from mlx_model.memory.relief import Reserve
+from mlx_model.state.prefix_store import PrefixStore
+from mlx_model.weights.experts.residency import Residency
+
+# What stays of the slots each time some are given back.
+_SLOTS_KEPT = 0.75
+
+
+def engine_reserves(
+    store: PrefixStore | None,
+    residency: Residency | None,
+    available: Callable[[], int] = available_bytes,
+) -> list[Reserve]:
+    """MLX's free buffers; snapshots in memory (their like is on disk); experts, down to what one token needs,
+    and only when it is that or being ended by the system. Experts have room again where twice as
+    much is `available`."""
+    reserves = [Reserve("free buffers", release_buffers)]
+    if store is not None:
+        reserves.append(Reserve("snapshots", lambda: _measured(store, lambda: store.shrink(0))))
+    if residency is not None:
+
+        def fewer() -> int:
+            before = residency.nbytes
+            residency.resize(max(residency.least_slots, int(residency.slots * _SLOTS_KEPT)))
+            return before - residency.nbytes
+
+        most = residency.slots
+
+        def more() -> int:
+            before, slots = residency.nbytes, residency.slots
+            wanted = min(most, slots + available() // (2 * before // slots))
+            if wanted < min(most, slots / _SLOTS_KEPT) or wanted == slots:
+                return 0
+            residency.resize(wanted)
+            return residency.nbytes - before
+
+        reserves.append(Reserve("experts", fewer, Pressure.CRITICAL, more))
+    return reserves
+
+
+def release_buffers() -> int:
+    """Returns MLX's free buffers to the system; their bytes."""
+    nbytes = mx.get_cache_memory()
+    mx.clear_cache()
+    return nbytes
+
+
+def _measured(store: PrefixStore, shrink: Callable[[], None]) -> int:
+    before = store.memory_bytes
+    shrink()
+    return before - store.memory_bytes

@@ -1,0 +1,69 @@
+"""What a plan comes to, in a sentence: that it fits, or what would make it fit."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from mlx_model.memory.footprint import recipe_packing
+from mlx_model.memory.machine import GIB, Machine, mac
+from mlx_model.memory.plan import MemoryPlan, Model, Wishes, plan_memory
+from mlx_model.weights.recipes import Recipe
+
+_CONTEXTS = (131_072, 65_536, 32_768, 16_384, 8_192, 4_096)
+_SIZES = (16, 24, 32, 36, 48, 64, 96, 128, 192, 256, 512)
+
+_Good = Callable[[MemoryPlan], bool]
+
+
+def verdict(model: Model, machine: Machine, wishes: Wishes, plan: MemoryPlan) -> str:
+    """One sentence with the numbers: whether it fits, how, and what would make it fit (better)."""
+    if plan.fits and plan.expert_slots is None:
+        return (
+            f"It fits: {gigabytes(plan.peak)} of the {gigabytes(plan.budget)} that a model may use here, "
+            f"with {plan.context:,} tokens of context."
+        )
+    if plan.fits:
+        better = _listed(_remedies(model, machine, wishes, plan, lambda p: p.fits and p.expert_slots is None))
+        return (
+            f"It fits with {plan.expert_slots} of {model.config.num_experts} experts of each layer in memory "
+            f"and the others read from disk, which is slower; all of them would be in memory {better}."
+        )
+    ways = _listed(_remedies(model, machine, wishes, plan, lambda p: p.fits))
+    return (
+        f"It does not fit: it needs {gigabytes(plan.peak)} and a model may use {gigabytes(plan.budget)} here; "
+        f"it would fit {ways}."
+    )
+
+
+def gigabytes(size: int) -> str:
+    """A size for a person: "44.8 GB"."""
+    return f"{size / 1e9:.1f} GB"
+
+
+def _remedies(model: Model, machine: Machine, wishes: Wishes, plan: MemoryPlan, good: _Good) -> Iterator[str]:
+    """What by itself would be enough, the least change first."""
+    for context in _CONTEXTS:
+        if context < plan.context and good(plan_memory(model, machine, replace(wishes, context=context))):
+            yield f"with a context of {context:,} tokens"
+            break
+    if model.kv_bits is None and good(plan_memory(replace(model, kv_bits=8), machine, wishes)):
+        yield "with keys and values at 8 bits"
+    if wishes.expert_slots is not None:
+        free = plan_memory(model, machine, replace(wishes, expert_slots=None))
+        if good(free):
+            count = "all" if free.expert_slots is None else str(free.expert_slots)
+            yield f"with {count} experts of each layer in memory"
+    four = replace(model, packing=recipe_packing(Recipe.Q4))
+    if plan_memory(four, machine, wishes).weight_bytes < plan.weight_bytes and good(
+        plan_memory(four, machine, wishes)
+    ):
+        yield "at 4 bits (recipe q4)"
+    for size in _SIZES:
+        larger = mac(size * GIB) if machine.kind == "mac" else Machine(size * GIB, size * GIB, machine.kind)
+        if larger.usable > machine.usable and good(plan_memory(model, larger, wishes)):
+            yield f"{'on a Mac' if machine.kind == 'mac' else 'on a machine'} with {size} GB"
+            break
+
+
+def _listed(clauses: Iterator[str]) -> str:
+    *first, last = list(clauses) or ["on a far larger machine"]
+    return f"{', '.join(first)} or {last}" if first else last

@@ -1,0 +1,162 @@
+"""What a model weighs: bytes by part, per token, per context and per snapshot, from the config alone.
+
+Everything here is arithmetic on shapes; nothing is measured and no weight is read. Bytes, unless a name says
+GB (1e9).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from math import prod
+
+from mlx_model.config.model_config import ModelConfig, Quantization
+from mlx_model.weights.checkpoint import Checkpoint, StoredProjection
+from mlx_model.weights.layout import Part, Projection, Rows, Vector, model_items
+from mlx_model.weights.packing import packed_shapes
+from mlx_model.weights.recipes import Recipe, quantization_for
+
+# A vector stays unpacked; norms are float32 in the fused layout.
+_NORM_BYTES = 4
+_FLOAT_BYTES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PartFootprint:
+    """One part: weights in all, weights one token passes through, bytes held, bytes read for one token."""
+
+    parameters: int = 0
+    active_parameters: int = 0
+    nbytes: int = 0
+    bytes_per_token: int = 0
+
+    def __add__(self, other: "PartFootprint") -> "PartFootprint":
+        return PartFootprint(
+            self.parameters + other.parameters,
+            self.active_parameters + other.active_parameters,
+            self.nbytes + other.nbytes,
+            self.bytes_per_token + other.bytes_per_token,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """The whole model by part, and what a conversation adds to it."""
+
+    parts: Mapping[Part, PartFootprint]
+    kv_bytes_per_token: int
+    """Keys and values of all attention layers for one position."""
+    snapshot_bytes: int
+    """The recurrent matrices (float32) and convolution windows of all DeltaNet layers; without any KV."""
+
+    @property
+    def total(self) -> PartFootprint:
+        """All that plain decoding uses: everything but the MTP layer."""
+        return sum((value for part, value in self.parts.items() if part is not Part.MTP), PartFootprint())
+
+    @property
+    def mtp(self) -> PartFootprint | None:
+        """The MTP layer by itself, where there is one."""
+        return self.parts.get(Part.MTP)
+
+    def context_bytes(self, tokens: int) -> int:
+        """What a conversation of this length holds: its KV and its recurrent state."""
+        return tokens * self.kv_bytes_per_token + self.snapshot_bytes
+
+    def bytes_per_token(self, context: int) -> int:
+        """Memory traffic of decoding one token: active weights, all KV, and the state read and written once."""
+        return self.total.bytes_per_token + context * self.kv_bytes_per_token + 2 * self.snapshot_bytes
+
+    def roof(self, bandwidth_gb: float, context: int) -> float:
+        """Tokens a second that no decoder without drafts can pass, at a memory bandwidth in GB/s."""
+        return bandwidth_gb * 1e9 / self.bytes_per_token(context)
+
+
+PackingOf = Callable[[Projection, Rows], Quantization | None]
+"""How a run of rows of a projection is packed."""
+
+
+def recipe_packing(recipe: Recipe) -> PackingOf:
+    """The packing that `convert` gives by this recipe."""
+    return lambda projection, _: quantization_for(recipe, projection)
+
+
+def stored_packing(checkpoint: Checkpoint) -> PackingOf:
+    """The packing that a checkpoint has."""
+    packing = {
+        (item.projection.path, matrix.source.part): matrix.quantization
+        for item in checkpoint.stored
+        if isinstance(item, StoredProjection)
+        for matrix in item.matrices
+    }
+
+    def packing_of(projection: Projection, rows: Rows) -> Quantization | None:
+        whole = (projection.path, "")
+        return packing[whole if whole in packing else (projection.path, rows.name)]
+
+    return packing_of
+
+
+def footprint(
+    config: ModelConfig, packing: PackingOf, *, mtp: bool = False, float_bytes: int = _FLOAT_BYTES
+) -> Footprint:
+    """The footprint of a model whose projections are packed as `packing` says. `float_bytes`: of one element of
+    what is not packed: scales, KV, the convolution window (2 for bfloat16)."""
+    parts: dict[Part, PartFootprint] = {}
+    for item in model_items(config, mtp=mtp):
+        part = Part.MTP if item.mtp else item.part
+        size = (
+            _projection(config, item, packing, float_bytes) if isinstance(item, Projection) else _vector(item)
+        )
+        parts[part] = parts.get(part, PartFootprint()) + size
+    if config.tie_word_embeddings:
+        parts[Part.HEAD] = _tied_head(parts[Part.EMBEDDING])
+    attention = sum(kind == "full_attention" for kind in config.layer_types)
+    kv = 2 * config.num_key_value_heads * config.head_dim * float_bytes * attention
+    recurrent = 4 * config.linear_num_value_heads * config.linear_value_head_dim * config.linear_key_head_dim
+    window = (config.linear_conv_kernel_dim - 1) * config.conv_dim * float_bytes
+    return Footprint(parts, kv, (recurrent + window) * (config.num_hidden_layers - attention))
+
+
+def slot_bytes(
+    config: ModelConfig, packing: PackingOf, *, mtp: bool = False, float_bytes: int = _FLOAT_BYTES
+) -> int:
+    """Bytes that one expert of every layer takes together."""
+    return sum(
+        _projection(config, item, packing, float_bytes).nbytes // item.experts
+        for item in model_items(config, mtp=mtp)
+        if isinstance(item, Projection) and item.experts
+    )
+
+
+def _projection(config: ModelConfig, item: Projection, packing: PackingOf, float_bytes: int) -> PartFootprint:
+    banks = max(item.experts, 1)
+    shapes = ((banks, rows.count, item.columns) for rows in item.rows)
+    nbytes = sum(
+        packed_bytes(shape, packing(item, rows), float_bytes)
+        for shape, rows in zip(shapes, item.rows, strict=True)
+    ) + (item.row_count * float_bytes if item.bias else 0)
+    active, read = item.parameters, nbytes
+    if item.part is Part.EMBEDDING:
+        # A token looks one row up; the table as a whole is only read where it is also the head.
+        active, read = item.columns, nbytes // item.row_count
+    elif item.experts:
+        active = item.parameters * config.num_experts_per_tok // item.experts
+        read = nbytes * config.num_experts_per_tok // item.experts
+    return PartFootprint(item.parameters, active, nbytes, read)
+
+
+def _vector(item: Vector) -> PartFootprint:
+    nbytes = item.parameters * (_NORM_BYTES if item.offset_norm else _FLOAT_BYTES)
+    return PartFootprint(item.parameters, item.parameters, nbytes, nbytes)
+
+
+def _tied_head(embedding: PartFootprint) -> PartFootprint:
+    return PartFootprint(0, embedding.parameters, 0, embedding.nbytes)
+
+
+def packed_bytes(shape: Iterable[int], packing: Quantization | None, float_bytes: int = _FLOAT_BYTES) -> int:
+    """Bytes of a matrix of this logical shape, packed or in floats of so many bytes."""
+    shape = tuple(shape)
+    if packing is None:
+        return prod(shape) * float_bytes
+    sizes = {"weight": 4, "scales": float_bytes if packing.mode == "affine" else 1, "biases": float_bytes}
+    return sum(prod(part) * sizes[kind] for kind, part in packed_shapes(shape, packing).items())

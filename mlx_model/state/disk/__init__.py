@@ -1,0 +1,1 @@
+"""The durable tier: snapshots as files, found again after a restart."""

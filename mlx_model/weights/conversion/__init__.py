@@ -1,0 +1,1 @@
+"""Writing a checkpoint in the engine's own layout."""

@@ -1,0 +1,208 @@
+"""safetensors files written piece by piece: shapes first, data as it comes, so that no file is ever in memory.
+
+All offsets follow from the plan, so a writer that was interrupted can open its files again and go on.
+"""
+
+import itertools
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import mlx.core as mx
+import numpy as np
+
+from mlx_model.durable import flush_descriptor
+from mlx_model.errors import CheckpointError
+from mlx_model.weights.experts import rows as expert_rows
+from mlx_model.weights.files import INDEX
+from mlx_model.weights.safetensors import TYPES
+
+SHARD_BYTES = 5_000_000_000
+_WRITE_LIMIT = 1 << 30  # macOS refuses to write 2 GiB or more at once
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTensor:
+    """A tensor to be written: its safetensors type and shape."""
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * TYPES[self.type][0].size
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedExperts:
+    """A bank's tensors, to be written expert by expert (see `expert_rows`)."""
+
+    bank: str
+    parts: tuple[PlannedTensor, ...]
+
+    @property
+    def rows(self) -> PlannedTensor:
+        """The tensor they become."""
+        experts = self.parts[0].shape[0]
+        row = expert_rows.stride(part.nbytes // experts for part in self.parts)
+        return PlannedTensor(expert_rows.rows_name(self.bank), "U8", (experts, row))
+
+    @property
+    def nbytes(self) -> int:
+        return self.rows.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """`stride`: from one slice of the tensor's leading axis to the next."""
+
+    file: str
+    offset: int
+    tensor: PlannedTensor
+    stride: int
+
+
+Planned = PlannedTensor | PlannedExperts
+
+
+class ShardPlan:
+    """Which tensor goes where. Groups (the tensors of one module) are kept together in one file, and experts
+    come first in it: so they begin on a page."""
+
+    def __init__(self, groups: Sequence[Sequence[Planned]], shard_bytes: int = SHARD_BYTES) -> None:
+        shards: list[list[Planned]] = []
+        room = 0
+        for group in groups:
+            size = sum(tensor.nbytes for tensor in group)
+            if not shards or size > room:
+                shards.append([])
+                room = shard_bytes
+            shards[-1].extend(group)
+            room -= size
+        self.headers: dict[str, bytes] = {}
+        self.sizes: dict[str, int] = {}
+        self.places: dict[str, _Place] = {}
+        self._files: dict[str, str] = {}
+        for number, planned in enumerate(shards, 1):
+            many = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+            self._place(many if len(shards) > 1 else "model.safetensors", planned)
+
+    def _place(self, file: str, planned: list[Planned]) -> None:
+        banks = [item for item in planned if isinstance(item, PlannedExperts)]
+        plain = [item for item in planned if isinstance(item, PlannedTensor)]
+        described = {bank.bank: [(part.name, part.type, part.shape) for part in bank.parts] for bank in banks}
+        header: dict[str, object] = {"__metadata__": {"format": "mlx", **expert_rows.describe(described)}}
+        tensors = [*(bank.rows for bank in banks), *plain]
+        ends = list(itertools.accumulate((tensor.nbytes for tensor in tensors), initial=0))
+        for tensor, (begin, end) in zip(tensors, itertools.pairwise(ends), strict=True):
+            header[tensor.name] = {"dtype": tensor.type, "shape": tensor.shape, "data_offsets": [begin, end]}
+        raw = json.dumps(header, separators=(",", ":")).encode()
+        raw += b" " * (-(8 + len(raw)) % (expert_rows.PAGE if banks else 8))
+        self.headers[file] = len(raw).to_bytes(8, "little") + raw
+        self.sizes[file] = len(self.headers[file]) + ends[-1]
+        self._files |= {tensor.name: file for tensor in tensors}
+        start = len(self.headers[file])
+        for bank in banks:
+            offset, (experts, stride) = start, bank.rows.shape
+            for part in bank.parts:
+                self.places[part.name] = _Place(file, offset, part, stride)
+                offset += part.nbytes // experts
+            start += bank.nbytes
+        for tensor in plain:
+            self.places[tensor.name] = _Place(file, start, tensor, tensor.nbytes // max(tensor.shape[0], 1))
+            start += tensor.nbytes
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all files together."""
+        return sum(self.sizes.values())
+
+    def write_index(self, directory: Path) -> None:
+        """The index that more than one file needs."""
+        if len(self.headers) > 1:
+            size = self.nbytes - sum(map(len, self.headers.values()))
+            index = {"metadata": {"total_size": size}, "weight_map": self._files}
+            (directory / INDEX).write_text(json.dumps(index, indent=1))
+
+
+class ShardWriter:
+    """Puts runs of tensors where the plan has them. A context manager; keeps one file open."""
+
+    def __init__(self, plan: ShardPlan, directory: Path) -> None:
+        self._plan = plan
+        self._directory = directory
+        self._open_file: str | None = None
+        self._descriptor = -1
+
+    def __enter__(self) -> "ShardWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def write(self, name: str, first: int, array: mx.array) -> None:
+        """Writes slices of a planned tensor, from `first` along its leading axis. Raises CheckpointError."""
+        place = self._plan.places[name]
+        carrier = TYPES[place.tensor.type][1]
+        data = np.array(array.view(mx.uint16) if carrier is np.uint16 else array, copy=False)
+        slice_bytes = place.tensor.nbytes // max(place.tensor.shape[0], 1)
+        if (
+            first * slice_bytes + data.nbytes > place.tensor.nbytes
+            or data.dtype != carrier
+            or (data.nbytes % max(slice_bytes, 1))
+        ):
+            raise AssertionError(f"{name}: {data.dtype}{data.shape} is not what was planned")
+        view = np.ascontiguousarray(data).reshape(-1).view(np.uint8).data
+        # What follows its neighbour on disk too goes at once.
+        step = slice_bytes if place.stride != slice_bytes else len(view)
+        try:
+            self._switch(place.file)
+            for number, begin in enumerate(range(0, len(view), step or 1)):
+                self._put(view[begin : begin + step], place.offset + (first + number) * place.stride)
+        except OSError as error:
+            raise _unwritable(self._directory, error) from None
+
+    def _put(self, view: memoryview, offset: int) -> None:
+        while view:
+            written = os.pwrite(self._descriptor, view[:_WRITE_LIMIT], offset)
+            view, offset = view[written:], offset + written
+
+    def sync(self) -> None:
+        """Returns when what was written is on the disk. Raises CheckpointError."""
+        if self._descriptor >= 0:
+            try:
+                flush_descriptor(self._descriptor)
+            except OSError as error:
+                raise _unwritable(self._directory, error) from None
+
+    def _switch(self, file: str) -> None:
+        if file == self._open_file:
+            return
+        self._close()
+        self._descriptor = os.open(self._directory / file, os.O_RDWR | os.O_CREAT, 0o644)
+        self._open_file = file
+        header = self._plan.headers[file]
+        if os.pread(self._descriptor, len(header), 0) != header:
+            # The last row may end in room that is left up to the page, which nobody writes.
+            os.ftruncate(self._descriptor, self._plan.sizes[file])
+            os.pwrite(self._descriptor, header, 0)
+
+    def _close(self) -> None:
+        descriptor, self._open_file = self._descriptor, None
+        try:
+            self.sync()
+        finally:
+            self._descriptor = -1
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def _unwritable(directory: Path, error: OSError) -> CheckpointError:
+    return CheckpointError(f"{directory} cannot be written: {error.strerror or error}.")

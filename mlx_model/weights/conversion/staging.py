@@ -1,0 +1,91 @@
+"""A directory that grows beside the name it will have. Whoever was interrupted while filling it can go on; only
+what is finished gets the name, by one rename."""
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlx_model.config.model_config import read_json_object
+from mlx_model.durable import flush_path
+from mlx_model.errors import CheckpointError, ConfigError
+
+_JOURNAL = "conversion.json"
+_LOCK = "conversion.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """`directory` is what grows; `done` how many steps an earlier writer of the same (by its `fingerprint`) has
+    put there."""
+
+    directory: Path
+    fingerprint: str
+    done: int
+
+    def note(self, done: int) -> None:
+        """So many steps are on the disk now. Raises CheckpointError."""
+        temporary = self.directory / f"{_JOURNAL}.new"
+        try:
+            temporary.write_text(json.dumps({"fingerprint": self.fingerprint, "done": done}))
+            temporary.replace(self.directory / _JOURNAL)
+        except OSError as error:
+            raise _unwritable(self.directory, error) from None
+
+    def publish(self, out: Path) -> None:
+        """Everything is there: it gets its name once all of it is on the disk. Raises CheckpointError."""
+        try:
+            for path in self.directory.iterdir():
+                flush_path(path)
+            flush_path(self.directory)
+            self.directory.rename(out)
+            for name in (_JOURNAL, _LOCK):
+                (out / name).unlink(missing_ok=True)
+            flush_path(out.parent)
+        except OSError as error:
+            raise _unwritable(out, error) from None
+
+
+@contextmanager
+def staging(out: Path, fingerprint: str) -> Iterator[Staging]:
+    """The directory beside `out`, ours alone. What another fingerprint left in it is removed. Raises
+    CheckpointError."""
+    directory = out.parent / f".{out.name}.converting"
+    try:
+        directory.mkdir(exist_ok=True)
+        lock = (directory / _LOCK).open("w")
+    except OSError as error:
+        raise _unwritable(directory, error) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CheckpointError(f"Another conversion to {out} is running.") from None
+        done = _noted(directory, fingerprint)
+        if done == 0:
+            _empty(directory)
+        yield Staging(directory, fingerprint, done)
+
+
+def _empty(directory: Path) -> None:
+    try:
+        for path in directory.iterdir():
+            if path.name != _LOCK:
+                path.unlink()
+    except OSError as error:
+        raise CheckpointError(f"{directory} cannot be emptied: {error.strerror or error}.") from None
+
+
+def _noted(directory: Path, fingerprint: str) -> int:
+    try:
+        journal = read_json_object(directory / _JOURNAL)
+    except ConfigError:
+        return 0
+    done = journal.get("done")
+    return done if journal.get("fingerprint") == fingerprint and isinstance(done, int) else 0
+
+
+def _unwritable(directory: Path, error: OSError) -> CheckpointError:
+    return CheckpointError(f"{directory} cannot be written: {error.strerror or error}.")

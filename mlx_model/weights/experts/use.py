@@ -1,0 +1,74 @@
+"""How often each expert was used, kept over restarts, so that a bank begins with those likely to be needed."""
+
+import logging
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlx_model.state.disk.folder import partial_path
+from mlx_model.weights.experts.residency import Residency
+from mlx_model.weights.experts.slots import Frequencies
+
+_SAVE_SECONDS = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+def read_expert_use(file: Path) -> dict[str, Frequencies]:
+    """The frequencies by bank; none where there is no file, or none that can be read: a cold start is all it
+    costs."""
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            found = {name: stored[name] for name in stored.files}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+        _log.warning("%s cannot be read and is left aside: %s.", file, error)
+        return {}
+    return {
+        name: array.astype(np.float64)
+        for name, array in found.items()
+        if array.ndim == 1 and np.issubdtype(array.dtype, np.floating) and np.isfinite(array).all()
+    }
+
+
+def write_expert_use(file: Path, frequencies: Mapping[str, Frequencies]) -> None:
+    """Writes them under another name first, so that the file is always whole. What a disk may do costs a log
+    line."""
+    partial = partial_path(file.parent)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as stream:
+            arrays: dict[str, Any] = {name: array.astype(np.float32) for name, array in frequencies.items()}
+            np.savez(stream, **arrays)
+        partial.replace(file)
+    except OSError as error:
+        _log.warning("%s cannot be written: %s.", file, error)
+
+
+class UseRecord:
+    """A file of the frequencies of a running model, never far behind: an engine may be killed at any time. Used
+    from the engine's thread."""
+
+    def __init__(self, file: Path, residency: Residency, clock: Callable[[], float] = time.monotonic) -> None:
+        self._file = file
+        self._residency = residency
+        self._clock = clock
+        self._saved_at = float("-inf")
+        self._saved = residency.counts.needed
+
+    def keep_up(self) -> None:
+        """Between replies: writes what is new, once in half a minute at most."""
+        if self._clock() - self._saved_at >= _SAVE_SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Writes what is new."""
+        needed = self._residency.counts.needed
+        if needed != self._saved:
+            write_expert_use(self._file, self._residency.frequencies())
+            self._saved, self._saved_at = needed, self._clock()
