@@ -16,9 +16,8 @@ from typing import Any, get_args
 from app.errors import TidegateError
 from app.model.catalogue.catalogue import LocalModel, ModelChoice, ServedModel, choose_model
 from app.model.errors import NoModel
-from app.model.messages import DraftMode
 from app.paths import expanded
-from app.settings.settings import Settings, load_settings
+from app.settings.settings import DraftMode, Settings, load_settings
 
 _ENGINE_COMMANDS = {
     "serve": "run the engine by itself, for other tools (OpenAI Chat Completions)",

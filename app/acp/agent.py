@@ -47,7 +47,6 @@ from app.agent.agent import Agent, open_agent
 from app.agent.events import (
     AgentEvent,
     EndReason,
-    Mode,
     ReplyFinished,
     ToolFinished,
     ToolStarted,
@@ -59,7 +58,7 @@ from app.errors import TidegateError
 from app.model.port import EnginePort
 from app.review.review import Review
 from app.settings.mcp import McpServer
-from app.settings.settings import Settings
+from app.settings.settings import Mode, Settings
 from app.workspace.workspace import Workspace
 
 _MODES = [

@@ -11,12 +11,12 @@ from acp.core import DEFAULT_STDIO_BUFFER_LIMIT_BYTES, AgentSideConnection
 from acp.interfaces import Agent
 
 from app.acp.agent import EditorAgent
-from app.commands.signals import cancel_on_signals
 from app.model.catalogue.catalogue import ModelChoice
 from app.model.engine.open import open_engine
 from app.model.engine.remote import misnamed_engine
 from app.model.errors import NoModel
 from app.settings.settings import Settings
+from app.signals import cancel_on_signals
 
 _CLOSE_SECONDS = 5.0
 

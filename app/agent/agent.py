@@ -11,7 +11,6 @@ from app.agent.events import (
     AgentEvent,
     Attached,
     EndReason,
-    Mode,
     Noticed,
     Steered,
     TurnEnded,
@@ -40,7 +39,7 @@ from app.model.port import EnginePort, ModelPort
 from app.paths import cache_directory
 from app.review.port import ChangeRecorder
 from app.settings.mcp import McpServer
-from app.settings.settings import Rule
+from app.settings.settings import Mode, Rule
 from app.workspace.workspace import Workspace
 
 

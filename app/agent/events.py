@@ -7,7 +7,6 @@ from typing import Any, Literal
 from app.model.events import Finished, PromptProgress, Timings
 
 EndReason = Literal["done", "cancelled", "error", "limit"]
-Mode = Literal["plan", "ask", "auto"]
 
 
 @dataclass(frozen=True, slots=True)

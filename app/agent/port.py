@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from app.agent.budget import ContextUse
-from app.agent.events import AgentEvent, Mode
+from app.agent.events import AgentEvent
 from app.agent.session.branches import Place
+from app.settings.settings import Mode
 
 if TYPE_CHECKING:
     # With the servers come the tools' schemas, which the first frame does not wait for.

@@ -18,7 +18,6 @@ from app.agent.agent import Agent, open_agent
 from app.agent.events import (
     AgentEvent,
     FilesChanged,
-    Mode,
     Noticed,
     ReplyFinished,
     SubtaskReplied,
@@ -29,7 +28,6 @@ from app.agent.events import (
     TurnEnded,
 )
 from app.agent.port import PermissionAnswer, PermissionRequest
-from app.commands.signals import cancel_on_signals
 from app.model.catalogue.catalogue import ModelChoice
 from app.model.engine.open import open_engine
 from app.model.engine.ready import until_settled
@@ -37,7 +35,8 @@ from app.model.errors import EngineFailed
 from app.model.events import EngineStatus
 from app.model.port import EnginePort
 from app.review.review import Review
-from app.settings.settings import Settings
+from app.settings.settings import Mode, Settings
+from app.signals import cancel_on_signals
 from app.workspace.workspace import Workspace
 
 OutputFormat = Literal["text", "json", "stream-json"]

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
-DraftMode = Literal["none", "lookup", "mtp", "auto"]
-"""Where our engine's drafts come from; they make replies faster, never different."""
 
 
 @dataclass(frozen=True, slots=True)

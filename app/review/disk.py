@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 from unicodedata import normalize
 
+from app import durable
 from app.review.diff.compare import SYMLINK
 from app.review.model import FileImage
 
@@ -117,11 +118,7 @@ class WorkTree:
             if image.mode == SYMLINK:
                 temporary.symlink_to(os.fsdecode(image.data))
             else:
-                with temporary.open("xb") as file:
-                    os.fchmod(file.fileno(), self._permissions(place, image.mode))
-                    file.write(image.data)
-                    file.flush()
-                    os.fsync(file.fileno())
+                durable.write_new(temporary, (image.data,), self._permissions(place, image.mode))
             if may():
                 if stat.S_ISDIR(_kind(place)):
                     for directory, _, _ in os.walk(place, topdown=False):
@@ -146,9 +143,7 @@ class WorkTree:
         except FileNotFoundError:
             known = None
         if known is None:
-            mask = os.umask(0)
-            os.umask(mask)
-            known = 0o666 & ~mask
+            known = durable.new_file_mode()
         if mode == EXECUTABLE:
             return known | ((known & 0o444) >> 2)
         return known & ~0o111

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from app import durable
 from app.errors import TidegateError
-from app.model.messages import DraftMode
 from app.paths import config_directory
 from app.settings.mcp import McpServer, read_servers
 
 Mode = Literal["plan", "ask", "auto"]
-
-
+"""What the agent may do: only read; change files and run commands when the user says so; both by itself."""
+DraftMode = Literal["none", "lookup", "mtp", "auto"]
+"""Where our engine's drafts come from; they make replies faster, never different."""
 Decision = Literal["allow", "ask", "deny"]
 
 
@@ -107,14 +108,12 @@ def remember_model(model: str) -> None:
     import tomlkit  # noqa: PLC0415  rarely needed, and start-up has no time for it
 
     file = settings_file().resolve()  # it may be a link to where a user keeps such files
-    replacement = file.with_suffix(".new")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         document = tomlkit.parse(file.read_text(encoding="utf-8")) if file.exists() else tomlkit.document()
         document["model"] = model
-        replacement.touch(mode=0o600)  # an api_key may stand in it
-        replacement.write_text(tomlkit.dumps(document), encoding="utf-8")
-        replacement.replace(file)
+        # Private, because it may hold an api_key.
+        durable.replace_file(file, (tomlkit.dumps(document).encode(),), durable.PRIVATE)
     except OSError as error:
         raise BadSettings(
             f"{file} cannot be written ({error.strerror})", "see who owns it, and that there is room"

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import events
 from textual.dom import DOMNode
 
-from app.agent.events import Mode
 from app.agent.port import AgentPort, PermissionAsker
 from app.model.catalogue.catalogue import choose_model
 from app.model.engine.open import open_engine
 from app.model.port import EnginePort
 from app.review.late import open_late
 from app.review.port import ReviewPort
-from app.settings.settings import Settings, remember_model
+from app.settings.settings import Mode, Settings, remember_model
 from app.ui.base import ActionApp, PaletteCommand
 from app.ui.dialogs.confirm import Confirm
 from app.ui.keymap import Keymap, load_keymap

@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.durable import TEMPORARY_SUFFIX
 from app.workspace.errors import WorkspaceError
 from app.workspace.ignore import IgnoreRules
-from app.workspace.writing import TEMPORARY_SUFFIX
 
 if TYPE_CHECKING:
     from watchfiles import Change

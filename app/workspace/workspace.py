@@ -8,13 +8,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.durable import TEMPORARY_SUFFIX
 from app.workspace import reading, ripgrep
 from app.workspace.errors import WorkspaceError
 from app.workspace.git import GitRepository
 from app.workspace.ignore import IgnoreRules
 from app.workspace.model import Document, Entry, RepositoryStatus
 from app.workspace.watch import watch
-from app.workspace.writing import TEMPORARY_SUFFIX
 
 
 @dataclass(frozen=True, slots=True)

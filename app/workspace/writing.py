@@ -1,21 +1,11 @@
-"""Replacing a file so that it is at every moment either the old one or the new one."""
+"""Writing a file of the workspace, whose permissions and symbolic links stay as they are."""
 
 import os
 import stat
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
+from app import durable
 from app.workspace.errors import WriteRefused
-
-TEMPORARY_SUFFIX = ".tidegate-tmp"
-
-
-def _default_mode() -> int:
-    # The mask can be read only by setting it.
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -24,7 +14,6 @@ def write_bytes(path: Path, data: bytes) -> None:
     The mode of a file that is there is kept. A symbolic link is followed: resolve and check `path` before.
     Raises WriteRefused.
     """
-    temporary: str | None = None
     try:
         target = Path(os.path.realpath(path))
         mode = None
@@ -36,19 +25,8 @@ def write_bytes(path: Path, data: bytes) -> None:
                 raise WriteRefused(f"{path.name} is write-protected")
             mode = stat.S_IMODE(found.st_mode)
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(TEMPORARY_SUFFIX, ".", target.parent)
-        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
-            file.write(data)
-            file.flush()
-            os.fchmod(descriptor, mode if mode is not None else _default_mode())
-            os.fsync(descriptor)
-        os.replace(temporary, target)  # noqa: PTH105 - one call for text from mkstemp
-        temporary = None
+        durable.replace_file(target, (data,), durable.new_file_mode() if mode is None else mode)
     except OSError as error:
         raise WriteRefused(f"{path.name} cannot be written ({error.strerror})") from error
     except ValueError as error:
         raise WriteRefused(f"{str(path)!r} is not a path") from error
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                os.unlink(temporary)  # noqa: PTH108

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.agent.events import Mode
+from app.settings.settings import Mode
 from tests.agent.support import Bench
 from tests.support.scripted_server import Script, ScriptedServer
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from app.agent.agent import Agent
-from app.agent.events import AgentEvent, Mode, TurnEnded
+from app.agent.events import AgentEvent, TurnEnded
 from app.agent.port import PermissionAnswer, PermissionRequest
 from app.agent.session.session import Journal, new_journal
 from app.model.wire.client import Address, ChatClient
 from app.review.model import FileImage
+from app.settings.settings import Mode
 from app.workspace.workspace import Workspace
 from tests.support.scripted_server import ScriptedServer
 

@@ -16,7 +16,7 @@ from git import Repo
 from llguidance import LLMatcher
 
 from app.agent.agent import Agent
-from app.agent.events import AgentEvent, Mode, Noticed, ToolStarted
+from app.agent.events import AgentEvent, Noticed, ToolStarted
 from app.agent.mcp.servers import Servers, described
 from app.agent.mcp.tool import called
 from app.agent.permission.permissions import Permissions
@@ -26,7 +26,7 @@ from app.agent.tools.base import Access
 from app.commands.doctor import examine
 from app.model.wire.client import Address, ChatClient
 from app.settings.mcp import McpServer
-from app.settings.settings import BadSettings, Rule, load_settings, settings_file
+from app.settings.settings import BadSettings, Mode, Rule, load_settings, settings_file
 from app.workspace.workspace import Workspace
 from mlx_model.chat.tools.grammar import tool_call_grammar
 from tests.agent.support import Asker, Recorder, end_of, gone

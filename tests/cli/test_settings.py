@@ -68,9 +68,10 @@ def test_a_linked_file_stays_a_link_and_one_that_cannot_be_written_is_told(tmp_p
     settings_file().symlink_to(kept)
     remember_model("linked")
     assert settings_file().is_symlink() and kept.read_text() == 'model = "linked"\n'
-    (tmp_path / "dotfiles" / "settings.new").mkdir()
-    with pytest.raises(BadSettings, match="cannot be written"):
-        remember_model("other")
     kept.write_text("model = [")
     with pytest.raises(BadSettings, match="not TOML any more"):
+        remember_model("other")
+    settings_file().unlink()
+    settings_file().symlink_to(kept / "below-a-file")
+    with pytest.raises(BadSettings, match="cannot be written"):
         remember_model("other")

@@ -14,8 +14,8 @@ from app.model.engine.local import LocalEngine
 from app.model.engine.open import open_engine
 from app.model.errors import EngineLost
 from app.model.events import EngineStatus, Finished, PromptProgress, ReplyProgress, TextDelta
-from app.model.messages import ChatRequest, DraftMode, Message, ToolSpecification
-from app.settings.settings import Settings
+from app.model.messages import ChatRequest, Message, ToolSpecification
+from app.settings.settings import DraftMode, Settings
 from tests.support.processes import pids_of
 from tests.support.servable import servable_checkpoint
 

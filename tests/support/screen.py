@@ -9,7 +9,7 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from app.agent.budget import ContextUse
-from app.agent.events import AgentEvent, Mode, ToolFinished, ToolStarted, TurnEnded, TurnStarted
+from app.agent.events import AgentEvent, ToolFinished, ToolStarted, TurnEnded, TurnStarted
 from app.agent.mcp.servers import ServerState
 from app.agent.port import PermissionAsker
 from app.agent.session.branches import Place
@@ -17,6 +17,7 @@ from app.model.events import EngineStatus, ModelDescription, StreamEvent
 from app.model.messages import ChatRequest
 from app.review.model import FileImage
 from app.review.review import Review
+from app.settings.settings import Mode
 from app.ui.app import TidegateApp
 from app.ui.keymap import Keymap
 from app.ui.ports import Ports

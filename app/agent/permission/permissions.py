@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from app.agent.events import Mode
 from app.agent.permission.commands.grants import grant_for
 from app.agent.permission.commands.judge import Judgement, judge
 from app.agent.permission.rules import allows, applying, hidden, hidden_places, in_words
 from app.agent.tools.base import Access
-from app.settings.settings import Rule
+from app.settings.settings import Mode, Rule
 from app.workspace.workspace import Workspace
 
 _PLAN = (

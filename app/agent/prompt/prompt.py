@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from app.agent.events import Mode
+from app.settings.settings import Mode
 from app.workspace.model import RepositoryStatus
 from app.workspace.reading import read_document
 

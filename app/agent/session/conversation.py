@@ -10,10 +10,11 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from app.agent.errors import SessionError
-from app.agent.events import EndReason, Mode
+from app.agent.events import EndReason
 from app.agent.mcp.tool import Offer
 from app.agent.session.branches import Place, Record, places, standing
 from app.model.messages import Message, ToolCall
+from app.settings.settings import Mode
 
 INTERRUPTED = "(interrupted)"
 _LOST_RESULT = (

@@ -6,11 +6,11 @@ import json
 import os
 import secrets
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from app import durable
 from app.agent.errors import SessionError
 from app.agent.session.branches import Record, standing
 from app.paths import data_directory
@@ -62,22 +62,12 @@ class Journal:
 
     def append_all(self, records: Iterable[Record]) -> None:
         """Store several records, as `append` does."""
-        data = memoryview(
-            b"".join(
-                json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n" for record in records
-            )
+        data = b"".join(
+            json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n" for record in records
         )
-        end = None
         try:
-            end = os.lseek(self._descriptor, 0, os.SEEK_END)
-            while data:
-                data = data[os.write(self._descriptor, data) :]
-            os.fsync(self._descriptor)
+            durable.append(self._descriptor, data)
         except OSError as error:
-            if end is not None:
-                # A part of a line in front of the next one would make both unreadable.
-                with suppress(OSError):
-                    os.ftruncate(self._descriptor, end)
             raise SessionError(
                 f"the session cannot be saved ({error.strerror})", "make room on the disk"
             ) from error

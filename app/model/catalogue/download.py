@@ -39,6 +39,7 @@ from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 from huggingface_hub.utils import logging as hub_logging
 
+from app import durable
 from app.errors import TidegateError
 from app.model.catalogue.catalogue import cached_snapshot, directory_for, fault
 from app.model.catalogue.fetch import FetchProgress
@@ -137,7 +138,7 @@ def download(plan: DownloadPlan, report: Callable[[FetchProgress], None]) -> Pat
         _fetch_all(plan, report)
         for leftover in ("revision", "lock"):
             (plan.partial / leftover).unlink(missing_ok=True)
-        plan.partial.rename(plan.destination)
+        durable.install(plan.partial, plan.destination)
     except (HfHubHTTPError, httpx2.HTTPError, OfflineModeIsEnabled) as error:
         raise _explained(plan.repository, error) from None
     except OSError as error:
@@ -151,7 +152,7 @@ def download(plan: DownloadPlan, report: Callable[[FetchProgress], None]) -> Pat
 
 
 def _fetch_all(plan: DownloadPlan, report: Callable[[FetchProgress], None]) -> None:
-    (plan.partial / "revision").write_text(plan.revision, encoding="utf-8")
+    durable.replace_file(plan.partial / "revision", (plan.revision.encode(),))
     meter = _Meter(plan.arrived(), plan.total, report)
     with ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="download") as pool:
         # The small files first: a directory that cannot be run is known before gigabytes are spent on it.
@@ -199,7 +200,9 @@ def _fetch(plan: DownloadPlan, file: RemoteFile, meter: "_Meter") -> None:
             raise DownloadFailed(
                 f"{file.name} arrived damaged and was removed", "run the download again: the rest is kept"
             )
-    part.rename(finished)
+    with part.open("rb") as content:
+        durable.sync(content.fileno())
+    durable.install(part, finished)
 
 
 class _Meter:

@@ -18,8 +18,9 @@ from app.model.engine.shortage import given_up
 from app.model.engine.status import StatusBoard
 from app.model.errors import EngineFailed, EngineLost, GarbledReply, ModelError, ModelTimeout, Unreachable
 from app.model.events import EngineStatus, ModelDescription, StreamEvent
-from app.model.messages import ChatRequest, DraftMode
+from app.model.messages import ChatRequest
 from app.model.wire.client import Address, ChatClient, Health
+from app.settings.settings import DraftMode
 
 _BAD_INPUT = 2
 """The exit status by which the engine says that trying again is of no use."""

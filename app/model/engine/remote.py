@@ -8,8 +8,9 @@ from app.model.catalogue.catalogue import NothingFound, ServedModel
 from app.model.engine.status import StatusBoard
 from app.model.errors import EngineFailed, ModelError, NoModel, Offline
 from app.model.events import EngineStatus, ModelDescription, StreamEvent
-from app.model.messages import ChatRequest, DraftMode
+from app.model.messages import ChatRequest
 from app.model.wire.client import Address, ChatClient, Patience
+from app.settings.settings import DraftMode
 
 
 class RemoteEngine:

@@ -19,9 +19,10 @@ from app.model.errors import (
     Unreachable,
 )
 from app.model.events import ModelDescription, StreamEvent
-from app.model.messages import ChatRequest, DraftMode
+from app.model.messages import ChatRequest
 from app.model.wire.chunks import ReplyReader, error_in_body
 from app.model.wire.sse import EventDecoder
+from app.settings.settings import DraftMode
 
 if TYPE_CHECKING:
     import httpx2  # where it is used it is imported: the screen's first frame does not wait for it

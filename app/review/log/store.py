@@ -7,13 +7,13 @@ is cut away at the next append.
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Protocol
 
+from app import durable
 from app.paths import data_directory
 from app.review.errors import ReviewError
 from app.review.log.entries import Entry, decode, encode
@@ -137,14 +137,8 @@ class FileStore:
 
     def replace(self, entries: Sequence[Entry]) -> None:
         """See Store."""
-        # Another name each time, so that the file is another one for those who have read the old.
-        with tempfile.NamedTemporaryFile(dir=self._directory, prefix=_NEW_LOG, delete=False) as file:
-            for entry in entries:
-                file.write(encode(entry))
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).replace(self._log)
-        sync_directory(self._directory)
+        # The new file has another inode, by which those who have read the old one see that it was replaced.
+        durable.replace_file(self._log, map(encode, entries), prefix=_NEW_LOG)
 
     def keep_only(self, names: Collection[str]) -> None:
         """See Store."""
@@ -164,14 +158,11 @@ class FileStore:
 
     def append(self, entry: Entry) -> None:
         """See Store."""
-        with self._log.open("r+b") as file:
+        line = encode(entry)
+        with self._log.open("r+b", buffering=0) as file:
             # Everything up to here was read; what lies beyond is a torn line.
             file.truncate(self._offset)
-            file.seek(self._offset)
-            line = encode(entry)
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+            durable.append(file.fileno(), line)
         self._offset += len(line)
 
     def put(self, data: bytes) -> str:
@@ -181,17 +172,7 @@ class FileStore:
         if path.exists():
             return name
         path.parent.mkdir(exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            try:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-                Path(file.name).replace(path)
-            except BaseException:
-                with suppress(OSError):
-                    Path(file.name).unlink()
-                raise
-        sync_directory(path.parent)
+        durable.replace_file(path, (data,))
         return name
 
     def get(self, name: str) -> bytes:
@@ -225,12 +206,3 @@ class FileStore:
         if self._turn:
             self._turn.close()
             self._turn = None
-
-
-def sync_directory(directory: Path) -> None:
-    """Make a rename in `directory` durable."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

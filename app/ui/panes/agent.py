@@ -9,8 +9,9 @@ from textual.message import Message
 from textual.widget import Widget
 
 from app.agent.errors import AgentMissing
-from app.agent.events import AgentEvent, Mode, TodosChanged, TurnEnded
+from app.agent.events import AgentEvent, TodosChanged, TurnEnded
 from app.agent.port import AgentPort, PermissionAnswer, PermissionRequest
+from app.settings.settings import Mode
 from app.ui.drawing.text import age
 from app.ui.panes.completer import Completer, read_user_commands
 from app.ui.panes.conversation import Conversation

@@ -5,8 +5,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, get_args
 
-from app.agent.events import Mode
 from app.errors import TidegateError
+from app.settings.settings import Mode
 from app.ui.base import ActionApp
 from app.ui.dialogs.rewind import Rewind
 from app.ui.panes.agent import AgentPane

@@ -6,8 +6,8 @@ from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
 
-from app.agent.events import Mode
 from app.model.events import EngineStatus
+from app.settings.settings import Mode
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import visible
 from app.ui.widgets.one_line import OneLine
