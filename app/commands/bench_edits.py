@@ -7,7 +7,6 @@ temporary folder. What counts is the bytes on disk then.
 import argparse
 import asyncio
 import random
-import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -22,6 +21,8 @@ from app.agent.tools.base import ToolContext
 from app.agent.tools.edit import Edit, EditArguments
 from app.agent.tools.files import Files
 from app.errors import TidegateError
+from app.git.errors import GitError
+from app.git.git import Git
 from app.review.model import FileImage
 from app.workspace.text import decode
 from app.workspace.workspace import Workspace
@@ -126,10 +127,8 @@ def _versions(repository: Path) -> Iterator[tuple[str, str]]:
 
 def _git(repository: Path, *arguments: str) -> bytes:
     try:
-        return subprocess.run(
-            ["git", "-C", str(repository), *arguments], check=True, capture_output=True
-        ).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
+        return Git(repository).run(*arguments)
+    except (OSError, GitError) as error:
         raise NoCorpus(f"{repository} has no history that git can read", "name a git repository") from error
 
 

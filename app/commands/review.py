@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.errors import TidegateError
+from app.git.git import Git
 from app.review.desks.desk import Desk
 from app.review.desks.source_desk import SourceDesk
 from app.review.desks.sources import STAGED, WORK_TREE, Sources, source_of
-from app.review.git import Git
 from app.review.late import open_late
 
 if TYPE_CHECKING:
@@ -48,15 +48,15 @@ def review(given: Sequence[str]) -> int:
         raise ReviewUsage("the review needs a terminal", "without one, use: git diff")
     piped = _standard_input() if options.what == "-" else b""
     here = Path.cwd()
-    place = Git(here).place()
-    root = place.top if place is not None else here
+    paths = Git(here).paths()
+    root = paths.top if paths is not None else here
     # A file is named from where the user is; what is in it, from the repository's top.
     source = source_of(root, options.what, options.staged, piped, here)
     log = open_late(root)
     sources = Sources(root, log)
     others = {STAGED: WORK_TREE, WORK_TREE: STAGED}
     desks: list[Desk] = [SourceDesk(one, sources, log) for one in (source, others.get(source)) if one]
-    return _show(root, log, desks, piped, place.operation if place is not None else "")
+    return _show(root, log, desks, piped, paths.operation if paths is not None else "")
 
 
 def _standard_input() -> bytes:

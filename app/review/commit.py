@@ -14,10 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.git.errors import GitError
+from app.git.git import Git
+from app.review.checkout import images, merge
 from app.review.diff.compare import SYMLINK
 from app.review.display import live_atoms
 from app.review.errors import ReviewError
-from app.review.git import Git
 from app.review.log.change_log import FileState, ReviewState
 from app.review.log.decisions import AtomsByPath, shifts_to
 from app.review.log.entries import CommitBegan, CommitEnded, Entry
@@ -52,7 +54,7 @@ def commit_kept(
     _check(git, message, "--amend" in options)
     kept, atoms = _kept(state)
     head = git.head
-    committed = git.images(head, kept)
+    committed = images(git, head, kept)
     ignored = _ignored(git, [path for path in kept if path not in committed])
     files: list[tuple[str, str, int]] = []
     for path, change in kept.items():
@@ -121,7 +123,7 @@ def _check(git: Git, message: str, amend: bool) -> None:
             "This directory is no git repository, so nothing can be committed", "run git init first"
         )
     operation = git.operation
-    if operation:
+    if operation and operation != "bisect":  # commits are made in the midst of a bisect
         raise ReviewError(
             f"A {operation} is under way", f"finish or abort the {operation}, then commit what is kept"
         )
@@ -195,7 +197,7 @@ def _merged(git: Git, path: str, ours: FileImage, base: FileImage, theirs: FileI
         return theirs.data
     if base.data == theirs.data:
         return ours.data
-    merged = git.merge(ours.data, base.data, theirs.data)
+    merged = merge(git, ours.data, base.data, theirs.data)
     if merged is None or SYMLINK in (ours.mode, base.mode, theirs.mode):
         raise ReviewError(
             f"What is kept in {path} rests on changes of your own that are not committed", "commit those first"
@@ -232,14 +234,14 @@ def _follow(git: Git, old: str, new: str) -> str:
             files.append((path, blob, mode))
         elif staged and path in before and path in after and staged != after[path]:
             contents = [git.run("cat-file", "blob", blob) for _, blob in (staged, before[path], after[path])]
-            merged = git.merge(*contents)
+            merged = merge(git, *contents)
             if merged is not None:
                 blob = git.run("hash-object", "-w", "--stdin", data=merged).decode().strip()
                 files.append((path, blob, staged[0]))
     try:
         if files:
             _put_in_index(git, files)
-    except ReviewError as error:
+    except GitError as error:
         return (
             f"The index could not be brought up to date ({error.remedy}): run git reset on the committed files"
         )

@@ -9,12 +9,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from app.git.git import Git
 from app.review import commit, rewinding
+from app.review.checkout import images
 from app.review.disk import Disk, WorkTree
 from app.review.display import KEPT_MARK, ShownFile, live_atoms, show
 from app.review.errors import ReviewError
 from app.review.feedback import rejected_text
-from app.review.git import Git
 from app.review.log.change_log import FileState, ReviewState, TurnName
 from app.review.log.decisions import (
     AtomsByPath,
@@ -341,7 +342,7 @@ class Review:
         if not head or head in (self._seen_head, self._state.head):
             return
         if self._state.head is not None:
-            committed = self._git.images(head, self._state.files)
+            committed = images(self._git, head, self._state.files)
             settled = [path for path, file in self._state.files.items() if file.image() == committed.get(path)]
             if settled:
                 self._ledger.append(Settled(tuple(settled), head))

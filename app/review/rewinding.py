@@ -4,8 +4,9 @@ to become where it does not, because everything in them was decided and settled.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from app.git.git import Git
+from app.review.checkout import merge
 from app.review.diff.compare import SYMLINK
-from app.review.git import Git
 from app.review.log.change_log import FileState, ReviewState
 from app.review.log.decisions import AtomsByPath, Part
 from app.review.log.entries import ImageName
@@ -92,5 +93,5 @@ def _merged(
 ) -> FileImage | None:
     if ours is None or base is None or theirs is None or SYMLINK in (ours.mode, base.mode, theirs.mode):
         return None
-    data = git.merge(ours.data, base.data, theirs.data)
+    data = merge(git, ours.data, base.data, theirs.data)
     return FileImage(data, theirs.mode if ours.mode == base.mode else ours.mode) if data is not None else None

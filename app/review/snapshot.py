@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.git.git import Git
+from app.review.checkout import images
 from app.review.diff.compare import MAX_TEXT_BYTES
 from app.review.disk import Disk
-from app.review.git import Git
 from app.review.log.entries import ImageName
 from app.review.model import FileImage
 
@@ -129,7 +130,7 @@ def differences(
             paths.update(_names(changed))
     elif snapshot.complete:
         paths.update(_all_files(root)[0])
-    clean = git.images(snapshot.head, paths - set(snapshot.files)) if repository else {}
+    clean = images(git, snapshot.head, paths - set(snapshot.files)) if repository else {}
     result: dict[str, tuple[FileImage | None, FileImage | None]] = {}
     total = 0
     for path in sorted(paths):

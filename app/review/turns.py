@@ -6,12 +6,12 @@ Everything here happens inside the review's lock, with the log as it now is.
 import time
 from pathlib import Path
 
+from app.git.git import Git
 from app.review import snapshot
 from app.review.diff.renames import find_renames
 from app.review.disk import Disk
 from app.review.errors import ReviewError
 from app.review.feedback import feedback_text
-from app.review.git import Git
 from app.review.log.change_log import FileState, ReviewState
 from app.review.log.entries import CommandBegan, CommandEnded, FeedbackGiven, Retold, TurnBegan, TurnEnded
 from app.review.log.ledger import Images, Ledger

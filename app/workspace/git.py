@@ -4,6 +4,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.git.errors import GitMissing
+from app.git.git import Git
+from app.git.operations import operation_in
 from app.workspace.model import FileStatus, RepositoryStatus, StatusCode
 
 if TYPE_CHECKING:
@@ -21,15 +24,6 @@ _CODES: dict[str, StatusCode] = {
     "R": "renamed",
     "U": "conflicted",
 }
-# What lies in a git directory while an operation is under way.
-_OPERATIONS = (
-    ("rebase-merge", "rebase"),
-    ("rebase-apply", "rebase"),
-    ("MERGE_HEAD", "merge"),
-    ("CHERRY_PICK_HEAD", "cherry-pick"),
-    ("REVERT_HEAD", "revert"),
-    ("BISECT_LOG", "bisect"),
-)
 
 
 class GitRepository:
@@ -86,43 +80,26 @@ class GitRepository:
 
     def status(self) -> RepositoryStatus | None:
         """git status of what lies in the workspace; None where git features are off (see `notice`)."""
-        import git  # noqa: PLC0415
-
         repository = self._open()
         if repository is None:
             return None
-        command = git.Git(self._root)
-        # A status in the background must not take the index lock from a command of the user's.
-        command.update_environment(GIT_OPTIONAL_LOCKS="0", LC_ALL="C")
+        git = Git(self._root)
         try:
-            output = command.execute(
-                [
-                    command.GIT_PYTHON_GIT_EXECUTABLE or "git",
-                    *("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all"),
-                    # In a submodule git would do what its configuration says, which whoever put it there wrote.
-                    *("--ignore-submodules=dirty", "--", "."),
-                ],
-                stdout_as_string=False,
-                strip_newline_in_stdout=False,
+            answer = git.ask(
+                *("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all"),
+                # Above what a .gitmodules says: in a submodule git would do what its configuration says, which
+                # whoever put it there wrote.
+                *("--ignore-submodules=dirty", "--", "."),
             )
-            prefix = command.execute([command.GIT_PYTHON_GIT_EXECUTABLE or "git", "rev-parse", "--show-prefix"])
-        except git.GitCommandNotFound:
+        except GitMissing:
             self.notice = "git was not found: git features are off until it is installed"
             return None
-        except git.GitCommandError as error:
-            first = str(error.stderr).strip().strip("'").removeprefix("stderr: '").splitlines() or [
-                "no reason given"
-            ]
+        if answer.status:
+            first = answer.complaint.splitlines() or ["no reason given"]
             self.notice = f"git could not say what changed: {first[0].strip()}"
             return None
-        assert isinstance(output, bytes) and isinstance(prefix, str)
         self.notice = ""
-        return parse_status(output, prefix, operation_in(Path(repository.git_dir)))
-
-
-def operation_in(directory: Path) -> str | None:
-    """The operation that is under way, by what lies in a git directory."""
-    return next((name for file, name in _OPERATIONS if (directory / file).exists()), None)
+        return parse_status(answer.output, git.prefix, operation_in(Path(repository.git_dir)))
 
 
 def parse_status(output: bytes, prefix: str = "", operation: str | None = None) -> RepositoryStatus:

@@ -15,7 +15,7 @@ import pytest
 from app.agent.port import PermissionAnswer
 from app.agent.shell.process import CommandProcess
 from app.agent.shell.sandbox import Bubblewrap, Sandbox, find_sandbox
-from app.review.git import Git
+from app.git.git import Git
 from app.settings.settings import Rule, settings_file
 from app.workspace.workspace import Workspace
 from tests.agent.support import Bench, ended, nap

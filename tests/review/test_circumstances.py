@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.git.errors import GitError
 from app.review.desks.desk import Part
 from app.review.desks.source_desk import SourceDesk
 from app.review.desks.sources import STAGED, WORK_TREE, Source, Sources, source_of
@@ -288,7 +289,7 @@ def test_a_filter_that_fails_is_quoted(tmp_path: Path) -> None:
     git(place, "config", "filter.gone.clean", "no-such-program")
     git(place, "config", "filter.gone.required", "true")
     (place / FILE).write_text(BOTH)
-    with pytest.raises(ReviewError, match="filter"):
+    with pytest.raises(GitError, match="filter"):
         Sources(place, Review(place)).changes(WORK_TREE)
 
 

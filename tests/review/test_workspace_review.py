@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from app.git.git import Git, GitResult
 from app.review.disk import WorkTree
 from app.review.errors import ReviewError
-from app.review.git import Answer, Git
 from app.review.log.entries import CommitEnded, Entry
 from app.review.log.store import FileStore
 from app.review.model import FileImage
@@ -388,7 +388,7 @@ def test_dying_around_a_commit_loses_nothing(
             raise Killed
         append(self, entry)
 
-    def dying_git(self: Git, *arguments: str, **options: Any) -> Answer:
+    def dying_git(self: Git, *arguments: str, **options: Any) -> GitResult:
         if arguments[0] == "commit":
             raise Killed
         return run(self, *arguments, **options)

@@ -5,11 +5,11 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
+from app.git.git import Git
 from app.review.desks.desk import Part, Words, file_lines
 from app.review.diff.misfit import Misfit
 from app.review.diff.splice import new_side, splice
 from app.review.disk import WorkTree
-from app.review.git import Git
 from app.review.model import FileChange, Hunk
 from app.review.port import ReviewPort
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
+from app.errors import TidegateError
 from app.review.desks.desk import Part, Words, file_lines
 from app.review.desks.sources import STAGED, Source, Sources
 from app.review.diff.misfit import Misfit
@@ -83,7 +84,7 @@ class SourceDesk:
         if self._from.kind == "patch":
             try:
                 said = self._sources.apply(_by_change(parts))
-            except ReviewError as error:
+            except TidegateError as error:
                 found = self._sources.misfits(_by_change(parts))
                 self._misfits.update(found or {part.hunk.id: Misfit(str(error)) for part in parts})
                 raise ReviewError(
@@ -130,7 +131,7 @@ class SourceDesk:
         before = self._sources.index_of(paths)
         try:
             work()
-        except ReviewError:
+        except TidegateError:
             self._sources.put_index(paths, before)
             raise
         after = self._sources.index_of(paths)

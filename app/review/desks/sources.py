@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from app.errors import TidegateError
+from app.git.errors import GitError
+from app.git.git import Git
 from app.review.diff.compare import SYMLINK, file_change, is_opaque
 from app.review.diff.misfit import Misfit, find_misfit
 from app.review.diff.parse import parse_diff, parse_portions
 from app.review.diff.splice import splice, spliced
 from app.review.disk import WorkTree
 from app.review.errors import ReviewError
-from app.review.git import Git
 from app.review.model import FileChange, FileImage, Hunk, Selection
 from app.review.port import ReviewPort
 
@@ -126,7 +128,7 @@ class Sources:
         }[source.kind]
         try:
             tracked = parse_portions(self._git.stream(*command))
-        except ReviewError:
+        except GitError:
             # Outside of a repository git's own words would be about something else.
             self._need_repository()
             raise
@@ -215,12 +217,12 @@ class Sources:
         said: list[str] = []
         try:
             wanted = self._applied(patches, paths, "--verbose", said=said)
-        except ReviewError as first:
+        except TidegateError as first:
             # As patch(1) does with its fuzz: at last, one line of context must do.
             said.clear()
             try:
                 wanted = self._applied(patches, paths, "--verbose", "-C1", said=said)
-            except ReviewError:
+            except TidegateError:
                 raise first from None
         self._review.replace_files(f"Applied a patch to {_names(parts)}", wanted)
         return "\n".join(line for line in said if "offset" in line or line.startswith("Context reduced"))

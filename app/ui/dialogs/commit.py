@@ -9,7 +9,6 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
 from app.errors import TidegateError
-from app.review.errors import ReviewError
 from app.ui.dialogs.dialog import Dialog
 from app.ui.drawing.text import visible_block
 from app.ui.widgets.writing_area import WritingArea
@@ -102,7 +101,7 @@ class CommitDialog(Dialog[str]):
     async def _run(self, message: str) -> None:
         try:
             said = await self._commit(message, "sign_off" in self._options, "amend" in self._options)
-        except ReviewError as error:
+        except TidegateError as error:
             self._say(str(error))
             return
         self.app.notify(said, timeout=6)

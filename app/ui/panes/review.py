@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 
+from app.errors import TidegateError
 from app.review.desks.desk import Part
-from app.review.errors import ReviewError
 from app.review.model import FileChange, Hunk
 from app.ui.actions import bindings
 from app.ui.diff.view import DiffView
@@ -153,7 +153,7 @@ class ReviewPane(ReviewDialogs):
             return
         try:
             lines = await asyncio.to_thread(self.desk.lines, change)
-        except (ReviewError, OSError) as error:
+        except (TidegateError, OSError) as error:
             self.app.notify(str(error), severity="error")
             return
         rows = self.view.row_count
@@ -168,7 +168,7 @@ class ReviewPane(ReviewDialogs):
 
     async def _tell_file(self, change: FileChange, hunk: Hunk) -> None:
         # A file that cannot be read is only coloured as well as its hunks alone tell.
-        with suppress(ReviewError, OSError):
+        with suppress(TidegateError, OSError):
             self.view.know_file(change, hunk, await asyncio.to_thread(self.desk.lines, change))
 
     def action_less(self) -> None:

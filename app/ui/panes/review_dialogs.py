@@ -6,7 +6,6 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from app.errors import TidegateError
-from app.review.errors import ReviewError
 from app.review.model import Comment
 from app.ui.diff.headings import KIND_LETTERS
 from app.ui.drawing.text import visible
@@ -49,7 +48,7 @@ class ReviewDialogs(ReviewTable):
             async with self._turnstile:
                 changes = await asyncio.to_thread(self.desk.to_commit)
                 can_commit = await asyncio.to_thread(lambda: self.desk.can_commit)
-        except ReviewError as error:
+        except TidegateError as error:
             self.app.notify(str(error), severity="warning")
             return
         if not changes:
@@ -242,7 +241,7 @@ class ReviewDialogs(ReviewTable):
 
         try:
             text = self.desk.text_of(change, hunk)
-        except ReviewError as error:
+        except TidegateError as error:
             self.app.notify(str(error), severity="warning")
             return
 

@@ -9,8 +9,8 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Static
 
+from app.errors import TidegateError
 from app.review.desks.desk import Desk
-from app.review.errors import ReviewError
 from app.review.model import Comment, FileChange
 from app.review.port import ReviewPort
 from app.ui.base import ActionApp
@@ -122,7 +122,7 @@ class ReviewTable(Vertical):
                     said = await asyncio.to_thread(work)
                     if said:
                         self.app.notify(said, timeout=4)
-            except ReviewError as error:
+            except TidegateError as error:
                 self.app.notify(str(error), severity="error", timeout=8)
                 refused = True
             if refused and not desk.misfits():
@@ -131,7 +131,7 @@ class ReviewTable(Vertical):
                 known, self._first = self._first, None
                 changes = known if known is not None else await asyncio.to_thread(desk.changes)
                 comments = await asyncio.to_thread(self.port.comments)
-            except ReviewError as error:
+            except TidegateError as error:
                 self.app.notify(str(error), severity="error", timeout=8)
                 return False
         if not self.is_attached:
