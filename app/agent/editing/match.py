@@ -22,7 +22,8 @@ _PLAIN = {
     "…": "...",
 }
 _TYPOGRAPHIC = re.compile("[" + "".join(_PLAIN) + "]")
-_TRAILING_SPACE = re.compile(r"[ \t]+(?=\n|\Z)")
+# Begins only where a run of blanks begins and gives nothing back, so that a long run is read once.
+_TRAILING_SPACE = re.compile(r"(?<![ \t])[ \t]++(?=\n|\Z)")
 _INDENT = re.compile(r"[ \t]*")
 
 

@@ -20,7 +20,6 @@ _LOOK_SECONDS = 0.01
 _SETTLING_SECONDS = 0.5  # for what ends with the command, a sandbox's own first process among it
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_]|[()][A-Za-z0-9])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)(?=[^\n])")
 _UNFINISHED = re.compile(r"(?:\r|\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*\x1b?|[()])?)\Z")
 _LONGEST_ESCAPE = 4096
 _SECRET = re.compile(
@@ -52,7 +51,14 @@ def clean(text: str) -> str:
     """Output as plain text: no escape sequences or control characters, and of a line that was redrawn only the
     last state."""
     text = _ESCAPES.sub("", text).replace("\r\n", "\n")
-    return _CONTROLS.sub("", _OVERWRITTEN.sub("", text).replace("\r", "\n"))
+    if "\r" in text:
+        text = "\n".join(_last_state(line) for line in text.split("\n")).replace("\r", "\n")
+    return _CONTROLS.sub("", text)
+
+
+def _last_state(line: str) -> str:
+    """`line` from behind the last carriage return that has text behind it."""
+    return line[line.rfind("\r", 0, len(line) - 1) + 1 :] if line else line
 
 
 class Cleaner:
