@@ -21,6 +21,7 @@ from app.workspace.errors import WorkspaceError
 
 _MAX_LINE = 500
 _BRACES = re.compile(r"\{([^{}]*)\}")
+_BRACKET = re.compile(r"[\[\]]")
 _SECONDS = 30.0
 
 
@@ -101,7 +102,7 @@ def _complaint(process: "subprocess.Popen[bytes]") -> str:
 def _expand(glob: str) -> list[str]:
     """`*.{c,h}` as `*.c` and `*.h`, which ignore files do not know."""
     found = _BRACES.search(glob)
-    if found is None:
+    if found is None or "," not in found[1]:
         return [glob]
     head, tail = glob[: found.start()], glob[found.end() :]
     return [whole for choice in found[1].split(",") for whole in _expand(head + choice + tail)]
@@ -109,8 +110,11 @@ def _expand(glob: str) -> list[str]:
 
 def _choice(globs: Sequence[str]) -> Callable[[str], bool]:
     """Whether a path is one that `globs` name, all without any; read as in an ignore file: without a slash at
-    any depth, with one from the root on. ripgrep's own --glob would let ignored files in again."""
-    return GitIgnoreSpec.from_lines([whole for glob in globs or ["*"] for whole in _expand(glob)]).match_file
+    any depth, with one from the root on. Brackets and braces are also read literally, as in the names of routes
+    (`app/[slug]/page.tsx`). ripgrep's own --glob would let ignored files in again."""
+    wanted = [whole for glob in globs or ["*"] for whole in dict.fromkeys([*_expand(glob), glob])]
+    literal = [_BRACKET.sub(r"\\\g<0>", whole) for whole in wanted if "[" in whole]
+    return GitIgnoreSpec.from_lines([*wanted, *literal]).match_file
 
 
 def list_files(root: Path, directory: Path, globs: Sequence[str] = ()) -> tuple[str, ...]:

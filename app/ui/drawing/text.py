@@ -1,5 +1,6 @@
 """Text of unknown origin made fit for cells, and painted into segments."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,24 +15,45 @@ Span = tuple[int, int, Style]
 
 # Control characters would reach the terminal as commands, and bidirectional overrides can make code look
 # like other code: both are shown as visible signs of one character.
-_VISIBLE = {code: 0x2400 + code for code in range(0x20) if code not in (0x09,)}
-_VISIBLE[0x7F] = 0x2421
-_VISIBLE |= {code: 0xFFFD for code in range(0x80, 0xA0)}
+_OBEYED = {code: 0x2400 + code for code in range(0x20) if code not in (0x09,)}
+_OBEYED[0x7F] = 0x2421
+_OBEYED |= {code: 0xFFFD for code in range(0x80, 0xA0)}
 # Bytes that are no UTF-8 come as surrogates, which cannot be written to a terminal.
-_VISIBLE |= {code: 0xFFFD for code in range(0xD800, 0xE000)}
-_VISIBLE |= {code: 0xFFFD for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)}
+_OBEYED |= {code: 0xFFFD for code in range(0xD800, 0xE000)}
+_OBEYED |= {code: 0xFFFD for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)}
+# In code, a name or a command, nothing may hide: characters of no width (soft hyphen, zero-width space and
+# non-joiner, word joiner and invisible operators, byte order mark, Mongolian and Hangul fillers, annotation
+# marks, variation selectors, tags), separators of lines, and spaces other than the plain one.
+_UNSEEN = (
+    *(0x00AD, 0x034F, 0x061C, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x180F), 0x200B, 0x200C),
+    *(*range(0x2060, 0x2066), *range(0x206A, 0x2070), 0x3164, *range(0xFE00, 0xFE0F), 0xFEFF, 0xFFA0),
+    *(*range(0xFFF9, 0xFFFC), *range(0xE0000, 0xE0080), *range(0xE0100, 0xE01F0)),
+)
+_SPACES = (0x00A0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000)
+_VISIBLE = {
+    **_OBEYED,
+    **dict.fromkeys(_UNSEEN, 0xFFFD),
+    **dict.fromkeys((0x2028, 0x2029), 0x2424),
+    **dict.fromkeys(_SPACES, 0x237D),
+}
+# The joiner and the emoji selector are part of an emoji, and hidden anywhere else.
+_HIDDEN_JOINER = re.compile(
+    "(?<![\u2190-\u2bff\u3030-\u3299\U0001f000-\U0001faff\ufe0f])[\u200d\ufe0f](?!\u20e3)"
+)
 
 
 def visible(text: str) -> str:
-    """`text` on one line with tabs expanded and nothing left that a terminal would obey."""
+    """`text` on one line with tabs expanded, a sign for every character that cannot be seen, and nothing left
+    that a terminal would obey."""
     if text.isascii() and text.isprintable():
         return text
-    return text.translate(_VISIBLE).expandtabs(TAB_WIDTH)
+    return _HIDDEN_JOINER.sub("\ufffd", text).translate(_VISIBLE).expandtabs(TAB_WIDTH)
 
 
 def visible_block(text: str) -> str:
-    """`text` of several lines, each made visible."""
-    return "\n".join(visible(line) for line in text.split("\n"))
+    """Prose of several lines with tabs expanded and nothing left that a terminal would obey; its spaces and
+    joiners are left to typography."""
+    return "\n".join(line.translate(_OBEYED).expandtabs(TAB_WIDTH) for line in text.split("\n"))
 
 
 def columns(text: str, spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
