@@ -2,10 +2,10 @@
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from app.git.errors import GitError, GitMissing
 from app.git.operations import operation_in
@@ -41,7 +41,9 @@ class RepositoryPaths:
 class Git:
     """git run in a directory. Where there is no repository or no git, `is_repository` is false.
 
-    Every method blocks on a git process: call it in a thread. Raises GitError."""
+    Every method blocks on a git process: call it in a thread. Raises GitError. git and what it starts have no
+    terminal: what would ask for a passphrase there fails, and says so, instead of reading the screen's keys.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -57,16 +59,43 @@ class Git:
                 input=data,
                 capture_output=True,
                 check=False,
-                env=_environment(environment),
+                env=_offline(environment),
+                start_new_session=True,
             )
         except FileNotFoundError as error:
             raise GitMissing() from error
         return GitResult(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace").strip())
 
+    def ask_with_hooks(
+        self, *arguments: str, data: bytes = b"", environment: Mapping[str, str] | None = None
+    ) -> GitResult:
+        """Run a command that runs the user's hooks, as `ask` does. What a hook leaves running in the background
+        is not waited for, and hooks may use the network."""
+        with TemporaryFile() as given, TemporaryFile() as said, TemporaryFile() as told:
+            given.write(data)
+            given.seek(0)
+            try:
+                done = subprocess.run(
+                    _command(arguments),
+                    cwd=self.root,
+                    stdin=given,
+                    stdout=said,
+                    stderr=told,
+                    check=False,
+                    env=_environment(environment),
+                    start_new_session=True,
+                )
+            except FileNotFoundError as error:
+                raise GitMissing() from error
+            said.seek(0)
+            told.seek(0)
+            complaint = told.read().decode("utf-8", "replace").strip()
+            return GitResult(done.returncode, said.read(), complaint)
+
     def stream(self, *arguments: str) -> Iterator[bytes]:
         """The output of a command that must succeed, in portions, while the command makes it. Raises
         GitError as `run` does, when the output has ended."""
-        with tempfile.TemporaryFile() as complaint:
+        with TemporaryFile() as complaint:
             try:
                 process = subprocess.Popen(
                     _command(arguments),
@@ -74,7 +103,8 @@ class Git:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=complaint,
-                    env=_environment(None),
+                    env=_offline(None),
+                    start_new_session=True,
                 )
             except FileNotFoundError as error:
                 raise GitMissing() from error
@@ -86,13 +116,13 @@ class Git:
             if process.returncode:
                 complaint.seek(0)
                 said = complaint.read().decode("utf-8", "replace").strip()
-                raise GitError(f"git {arguments[0]} failed", said or f"exit status {process.returncode}")
+                raise _failure(arguments[0], said, process.returncode)
 
     def run(self, *arguments: str, data: bytes = b"", environment: Mapping[str, str] | None = None) -> bytes:
         """Run a command that must succeed; returns its output. Raises GitError with git's own words."""
         answer = self.ask(*arguments, data=data, environment=environment)
         if answer.status:
-            raise GitError(f"git {arguments[0]} failed", answer.complaint or f"exit status {answer.status}")
+            raise _failure(arguments[0], answer.complaint, answer.status)
         return answer.output
 
     def line(self, *arguments: str) -> str:
@@ -104,6 +134,15 @@ class Git:
     def is_repository(self) -> bool:
         """Whether the directory lies in a work tree."""
         return self.paths() is not None
+
+    @property
+    def trouble(self) -> str:
+        """Why git refuses a repository that is there (its owner, its configuration), in git's own words; "" if
+        it does not, or where there is none."""
+        answer = self.ask("rev-parse", "--git-dir")
+        if not answer.status or "not a git repository" in answer.complaint:
+            return ""
+        return answer.complaint.removeprefix("fatal: ")
 
     @property
     def lacks_work_tree(self) -> bool:
@@ -181,10 +220,28 @@ class Git:
 
 
 def _command(arguments: tuple[str, ...]) -> list[str]:
-    # In a submodule git would do what its configuration says, which whoever put it there wrote.
-    return ["git", "-c", "core.quotePath=true", "-c", "diff.ignoreSubmodules=dirty", *arguments]
+    # In a submodule git would do what its configuration says, which whoever put it there wrote. A monitor of
+    # the file system is a program that a repository's configuration may name.
+    settings = ("core.quotePath=true", "diff.ignoreSubmodules=dirty", "core.fsmonitor=false")
+    return ["git", *(word for setting in settings for word in ("-c", setting)), *arguments]
 
 
 def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
     plain = {"LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
-    return {**os.environ, **plain, **(more or {})}
+    kept = {name: value for name, value in os.environ.items() if name != "GPG_TTY"}
+    return {**kept, **plain, **(more or {})}
+
+
+def _offline(more: Mapping[str, str] | None) -> dict[str, str]:
+    """The environment of commands that look: no content of a partial clone is fetched (git before 2.45 knows
+    only the second variable, an empty list of protocols)."""
+    return {**_environment(more), "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": ""}
+
+
+def _failure(command: str, complaint: str, status: int) -> GitError:
+    if any(words in complaint for words in ("promisor", "lazy fetch", "not allowed")):
+        return GitError(
+            "A content that git needs is not on this machine, since this is a partial clone",
+            "fetch it with git (git fetch --refetch, or git checkout of that commit)",
+        )
+    return GitError(f"git {command} failed", complaint or f"exit status {status}")

@@ -73,7 +73,9 @@ def commit_kept(
         settled = {path: members for path, members in atoms.items() if path not in ignored}
         number = state.numbers + 1
         append(CommitBegan(number, head, tuple(files), shifts_to(state, settled, "settled")))
-        answer = git.ask("commit", "--quiet", "--file=-", *options, data=message.encode(), environment=index)
+        answer = git.ask_with_hooks(
+            "commit", "--quiet", "--file=-", *options, data=message.encode(), environment=index
+        )
     made = git.head
     if answer.status and made == head:
         append(CommitEnded(number, ""))
@@ -90,7 +92,7 @@ def commit_kept(
 def commit_index(git: Git, message: str, options: tuple[str, ...] = ()) -> str:
     """Commit what is staged, as `commit_kept` does what is kept."""
     _check(git, message, "--amend" in options)
-    answer = git.ask("commit", "--quiet", "--file=-", *options, data=message.encode())
+    answer = git.ask_with_hooks("commit", "--quiet", "--file=-", *options, data=message.encode())
     printed = answer.output.decode("utf-8", "replace").strip()
     if answer.status:
         if not git.run("diff", "--cached", "--name-only").strip() and "--amend" not in options:
@@ -119,6 +121,8 @@ def recover(git: Git, begun: CommitBegan, append: Callable[[Entry], None]) -> No
 
 def _check(git: Git, message: str, amend: bool) -> None:
     if not git.is_repository:
+        if trouble := git.trouble:
+            raise ReviewError("git refuses this repository", trouble)
         raise ReviewError(
             "This directory is no git repository, so nothing can be committed", "run git init first"
         )

@@ -12,10 +12,12 @@ told from what the command changes; between commands it can, and what is edited 
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.git.errors import GitError
 from app.git.git import Git
 from app.review.checkout import images
 from app.review.diff.compare import MAX_TEXT_BYTES
@@ -72,7 +74,12 @@ def take(
     `put`."""
     git = Git(root)
     repository = git.is_repository
-    paths, complete = _dirty(git) if repository else _all_files(root)
+    try:
+        paths, complete = _dirty(git) if repository else _all_files(root)
+    except GitError:
+        # A damaged index, say: the workspace shows what git said, and a turn goes on as without a repository.
+        repository = False
+        paths, complete = _all_files(root)
     files: dict[str, ImageName | None] = {}
     total = 0
     for path in paths:
@@ -122,7 +129,10 @@ def differences(
     paths = set(snapshot.files)
     # Where not everything was looked at, nothing can be said of the rest.
     if snapshot.complete and repository:
-        paths.update(_dirty(git)[0])
+        with suppress(
+            GitError
+        ):  # what a command did to the index may not hide what it did to files known before
+            paths.update(_dirty(git)[0])
         if snapshot.head and git.head != snapshot.head:
             changed = git.run(
                 "diff-tree", "-r", "-z", "--relative", "--name-only", "--no-renames", snapshot.head, "HEAD"

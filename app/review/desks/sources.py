@@ -93,6 +93,8 @@ def source_of(
 
 def _need_commit(git: Git, name: str) -> None:
     if not (git.is_repository or git.lacks_work_tree):
+        if trouble := git.trouble:
+            raise ReviewError("git refuses this repository", trouble)
         raise ReviewError(
             f"{name} is no patch file, and this directory is no git repository", "name a patch file"
         )
@@ -378,6 +380,8 @@ class Sources:
             return
         if self._git.lacks_work_tree:
             raise ReviewError("There is no work tree here", "review a commit or a range of them: A..B")
+        if trouble := self._git.trouble:
+            raise ReviewError("git refuses this repository", trouble)
         raise ReviewError("This directory is no git repository", "review a patch file instead, or run git init")
 
 
