@@ -22,7 +22,7 @@ from app.agent.port import PermissionAsker
 from app.agent.prompt.composer import Composer
 from app.agent.prompt.opening import Opening, opening_for
 from app.agent.prompt.user_commands import find_user_commands, skill_directories
-from app.agent.session.branches import Place
+from app.agent.session.branches import RewindPoint
 from app.agent.session.conversation import Conversation
 from app.agent.session.history import events_of
 from app.agent.session.session import Journal, new_journal, open_journal, read_session
@@ -172,18 +172,18 @@ class Agent:
         """See AgentPort."""
         return tuple(events_of(read_session(self._workspace.root, self.session_id)))
 
-    def places(self) -> tuple[Place, ...]:
+    def rewind_points(self) -> tuple[RewindPoint, ...]:
         """See AgentPort."""
-        return self._conversation.places()
+        return self._conversation.rewind_points()
 
-    def go_to(self, place: Place) -> None:
+    def go_to(self, point: RewindPoint) -> None:
         """See AgentPort. Raises AgentBusy when a turn is running."""
         with self._activity.rearranging():
-            self._conversation.go_to(place.position)
-            # What the model has seen of a file it may have seen in what no longer stands.
+            self._conversation.go_to(point.position)
+            # The model may have seen a file only in a turn that is now undone.
             self._hands.files.forget()
-            if not place.ahead:
-                self._recorder.retell(place.turn, self.session_id)
+            if not point.ahead:
+                self._recorder.retell(point.turn, self.session_id)
 
     def rename(self, title: str) -> None:
         """See AgentPort."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from app.agent.budget import ContextUse
 from app.agent.events import AgentEvent
-from app.agent.session.branches import Place
+from app.agent.session.branches import RewindPoint
 from app.settings.settings import Mode
 
 if TYPE_CHECKING:
@@ -66,14 +66,14 @@ class AgentPort(Protocol):
         the model's sake included. Blocks on the disk. Raises SessionError."""
         ...
 
-    def places(self) -> tuple[Place, ...]:
-        """Where the conversation can be taken: before each turn, oldest first, then forward to what was gone
-        back on. Blocks on the disk. Raises SessionError."""
+    def rewind_points(self) -> tuple[RewindPoint, ...]:
+        """Where the conversation can go: before each turn, oldest first, then forward to the ends of undone
+        branches. Blocks on the disk. Raises SessionError."""
         ...
 
-    def go_to(self, place: Place) -> None:
-        """Take the conversation to one of `places`: the model knows nothing of what is said behind it, and
-        everything stays in the session. Files stay as they are. Blocks on the disk. Raises AgentBusy while a
+    def go_to(self, point: RewindPoint) -> None:
+        """Rewind or fast-forward to one of `rewind_points`: the model does not see what was said after it, and
+        the session keeps everything. Files do not change. Blocks on the disk. Raises AgentBusy while a
         turn runs, SessionError when the disk will not take it."""
         ...
 

@@ -7,7 +7,6 @@ it only reads is therefore a matter of permission, not of another list of tools.
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 
 from app.agent.activity import Emit
 from app.agent.errors import ToolFailure
@@ -21,8 +20,8 @@ from app.agent.events import (
     ToolStarted,
 )
 from app.agent.port import PermissionAnswer, PermissionAsker, PermissionRequest
-from app.agent.session.branches import Record
 from app.agent.session.conversation import Conversation
+from app.agent.session.records import Record
 from app.agent.tools.base import ToolResult
 from app.agent.turn import Hands, Turn
 from app.model.messages import Message
@@ -116,8 +115,8 @@ class _Log:
     def id(self) -> str:
         return self._parent.id
 
-    def append(self, kind: str, **fields: Any) -> None:
-        self._parent.note_subtask(self._call_id, {"kind": kind, **fields})
+    def append(self, record: Record) -> None:
+        self._parent.note_subtask(self._call_id, record)
 
     def read(self) -> tuple[Record, ...]:
         return self.records

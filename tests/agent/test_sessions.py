@@ -27,6 +27,14 @@ from app.agent.events import (
 from app.agent.session.conversation import Conversation
 from app.agent.session.history import events_of, to_markdown
 from app.agent.session.index import last_said, sessions
+from app.agent.session.records import (
+    MessageAdded,
+    SessionBegan,
+    SteeringGiven,
+    TitleSet,
+    TurnBegan,
+    TurnClosed,
+)
 from app.agent.session.session import (
     fork_session,
     new_journal,
@@ -108,7 +116,7 @@ async def test_sessions_are_found_by_words_forked_renamed_and_exported(bench: Ma
         "And eight?",
     ]
     b.agent.rename("Sums")
-    assert read_session(b.root, first)[-1]["kind"] == "end", "the original is as it was"
+    assert isinstance(read_session(b.root, first)[-1], TurnClosed), "the original is as it was"
     assert [(found.id, found.title, found.turns) for found in sessions(b.root)] == [
         (fork, "Sums", 2),
         (first, "What is six by seven?", 1),
@@ -129,13 +137,10 @@ async def test_sessions_are_found_by_words_forked_renamed_and_exported(bench: Ma
 
 def test_results_in_the_export_cannot_end_their_code_block() -> None:
     records = (
-        {"kind": "session", "created": "today", "root": "/x"},
-        {"kind": "turn", "turn": 1, "text": "go"},
-        {
-            "kind": "message",
-            "message": Message("assistant", "", (ToolCall("1", "glob", '{"pattern": "*"}'),)).to_wire(),
-        },
-        {"kind": "message", "message": Message("tool", "```\n# Not a heading", (), "1").to_wire()},
+        SessionBegan(1, "/x", "today"),
+        TurnBegan(1, "go"),
+        MessageAdded(Message("assistant", "", (ToolCall("1", "glob", '{"pattern": "*"}'),))),
+        MessageAdded(Message("tool", "```\n# Not a heading", (), "1")),
     )
     assert "````\n```\n# Not a heading\n````" in to_markdown(records)
 
@@ -230,7 +235,7 @@ def test_open_agent_names_a_session_that_is_not_there(bench: Make) -> None:
 
 def test_a_full_disk_leaves_no_half_line_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = new_journal(tmp_path)
-    journal.append("turn", turn=1, text="kept")
+    journal.append(TurnBegan(1, "kept"))
     write = os.write
 
     def full(descriptor: int, data: bytes) -> int:
@@ -240,10 +245,10 @@ def test_a_full_disk_leaves_no_half_line_behind(tmp_path: Path, monkeypatch: pyt
 
     with monkeypatch.context() as patch, pytest.raises(SessionError, match="No space left on device"):
         patch.setattr(os, "write", full)
-        journal.append("turn", turn=2, text="lost " * 50)
-    journal.append("turn", turn=2, text="said again")
+        journal.append(TurnBegan(2, "lost " * 50))
+    journal.append(TurnBegan(2, "said again"))
     journal.close()
-    assert [record.get("text") for record in read_session(tmp_path, journal.id)] == [None, "kept", "said again"]
+    assert read_session(tmp_path, journal.id)[1:] == (TurnBegan(1, "kept"), TurnBegan(2, "said again"))
     with monkeypatch.context() as patch, pytest.raises(SessionError, match="No space left on device"):
         patch.setattr(os, "write", full)
         new_journal(tmp_path)
@@ -256,10 +261,10 @@ def test_a_full_disk_leaves_no_half_line_behind(tmp_path: Path, monkeypatch: pyt
 def test_words_to_a_running_turn_are_told_after_a_crash_that_came_before_the_model_was(tmp_path: Path) -> None:
     journal = new_journal(tmp_path)
     said = [Message("user", "Do it."), Message("assistant", "I do.")]
-    journal.append("turn", turn=1, text="Do it.")
+    journal.append(TurnBegan(1, "Do it."))
     for message in said:
-        journal.append("message", message=message.to_wire())
-    journal.append("steered", text="But quickly.")
+        journal.append(MessageAdded(message))
+    journal.append(SteeringGiven("But quickly."))
     journal.close()
     for _ in range(2):
         conversation = Conversation(open_journal(tmp_path, journal.id))
@@ -271,15 +276,15 @@ def test_the_list_is_right_whatever_becomes_of_its_index(tmp_path: Path) -> None
     """Changed, renamed, damaged and removed sessions; an index that is damaged, or cannot be there at all."""
     journals = [new_journal(tmp_path) for _ in range(3)]
     for number, journal in enumerate(journals):
-        journal.append("turn", turn=1, text=f"Wish Größe {number} \ud800\0 {'x' * number}")
+        journal.append(TurnBegan(1, f"Wish Größe {number} \ud800\0 {'x' * number}"))
 
     def listed(query: str = "") -> list[str]:
         return sorted(found.title[:12] for found in sessions(tmp_path, query))
 
     assert listed() == ["Wish Größe 0", "Wish Größe 1", "Wish Größe 2"]
     assert listed("GRÖSSE xx") == ["Wish Größe 2"] and listed("%") == []
-    journals[0].append("title", title="Another")
-    journals[1].append("message", message={"role": "assistant", "content": "About herons."})
+    journals[0].append(TitleSet("Another"))
+    journals[1].append(MessageAdded(Message("assistant", "About herons.")))
     assert listed("another") == ["Another"] and listed("herons WISH") == ["Wish Größe 1"]
     index = journals[0].path.with_name("index.sqlite")
     whole = index.read_bytes()

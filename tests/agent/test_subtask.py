@@ -14,6 +14,7 @@ from app.agent import subtask
 from app.agent.events import SubtaskReplied, SubtaskStep, ToolFinished, TurnStarted
 from app.agent.port import PermissionAnswer
 from app.agent.prompt.prompt import SYSTEM_PROMPT
+from app.agent.session.records import MessageAdded, SubtaskStepped, TurnBegan, TurnClosed
 from app.agent.session.session import open_journal, read_session, session_path
 from app.agent.tools.toolbox import specifications
 from app.model.catalogue.catalogue import choose_model
@@ -177,12 +178,12 @@ async def test_cut_off_by_a_crash_it_can_be_asked_again_and_nothing_is_twice(ben
     check_well_formed(made.sent)
     read, lost, found = made.results()
     assert read == "one\ntwo\nthree" and "call it again" in lost and found == "In a.py."
-    kinds = [
-        record["record"]["kind"]
+    kept = [
+        type(record.record)
         for record in read_session(made.root, made.agent.session_id)
-        if record["kind"] == "subtask"
+        if isinstance(record, SubtaskStepped)
     ]
-    assert kinds == ["turn", *["message"] * 3, "turn", "message", "message", "end"]
+    assert kept == [TurnBegan, *[MessageAdded] * 3, TurnBegan, MessageAdded, MessageAdded, TurnClosed]
 
 
 async def test_a_model_that_fails_in_it_ends_the_turn_which_can_go_on(bench: MakeBench) -> None:
@@ -200,9 +201,9 @@ async def test_its_steps_are_in_the_session_and_the_session_goes_on(bench: MakeB
     )
     await made.run()
     name = made.agent.session_id
-    kept = [record["record"] for record in read_session(made.root, name) if record["kind"] == "subtask"]
-    assert [record["kind"] for record in kept] == ["turn", "message", "message", "message", "message", "end"]
-    assert kept[3]["message"]["content"] == "one\ntwo\nthree"
+    kept = [record.record for record in read_session(made.root, name) if isinstance(record, SubtaskStepped)]
+    assert [type(record) for record in kept] == [TurnBegan, *[MessageAdded] * 4, TurnClosed]
+    assert isinstance(read := kept[3], MessageAdded) and read.message.content == "one\ntwo\nthree"
     before, shown = made.agent.messages, made.agent.history()
     assert sum(isinstance(event, TurnStarted) for event in shown) == 1
     assert any(

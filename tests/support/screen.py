@@ -12,7 +12,7 @@ from app.agent.budget import ContextUse
 from app.agent.events import AgentEvent, ToolFinished, ToolStarted, TurnEnded, TurnStarted
 from app.agent.mcp.servers import ServerState
 from app.agent.port import PermissionAsker
-from app.agent.session.branches import Place
+from app.agent.session.branches import RewindPoint
 from app.model.events import EngineStatus, ModelDescription, StreamEvent
 from app.model.messages import ChatRequest
 from app.review.model import FileImage
@@ -103,18 +103,18 @@ class ScriptedAgent:
         self.own_commands: tuple[tuple[str, str], ...] = ()
         self.steered: list[str] = []
         self.title = ""
-        self.known_places: tuple[Place, ...] = ()
-        self.went_to: list[Place] = []
+        self.known_rewind_points: tuple[RewindPoint, ...] = ()
+        self.went_to: list[RewindPoint] = []
         self.was_compacted = False
 
     def history(self) -> tuple[AgentEvent, ...]:
         return self.past
 
-    def places(self) -> tuple[Place, ...]:
-        return self.known_places
+    def rewind_points(self) -> tuple[RewindPoint, ...]:
+        return self.known_rewind_points
 
-    def go_to(self, place: Place) -> None:
-        self.went_to.append(place)
+    def go_to(self, point: RewindPoint) -> None:
+        self.went_to.append(point)
 
     def rename(self, title: str) -> None:
         self.title = title

@@ -20,7 +20,9 @@ from app.agent.events import (
     TurnStarted,
 )
 from app.agent.session.index import sessions
+from app.agent.session.records import MessageAdded, TurnBegan, TurnClosed
 from app.agent.session.session import new_journal
+from app.model.messages import Message
 from app.ui.completion import rank, token_before, with_directories
 from app.ui.dialogs.sessions import SessionsScreen
 from app.ui.screens.model import ModelScreen
@@ -33,10 +35,10 @@ def written(root: Path, *texts: str, answer: str = "Yes.") -> str:
     """A session on disk in which the user said `texts`; its id."""
     journal = new_journal(root)
     for turn, text in enumerate(texts, 1):
-        journal.append("turn", turn=turn, text=text)
-        journal.append("message", message={"role": "user", "content": text})
-        journal.append("message", message={"role": "assistant", "content": answer})
-        journal.append("end", turn=turn, reason="done", message="")
+        journal.append(TurnBegan(turn, text))
+        journal.append(MessageAdded(Message("user", text)))
+        journal.append(MessageAdded(Message("assistant", answer)))
+        journal.append(TurnClosed(turn, "done", ""))
     journal.close()
     return journal.id
 

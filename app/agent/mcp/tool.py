@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, model_validator
@@ -39,13 +39,9 @@ class Offer:
     is_read_only: bool = False
     is_destructive: bool = False
 
-    def to_record(self) -> dict[str, Any]:
-        """For the session's file."""
-        return asdict(self)
-
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Offer":
-        """The inverse. Raises TypeError on anything else."""
+        """The offer in a session's file, which holds the fields by name. Raises TypeError on anything else."""
         return cls(**record)
 
     @property

@@ -1,26 +1,34 @@
-"""Where in its log a conversation stands: a log that is only ever added to, and can yet be gone back in.
+"""The branches of a conversation: its log is only ever added to, and can yet be rewound.
 
-Each record follows the one the conversation stood at when it was added. A "rewound" record says that it now
-stands elsewhere, at the record with the number `to`. The records thus form a tree, nothing that was said is
-ever lost, and what stands is the way from the root to where the conversation is now.
+Each record follows the one that was current when it was added. A Rewound record makes another one current. The
+records thus form a tree in which nothing is lost; the active ones are those on the path from the root to the
+current record.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-Record = Mapping[str, Any]
-# What holds for the session as a whole, wherever its conversation stands.
-_BESIDE = ("title", "mode", "decision", "tools")
+from app.agent.session.records import (
+    ModeSet,
+    PermissionAnswered,
+    Record,
+    Rewound,
+    TitleSet,
+    ToolsOffered,
+    TurnBegan,
+)
+
+# What holds for the whole session, on every branch.
+_SESSION_WIDE = (TitleSet, ModeSet, PermissionAnswered, ToolsOffered)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Somewhere the conversation can be taken. `position` is what `go_to` takes.
+class RewindPoint:
+    """A point to rewind or fast-forward to. `position` is the number of the record there, -1 for the beginning.
 
-    Behind it, `turn` and `text` are the turn that came next and the words it began with. `ahead` is 0 for a
-    turn that stands, to be gone back on; else it is the number of turns that come to stand again by going
-    there, and `turn` and `text` are the first of them.
+    `turn` and `text` are the number and the first words of the turn that follows it. `ahead` is 0 for a point
+    in the past: going there undoes that turn and all after it. A point with `ahead` n restores n undone turns,
+    of which `turn` is the first.
     """
 
     position: int
@@ -29,53 +37,58 @@ class Place:
     ahead: int = 0
 
 
-def _followed(records: Sequence[Record]) -> tuple[list[int], int]:
-    """For each record the number of the one it follows, -1 for none; and where the conversation stands."""
-    follows = [-1] * len(records)
-    here = -1
+def _parents(records: Sequence[Record]) -> tuple[list[int], int]:
+    """For each record the number of the one it follows, -1 for none; and the number of the current record.
+    Raises ValueError for a damaged log."""
+    parents = [-1] * len(records)
+    current = -1
     for number, record in enumerate(records):
-        if record["kind"] == "rewound":
-            here = record["to"]
-            if not -1 < here < number:
-                raise ValueError(f"record {number} goes to {here}")
-        elif record["kind"] not in _BESIDE:
-            follows[number], here = here, number
-    return follows, here
+        if isinstance(record, Rewound):
+            current = record.to
+            if not -1 < current < number:
+                raise ValueError(f"record {number} goes to {current}")
+        elif not isinstance(record, _SESSION_WIDE):
+            parents[number], current = current, number
+    return parents, current
 
 
-def _way(follows: Sequence[int], to: int) -> list[int]:
-    way: list[int] = []
+def _path(parents: Sequence[int], to: int) -> list[int]:
+    path: list[int] = []
     while to >= 0:
-        way.append(to)
-        to = follows[to]
-    return way[::-1]
+        path.append(to)
+        to = parents[to]
+    return path[::-1]
 
 
-def standing(records: Sequence[Record]) -> tuple[Record, ...]:
-    """The records that count where the conversation stands now. Raises ValueError for a damaged log."""
-    if all(record["kind"] != "rewound" for record in records):
+def active(records: Sequence[Record]) -> tuple[Record, ...]:
+    """The records on the current branch, with those that hold for the session. Raises ValueError for a damaged
+    log."""
+    if not any(isinstance(record, Rewound) for record in records):
         return tuple(records)
-    follows, here = _followed(records)
-    way = set(_way(follows, here))
-    return tuple(record for number, record in enumerate(records) if number in way or record["kind"] in _BESIDE)
+    parents, current = _parents(records)
+    path = set(_path(parents, current))
+    return tuple(
+        record for number, record in enumerate(records) if number in path or isinstance(record, _SESSION_WIDE)
+    )
 
 
-def places(records: Sequence[Record]) -> tuple[Place, ...]:
-    """Where the conversation can be taken: before each turn that stands, oldest first, and then to the end of
-    what was gone back on, what was last said there last."""
-    follows, here = _followed(records)
-    way = _way(follows, here)
+def rewind_points(records: Sequence[Record]) -> tuple[RewindPoint, ...]:
+    """One point before each turn of the current branch, oldest first; then the end of each undone branch, the
+    one undone last at the end. Raises ValueError for a damaged log."""
+    parents, current = _parents(records)
+    path = _path(parents, current)
     found = [
-        Place(follows[number], records[number]["turn"], records[number]["text"])
-        for number in way
-        if records[number]["kind"] == "turn"
+        RewindPoint(parents[number], record.turn, record.text)
+        for number in path
+        if isinstance(record := records[number], TurnBegan)
     ]
-    followed = {here, *follows}
+    has_child = {current, *parents}
+    on_path = set(path)
     for number, record in enumerate(records):
-        if number in followed or record["kind"] == "rewound" or record["kind"] in _BESIDE:
+        if number in has_child or isinstance(record, (Rewound, *_SESSION_WIDE)):
             continue
-        stands = set(way)
-        turns = [records[n] for n in _way(follows, number) if n not in stands and records[n]["kind"] == "turn"]
+        undone = [records[n] for n in _path(parents, number) if n not in on_path]
+        turns = [record for record in undone if isinstance(record, TurnBegan)]
         if turns:
-            found.append(Place(number, turns[0]["turn"], turns[0]["text"], len(turns)))
+            found.append(RewindPoint(number, turns[0].turn, turns[0].text, len(turns)))
     return tuple(found)

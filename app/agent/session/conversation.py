@@ -5,14 +5,34 @@ without a result, a reply that broke off) is mended here, so that the next reque
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from app.agent.errors import SessionError
 from app.agent.events import EndReason
 from app.agent.mcp.tool import Offer
-from app.agent.session.branches import Place, Record, places, standing
+from app.agent.session.branches import RewindPoint, active, rewind_points
+from app.agent.session.records import (
+    FilesAttached,
+    HistoryCompacted,
+    MessageAdded,
+    ModeSet,
+    OpeningAdded,
+    PermissionAnswered,
+    Record,
+    ReplyInterrupted,
+    Rewound,
+    ShellRan,
+    SteeringGiven,
+    SubtaskStepped,
+    TitleSet,
+    TodosSet,
+    ToolsOffered,
+    TurnBegan,
+    TurnClosed,
+    TurnContinued,
+)
 from app.model.messages import Message, ToolCall
 from app.settings.settings import Mode
 
@@ -37,7 +57,7 @@ class Log(Protocol):
         """The session's name."""
         ...
 
-    def append(self, kind: str, **fields: Any) -> None:
+    def append(self, record: Record) -> None:
         """Keep one record. Raises SessionError when the disk will not take it."""
         ...
 
@@ -88,31 +108,31 @@ class Conversation:
         self.commands: tuple[tuple[str, str], ...] = ()
         """What the user ran in the shell and what came of it, while the model has not been told."""
         try:
-            for record in standing(records):
-                _APPLY.get(record["kind"], _ignore)(self, record)
-            # A number stands for one turn for ever, whatever was gone back on.
-            self._newest_turn = max(
-                (record["turn"] for record in records if record["kind"] == "turn"), default=0
-            )
-        except (KeyError, TypeError, ValueError) as error:
+            for record in active(records):
+                self._apply(record)
+        except ValueError as error:
             raise SessionError(f"the session {self._journal.id} is damaged ({error!r})") from error
+        # Turn numbers are used once, whatever was rewound.
+        self._newest_turn = max((record.turn for record in records if isinstance(record, TurnBegan)), default=0)
         self.was_moved = bool(records) and _is_moved(records)
         """Whether the conversation was gone back or forward in since the model was last told anything."""
         if self.is_open:
             self._tell()
             self._close_lost_calls()
 
-    def places(self) -> tuple[Place, ...]:
-        """Where the conversation can be taken (see app.agent.session.branches). Blocks on the disk."""
-        return places(self._journal.read())
+    def rewind_points(self) -> tuple[RewindPoint, ...]:
+        """Where the conversation can go (see app.agent.session.branches). Blocks on the disk."""
+        return rewind_points(self._journal.read())
 
     def go_to(self, position: int) -> None:
-        """Take the conversation to one of `places`. Blocks on the disk. Raises SessionError."""
+        """Rewind or fast-forward to the position of one of `rewind_points`. Blocks on the disk. Raises
+        SessionError."""
         records = self._journal.read()
-        if position not in {place.position for place in places(records)}:
+        if position not in {point.position for point in rewind_points(records)}:
             raise SessionError("the conversation cannot be taken there any more", "look at the turns again")
-        self._journal.append("rewound", to=position)
-        self._take_in((*records, {"kind": "rewound", "to": position}))
+        rewound = Rewound(position)
+        self._journal.append(rewound)
+        self._take_in((*records, rewound))
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -129,20 +149,20 @@ class Conversation:
         if self.partial or (self._messages and self._messages[-1].role == "user"):
             # A reply that broke off was read by the user, and some servers want the roles to alternate.
             self.add(Message("assistant", self.partial or INTERRUPTED))
-        self._put("turn", turn=self._newest_turn + 1, text=text)
+        self._put(TurnBegan(self._newest_turn + 1, text))
         self._newest_turn = self.turn
         return self.turn
 
     def continue_turn(self) -> int:
         """The last turn goes on where it ended; returns its number."""
         self._close_lost_calls()
-        self._put("continued", turn=self.turn)
+        self._put(TurnContinued(self.turn))
         return self.turn
 
     def end_turn(self, reason: EndReason, message: str) -> None:
         """The turn is over."""
         self._tell()
-        self._put("end", turn=self.turn, reason=reason, message=message)
+        self._put(TurnClosed(self.turn, reason, message))
 
     def add(self, message: Message, *, ok: bool = True, display: str = "") -> None:
         """Append a message. Arguments that do not parse are kept as none: servers refuse to read them again.
@@ -152,10 +172,8 @@ class Conversation:
         calls = tuple(
             call if _is_object(call.arguments) else replace(call, arguments="{}") for call in message.tool_calls
         )
-        shown: dict[str, Any] = {} if ok else {"ok": False}
-        if display and display != message.content:
-            shown["display"] = display
-        self._put("message", message=replace(message, tool_calls=calls).to_wire(), **shown)
+        shown = display if display != message.content else ""
+        self._put(MessageAdded(replace(message, tool_calls=calls), ok, shown))
 
     def _tell(self) -> None:
         if self._untold:
@@ -164,53 +182,53 @@ class Conversation:
     def break_off(self, text: str) -> None:
         """An error cut the reply `text` short."""
         if text:
-            self._put("partial", text=text)
+            self._put(ReplyInterrupted(text))
 
     def decide(self, summary: str, answer: str, comment: str, grants: tuple[str, ...]) -> None:
         """The user answered a question."""
-        self._put("decision", summary=summary, answer=answer, comment=comment, grants=list(grants))
+        self._put(PermissionAnswered(summary, answer, comment, grants))
 
     def plan(self, todos: tuple[tuple[str, str], ...]) -> None:
         """The todo list is now `todos`."""
-        self._put("todos", todos=[list(todo) for todo in todos])
+        self._put(TodosSet(todos))
 
     def offer(self, offers: Sequence[Offer]) -> None:
         """The session begins with these tools of MCP servers."""
-        self._put("tools", offers=[offer.to_record() for offer in offers])
+        self._put(ToolsOffered(tuple(offers)))
 
     def open_with(self, messages: Sequence[Message]) -> None:
         """The session begins with `messages`, which neither user nor model has said."""
-        self._put("opening", messages=[message.to_wire() for message in messages])
+        self._put(OpeningAdded(tuple(messages)))
 
     def steer(self, text: str, content: str) -> None:
         """The user said `text` in the middle of the turn; the model is told `content`."""
-        self._put("steered", text=text)
+        self._put(SteeringGiven(text))
         self.add(Message("user", content))
 
     def attach(self, names: tuple[str, ...]) -> None:
         """Note for the screen which mentioned files went along."""
-        self._put("attached", names=list(names))
+        self._put(FilesAttached(names))
 
     def ran(self, command: str, result: str, ok: bool) -> None:
         """The user ran `command` in the shell."""
-        self._put("shell", command=command, result=result, ok=ok)
+        self._put(ShellRan(command, result, ok))
 
     def note_subtask(self, call_id: str, record: Record) -> None:
         """Keep a record of the sub-task that call `call_id` began."""
-        self._put("subtask", call=call_id, record=record)
+        self._put(SubtaskStepped(call_id, record))
 
     def set_mode(self, mode: Mode) -> None:
         """From now on `mode` is in force."""
         if mode != self.mode:
-            self._put("mode", mode=mode)
+            self._put(ModeSet(mode))
 
     def rename(self, title: str) -> None:
         """The session is now called `title`."""
-        self._put("title", title=title)
+        self._put(TitleSet(title))
 
     def compact(self, keep: int, digest: str) -> None:
         """All but the last `keep` messages are from now on represented by `digest`, a user's message."""
-        self._put("compacted", keep=keep, digest=digest)
+        self._put(HistoryCompacted(keep, digest))
 
     def open_calls(self) -> list[ToolCall]:
         """Calls of the last reply that have no result yet."""
@@ -248,63 +266,56 @@ class Conversation:
         """The session's name."""
         return self._journal.id
 
-    def _put(self, kind: str, **fields: Any) -> None:
-        self._journal.append(kind, **fields)
-        _APPLY[kind](self, fields)
+    def _put(self, record: Record) -> None:
+        self._journal.append(record)
+        self._apply(record)
 
-    def _turn(self, record: Mapping[str, Any]) -> None:
-        self.turn = record["turn"]
-        self._untold = record.get("text", "")
+    def _apply(self, record: Record) -> None:
+        """Fold one record into the state. The kinds left out matter only to readers of the journal."""
+        match record:
+            case TurnBegan(turn=turn, text=text):
+                self._open_turn(turn, text)
+            case TurnContinued(turn=turn):
+                self._open_turn(turn, "")
+            case TurnClosed(reason=reason):
+                self.is_open = False
+                self.last_end = reason
+            case SteeringGiven(text=text):
+                self._untold = text
+            case MessageAdded(message=message):
+                self._messages.append(message)
+                self.partial = ""
+                if message.role == "user":
+                    self._untold = ""
+                    self.commands = ()
+                    self.was_moved = False
+            case ReplyInterrupted(text=text):
+                self.partial = text
+            case PermissionAnswered(grants=grants):
+                self.grants += grants
+            case TodosSet(todos=todos):
+                self.todos = todos
+            case ToolsOffered(offers=offers):
+                self.offers = offers
+            case OpeningAdded(messages=messages):
+                self._messages += messages
+                self._preface = len(self._messages)
+            case ModeSet(mode=mode):
+                self.mode = mode
+            case ShellRan(command=command, result=result):
+                self.commands += ((command, result),)
+            case HistoryCompacted(keep=keep, digest=digest):
+                self._left_out = list(self.all_but(keep))
+                self.has_digest = True
+                self._preface = 1
+                kept = self._messages[len(self._messages) - keep :]
+                self._messages = [Message("user", digest), *kept]
+
+    def _open_turn(self, turn: int, text: str) -> None:
+        self.turn = turn
+        self._untold = text
         self.is_open = True
         self.partial = ""
-
-    def _steered(self, record: Mapping[str, Any]) -> None:
-        self._untold = record["text"]
-
-    def _end(self, record: Mapping[str, Any]) -> None:
-        self.is_open = False
-        self.last_end = record["reason"]
-
-    def _message(self, record: Mapping[str, Any]) -> None:
-        message = Message.from_wire(record["message"])
-        self._messages.append(message)
-        self.partial = ""
-        if message.role == "user":
-            self._untold = ""
-            self.commands = ()
-            self.was_moved = False
-
-    def _partial(self, record: Mapping[str, Any]) -> None:
-        self.partial = record["text"]
-
-    def _decision(self, record: Mapping[str, Any]) -> None:
-        self.grants += tuple(record["grants"])
-
-    def _todos(self, record: Mapping[str, Any]) -> None:
-        self.todos = tuple((content, status) for content, status in record["todos"])
-
-    def _tools(self, record: Mapping[str, Any]) -> None:
-        self.offers = tuple(Offer.from_record(offer) for offer in record["offers"])
-
-    def _opening(self, record: Mapping[str, Any]) -> None:
-        self._messages += [Message.from_wire(message) for message in record["messages"]]
-        self._preface = len(self._messages)
-
-    def _mode(self, record: Mapping[str, Any]) -> None:
-        self.mode = record["mode"]
-
-    def _shell(self, record: Mapping[str, Any]) -> None:
-        self.commands += ((record["command"], record["result"]),)
-
-    def _compacted(self, record: Mapping[str, Any]) -> None:
-        keep = record["keep"]
-        self._left_out = list(self.all_but(keep))
-        self.has_digest = True
-        self._preface = 1
-        self._messages = [
-            Message("user", record["digest"]),
-            *self._messages[len(self._messages) - keep :],
-        ]
 
 
 def _is_object(text: str) -> bool:
@@ -317,32 +328,8 @@ def _is_object(text: str) -> bool:
 def _is_moved(records: Sequence[Record]) -> bool:
     """Whether the last word on where the conversation stands is newer than the last message to the model."""
     for record in reversed(records):
-        if record["kind"] == "rewound":
+        if isinstance(record, Rewound):
             return True
-        if record["kind"] == "message" and record["message"]["role"] == "user":
+        if isinstance(record, MessageAdded) and record.message.role == "user":
             return False
     return False
-
-
-def _ignore(_conversation: Conversation, _record: Mapping[str, Any]) -> None:
-    """Records that matter only to a reader of the journal."""
-
-
-_APPLY: dict[str, Callable[[Conversation, Mapping[str, Any]], None]] = {
-    "turn": Conversation._turn,
-    "continued": Conversation._turn,
-    "end": Conversation._end,
-    "message": Conversation._message,
-    "partial": Conversation._partial,
-    "decision": Conversation._decision,
-    "todos": Conversation._todos,
-    "compacted": Conversation._compacted,
-    "tools": Conversation._tools,
-    "opening": Conversation._opening,
-    "mode": Conversation._mode,
-    "shell": Conversation._shell,
-    "steered": Conversation._steered,
-    "subtask": _ignore,
-    "attached": _ignore,
-    "title": _ignore,
-}

@@ -16,40 +16,54 @@ from app.agent.events import (
     TurnEnded,
     TurnStarted,
 )
-from app.agent.mcp.tool import McpTool, Offer
-from app.agent.session.branches import Record, standing
+from app.agent.mcp.tool import McpTool
+from app.agent.session.branches import active
 from app.agent.session.conversation import INTERRUPTED
+from app.agent.session.records import (
+    FilesAttached,
+    HistoryCompacted,
+    MessageAdded,
+    Record,
+    ReplyInterrupted,
+    SessionBegan,
+    ShellRan,
+    SteeringGiven,
+    TodosSet,
+    ToolsOffered,
+    TurnBegan,
+    TurnClosed,
+    TurnContinued,
+)
 from app.agent.session.session import title_of
 from app.agent.tools.toolbox import Toolbox
 from app.model.events import Finished
-from app.model.messages import Message, ToolCall
+from app.model.messages import ToolCall
 
 COMPACTED = "To make room, the model has a summary of the older part of the conversation. Here it stays, above."
 _LONGEST_RESULT = 4_000  # characters of a result in the Markdown
 
 
 def events_of(records: Sequence[Record]) -> Iterator[AgentEvent]:
-    """What a session's records tell, as the events of the turns that stand, with what compaction left out."""
+    """The events of the current branch's turns, those that compaction took from the model included."""
     open_calls: dict[str, ToolCall] = {}
     toolbox = Toolbox()
     partial = ""
-    for record in standing(records):
-        match record["kind"]:
-            case "turn":
-                yield TurnStarted(record["turn"], record["text"])
-            case "continued":
-                yield TurnStarted(record["turn"], "")
-            case "steered":
-                yield Steered(record["text"])
-            case "attached":
-                yield Attached(tuple(record["names"]))
-            case "tools":
-                toolbox.add([McpTool(Offer.from_record(offer)) for offer in record["offers"]])
-            case "partial":
-                partial = record["text"]
+    for record in active(records):
+        match record:
+            case TurnBegan(turn, text):
+                yield TurnStarted(turn, text)
+            case TurnContinued(turn):
+                yield TurnStarted(turn, "")
+            case SteeringGiven(text):
+                yield Steered(text)
+            case FilesAttached(names):
+                yield Attached(names)
+            case ToolsOffered(offers):
+                toolbox.add([McpTool(offer) for offer in offers])
+            case ReplyInterrupted(text):
+                partial = text
                 yield TextStreamed(partial)
-            case "message":
-                message = Message.from_wire(record["message"])
+            case MessageAdded(message, ok, display):
                 if message.role == "assistant":
                     if message.content not in ("", INTERRUPTED, partial):
                         yield TextStreamed(message.content)
@@ -61,22 +75,19 @@ def events_of(records: Sequence[Record]) -> Iterator[AgentEvent]:
                     if answered is None:
                         continue
                     yield _started(answered, toolbox)
-                    display = record.get("display", message.content)
-                    ok = record.get("ok", True)
-                    yield ToolFinished(answered.id, answered.name, ok, message.content, display)
-            case "shell":
+                    yield ToolFinished(
+                        answered.id, answered.name, ok, message.content, display or message.content
+                    )
+            case ShellRan(command, result, ok):
                 call_id = f"shell-{id(record)}"
-                arguments = {"command": record["command"]}
-                yield ToolStarted(call_id, "run_shell_command", arguments, f"$ {record['command']}")
-                yield ToolFinished(
-                    call_id, "run_shell_command", record["ok"], record["result"], record["result"]
-                )
-            case "todos":
-                yield TodosChanged(tuple((content, state) for content, state in record["todos"]))
-            case "compacted":
+                yield ToolStarted(call_id, "run_shell_command", {"command": command}, f"$ {command}")
+                yield ToolFinished(call_id, "run_shell_command", ok, result, result)
+            case TodosSet(todos):
+                yield TodosChanged(todos)
+            case HistoryCompacted():
                 yield Noticed(COMPACTED)
-            case "end":
-                yield TurnEnded(record["turn"], record["reason"], record["message"])
+            case TurnClosed(turn, reason, end):
+                yield TurnEnded(turn, reason, end)
 
 
 def _started(call: ToolCall, toolbox: Toolbox) -> ToolStarted:
@@ -92,8 +103,9 @@ def _started(call: ToolCall, toolbox: Toolbox) -> ToolStarted:
 
 def to_markdown(records: tuple[Record, ...]) -> str:
     """The session for a person to read elsewhere: what was said in full, results cut at 4,000 characters."""
-    begun = f"Begun {records[0]['created']} in `{records[0]['root']}`."
-    parts = [f"# {title_of(records) or 'A session'}", begun]
+    parts = [f"# {title_of(records) or 'A session'}"]
+    if isinstance(began := records[0], SessionBegan):
+        parts.append(f"Begun {began.created} in `{began.root}`.")
     for event in events_of(records):
         match event:
             case TurnStarted(turn=turn, text=text) if text:

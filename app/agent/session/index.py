@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.agent.errors import SessionError
-from app.agent.session.branches import Record
+from app.agent.session.records import MessageAdded, Record, SessionBegan, ShellRan, SteeringGiven, TurnBegan
 from app.agent.session.session import read_records, sessions_directory, title_of
 
 _VERSION = 1
@@ -124,28 +124,29 @@ def _described(path: Path) -> tuple[str, str, int, str, str]:
     """When it was begun, its title, how many turns it has, its words for searching, and what the user said."""
     try:
         records = read_records(path)
-        turns = sum(record["kind"] == "turn" for record in records)
-        if turns:
+        turns = sum(isinstance(record, TurnBegan) for record in records)
+        if turns and isinstance(first := records[0], SessionBegan):
             title = _text(title_of(records))
             said = [text for text in map(_said, records) if text]
             words = "\n".join([title, *map(_words, records)]).casefold()
-            return records[0]["created"], title, turns, _text(words), json.dumps(said)
-    except (SessionError, OSError, KeyError, TypeError, ValueError):
+            return first.created, title, turns, _text(words), json.dumps(said)
+    except (SessionError, OSError, ValueError):
         pass  # what cannot be read cannot be offered; opening it by name says why
     return "", "", 0, "", "[]"
 
 
 def _said(record: Record) -> str:
-    if record["kind"] == "shell":
-        return f"!{record['command']}"
-    return record["text"] if record["kind"] in ("turn", "steered") else ""
+    if isinstance(record, ShellRan):
+        return f"!{record.command}"
+    return record.text if isinstance(record, TurnBegan | SteeringGiven) else ""
 
 
 def _words(record: Record) -> str:
-    if record["kind"] in ("turn", "steered"):
-        return str(record["text"])
-    if record["kind"] == "message" and record["message"]["role"] == "assistant":
-        return record["message"].get("content") or ""
+    match record:
+        case TurnBegan(text=text) | SteeringGiven(text=text):
+            return text
+        case MessageAdded(message=message) if message.role == "assistant":
+            return message.content
     return ""
 
 

@@ -8,11 +8,18 @@ import secrets
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from app import durable
 from app.agent.errors import SessionError
-from app.agent.session.branches import Record, standing
+from app.agent.session.branches import active
+from app.agent.session.records import (
+    Record,
+    SessionBegan,
+    TitleSet,
+    TurnBegan,
+    decode,
+    encode,
+)
 from app.paths import data_directory
 
 _VERSION = 1
@@ -56,17 +63,14 @@ class Journal:
         except OSError as error:
             raise SessionError(f"the session {self.id} cannot be read ({error.strerror})") from error
 
-    def append(self, kind: str, **fields: Any) -> None:
+    def append(self, record: Record) -> None:
         """Store one record and return when the disk has it. Raises SessionError when it will not take it."""
-        self.append_all(({"kind": kind, **fields},))
+        self.append_all((record,))
 
     def append_all(self, records: Iterable[Record]) -> None:
         """Store several records, as `append` does."""
-        data = b"".join(
-            json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n" for record in records
-        )
         try:
-            durable.append(self._descriptor, data)
+            durable.append(self._descriptor, b"".join(map(encode, records)))
         except OSError as error:
             raise SessionError(
                 f"the session cannot be saved ({error.strerror})", "make room on the disk"
@@ -87,17 +91,20 @@ def _read(path: Path) -> tuple[tuple[Record, ...], int]:
     """The whole records in the file, and how many bytes they take. A torn last line is left out."""
     data = path.read_bytes()
     length = data.rfind(b"\n") + 1
-    records = []
+    records: list[Record] = []
     for number, line in enumerate(data[:length].splitlines(), 1):
         try:
-            record = json.loads(line)
+            plain = json.loads(line)
         except ValueError as error:
             raise SessionError(f"line {number} of the session {path.stem} is damaged") from error
-        if not isinstance(record, dict) or "kind" not in record:
+        if not isinstance(plain, dict) or "kind" not in plain:
             raise SessionError(f"line {number} of the session {path.stem} is not one of a session's")
-        records.append(record)
-    if records and (records[0]["kind"] != "session" or records[0].get("version") != _VERSION):
-        raise SessionError(f"the session {path.stem} was written by another version of Tidegate")
+        if not records and (plain["kind"] != "session" or plain.get("version") != _VERSION):
+            raise SessionError(f"the session {path.stem} was written by another version of Tidegate")
+        try:
+            records.append(decode(plain))
+        except (KeyError, TypeError, ValueError) as error:
+            raise SessionError(f"the session {path.stem} is damaged in line {number} ({error!r})") from error
     return tuple(records), length
 
 
@@ -117,10 +124,8 @@ def new_journal(root: Path, forked_from: str = "") -> Journal:
         ) from error
     now = datetime.now().astimezone()
     journal = Journal(directory / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}.jsonl")
-    origin = {"forked_from": forked_from} if forked_from else {}
-    created = now.isoformat(timespec="seconds")
     try:
-        journal.append("session", version=_VERSION, root=str(root), created=created, **origin)
+        journal.append(SessionBegan(_VERSION, str(root), now.isoformat(timespec="seconds"), forked_from))
     except SessionError:
         journal.discard()
         journal.close()
@@ -157,8 +162,8 @@ def session_path(root: Path, session_id: str) -> Path:
 
 def title_of(records: tuple[Record, ...]) -> str:
     """What the user called the session last, or else the first line the user wrote; "" without either."""
-    title = next((record["title"] for record in reversed(records) if record["kind"] == "title"), "")
-    first = (record["text"] for record in (*standing(records), *records) if record["kind"] == "turn")
+    title = next((record.title for record in reversed(records) if isinstance(record, TitleSet)), "")
+    first = (record.text for record in (*active(records), *records) if isinstance(record, TurnBegan))
     return title or next(iter(next(first, "").strip().splitlines()), "")
 
 
@@ -167,7 +172,7 @@ def fork_session(root: Path, session_id: str) -> str:
     records = read_session(root, session_id)
     copy = new_journal(root, forked_from=session_id)
     try:
-        copy.append_all((*records[1:], {"kind": "title", "title": f"{title_of(records)} (fork)"}))
+        copy.append_all((*records[1:], TitleSet(f"{title_of(records)} (fork)")))
     finally:
         copy.close()
     return copy.id
@@ -177,6 +182,6 @@ def rename_session(root: Path, session_id: str, title: str) -> None:
     """Give a session that is open nowhere a title. Raises SessionError."""
     journal = open_journal(root, session_id)
     try:
-        journal.append("title", title=title)
+        journal.append(TitleSet(title))
     finally:
         journal.close()

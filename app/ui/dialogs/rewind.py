@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from app.agent.session.branches import Place
+from app.agent.session.branches import RewindPoint
 from app.errors import TidegateError
 from app.review.model import TurnSummary
 from app.ui.dialogs.listing import Entry, Listing
@@ -25,17 +25,17 @@ class Rewind:
     async def choose(self) -> None:
         """Ask where to go. Raises TidegateError."""
         agent, review = self._agent.port, self._review.port
-        places = await asyncio.to_thread(agent.places)
+        points = await asyncio.to_thread(agent.rewind_points)
         turns = await asyncio.to_thread(review.turns)
         is_rewound = await asyncio.to_thread(review.is_rewound)
-        if not (places or turns or is_rewound):
+        if not (points or turns or is_rewound):
             self._agent.tell("There is nothing to go back on yet.")
             return
         own = agent.session_id
         others = [turn for turn in turns if turn.session != own]
         changed = {turn.turn: turn.paths for turn in turns if turn.session == own}
-        entries = [self._entry(place, changed, is_rewound) for place in reversed(places)]
-        if is_rewound and not any(place.ahead for place in places):
+        entries = [self._entry(point, changed, is_rewound) for point in reversed(points)]
+        if is_rewound and not any(point.ahead for point in points):
             entries.insert(0, Entry(_FILES_FORWARD, "The files as they were", "forward", tone="success"))
         entries += [
             Entry(f"turn {turn.serial}", _line(turn.words), "before", f"another session · {_names(turn.paths)}")
@@ -45,38 +45,40 @@ class Rewind:
         def go(chosen: tuple[str, str] | None) -> None:
             if chosen is not None:
                 verb, key = chosen
-                self._agent.run_worker(self._go(verb, key, places, others), group="rewind", exclusive=True)
+                self._agent.run_worker(self._go(verb, key, points, others), group="rewind", exclusive=True)
 
-        current = f"place {places[-1].position}" if places else ""
+        current = f"place {points[-1].position}" if points else ""
         self._agent.app.push_screen(Listing("Go back to", entries, _VERBS, current), go)
 
     @staticmethod
-    def _entry(place: Place, changed: dict[int, tuple[str, ...]], is_rewound: bool) -> Entry:
-        key = f"place {place.position}"
-        if place.ahead:
-            turns = "1 turn" if place.ahead == 1 else f"{place.ahead} turns"
+    def _entry(point: RewindPoint, changed: dict[int, tuple[str, ...]], is_rewound: bool) -> Entry:
+        key = f"place {point.position}"
+        if point.ahead:
+            turns = "1 turn" if point.ahead == 1 else f"{point.ahead} turns"
             files = ", and the files" if is_rewound else ""
-            return Entry(key, _line(place.text), "forward", f"{turns} that you went back on{files}", "success")
-        return Entry(key, _line(place.text), "before", _names(changed.get(place.turn, ())), "accent")
+            return Entry(key, _line(point.text), "forward", f"{turns} that you went back on{files}", "success")
+        return Entry(key, _line(point.text), "before", _names(changed.get(point.turn, ())), "accent")
 
-    async def _go(self, verb: str, key: str, places: Sequence[Place], others: Sequence[TurnSummary]) -> None:
+    async def _go(
+        self, verb: str, key: str, points: Sequence[RewindPoint], others: Sequence[TurnSummary]
+    ) -> None:
         if self._agent.is_working:
             self._agent.app.notify("The agent is at work; wait, or stop it.", severity="warning")
             return
-        place = next((place for place in places if key == f"place {place.position}"), None)
+        point = next((point for point in points if key == f"place {point.position}"), None)
         other = next((turn for turn in others if key == f"turn {turn.serial}"), None)
         try:
-            if verb == "c" and place is None:
+            if verb == "c" and point is None:
                 self._agent.app.notify(
                     "The conversation cannot go there; F takes the files.", severity="warning"
                 )
                 return
-            said = await asyncio.to_thread(self._move, verb, place, other)
-            if place is not None and verb != "f":
+            said = await asyncio.to_thread(self._move, verb, point, other)
+            if point is not None and verb != "f":
                 history = await asyncio.to_thread(self._agent.port.history)
-                if place.ahead and self._agent.prompt.full_text() == place.text:
+                if point.ahead and self._agent.prompt.full_text() == point.text:
                     self._agent.prompt.text = ""  # what going back put there
-                self._agent.show_again(history, "" if place.ahead else place.text)
+                self._agent.show_again(history, "" if point.ahead else point.text)
         except TidegateError as error:
             self._agent.app.notify(str(error), severity="error", timeout=8)
         else:
@@ -84,13 +86,13 @@ class Rewind:
         self._review.reload()
         self._review.post_message(ReviewPane.DiskChanged())
 
-    def _move(self, verb: str, place: Place | None, other: TurnSummary | None) -> str:
+    def _move(self, verb: str, point: RewindPoint | None, other: TurnSummary | None) -> str:
         """Blocks on the disk. Files first: they may refuse. Returns what to say of it."""
         agent, review = self._agent.port, self._review.port
-        has_conversation, has_files = place is not None and verb != "f", verb != "c"
+        has_conversation, has_files = point is not None and verb != "f", verb != "c"
         parts: list[str] = []
         if has_files:
-            if place is None or place.ahead:
+            if point is None or point.ahead:
                 if other is not None:
                     parts.append(review.rewind(other.turn, other.session) or _FILES_BACK)
                 elif review.is_rewound():
@@ -100,13 +102,13 @@ class Rewind:
                     return "The files did not go back last; u in the review takes decisions back."
             else:
                 session = agent.session_id
-                said = review.rewind(place.turn, session, tells=not has_conversation)
+                said = review.rewind(point.turn, session, tells=not has_conversation)
                 parts.append(said or _FILES_BACK)
-        if has_conversation and place is not None:
-            agent.go_to(place)
+        if has_conversation and point is not None:
+            agent.go_to(point)
             parts.append(
                 "The conversation goes on where it was left."
-                if place.ahead
+                if point.ahead
                 else "The conversation ends before that turn; what you wrote stands below."
             )
         return " ".join(parts)
