@@ -381,7 +381,7 @@ def test_dying_around_a_commit_loses_nothing(
     turn(review, lambda: edit(review, repository, "a.txt", EDITED))
     review.keep(frozenset(ids(review, "a.txt")[:1]))
     shown = review.changes()
-    append, run = FileStore.append, Git.ask
+    append, run = FileStore.append, Git.ask_with_hooks
 
     def dying_append(self: FileStore, entry: Entry) -> None:
         if isinstance(entry, CommitEnded):
@@ -397,7 +397,7 @@ def test_dying_around_a_commit_loses_nothing(
         if made:
             patch.setattr(FileStore, "append", dying_append)
         else:
-            patch.setattr(Git, "ask", dying_git)
+            patch.setattr(Git, "ask_with_hooks", dying_git)
         with pytest.raises(Killed):
             review.commit("three")
     again = Review(repository)
