@@ -1,5 +1,6 @@
 """`tidegate doctor`: plain facts about this machine, and what is missing."""
 
+import argparse
 import asyncio
 import platform
 import shutil
@@ -13,6 +14,7 @@ from typing import Literal
 
 from app.agent.mcp.servers import Servers, ServerState
 from app.agent.shell.sandbox import find_sandbox
+from app.commands.options import add_model
 from app.errors import TidegateError
 from app.model.catalogue.catalogue import LocalModel, NothingFound, ServedModel, choose_model, weight_bytes
 from app.model.catalogue.recipes import gigabytes, judge, machine_memory
@@ -31,6 +33,13 @@ class Finding:
     mark: Literal["ok", "note", "missing"]
     subject: str
     fact: str
+
+
+def run(given: list[str]) -> int:
+    """Examine; see there."""
+    parser = argparse.ArgumentParser(prog="tidegate doctor", description="What Tidegate finds on this machine.")
+    add_model(parser)
+    return examine(parser.parse_args(given).model)
 
 
 def examine(model: str | None) -> int:

@@ -1,10 +1,12 @@
 """`tidegate model`: listing and fetching from the command line."""
 
+import argparse
 import asyncio
 import signal
 import sys
 from contextlib import aclosing
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import (
@@ -16,9 +18,49 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from app.model.catalogue.catalogue import directory_for, experts_of, models_on_disk, weight_bytes
+from app.commands.engine import become_engine
+from app.commands.options import BadUsage
+from app.model.catalogue.catalogue import (
+    LocalModel,
+    ServedModel,
+    choose_model,
+    directory_for,
+    experts_of,
+    models_on_disk,
+    weight_bytes,
+)
 from app.model.catalogue.fetch import fetch_model
 from app.model.catalogue.recipes import MIXED_SIZE, ORIGINAL, RECIPES, Experts, gigabytes, judge, machine_memory
+
+
+def run(given: list[str]) -> int:
+    """List, fetch or reckon."""
+    parser = argparse.ArgumentParser(prog="tidegate model", description="The models on this machine.")
+    if given[:1] == ["fit"]:
+        _fit(given[1:])
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands.add_parser("list", help="what is here, what can be fetched, and what fits into memory")
+    commands.add_parser("fit", help="what a model holds in this machine's memory or another's", add_help=False)
+    fetching = commands.add_parser("fetch", help="download a model from the Hub, or go on with a download")
+    fetching.add_argument("repository", metavar="OWNER/NAME")
+    options = parser.parse_args(given)
+    return list_models() if options.command == "list" else fetch(options.repository)
+
+
+def _fit(given: list[str]) -> NoReturn:
+    """The engine does the reckoning; here only a model's name becomes its directory."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--model", default="")
+    parser.add_argument("--config")
+    options, rest = parser.parse_known_args(given)
+    if options.config is not None:
+        become_engine(["fit", *given])
+    choice = choose_model(options.model)
+    if isinstance(choice, ServedModel):
+        raise BadUsage(f"{options.model} is a server", "name a model on this machine")
+    # Without any model here, the engine knows the shape of the published one.
+    model = ["--model", str(choice.path)] if isinstance(choice, LocalModel) else []
+    become_engine(["fit", *model, *rest])
 
 
 def list_models() -> int:

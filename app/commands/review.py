@@ -28,7 +28,7 @@ class ReviewUsage(TidegateError):
     """`tidegate review` was asked for something that cannot be."""
 
 
-def review(given: Sequence[str]) -> int:
+def run(given: Sequence[str]) -> int:
     """Run the command; returns the exit status. Raises TidegateError for bad input."""
     parser = argparse.ArgumentParser(
         prog="tidegate review",

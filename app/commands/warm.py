@@ -1,5 +1,6 @@
 """`tidegate warm`: have the engine read a project's beginning once, so that its sessions need not."""
 
+import argparse
 import asyncio
 import sys
 import time
@@ -21,7 +22,8 @@ from app.agent.prompt.opening import (
 )
 from app.agent.prompt.prompt import SYSTEM_PROMPT
 from app.agent.tools.toolbox import specifications
-from app.model.catalogue.catalogue import ModelChoice
+from app.commands.options import add_model, directory_of
+from app.model.catalogue.catalogue import ModelChoice, choose_model
 from app.model.engine.open import open_engine
 from app.model.engine.ready import until_settled
 from app.model.errors import NoModel
@@ -29,11 +31,34 @@ from app.model.events import EngineStatus, Finished, PromptProgress
 from app.model.messages import ChatRequest, Message
 from app.model.port import EnginePort
 from app.paths import expanded
-from app.settings.settings import Settings
+from app.settings.settings import Settings, load_settings
 from app.workspace.workspace import Workspace
 
 _SHARE = 0.5
 """Of the model's context: the rest is for the work."""
+
+
+def run(given: list[str]) -> int:
+    """Read, or forget; see run_warm and run_forget."""
+    parser = argparse.ArgumentParser(
+        prog="tidegate warm",
+        allow_abbrev=False,
+        description="Have the model read a part of the project once, so that sessions in it begin from there: "
+        "AGENTS.md, a map of all files, and what is named. Without PATH, what was named the last time.",
+    )
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="files, or directories with all text in them")
+    parser.add_argument("-C", dest="directory", default=".", metavar="DIR", help="the project (default: here)")
+    parser.add_argument(
+        "--forget", action="store_true", help="let sessions in the project begin with nothing again"
+    )
+    add_model(parser)
+    options = parser.parse_args(given)
+    directory = directory_of(options.directory)
+    if options.forget:
+        return run_forget(directory)
+    settings = load_settings()
+    choice = choose_model(options.model if options.model is not None else settings.model)
+    return run_warm(options.paths, directory=directory, choice=choice, settings=settings)
 
 
 def run_warm(paths: list[str], *, directory: Path, choice: ModelChoice, settings: Settings) -> int:

@@ -407,7 +407,8 @@ async def test_a_reference_server_from_npm(begin: Open) -> None:
 
 def test_nothing_is_imported_where_no_server_is_named() -> None:
     code = (
-        "import sys, app.agent.agent, app.commands.run; sys.exit('mcp' in sys.modules or 'acp' in sys.modules)"
+        "import sys, app.agent.agent, app.commands.headless\n"
+        "sys.exit('mcp' in sys.modules or 'acp' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 

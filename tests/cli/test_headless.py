@@ -129,8 +129,8 @@ def test_interrupted_in_mid_reply(scripted_server, project: Path, number: int, s
 
 def test_a_second_interrupt_ends_what_hangs(scripted_server, project: Path):
     hanging = (
-        "import sys, threading, app.commands.run; from app.cli import main\n"
-        "app.commands.run.Review = lambda _: (print('hangs', flush=True), threading.Event().wait())\n"
+        "import sys, threading, app.commands.headless; from app.cli import main\n"
+        "app.commands.headless.Review = lambda _: (print('hangs', flush=True), threading.Event().wait())\n"
         "sys.exit(main(sys.argv[1:]))"
     )
     arguments = ["run", "Go", "-C", str(project), "--model", scripted_server().url]

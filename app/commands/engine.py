@@ -1,0 +1,11 @@
+"""The engine's own commands, which are another program."""
+
+import os
+import sys
+from typing import NoReturn
+
+
+def become_engine(given: list[str]) -> NoReturn:
+    """Become the engine, which reads the command line itself, its name first."""
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "mlx_model", *given])

@@ -1,0 +1,87 @@
+"""The options that several commands share, and what they come to."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+from app.errors import TidegateError
+from app.paths import expanded
+from app.settings.settings import DraftMode, Settings, load_settings
+
+
+class BadUsage(TidegateError):
+    """The command line asks for something that there is not."""
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """--model."""
+    parser.add_argument(
+        "--model",
+        metavar="MODEL",
+        help="a directory, a downloaded model (owner/name) or a server (http://host/v1, http://host/v1#name)",
+    )
+
+
+def add_draft(parser: argparse.ArgumentParser) -> None:
+    """--draft."""
+    parser.add_argument(
+        "--draft",
+        choices=get_args(DraftMode),
+        help="where our engine's drafts come from, which make replies faster, never different (default: the "
+        "settings', else auto)",
+    )
+
+
+def add_mode(parser: argparse.ArgumentParser, ask: str) -> None:
+    """--mode; `ask` is what the mode of that name does not do unasked."""
+    parser.add_argument(
+        "--mode",
+        choices=("auto", "ask", "plan"),
+        help=f"auto: act freely within the sandbox; ask: {ask}; plan: read only (default: the session's, else "
+        "the settings')",
+    )
+
+
+def add_session(parser: argparse.ArgumentParser) -> None:
+    """--continue and --resume."""
+    session = parser.add_mutually_exclusive_group()
+    session.add_argument("--continue", action="store_true", dest="goes_on", help="go on with the last session")
+    session.add_argument(
+        "--resume", metavar="ID", help="go on with this session (tidegate run names it in its json output)"
+    )
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """The settings, and above them what the command line says of drafts."""
+    settings = load_settings()
+    return settings if options.draft is None else replace(settings, draft=options.draft)
+
+
+def session_of(options: argparse.Namespace, directory: Path) -> str | None:
+    """The id of the session to go on with, None for a new one. Raises SessionError."""
+    if options.goes_on:
+        from app.agent.session.index import last_session  # noqa: PLC0415
+
+        return last_session(directory)
+    if options.resume is not None:
+        from app.agent.session.session import session_path  # noqa: PLC0415
+
+        session_path(directory, options.resume)
+    return options.resume  # type: ignore[no-any-return]
+
+
+def directory_of(named: str) -> Path:
+    """The directory to work in, as -C names it. Raises BadUsage."""
+    directory = expanded(named)
+    if not directory.is_dir():
+        raise BadUsage(f"{named} is not a directory", "name one after -C")
+    return resolved(directory)
+
+
+def resolved(path: Path) -> Path:
+    """`path` without links, from the root on. Raises BadUsage where the current directory is gone."""
+    try:
+        return path.resolve()
+    except FileNotFoundError:
+        raise BadUsage("the current directory has been removed", "change to another one") from None

@@ -1,0 +1,89 @@
+"""`tidegate [PATH]`: the workspace."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from app.commands.options import (
+    BadUsage,
+    add_draft,
+    add_mode,
+    add_model,
+    add_session,
+    resolved,
+    session_of,
+    settings_of,
+)
+from app.commands.table import COMMANDS
+from app.model.catalogue.catalogue import choose_model
+from app.paths import expanded
+
+
+class _Version(argparse.Action):
+    """Prints the version and ends; what knows it takes a while to be imported."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **_: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="show the version, and end")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version  # noqa: PLC0415
+
+        print(f"tidegate {version('tidegate')}")
+        parser.exit()
+
+
+def run(given: list[str]) -> int:
+    """Open it. Raises TidegateError for what cannot be opened."""
+    parser = argparse.ArgumentParser(
+        prog="tidegate",
+        usage="tidegate [PATH] [--model MODEL] [--mode MODE] [--draft MODE] [--continue | --resume ID]\n"
+        "       tidegate COMMAND ...",
+        description="A coding workspace for the terminal, with a model of its own and review by hunk.",
+        epilog="commands:\n" + "\n".join(f"  {name:9} {command.summary}" for name, command in COMMANDS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "path", nargs="?", default=".", metavar="PATH", help="a directory, or a file in it to show"
+    )
+    add_model(parser)
+    add_mode(parser, "before it writes or runs anything")
+    add_draft(parser)
+    add_session(parser)
+    parser.add_argument("--version", action=_Version)
+    options, rest = parser.parse_known_args(given)
+    if options.path in COMMANDS and not Path(options.path).exists():
+        raise BadUsage(
+            f"{options.path} is a command, and goes first", f"write it as: tidegate {options.path} …"
+        )
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    directory, file = _place(options.path)
+    settings = settings_of(options)
+    # A name that means nothing is told before the screen opens.
+    choose_model(settings.model if options.model is None else options.model)
+    require_terminal("the workspace", 'tidegate run "PROMPT"')
+    session = session_of(options, directory)
+    from app.ui.app import run_workspace  # noqa: PLC0415
+
+    return run_workspace(directory, options.model, settings, show_file=file, session=session, mode=options.mode)
+
+
+def require_terminal(what: str, instead: str) -> None:
+    """Raises BadUsage where there is no terminal to draw `what` on; `instead` is a command that needs none."""
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
+        raise BadUsage(f"{what} needs a terminal", f"without one, use: {instead}")
+    if os.environ.get("TERM") == "dumb":
+        raise BadUsage("this terminal (TERM=dumb) has no full screen", f"use another, or: {instead}")
+
+
+def _place(named: str) -> tuple[Path, Path | None]:
+    """The directory to open and the file in it to show."""
+    path = expanded(named)
+    if not path.exists():
+        raise BadUsage(f"{named} does not exist", "name a directory, a file or a command (tidegate --help)")
+    path = resolved(path)
+    return (path, None) if path.is_dir() else (path.parent, path)
