@@ -8,6 +8,7 @@ ORACLE ?= 1
 # BACKEND=cuda takes MLX's CUDA build on Linux.
 BACKEND ?= cpu
 PYTEST  ?=
+WORKERS ?= -n 2 --dist worksteal
 
 # Each backend has an environment of its own: MLX's builds install into the same package directory.
 VENV   := .venv$(if $(filter-out cpu,$(BACKEND)),-$(BACKEND))
@@ -35,10 +36,10 @@ run: $(RUN_READY)
 	@$(BIN)/tidegate $${MODEL:+--model "$$MODEL"} -- "$$DIR"
 
 test: $(TEST_READY) $(PROJECT) test-tools
-	@$(BIN)/pytest $(PYTEST)
+	@$(BIN)/pytest $(WORKERS) $(PYTEST)
 
 slow: $(TEST_READY) $(PROJECT) test-tools
-	@$(BIN)/pytest -m slow --hypothesis-profile new $(PYTEST)
+	@$(BIN)/pytest $(WORKERS) -m slow --hypothesis-profile new $(PYTEST)
 
 check: $(TEST_READY)
 	@$(BIN)/ruff check .

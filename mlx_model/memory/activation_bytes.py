@@ -1,7 +1,7 @@
 """What computing a block of tokens holds beside weights and states, from the config alone.
 
 Layers run one after the other and MLX frees what is done with, so the largest layer counts, not their sum. The
-factors are those of the code in `layers/`, held against mx.get_peak_memory() in tests/memory.
+factors are those of the code in `layers/`, held against mx.get_peak_memory() in tests/mlx_model/memory.
 """
 
 from dataclasses import dataclass

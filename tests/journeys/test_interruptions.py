@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.agent.support import check_well_formed
+from tests.support.agent_bench import check_well_formed
 from tests.support.scripted_server import Drop, Gate, Hang, Raw, ScriptedServer, call, reply
 from tests.support.terminal import Terminal
 

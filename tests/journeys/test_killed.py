@@ -16,7 +16,7 @@ import pytest
 from app.agent.session.index import sessions
 from app.agent.session.session import read_session
 from app.review.review import Review
-from tests.agent.support import check_well_formed
+from tests.support.agent_bench import check_well_formed
 from tests.support.real_project import git
 from tests.support.scripted_server import Reply, ScriptedServer, call, reply
 

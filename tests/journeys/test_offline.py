@@ -12,9 +12,9 @@ import pytest
 from tests.support.fake_hub import FakeHub
 from tests.support.one_call import one_call_checkpoint
 from tests.support.processes import pids_of
+from tests.support.programs.sockets import Seccomp, socket_watch
 from tests.support.real_project import git
 from tests.support.scripted_server import ScriptedServer, reply
-from tests.support.sockets import Seccomp, socket_watch
 from tests.support.terminal import Terminal
 
 TIDEGATE = Path(sys.executable).with_name("tidegate")

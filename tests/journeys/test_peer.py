@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.one_call import one_call_checkpoint
+from tests.support.places import CACHE
 
 _PEER = ("mini-swe-agent==2.4.6", "mcp")  # the client library that it uses imports the second unasked
-_CACHE = Path(__file__).parents[2] / ".cache" / "mini-swe-agent-2.4.6"
+_CACHE = CACHE / "mini-swe-agent-2.4.6"
 # What it does at each step: mend the file, and say that all is done once the file is as wanted.
 _STEP = (
     "if grep -q 'a + b' calc.py; then echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT; "

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-ARCHIVE = Path(__file__).parents[2] / ".cache" / "sources" / "click-8.5.1.tar.gz"
+from tests.support.places import CACHE
+
+ARCHIVE = CACHE / "sources" / "click-8.5.1.tar.gz"
 
 # The project's own tests, in the project's own environment: a sandbox shows nothing else below /tmp.
 TEST_COMMAND = (

@@ -21,11 +21,12 @@ import pytest
 
 from mlx_model.chat.tokenizer import Tokenizer
 from tests.support.checkpoints import tiny_config
+from tests.support.places import CACHE
 from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer
 
 EXPERTS, ACTIVE = 32, 4
 
-_CACHE = Path(__file__).parents[2] / ".cache" / "trained"
+_CACHE = CACHE / "trained"
 _STANDARD_LIBRARY = Path(sysconfig.get_paths()["stdlib"])
 _TRAINED_ON = ("argparse", "ast", "configparser", "dataclasses", "difflib", "inspect", "mailbox", "optparse")
 _TRAINED_ON += ("pickle", "shutil", "subprocess", "tarfile", "typing")
