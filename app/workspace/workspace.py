@@ -14,6 +14,7 @@ from app.workspace.errors import WorkspaceError
 from app.workspace.git import GitRepository
 from app.workspace.ignore import IgnoreRules
 from app.workspace.model import Document, Entry, RepositoryStatus
+from app.workspace.names import folds_case, is_git_name, spelled_on_disk
 from app.workspace.watch import watch
 
 
@@ -56,6 +57,8 @@ class Workspace:
                 f"{root} may not be read by you", "change its permissions or open another directory"
             )
         self.root = Path(os.path.realpath(path))
+        self.folds_case = folds_case(self.root)
+        """Whether names that differ only in capitals are one file here, as on most Macs."""
         self.git = GitRepository(self.root)
         self.rules = IgnoreRules(self.root)
 
@@ -66,6 +69,8 @@ class Workspace:
         """
         try:
             absolute = Path(os.path.realpath(self.root / Path(path).expanduser()))
+            if self.folds_case:
+                absolute = spelled_on_disk(absolute)
         except (ValueError, RuntimeError, OSError) as error:
             raise WorkspaceError(f"{path!r} is not a path ({error})") from error
         return location_in(self.root, absolute, self.root / Path(path).expanduser())
@@ -96,7 +101,7 @@ class Workspace:
 
     @staticmethod
     def _is_shown(name: str) -> bool:
-        return name != ".git" and not name.endswith(TEMPORARY_SUFFIX)
+        return not is_git_name(name) and not name.endswith(TEMPORARY_SUFFIX)
 
     def read_document(self, path: str, limit: int = reading.MAX_DOCUMENT_BYTES) -> Document:
         """The file at `path`, relative to the root or absolute. Never raises and never waits.

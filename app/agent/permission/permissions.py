@@ -10,6 +10,7 @@ from app.agent.permission.commands.judge import Judgement, judge
 from app.agent.permission.rules import allows, applying, hidden, hidden_places, in_words
 from app.agent.tools.base import Access
 from app.settings.settings import Mode, Rule
+from app.workspace.names import is_git_name
 from app.workspace.workspace import Workspace
 
 _PLAN = (
@@ -66,7 +67,7 @@ class Permissions:
     def keep_hidden(self, verdict: Verdict, tool: str) -> tuple[Verdict, tuple[Path, ...]]:
         """What a command that runs unasked is not to reach, whatever it calls it, because of the rules. Where
         that is more than can be said, it is asked about. Blocks on the disk."""
-        places = hidden_places(self._rules, tool, self._workspace.root)
+        places = hidden_places(self._rules, tool, self._workspace.root, self._workspace.folds_case)
         if places is None:
             too_many = "your settings keep more files from commands than could be hidden from this one"
             return Verdict("ask", too_many), ()
@@ -77,7 +78,7 @@ class Permissions:
         if access.kind == "nothing" and not self._rules:
             return Verdict("allow")
         judgement = self._parted(access)
-        rules = applying(self._rules, tool, access, judgement.parts)
+        rules = applying(self._rules, tool, access, judgement.parts, self._workspace.folds_case)
         said = {rule.decision: rule for rule in reversed(rules)}
         if "deny" in said:
             reason = f"a rule in the user's settings denies {in_words(said['deny'])}"
@@ -122,7 +123,7 @@ class Permissions:
     def _judge_write(self, path: Path, is_inside: bool, rules: Sequence[Rule]) -> Verdict:
         if not is_inside:
             return Verdict("ask", f"{path} is outside the workspace")
-        if ".git" in path.relative_to(self._workspace.root).parts:
+        if any(is_git_name(part) for part in path.relative_to(self._workspace.root).parts):
             return Verdict("ask", "git's own files would be changed")
         is_allowed = any(rule.decision == "allow" for rule in rules)
         if self.mode == "auto" or _EDITS in self._granted or is_allowed:

@@ -14,6 +14,7 @@ from app.agent.permission.commands.wrapped import unwrap
 from app.agent.tools.base import Access
 from app.paths import expanded
 from app.settings.settings import Rule
+from app.workspace.names import folded
 from app.workspace.workspace import Location, Workspace, location_in
 
 _ANYWHERE = ("/", "~")  # how a pattern begins that is a directory anywhere
@@ -29,12 +30,17 @@ def in_words(rule: Rule) -> str:
     return " ".join(parts) or "every call"
 
 
-def applying(rules: Sequence[Rule], tool: str, access: Access, parts: Sequence[Part]) -> list[Rule]:
-    """The rules that deny or ask about the call, and those that allow it. A command is denied or asked about
+def applying(
+    rules: Sequence[Rule], tool: str, access: Access, parts: Sequence[Part], folds: bool = False
+) -> list[Rule]:
+    """The rules that deny or ask about the call, and those that allow it; on a disk that `folds` case, a path's
+    capitals do not matter. A command is denied or asked about
     where any of its parts is meant; whether all of them are allowed is asked part by part (`allows`)."""
     found = []
     for rule in rules:
-        if (rule.tool and not fnmatchcase(tool, rule.tool)) or (rule.path and not _is_at(rule, access, parts)):
+        if (rule.tool and not fnmatchcase(tool, rule.tool)) or (
+            rule.path and not _is_at(rule, access, parts, folds)
+        ):
             continue
         if rule.command and not any(
             _is_prefix(rule.command, form) for part in parts for form in (part, unwrap(part))
@@ -62,7 +68,7 @@ def _is_prefix(prefix: str, part: Part) -> bool:
 def hidden(rules: Sequence[Rule], tool: str, workspace: Workspace) -> Callable[[str], bool]:
     """Whether the file at a path, relative to the root or absolute, is kept from what `tool` finds in folders
     around it: a rule denies reading it, or asks first."""
-    held = [_matcher(pattern) for pattern in _held(rules, tool)]
+    held = [_matcher(pattern, workspace.folds_case) for pattern in _held(rules, tool)]
     if not held:
         return lambda _path: False
 
@@ -83,14 +89,15 @@ def _held(rules: Sequence[Rule], tool: str) -> list[str]:
     ]
 
 
-def hidden_places(rules: Sequence[Rule], tool: str, root: Path) -> tuple[Path, ...] | None:
+def hidden_places(rules: Sequence[Rule], tool: str, root: Path, folds: bool = False) -> tuple[Path, ...] | None:
     """The files and directories that `hidden` speaks of, as far as they exist now, links followed; a directory
     stands for all in it. None where they are too many to name, or the workspace is too large to be looked
     through. Blocks on the disk."""
     patterns = _held(rules, tool)
     outside = [expanded(pattern) for pattern in patterns if pattern.startswith(_ANYWHERE)]
     found = [Path(os.path.realpath(place)) for place in outside if is_there(place)]
-    specs = [GitIgnoreSpec.from_lines([_whole(p)]) for p in patterns if not p.startswith(_ANYWHERE)]
+    spell = folded if folds else str
+    specs = [GitIgnoreSpec.from_lines([spell(_whole(p))]) for p in patterns if not p.startswith(_ANYWHERE)]
     waiting = [""] if specs else []
     looked_at = 0
     while waiting:
@@ -102,7 +109,7 @@ def hidden_places(rules: Sequence[Rule], tool: str, root: Path) -> tuple[Path, .
             path = directory + entry.name
             is_directory = _is_directory(entry)
             shown = f"{path}/" if is_directory else path
-            if any(spec.match_file(shown) for spec in specs):
+            if any(spec.match_file(spell(shown)) for spec in specs):
                 found.append(Path(os.path.realpath(root / path)))
             elif is_directory and not entry.is_symlink() and entry.name != ".git":
                 waiting.append(shown)
@@ -125,10 +132,10 @@ def _whole(pattern: str) -> str:
     return f"/{pattern.lstrip('/').removesuffix('**')}" if pattern.endswith("/**") else pattern
 
 
-def _is_at(rule: Rule, access: Access, parts: Sequence[Part]) -> bool:
+def _is_at(rule: Rule, access: Access, parts: Sequence[Part], folds: bool) -> bool:
     if access.location is None:
         return False
-    matches = _matcher(rule.path)
+    matches = _matcher(rule.path, folds)
     if matches(access.location):
         return True
     root = Path(str(access.location.absolute).removesuffix(access.location.path))
@@ -154,16 +161,18 @@ def _named(parts: Sequence[Part], directory: Path, root: Path) -> Iterator[Locat
                         yield location_in(root, absolute, place / written)
 
 
-def _matcher(pattern: str) -> Callable[[Location], bool]:
+def _matcher(pattern: str, folds: bool) -> Callable[[Location], bool]:
+    spell = folded if folds else str
     if pattern.startswith(_ANYWHERE):
-        place = Path(os.path.realpath(expanded(pattern)))
-        return lambda location: location.absolute.is_relative_to(place)
-    spec = GitIgnoreSpec.from_lines([pattern])
+        place = spell(os.path.realpath(expanded(pattern)))
+        return lambda location: Path(spell(str(location.absolute))).is_relative_to(place)
+    spec = GitIgnoreSpec.from_lines([spell(pattern)])
 
     def matches(location: Location) -> bool:
         names = [location.path or "."] if location.is_inside else []
         return any(
-            spec.match_file(name) or (spec.match_file(f"{name}/") and _is_directory(location.absolute))
+            spec.match_file(spell(name))
+            or (spec.match_file(spell(f"{name}/")) and _is_directory(location.absolute))
             for name in (*names, location.named)
             if name
         )

@@ -70,6 +70,20 @@ def git_triggers(root: Path, git: Sequence[Path]) -> list[Path]:
     return link + list(dict.fromkeys(place / name for place in places for name in _GIT_TRIGGERS))
 
 
+def holders(places: Iterable[Path], free: Sequence[Path]) -> list[Path]:
+    """The directories between `free`, which may be written, and `places` in them, outermost first. Were one
+    renamed, a copy could take its place, in which nothing is kept from anybody."""
+    found = {
+        parent
+        for place in places
+        for base in free
+        if place.is_relative_to(base)
+        for parent in place.parents
+        if parent != base and parent.is_relative_to(base) and parent.is_dir()
+    }
+    return sorted(found, key=lambda path: (len(path.parts), path))
+
+
 def absent_triggers(root: Path, git: Sequence[Path]) -> list[Path]:
     """The files among `git_triggers` that are not there. A sandbox that works by what is there cannot keep a
     command from making them; see `remove_made`."""

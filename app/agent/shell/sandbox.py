@@ -6,6 +6,7 @@ neither works, `find_sandbox` says so and the caller tells the user.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import Protocol
 from app.agent.permission.commands.leaving import is_there
 from app.agent.shell.hidden import (
     git_triggers,
+    holders,
     listening_sockets,
     outermost,
     runtime_directories,
@@ -98,7 +100,9 @@ class Bubblewrap:
         around = [path for path in secrets if any(place.is_relative_to(path) for place in free)]
         replaced = [Path("/tmp"), *_real(runtime_directories())]
         command += _masks([*around, *replaced[1:]])
-        for place in free:
+        triggers, closed = git_triggers(root, git), _real(hidden)
+        # What is mounted cannot be renamed, and neither can what a mount is made on.
+        for place in (*free, *holders((*triggers, *closed), free)):
             command += ["--bind", str(place), str(place)]
         sockets = [path for path in listening_sockets() if not path.is_relative_to(root)]
         command += _masks(
@@ -106,8 +110,8 @@ class Bubblewrap:
             for path in (*secrets, *sockets)
             if path not in around and (_is_in(path, free) or not _is_in(path, replaced))
         )
-        command += _closed(path for path in _real(hidden) if _is_in(path, free) or not _is_in(path, replaced))
-        for path in git_triggers(root, git):
+        command += _closed(path for path in closed if _is_in(path, free) or not _is_in(path, replaced))
+        for path in triggers:
             if path.exists():
                 command += ["--ro-bind", str(path), str(path)]
             elif path.name == "hooks":
@@ -171,7 +175,8 @@ class Seatbelt:
 
     def hide(self, arguments: Sequence[str], hidden: Sequence[Path]) -> list[str]:
         """See Sandbox."""
-        profile = "\n".join(["(version 1)", "(allow default)", *_denied(hidden)])
+        above = sorted({parent for place in hidden for parent in place.parents})
+        profile = "\n".join(["(version 1)", "(allow default)", *_denied(hidden), *_fixed(above)])
         return ["/usr/bin/sandbox-exec", "-p", profile, *arguments]
 
 
@@ -183,11 +188,27 @@ def _denied(places: Iterable[Path]) -> list[str]:
     return [f"(deny file-read* file-write* (subpath {_quoted(place)}))" for place in places]
 
 
+def _fixed(directories: Iterable[Path]) -> list[str]:
+    """Rules by which directories keep their names: renaming one is unlinking its old name."""
+    return [f"(deny file-write-unlink (literal {_quoted(place)}))" for place in directories]
+
+
+def _in_any_case(path: Path) -> str:
+    """A regular expression for `path` and what lies in it, whose last two names may have any capitals."""
+    tail = f"/{path.parent.name}/{path.name}"
+    folding = "".join(
+        f"[{c.lower()}{c.upper()}]" if c.isascii() and c.isalpha() else re.escape(c) for c in tail
+    )
+    return '#"^' + re.escape(str(path.parent.parent)).replace('"', '\\"') + folding + '(/|$)"'
+
+
 def seatbelt_profile(root: Path, scratch: Path, git: Sequence[Path] = (), hidden: Sequence[Path] = ()) -> str:
     """The profile for sandbox-exec. Later rules win over earlier ones."""
     temporary = (scratch, Path(os.path.realpath(tempfile.gettempdir())), Path("/private/tmp"))
     secrets = secret_places()
     around = [path for path in secrets if root.is_relative_to(path)]
+    triggers = git_triggers(root, git)
+    kept = [path for path in (*secrets, *hidden) if path not in around]
     rules = [
         "(version 1)",
         "(deny default)",
@@ -209,8 +230,11 @@ def seatbelt_profile(root: Path, scratch: Path, git: Sequence[Path] = (), hidden
         *(f"(allow file-write* (subpath {_quoted(place)}))" for place in (*temporary, *git)),
         '(allow file-write* (literal "/dev/null") (literal "/dev/zero") (literal "/dev/tty")'
         ' (literal "/dev/dtracehelper"))',
-        *(f"(deny file-write* (subpath {_quoted(path)}))" for path in git_triggers(root, git)),
-        *_denied(path for path in (*secrets, *hidden) if path not in around),
+        *(f"(deny file-write* (subpath {_quoted(path)}))" for path in triggers),
+        # A name that is not there yet may be made in other capitals on a disk that folds them.
+        *(f"(deny file-write* (regex {_in_any_case(path)}))" for path in triggers),
+        *_denied(kept),
+        *_fixed(holders((*triggers, *kept), (root, *git))),
         "(deny network*)",
     ]
     return "\n".join(rules)

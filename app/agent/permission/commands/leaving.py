@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from app.agent.permission.commands.parts import Word
+from app.workspace.names import is_git_name
 
 _HARMLESS = frozenset(
     f"/dev/{name}" for name in ("null", "stdout", "stderr", "stdin", "tty", "zero", "full", "urandom", "random")
@@ -71,8 +72,7 @@ def leaving_path(word: str, place: Path, root: Path) -> list[str]:
     except (ValueError, RuntimeError, OSError):
         return [f"{word} cannot be located"]
     if path.is_relative_to(root):
-        # A disk may not tell upper case from lower.
-        is_git = any(part.lower() == ".git" for part in path.relative_to(root).parts)
+        is_git = any(is_git_name(part) for part in path.relative_to(root).parts)
         return ["it names git's own files"] if is_git else []
     return [] if _is_scratch(path, root) else [f"{word} is outside the workspace"]
 

@@ -12,20 +12,20 @@ import pytest
 from app.agent.shell.sandbox import Seatbelt, seatbelt_profile
 from app.settings.settings import settings_file
 
-_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|([()])|([^\s()"]+)')
+_TOKEN = re.compile(r'#"((?:[^"\\]|\\.)*)"|"((?:[^"\\]|\\.)*)"|([()])|([^\s()"]+)')
 
 
 def parsed(profile: str) -> list[Any]:
     """The profile's expressions: lists of words, texts (as ("text", …)) and lists."""
     stack: list[list[Any]] = [[]]
-    for text, bracket, word in _TOKEN.findall(profile):
+    for pattern, text, bracket, word in _TOKEN.findall(profile):
         if bracket == "(":
             stack.append([])
         elif bracket == ")":
             inner = stack.pop()
             stack[-1].append(inner)
         else:
-            stack[-1].append(word or re.sub(r"\\(.)", r"\1", text))
+            stack[-1].append(word or pattern or re.sub(r"\\(.)", r"\1", text))
     assert len(stack) == 1, "brackets that do not match"
     return stack[0]
 
@@ -47,7 +47,7 @@ def decision(profile: str, operation: str, place: str = "") -> str:
 
 def _pairs(filters: list[list[str]]) -> Iterator[tuple[str, str]]:
     for item in filters:
-        assert item[0] in ("subpath", "literal", "target", "global-name", "sysctl-name-prefix"), (
+        assert item[0] in ("subpath", "literal", "regex", "target", "global-name", "sysctl-name-prefix"), (
             f"a filter unknown here: {item}"
         )
         yield item[0], item[1]
@@ -56,6 +56,8 @@ def _pairs(filters: list[list[str]]) -> Iterator[tuple[str, str]]:
 def _fits(name: str, value: str, place: str) -> bool:
     if name == "subpath":
         return Path(place).is_relative_to(value)
+    if name == "regex":
+        return re.search(value, place) is not None
     if name == "sysctl-name-prefix":
         return place.startswith(value)
     return name != "global-name" and place == value
@@ -83,6 +85,12 @@ def test_the_profile_allows_the_workspace_and_little_else(root: Path) -> None:
         ("file-write-data", root / ".git" / "hooks" / "pre-commit", "deny"),
         ("file-write-data", root / ".git" / "config", "deny"),
         ("file-write-data", root / ".git" / "index", "allow"),
+        ("file-write-create", root / ".GIT" / "Hooks" / "pre-commit", "deny"),
+        ("file-write-create", root / ".git" / "COMMONDIR", "deny"),
+        ("file-write-create", root / ".git" / "commondirs", "allow"),
+        # A rename unlinks the old name.
+        ("file-write-unlink", root / ".git", "deny"),
+        ("file-write-unlink", root / ".git" / "index.lock", "allow"),
         ("file-read-data", "/usr/lib/x", "allow"),
         ("file-read-data", home / ".ssh" / "id_ed25519", "deny"),
         ("file-read-data", home / ".aws" / "credentials", "deny"),
@@ -119,11 +127,14 @@ def test_keys_are_kept_where_the_home_directory_is_the_workspace_or_links_lead(r
 
 
 def test_what_the_rules_hide_is_neither_read_nor_written(root: Path) -> None:
-    hidden = [root / "secrets", root / ".env"]
+    (root / "deep" / "er").mkdir(parents=True)
+    hidden = [root / "secrets", root / ".env", root / "deep" / "er" / "key"]
     everything_else = Seatbelt().hide(["true"], hidden)[2]
     for profile in (seatbelt_profile(root, Path("/scratch"), (), hidden), everything_else):
         for place in (root / "secrets" / "a.txt", root / ".env"):
             assert decision(profile, "file-read-data", str(place)) == "deny"
             assert decision(profile, "file-write-unlink", str(place)) == "deny"
+        assert decision(profile, "file-write-unlink", str(root / "deep" / "er")) == "deny"
+        assert decision(profile, "file-write-unlink", str(root / "deep" / "er" / "other")) == "allow"
         assert decision(profile, "file-write-data", str(root / "a.py")) == "allow"
     assert decision(everything_else, "network-outbound") == "allow"
