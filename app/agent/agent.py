@@ -131,7 +131,7 @@ class Agent:
             Files(recorder, unsaved),
             self._jobs,
             self._toolbox,
-            context_length,
+            budget.ContextLength(context_length),
         )
         self._composer = Composer(self._hands, self._conversation, self._jobs)
         self._steering: list[str] = []

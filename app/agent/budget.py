@@ -5,7 +5,7 @@ files, and the latest messages whole. The journal keeps everything.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,24 @@ class ContextUse:
     def used(self) -> int:
         """All parts together."""
         return sum(tokens for _name, tokens in self.parts)
+
+
+class ContextLength:
+    """How many tokens the model's context has, None while nobody knows: what `asked` says, or less if a refusal
+    has said less."""
+
+    def __init__(self, asked: Callable[[], int | None]) -> None:
+        self._asked = asked
+        self._learned: int | None = None
+
+    def __call__(self) -> int | None:
+        return min((length for length in (self._asked(), self._learned) if length is not None), default=None)
+
+    def learn(self, refused: int, stated: int | None) -> None:
+        """A prompt of about `refused` tokens was refused; its limit is the `stated` one, or else taken to be
+        three quarters of it."""
+        known = self()
+        self._learned = stated if stated is not None and stated != known else refused * 3 // 4
 
 
 def context_use(messages: Sequence[Message], length: int | None, foreign: int = 0) -> ContextUse:

@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import replace
 
 from app.agent.activity import Emit
+from app.agent.budget import ContextLength
 from app.agent.errors import ToolFailure
 from app.agent.events import (
     AgentEvent,
@@ -63,7 +64,7 @@ async def run_subtask(hands: Hands, parent: Conversation, emit: Emit, call_id: s
         asker=_AskerFor(hands.asker, call_id),
         permissions=hands.permissions.for_reading(_REFUSAL),
         files=hands.files.afresh(),
-        context_length=lambda: _MOST_TOKENS if length is None else min(length, _MOST_TOKENS),
+        context_length=ContextLength(lambda: _MOST_TOKENS if length is None else min(length, _MOST_TOKENS)),
     )
     conversation = Conversation(_Log(parent, call_id))
     conversation.begin_turn(prompt)

@@ -46,7 +46,7 @@ from app.agent.tools.base import (
 from app.agent.tools.files import Files
 from app.agent.tools.toolbox import Toolbox
 from app.errors import TidegateError
-from app.model.errors import EngineLost, GarbledReply, ModelError
+from app.model.errors import ContextOverflow, EngineLost, GarbledReply, ModelError
 from app.model.events import (
     Finished,
     PromptProgress,
@@ -85,7 +85,7 @@ class Hands:
     files: Files
     jobs: Jobs
     toolbox: Toolbox
-    context_length: Callable[[], int | None]
+    context_length: budget.ContextLength
 
     @property
     def fixed_tokens(self) -> int:
@@ -172,10 +172,10 @@ class Turn:
     # The model.
 
     async def _ask(self) -> Reply:
-        messages = self._conversation.messages
-        request = ChatRequest((Message("system", SYSTEM_PROMPT), *messages), self._hands.toolbox.specifications)
-        is_second = False
+        is_second = was_too_long = False
         while True:
+            messages = (Message("system", SYSTEM_PROMPT), *self._conversation.messages)
+            request = ChatRequest(messages, self._hands.toolbox.specifications)
             reply = Reply(self._conversation.free_id)
             try:
                 # Every stream is a generator; the protocol does not say so.
@@ -189,6 +189,12 @@ class Turn:
                     raise
                 is_second = True
                 await self._emit(Noticed(f"{error.what}; the reply begins again."))
+            except ContextOverflow as error:
+                self._conversation.break_off(reply.text)
+                self._hands.context_length.learn(self._tokens(), error.length)
+                if was_too_long or not await self._make_room():
+                    raise ContextOverflow(error.what, f"{error.remedy} (/compact leaves out more)") from error
+                was_too_long = True
             except ModelError:
                 self._conversation.break_off(reply.text)
                 raise

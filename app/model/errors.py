@@ -27,6 +27,14 @@ class RequestRefused(ModelError):
     """The server understood the request and declined it (too long, malformed, unauthorized)."""
 
 
+class ContextOverflow(RequestRefused):
+    """The prompt is longer than the model's context, which has `length` tokens if the server says so."""
+
+    def __init__(self, what: str, remedy: str = "", length: int | None = None) -> None:
+        super().__init__(what, remedy)
+        self.length = length
+
+
 class GarbledReply(ModelError):
     """The server sent something that is not Chat Completions."""
 

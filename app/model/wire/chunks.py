@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from app.model.errors import GarbledReply, ModelError, RequestRefused
+from app.model.errors import ContextOverflow, GarbledReply, ModelError, RequestRefused
 from app.model.events import (
     Finished,
     PromptProgress,
@@ -23,6 +23,7 @@ from app.model.events import (
     ToolCallDelta,
 )
 from app.model.wire.characters import CharacterJoiner, whole_characters
+from app.model.wire.overflow import is_overflow, stated_length
 
 _REASONS: dict[str, Literal["stop", "length", "tool_calls"]] = {
     "length": "length",
@@ -180,6 +181,8 @@ def error_in_body(body: Any, what: str) -> ModelError:
         code = error.get("code")
         message = error.get("message") or error.get("detail") or error
     text = message if isinstance(message, str) else json.dumps(message)
+    if is_overflow(error, text):
+        return ContextOverflow(what, _excerpt(text, 500), stated_length(error, text))
     refused = isinstance(code, int) and 400 <= code < 500
     return (RequestRefused if refused else ModelError)(what, _excerpt(text, 500))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from app.model.errors import (
+    ContextOverflow,
     EngineLost,
     GarbledReply,
     ModelError,
@@ -311,6 +312,8 @@ class ChatClient:
             kind = RequestRefused if 400 <= status < 500 else ModelError
             return kind(f"{self.address} answered with HTTP {status}", "see the server's log")
         error = error_in_body(body, f"the server answered with HTTP {status}")
+        if isinstance(error, ContextOverflow):
+            return error
         kind = RequestRefused if 400 <= status < 500 else type(error)
         return kind(error.what, error.remedy)
 

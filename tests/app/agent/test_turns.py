@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -373,6 +374,45 @@ async def test_the_conversation_is_compacted_before_it_overflows(bench: Make) ->
     messages = b.agent.messages
     await b.agent.aclose()
     assert b.open(open_journal(b.root, b.agent.session_id)).messages == messages
+
+
+REFUSALS = [
+    ({"code": "context_length_exceeded", "message": "maximum context length is 8192 tokens"}, 8192),
+    ({"message": "This endpoint's maximum context length is 8,192 tokens. However, you requested 9000"}, 8192),
+    ({"type": "exceed_context_size_error", "message": "the request exceeds it", "n_ctx": 8192}, 8192),
+    ({"message": "the request exceeds the available context size, try increasing it"}, None),
+    ({"message": "The input (9000 tokens) is longer than the model's context length (8192 tokens)."}, 8192),
+    ({"message": "the input length exceeds the context length"}, None),
+    ({"message": "the model is loaded with context length of only 8192 tokens, which is not enough"}, 8192),
+    ({"message": "prompt is too long: 9000 tokens > 8192 maximum"}, 8192),
+]
+
+
+@pytest.mark.parametrize(("error", "stated"), REFUSALS)
+async def test_a_server_that_refuses_a_long_prompt_is_asked_again_with_a_shorter_one(
+    bench: Make, error: dict[str, Any], stated: int | None
+) -> None:
+    refusal = HttpError(400, body=json.dumps({"error": error}).encode(), content_type="application/json")
+    long = reply("word " * 3000)
+    b = bench(long, long, refusal, reply("Short."))
+    await b.run("first")
+    await b.run("second")
+    events = await b.run("third")
+    assert end_of(events).reason == "done"
+    assert any(isinstance(event, Noticed) and "summary" in event.text for event in events)
+    refused, taken = (len(json.dumps(request["messages"])) for request in b.server.requests[-2:])
+    assert taken < refused
+    if stated is not None:
+        assert b.agent.context_use().length == stated
+
+
+async def test_a_server_that_refuses_even_a_short_prompt_is_asked_once_more(bench: Make) -> None:
+    refusal = HttpError(400, "maximum context length exceeded")
+    b = bench(reply("word " * 3000), refusal, refusal)
+    await b.run("first")
+    events = await b.run("second")
+    assert end_of(events).reason == "error" and "/compact" in end_of(events).message
+    assert len(b.server.requests) == 3
 
 
 async def test_a_message_longer_than_the_context_is_refused_and_not_shortened(bench: Make) -> None:
