@@ -1,50 +1,76 @@
-"""Programs given on the command line (`python -c …`, `sed …`): what in them deletes, runs or leaves. Pure."""
+"""Programs given on the command line (`python -c …`, `sed …`): they are asked about. Pure.
 
+No search of a program's text can tell what it does. So every one is asked about, but for the few whose every
+construct is known to be harmless: Python that imports and prints, sed that selects and substitutes, awk that
+neither runs, writes nor opens anything.
+"""
+
+import ast
 import re
 
 from app.agent.permission.commands.options import has
-from app.agent.permission.commands.parts import Part, Word
+from app.agent.permission.commands.parts import Part
 
 INTERPRETERS = re.compile(r"(?:python|pypy|node|nodejs|ruby|perl|php|deno|bun|lua|osascript)[\d.]*w?\Z")
 _GIVEN_BY = {
     "python": "-c",
     "pypy": "-c",
     "node": "-e -p --eval --print",
+    "nodejs": "-e -p --eval --print",
     "perl": "-e -E",
     "ruby": "-e",
     "php": "-r",
+    "deno": "eval",
+    "bun": "-e -p --eval --print",
+    "lua": "-e",
 }
-_GIVEN_BY |= {"deno": "eval", "bun": "-e --eval", "lua": "-e"}
-_DELETING = re.compile(
-    r"\b(?:rmtree|unlink(?:Sync)?|rmdir(?:Sync)?|removedirs|rmSync|rm_rf|rm_r|remove_entry|FileUtils\.rm|truncate)\b"
-    r"|\bos\.(?:remove|rename|replace|truncate)\b|\bshutil\.move\b|\b(?:File|Dir)\.delete\b|\bfs\.rm\b|\brm\s+-[rRf]"
+_WITH_VALUE = {
+    "python": "WX",
+    "pypy": "WX",
+    "perl": "ImM",
+    "ruby": "CIrW",
+    "node": "Cr",
+    "php": "cdf",
+    "lua": "l",
+}
+"""The letters of options whose value may follow without a space."""
+_INLINE = "it runs code given on its command line"
+_COMPUTED = "it runs code that is computed"
+_HARMLESS_NODES = (
+    *(ast.Module, ast.Import, ast.ImportFrom, ast.alias, ast.Expr, ast.keyword, ast.Load),
+    *(ast.Name, ast.Attribute, ast.Constant, ast.JoinedStr, ast.FormattedValue),
 )
-_RUNNING = re.compile(
-    r"\bos\.(?:system|popen|exec\w*|spawn\w*|posix_spawn\w*|kill(?:pg)?)\b|\bsubprocess\b|\bpty\.spawn\b|\bchild_process\b"
-    r"|\bshell_exec\b|\bpassthru\b|\bproc_open\b|\bsystem\s*\(|\bos\.execute\b|\bio\.popen\b|\bBun\.spawn\b|Deno\.(?:run|Command)"
-    r"|\bexec\s*\(|\beval\s*\(|__import__|\bimportlib\b|\bdo shell script\b|(?:^|[^\w'\"])`[^`]+`"
+_PRINT_OPTIONS = ("sep", "end")
+_AWK_ACTS = re.compile(r"\||@|\b(?:system|getline|ARGV|ARGC)\b")
+"""All ways in which awk runs a program, opens a file, or calls a function by a computed name. `>` writes a file
+in a print statement, and compares elsewhere."""
+# A bracket may not hold the delimiter: implementations of sed differ in which of the two ends first.
+_SED_ADDRESS = r"(?:\d+|\$|/(?:[^/\\\n\[]|\\.|\[\^?+\]?+[^]/\n]*+\])*+/)"
+_SED_SUBSTITUTION = (
+    r"s([/|#,@:!])(?:(?!\1)[^\\\n\[]|\\.|\[\^?+\]?+(?:(?!\1)[^]\n])*+\])*+\1(?:(?!\1)[^\\\n]|\\.)*+\1[gpiI\d]*+"
 )
-_QUOTED_PATH = re.compile(r"""['"]((?:~|/|\.\./)[^'"\n]*)['"]""")
-_AWK_RUNS = re.compile(r"\|&?\s*[\"$(\w]|\"\s*\|&?\s*getline")
-_SED_FILE = re.compile(r"(?:^|[;{}\d$/])\s*[rRwW]\s+(\S+)|/w\s+(\S+)")
-_SED_RUNS = re.compile(r"(?:^|[;{}\d$/])\s*e(?:\s|$)|s(.).*\1.*\1[gpiImM\d]*e")
+_SED_COMMAND = re.compile(
+    rf"\s*(?:{_SED_ADDRESS}(?:\s*,\s*[+~]?{_SED_ADDRESS})?\s*)?!?\s*"
+    rf"(?:(?:[pPdDnNqQgGhHxl=]|{_SED_SUBSTITUTION})\s*(?:[;\n]|\Z)|[aic][^\\\n]*\Z)"
+)
 
 
-def program_texts(part: Part) -> list[Word | str]:
-    """The programs that the command line of `part`, which is unwrapped, gives an interpreter."""
+def code_reasons(part: Part) -> list[str]:
+    """Why the programs on the command line of `part`, which is unwrapped, need asking about."""
     name = part.name or ""
-    if not INTERPRETERS.match(name):
+    if INTERPRETERS.match(name):
+        kind = re.sub(r"[\d.]+w?\Z", "", name)
+        programs = _given(part, kind)
+        is_harmless = _is_harmless_python if kind in ("python", "pypy") else _is_unknown
+    elif name in ("sed", "gsed"):
+        programs, is_harmless = _sed_scripts(part), _is_harmless_sed
+    elif name in ("awk", "gawk", "mawk"):
+        programs, is_harmless = _awk_programs(part), _is_harmless_awk
+    else:
         return []
-    kind = re.sub(r"[\d.]+w?\Z", "", name)
-    found: list[Word | str] = []
-    options = _GIVEN_BY.get(kind, "-e -c").split()
-    for word, following in zip(part.spoken[1:], part.spoken[2:], strict=False):
-        value = word.value or ""
-        if value in options or (value[:1] == "-" and value[1:2] != "-" and f"-{value[-1:]}" in options):
-            found.append(following)
-    if part.fed is not None and not has_script(part):
-        found.append(part.fed)
-    return found
+    if None in programs:
+        return [_COMPUTED]
+    return [] if all(is_harmless(program) for program in programs if program is not None) else [_INLINE]
 
 
 def has_script(part: Part) -> bool:
@@ -54,29 +80,120 @@ def has_script(part: Part) -> bool:
     return bool(named) and named != ["-"] and not has(words, "-s")
 
 
-def code_reasons(text: str) -> list[str]:
-    """Why a program needs asking about; where it leads is said by `paths_in`."""
-    reasons = ["its code deletes or moves files"] if _DELETING.search(text) else []
-    return reasons + (["its code runs other programs"] if _RUNNING.search(text) else [])
+def _given(part: Part, kind: str) -> list[str | None]:
+    """The programs among an interpreter's options, and the one it is fed; None for a computed one."""
+    options = _GIVEN_BY.get(kind, "-e -c").split()
+    letters = "".join(option[1] for option in options if len(option) == 2)
+    attached = re.compile(rf"-\w*?[{letters}](.*)", re.DOTALL) if letters else None
+    found: list[str | None] = []
+    after_option = False
+    for word, following in zip(part.words[1:], (*part.words[2:], None), strict=False):
+        if word in options:
+            found.append(following)
+            break
+        if word is None or not word.startswith("-"):
+            if not after_option:
+                break  # the script's file, whose own arguments follow
+            after_option = False
+            continue
+        after_option = True
+        if word == "-m" and kind in ("python", "pypy"):
+            break
+        long, equals, value = word.partition("=")
+        if equals and long in options:
+            found.append(value)
+        elif len(word) > 2 and word[1] in _WITH_VALUE.get(kind, ""):
+            after_option = False
+        elif attached and (short := attached.fullmatch(word)):
+            found.append(short[1] or following)
+            break
+    if part.fed is not None and not has_script(part):
+        found.append(part.fed)
+    return found
 
 
-def paths_in(text: str) -> list[str]:
-    """What in the text of a program looks like a path that may lead outside."""
-    found = _QUOTED_PATH.findall(text)
-    return [path for path in found if path != "/" and " " not in path and not path.startswith(("//", "/*"))]
+def _is_unknown(_program: str) -> bool:
+    return False
 
 
-def awk_reasons(script: str) -> list[str]:
-    """Why a program for awk needs asking about."""
-    runs = _RUNNING.search(script) or _AWK_RUNS.search(script.replace("||", " "))
-    return ["its code runs other programs"] if runs else []
+def _is_harmless_python(program: str) -> bool:
+    """Whether it only imports, which is as running a file, and prints names, attributes and constants."""
+    try:
+        tree = ast.parse(program)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            if not (isinstance(node.func, ast.Name) and node.func.id == "print"):
+                return False
+            if any(keyword.arg not in _PRINT_OPTIONS for keyword in node.keywords):
+                return False
+        elif isinstance(node, ast.alias):
+            if "print" in (node.name, node.asname) or node.name == "*":
+                return False  # another function by that name
+        elif not isinstance(node, _HARMLESS_NODES):
+            return False
+    return True
 
 
-def sed_reasons(script: str) -> list[str]:
-    """Why a script for sed needs asking about."""
-    return ["its script runs other programs"] if _SED_RUNS.search(script) else []
+def _sed_scripts(part: Part) -> list[str | None]:
+    """The scripts of a sed command: those behind -e, else the first word that is neither option nor empty."""
+    found: list[str | None] = []
+    positional: list[str | None] = []
+    words = iter(part.words[1:])
+    for word in words:
+        if word is None or not word.startswith("-"):
+            positional.append(word)
+        elif word.startswith("--expression="):
+            found.append(word.partition("=")[2])
+        elif word == "--expression":
+            found.append(next(words, None))
+        elif not word.startswith("--") and (short := re.fullmatch(r"-[nErsuz]*e(.*)", word, re.DOTALL)):
+            found.append(short[1] or next(words, None))
+    given_file = any(word and re.match(r"-[nErsuz]*f|--file", word) for word in part.words[1:])
+    # `sed -i '' …` of macOS: the empty word is a suffix.
+    named = [word for word in positional if word != ""]
+    return found or (_scripts_from_input(part) if given_file else named[:1])
 
 
-def sed_paths(script: str) -> list[str]:
-    """The files that a script for sed reads and writes."""
-    return [path for found in _SED_FILE.findall(script) for path in found if path]
+def _is_harmless_sed(script: str) -> bool:
+    position = 0
+    while position < len(script):
+        command = _SED_COMMAND.match(script, position)
+        if command is None:
+            return False
+        position = command.end()
+    return True
+
+
+def _awk_programs(part: Part) -> list[str | None]:
+    """The programs of an awk command: those behind -e, else the first word that is no option or its value."""
+    found: list[str | None] = []
+    positional: list[str | None] = []
+    given_file = False
+    words = iter(part.words[1:])
+    for word in words:
+        if word is None or not word.startswith("-"):
+            positional.append(word)
+        elif word in ("-e", "--source"):
+            found.append(next(words, None))
+        elif word.startswith(("-e", "--source=")):
+            found.append(word.removeprefix("-e").removeprefix("--source="))
+        else:
+            given_file = given_file or word.startswith(("-f", "--file", "-E", "--exec"))
+            if word in ("-F", "-v", "-f", "-E", "-i", "-l"):
+                next(words, None)
+    return found or (_scripts_from_input(part) if given_file else positional[:1])
+
+
+def _scripts_from_input(part: Part) -> list[str | None]:
+    """Of a sed or awk that reads its script from a file: the script if that is its input."""
+    names_input = any(
+        word and re.fullmatch(r"(?:-\w*f|--file=)?(?:-|/dev/stdin)", word) for word in part.words[1:]
+    )
+    return [part.fed] if names_input else []
+
+
+def _is_harmless_awk(program: str) -> bool:
+    writes = ">" in program and "print" in program
+    return not writes and not _AWK_ACTS.search(program.replace("||", " "))

@@ -6,22 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.agent.permission.commands.code import (
-    awk_reasons,
-    code_reasons,
-    has_script,
-    paths_in,
-    program_texts,
-    sed_paths,
-    sed_reasons,
-)
+from app.agent.permission.commands.code import code_reasons, has_script
 from app.agent.permission.commands.destructive import destruction, is_disguised
 from app.agent.permission.commands.git import CONFIGURING
 from app.agent.permission.commands.leaving import is_there, leaving, leaving_path, leaving_program
 from app.agent.permission.commands.options import names
 from app.agent.permission.commands.parts import Part, Word, parts_of
 from app.agent.permission.commands.wrapped import SHELLS, own_words, scripts_of, settings, unwrap
-from app.paths import expanded
 
 _TAKING_PATTERN = frozenset(["sed", "gsed", "awk", "gawk", "mawk", "grep", "egrep", "fgrep", "rg", "perl"])
 _PRINTING = ("echo", "printf")  # of what they are given, only a pattern looks at the disk
@@ -82,7 +73,7 @@ class _Walk:
             found.append("it writes to a file whose name is computed")
         if any(name.startswith(CONFIGURING) for name, _word in settings(part)):
             found.append("git is given settings, which can run programs")
-        found += self._programs(inner)
+        found += code_reasons(inner)
         return found + self._move(inner)
 
     def _judge(self, text: str | None) -> list[str]:
@@ -106,27 +97,6 @@ class _Walk:
                 return
         if inner.fed is not None and not has_script(inner):
             yield inner.fed
-
-    def _programs(self, inner: Part) -> list[str]:
-        """Programs in other languages on the command line."""
-        found: list[str] = []
-        for given in program_texts(inner):
-            text = given.value if isinstance(given, Word) else given
-            if text is None:
-                found.append("it runs code that is computed")
-            else:
-                found += [*code_reasons(text), *self._leaving(paths_in(text))]
-        scripts = [word for word in inner.words[1:] if word and not word.startswith("-")]
-        for script in scripts if inner.name in ("awk", "gawk", "mawk") else ():
-            found += awk_reasons(script)
-            # What is put between columns looks like a path as well.
-            found += self._leaving([path for path in paths_in(script) if is_there(expanded(path).parent)])
-        for script in scripts if inner.name in ("sed", "gsed") else ():
-            found += [*sed_reasons(script), *self._leaving(sed_paths(script))]
-        return found
-
-    def _leaving(self, paths: list[str]) -> list[str]:
-        return [reason for path in paths for reason in leaving_path(path, self._place, self._root)]
 
     def _move(self, inner: Part) -> list[str]:
         """Follow a change of directory."""

@@ -186,18 +186,52 @@ ATTACKS = {
     ],
     "can run other programs": ["vim -c ':!rm -rf x'", "ex -c '!rm x' y"],
     "another user": ["sudo ls", "pkexec ls", "echo x | sudo sh", "runuser -u x ls"],
-    "its code": [
+    "code given on its command line": [
         *("python -c 'import shutil; shutil.rmtree(\"x\")'", "python3 -Ic 'import os; os.system(\"x\")'"),
+        *("python - <<E\nsubprocess.run(1)\nE", "perl -e 'unlink <*>'", "perl -pi.bak -e 's/a/b/' x"),
+        *('node -e \'require("fs").rmSync("x")\'', "node --eval='x()'", "node -pe 'x()'", "php -r'unlink(1);'"),
+        *("ruby -e 'system(\"x\")'", "ruby -e 'File.delete(\"x\")'", "deno eval 'x()'", "bun -e 'x()'"),
         *(
-            "python - <<E\nimport subprocess\nE",
-            "perl -e 'unlink <*>'",
-            'node -e \'require("fs").rmSync("x")\'',
+            "python -c 'shutil.move(a, b)'",
+            "python -W ignore -c 'f()'",
+            "python -c'f()'",
+            "uv run python -c 'f()'",
         ),
-        *("awk 'BEGIN{system(\"rm -rf x\")}'", "ruby -e 'system(\"x\")'"),
-        *("awk '{print | \"sh\"}' a", "ruby -e 'File.delete(\"x\")'", "python -c 'shutil.move(a, b)'"),
+        # Where a search for known words finds nothing.
+        *("python -c \"open('/etc/x','w')\"", 'python -c \'getattr(o, "s" + "ystem")("x")\''),
+        *(
+            "python -c 'from os import system as print; print(\"rm x\")'",
+            "python -c 'from os import *; print(1)'",
+        ),
+        *("python -c 'import sys; print(1, file=sys.stdout)'", "python -c 'x = 1'", "python -c 'print('"),
+        *("awk 'BEGIN{system(\"rm -rf x\")}'", "awk '{print | \"sh\"}' a", "awk '{print > $1}' a"),
+        *("awk '{\"date\" | getline x}'", "gawk '{@f()}' a", "awk 'BEGIN{ARGV[1]=\"/etc/passwd\"}1' a"),
+        *(
+            "awk -F: -v x=1 'BEGIN{system(x)}'",
+            "gawk -e 'BEGIN{system(\"x\")}'",
+            "awk '{getline < \"/etc/x\"}'",
+        ),
+        *(
+            "sed 's/x/y/e' a",
+            "sed '1e rm x' a",
+            "sed -n 'w /etc/x' a",
+            "sed 's/x/y/w out' a",
+            "sed -f - a <<E\ne rm\nE",
+        ),
+        *(
+            "sed -ne 'p;1e rm x' a",
+            "sed -e'1e rm x' a",
+            "sed --expression='1e rm x' a",
+            "sed -i '' 's/a/b/w c' x",
+        ),
+        *(
+            "sed '/[/p;s/]x/w out/' a",
+            "sed 's/[/]x/w out/;s/a/b/' a",
+            "sed 'r /etc/passwd' a",
+            "sed '{p;e\n}' a",
+        ),
     ],
-    "its script runs": ["sed 's/x/y/e' a", "sed '1e rm x' a"],
-    "code that is computed": ['python -c "$X"'],
+    "code that is computed": ['python -c "$X"', 'sed "$X" a', 'awk "$X" a', "perl -e", "echo e | sed -f- a"],
     "script that is computed": ["xargs -I% sh -c 'rm %' < list", 'bash -c "$X"', "sh -c $(cat x)"],
     "changes what names": ["alias ls='rm -rf x'; ls", "alias x=rm"],
     "outside the session": ["at now < x", "echo x | at now", "tmux new -d 'rm -rf x'", "systemd-run x"],
@@ -285,8 +319,6 @@ ATTACKS = {
             "tar xf a -C /",
         ),
         *(
-            "python -c \"open('/etc/x','w')\"",
-            "sed -n 'w /etc/x' a",
             "sed -i 's/a/b/' ../x",
             "make -C ..",
             "X=/etc/x ./y",
@@ -303,7 +335,8 @@ find . -name "*.py" -not -path "./.git/*"
 find . -type f -name '*.py' -exec grep -l foo {} +
 find src -name '*.py' | xargs -I{} wc -l {}
 python -c 'from app import x; print(x.__version__)'
-python3 - <<'E'%import json%print(json.dumps({"a": 1}))%E
+python3 - <<'E'%import json%print(json.__version__, sep="")%print(f"{json.name!r}")%E
+python -u manage.py && python script.py -c x && perl -Ilib x.pl -e 1
 PYTHONPATH=src pytest tests/ -k "not slow" 2>&1 | tail -20
 cd build && cmake .. && make -j4
 npm test -- --watch=false
@@ -322,6 +355,8 @@ awk -F'|' '$1 || $2 {print $3}' a
 for f in *.py; do echo "$f"; wc -l "$f"; done
 sed -n '/def /p' a.py
 sed -e 's/a/b/' -e 's/wage/rate/' a.py
+sed -i 's|^\([a-z]*\)=.*|\1=2|g; $d' a.py && sed '2,/x[]a-z]/p;5q' a && sed -i '3a import os' a.py
+for f in *.py; do sed -n 1p "$f"; awk 'length > 80' "$f"; done
 awk -F: '{print $1 "/" $2}' file
 cat > new.py <<'E'%open("a").read()%print("/etc")%E
 cp a.py b.py && mv a.py b.py && rm a.py
@@ -329,7 +364,7 @@ echo "$HOME" && echo $PATH && env | sort
 [[ -n "$X" ]] && [ -d src ] && export FOO=bar
 tree -I node_modules -L 2
 curl -s http://127.0.0.1:8000/ | head
-node -e "console.log(1)" && npx tsc --noEmit
+node build.js && npx tsc --noEmit
 docker build -t x . && docker ps
 timeout 60 pytest -x; kill %1
 jq '.a/.b' x.json
