@@ -15,7 +15,6 @@ from app.agent.prompt.opening import (
     WarmRecord,
     compose,
     forget_record,
-    keeps_prefixes,
     listed,
     read_record,
     write_record,
@@ -106,7 +105,7 @@ async def _run(
         if status.phase != "ready" or status.model is None:
             raise NoModel(status.message.rstrip(".") or "there is no model", "see: tidegate doctor")
         model = status.model
-        if not keeps_prefixes(model):
+        if not model.keeps_prefixes:
             raise CannotWarm(
                 f"the server of {model.id} does not keep on disk what it has read",
                 "warming works with Tidegate's own engine: name a Qwen3-Next checkpoint with --model",

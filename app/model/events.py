@@ -82,11 +82,13 @@ StreamEvent = PromptProgress | TextDelta | ToolCallDelta | ReplyProgress | Finis
 class ModelDescription:
     """A model that a server offers; `context_length` in tokens, None where the server does not say.
 
-    `details` are plain "name: value" facts of our own engine (dtype, quantization, drafter), for display.
+    `keeps_prefixes`: the states of prompts outlive the server. `details` are plain "name: value" facts of our
+    own engine (dtype, quantization, drafter), for display.
     """
 
     id: str
     context_length: int | None = None
+    keeps_prefixes: bool = False
     details: tuple[tuple[str, str], ...] = ()
 
 

@@ -167,14 +167,6 @@ class Review:
         ids += [one.hunk_id for one in lines if one.is_everything]
         return ids, [one for one in lines if not one.is_everything]
 
-    def keep_all(self) -> None:
-        """Keep everything that is pending."""
-        self.keep(self.hunk_ids())
-
-    def reject_all(self) -> str:
-        """Reject everything, kept or pending; see `reject`."""
-        return self.reject(self.hunk_ids())
-
     def hunk_ids(self, path: str | None = None, turns: Collection[int] | None = None) -> frozenset[str]:
         """See ReviewPort."""
         with self._acting():

@@ -1,21 +1,40 @@
 """MCP servers as the settings name them: a program to start, or an address to connect to."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
-_KINDS = {
-    "command": "a text in quotes",
-    "args": "a list of texts",
-    "env": "a table of texts",
-    "url": "a text in quotes",
-    "headers": "a table of texts",
-    "tools": "a list of texts",
-    "timeout": "a positive number of seconds",
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+
+
+# By key: what its value must be, in words, and whether one is.
+_KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
+    "command": ("a text in quotes", _is_text),
+    "args": ("a list of texts", _are_texts),
+    "env": ("a table of texts", _is_table),
+    "url": ("a text in quotes", _is_text),
+    "headers": ("a table of texts", _is_table),
+    "tools": ("a list of texts", _are_texts),
+    "timeout": ("a positive number of seconds", _is_positive),
 }
 
 
@@ -59,8 +78,9 @@ def _read(name: str, entry: Mapping[str, Any]) -> McpServer:
     for key, value in entry.items():
         if key not in _KINDS:
             raise ValueError(f'{where} sets "{key}": a server has {", ".join(_KINDS)}')
-        if not _is_right(_KINDS[key], value):
-            raise ValueError(f"{where} sets {key} to {value!r}: it must be {_KINDS[key]}")
+        kind, is_right = _KINDS[key]
+        if not is_right(value):
+            raise ValueError(f"{where} sets {key} to {value!r}: it must be {kind}")
     if bool(entry.get("command")) == bool(entry.get("url")):
         raise ValueError(f"{where} needs either a command or a url")
     wrong = {"headers"} if entry.get("command") else {"args", "env"}
@@ -79,16 +99,6 @@ def _read(name: str, entry: Mapping[str, Any]) -> McpServer:
         tuple(entry.get("tools", ())),
         float(entry.get("timeout", 120.0)),
     )
-
-
-def _is_right(kind: str, value: object) -> bool:
-    if kind.startswith("a list"):
-        return isinstance(value, list) and all(isinstance(item, str) for item in value)
-    if kind.startswith("a table"):
-        return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
-    if kind.startswith("a positive"):
-        return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
-    return isinstance(value, str)
 
 
 def filled(values: tuple[tuple[str, str], ...], environment: Mapping[str, str]) -> dict[str, str]:

@@ -159,6 +159,7 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
             grammar=ToolGrammar(encoder.tokenizer, loaded.model.vocabulary),
             sampling=sampling,
             details=lambda: {**details, **_experts(residency)},
+            keeps_prefixes=cache is not None and cache.folder is not None,
             settle=cache.store.flush if cache is not None else lambda: None,
             rest=upkeep.rest,
             memory=lambda: {**relief.report(), **_slots(residency)},
@@ -174,7 +175,7 @@ def _keep_alive(arguments: argparse.Namespace) -> float:
 
 
 def _prefixes(cache: EngineCache | None) -> dict[str, str]:
-    """What becomes of what was read once; a client may rely on it."""
+    """Where the states of prompts are kept, for display."""
     if cache is None:
         return {}
     return {"prefixes": "kept on disk" if cache.folder is not None else "kept in memory"}

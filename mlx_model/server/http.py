@@ -96,6 +96,7 @@ class _Endpoints:
             "created": self._started,
             "owned_by": "tidegate",
             "context_length": model.generator.context_length,
+            "keeps_prefixes": model.keeps_prefixes,
             "details": dict(model.details()),
         }
         return JSONResponse({"object": "list", "data": [entry]})

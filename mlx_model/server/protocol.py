@@ -4,7 +4,8 @@ GET /health          503 {"status": "loading", "progress": 0..1} while the model
                      "error": {...}} when it could not be; 200 {"status": "ok", "memory": {"pressure": "normal",
                      "warning" or "critical", "given_back": {NAME: BYTES}}} from then on. Asking counts as being
                      there: a client that wants an engine with --idle-exit to stay asks now and then.
-GET /v1/models       one model, with `context_length` in tokens and `details`, plain facts by name.
+GET /v1/models       one model, with `context_length` in tokens, `keeps_prefixes` (whether the states of prompts
+                     outlive the engine) and `details`, plain facts by name.
 POST /v1/chat/completions
                      `return_progress` adds chunks with `prompt_progress {total, cache, processed, time_ms}`;
                      the last chunk carries `timings`, and `usage` if `stream_options.include_usage` is set;

@@ -36,6 +36,8 @@ class ServedModel:
     generator: GeneratorPort
     encoder: PromptEncoder
     details: Callable[[], Mapping[str, str]] = dict
+    keeps_prefixes: bool = False
+    """Whether the states of prompts outlive this process, so that a client may warm them beforehand."""
     settle: Callable[[], None] = lambda: None
     close: Callable[[], None] = lambda: None
     rest: Callable[[float], float | None] = lambda _: None

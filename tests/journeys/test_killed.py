@@ -18,6 +18,7 @@ from app.agent.session.session import read_session
 from app.review.review import Review
 from tests.support.agent_bench import check_well_formed
 from tests.support.real_project import git
+from tests.support.review_cases import reject_all
 from tests.support.scripted_server import Reply, ScriptedServer, call, reply
 
 TIDEGATE = Path(sys.executable).with_name("tidegate")
@@ -95,7 +96,7 @@ def kill_and_go_on(place: Path, server: ScriptedServer, moment: float) -> int:
     assert sum(LOST in result for result in told) <= 1
     check_well_formed(server.requests[-1]["messages"][1:])
     # Review knows of every edit that is on disk: put back, none is left.
-    Review(root).reject_all()
+    reject_all(Review(root))
     assert (root / "list.txt").read_text() == "begin\nend\n", moment
     assert not list(root.glob("new-*.txt")), moment
     return len(done)

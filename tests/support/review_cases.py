@@ -6,6 +6,8 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
+from app.review.review import Review
+
 _LINES = [
     b"a",
     b"b",
@@ -70,6 +72,16 @@ def git(root: Path, *arguments: str, data: bytes | None = None, check: bool = Tr
     if check and done.returncode:
         raise AssertionError(f"git {' '.join(arguments)}: {done.stderr.decode(errors='replace')}")
     return done.stdout
+
+
+def keep_all(review: Review) -> None:
+    """Keep everything that is pending."""
+    review.keep(review.hunk_ids())
+
+
+def reject_all(review: Review) -> str:
+    """Reject everything, kept or pending."""
+    return review.reject(review.hunk_ids())
 
 
 def put_index(root: Path, files: dict[str, bytes]) -> None:

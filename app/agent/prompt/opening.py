@@ -17,7 +17,6 @@ from app.agent.prompt.prompt import project_instructions
 from app.agent.tools.base import in_thread
 from app.errors import TidegateError
 from app.model.engine.ready import until_settled
-from app.model.events import ModelDescription
 from app.model.messages import Message
 from app.model.port import EnginePort
 from app.paths import data_directory
@@ -78,11 +77,6 @@ class Opening:
     notice: str
 
 
-def keeps_prefixes(model: ModelDescription) -> bool:
-    """Whether the server behind `model` says that what it has read outlives it."""
-    return dict(model.details).get("prefixes") == "kept on disk"
-
-
 def compose(
     workspace: Workspace, chosen: Sequence[str], model: str, before: WarmRecord | None
 ) -> tuple[WarmRecord, tuple[Message, ...]]:
@@ -118,7 +112,7 @@ async def opening_for(workspace: Workspace, engine: EnginePort) -> Opening | Non
     if record is None:
         return None
     model = (await until_settled(engine)).model
-    if model is None or model.id != record.model or not keeps_prefixes(model):
+    if model is None or model.id != record.model or not model.keeps_prefixes:
         return None
     return await in_thread(lambda: _recall(workspace, record))
 

@@ -102,21 +102,30 @@ def directory_for(repository: str) -> Path:
     return models_directory() / repository.replace("/", "--", 1)
 
 
-def fault(directory: Path) -> str | None:
-    """Why a directory is no usable model, as a clause; None when nothing is wrong at first sight."""
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a directory is no usable model, as a clause. `is_incomplete`: fetching it again would mend it."""
+
+    what: str
+    is_incomplete: bool = False
+
+
+def fault(directory: Path) -> Fault | None:
+    """Why a directory is no usable model; None when nothing is wrong at first sight."""
     if not (directory / "config.json").is_file():
-        return f"{directory} is no model (it has no config.json)"
+        return Fault(f"{directory} is no model (it has no config.json)")
     index = directory / "model.safetensors.index.json"
     if index.is_file():
         try:
             names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
         except (OSError, ValueError, KeyError, AttributeError, TypeError):
-            return f"{index} cannot be read"
+            return Fault(f"{index} cannot be read")
         missing = sorted(name for name in names if not (directory / name).is_file())
         if missing:
-            return f"{directory} is incomplete: {len(missing)} of {len(names)} weight files are missing"
+            what = f"{directory} is incomplete: {len(missing)} of {len(names)} weight files are missing"
+            return Fault(what, is_incomplete=True)
     elif not any(directory.glob("*.safetensors")):
-        return f"{directory} is no model (it has no safetensors files)"
+        return Fault(f"{directory} is no model (it has no safetensors files)")
     return None
 
 
@@ -181,10 +190,10 @@ def _checked(model: LocalModel) -> LocalModel:
         fetch = f"fetch it again with: tidegate model fetch {model.name}"
         remedy = (
             fetch
-            if "incomplete" in wrong and "/" in model.name
+            if wrong.is_incomplete and "/" in model.name
             else "name a directory with config.json and *.safetensors"
         )
-        raise NoModel(wrong, remedy)
+        raise NoModel(wrong.what, remedy)
     return model
 
 

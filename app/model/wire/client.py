@@ -373,6 +373,7 @@ def _description(entry: dict[str, Any]) -> ModelDescription:
     return ModelDescription(
         id=entry["id"],
         context_length=next((length for length in lengths if isinstance(length, int) and length > 0), None),
+        keeps_prefixes=entry.get("keeps_prefixes") is True,
         details=tuple((str(name), str(value)) for name, value in details.items())
         if isinstance(details, dict)
         else (),

@@ -101,15 +101,6 @@ class FileState:
         """Whether any atom of a block is neither settled nor gone."""
         return any(self.standing.get(atom) not in ("settled", "void", "rejected") for atom in block.atoms)
 
-    def atoms_standing(self, names: Iterable[str], word: Standing) -> frozenset[Atom]:
-        """The atoms of these blocks that stand so; a user's atom without a word is pending here."""
-        return frozenset(
-            atom
-            for name in names
-            for atom in self.weave.blocks[name].atoms
-            if self.standing.get(atom, "pending") == word
-        )
-
     def above(self, names: Iterable[str]) -> frozenset[str]:
         """These blocks and all that rest on them, as far as they count."""
         found = set(names)

@@ -15,13 +15,31 @@ from app.ui.slash import BY_NAME, INIT_PROMPT, SLASH_COMMANDS, parse
 
 
 class SlashCommands:
-    """The handlers, one for each command of the table: `help` is `_help`."""
+    """Carries out the commands of the table app.ui.slash.SLASH_COMMANDS."""
 
     def __init__(self, agent: AgentPane, sessions: SessionOpening, rewind: Rewind, root: Path) -> None:
         self._agent = agent
         self._sessions = sessions
         self._rewinding = rewind
         self._root = root
+        self._handlers: dict[str, Callable[[str], Coroutine[Any, Any, None]]] = {
+            "help": self._help,
+            "new": self._new,
+            "clear": self._new,
+            "resume": self._resume,
+            "fork": self._fork,
+            "rename": self._rename,
+            "export": self._export,
+            "mode": self._mode,
+            "model": self._model,
+            "context": self._context,
+            "mcp": self._mcp,
+            "compact": self._compact,
+            "diff": self._diff,
+            "rewind": self._rewind,
+            "commit": self._commit,
+            "init": self._init,
+        }
 
     @property
     def _app(self) -> ActionApp[Any]:
@@ -46,8 +64,7 @@ class SlashCommands:
                     f"/{name} waits until the agent is done; {self._app.key_of('workspace.cancel')} stops it."
                 )
             else:
-                handler: Callable[[str], Coroutine[Any, Any, None]] = getattr(self, f"_{name}")
-                await handler(words)
+                await self._handlers[name](words)
         except TidegateError as error:
             pane.tell(str(error), is_error=True)
 
@@ -118,8 +135,6 @@ class SlashCommands:
 
     async def _new(self, _words: str) -> None:
         await self._sessions.open(None)
-
-    _clear = _new
 
     async def _resume(self, words: str) -> None:
         from app.ui.dialogs.sessions import SessionsScreen  # noqa: PLC0415  it imports the agent's tools

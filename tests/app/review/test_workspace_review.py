@@ -17,7 +17,7 @@ from app.review.log.entries import CommitEnded, Entry
 from app.review.log.store import FileStore
 from app.review.model import FileImage
 from app.review.review import Review
-from tests.support.review_cases import git
+from tests.support.review_cases import git, keep_all, reject_all
 from tests.support.review_memory import Killed
 
 TEXT = "".join(f"line {n}\n" for n in range(1, 41))
@@ -87,7 +87,7 @@ def test_what_commands_change_is_found_and_taken_back(repository: Path) -> None:
         ("new/deep/link", "symlink"),
         ("untracked", "mode"),
     }
-    review.reject_all()
+    reject_all(review)
     assert (repository / "a.txt").read_text() == "mine\n" + TEXT
     assert (repository / "gone.txt").read_text() == "gone\n"
     assert (repository / "untracked").stat().st_mode & 0o777 == 0o644
@@ -146,7 +146,7 @@ def test_a_restart_remembers_and_a_torn_log_is_mended(repository: Path, tmp_path
 def test_a_turn_in_another_window_is_waited_for(repository: Path) -> None:
     first, second = Review(repository), Review(repository)
     first.begin_turn(1)
-    for refused in (lambda: second.begin_turn(1), second.reject_all):
+    for refused in (lambda: second.begin_turn(1), lambda: reject_all(second)):
         with pytest.raises(ReviewError, match="Another window's turn is running in this directory: wait"):
             refused()
     first.end_turn(1)
@@ -162,7 +162,7 @@ def test_a_process_that_dies_in_a_turn_leaves_it_to_be_closed(repository: Path) 
     )
     subprocess.run([sys.executable, "-c", script, str(repository)], check=False)
     review = Review(repository)
-    review.reject_all()
+    reject_all(review)
     assert (repository / "a.txt").read_text() == TEXT
 
 
@@ -203,13 +203,13 @@ def test_a_commit_takes_over_to_a_file_with_the_users_own_changes(repository: Pa
             review, repository, "a.txt", (repository / "a.txt").read_text().replace("line 3\n", "3\n")
         ),
     )
-    review.keep_all()
+    keep_all(review)
     review.commit("three")
     assert git(repository, "show", "HEAD:a.txt").decode() == TEXT.replace("line 3\n", "3\n")
     staged = TEXT.replace("line 3\n", "3\n").replace("line 20\n", "twenty\n")
     assert git(repository, "show", ":a.txt").decode() == staged
     turn(review, lambda: edit(review, repository, "a.txt", staged.replace("twenty\n", "20\n")), 2)
-    review.keep_all()
+    keep_all(review)
     with pytest.raises(ReviewError, match="changes of your own"):
         review.commit("on top of mine")
 
@@ -229,7 +229,7 @@ def test_line_endings_are_no_obstacle_to_a_commit(repository: Path, setting: str
         (repository / "a.txt").write_bytes(after)
 
     turn(review, work)
-    review.keep_all()
+    keep_all(review)
     review.commit("three")
     assert git(repository, "diff", "HEAD") == b""
     assert git(repository, "diff", "--stat", "HEAD^", "HEAD").endswith(b"1 insertion(+), 1 deletion(-)\n")
@@ -251,7 +251,7 @@ def test_what_a_checkout_filters_is_taken_back_as_it_was(repository: Path) -> No
     review = Review(repository)
     turn(review, lambda: [(repository / name).write_bytes(data + b"\1\n") for name, data in before.items()])
     assert [change.path for change in review.changes()] == list(before)
-    review.reject_all()
+    reject_all(review)
     assert {name: (repository / name).read_bytes() for name in before} == before
 
 
@@ -265,7 +265,7 @@ def test_a_large_file_that_a_command_changes_is_taken_back(
     review = Review(repository)
     turn(review, lambda: (repository / "data").write_bytes(before[::-1]))
     assert shown_of(review) == {"data": ("binary", None, ["pending"])}
-    review.reject_all()
+    reject_all(review)
     assert (repository / "data").read_bytes() == before
     # What is beyond the limits is not even read.
     read = WorkTree.read
@@ -297,7 +297,7 @@ def test_hooks_speak_and_refuse(repository: Path) -> None:
     hook.chmod(0o755)
     review = Review(repository)
     turn(review, lambda: edit(review, repository, "a.txt", EDITED))
-    review.keep_all()
+    keep_all(review)
     before = review.changes()
     with pytest.raises(ReviewError, match="no tabs please"):
         review.commit("x")
@@ -312,7 +312,7 @@ def test_the_first_commit_and_a_subdirectory(root: Path) -> None:
     inner.mkdir()
     review = Review(inner)
     turn(review, lambda: edit(review, inner, "ä b.txt", "x\n"))
-    review.keep_all()
+    keep_all(review)
     review.commit("first")
     assert git(root, "ls-tree", "-r", "-z", "--name-only", "HEAD").decode() == "inner/ä b.txt\0"
     assert git(root, "status", "--porcelain") == b""
@@ -334,12 +334,12 @@ def test_worktrees_and_submodules(repository: Path, tmp_path: Path) -> None:
     for place in (tmp_path / "tree", repository / "sub"):
         review = Review(place)
         turn(review, lambda place=place, review=review: edit(review, place, "a.txt", EDITED))  # type: ignore[misc]
-        review.keep_all()
+        keep_all(review)
         review.commit("inside")
         assert git(place, "status", "--porcelain") == b""
     outer = Review(repository)
     turn(outer, lambda: edit(outer, repository, "sub/a.txt", TEXT))
-    outer.keep_all()
+    keep_all(outer)
     with pytest.raises(ReviewError, match="another repository, sub"):
         outer.commit("across")
 
@@ -349,7 +349,7 @@ def test_what_cannot_be_committed_says_so(repository: Path, tmp_path: Path) -> N
     turn(review, lambda: edit(review, repository, "a.txt", EDITED))
     with pytest.raises(ReviewError, match="keep some hunks"):
         review.commit("x")
-    review.keep_all()
+    keep_all(review)
     with pytest.raises(ReviewError, match="message"):
         review.commit(" \n")
     (repository / ".git" / "MERGE_HEAD").write_text(git(repository, "rev-parse", "HEAD").decode())
@@ -369,7 +369,7 @@ def test_a_directory_in_the_place_of_a_file_is_the_users_doing(repository: Path)
     (repository / "new").mkdir()
     (repository / "new" / "mine").write_text("mine")
     review.changes()
-    review.reject_all()
+    reject_all(review)
     assert (repository / "new" / "mine").read_text() == "mine"
 
 
@@ -413,7 +413,7 @@ def test_rewinding_reaches_what_was_committed_and_spares_what_was_done_since(rep
     review = Review(repository)
     turn(review, lambda: edit(review, repository, "a.txt", EDITED))
     turn(review, lambda: edit(review, repository, "new.txt", "new\n"), 2)
-    review.keep_all()
+    keep_all(review)
     review.commit("all of it")
     assert review.changes() == ()
     (repository / "a.txt").write_text(EDITED.replace("line 15\n", "my own\n"))
@@ -460,7 +460,7 @@ def test_what_the_user_does_while_a_turn_runs_is_the_users(repository: Path) -> 
     review.end_turn(1)
     shown = {change.path: [(hunk.added, hunk.removed) for hunk in change.hunks] for change in review.changes()}
     assert {path: len(hunks) for path, hunks in shown.items()} == {"a.txt": 3, "new.txt": 1}
-    assert review.reject_all() == ""
+    assert reject_all(review) == ""
     assert (repository / "a.txt").read_text() == TEXT.replace("line 15\n", "my own\n") + "the end\n"
     assert (repository / "new.txt").read_text() == "mine\n"
     assert (repository / "other.txt").read_text() == "mine\n"
@@ -494,7 +494,7 @@ def test_a_snapshot_reads_again_only_what_may_have_changed(
         (repository / "new.txt").write_text(text)
         assert review.command_finished() == (("new.txt",) if text != "old\n" else ())
         review.end_turn(1)
-    review.reject_all()
+    reject_all(review)
     assert (repository / "new.txt").read_text() == "old\n"
 
 
@@ -529,7 +529,7 @@ def test_a_rename_is_one_change_and_what_was_edited_in_it_others(repository: Pat
     review.keep(frozenset({first}))
     # What was edited rests on the rename; the file's mode is another thing.
     assert shown_of(review) == {"sub/b.txt": ("renamed", "a.txt", ["kept", "pending", "kept"])}
-    review.keep_all()
+    keep_all(review)
     review.commit("move it")
     told = git(repository, "show", "--format=", "--name-status", "-M", "HEAD").decode().split()
     assert told[1:] == ["a.txt", "sub/b.txt"]
@@ -560,7 +560,7 @@ def test_halves_of_a_rename_are_never_decided_apart(repository: Path) -> None:
         "a.txt": "modified",
         "b.txt": "copied",
     }
-    review.reject_all()
+    reject_all(review)
     assert (repository / "a.txt").read_text() == TEXT
     assert not (repository / "b.txt").exists()
 
@@ -598,7 +598,7 @@ def test_a_file_that_was_renamed_and_then_removed_is_a_removed_file(repository: 
     turn(review, lambda: git(repository, "mv", "a.txt", "b.txt"))
     turn(review, (repository / "b.txt").unlink, 2)
     assert {path: shown[0] for path, shown in shown_of(review).items()} == {"a.txt": "deleted"}
-    review.reject_all()
+    reject_all(review)
     assert (repository / "a.txt").read_text() == TEXT
 
 
@@ -620,7 +620,7 @@ def test_what_is_edited_from_here_is_the_users_even_while_a_command_runs(reposit
     review.command_finished()
     review.end_turn(1)
     assert {path: len(shown[2]) for path, shown in shown_of(review).items()} == {"a.txt": 2, "gone.txt": 1}
-    assert review.reject_all() == ""
+    assert reject_all(review) == ""
     assert (repository / "a.txt").read_text() == TEXT.replace("line 15\n", "my own\n")
     assert (repository / "gone.txt").read_text() == "mine\n"
     assert (repository / "x.log").read_text() == ""
@@ -659,7 +659,7 @@ def test_renames_are_found_where_git_finds_them(repository: Path) -> None:
     assert found == expected
     assert len(found) >= 2
     before = {name: (text + name if text else text) for name, text in texts.items()}
-    review.reject_all()
+    reject_all(review)
     assert {name: (repository / name).read_text() for name in texts} == before
 
 
@@ -674,7 +674,7 @@ def test_the_disk_that_a_review_takes_does_not_grow_with_what_is_closed(
     for number in range(1, 17):
         review = Review(repository)
         turn(review, lambda n=number, r=review: edit(r, repository, f"{n}.txt", TEXT * 3 + f"{n}\n"), number)  # type: ignore[misc]
-        review.keep_all()
+        keep_all(review)
         review.put_away()
         if number > 1:
             (repository / f"{number - 1}.txt").unlink()

@@ -24,7 +24,7 @@ from app.review.log.entries import Edited
 from app.review.log.store import FileStore
 from app.review.model import FileImage, Selection
 from app.review.review import Review
-from tests.support.review_cases import git
+from tests.support.review_cases import git, keep_all, reject_all
 
 # What does something to a file or directory, by the name of the C function.
 _DEEDS = frozenset(
@@ -162,7 +162,7 @@ def prepare_repository(place: Place) -> None:
     agent_writes(place, review, "a", FileImage(b"1\ntwo\n3\n"))
     agent_writes(place, review, "d/e", FileImage(b"new\n", 0o100755))
     review.end_turn(1)
-    review.keep_all()
+    keep_all(review)
 
 
 def agent_writes(place: Place, review: Review, path: str, image: FileImage | None) -> None:
@@ -191,16 +191,16 @@ def some_lines(review: Review) -> Selection:
 
 
 DECISIONS = {
-    "reject": Decision(Review.reject_all),
-    "undo": Decision(Review.undo, before=Review.reject_all),
-    "redo": Decision(Review.redo, before=lambda review: (review.reject_all(), review.undo())),
-    "keep": Decision(Review.keep_all),
+    "reject": Decision(reject_all),
+    "undo": Decision(Review.undo, before=reject_all),
+    "redo": Decision(Review.redo, before=lambda review: (reject_all(review), review.undo())),
+    "keep": Decision(keep_all),
     "reject lines": Decision(lambda review: review.reject_selected(some_lines(review))),
-    "rewind": Decision(lambda review: review.rewind(1), before=Review.keep_all),
+    "rewind": Decision(lambda review: review.rewind(1), before=keep_all),
     "replace": Decision(
         lambda review: review.replace_files("Applied", {"a": None, "x/y": FileImage(b"x\n"), "link": None})
     ),
-    "compact": Decision(lambda review: review._ledger.compact(), before=Review.reject_all, long=1),
+    "compact": Decision(lambda review: review._ledger.compact(), before=reject_all, long=1),
     "commit": Decision(lambda review: review.commit("two"), prepare=prepare_repository),
 }
 

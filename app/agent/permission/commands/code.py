@@ -7,6 +7,7 @@ neither runs, writes nor opens anything.
 
 import ast
 import re
+from collections.abc import Callable
 
 from app.agent.permission.commands.options import has
 from app.agent.permission.commands.parts import Part
@@ -58,6 +59,7 @@ _SED_COMMAND = re.compile(
 def code_reasons(part: Part) -> list[str]:
     """Why the programs on the command line of `part`, which is unwrapped, need asking about."""
     name = part.name or ""
+    is_harmless: Callable[[str], bool]
     if INTERPRETERS.match(name):
         kind = re.sub(r"[\d.]+w?\Z", "", name)
         programs = _given(part, kind)

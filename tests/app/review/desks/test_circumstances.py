@@ -13,7 +13,7 @@ from app.review.diff.patch import whole
 from app.review.errors import ReviewError
 from app.review.model import FileChange, FileImage
 from app.review.review import Review
-from tests.support.review_cases import git
+from tests.support.review_cases import git, keep_all, reject_all
 
 TEXT = "".join(f"line {n}\n" for n in range(1, 41))
 FIRST = TEXT.replace("line 3\n", "three\n")
@@ -238,10 +238,10 @@ def test_in_the_middle_of_something_nothing_is_committed_and_nothing_harmed(
     (place / "outer" / "o.txt").write_text("o\nmore\n")
     review.command_finished()
     review.end_turn(1)
-    review.keep_all()
+    keep_all(review)
     with pytest.raises(ReviewError, match=f"A {word} is under way"):
         review.commit("x")
-    review.reject_all()
+    reject_all(review)
     assert git(place, "status", "--porcelain=v2") == state
 
 
@@ -306,7 +306,7 @@ def test_options_of_a_commit_and_what_stops_it(tmp_path: Path, by: str) -> None:
         (place / FILE).write_text(text)
         review.end_turn(number)
         if by == "kept":
-            review.keep_all()
+            keep_all(review)
             return review.commit
         git(place, "add", FILE)
         return sources.commit
@@ -404,11 +404,11 @@ def test_files_directories_and_links_that_swap_names_are_taken_back(tmp_path: Pa
             "plain": "symlink",
         },
     }
-    assert review.reject_all() == ""
+    assert reject_all(review) == ""
     assert listing(root) == before
     assert review.undo()
     assert listing(root) == after
-    review.keep_all()
+    keep_all(review)
     review.commit("swapped")
     assert git(root, "status", "--porcelain") == b""
 

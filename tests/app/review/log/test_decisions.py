@@ -12,7 +12,7 @@ from app.review.diff.compare import line_bytes, split_lines
 from app.review.errors import ReviewError
 from app.review.model import FileChange, FileImage
 from app.review.review import Review
-from tests.support.review_cases import contents, edited
+from tests.support.review_cases import contents, edited, keep_all, reject_all
 from tests.support.review_memory import Fuse, Killed, MemoryDisk, MemoryStore
 
 NOWHERE = Path("/nonexistent")
@@ -151,12 +151,12 @@ def test_reject_all_and_keep_all_are_before_and_after(
     while bench.review.undo():
         pass
     assert bench.disk.files == after
-    bench.review.keep_all()
+    keep_all(bench.review)
     assert bench.disk.files == after
     assert {hunk.decision for change in bench.review.changes() for hunk in change.hunks} <= {"kept"}
     bench.review.undo()
     decide_lines(bench, data, keep=True)
-    bench.review.reject_all()
+    reject_all(bench.review)
     assert bench.disk.files == before
     assert not bench.review.changes()
     bench.review.undo()
@@ -311,10 +311,10 @@ def three_files() -> Bench:
 
 
 DECISIONS: dict[str, tuple[Callable[[Review], object], Callable[[Review], object]]] = {
-    "reject": (Review.changes, Review.reject_all),
-    "undo": (Review.reject_all, Review.undo),
-    "redo": (lambda review: (review.reject_all(), review.undo()), Review.redo),
-    "keep": (Review.changes, Review.keep_all),
+    "reject": (Review.changes, reject_all),
+    "undo": (reject_all, Review.undo),
+    "redo": (lambda review: (reject_all(review), review.undo()), Review.redo),
+    "keep": (Review.changes, keep_all),
 }
 
 
@@ -377,7 +377,7 @@ def test_a_file_noted_but_never_written_is_no_change() -> None:
 def test_what_the_user_takes_back_by_hand_is_no_longer_a_change() -> None:
     bench = Bench({"a": FileImage(b"1\n")})
     bench.agent_writes("a", FileImage(b"2\n"))
-    bench.review.reject_all()
+    reject_all(bench.review)
     bench.review.undo()
     bench.disk.put("a", FileImage(b"1\n"))
     assert bench.review.changes() == ()
@@ -488,9 +488,9 @@ def test_decisions_wait_while_a_turn_writes() -> None:
     bench = three_files()
     bench.review.begin_turn(1)
     with pytest.raises(ReviewError, match="turn"):
-        bench.review.reject_all()
+        reject_all(bench.review)
     bench.review.end_turn(1)
-    bench.review.reject_all()
+    reject_all(bench.review)
 
 
 def history_of(bench: Bench) -> list[object]:
@@ -518,7 +518,7 @@ def long_history() -> Bench:
         bench.review.reject(frozenset(sorted(bench.hunks())[:1]))
         bench.review.undo()
         if turn == 1:
-            bench.review.keep_all()
+            keep_all(bench.review)
             bench.review.put_away()
             bench.review.comment("a", 1, "1", "first")
             bench.review.feedback()
@@ -568,7 +568,7 @@ def test_a_new_file_stays_while_any_of_its_lines_is_open() -> None:
     assert (hunk.decision, hunk.added) == ("pending", 2)
     bench.review.undo()
     assert bench.disk.files["a"].data == b"1\n2\n3\n"
-    bench.review.reject_all()
+    reject_all(bench.review)
     assert bench.disk.files == {}
 
 
