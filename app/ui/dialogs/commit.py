@@ -46,6 +46,9 @@ class CommitDialog(Dialog[str]):
         self._commit = commit
         self._suggest = suggest
         self._options: set[str] = set()
+        self._is_committing = False
+        self._has_warned = False
+        """Whether the user was told that leaving does not stop the commit."""
         counts = f"{hunks} hunk{'' if hunks == 1 else 's'} in {files} file{'' if files == 1 else 's'}"
         stay = f"{pending} undecided {'one is' if pending == 1 else 'ones are'} left out"
         rest = f"[$accent]{stay}[/]" if pending else "everything is decided"
@@ -96,16 +99,27 @@ class CommitDialog(Dialog[str]):
         if not message:
             self._say("Write a message first.")
             return
-        self.run_worker(self._run(message), group="commit", exclusive=True)
+        if self._is_committing:
+            return
+        self._is_committing = True
+        self._say("Committing… The repository's hooks may take a while.", is_error=False)
+        # Of the application, since git and its hooks are not interrupted when this dialog is left.
+        self.app.run_worker(self._run(message), group="commit")
 
     async def _run(self, message: str) -> None:
         try:
             said = await self._commit(message, "sign_off" in self._options, "amend" in self._options)
         except TidegateError as error:
-            self._say(str(error))
+            if self.is_attached:
+                self._say(str(error))
+            else:
+                self.app.notify(str(error), severity="error", timeout=12)
             return
+        finally:
+            self._is_committing = False
         self.app.notify(said, timeout=6)
-        self.dismiss("")
+        if self.is_attached:
+            self.dismiss("")
 
     def action_suggest(self) -> None:
         if self._suggest is not None:
@@ -131,4 +145,10 @@ class CommitDialog(Dialog[str]):
         words.update(visible_block(text))
 
     def action_leave(self) -> None:
+        if self._is_committing and not self._has_warned:
+            self._has_warned = True
+            self._say(
+                "git is committing and is not interrupted. Esc again leaves it to finish.", is_error=False
+            )
+            return
         self.dismiss(self.query_one(WritingArea).text)

@@ -123,6 +123,26 @@ async def test_hunks_and_lines_are_staged_unstaged_and_discarded(root: Path) -> 
         assert (root / "a.txt").read_text() == AFTER
 
 
+async def test_a_slow_commit_is_said_to_be_under_way_and_made_once(root: Path) -> None:
+    hook = root / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nwhile [ ! -e ../go ]; do sleep 0.05; done\n")
+    hook.chmod(0o755)
+    async with reading(root, WORK_TREE, STAGED) as reader:
+        await reader.press("a", "c")
+        await reader.until(lambda: isinstance(reader.app.screen, CommitDialog))
+        dialog = reader.app.screen
+        await reader.press(*"two", "ctrl+s", "ctrl+s")
+        await reader.until(lambda: "Committing" in str(dialog.query_one("#commit-error").render()))
+        await reader.press("escape")
+        await reader.until(lambda: "not interrupted" in str(dialog.query_one("#commit-error").render()))
+        await reader.press("escape")
+        await reader.until(lambda: reader.app.screen is not dialog)
+        (root.parent / "go").touch()
+        await reader.until(lambda: any("Committed" in note for note in reader.told))
+        assert git(root, "log", "--format=%s").decode() == "two\none\n"
+
+
 async def test_a_commit_takes_what_is_staged_with_sign_off_amend_and_hooks(root: Path) -> None:
     hook = root / ".git" / "hooks" / "commit-msg"
     hook.parent.mkdir(exist_ok=True)
