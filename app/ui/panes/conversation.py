@@ -20,6 +20,7 @@ from app.agent.events import (
     TurnEnded,
     TurnStarted,
 )
+from app.agent.last_tests import LastTests
 from app.agent.port import PermissionRequest
 from app.model.events import Finished
 from app.ui.widgets.transcript import Transcript
@@ -37,6 +38,7 @@ class Conversation:
         self._reply: ReplyItem | None = None
         self._progress: ProgressItem | None = None
         self._calls: dict[str, CallItem] = {}
+        self._tests = LastTests()
 
     def add(self, item: Item) -> None:
         """Put `item` at the end, with a blank row between calls and what is no call."""
@@ -54,6 +56,7 @@ class Conversation:
         """Begin with nothing."""
         self.settle()
         self._transcript.clear()
+        self._tests = LastTests()
 
     def note(self, text: str) -> None:
         """Something went wrong, in a sentence."""
@@ -61,6 +64,7 @@ class Conversation:
 
     def apply(self, event: AgentEvent) -> None:
         """Show `event`."""
+        self._tests.apply(event)
         match event:
             case TurnStarted(text=text):
                 self._reply = None
@@ -152,6 +156,7 @@ class Conversation:
 
     def _end(self, event: TurnEnded) -> None:
         self.settle()
+        self._tell_tests()
         if event.reason == "cancelled":
             self.add(NoticeItem(f"Stopped; what was said and done is kept. {self.go_on_key} goes on.", "note"))
         elif event.reason == "error":
@@ -159,6 +164,11 @@ class Conversation:
         elif event.message:
             self.add(NoticeItem(event.message, "warning"))
             self._offer_to_go_on()
+
+    def _tell_tests(self) -> None:
+        """Beside what the model says of the tests: how they ended."""
+        if words := self._tests.take_words():
+            self.add(NoticeItem(words, "warning" if self._tests.failed else "note"))
 
     def fail(self, text: str) -> None:
         """The turn broke off for the reason that `text` says."""
