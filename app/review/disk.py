@@ -114,11 +114,18 @@ class WorkTree:
         place.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary(place)
         temporary.unlink(missing_ok=True)
+        if image.mode != SYMLINK and durable.is_linked(place):
+            if may():
+                durable.overwrite(place, image.data, self._permissions(place, image.mode))
+                return True
+            return False
         try:
             if image.mode == SYMLINK:
                 temporary.symlink_to(os.fsdecode(image.data))
             else:
                 durable.write_new(temporary, (image.data,), self._permissions(place, image.mode))
+                if stat.S_ISREG(_kind(place)):
+                    durable.copy_attributes(place, temporary)
             if may():
                 if stat.S_ISDIR(_kind(place)):
                     for directory, _, _ in os.walk(place, topdown=False):

@@ -1,4 +1,4 @@
-"""Writing a file of the workspace, whose permissions and symbolic links stay as they are."""
+"""Writing a file of the workspace: permissions, owner, attributes, hard and symbolic links stay as they are."""
 
 import os
 import stat
@@ -11,8 +11,9 @@ from app.workspace.errors import WriteRefused
 def write_bytes(path: Path, data: bytes) -> None:
     """Make `data` the content of the file at `path`, atomically and durably; missing directories are made.
 
-    The mode of a file that is there is kept. A symbolic link is followed: resolve and check `path` before.
-    Raises WriteRefused.
+    The mode, owner and attributes of a file that is there are kept; one with several names keeps them too, and
+    is then written in place instead of atomically. A symbolic link is followed: resolve and check `path`
+    before. Raises WriteRefused.
     """
     try:
         target = Path(os.path.realpath(path))
@@ -25,7 +26,12 @@ def write_bytes(path: Path, data: bytes) -> None:
                 raise WriteRefused(f"{path.name} is write-protected")
             mode = stat.S_IMODE(found.st_mode)
         target.parent.mkdir(parents=True, exist_ok=True)
-        durable.replace_file(target, (data,), durable.new_file_mode() if mode is None else mode)
+        if mode is None:
+            durable.replace_file(target, (data,), durable.new_file_mode())
+        elif durable.is_linked(target):
+            durable.overwrite(target, data, mode)
+        else:
+            durable.replace_file(target, (data,), mode, keeps=True)
     except OSError as error:
         raise WriteRefused(f"{path.name} cannot be written ({error.strerror})") from error
     except ValueError as error:
