@@ -175,7 +175,8 @@ class Turn:
         is_second = was_too_long = False
         while True:
             messages = (Message("system", SYSTEM_PROMPT), *self._conversation.messages)
-            request = ChatRequest(messages, self._hands.toolbox.specifications)
+            tools = self._hands.toolbox.specifications
+            request = ChatRequest(messages, tools, files=self._hands.files.unchanged)
             reply = Reply(self._conversation.free_id)
             try:
                 # Every stream is a generator; the protocol does not say so.

@@ -1,6 +1,7 @@
 """A conversation as the wire knows it: OpenAI Chat Completions messages and tools, as values."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -72,8 +73,22 @@ class ToolSpecification:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenFile:
+    """A file as the model last saw it: every path that leads to it, and its text with "\\n" at line ends."""
+
+    paths: tuple[str, ...]
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        """Of the text, as hexadecimal digits."""
+        return hashlib.sha256(self.text.encode("utf-8", "replace")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One request for a reply. What is None is left to the server's defaults."""
+    """One request for a reply. What is None is left to the server's defaults. `files` tells what the model was
+    shown of files, to which our own engine holds its edits; it blocks, and nobody else asks."""
 
     messages: tuple[Message, ...]
     tools: tuple[ToolSpecification, ...] = ()
@@ -82,3 +97,4 @@ class ChatRequest:
     top_k: int | None = None
     max_tokens: int | None = None
     seed: int | None = None
+    files: Callable[[], tuple[SeenFile, ...]] = tuple

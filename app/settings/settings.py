@@ -43,7 +43,8 @@ class Settings:
     `model` is what --model takes; TIDEGATE_MODEL goes before it. `api_key` is sent to servers other than our
     own engine; TIDEGATE_API_KEY goes before it. `mode` is the agent's permission mode at the start.
     `engine_idle_minutes` is how long an engine that nobody uses keeps its memory. `draft` is how our own engine
-    drafts replies: "auto" is whatever its checkpoint has and pays. `rules` are tables, each begun by [[rules]].
+    drafts replies: "auto" is whatever its checkpoint has and pays. `exact_edits` has it hold what the agent
+    replaces in a file to what stands there. `rules` are tables, each begun by [[rules]].
     `offline` refuses what else opens a connection when the user asks for it: fetching models and servers over
     the network; TIDEGATE_OFFLINE=1 says so too. `mcp` are servers of the Model Context
     Protocol, each a table begun by [mcp.NAME].
@@ -55,6 +56,7 @@ class Settings:
     theme: str = ""
     engine_idle_minutes: float = 15.0
     draft: DraftMode = "auto"
+    exact_edits: bool = True
     offline: bool = False
     rules: tuple[Rule, ...] = ()
     mcp: tuple[McpServer, ...] = ()
@@ -135,7 +137,7 @@ def _check(file: Path, name: str, value: object) -> None:
     right = isinstance(value, str)
     if name == "engine_idle_minutes":
         right = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
-    elif name == "offline":
+    elif name in ("offline", "exact_edits"):
         expected = "true or false"
         right = isinstance(value, bool)
     elif name in _CHOICES:

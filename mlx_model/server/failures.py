@@ -6,6 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
+from mlx_model.chat.tools.known_files import FilesMissing
 from mlx_model.engine.guarded import OutOfMemory
 from mlx_model.errors import EngineError, RequestError
 from mlx_model.server.scheduler import EngineStopping
@@ -35,6 +36,9 @@ def described(error: EngineError) -> tuple[int, dict[str, Any]]:
     match error:
         case ContextOverflow():
             return 400, error_body(str(error), "invalid_request_error", "context_length_exceeded")
+        case FilesMissing():
+            body = error_body(str(error), "invalid_request_error", "files_missing")
+            return 409, body | {"missing": list(error.hashes)}
         case RequestError():
             return 400, error_body(str(error), "invalid_request_error")
         case Unavailable() | EngineStopping():

@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,7 +17,6 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from mlx_model.chat.prompt import ReplyMemory
-from mlx_model.chat.tools.grammar import Schemas
 from mlx_model.chat.tools.parser import ReplyPart
 from mlx_model.decode.request import (
     Constraint,
@@ -228,6 +227,7 @@ def _reply(model: ServedModel, received: ChatCompletionRequest) -> _Reply:
 
 def _generation(model: ServedModel, received: ChatCompletionRequest) -> GenerationRequest:
     """What the model is asked for. Raises RequestError, ContextOverflow among them."""
+    constraint = _constraint(model, received)
     prompt = model.encoder.encode(
         [message.for_template() for message in received.messages],
         [tool.given for tool in received.tools or ()],
@@ -245,14 +245,18 @@ def _generation(model: ServedModel, received: ChatCompletionRequest) -> Generati
         stop_tokens=model.encoder.tokenizer.stop_tokens,
         sampling=received.sampling(model.sampling),
         boundaries=prompt.boundaries,
-        constraint=partial(_constraint, model, received.schemas()),
+        constraint=constraint,
         draft=received.draft,
     )
 
 
-def _constraint(model: ServedModel, schemas: Schemas | None) -> Constraint | None:
-    """What keeps tool calls to what is registered."""
-    return None if schemas is None or model.grammar is None else model.grammar.constraint(schemas)
+def _constraint(model: ServedModel, received: ChatCompletionRequest) -> Callable[[], Constraint | None]:
+    """Makes what keeps tool calls to what is registered, and edits to what was shown. Raises RequestError,
+    FilesMissing among them."""
+    schemas, grammar = received.schemas(), model.grammar
+    if schemas is None or grammar is None:
+        return lambda: None
+    return partial(grammar.constraint, schemas, grammar.files.resolve(received.named_files()))
 
 
 async def _body(request: Request) -> bytes:

@@ -18,6 +18,13 @@ POST /v1/chat/completions
                      `parallel_tool_calls` false ends the reply behind its first tool call.
                      `tool_choice` "none" leaves the tools in the prompt, so that what is cached stays of use,
                      and takes the reply as text.
+                     `files` [{"paths": [PATH], "sha256": HEX, "text": TEXT}] are what the model was shown of
+                     files, every line ending in "\\n". In a call of the tool `edit`, where `file_path` is one
+                     of the paths, the `old_string` after it can only be what stands in the text, and only what
+                     stands there once unless `replace_all` is true by then. `text` is left out of what the
+                     engine has already (by the SHA-256 of its UTF-8). What it has not it names with status 409,
+                     the code files_missing and the hashes as `missing`: the request is to be sent again with
+                     those texts.
 
 Errors are {"error": {"message", "type", "code"}}; one that comes after a stream has begun is its last event.
 """
@@ -29,6 +36,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from mlx_model.chat.tools.known_files import NamedFile
 from mlx_model.decode.request import DraftMode, SamplingParameters
 from mlx_model.errors import RequestError
 
@@ -129,6 +137,14 @@ class StreamOptions(_Received):
     include_usage: bool | None = None
 
 
+class ReceivedFile(_Received):
+    """A file that the model was shown: see mlx_model.chat.tools.known_files."""
+
+    paths: Annotated[list[str], Field(min_length=1)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    text: str | None = None
+
+
 class ChatCompletionRequest(_Received):
     """The body of POST /v1/chat/completions. Null is the same as absent."""
 
@@ -140,6 +156,7 @@ class ChatCompletionRequest(_Received):
     return_progress: bool | None = None
     timings_per_token: bool | None = None
     draft: DraftMode | None = None
+    files: list[ReceivedFile] | None = None
     temperature: Annotated[float, Field(ge=0, le=100)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=-1)] | None = None
@@ -217,6 +234,10 @@ class ChatCompletionRequest(_Received):
             "seed": self.seed,
         }
         return replace(published, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+    def named_files(self) -> list[NamedFile]:
+        """The files that edits are held to."""
+        return [NamedFile(file.paths, file.sha256, file.text) for file in self.files or ()]
 
     def schemas(self) -> dict[str, Mapping[str, Any]] | None:
         """The parameters of the tools that may be called, by name; None: the reply is text and nothing else."""

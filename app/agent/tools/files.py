@@ -3,11 +3,12 @@
 import hashlib
 import stat
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.agent.errors import ToolFailure
 from app.errors import TidegateError
+from app.model.messages import SeenFile
 from app.review.model import FileImage
 from app.review.port import ChangeRecorder
 from app.workspace.reading import FileMissing, NotReadable, TooLarge, read_bytes
@@ -16,8 +17,20 @@ from app.workspace.workspace import Location
 from app.workspace.writing import write_bytes
 
 _MARK = "\ufeff"
+_LARGEST_SEEN = 4 << 20
+"""Bytes of a file that edits are held to."""
+_MOST_SEEN = 16 << 20
+"""Bytes of all of them, those seen last first."""
 Unsaved = Callable[[Path], str | None]
 """What the user's editor has of a file, None where it says nothing. Blocks. Raises ToolFailure."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a file was when the model last saw it, and the paths that lead to it."""
+
+    digest: bytes
+    paths: tuple[str, ...]
 
 
 class Files:
@@ -31,7 +44,8 @@ class Files:
     def __init__(self, recorder: ChangeRecorder, unsaved: Unsaved | None = None) -> None:
         self._recorder = recorder
         self._unsaved = unsaved
-        self._known: dict[Path, bytes] = {}
+        self._known: dict[Path, _Known] = {}
+        """Those seen last come last."""
         self._replaced: dict[Path, set[str]] = {}
         """What we wrote over since the editor last had a file as it is: it may not have noticed yet."""
 
@@ -69,7 +83,28 @@ class Files:
 
     def saw(self, location: Location, text: Text) -> None:
         """The model has been shown the file as it is in `text`."""
-        self._known[location.absolute] = _digest(_bytes(text))
+        self._know(location, _digest(_bytes(text)))
+
+    def _know(self, location: Location, digest: bytes) -> None:
+        before = self._known.pop(location.absolute, None)
+        named = (location.path, str(location.absolute), *((location.named,) if location.named else ()))
+        paths = dict.fromkeys((*named, *(before.paths if before else ())))
+        self._known[location.absolute] = _Known(digest, tuple(paths))
+
+    def unchanged(self) -> tuple[SeenFile, ...]:
+        """The files that still are as the model last saw them, as far as they are not too large."""
+        seen: list[SeenFile] = []
+        room = _MOST_SEEN
+        for absolute, known in reversed(self._known.items()):
+            try:
+                data, _ = read_bytes(absolute, known.paths[0], min(room, _LARGEST_SEEN))
+            except NotReadable:
+                continue
+            text = decode(data) if _digest(data) == known.digest else None
+            if text is not None:
+                seen.append(SeenFile(known.paths, text.normal))
+                room -= len(data)
+        return tuple(seen)
 
     def forget(self) -> None:
         """The model can no longer know what it was shown."""
@@ -82,7 +117,7 @@ class Files:
     def check_fresh(self, location: Location, text: Text) -> None:
         """Raises ToolFailure when the file is not what the model was last shown."""
         known = self._known.get(location.absolute)
-        if known is not None and known != _digest(_bytes(text)):
+        if known is not None and known.digest != _digest(_bytes(text)):
             raise _stale(location)
 
     def write(self, location: Location, before: Text | None, after: Text) -> None:
@@ -117,7 +152,7 @@ class Files:
             self._replaced.setdefault(location.absolute, set()).add(_bare(before.normal))
         if found is None or not found.data or location.absolute in self._known:
             # What the model knew of the file and what it wrote make up all of it.
-            self._known[location.absolute] = _digest(data)
+            self._know(location, _digest(data))
 
     @staticmethod
     def _image(location: Location) -> FileImage | None:

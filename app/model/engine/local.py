@@ -65,6 +65,7 @@ class LocalEngine:
         *,
         idle_seconds: float,
         draft: DraftMode = "auto",
+        exact_edits: bool = True,
         command: EngineCommand = engine_command,
         pace: Pace | None = None,
     ) -> None:
@@ -73,7 +74,8 @@ class LocalEngine:
         self._command = command
         self._pace = pace or Pace()
         self._place = EnginePlace.of(model.path)
-        self._client = ChatClient(Address("http://localhost/v1", self._place.socket), is_ours=True, draft=draft)
+        address = Address("http://localhost/v1", self._place.socket)
+        self._client = ChatClient(address, is_ours=True, draft=draft, exact_edits=exact_edits)
         self._board = StatusBoard(EngineStatus("starting", f"Starting the engine for {model.name}."))
         self._watch: asyncio.Task[None] | None = None
         self._look_now = asyncio.Event()

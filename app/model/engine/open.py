@@ -10,9 +10,16 @@ from app.settings.settings import Settings
 def open_engine(choice: ModelChoice, settings: Settings) -> EnginePort:
     """The engine for `choice`; nothing is started or connected before its `start` or first request."""
     if isinstance(choice, LocalModel):
-        return LocalEngine(choice, idle_seconds=settings.engine_idle_minutes * 60, draft=settings.draft)
+        return LocalEngine(
+            choice,
+            idle_seconds=settings.engine_idle_minutes * 60,
+            draft=settings.draft,
+            exact_edits=settings.exact_edits,
+        )
     if not isinstance(choice, ServedModel):
         return absent_engine(choice)
     if settings.offline:
         return refused_engine(choice)
-    return RemoteEngine(choice, api_key=settings.api_key or None, draft=settings.draft)
+    return RemoteEngine(
+        choice, api_key=settings.api_key or None, draft=settings.draft, exact_edits=settings.exact_edits
+    )

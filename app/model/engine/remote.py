@@ -22,11 +22,17 @@ class RemoteEngine:
         *,
         api_key: str | None = None,
         draft: DraftMode = "auto",
+        exact_edits: bool = True,
         patience: Patience | None = None,
     ) -> None:
         self._served = served
         self._client = ChatClient(
-            Address(served.url), model=served.model, api_key=api_key, draft=draft, patience=patience
+            Address(served.url),
+            model=served.model,
+            api_key=api_key,
+            draft=draft,
+            exact_edits=exact_edits,
+            patience=patience,
         )
         self._connecting = EngineStatus("starting", f"Connecting to {self._client.address}.")
         self._board = StatusBoard(self._connecting)

@@ -20,7 +20,7 @@ from app.model.errors import (
     Unreachable,
 )
 from app.model.events import ModelDescription, StreamEvent
-from app.model.messages import ChatRequest
+from app.model.messages import ChatRequest, SeenFile
 from app.model.wire.chunks import ReplyReader, error_in_body
 from app.model.wire.sse import EventDecoder
 from app.settings.settings import DraftMode
@@ -87,7 +87,8 @@ class Health:
 
 class ChatClient:
     """A ModelPort on one address. `model` is what requests name; `is_ours`: an engine of ours listens there,
-    which else shows in what it offers. Only one of ours is told how to `draft`; "auto" leaves that to it."""
+    which else shows in what it offers. Only one of ours is told how to `draft` ("auto" leaves that to it), and,
+    for `exact_edits`, the texts of the files that the model was shown, each text once."""
 
     def __init__(
         self,
@@ -96,6 +97,7 @@ class ChatClient:
         model: str = "",
         is_ours: bool = False,
         draft: DraftMode = "auto",
+        exact_edits: bool = True,
         api_key: str | None = None,
         patience: Patience | None = None,
     ) -> None:
@@ -103,6 +105,7 @@ class ChatClient:
         self.model = model
         self._is_ours = self._progress = is_ours
         self._draft = draft
+        self._exact_edits = exact_edits
         self._has_key = bool(api_key)
         self._patience = patience or Patience()
         self._headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
@@ -161,8 +164,10 @@ class ChatClient:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent]:
         """See app.model.port.ModelPort."""
         reader = ReplyReader()
+        asks_files = self._is_ours and self._exact_edits
+        files = await asyncio.to_thread(request.files) if asks_files else ()
         async with (
-            self._connected(self._body(request)) as response,
+            self._connected(self._body(request), files) as response,
             aclosing(self._pieces(response, reader)) as pieces,
         ):
             if "json" in response.headers.get("content-type", ""):
@@ -198,20 +203,26 @@ class ChatClient:
         return body
 
     @asynccontextmanager
-    async def _connected(self, body: dict[str, Any]) -> AsyncIterator["httpx2.Response"]:
+    async def _connected(
+        self, body: dict[str, Any], files: tuple[SeenFile, ...] = ()
+    ) -> AsyncIterator["httpx2.Response"]:
         """The response with its head read and its status good. Leaving closes the connection, which is how a
-        reply is cancelled."""
+        reply is cancelled. Of `files` the server is sent those texts that it says it does not have."""
         import httpx2  # noqa: PLC0415
 
-        request = self._http.build_request(
-            "POST",
-            f"{self.address.url}/chat/completions",
-            # A file's name or content may hold what is no text; it must not stop the conversation.
-            content=json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"),
-            headers={"content-type": "application/json"},
-        )
         # An engine of our own that refuses is ending or loading, which is looked after elsewhere.
-        for pause in (*(self._patience.busy if self.address.socket is None else ()), None):
+        pauses = iter(self._patience.busy if self.address.socket is None else ())
+        texts: frozenset[str] = frozenset()
+        while True:
+            if files:
+                body["files"] = [_named(file, texts) for file in files]
+            request = self._http.build_request(
+                "POST",
+                f"{self.address.url}/chat/completions",
+                # A file's name or content may hold what is no text; it must not stop the conversation.
+                content=json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"),
+                headers={"content-type": "application/json"},
+            )
             try:
                 async with asyncio.timeout(self._patience.first_word):
                     response = await self._http.send(request, stream=True)
@@ -226,7 +237,11 @@ class ChatClient:
                 answer = await _whole(self._pieces(response, ReplyReader()))
             finally:
                 await response.aclose()
-            wanted = _pause_wanted(response)
+            missing = _missing_texts(response.status_code, answer) - texts
+            if missing and files:
+                texts |= missing
+                continue
+            wanted, pause = _pause_wanted(response), next(pauses, None)
             if pause is None or wanted is None:
                 raise self._refusal(response.status_code, answer)
             await asyncio.sleep(max(pause, wanted))
@@ -335,6 +350,22 @@ async def _whole(pieces: AsyncIterator[bytes]) -> bytes:
         if len(answer) > _LARGEST_ANSWER:
             raise GarbledReply("the server's answer has no end")
     return bytes(answer)
+
+
+def _named(file: SeenFile, texts: frozenset[str]) -> dict[str, Any]:
+    """A file by the hash of its text, with the text if that is among `texts`."""
+    sha256 = file.sha256
+    return {"paths": file.paths, "sha256": sha256, **({"text": file.text} if sha256 in texts else {})}
+
+
+def _missing_texts(status: int, answer: bytes) -> frozenset[str]:
+    """By their hashes, the texts that an engine of ours needs and does not have."""
+    if status != 409:
+        return frozenset()
+    try:
+        return frozenset(map(str, json.loads(answer)["missing"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return frozenset()
 
 
 def _pause_wanted(response: "httpx2.Response") -> float | None:

@@ -16,7 +16,10 @@ from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper, regex_to_lark
 
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.chat.tools.arguments import resolved, value_types
-from mlx_model.chat.tools.token_grammar import GrammarConstraint
+from mlx_model.chat.tools.exact_edits import ExactEdits, Files, can_edit
+from mlx_model.chat.tools.known_files import KnownFiles
+from mlx_model.chat.tools.quotation import QuotingTokens
+from mlx_model.chat.tools.token_grammar import Editing, GrammarConstraint
 
 _log = logging.getLogger(__name__)
 
@@ -50,12 +53,20 @@ class ToolGrammar:
         self._control = tokenizer.control_tokens
         self._vocabulary = vocabulary
         # Now, when a model is loaded: a large vocabulary takes seconds.
-        self._library = LLTokenizer(TokenizerWrapper(_Vocabulary(tokenizer, vocabulary)))
+        spelled = _Vocabulary(tokenizer, vocabulary)
+        self._library = LLTokenizer(TokenizerWrapper(spelled))
+        special = set(spelled.special_token_ids)
+        self._texts = [b"" if token in special else text for token, text in enumerate(spelled.tokens)]
+        quoting = QuotingTokens(self._texts)
+        self._edits = ExactEdits(quoting)
+        self.files = KnownFiles(quoting)
+        """The texts that edits can be held to."""
         self._told: set[str] = set()
 
-    def constraint(self, schemas: Schemas) -> GrammarConstraint | None:
-        """A fresh constraint for replies that may call these tools (parameters by name). None where none of
-        them can be called, where the tokenizer has no token that opens a call, and where llguidance refuses."""
+    def constraint(self, schemas: Schemas, files: Files | None = None) -> GrammarConstraint | None:
+        """A fresh constraint for replies that may call these tools (parameters by name), their edits of `files`
+        held to what stands there. None where none of the tools can be called, where the tokenizer has no token
+        that opens a call, and where llguidance refuses."""
         control = self._control
         if _OPEN not in control or _CLOSE not in control:
             return None
@@ -66,7 +77,8 @@ class ToolGrammar:
         if matcher.is_error():
             self._tell(f"These tools make no grammar, so that calls are free: {matcher.get_error()}")
             return None
-        return GrammarConstraint(matcher, control[_OPEN], self._vocabulary)
+        editing = Editing(self._edits, self._texts, files) if files and can_edit(schemas) else None
+        return GrammarConstraint(matcher, control[_OPEN], self._vocabulary, editing)
 
     def _tell(self, what: str) -> None:
         """The same tools come with every request."""

@@ -1,6 +1,7 @@
 """Tokens that a grammar admits, from the token that opens a part of the reply until the grammar has ended."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,59 +9,95 @@ from llguidance import LLMatcher
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from numpy.typing import NDArray
 
+from mlx_model.chat.tools.exact_edits import EditCall, ExactEdits, Files
+
 Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Editing:
+    """What holds calls of `edit` to `files`; `texts` are the bytes of every token."""
+
+    edits: ExactEdits
+    texts: Sequence[bytes]
+    files: Files
+
+
+@dataclass(slots=True)
+class _Call:
+    """A part of the reply that the grammar governs, as far as it is written; `edit` where files are known."""
+
+    matcher: LLMatcher
+    edit: EditCall | None
 
 
 class GrammarConstraint:
     """Follows one reply. See request.Constraint."""
 
-    def __init__(self, matcher: LLMatcher, opening: int, vocabulary: int) -> None:
+    def __init__(
+        self, matcher: LLMatcher, opening: int, vocabulary: int, editing: Editing | None = None
+    ) -> None:
         """The `matcher` has seen nothing; it begins behind each token `opening`."""
         self._fresh = matcher
         self._opening = opening
         self._vocabulary = vocabulary
-        self._matcher: LLMatcher | None = None
+        self._editing = editing
+        self._call: _Call | None = None
 
     @property
     def active(self) -> bool:
         """Whether the next token is constrained."""
-        return self._matcher is not None
+        return self._call is not None
 
     def advance(self, token: int) -> None:
         """The reply goes on with this token."""
-        self._matcher, _ = self._after(self._matcher, token)
+        self._call, _ = self._after(self._call, token)
 
     def mask(self) -> Mask:
         """Which tokens [vocabulary] may come next."""
-        return self._mask(self._matcher)
+        return self._mask(self._call)
 
     def check(self, drafts: Sequence[int]) -> tuple[int, Mask | None]:
         """How many of the drafts may come, one after another; and what may come instead of each of these and
         after them, [drafts that may + 1, vocabulary], None where anything may."""
-        matcher = None if self._matcher is None else self._matcher.deep_copy()
-        rows = [self._mask(matcher)]
-        constrained = matcher is not None
+        call = None if self._call is None else _Call(self._call.matcher.deep_copy(), self._call.edit)
+        rows = [self._mask(call)]
+        constrained = call is not None
         for token in drafts:
-            matcher, fits = self._after(matcher, token)
+            if call is not None and not rows[-1][token]:
+                break
+            call, fits = self._after(call, token)
             if not fits:
                 break
-            rows.append(self._mask(matcher))
-            constrained = constrained or matcher is not None
+            rows.append(self._mask(call))
+            constrained = constrained or call is not None
         return len(rows) - 1, np.stack(rows) if constrained else None
 
-    def _after(self, matcher: LLMatcher | None, token: int) -> tuple[LLMatcher | None, bool]:
-        if matcher is None:
-            return (self._fresh.deep_copy() if token == self._opening else None), True
+    def _after(self, call: _Call | None, token: int) -> tuple[_Call | None, bool]:
+        if call is None:
+            return (self._begun() if token == self._opening else None), True
         # Fewer taken than given: the token does not fit, and the matcher stays as it was.
+        matcher, edit = call.matcher, call.edit
         if matcher.try_consume_tokens([token]) != 1:
-            return matcher, False
+            return call, False
         # The call is closed; or the matcher has met its limits, and lets go rather than end the reply.
-        done = matcher.is_error() or matcher.is_stopped() or matcher.is_accepting()
-        return (None if done else matcher), True
+        if matcher.is_error() or matcher.is_stopped() or matcher.is_accepting():
+            return None, True
+        if edit is not None and self._editing is not None:
+            edit = edit.after(self._editing.texts[token])
+        return _Call(matcher, edit), True
 
-    def _mask(self, matcher: LLMatcher | None) -> Mask:
-        if matcher is None:
+    def _begun(self) -> _Call:
+        return _Call(self._fresh.deep_copy(), None if self._editing is None else EditCall(self._editing.files))
+
+    def _mask(self, call: _Call | None) -> Mask:
+        if call is None:
             return np.ones(self._vocabulary, dtype=np.bool_)
+        if call.edit is not None and call.edit.quotation is not None:
+            return call.edit.quotation.mask()
         bits: NDArray[Any] = allocate_token_bitmask(1, self._vocabulary)
-        fill_next_token_bitmask(matcher, bits)
-        return np.unpackbits(bits.view(np.uint8)[0], bitorder="little")[: self._vocabulary].astype(np.bool_)
+        fill_next_token_bitmask(call.matcher, bits)
+        mask = np.unpackbits(bits.view(np.uint8)[0], bitorder="little")[: self._vocabulary].astype(np.bool_)
+        if call.edit is not None and self._editing is not None:
+            self._editing.edits.narrow(mask, call.edit)
+        return mask
