@@ -51,7 +51,7 @@ def test_cached_and_new_tokens_over_turns_and_a_restart(tmp_path: Path, home: Pa
             prompt, cached, _ = rows[-1]
             return f"{short(cached)} cached, {short(prompt - cached)} new" in screen
 
-        terminal.wait_for(is_said, seconds=120)
+        terminal.wait_for(is_said)
 
     try:
         with Terminal([TIDEGATE, project, "--model", checkpoint], tmp_path, columns=150) as terminal:

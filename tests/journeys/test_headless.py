@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.support import journey
+from tests.support.patience import LONGEST
 from tests.support.real_project import git, real_project, tree
 from tests.support.scripted_server import Drop, ScriptedServer, call, reply
 
@@ -136,7 +137,7 @@ def test_every_kind_of_rule_in_every_mode(
         line = [TIDEGATE, "run", "Go.", "-C", root, "--model", servers[mode].url, "--mode", mode]
         running[mode] = subprocess.Popen(line, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     for index, (mode, process) in enumerate(running.items()):
-        _out, complaints = process.communicate(timeout=100)
+        _out, complaints = process.communicate(timeout=LONGEST)
         assert process.returncode == 0, complaints
         told = [m["content"] for m in servers[mode].requests[-1]["messages"] if m["role"] == "tool"]
         became = [next((name for name, sign in signs.items() if sign in text), "done") for text in told]

@@ -141,7 +141,7 @@ def test_what_comes_to_no_end_is_stopped_and_asks_whether_to_go_on(
         ):
             terminal.type(said).press("enter")
             # Lines are broken where they are full: the words are looked for without the breaks.
-            terminal.wait_for(lambda text, told=told: told in " ".join(text.split()), seconds=150)
+            terminal.wait_for(lambda text, told=told: told in " ".join(text.split()))
             terminal.wait_for("F10 goes on from here.")
             assert "working" not in terminal.text
             terminal.press("f10").wait_for(then)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import LONGEST
 from tests.support.scripted_server import ScriptedServer, call, reply
 from tests.support.terminal import Terminal
 
@@ -42,7 +43,7 @@ def test_a_signal_ends_the_agents_command_and_restores_the_terminal(
         assert terminal.wait_closed() == 128 + number
         tail = terminal.received[-2000:]
 
-    select.select([pipe], [], [], 20)
+    select.select([pipe], [], [], LONGEST)
     assert os.read(pipe, 100) == b""
     os.close(pipe)
     assert LEAVES_ALTERNATE_SCREEN in tail

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import LONGEST
 from tests.support.scripted_server import Reply, ScriptedServer, call, reply
 from tests.support.terminal import Terminal
 
@@ -65,7 +66,7 @@ def test_without_a_screen(project: Path, scripted_server: Callable[..., Scripted
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LONGEST,
         check=False,
         env=dict(os.environ),
     )

@@ -83,7 +83,7 @@ def test_workspace_engine_and_tools_open_no_socket_but_unix_ones(
     with Terminal(watch.command([TIDEGATE, project, "--model", checkpoint]), tmp_path) as terminal:
         terminal.wait_for("● caller")
         terminal.type("Make the file").press("enter")
-        terminal.wait_for(lambda text: "same call" in text and "working" not in text, seconds=150)
+        terminal.wait_for(lambda text: "same call" in text and "working" not in text)
         terminal.press("ctrl+q")
         for pid in pids_of(checkpoint):
             os.kill(pid, signal.SIGTERM)  # it would stay for the next window, and strace with it

@@ -19,6 +19,7 @@ from app.model.wire.client import Address, ChatClient
 from app.review.model import FileImage
 from app.settings.settings import Mode
 from app.workspace.workspace import Workspace
+from tests.support.patience import LONGEST
 from tests.support.scripted_server import ScriptedServer
 
 _naps = count(os.getpid() * 1000)
@@ -133,7 +134,7 @@ def end_of(events: list[AgentEvent]) -> TurnEnded:
 
 async def gone(process: int) -> None:
     """Wait until there is no such process, or (with a negative number) group, any more."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + LONGEST
     while time.monotonic() < deadline:
         try:
             os.kill(process, 0)
@@ -151,7 +152,7 @@ def nap() -> str:
 async def ended(words: str) -> None:
     """Wait until no process has `words` on its command line. A number of its own will not do: in a sandbox, a
     process has another than outside."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LONGEST):
         while subprocess.run(["pgrep", "-f", words], capture_output=True, check=False).returncode == 0:  # noqa: ASYNC110, ASYNC221
             await asyncio.sleep(0.01)
 

@@ -2,6 +2,7 @@
 that is as ready as it is told, an agent that plays a script."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from app.ui.keymap import Keymap
 from app.ui.ports import Ports
 from app.ui.screens.workspace import WorkspaceScreen
 from app.workspace.workspace import Workspace
+from tests.support.patience import LONGEST
 
 READY = EngineStatus("ready", model=ModelDescription("a-model", 32_768))
 
@@ -229,11 +231,10 @@ class Stage:
 
     async def until(self, condition: Callable[[], object], what: str = "what was waited for") -> None:
         """Let the app run until `condition` holds."""
-        for _ in range(2000):
-            if condition():
-                return
+        deadline = time.monotonic() + LONGEST
+        while not condition():
+            assert time.monotonic() < deadline, f"never came: {what}"
             await self.pilot.pause(0.005)
-        raise AssertionError(f"never came: {what}")
 
     async def say(self, text: str) -> None:
         """Write `text` in the message field and send it."""

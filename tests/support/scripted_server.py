@@ -46,6 +46,8 @@ from typing import Any
 
 import uvicorn
 
+from tests.support.patience import LONGEST
+
 
 @dataclass(frozen=True)
 class Text:
@@ -102,7 +104,7 @@ class Gate:
         """Let the reply go on."""
         self.opened.set()
 
-    async def wait_reached(self, seconds: float = 20) -> None:
+    async def wait_reached(self, seconds: float = LONGEST) -> None:
         """Wait until the server has sent everything before this gate."""
         await until(self.reached.is_set, seconds)
 
@@ -187,7 +189,7 @@ class ScriptedServer:
         """Append replies."""
         self.script.extend(script)
 
-    async def wait_for(self, condition: Callable[["ScriptedServer"], bool], seconds: float = 20) -> None:
+    async def wait_for(self, condition: Callable[["ScriptedServer"], bool], seconds: float = LONGEST) -> None:
         """Wait until `condition(server)` holds."""
         await until(lambda: condition(self), seconds)
 
@@ -203,7 +205,7 @@ class ScriptedServer:
         )
         self._thread = threading.Thread(target=self._server.run, name="scripted-server", daemon=True)
         self._thread.start()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + LONGEST
         while not self._server.started:
             if not self._thread.is_alive() or time.monotonic() > deadline:
                 raise RuntimeError("the scripted server did not start")
@@ -414,7 +416,7 @@ async def _send(send: Any, status: int, body: bytes, content_type: str, retry_af
     await send({"type": "http.response.body", "body": body})
 
 
-async def until(condition: Callable[[], object], seconds: float | None = 20) -> None:
+async def until(condition: Callable[[], object], seconds: float | None = LONGEST) -> None:
     """Wait until `condition()` is true; TimeoutError after `seconds`."""
     deadline = None if seconds is None else time.monotonic() + seconds
     while not condition():

@@ -16,6 +16,8 @@ from types import TracebackType
 import pexpect
 import pyte
 
+from tests.support.patience import LONGEST
+
 _KEYS = {
     "enter": "\r",
     "escape": "\x1b",
@@ -83,7 +85,7 @@ class Terminal:
         """Whether the program has not ended."""
         return bool(self._process.isalive())
 
-    def wait_for(self, wanted: str | Callable[[str], bool], seconds: float = 60) -> str:
+    def wait_for(self, wanted: str | Callable[[str], bool], seconds: float = LONGEST) -> str:
         """Read until the screen shows `wanted`, and return it; AssertionError with the screen if not."""
         seen = wanted if callable(wanted) else (lambda text: wanted in text)
         deadline = time.monotonic() + seconds
@@ -134,7 +136,7 @@ class Terminal:
         self._process.setwinsize(rows, columns)
         return self
 
-    def wait_closed(self, seconds: float = 30) -> int:
+    def wait_closed(self, seconds: float = LONGEST) -> int:
         """Read until the program ends; its exit status."""
         deadline = time.monotonic() + seconds
         while True:

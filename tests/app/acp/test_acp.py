@@ -30,6 +30,7 @@ from acp.schema import (
 
 from app.acp.prompt import as_text
 from tests.support.agent_bench import ended, nap
+from tests.support.patience import LONGEST
 from tests.support.places import ROOT
 from tests.support.scripted_server import Gate, HttpError, ScriptedServer, call, reply, until
 
@@ -200,16 +201,16 @@ async def test_modes_and_cancel_in_mid_reply(scripted_server: Serve, project: Pa
         assert "plan mode" in server.requests[1]["messages"][-1]["content"]
         turn = asyncio.create_task(client.prompt(session_id=session, prompt=[text_block("Think")]))
         await gate.wait_reached(60)
-        await until(lambda: "half a word" in editor.said(), 60)
+        await until(lambda: "half a word" in editor.said())
         with pytest.raises(RequestError, match="a turn is running"):
             await client.prompt(session_id=session, prompt=[text_block("Me too")])
         await client.cancel(session_id=session)
         assert (await turn).stop_reason == "cancelled"
-        await server.wait_for(lambda s: s.disconnects == 1, 60)
+        await server.wait_for(lambda s: s.disconnects == 1)
         assert (await client.prompt(session_id=session, prompt=[text_block("On")])).stop_reason == "end_turn"
         await client.set_session_mode(session_id=session, mode_id="ask")
         turn = asyncio.create_task(client.prompt(session_id=session, prompt=[text_block("Change two")]))
-        await until(lambda: editor.asked, 60)
+        await until(lambda: editor.asked)
         await client.cancel(session_id=session)
         assert (await turn).stop_reason == "cancelled"
         assert editor.calls()[-1].status == "failed", "no call is left open"
@@ -346,10 +347,10 @@ async def test_when_the_editor_is_gone_everything_ends(scripted_server: Serve, p
         session = (await client.new_session(cwd=str(project))).session_id
         turn = asyncio.create_task(client.prompt(session_id=session, prompt=[text_block("Sleep")]))
         await gate.wait_reached(60)
-        await until(lambda: (project / "job").exists() and (project / "job").read_text().strip(), 60)
+        await until(lambda: (project / "job").exists() and (project / "job").read_text().strip())
         client.process.stdin.close()
-        assert await asyncio.wait_for(client.process.wait(), 60) == 0
-        await server.wait_for(lambda s: s.disconnects == 1, 60)
+        assert await asyncio.wait_for(client.process.wait(), LONGEST) == 0
+        await server.wait_for(lambda s: s.disconnects == 1)
         await ended(sleep)
         turn.cancel()
         await asyncio.wait([turn])
@@ -396,7 +397,7 @@ def test_without_an_editor_it_says_what_it_is_for() -> None:
     child = pexpect.spawn(
         sys.executable, ["-m", "app.cli", "acp", "--model", "http://127.0.0.1:9/v1"], cwd=str(ROOT)
     )
-    child.expect("tidegate acp is spoken to by editors", timeout=60)
+    child.expect("tidegate acp is spoken to by editors", timeout=LONGEST)
     child.wait()
     assert child.exitstatus == 2
     line = [sys.executable, *command("http://127.0.0.1:9/v1")]

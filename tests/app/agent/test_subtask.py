@@ -150,7 +150,7 @@ async def test_cancelled_it_ends_with_the_turn_and_the_session_goes_on(bench: Ma
     await gate.wait_reached(60)
     made.agent.cancel()
     assert end_of(await running).reason == "cancelled"
-    await made.server.wait_for(lambda server: server.disconnects == 1, 60)
+    await made.server.wait_for(lambda server: server.disconnects == 1)
     made.server.add(reply("Here."))
     await made.run("Go on.")
     check_well_formed(made.sent)

@@ -14,6 +14,7 @@ from app.agent.shell.process import has_living
 from app.agent.shell.sandbox import find_sandbox, seatbelt_profile
 from app.workspace.git import GitRepository
 from tests.support.agent_bench import Bench
+from tests.support.patience import LONGEST
 from tests.support.places import ROOT
 from tests.support.real_project import git
 from tests.support.scripted_server import call, reply
@@ -145,7 +146,7 @@ async def test_commands_end_with_us_even_when_we_are_killed(tmp_path: Path) -> N
     ours.send_signal(signal.SIGKILL)
     ours.wait()
     ours.stdout.close()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LONGEST):
         while True:
             try:
                 os.killpg(group, 0)

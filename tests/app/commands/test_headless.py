@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import LONGEST
 from tests.support.scripted_server import Call, Gate, HttpError, Raw, ScriptedServer, call, reply
 
 
@@ -35,7 +36,7 @@ def run(project: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             input=piped,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=LONGEST,
             check=False,
             env={**os.environ, **environment},
         )
@@ -121,7 +122,7 @@ def test_interrupted_in_mid_reply(scripted_server, project: Path, number: int, s
     )
     assert gate.reached.wait(30)
     process.send_signal(number)
-    said, complaints = process.communicate(timeout=30)
+    said, complaints = process.communicate(timeout=LONGEST)
     assert process.returncode == status, complaints
     assert json.loads(said)["reason"] == "cancelled"
     assert "Traceback" not in complaints

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import LONGEST
 from tests.support.review_cases import git
 from tests.support.terminal import Terminal
 
@@ -94,7 +95,7 @@ def test_bad_input_is_one_sentence_and_exit_2(root: Path, arguments: list[str], 
         input="",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LONGEST,
         check=False,
     )
     assert done.returncode == 2
@@ -126,7 +127,7 @@ def test_the_bench_prints_ratios(root: Path) -> None:
         cwd=root,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=LONGEST,
         check=False,
     )
     assert done.returncode == 0, done.stderr

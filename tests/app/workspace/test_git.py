@@ -11,6 +11,7 @@ import pytest
 from app.workspace.model import FileStatus
 from app.workspace.watch import ANYTHING, GIT_STATE
 from app.workspace.workspace import Workspace
+from tests.support.patience import LONGEST
 
 
 def git(directory: Path, *arguments: str, check: bool = True) -> None:
@@ -148,7 +149,7 @@ async def test_changes_by_other_programs_are_noticed(repository: Path) -> None:
     (repository / "noise.log").write_text("x")
     (repository / "a").write_text("x")
     await asyncio.to_thread(git, repository, "add", "a")
-    await asyncio.wait_for(watching, 30)
+    await asyncio.wait_for(watching, LONGEST)
     assert "noise.log" not in seen
     assert not any(path.startswith(".git/") for path in seen)
 
@@ -170,7 +171,7 @@ async def test_watching_goes_on_after_a_name_that_is_no_utf8(repository: Path) -
             await asyncio.sleep(0.05)
 
     watching = asyncio.create_task(watch())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(LONGEST):
         await write_until_seen("before", "before")
         await write_until_seen(b"\xff", ANYTHING)
         await write_until_seen("after", "after")

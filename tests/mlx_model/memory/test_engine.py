@@ -29,6 +29,7 @@ from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.experts.use import read_expert_use
 from mlx_model.weights.recipes import Recipe
 from tests.support.checkpoints import write_checkpoint
+from tests.support.patience import LONGEST
 from tests.support.places import ROOT
 from tests.support.screen import Stage
 from tests.support.servable import make_endless, servable_checkpoint
@@ -126,7 +127,7 @@ def test_a_request_without_memory_fails_and_the_next_succeeds(
     model = write_checkpoint(tmp_path / "model", max_position_embeddings=100_000)
     command = ["-m", "tests.support.programs.short_of_memory", str(model), str(growth), str(prompt), foreseen]
     ended = subprocess.run(
-        [sys.executable, *command], capture_output=True, text=True, cwd=ROOT, timeout=100, check=False
+        [sys.executable, *command], capture_output=True, text=True, cwd=ROOT, timeout=LONGEST, check=False
     )
     assert ended.returncode == 0, ended.stderr
     said = json.loads(ended.stdout)
@@ -164,7 +165,7 @@ def test_a_request_too_large_for_its_control_group_fails_and_the_next_succeeds(
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=100,
+        timeout=LONGEST,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
@@ -201,11 +202,11 @@ def test_a_server_with_experts_on_disk(packed: Path, home: Path) -> None:
             assert model["context_length"] == 1000
             assert model["details"]["experts"] == "8 of each layer in memory"
             asked = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 8}
-            reply = http.post("/v1/chat/completions", json=asked, timeout=60).json()
+            reply = http.post("/v1/chat/completions", json=asked, timeout=LONGEST).json()
             assert 0 < reply["timings"]["expert_hit_rate"] < 1
             asked = {"messages": [{"role": "user", "content": "Count to ten. " * 20}], "max_tokens": 8}
             os.truncate(weights, 4096)
-            lost = http.post("/v1/chat/completions", json=asked, timeout=60)
+            lost = http.post("/v1/chat/completions", json=asked, timeout=LONGEST)
             assert lost.status_code == 500
             error = lost.json()["error"]
             assert error["type"] == "server_error" and error["code"] == "expert_unreadable"
@@ -214,19 +215,19 @@ def test_a_server_with_experts_on_disk(packed: Path, home: Path) -> None:
                 r"from .*model\.safetensors: it ends \d+ bytes too early\.",
                 error["message"],
             )
-            streamed = http.post("/v1/chat/completions", json=asked | {"stream": True}, timeout=60).text
+            streamed = http.post("/v1/chat/completions", json=asked | {"stream": True}, timeout=LONGEST).text
             assert '"code":"expert_unreadable"' in streamed and "Traceback" not in streamed
             with weights.open("r+b") as file:
                 file.write(whole)
-            found = http.post("/v1/chat/completions", json=asked, timeout=60)
+            found = http.post("/v1/chat/completions", json=asked, timeout=LONGEST)
             assert found.status_code == 200 and found.json()["usage"]["completion_tokens"] == 8
-        soon = time.monotonic() + 60
+        soon = time.monotonic() + LONGEST
         while not list(home.rglob(EXPERT_USE)):
             assert time.monotonic() < soon, "nothing was written down"
             time.sleep(0.05)
     finally:
         process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=LONGEST)
     (record,) = home.rglob(EXPERT_USE)
     use = read_expert_use(record)
     assert len(use) == 4 and all(frequencies.max() > 0 for frequencies in use.values())
@@ -273,7 +274,7 @@ async def test_an_upkeep_that_fails_ends_no_engine() -> None:
     scheduler.start(lambda: None)
     request = GenerationRequest((1,), 1, frozenset())
     for _ in range(2):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LONGEST):
             events = [event async for event in scheduler.events(request, threading.Event())]
         assert isinstance(events[-1], GenerationFinished)
     scheduler.stop()
@@ -316,7 +317,7 @@ def test_tidegate_model_fit_asks_the_engine(packed: Path) -> None:
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=60,
+        timeout=LONGEST,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr

@@ -18,6 +18,7 @@ from mlx_model.state.recurrent import DeltaBlock
 from mlx_model.state.sequence import SequenceState
 from mlx_model.weights.recipes import Recipe
 from tests.support.checkpoints import write_checkpoint
+from tests.support.patience import LONGEST
 from tests.support.places import ROOT
 
 
@@ -27,7 +28,7 @@ def full_size(*sizes: int) -> dict[str, int]:
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=170,
+        timeout=LONGEST,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr

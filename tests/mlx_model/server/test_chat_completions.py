@@ -18,6 +18,7 @@ from mlx_model.decode.request import SamplingParameters
 from mlx_model.engine.generation_config import published_sampling
 from mlx_model.errors import CheckpointError
 from mlx_model.server.scheduler import Scheduler
+from tests.support.patience import LONGEST
 from tests.support.scripted_generator import ScriptedEngine, scripted_engine
 
 CALL = (
@@ -39,11 +40,11 @@ HI: Any = [{"role": "user", "content": "hi"}]
 
 
 def client(engine: ScriptedEngine) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{engine.url}/v1", api_key="none", max_retries=0, timeout=30)
+    return openai.OpenAI(base_url=f"{engine.url}/v1", api_key="none", max_retries=0, timeout=LONGEST)
 
 
 def post(engine: ScriptedEngine, body: dict[str, Any], **headers: str) -> httpx2.Response:
-    return httpx2.post(f"{engine.url}/v1/chat/completions", json=body, headers=headers, timeout=30)
+    return httpx2.post(f"{engine.url}/v1/chat/completions", json=body, headers=headers, timeout=LONGEST)
 
 
 def data(response: httpx2.Response) -> list[Any]:
@@ -57,7 +58,7 @@ def test_a_reply_with_one_call_ends_behind_it(checkpoint: Path) -> None:
         ask: Any = {"model": "any", "tools": [TOOL], "parallel_tool_calls": False}
         choice = client(engine).chat.completions.create(messages=HI, **ask).choices[0]
         assert choice.finish_reason == "tool_calls" and len(choice.message.tool_calls or []) == 1
-        assert engine.generator.cancelled.acquire(timeout=20), "the rest is not generated"
+        assert engine.generator.cancelled.acquire(timeout=LONGEST), "the rest is not generated"
         # It comes back as the tokens it was generated as, closed as the template closes it.
         call = choice.message.to_dict()
         result = {"role": "tool", "tool_call_id": choice.message.tool_calls[0].id, "content": "x"}
@@ -169,7 +170,7 @@ def test_stop_strings_never_show_and_end_the_generation(checkpoint: Path) -> Non
         ask: Any = {"model": "any", "messages": HI, "stop": ["wo th", "STOP"]}
         stopped = client(engine).chat.completions.create(**ask)
         assert (stopped.choices[0].message.content, stopped.choices[0].finish_reason) == ("one t", "stop")
-        assert engine.generator.cancelled.acquire(timeout=10)
+        assert engine.generator.cancelled.acquire(timeout=LONGEST)
         # What only looked like the beginning of one is shown after all.
         assert client(engine).chat.completions.create(**ask).choices[0].message.content == "one ST"
 
@@ -230,16 +231,16 @@ def test_a_client_that_leaves_ends_its_reply(checkpoint: Path) -> None:
         generator = engine.generator
         stream = client(engine).chat.completions.create(model="any", messages=HI, stream=True)
         next(iter(stream))
-        assert generator.started.acquire(timeout=10)
+        assert generator.started.acquire(timeout=LONGEST)
         # One more waits in the queue, and leaves before its turn: it is never begun.
         with asking(engine):
             assert httpx2.get(f"{engine.url}/health").status_code == 200
         stream.close()
-        assert generator.cancelled.acquire(timeout=10)
+        assert generator.cancelled.acquire(timeout=LONGEST)
         for _ in range(2):  # while it decodes, and while it is in its prefill; neither streams
             with asking(engine):
-                assert generator.started.acquire(timeout=10)
-            assert generator.cancelled.acquire(timeout=10)
+                assert generator.started.acquire(timeout=LONGEST)
+            assert generator.cancelled.acquire(timeout=LONGEST)
         assert post(engine, {"messages": HI}).json()["choices"][0]["message"]["content"] == "Hello"
         assert len(generator.requests) == 4
 
@@ -302,7 +303,7 @@ def test_a_defect_ends_a_stream_with_words(checkpoint: Path, monkeypatch: pytest
 def test_a_long_prefill_is_kept_alive_and_ended_by_shutdown(checkpoint: Path) -> None:
     with scripted_engine(checkpoint, "", keep_alive_seconds=0.02) as engine:
         body = {"messages": HI, "stream": True}
-        with httpx2.stream("POST", f"{engine.url}/v1/chat/completions", json=body, timeout=30) as response:
+        with httpx2.stream("POST", f"{engine.url}/v1/chat/completions", json=body, timeout=LONGEST) as response:
             lines = response.iter_lines()
             assert any(line.startswith(":") for line in lines)
             engine.scheduler.stop()

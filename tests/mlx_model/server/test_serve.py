@@ -19,6 +19,7 @@ import openai
 import pytest
 
 from mlx_model.server.listening import CannotListen, listen_on_file
+from tests.support.patience import LONGEST
 
 HI: Any = [{"role": "user", "content": "hi"}]
 COMMAND = [sys.executable, "-m", "mlx_model", "serve", "--no-disk-cache"]
@@ -48,7 +49,7 @@ def address(process: subprocess.Popen[str]) -> str:
 def wait_until_ready(http: httpx2.Client) -> list[dict[str, Any]]:
     """Asks for health until it is well; all answers."""
     answers = []
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + LONGEST
     while time.monotonic() < deadline:
         response = http.get("/health")
         answers.append(response.json())
@@ -60,7 +61,7 @@ def wait_until_ready(http: httpx2.Client) -> list[dict[str, Any]]:
 def refused(*options: object) -> str:
     """What a start that must fail says."""
     ended = subprocess.run(
-        [*COMMAND, *map(str, options)], capture_output=True, text=True, timeout=60, check=False
+        [*COMMAND, *map(str, options)], capture_output=True, text=True, timeout=LONGEST, check=False
     )
     assert ended.returncode == 2, ended.stderr
     assert "Traceback" not in ended.stderr
@@ -76,7 +77,7 @@ def test_the_official_client_on_a_port(checkpoint: Path) -> None:
         with httpx2.Client(base_url=url) as http:
             answers = wait_until_ready(http)
         assert all(answer["status"] == "loading" and 0 <= answer["progress"] <= 1 for answer in answers[:-1])
-        client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=60)
+        client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=LONGEST)
         (model,) = client.models.list()
         assert model.id == checkpoint.name
         assert model.model_dump()["details"]["quantization"] == "none"
@@ -119,7 +120,7 @@ def test_a_private_socket_shared_replaced_and_removed(checkpoint: Path, home: Pa
     with serving(checkpoint, "--socket", path) as process:
         address(process)
         transport = httpx2.HTTPTransport(uds=str(path))
-        with httpx2.Client(transport=transport, base_url="http://engine", timeout=60) as http:
+        with httpx2.Client(transport=transport, base_url="http://engine", timeout=LONGEST) as http:
             wait_until_ready(http)
             body = {"messages": HI, "max_tokens": 4000, "stream": True}
             with http.stream("POST", "/v1/chat/completions", json=body) as response:

@@ -25,6 +25,7 @@ from mlx_model.train import training
 from mlx_model.train.corpus import read_corpus
 from mlx_model.train.forecast import fitting_bytes
 from mlx_model.weights.checkpoint import open_checkpoint
+from tests.support.patience import LONGEST
 from tests.support.places import ROOT
 from tests.support.servable import servable_checkpoint
 
@@ -94,7 +95,7 @@ def test_a_training_that_is_killed_again_and_again_comes_to_the_same(
     out, staging = tmp_path / "out", tmp_path / ".out.training"
     for stage, done in (("Reading the text", 2), ("Training", 3)):
         program = [sys.executable, "-c", KILLED, str(model), str(code), str(out), stage, str(done)]
-        ended = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False, timeout=170)
+        ended = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LONGEST)
         assert ended.returncode == -signal.SIGKILL, ended.stderr
         assert not out.exists()
     header = (staging / "state.safetensors").read_bytes()[:65536]

@@ -328,10 +328,10 @@ async def test_esc_cancels_a_call_at_the_server_and_closing_ends_it(begin: Open,
     notes = tmp_path / "notes"
     session = await begin((reply(call("ours__wait")),), ours("ours", "--notes", str(notes)))
     turn = asyncio.create_task(session.run())
-    await until(lambda: notes.exists() and "began" in notes.read_text(), 60)
+    await until(lambda: notes.exists() and "began" in notes.read_text())
     session.agent.cancel()
     assert end_of(await turn).reason == "cancelled"
-    await until(lambda: "cancelled" in notes.read_text(), 60)
+    await until(lambda: "cancelled" in notes.read_text())
     await session.agent.aclose()
     await gone(int(notes.read_text().split()[1]))
 

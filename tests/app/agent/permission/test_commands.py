@@ -18,6 +18,7 @@ from app.agent.permission.commands.judge import judge
 from app.agent.port import PermissionAnswer
 from app.agent.shell.process import Cleaner, HeadAndTail, clean
 from tests.support.agent_bench import Bench, end_of, ended, gone, nap
+from tests.support.patience import LONGEST
 from tests.support.scripted_server import call, reply
 
 Make = Callable[..., Bench]
@@ -165,7 +166,7 @@ async def test_a_background_job_is_read_reported_and_ended(bench: Make) -> None:
     group = int(re.findall(r"kill -- -(\d+)", started)[0])
     os.killpg(group, 0)
     assert "up" in b.results()[2] or "empty" in b.results()[2]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LONGEST):
         await asyncio.wait([b.agent._jobs._jobs[1].task])
     await b.run("And now?")
     assert "Background job 2 (true) ended with status 0" in b.sent[-1]["content"]

@@ -44,6 +44,7 @@ from app.agent.session.session import (
 )
 from app.model.messages import Message, ToolCall
 from tests.support.agent_bench import Bench, check_well_formed, end_of
+from tests.support.patience import LONGEST
 from tests.support.scripted_server import Drop, call, reply
 
 Make = Callable[..., Bench]
@@ -195,7 +196,7 @@ async def test_stopped_in_a_compaction_and_spoken_to_during_one(
 
     monkeypatch.setattr(b.agent._conversation._journal, "append", slowly)
     compacting = asyncio.create_task(asyncio.to_thread(b.agent.compact))
-    await asyncio.to_thread(entered.wait, 60)
+    await asyncio.to_thread(entered.wait, LONGEST)
     with pytest.raises(AgentBusy, match="rearranged"):
         await b.run("Too early.")
     may_end.set()

@@ -19,6 +19,7 @@ from app.git.git import Git
 from app.settings.settings import Rule, settings_file
 from app.workspace.workspace import Workspace
 from tests.support.agent_bench import Bench, ended, nap
+from tests.support.patience import LONGEST
 from tests.support.real_project import git
 from tests.support.scripted_server import call, reply
 
@@ -116,7 +117,7 @@ async def test_what_ends_it_gives_it_time_and_leaves_nothing(sandbox: Sandbox, h
         up.set()
 
     running = asyncio.create_task(process.run(output, None))
-    await asyncio.wait_for(up.wait(), 60)
+    await asyncio.wait_for(up.wait(), LONGEST)
     running.cancel()
     await asyncio.wait([running])
     assert (home / "work" / "left").read_text() == "bye\n"

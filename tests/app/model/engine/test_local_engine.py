@@ -17,6 +17,7 @@ from app.model.errors import EngineFailed, EngineLost
 from app.model.events import EngineStatus, TextDelta
 from app.model.messages import ChatRequest, Message
 from app.model.wire.client import ChatClient
+from tests.support.patience import LONGEST
 from tests.support.places import PROGRAMS
 from tests.support.scripted_server import until as until_true
 
@@ -70,7 +71,7 @@ def phases_of(engine: LocalEngine) -> list[EngineStatus]:
 
 
 async def until(engine: LocalEngine, phase: str) -> EngineStatus:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(LONGEST):
         return await engine._board.until(lambda status: status.phase == phase)
 
 
@@ -147,7 +148,7 @@ async def test_an_engine_whose_socket_was_removed_is_told_of_and_nobody_waits_fo
     EnginePlace.of(windows.directory).socket.unlink()
     # Connections that are open still lead to it.
     before, engine._client = engine._client, ChatClient(engine._client.address, is_ours=True)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(LONGEST):
         with pytest.raises(EngineFailed, match="runs, but nothing answers"):
             await read(engine)
     await before.aclose()
@@ -206,5 +207,5 @@ async def test_what_stands_in_the_engines_way_is_named(windows: Windows, name: s
     in_the_way: Path = getattr(place, name)
     await asyncio.to_thread(in_the_way.mkdir)
     with pytest.raises(EngineFailed, match=f"{in_the_way.name}, which the engine needs, cannot be used"):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LONGEST):
             await read(windows.open())

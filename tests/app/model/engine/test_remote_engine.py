@@ -15,6 +15,7 @@ from app.model.events import EngineStatus, TextDelta
 from app.model.messages import ChatRequest, Message
 from app.model.wire.client import Patience
 from app.settings.settings import Settings
+from tests.support.patience import LONGEST
 from tests.support.scripted_server import reply
 
 ASK = ChatRequest((Message("user", "hi"),))
@@ -25,7 +26,7 @@ async def read(engine) -> str:
 
 
 async def settled(engine) -> EngineStatus:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LONGEST):
         return await engine._board.until(lambda status: status.phase in ("ready", "failed"))
 
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,7 +25,7 @@ from app.model.wire import sse
 from app.model.wire.chunks import ReplyReader
 from app.model.wire.client import Address, ChatClient, Patience
 from app.model.wire.sse import EventDecoder
-from tests.support.scripted_server import Call, Drop, Gate, Hang, HttpError, Progress, Raw, call, reply
+from tests.support.scripted_server import Call, Drop, Gate, Hang, HttpError, Progress, Raw, call, reply, until
 
 ASK = ChatRequest(
     (Message("user", "hi"),), tools=(ToolSpecification("read_file", "Reads.", {"type": "object"}),)
@@ -129,7 +131,9 @@ async def test_leaving_the_stream_cancels_the_reply_on_the_server(scripted_serve
 )
 async def test_misbehaviour_is_one_clear_error(scripted_server, step, error, says):
     server = scripted_server(step)
-    client = client_of(server, patience=Patience(first_word=0.4, silence=0.4))
+    client = client_of(
+        server, patience=Patience(first_word=0.4, silence=0.4) if error is ModelTimeout else None
+    )
     with pytest.raises(error, match=says) as raised:
         await events_of(client)
     assert "\n" not in str(raised.value)
@@ -155,21 +159,36 @@ async def test_a_busy_server_is_asked_again(scripted_server, refusals, requests)
     assert len(server.requests) == requests
 
 
-async def test_keep_alive_comments_are_signs_of_life(scripted_server):
+class Counting(ChatClient):
+    """A client that counts what it receives."""
+
+    received = 0
+
+    async def _pieces(self, *arguments: Any) -> AsyncGenerator[bytes]:
+        async for piece in super()._pieces(*arguments):
+            self.received += 1
+            yield piece
+
+
+async def test_keep_alive_comments_are_signs_of_life(scripted_server, monkeypatch):
     gates = [Gate(), Gate(), Gate()]
     server = scripted_server(
         reply(gates[0], Raw(b": still reading\n\n"), gates[1], Raw(b": still\n\n"), gates[2], "done")
     )
-    client = client_of(server, patience=Patience(first_word=0.6, silence=0.6))
+    client = Counting(Address(server.url), patience=Patience(first_word=1000.0, silence=1000.0))
+    loop, skipped = asyncio.get_running_loop(), 0.0
+    clock = loop.time
+    monkeypatch.setattr(loop, "time", lambda: clock() + skipped)
     seen: list[str] = []
 
     async def read():
         seen.append(text_of(await events_of(client)))
 
     reading = asyncio.create_task(read())
-    for gate in gates:  # each wait is shorter than the client's patience, all together are longer
+    for number, gate in enumerate(gates):
         await gate.wait_reached()
-        await asyncio.sleep(0.35)
+        await until(lambda: client.received >= number)  # noqa: B023 - waited for within the turn
+        skipped += 600.0  # each wait is shorter than the client's patience, all together are longer
         gate.open()
     await reading
     assert seen == ["done"]

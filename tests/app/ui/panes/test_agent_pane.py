@@ -1,6 +1,5 @@
 """Talking to the agent: streaming, stopping, queueing, permission."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -266,14 +265,16 @@ async def test_at_rest_nothing_ticks(tmp_path: Path) -> None:
     async with Stage(tmp_path, replies).run() as stage:
         await stage.say("Look")
         await stage.until(lambda: "tok/s" in stage.transcript() and not stage.screen.agent.is_working)
-        await asyncio.sleep(0.1)
-        ticking = [
-            timer
-            for widget in [stage.app, stage.screen, *stage.screen.query("*")]
-            for timer in widget._timers
-            if timer._active.is_set() and timer._task is not None and not timer._task.done()
-        ]
-        assert not ticking
+        await stage.until(
+            lambda: (
+                not any(
+                    timer._active.is_set() and timer._task is not None and not timer._task.done()
+                    for widget in [stage.app, stage.screen, *stage.screen.query("*")]
+                    for timer in widget._timers
+                )
+            ),
+            "a screen without a timer",
+        )
 
 
 @given(st.text(alphabet="ab =漢", min_size=1, max_size=150), st.integers(14, 60))

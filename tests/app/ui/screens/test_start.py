@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import LONGEST
 from tests.support.review_cases import git
 
 # Each takes about as long to import as a frame takes to draw, and is needed only later, or by few.
@@ -42,7 +43,7 @@ def loaded(program: str, wanted: list[str], where: Path) -> list[str]:
     """Which of the `wanted` modules a program has loaded at its end."""
     told = f"import os, sys\n{program}\nprint(*[name for name in {wanted!r} if name in sys.modules])"
     command = [sys.executable, "-c", told]
-    done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=True, timeout=LONGEST)
     return done.stdout.split()
 
 
@@ -86,7 +87,7 @@ DiffView.draw_row = first
 
 async def main():
     async with ReviewApp(log, [desk], root, first=desk.changes()).run_test(size=(80, 24)) as pilot:
-        await asyncio.wait_for(drawn.wait(), 60)
+        await asyncio.wait_for(drawn.wait(), LONGEST)
 
 asyncio.run(main())
 """ % (_LATE + _NOT_IN_A_REVIEW)

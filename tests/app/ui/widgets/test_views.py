@@ -57,14 +57,15 @@ async def test_a_huge_file_scrolls_without_reading_it_all(tmp_path: Path) -> Non
     (tmp_path / "one.json").write_text("[" + "12345678, " * 200_000 + "0]")
     async with Stage(tmp_path, show_file="huge.py").run() as stage:
         view = await opened(stage, "huge.py")
-        began = time.perf_counter()
+        # The processor's time for this process: what else the machine does is not counted.
+        began = time.process_time()
         await stage.press("G", "k", "g", "G")
-        at_end = time.perf_counter() - began
+        at_end = time.process_time() - began
         assert view.line_number == 200_000
         await stage.press("g")
-        began = time.perf_counter()
+        began = time.process_time()
         await stage.press("j", "k", "j", "k")
-        assert at_end < 20 * (time.perf_counter() - began), "the end costs what the start costs"
+        assert at_end < 20 * (time.process_time() - began), "the end costs what the start costs"
         stage.screen.open_file("one.json")
         view = await opened(stage, "one.json")
         assert "12345678" in drawn(view)
