@@ -26,6 +26,7 @@ from app.agent.events import (
     ToolStarted,
 )
 from app.agent.loop_guard import LoopGuard
+from app.agent.permission.commands.named import named_files
 from app.agent.permission.permissions import Permissions
 from app.agent.port import PermissionAsker, PermissionRequest
 from app.agent.prompt.prompt import SYSTEM_PROMPT, folder_instructions
@@ -36,6 +37,7 @@ from app.agent.shell.jobs import Jobs
 from app.agent.shell.sandbox import find_sandbox
 from app.agent.tools.base import (
     MAX_RESULT_CHARACTERS,
+    Access,
     Tool,
     ToolContext,
     ToolResult,
@@ -351,7 +353,7 @@ class Turn:
         # Of these only what is found afterwards is known; the rest tell review beforehand.
         changes_unseen = access.kind in ("command", "foreign")
         if changes_unseen:
-            await self._note_what_is()
+            await self._note_what_is(access)
         result: ToolResult = await tool.run(arguments, context)
         if result.was_confined and await self._may_leave_sandbox(call, given, tool.summary(arguments)):
             context.is_sandboxed = False
@@ -366,9 +368,11 @@ class Turn:
         self._conversation.decide(f"{summary} (outside the sandbox)", answer.answer, answer.comment, ())
         return answer.answer != "deny"
 
-    async def _note_what_is(self) -> None:
+    async def _note_what_is(self, access: Access) -> None:
+        root, at, recorder = self._hands.workspace.root, access.location, self._hands.recorder
         try:
-            await in_thread(self._hands.recorder.command_started)
+            named = await in_thread(lambda: named_files(access.command, at.absolute, root)) if at else ()
+            await in_thread(lambda: recorder.command_started(named))
         except TidegateError as error:
             await self._emit(Noticed(f"What this changes is not under review: {error}."))
 

@@ -9,7 +9,7 @@ import asyncio
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -51,7 +51,7 @@ class _NoRecord:
 
     def record(self, path: str, before: FileImage | None, after: FileImage | None) -> None: ...
 
-    def command_started(self) -> None: ...
+    def command_started(self, named: Sequence[str] = ()) -> None: ...
 
     def command_finished(self, still_runs: bool = False) -> tuple[str, ...]:  # noqa: ARG002
         return ()

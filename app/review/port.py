@@ -1,6 +1,6 @@
 """What the agent and the screen may ask of review."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -24,9 +24,10 @@ class ChangeRecorder(Protocol):
         """Decisions may be made again; changes that shell commands made are found and recorded."""
         ...
 
-    def command_started(self) -> None:
+    def command_started(self, named: Sequence[str] = ()) -> None:
         """A shell command of this turn, or another thing that changes files without `record`, is about to
-        begin: what differs on the disk until now is the user's own, and what will differ is the agent's."""
+        begin: what differs on the disk until now is the user's own, and what will differ is the agent's. Files
+        that it has `named` are copied even where git ignores them."""
         ...
 
     def command_finished(self, still_runs: bool = False) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.git.git import Git
-from app.review import commit, rewinding
+from app.review import commit, rewinding, snapshot
 from app.review.checkout import images
 from app.review.disk import Disk, WorkTree
 from app.review.display import KEPT_MARK, ShownFile, live_atoms, show
@@ -74,10 +74,10 @@ class Review:
             with self._acting():
                 self._turns.record(path, before, after)
 
-    def command_started(self) -> None:
+    def command_started(self, named: Sequence[str] = ()) -> None:
         """See ChangeRecorder."""
         with self._acting():
-            self._turns.command_started()
+            self._turns.command_started(named)
 
     def command_finished(self, still_runs: bool = False) -> tuple[str, ...]:
         """See ChangeRecorder."""
@@ -211,7 +211,10 @@ class Review:
                 sentence = f"Went back to before turn {turn}"
                 self._ledger.decide(Decided(0, sentence, shifts, rejected=rejected, is_rewind=True), images)
             left += [places(self._state, [part]) for part in wanted.blocked]
-            return f"Left as they are, for you edited them since: {', '.join(left)}" if left else ""
+            said = [f"Left as they are, for you edited them since: {', '.join(left)}"] if left else []
+            if beyond := snapshot.not_covered(self._git):
+                said.append(f"Not known, and so as it is now: what commands did in {beyond}")
+            return ". ".join(said)
 
     @contextmanager
     def users_own(self, path: str) -> Iterator[None]:

@@ -4,10 +4,11 @@ Before a turn, every file that git calls changed or untracked is copied into the
 clean can be had from its commit later. Outside a repository all files are copied. Afterwards whatever differs
 is a change, with both sides known.
 
-Not covered: files that git ignores; files larger than `LARGEST_FILE`; what is beyond `MOST_FILES` or
-`MOST_BYTES` of files that were changed or untracked already, or that a command changes; what happens inside
-nested repositories; empty directories. What a user changes in another program while a command runs cannot be
-told from what the command changes; between commands it can, and what is edited from here can at any time.
+Not covered: files that git ignores and that no command names; files larger than `LARGEST_FILE`; what is beyond
+`MOST_FILES` or `MOST_BYTES` of files that were changed or untracked already, or that a command changes; what
+happens inside nested repositories; empty directories. What a user changes in another program while a command
+runs cannot be told from what the command changes; between commands it can, and what is edited from here can at
+any time.
 """
 
 import os
@@ -28,6 +29,8 @@ from app.review.model import FileImage
 LARGEST_FILE = MAX_TEXT_BYTES
 MOST_FILES = 5000
 MOST_BYTES = 256 * 1024 * 1024
+MOST_IN_NAMED = 50
+"""Files in a directory that a command names; one with more is left to whoever made it."""
 # File systems stamp with a coarser clock than the one that is read here.
 _CLOCK_SLACK_NS = 1_000_000_000
 _NOT_THERE = ImageName("", 0)
@@ -68,10 +71,16 @@ Memory = dict[str, tuple[tuple[int, ...], ImageName]]
 
 
 def take(
-    root: Path, disk: Disk, put: Callable[[FileImage], ImageName], now_ns: int, memory: Memory
+    root: Path,
+    disk: Disk,
+    put: Callable[[FileImage], ImageName],
+    now_ns: int,
+    memory: Memory,
+    *,
+    named: Iterable[str] = (),
 ) -> Snapshot:
-    """Copy what a turn could change for good; what `memory` knows is not read again. Raises OSError from
-    `put`."""
+    """Copy what a turn could change for good, files and small directories that were `named` among it; what
+    `memory` knows is not read again. Raises OSError from `put`."""
     git = Git(root)
     repository = git.is_repository
     try:
@@ -82,7 +91,7 @@ def take(
         paths, complete = _all_files(root)
     files: dict[str, ImageName | None] = {}
     total = 0
-    for path in paths:
+    for path in dict.fromkeys([*paths, *_files_in(root, named)]):
         files[path] = None
         try:
             facts = (root / path).lstat()
@@ -191,6 +200,57 @@ def _dirty(git: Git) -> tuple[list[str], bool]:
         if not path.endswith("/"):
             paths.append(path.removeprefix(prefix))
     return paths[:MOST_FILES], len(paths) <= MOST_FILES
+
+
+def _files_in(root: Path, named: Iterable[str]) -> Iterable[str]:
+    """The regular files among `named`, and those in directories that have few: a file that git ignores is worth
+    a copy where a command is about to touch it, what a build made is not."""
+    for path in named:
+        place = root / path
+        if place.is_symlink() or ".git" in Path(path).parts:
+            continue
+        if place.is_file():
+            yield path
+        elif place.is_dir() and place.name not in _SKIPPED_DIRECTORIES:
+            found = [
+                (Path(directory) / name).relative_to(root).as_posix()
+                for directory, directories, names in _walk(place)
+                for name in names
+            ]
+            yield from found if len(found) <= MOST_IN_NAMED else ()
+
+
+def _walk(place: Path) -> Iterable[tuple[str, list[str], list[str]]]:
+    seen = 0
+    for directory, directories, names in os.walk(place):
+        directories[:] = [name for name in directories if name not in _SKIPPED_DIRECTORIES]
+        yield directory, directories, names
+        seen += len(names)
+        if seen > MOST_IN_NAMED:
+            return
+
+
+def not_covered(git: Git) -> str:
+    """Where what commands do is not seen, in words; "" where everything is seen but files that git ignores and
+    that no command named."""
+    if not git.is_repository:
+        return "" if _all_files(git.root)[1] else f"this directory, which has more than {MOST_FILES:,} files"
+    try:
+        answer = git.run("status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--", ".")
+        modules = git.run("ls-files", "-s", "-z", "--", ".")
+    except GitError:
+        return "this repository, of which git cannot say what changed"
+    records = [os.fsdecode(record) for record in answer.split(b"\0")[:-1]]
+    nested = [record[3:].removeprefix(git.prefix).rstrip("/") for record in records if record.endswith("/")]
+    nested += [
+        os.fsdecode(record.partition(b"\t")[2])
+        for record in modules.split(b"\0")
+        if record.startswith(b"160000")
+    ]
+    words = [f"the nested repositories {', '.join(sorted(set(nested)))}"] if nested else []
+    if len(records) > MOST_FILES:
+        words.append(f"files beyond the first {MOST_FILES:,} that are untracked or changed")
+    return " and ".join(words)
 
 
 def _names(answer: bytes) -> Iterable[str]:

@@ -4,6 +4,7 @@ Everything here happens inside the review's lock, with the log as it now is.
 """
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from app.git.git import Git
@@ -68,12 +69,12 @@ class Turns:
         if before is None or after is None:
             self._pair_renames(frozenset({path}))
 
-    def command_started(self) -> None:
+    def command_started(self, named: Sequence[str]) -> None:
         """See ChangeRecorder."""
         if not (self._is_ours and self._state.turn) or self._state.is_command_open:
             return
         self._ledger.take_in("user")
-        now, before = self._take_snapshot().record(), self._state.snapshot["files"]
+        now, before = self._take_snapshot(named).record(), self._state.snapshot["files"]
         files = {
             path: name for path, name in now["files"].items() if path not in before or before[path] != name
         }
@@ -139,10 +140,11 @@ class Turns:
         self._is_ours = False
         self._store.release_turn()
 
-    def _take_snapshot(self) -> snapshot.Snapshot:
+    def _take_snapshot(self, named: Sequence[str] = ()) -> snapshot.Snapshot:
         if self._ledger.times_replaced != self._memory_of:
             self._memory, self._memory_of = {}, self._ledger.times_replaced
-        return snapshot.take(self._root, self._disk, self._ledger.put_image, time.time_ns(), self._memory)
+        put = self._ledger.put_image
+        return snapshot.take(self._root, self._disk, put, time.time_ns(), self._memory, named=named)
 
     def _find_changes(self) -> None:
         """Record as the agent's what differs from the log, or from the snapshot where the log says nothing."""

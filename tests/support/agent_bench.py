@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import count
@@ -42,7 +42,8 @@ class Recorder:
         assert (file.read_bytes() if file.exists() else None) == (before.data if before else None)
         self.records.append((path, before, after))
 
-    def command_started(self) -> None:
+    def command_started(self, named: Sequence[str] = ()) -> None:
+        self.named = tuple(named)
         self.turns.append("before command")
 
     def command_finished(self, still_runs: bool = False) -> tuple[str, ...]:

@@ -1,21 +1,22 @@
 """The user's own rules for calls, from the settings: which of them apply to one call, and what they say."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from app.agent.permission.commands.leaving import is_there, literal_head
+from app.agent.permission.commands.leaving import is_there
+from app.agent.permission.commands.named import named_locations
 from app.agent.permission.commands.parts import Part
 from app.agent.permission.commands.wrapped import unwrap
 from app.agent.tools.base import Access
 from app.paths import expanded
 from app.settings.settings import Rule
 from app.workspace.names import folded
-from app.workspace.workspace import Location, Workspace, location_in
+from app.workspace.workspace import Location, Workspace
 
 _ANYWHERE = ("/", "~")  # how a pattern begins that is a directory anywhere
 _MOST_HIDDEN = 500
@@ -139,26 +140,7 @@ def _is_at(rule: Rule, access: Access, parts: Sequence[Part], folds: bool) -> bo
     if matches(access.location):
         return True
     root = Path(str(access.location.absolute).removesuffix(access.location.path))
-    return any(matches(location) for location in _named(parts, access.location.absolute, root))
-
-
-def _named(parts: Sequence[Part], directory: Path, root: Path) -> Iterator[Location]:
-    """Where the words of a command that is run in `directory` lead, if they are paths."""
-    places = [directory]
-    for part in parts:
-        words = [
-            word.value or literal_head(word.spelled) for word in (*part.spoken[1:], *part.reads, *part.writes)
-        ]
-        # --file=PATH, and REVISION:PATH as git has it
-        for path in (path for word in words for path in (word, word.partition("=")[2], word.partition(":")[2])):
-            if path and not path.startswith("-") and len(path) < 4096:
-                with suppress(OSError, RuntimeError, ValueError):
-                    written = Path(path).expanduser()
-                    found = [Path(os.path.realpath(place / written)) for place in places]
-                    # It may have changed the directory by then, or not.
-                    places += found[:1] if part.name in ("cd", "pushd") else []
-                    for place, absolute in zip(places, found, strict=False):
-                        yield location_in(root, absolute, place / written)
+    return any(matches(location) for location in named_locations(parts, access.location.absolute, root))
 
 
 def _matcher(pattern: str, folds: bool) -> Callable[[Location], bool]:

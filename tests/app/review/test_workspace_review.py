@@ -692,3 +692,31 @@ def test_files_of_the_kernel_are_not_opened(monkeypatch: pytest.MonkeyPatch) -> 
     """Some of them wait for what is to come: `tidegate run -C /proc` came to no end."""
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} was opened"))
     assert WorkTree(Path("/proc/self")).read("status") == FileImage(b"")
+
+
+def test_an_ignored_file_that_a_command_names_comes_back_with_its_turn(repository: Path) -> None:
+    (repository / ".gitignore").write_text(".env\nbuild/\n")
+    (repository / ".env").write_text("secret\n")
+    (repository / "build").mkdir()
+    (repository / "build" / "out").write_text("old\n")
+    review = Review(repository)
+    review.begin_turn(1)
+    review.command_started([".env", "build", "no such file"])
+    (repository / ".env").unlink()
+    (repository / "build" / "out").write_text("new\n")
+    assert review.command_finished() == (".env", "build/out")
+    review.end_turn(1)
+    assert review.rewind(1) == ""
+    assert (repository / ".env").read_text() == "secret\n"
+    assert (repository / "build" / "out").read_text() == "old\n"
+
+
+def test_going_back_names_what_it_cannot_know(repository: Path) -> None:
+    nested = repository / "inner"
+    nested.mkdir()
+    git(nested, "init", "--quiet")
+    (nested / "x").write_text("x\n")
+    review = Review(repository)
+    turn(review, lambda: (repository / "a.txt").write_text(EDITED))
+    assert "nested repositories inner" in review.rewind(1)
+    assert (repository / "a.txt").read_text() == TEXT

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -237,7 +238,7 @@ class _Tape:
 
     def end_turn(self, turn: int) -> None: ...
 
-    def command_started(self) -> None: ...
+    def command_started(self, named: Sequence[str] = ()) -> None: ...
 
     def command_finished(self, still_runs: bool = False) -> tuple[str, ...]:  # noqa: ARG002
         return ()
