@@ -68,7 +68,8 @@ _MAX_CHARACTERS = 120_000
 _BETWEEN_TIMINGS = 0.25  # seconds
 _CANCELLED = "Cancelled by the user."
 NO_SANDBOX = (
-    "There is no sandbox here (on Linux, install bubblewrap): in auto mode, commands run with all your rights."
+    "There is no sandbox here (on Linux, install bubblewrap; on macOS, none works inside another sandbox): in "
+    "auto mode, commands run with all your rights."
 )
 
 Delegate = Callable[[str, str], Awaitable[ToolResult]]

@@ -45,10 +45,21 @@ _SECRETS = (
     ".mozilla",
     ".config/google-chrome",
     ".config/chromium",
+    ".config/BraveSoftware",
+    ".config/microsoft-edge",
+    ".config/1Password",
+    ".config/op",
     "Library/Keychains",
     "Library/Cookies",
     "Library/Application Support/Firefox",
     "Library/Application Support/Google/Chrome",
+    "Library/Application Support/BraveSoftware",
+    "Library/Application Support/Microsoft Edge",
+    "Library/Application Support/Arc",
+    "Library/Application Support/1Password",
+    "Library/Group Containers/2BUA8C4S2C.com.1password",
+    "Library/Safari",
+    "Library/Containers/com.apple.Safari",
 )
 # Inside a git directory, what git runs on the user's behalf outside the sandbox.
 _GIT_TRIGGERS = ("hooks", "config", "config.worktree", "commondir")

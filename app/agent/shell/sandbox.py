@@ -6,7 +6,6 @@ neither works, `find_sandbox` says so and the caller tells the user.
 """
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from app.agent.shell.hidden import (
     runtime_directories,
     secret_places,
 )
+from app.agent.shell.seatbelt import Seatbelt, seatbelt_works
 
 
 class Sandbox(Protocol):
@@ -157,94 +157,11 @@ def _closed(places: Iterable[Path]) -> list[str]:
     ]
 
 
-class Seatbelt:
-    """macOS."""
-
-    lacks = ""
-
-    def wrap(
-        self,
-        arguments: Sequence[str],
-        root: Path,
-        scratch: Path,
-        git: Sequence[Path] = (),
-        hidden: Sequence[Path] = (),
-    ) -> list[str]:
-        """See Sandbox."""
-        return ["/usr/bin/sandbox-exec", "-p", seatbelt_profile(root, scratch, git, hidden), *arguments]
-
-    def hide(self, arguments: Sequence[str], hidden: Sequence[Path]) -> list[str]:
-        """See Sandbox."""
-        above = sorted({parent for place in hidden for parent in place.parents})
-        profile = "\n".join(["(version 1)", "(allow default)", *_denied(hidden), *_fixed(above)])
-        return ["/usr/bin/sandbox-exec", "-p", profile, *arguments]
-
-
-def _quoted(path: Path | str) -> str:
-    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _denied(places: Iterable[Path]) -> list[str]:
-    return [f"(deny file-read* file-write* (subpath {_quoted(place)}))" for place in places]
-
-
-def _fixed(directories: Iterable[Path]) -> list[str]:
-    """Rules by which directories keep their names: renaming one is unlinking its old name."""
-    return [f"(deny file-write-unlink (literal {_quoted(place)}))" for place in directories]
-
-
-def _in_any_case(path: Path) -> str:
-    """A regular expression for `path` and what lies in it, whose last two names may have any capitals."""
-    tail = f"/{path.parent.name}/{path.name}"
-    folding = "".join(
-        f"[{c.lower()}{c.upper()}]" if c.isascii() and c.isalpha() else re.escape(c) for c in tail
-    )
-    return '#"^' + re.escape(str(path.parent.parent)).replace('"', '\\"') + folding + '(/|$)"'
-
-
-def seatbelt_profile(root: Path, scratch: Path, git: Sequence[Path] = (), hidden: Sequence[Path] = ()) -> str:
-    """The profile for sandbox-exec. Later rules win over earlier ones."""
-    temporary = (scratch, Path(os.path.realpath(tempfile.gettempdir())), Path("/private/tmp"))
-    secrets = secret_places()
-    around = [path for path in secrets if root.is_relative_to(path)]
-    triggers = git_triggers(root, git)
-    kept = [path for path in (*secrets, *hidden) if path not in around]
-    rules = [
-        "(version 1)",
-        "(deny default)",
-        "(allow process-fork)",
-        "(allow process-exec)",
-        "(allow process-info* (target same-sandbox))",
-        "(allow signal (target same-sandbox))",
-        "(allow sysctl-read)",
-        # The environment of other processes, which may hold what is kept from the command's own.
-        '(deny sysctl-read (sysctl-name-prefix "kern.procargs"))',
-        "(allow mach-lookup"
-        ' (global-name "com.apple.system.opendirectoryd.libinfo")'
-        ' (global-name "com.apple.system.notification_center")'
-        ' (global-name "com.apple.system.logger"))',
-        "(allow ipc-posix-sem)",
-        "(allow file-read*)",
-        *_denied(around),
-        f"(allow file-read* file-write* (subpath {_quoted(root)}))",
-        *(f"(allow file-write* (subpath {_quoted(place)}))" for place in (*temporary, *git)),
-        '(allow file-write* (literal "/dev/null") (literal "/dev/zero") (literal "/dev/tty")'
-        ' (literal "/dev/dtracehelper"))',
-        *(f"(deny file-write* (subpath {_quoted(path)}))" for path in triggers),
-        # A name that is not there yet may be made in other capitals on a disk that folds them.
-        *(f"(deny file-write* (regex {_in_any_case(path)}))" for path in triggers),
-        *_denied(kept),
-        *_fixed(holders((*triggers, *kept), (root, *git))),
-        "(deny network*)",
-    ]
-    return "\n".join(rules)
-
-
 @cache
 def find_sandbox() -> Sandbox | None:
     """The sandbox that works here, tried once; None where there is none."""
     if sys.platform == "darwin":
-        return Seatbelt() if Path("/usr/bin/sandbox-exec").exists() else None
+        return Seatbelt() if seatbelt_works() else None
     executable = shutil.which("bwrap")
     if executable is None:
         return None

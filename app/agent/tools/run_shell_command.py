@@ -28,6 +28,13 @@ _CONFINED = (
     "network is unreachable",
     "name resolution",
     "could not resolve",
+    # macOS, Go and Node say the same in their own words.
+    "nodename nor servname provided",
+    "no such host",
+    "getaddrinfo enotfound",
+    "getaddrinfo eai_again",
+    "eperm: ",
+    "sandbox_apply",
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.agent.shell.sandbox import Seatbelt, seatbelt_profile
+from app.agent.shell.seatbelt import Seatbelt, seatbelt_profile
 from app.settings.settings import settings_file
 
 _TOKEN = re.compile(r'#"((?:[^"\\]|\\.)*)"|"((?:[^"\\]|\\.)*)"|([()])|([^\s()"]+)')
@@ -47,9 +47,10 @@ def decision(profile: str, operation: str, place: str = "") -> str:
 
 def _pairs(filters: list[list[str]]) -> Iterator[tuple[str, str]]:
     for item in filters:
-        assert item[0] in ("subpath", "literal", "regex", "target", "global-name", "sysctl-name-prefix"), (
-            f"a filter unknown here: {item}"
-        )
+        if item[0] in ("local", "remote"):  # an end of a connection: (local unix-socket (subpath …))
+            yield from _pairs([item[2]])
+            continue
+        assert item[0] in _FILTERS, f"a filter unknown here: {item}"
         yield item[0], item[1]
 
 
@@ -58,16 +59,22 @@ def _fits(name: str, value: str, place: str) -> bool:
         return Path(place).is_relative_to(value)
     if name == "regex":
         return re.search(value, place) is not None
-    if name == "sysctl-name-prefix":
+    if name.endswith("-prefix"):
         return place.startswith(value)
-    return name != "global-name" and place == value
+    return place == value
+
+
+_FILTERS = (
+    *("subpath", "literal", "regex", "target", "global-name", "sysctl-name", "sysctl-name-prefix"),
+    *("ipc-posix-name-prefix", "socket-domain"),
+)
 
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     # On macOS the folder for temporary files is the user's own; here it would be this very one.
-    monkeypatch.setattr("app.agent.shell.sandbox.tempfile.gettempdir", lambda: "/temporary")
+    monkeypatch.setattr("app.agent.shell.seatbelt.tempfile.gettempdir", lambda: "/var/folders/zz/abc/T")
     (tmp_path / 'a "project"' / ".git" / "hooks").mkdir(parents=True)
     return tmp_path / 'a "project"'
 
@@ -100,6 +107,27 @@ def test_the_profile_allows_the_workspace_and_little_else(root: Path) -> None:
         ("network-bind", "", "deny"),
         ("process-exec", "/bin/ls", "allow"),
         ("mach-lookup", "com.apple.SecurityServer", "deny"),
+        ("mach-lookup", "com.apple.SystemConfiguration.configd", "allow"),
+        ("mach-lookup", "com.apple.PowerManagement.control", "deny"),
+        ("pseudo-tty", "", "allow"),
+        ("file-ioctl", "/dev/ptmx", "allow"),
+        ("file-write-data", "/dev/ttys003", "allow"),
+        ("file-write-data", "/dev/disk0", "deny"),
+        ("file-write-data", "/dev/stderr", "allow"),
+        ("file-write-data", "/dev/fd/2", "allow"),
+        ("ipc-posix-shm-write-create", "/__KMP_REGISTERED_LIB_1234", "allow"),
+        ("ipc-posix-shm-write-create", "/other", "deny"),
+        ("ipc-posix-shm-read-data", "apple.cfprefs.501v1", "allow"),
+        ("sysctl-write", "kern.grade_cputype", "allow"),
+        ("sysctl-write", "kern.maxproc", "deny"),
+        ("file-write-create", "/var/folders/zz/abc/C/clang/ModuleCache/x", "allow"),
+        ("file-write-create", "/var/folders/zz/abc/T/x", "deny"),
+        ("file-write-create", "/private/tmp/x", "deny"),
+        ("file-read-data", home / "Library" / "Safari" / "History.db", "deny"),
+        ("file-read-data", home / "Library" / "Application Support" / "Arc" / "x", "deny"),
+        ("network-bind", root / "test.sock", "allow"),
+        ("network-outbound", "/scratch/server.sock", "allow"),
+        ("network-outbound", "/var/run/docker.sock", "deny"),
         ("iokit-open", "", "deny"),
         ("signal", "same-sandbox", "allow"),
         ("signal", "others", "deny"),
