@@ -20,7 +20,7 @@ from app.ui.base import ActionApp
 from app.ui.drawing.text import visible
 from app.ui.editor import edit
 from app.ui.keymap import Keymap
-from app.ui.panes.review import ReviewPane
+from app.ui.panes.review.pane import ReviewPane
 from app.ui.widgets.hint_line import HintLine
 
 
@@ -48,7 +48,7 @@ class ReviewScreen(Screen[None]):
         self._hints.show(("review", "standalone", "app"))
 
     def on_review_pane_counted(self) -> None:
-        files = len(self.review.view.changes)
+        files = len(self.review.view.model.changes)
         title = visible(self.review.desk.title)
         self._frame.border_title = Content(f"Review of {title}")
         parts = [self._notice, f"{files} file{'' if files == 1 else 's'}", self.review.summary]

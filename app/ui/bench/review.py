@@ -23,7 +23,7 @@ from app.review.desks.source_desk import SourceDesk
 from app.review.desks.sources import WORK_TREE, Sources
 from app.review.review import Review
 from app.ui.bench.beside import is_installed, measure
-from app.ui.panes.review import ReviewPane
+from app.ui.panes.review.pane import ReviewPane
 from app.ui.review_app import ReviewApp
 
 _SIZE = (160, 48)

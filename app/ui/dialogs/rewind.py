@@ -8,7 +8,7 @@ from app.errors import TidegateError
 from app.review.model import TurnSummary
 from app.ui.dialogs.listing import Entry, Listing
 from app.ui.panes.agent import AgentPane
-from app.ui.panes.review import ReviewPane
+from app.ui.panes.review.pane import ReviewPane
 
 _VERBS = {"enter": "files and conversation", "c": "conversation alone", "f": "files alone"}
 _FILES_FORWARD = "files"

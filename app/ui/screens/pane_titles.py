@@ -3,7 +3,7 @@
 from textual.content import Content
 
 from app.ui.drawing.text import visible
-from app.ui.panes.review import ReviewPane
+from app.ui.panes.review.pane import ReviewPane
 from app.workspace.model import Document
 
 _SILENT_AFTER = 3.0  # seconds without a word from the model, after which that is said

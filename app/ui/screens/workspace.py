@@ -28,7 +28,7 @@ from app.ui.dialogs.rewind import Rewind
 from app.ui.drawing.text import visible
 from app.ui.keymap import Keymap
 from app.ui.panes.agent import AgentPane
-from app.ui.panes.review import ReviewPane
+from app.ui.panes.review.pane import ReviewPane
 from app.ui.panes.tree import FileTree
 from app.ui.panes.turns import FilesTouched, Replied, Replying, TurnChanged
 from app.ui.panes.viewer import ViewerPane

@@ -14,7 +14,8 @@ from textual.strip import Strip
 
 from app.ui.actions import bindings
 from app.ui.drawing.palette import Palette
-from app.ui.drawing.text import Span, paint
+from app.ui.drawing.strips import marked_spans, text_strip
+from app.ui.drawing.text import Span
 
 _MARGIN = 3  # rows kept visible before and after the cursor
 _SIDEWAYS = 8  # cells per horizontal step
@@ -96,20 +97,11 @@ class LineView(ScrollView, can_focus=True):
         current = self.has_cursor and row == self.cursor_row
         body_width = max(0, width - self.gutter_width)
         text, base, spans, start = self.body(row, left, body_width)
-        spans = [*spans, *self.marked(row, text, start)]
-        strip = Strip(paint(text, base, spans)).apply_offsets(start, row)
-        strip = strip.crop_extend(left - start, left - start + body_width, base)
+        spans = [*spans, *marked_spans(self.text_selection, row, text, start, self.palette.selection)]
+        strip = text_strip(text, base, spans, row=row, start=start, left=left, width=body_width)
         if self.gutter_width:
             strip = Strip([*self.row_gutter(row, current), *strip])
         return strip.crop_extend(0, width, base)
-
-    def marked(self, row: int, text: str, start: int) -> list[Span]:
-        """What of `text`, which begins at cell `start` of `row`, is marked with the mouse."""
-        span = self.text_selection.get_span(row) if self.text_selection is not None else None
-        if span is None:
-            return []
-        end = len(text) + start if span[1] == -1 else span[1]
-        return [(span[0] - start, end - start, self.palette.selection)]
 
     def base_style(self, row: int) -> Style:
         """The plain background of `row`, which marks the cursor where the view has the focus."""

@@ -18,7 +18,7 @@ from app.ui.dialogs.commit import CommitDialog
 from app.ui.dialogs.edit_hunk import EditHunkDialog
 from app.ui.dialogs.listing import Listing
 from app.ui.diff.view import DiffView
-from app.ui.panes.review import ReviewPane
+from app.ui.panes.review.pane import ReviewPane
 from app.ui.review_app import ReviewApp
 from tests.support.review_cases import git
 
@@ -297,7 +297,7 @@ async def test_comments_are_written_listed_edited_deleted_and_told(root: Path) -
         await reader.until(lambda: isinstance(reader.app.screen, CommentDialog))
         await reader.press(*"Why?", "ctrl+s")
         await reader.until(lambda: "✎ Why?" in reader.drawn())
-        assert reader.view.rows.comment_rows
+        assert reader.view.model.rows.comment_rows
         rows = reader.drawn().split("\n")
         assert "line five" in rows[rows.index(next(row for row in rows if "Why?" in row)) - 1]
         await reader.press("g", "right_curly_bracket")
@@ -315,7 +315,7 @@ async def test_comments_are_written_listed_edited_deleted_and_told(root: Path) -
         await reader.press("d")
         await reader.until(lambda: "Why?" not in reader.drawn())
         # With other rows, what was selected would be other lines.
-        assert not reader.view.is_selecting
+        assert not reader.view.selection.is_active
         assert Review(root).comments() == ()
 
 
@@ -377,8 +377,8 @@ async def test_the_mouse_selects_lines_and_goes_to_files(root: Path, size: tuple
     staged = lambda: git(root, "show", ":a.txt").decode()  # noqa: E731
     async with reading(root, WORK_TREE, size=size) as reader:
         view, is_split = reader.view, size[0] > 130
-        lines = view.changes[0].hunks[0].lines
-        at = {line.text: view.rows.row_of_line(0, 0, number) for number, line in enumerate(lines)}
+        lines = view.model.changes[0].hunks[0].lines
+        at = {line.text: view.model.rows.row_of_line(0, 0, number) for number, line in enumerate(lines)}
         right = size[0] // 2 + 20
 
         async def mouse(kind: type[MouseEvent], text: str, column: int, button: int = 1) -> None:
@@ -398,7 +398,7 @@ async def test_the_mouse_selects_lines_and_goes_to_files(root: Path, size: tuple
         # Side by side, what is on the other side of the same rows is not meant.
         assert texts == ["line 4", *([] if is_split else ["line 5"]), "line five", "and more"]
         await mouse(MouseDown, "line 3", right)
-        assert not view.is_selecting
+        assert not view.selection.is_active
         await mouse(MouseUp, "line 3", right)
         await mouse(Click, "line 3", right)
         assert view.cursor_row == at["line 3"]
@@ -415,7 +415,7 @@ async def test_the_mouse_selects_lines_and_goes_to_files(root: Path, size: tuple
         await mouse(MouseUp, "line five", start + 3)
         assert reader.app.screen.get_selected_text() == "five"
         await reader.pilot.click("#diff-view", offset=(1, 0))
-        assert view.folded == {"a.txt"}
+        assert view.model.folded == {"a.txt"}
         await reader.press("f")
         await reader.until(lambda: isinstance(reader.app.screen, Listing))
         await reader.pilot.click("#listing-lines", offset=(10, 1))
@@ -436,7 +436,10 @@ async def test_what_a_key_would_decide_is_never_scrolled_out_of_sight(root: Path
             await reader.pilot._post_mouse_events([kind], view, (20, y), button=1)
         await reader.until(lambda: view.cursor_row == view.row_count - 1)
         await reader.pilot._post_mouse_events([MouseUp], None, (20, 11), button=1)
-        assert view.selected_rows == range(5, view.row_count) and reader.app.mouse_captured is None
+        assert (
+            view.selection.rows(view.cursor_row) == range(5, view.row_count)
+            and reader.app.mouse_captured is None
+        )
 
 
 async def test_the_file_list_says_how_far_each_is(root: Path) -> None:

@@ -51,16 +51,18 @@ async def test_every_diff_is_drawn_in_both_layouts(place: Path, tmp_path: Path) 
             changes = parse_diff(text)
             view.set_changes(changes)
             for arrangement in ("unified", "split"):
-                if view.split != (arrangement == "split"):
+                if view.model.split != (arrangement == "split"):
                     view.switch_arrangement()
                 drawn = {"+": 0, "−": 0}
                 for row in range(view.row_count):
-                    kind = view.rows.row(row)
+                    kind = view.model.rows.row(row)
                     strip = view.draw_row(row, 120)
                     assert strip.cell_length == 120, (commit, row)
                     if kind.kind == "line":
                         lines = {
-                            n: view.hunk_at(kind).lines[n] for n in (kind.left, kind.right) if n is not None
+                            n: view.model.hunk_of(kind).lines[n]
+                            for n in (kind.left, kind.right)
+                            if n is not None
                         }
                         drawn["+"] += sum(line.kind == "added" for line in lines.values())
                         drawn["−"] += sum(line.kind == "removed" for line in lines.values())

@@ -65,27 +65,27 @@ async def test_wrapped_lines_are_whole_numbered_once_and_found_copied_and_decide
         view = pilot.app.query_one(DiffView)
         plain = view.row_count
         assert view.virtual_size.width > size[0]
-        assert view.switch_wrap()
+        view.switch_wrap()
         await pilot.pause()
         assert view.row_count > plain + 100
         assert view.virtual_size.width <= size[0]
-        rows = [view.rows.row(number) for number in range(view.row_count)]
-        room = view.room
+        rows = [view.model.rows.row(number) for number in range(view.row_count)]
+        room = view.model.texts.room
         for index, line in enumerate(changes()[0].hunks[0].lines):
-            is_left = view.split and line.kind == "removed"
+            is_left = view.model.split and line.kind == "removed"
             own = [
                 number
                 for number, row in enumerate(rows)
-                if row.kind == "line" and index == (row.left if is_left or not view.split else row.right)
+                if row.kind == "line" and index == (row.left if is_left or not view.model.split else row.right)
             ]
-            texts = [view.body_text(number, is_left=is_left) for number in own]
+            texts = [view.model.text_at(number, is_left=is_left) for number in own]
             assert "".join(texts) == visible(line.text)
             assert all(cell_len(text) <= room for text in texts)
             # Drawn, no row is wider than the view, and only the first has the line's number.
             strips = [view.draw_row(number, view.room_width).text for number in own]
             assert all(cell_len(strip) == view.room_width for strip in strips)
             number = str(line.before_number if line.kind == "removed" else line.after_number)
-            half = slice(0, size[0] // 2) if is_left else slice(size[0] // 2 if view.split else 0, None)
+            half = slice(0, size[0] // 2) if is_left else slice(size[0] // 2 if view.model.split else 0, None)
             numbered = [number in strip[half][: view.gutter_width + 1].split() for strip in strips]
             assert numbered == [True] + [False] * (len(own) - 1)
         # A match is found on the row that shows it, ten thousand characters on.
@@ -96,11 +96,11 @@ async def test_wrapped_lines_are_whole_numbered_once_and_found_copied_and_decide
         view.select()
         view.action_up()
         assert view.clean_text().count("needle") == 1
-        ((part),) = view.selected_parts()
+        ((part),) = view.parts_here()
         assert part.lines is not None and len(part.lines) >= 1
         view.leave_selection()
         # The mouse copies a wrapped line as one.
-        found = view.rows.row_of_line(
+        found = view.model.rows.row_of_line(
             0, 0, next(n for n, line in enumerate(part.hunk.lines) if line.text == WIDE)
         )
         assert found is not None
@@ -111,7 +111,7 @@ async def test_wrapped_lines_are_whole_numbered_once_and_found_copied_and_decide
         )
         copied = view.get_selection(Selection(Offset(0, found), Offset(10_000, last)))
         assert copied is not None and copied[0] == WIDE
-        assert not view.switch_wrap()
+        view.switch_wrap()
         await pilot.pause()
         assert view.row_count == plain
 

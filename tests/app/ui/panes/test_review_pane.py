@@ -12,6 +12,7 @@ from textual.widgets import TextArea
 from app.model.events import Finished, StreamEvent, TextDelta
 from app.model.messages import ChatRequest
 from app.ui.dialogs.listing import Listing
+from app.ui.diff.model.pending import hunk_ids
 from tests.support.review_cases import git
 from tests.support.screen import FakeEngine, Stage, edit
 
@@ -35,7 +36,7 @@ async def reviewing(stage: Stage, **files: str | None) -> None:
     wanted = {name.replace("__", ".") for name in files}
     shown = stage.screen.review.view
     await stage.until(
-        lambda: shown.changes and wanted <= {change.path for change in shown.changes}, "the changes"
+        lambda: shown.model.changes and wanted <= {change.path for change in shown.model.changes}, "the changes"
     )
     await stage.press("f4")
     assert stage.screen.review.view.has_focus
@@ -45,7 +46,7 @@ async def test_keep_and_reject_decide_the_hunk_and_move_on(root: Path) -> None:
     async with Stage(root).run() as stage:
         await reviewing(stage, a__txt=AFTER, b__txt="two\n")
         pane, view = stage.screen.review, stage.screen.review.view
-        first, second, third, other = [name for name, _ in view.hunk_ids()]
+        first, second, third, other = [name for name, _ in hunk_ids(view.model.changes)]
         assert view.current_hunk and view.current_hunk.id == first
 
         await stage.press("a")
@@ -67,7 +68,7 @@ async def test_keep_and_reject_decide_the_hunk_and_move_on(root: Path) -> None:
 
         await stage.press("right_square_bracket", "x")
         await stage.until(lambda: (root / "b.txt").read_text() == "one\n")
-        assert other not in dict(view.hunk_ids())
+        assert other not in dict(hunk_ids(view.model.changes))
 
 
 async def test_a_whole_file_is_decided_with_the_capital_key(root: Path) -> None:
@@ -132,7 +133,7 @@ async def test_without_a_repository_what_is_kept_leaves_the_list_and_comes_back(
         await stage.press("a")
         await stage.until(lambda: stage.screen.review.pending == 0)
         await stage.press("c")
-        await stage.until(lambda: not stage.screen.review.view.changes)
+        await stage.until(lambda: not stage.screen.review.view.model.changes)
         assert (root / "b.txt").read_text() == "two\n"
         await stage.press("u")
         await stage.until(lambda: stage.screen.review.decided == 1)
@@ -233,13 +234,13 @@ async def test_lines_are_kept_and_rejected_and_comments_reach_the_agent(root: Pa
         await stage.press("slash", *"three", "enter", "escape", "v")
         # Where the message is written, Escape stops the agent, and is not used up on what is selected here.
         await stage.press("f5", "escape")
-        assert stage.screen.review.view.is_selecting
+        assert stage.screen.review.view.selection.is_active
         await stage.press("f4", "x")
         await stage.until(lambda: (root / "b.txt").read_text() == "two\nfour\n")
         await stage.press("slash", *"four", "enter", "escape", "m")
         await stage.until(lambda: stage.app.screen is not stage.screen)
         await stage.press(*"No", "ctrl+s")
-        await stage.until(lambda: stage.screen.review.view.rows.comment_rows)
+        await stage.until(lambda: stage.screen.review.view.model.rows.comment_rows)
         told = stage.review.feedback()
         assert "b.txt:2\n+three" in told
         assert "b.txt:2\n> four\nNo" in told

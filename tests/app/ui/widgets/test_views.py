@@ -10,7 +10,8 @@ from rich.cells import cell_len
 from textual.color import Color
 
 from app.review.model import DiffLine, FileChange, Hunk
-from app.ui.diff.layout import DiffLayout, Shapes
+from app.ui.diff.model.layout import DiffLayout
+from app.ui.diff.model.rows import Shapes
 from app.ui.drawing.markdown import stable_blocks
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import columns, paint, visible

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from app.review.diff.misfit import Misfit
 from app.review.model import Comment, FileChange, Hunk
-from app.ui.diff.layout import Remark, first_lines
+from app.ui.diff.model.rows import Remark, first_lines
 from app.ui.drawing.text import visible
 
 

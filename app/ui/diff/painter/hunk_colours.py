@@ -1,4 +1,4 @@
-"""What drawing the lines of one hunk needs: syntax colour of either side, and which words changed."""
+"""The colours of one hunk: the syntax of both sides, and the words that changed."""
 
 import re
 from bisect import bisect_right
@@ -20,9 +20,9 @@ _LASTS = re.compile(r"\"{3}|'{3}|/\*|`|<!--|--\[\[|\{-|\(\*")  # begins or ends 
 _CHANGED = re.compile(rb"[-+]+")
 
 
-class HunkPainting:
-    """Made when a hunk's first line comes into view; each line's share only when that line does. `above` is the
-    file above the hunk, as far as it is known."""
+class HunkColours:
+    """The colours of a hunk's lines, computed for a line when it is first drawn. `above` has the lines of the
+    file above the hunk, if they are known."""
 
     def __init__(self, hunk: Hunk, lexer: Lexer | None, above: Sequence[str] = ()) -> None:
         self._lines = hunk.lines

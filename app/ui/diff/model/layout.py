@@ -1,76 +1,23 @@
-"""Which row of a review shows what: files and hunks of any number laid out without touching their lines.
+"""The rows of a review: any number of files and hunks is laid out without reading the hunks' lines.
 
-A hunk that is shown as it is has its rows reckoned; one with comments, with lines of the file around it or with
-lines to wrap has them listed, when it comes into view.
+The rows of a plain hunk are computed from its line marks. The rows of a hunk with comments, with lines of the
+file around it or with lines to wrap are listed one by one when one of them is asked for.
 """
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
-
-from textual.cache import LRUCache
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from app.review.diff.hunk_text import HunkText, line_marks
 from app.review.model import FileChange, Hunk
+from app.ui.diff.model.rows import HunkShape, Row, Shapes, first_lines
+from app.ui.diff.model.texts import RowTexts
 
-RowKind = Literal["gap", "file", "hunk", "line", "note", "extra", "comment"]
+_CACHED = 64  # hunks whose listed rows are kept
 
 _RUN = re.compile(rb" +|-+\+*|\++")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row. `left` and `right` index the hunk's lines: unified rows use `left` alone, side-by-side rows
-    have None where a side is empty. On an "extra" row, a line of the file around the hunk, they are its numbers
-    before and after; on a "comment" row, `left` is the comment's place in `HunkShape.comments`. `part` counts
-    the rows of a line that is wrapped."""
-
-    kind: RowKind
-    file: int
-    hunk: int = -1
-    left: int | None = None
-    right: int | None = None
-    part: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """A line of a comment, shown under line `index` of a hunk (-1: under its heading). `comment` is its number,
-    -1 where it is not the user's but says why the hunk does not fit."""
-
-    index: int
-    comment: int
-    text: str
-    is_first: bool = True
-
-    @property
-    def starts_comment(self) -> bool:
-        """Whether a comment of the user's begins here."""
-        return self.is_first and self.comment >= 0
-
-
-@dataclass(frozen=True, slots=True)
-class HunkShape:
-    """What is shown of a hunk beside its own lines: lines of the file above and below, and comments."""
-
-    above: int = 0
-    below: int = 0
-    comments: tuple[Remark, ...] = ()
-
-
-class Wrapping(Protocol):
-    """How lines are broken into rows."""
-
-    @property
-    def room(self) -> int:
-        """Bytes of a line that surely need no more than one row."""
-        ...
-
-    def height(self, row: Row) -> int:
-        """The rows that a line, a line around a hunk or a comment takes, at least 1."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +31,10 @@ Pairs = list[tuple[int | None, int | None]]
 
 
 def pair(marks: bytes) -> Pairs:
-    """Side-by-side rows of one hunk, from its lines' marks: context on both sides, each run of removed lines
-    beside the added ones that follow it."""
+    """The side-by-side rows of a hunk, as indices of its lines, from its line marks (" ", "-" and "+").
+
+    A context line is on both sides; a run of removed lines is beside the run of added lines that follows it.
+    """
     rows: Pairs = []
     for run in _RUN.finditer(marks):
         start, end = run.span()
@@ -108,29 +57,18 @@ def _pair_count(marks: bytes) -> int:
     return count
 
 
-@dataclass(frozen=True, slots=True)
-class Shapes:
-    """How the hunks are shown: `folded` names hunks and files (by path) that are their heading alone."""
-
-    folded: frozenset[str] = frozenset()
-    hunks: Mapping[str, HunkShape] = field(default_factory=dict)
-
-
-_PLAIN = HunkShape()
-
-
 class DiffLayout:
-    """The rows of `changes`."""
+    """The rows of `changes`, counted from 0. Lines are wrapped as `wrapping` says, or not at all."""
 
     def __init__(
-        self, changes: Sequence[FileChange], shapes: Shapes, *, split: bool, wrapping: Wrapping | None = None
+        self, changes: Sequence[FileChange], shapes: Shapes, *, split: bool, wrapping: RowTexts | None = None
     ) -> None:
         self.changes = changes
-        self._shapes = shapes.hunks
+        self._shapes = shapes
         self._split = split
         self._wrapping = wrapping
         self._pairs: dict[tuple[int, int], Pairs] = {}
-        self._listed: LRUCache[tuple[int, int], list[Row]] = LRUCache(64)
+        self._body = lru_cache(_CACHED)(self._list_body)
         self._blocks: list[_Block] = []
         self._hunk_rows: dict[str, int] = {}
         self.file_rows: list[int] = []
@@ -155,8 +93,8 @@ class DiffLayout:
         self.row_count = row
 
     def _is_plain(self, hunk: Hunk) -> bool:
-        """Whether each of a hunk's lines, or pairs of them, is one row, and nothing else is shown."""
-        if hunk.id in self._shapes:
+        """Whether each line of a hunk (side by side: each pair) is one row, and nothing else is shown of it."""
+        if hunk.id in self._shapes.hunks:
             return False
         if self._wrapping is None or not hunk.lines:
             return True
@@ -178,7 +116,7 @@ class DiffLayout:
         return self._wrapping.height(row) if self._wrapping is not None and row.kind != "note" else 1
 
     def _lines(self, file: int, number: int, hunk: Hunk) -> Iterator[Row]:
-        """What is under a hunk's heading, each line of it once."""
+        """The rows under a hunk's heading, before lines are wrapped."""
         shape = self.shape(hunk)
         remarks: dict[int, list[int]] = {}
         for place, remark in enumerate(shape.comments):
@@ -207,16 +145,12 @@ class DiffLayout:
         for down in range(shape.below):
             yield Row("extra", file, number, before + down, after + down)
 
-    def _body(self, file: int, number: int, hunk: Hunk) -> list[Row]:
+    def _list_body(self, file: int, number: int) -> list[Row]:
         """All rows under the heading of a hunk that is not plain."""
-        key = (file, number)
-        found = self._listed.get(key)
-        if found is None:
-            found = []
-            for row in self._lines(file, number, hunk):
-                found.append(row)
-                found.extend(replace(row, part=part) for part in range(1, self._parts(row)))
-            self._listed[key] = found
+        found = []
+        for row in self._lines(file, number, self.changes[file].hunks[number]):
+            found.append(row)
+            found.extend(replace(row, part=part) for part in range(1, self._parts(row)))
         return found
 
     def _pairs_of(self, file: int, hunk: int) -> Pairs:
@@ -227,7 +161,7 @@ class DiffLayout:
 
     def shape(self, hunk: Hunk) -> HunkShape:
         """How `hunk` is shown."""
-        return self._shapes.get(hunk.id, _PLAIN)
+        return self._shapes.of(hunk)
 
     def row(self, number: int) -> Row:
         """What row `number` shows."""
@@ -239,7 +173,7 @@ class DiffLayout:
             return Row("hunk", block.file, block.hunk)
         hunk = self.changes[block.file].hunks[block.hunk]
         if not self._is_plain(hunk):
-            return self._body(block.file, block.hunk, hunk)[offset - 1]
+            return self._body(block.file, block.hunk)[offset - 1]
         if not hunk.lines:
             return Row("note", block.file, block.hunk)
         if self._split:
@@ -247,11 +181,11 @@ class DiffLayout:
         return Row("line", block.file, block.hunk, offset - 1)
 
     def row_of_hunk(self, hunk_id: str) -> int | None:
-        """The row of a hunk's heading (its file's, where the file is folded)."""
+        """The row of a hunk's heading, or of its file's heading where the file is folded."""
         return self._hunk_rows.get(hunk_id)
 
     def row_of_line(self, file: int, hunk: int, index: int, part: int = 0) -> int | None:
-        """The row of a hunk's line, or of a part of it; None where it is folded away."""
+        """The row of line `index` of a hunk, if it is wrapped of one `part` of it; None if it is folded."""
         found = self.changes[file].hunks[hunk]
         offset = self._offset(file, hunk, found, index, part)
         row = self._hunk_rows[found.id] + 1 + offset
@@ -259,9 +193,9 @@ class DiffLayout:
         return row if here is not None and (here.file, here.hunk) == (file, hunk) else None
 
     def _offset(self, file: int, number: int, hunk: Hunk, index: int, part: int) -> int:
-        """The row of a hunk's line, counted from the first under its heading; -1 if there is none."""
+        """The row of line `index`, counted from the first row under the hunk's heading; -1 if there is none."""
         if not self._is_plain(hunk):
-            rows = enumerate(self._body(file, number, hunk))
+            rows = enumerate(self._body(file, number))
             return next(
                 (
                     place
@@ -274,9 +208,3 @@ class DiffLayout:
             return index
         pairs = self._pairs_of(file, number)
         return next((place for place, sides in enumerate(pairs) if index in sides), -1)
-
-
-def first_lines(hunk: Hunk) -> tuple[int, int]:
-    """The numbers of a hunk's first line before and after; a diff's header gives a side without lines the
-    number of the line in front of it."""
-    return hunk.before_start + (not hunk.before_count), hunk.after_start + (not hunk.after_count)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from app.review.diff.hunk_text import HunkText
 from app.review.model import FileChange
-from app.ui.diff.layout import Row
+from app.ui.diff.model.rows import Row
 
 
 def lines_with(

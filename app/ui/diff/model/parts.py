@@ -5,7 +5,7 @@ from typing import Literal
 
 from app.review.desks.desk import Part
 from app.review.model import FileChange, Hunk
-from app.ui.diff.layout import Row
+from app.ui.diff.model.rows import Row
 
 Side = Literal["both", "left", "right"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from app.review.model import FileChange, Hunk
-from app.ui.diff.layout import first_lines
+from app.ui.diff.model.rows import first_lines
 
 _STEP = 20  # lines of the file that one key press shows on either side of a hunk
 

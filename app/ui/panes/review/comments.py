@@ -1,0 +1,76 @@
+"""Writing, changing and listing comments."""
+
+import asyncio
+
+from app.review.model import Comment
+from app.ui.dialogs.comment import CommentDialog
+from app.ui.dialogs.listing import Entry, Listing
+from app.ui.drawing.text import visible
+from app.ui.panes.review.context import ReviewContext
+
+
+def write(context: ReviewContext) -> None:
+    """Ask for a comment on the cursor's line or hunk, or for a change of the comment there."""
+    view, work = context.view, context.work
+    change, hunk = view.current_change, view.current_hunk
+    if change is None or hunk is None:
+        return
+    existing = view.current_comment
+    if existing is not None:
+        _rewrite(context, existing)
+        return
+    line = view.current_diff_line
+    if line is not None:
+        number = (line.before_number if line.kind == "removed" else line.after_number) or 0
+        quoted = line.text
+    else:
+        number, quoted = (view.current_line if hunk.lines else 0), ""
+    source = work.desk.source
+
+    def save(text: str | None) -> None:
+        def add() -> None:
+            work.port.comment(change.path, number, quoted, text or "", source)
+
+        if text:
+            context.run(add, None)
+
+    app = context.app
+    app.push_screen(CommentDialog(f"{change.path}:{number}" if number else change.path, quoted), save)
+
+
+def _rewrite(context: ReviewContext, comment: Comment) -> None:
+    def save(text: str | None) -> None:
+        if text is not None:
+            context.run(lambda: context.work.port.change_comment(comment.id, text), None)
+
+    context.app.push_screen(CommentDialog(_place(comment), comment.quoted, comment.text), save)
+
+
+async def list_all(context: ReviewContext) -> None:
+    """List all comments, to go to one, change or delete it."""
+    app, work = context.app, context.work
+    comments = {str(one.id): one for one in await asyncio.to_thread(work.port.comments)}
+    if not comments:
+        app.notify("There are no comments yet.", timeout=3)
+        return
+
+    def done(chosen: tuple[str, str] | None) -> None:
+        if chosen is None:
+            return
+        comment = comments[chosen[1]]
+        if chosen[0] == "e":
+            _rewrite(context, comment)
+        elif chosen[0] == "d":
+            context.run(lambda: work.port.change_comment(comment.id, ""), None)
+        elif comment.source != work.desk.source or not context.view.go_to_comment(comment.id):
+            app.notify("What that comment was on is not in view here.", severity="warning")
+
+    entries = [
+        Entry(key, one.text.split("\n")[0], _place(one), f"({one.source})" if one.source else "", "accent")
+        for key, one in comments.items()
+    ]
+    app.push_screen(Listing("Comments", entries, {"enter": "goes there", "e": "edits", "d": "deletes"}), done)
+
+
+def _place(comment: Comment) -> str:
+    return f"{visible(comment.path)}:{comment.line}" if comment.line else visible(comment.path)

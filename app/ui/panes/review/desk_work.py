@@ -1,0 +1,86 @@
+"""Reading and deciding what is reviewed: everything that touches the disk, in threads, one thing at a time."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from app.review.desks.desk import Desk
+from app.review.errors import ReviewError
+from app.review.model import Comment, FileChange
+from app.review.port import ReviewPort
+
+Result = TypeVar("Result")
+
+# A decision: returns a sentence worth telling, or nothing. May raise ReviewError, and has then changed nothing.
+Decision = Callable[[], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a desk and the log say. `was_refused`: the decision before it was not taken."""
+
+    desk: Desk
+    changes: Sequence[FileChange]
+    comments: Sequence[Comment]
+    was_refused: bool
+
+
+class DeskWork:
+    """The desks that can be reviewed, and `desk`, which is reviewed now.
+
+    `tell` is given sentences for the user, each with whether it is an error. `first` are the changes of the
+    first desk where they are known already.
+    """
+
+    def __init__(
+        self,
+        port: ReviewPort,
+        desks: Sequence[Desk],
+        tell: Callable[[str, bool], None],
+        first: Sequence[FileChange] | None = None,
+    ) -> None:
+        self.port = port
+        self.desk = desks[0]
+        self._desks = desks
+        self._tell = tell
+        self._first = first
+        self._lock = asyncio.Lock()
+
+    def switch(self, number: int) -> None:
+        """Review desk `number` from now on, counted from 0."""
+        self.desk = self._desks[number]
+
+    def switch_to_next(self) -> None:
+        """Review the next desk from now on, after the last the first."""
+        self.switch((self._desks.index(self.desk) + 1) % len(self._desks))
+
+    async def run(self, ask: Callable[[], Result]) -> Result:
+        """Run `ask` in a thread when all that was begun before is done. Raises what `ask` raises."""
+        async with self._lock:
+            return await asyncio.to_thread(ask)
+
+    async def decide(self, decision: Decision | None) -> Reading | None:
+        """Take `decision`, if there is one, and read what there is now. None if there is nothing new to show:
+        the decision was refused without a reason to show beside the hunks, or nothing could be read."""
+        was_refused = False
+        async with self._lock:
+            desk = self.desk
+            try:
+                if decision is not None:
+                    said = await asyncio.to_thread(decision)
+                    if said:
+                        self._tell(said, False)
+            except ReviewError as error:
+                self._tell(str(error), True)
+                was_refused = True
+            if was_refused and not desk.misfits():
+                return None
+            try:
+                first, self._first = self._first, None
+                changes = first if first is not None else await asyncio.to_thread(desk.changes)
+                comments = await asyncio.to_thread(self.port.comments)
+            except ReviewError as error:
+                self._tell(str(error), True)
+                return None
+        return Reading(desk, changes, comments, was_refused)

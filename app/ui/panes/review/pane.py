@@ -1,0 +1,444 @@
+"""The review by keyboard: decisions, dialogs, search and movement over one diff view."""
+
+# ruff: noqa: PLC0415  dialogs are imported when they open: the first frame does without them
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.actions import SkipAction
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.widgets import Static
+
+from app.errors import TidegateError
+from app.review.desks.desk import Desk, Part
+from app.review.errors import ReviewError
+from app.review.model import Comment, FileChange, Hunk
+from app.review.port import ReviewPort
+from app.ui.actions import bindings
+from app.ui.base import ActionApp
+from app.ui.diff.model.pending import first_new, next_pending, pending_parts
+from app.ui.diff.view import DiffView
+from app.ui.editor import edit
+from app.ui.panes.review.context import ReviewContext
+from app.ui.panes.review.desk_work import Decision, DeskWork
+from app.ui.panes.review.progress import Progress
+from app.ui.panes.review.search import Search
+
+if TYPE_CHECKING:
+    from textual.widgets import Input
+
+    from app.ui.panes.review.commit import Suggest
+
+
+class ReviewPane(Vertical):
+    """A diff view with what can be done about it: `DeskWork` reads and decides, `Progress` counts."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("review"),
+        Binding("ctrl+c,super+c", "copy_lines", show=False),
+    ]
+
+    class Counted(Message):
+        """What is reviewed was read and counted."""
+
+        def __init__(self, decided: int, total: int) -> None:
+            super().__init__()
+            self.decided = decided
+            self.total = total
+
+    class OpenWanted(Message):
+        """The user wants to see a file at a line."""
+
+        def __init__(self, path: str, line: int) -> None:
+            super().__init__()
+            self.path = path
+            self.line = line
+
+    class RewindWanted(Message):
+        """The user wants to go back to before a turn."""
+
+    class DiskChanged(Message):
+        """A decision or a commit changed files or git's state."""
+
+    def __init__(
+        self,
+        review: ReviewPort,
+        desks: Sequence[Desk],
+        root: Path,
+        *,
+        suggest: "Suggest | None" = None,
+        first: Sequence[FileChange] | None = None,
+        id: str | None = None,
+    ) -> None:
+        """`desks` are what can be reviewed, beginning with the first; `first` are its changes where they are
+        known already. Paths are relative to `root`. `suggest` writes a commit message; None without a model."""
+        super().__init__(id=id)
+        self._work = DeskWork(review, desks, self._tell, first)
+        self._progress = Progress()
+        self._root = root
+        self._suggest = suggest
+        self._first = first
+        self._message = ""  # of the commit: written, and not committed yet
+        self._is_opening = False  # a dialog, for which the disk is being read
+        self.view = DiffView(id="diff-view")
+        self._search = Search(self, self.view)
+        self._nothing = Static(id="review-nothing", markup=False)
+
+    def compose(self) -> ComposeResult:
+        yield self._nothing
+        yield self.view
+
+    def on_mount(self) -> None:
+        if self._first is None:
+            self.view.display = False
+            self.reload()
+        else:
+            self._show(self._first, ())
+            # The log with the comments on these changes is opened when they are on the screen: the first
+            # refresh gives the view its size, the second draws it.
+            self.call_after_refresh(self.call_after_refresh, self.reload)
+
+    # What is reviewed.
+
+    @property
+    def port(self) -> ReviewPort:
+        """The review's log."""
+        return self._work.port
+
+    @property
+    def desk(self) -> Desk:
+        """What is reviewed now."""
+        return self._work.desk
+
+    @property
+    def total(self) -> int:
+        """Hunks that are reviewed."""
+        return self._progress.total
+
+    @property
+    def decided(self) -> int:
+        """Hunks that are decided."""
+        return self._progress.decided
+
+    @property
+    def pending(self) -> int:
+        """Hunks that wait for a decision."""
+        return self._progress.pending
+
+    @property
+    def hint_names(self) -> Mapping[str, str]:
+        """What the hints call this desk's actions; "" for those that it does not have."""
+        words = self.desk.words
+        names = {"review.keep": words.take, "review.reject": words.drop}
+        # A desk without a second decision is only read.
+        return names if words.drop else names | {"review.edit": "", "review.commit": ""}
+
+    @property
+    def summary(self) -> str:
+        """How many hunks are decided, and whether some are hidden."""
+        parts = [f"{self.decided} of {self.total} decided"] if self.total else []
+        return " · ".join([*parts, *(["white space ignored"] if self.view.model.ignores_space else [])])
+
+    def review_desk(self, number: int) -> None:
+        """Review desk `number` from now on, counted from 0."""
+        self._work.switch(number)
+        self._progress.restart()
+        self.reload()
+
+    def action_switch_desk(self) -> None:
+        self._work.switch_to_next()
+        self._progress.restart()
+        self.reload()
+
+    def reload(self) -> None:
+        """Show what the log and the disk say now."""
+        self.run_worker(self._do(None), group="review")
+
+    def action_reload(self) -> None:
+        self.reload()
+
+    def _tell(self, sentence: str, is_error: bool) -> None:
+        if is_error:
+            self.app.notify(sentence, severity="error", timeout=8)
+        else:
+            self.app.notify(sentence, timeout=4)
+
+    def _show(
+        self, changes: Sequence[FileChange], comments: Sequence[Comment], *, after_decision: bool = False
+    ) -> None:
+        view = self.view
+        had_focus = view.has_focus or self.has_focus
+        view.model.words = self.desk.words
+        here = [comment for comment in comments if comment.source == self.desk.source]
+        view.set_changes(changes, here, self.desk.misfits())
+        self._progress.count(changes, after_decision=after_decision)
+        view.display = bool(changes)
+        self._nothing.display = not changes
+        if not changes:
+            self._nothing.update(self._why_nothing())
+        # With nothing left to look at, the keys that undo, commit and change the desk still work.
+        self.can_focus = not changes
+        if had_focus:
+            (view if changes else self).focus()
+        self.post_message(self.Counted(self.decided, self.total))
+
+    def _why_nothing(self) -> str:
+        app = self.app
+        assert isinstance(app, ActionApp)
+        said = f"Nothing to review in {self.desk.title}."
+        if self._progress.can_undo:
+            return f"{said}\n\n{app.key_of('review.undo')} takes the last decision back."
+        return f"{said}\n\nWhat changes appears here, hunk by hunk."
+
+    # Decisions.
+
+    def _run(self, decision: Decision, go_to: str | None = None, *, follows: bool = False) -> None:
+        self.run_worker(self._do(decision, go_to, follows=follows), group="review")
+
+    async def _do(self, decision: Decision | None, go_to: str | None = None, *, follows: bool = False) -> None:
+        """Take `decision` and show what there is now, with the cursor on the hunk `go_to`; if it `follows`, on
+        the first hunk that is new or decided otherwise than before."""
+        reading = await self._work.decide(decision)
+        if reading is None or not self.is_attached:
+            return
+        if reading.desk is self.desk:
+            if follows:
+                go_to = first_new(self.view.model.changes, reading.changes)
+            self._show(reading.changes, reading.comments, after_decision=decision is not None)
+            if go_to is not None and not reading.was_refused:
+                self.view.go_to_hunk(go_to)
+        if decision is not None:
+            self.post_message(self.DiskChanged())
+
+    def _decide(self, decide: Callable[[Sequence[Part]], str], parts: Sequence[Part]) -> None:
+        if not parts:
+            self.app.notify("Nothing is left to decide here.", timeout=3)
+            return
+        whole = frozenset(part.hunk.id for part in parts if part.lines is None)
+        self.view.leave_selection()
+        self._run(lambda: decide(parts), next_pending(self.view.model.changes, whole) if whole else None)
+
+    def action_keep(self) -> None:
+        self._decide(self.desk.take, self.view.parts_here())
+
+    def action_reject(self) -> None:
+        self._decide(self.desk.drop, self.view.parts_here())
+
+    def action_keep_file(self) -> None:
+        change = self.view.current_change
+        self._decide(self.desk.take, pending_parts(change) if change is not None else ())
+
+    def action_reject_file(self) -> None:
+        change = self.view.current_change
+        self._decide(self.desk.drop, pending_parts(change) if change is not None else ())
+
+    def action_undo(self) -> None:
+        self._run(lambda: self.desk.undo() or "There is no decision to take back.", follows=True)
+
+    def action_redo(self) -> None:
+        self._run(lambda: self.desk.redo() or "Nothing was undone that could be done again.", follows=True)
+
+    def action_select(self) -> None:
+        self.view.select()
+
+    # Dialogs.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        # What is typed ahead for the dialog must not decide anything here.
+        return not self._is_opening and super().check_action(action, parameters)
+
+    def _open(self, ask: Coroutine[Any, Any, None]) -> None:
+        """Open a dialog whose content has to be read first."""
+
+        async def open_it() -> None:
+            try:
+                await ask
+            finally:
+                self._is_opening = False
+
+        self._is_opening = True
+        self.run_worker(open_it(), group="dialog")
+
+    def _about(self) -> ReviewContext:
+        return ReviewContext(self.app, self.view, self._work, self._run)
+
+    def action_commit(self) -> None:
+        from app.ui.panes.review import commit
+
+        def keep_message(text: str) -> None:
+            self._message = text
+
+        async def committed() -> None:
+            self._progress.committed()
+            await self._do(None)
+            self.post_message(self.DiskChanged())
+
+        self._open(
+            commit.ask(
+                self._about(),
+                pending=self.pending,
+                message=self._message,
+                keep_message=keep_message,
+                suggest=self._suggest,
+                committed=committed,
+            )
+        )
+
+    def action_comment(self) -> None:
+        from app.ui.panes.review import comments
+
+        comments.write(self._about())
+
+    def action_comments(self) -> None:
+        from app.ui.panes.review import comments
+
+        self._open(comments.list_all(self._about()))
+
+    def action_list_files(self) -> None:
+        from app.ui.panes.review import listings
+
+        listings.list_files(self._about(), self._progress)
+
+    def action_list_turns(self) -> None:
+        from app.ui.panes.review import listings
+
+        self._open(listings.list_turns(self._about()))
+
+    def action_rewind(self) -> None:
+        self.post_message(self.RewindWanted())
+
+    def action_edit(self) -> None:
+        from app.ui.panes.review import editing
+
+        editing.edit_hunk(self._about())
+
+    def action_edit_file(self) -> None:
+        change = self.view.current_change
+        if change is None:
+            return
+        try:
+            with self.desk.users_own(change):
+                edit(self.app, self._root / change.path, self.view.current_line)
+        except TidegateError as error:
+            self.app.notify(str(error), severity="error", timeout=8)
+        self.reload()
+        self.post_message(self.DiskChanged())
+
+    # Search.
+
+    def action_search(self) -> None:
+        self._search.open()
+
+    def on_input_changed(self, event: "Input.Changed") -> None:
+        event.stop()
+        self._search.typed(event.value)
+
+    def on_input_submitted(self, event: "Input.Submitted") -> None:
+        event.stop()
+        self._search.submitted(event.value)
+
+    def leave_mode(self) -> bool:
+        """Leave the search field, else the selection, else the matches. False if there was none of them."""
+        if self._search.close() or self.view.leave_selection():
+            return True
+        if self.view.model.query_text and self.view.has_focus:
+            self.view.find("")
+            return True
+        return False
+
+    # Looking around.
+
+    def action_open(self) -> None:
+        change = self.view.current_change
+        if change is not None:
+            self.post_message(self.OpenWanted(change.path, self.view.current_line))
+
+    def action_copy(self) -> None:
+        text = self.view.clean_text()
+        if text:
+            self.app.copy_to_clipboard(text)
+            count = text.count("\n") + 1
+            self.app.notify(f"Copied {count} line{'' if count == 1 else 's'}.", timeout=2)
+            self.view.leave_selection()
+
+    def action_copy_lines(self) -> None:
+        """Ctrl+C copies where lines are selected; elsewhere it keeps the application's meaning."""
+        if not self.view.selection.is_active:
+            raise SkipAction
+        self.action_copy()
+
+    def action_more(self) -> None:
+        self.run_worker(self._more(), group="more", exclusive=True)
+
+    async def _more(self) -> None:
+        change = self.view.current_change
+        if change is None:
+            return
+        try:
+            lines = await asyncio.to_thread(self.desk.lines, change)
+        except (ReviewError, OSError) as error:
+            self.app.notify(str(error), severity="error")
+            return
+        rows = self.view.row_count
+        if not (lines and self.view.show_around(lines)):
+            self.app.notify("The file as it is after this change is not here.", severity="warning")
+        elif self.view.row_count == rows:
+            self.app.notify("All of the file around this hunk is shown.", timeout=3)
+
+    def action_less(self) -> None:
+        self.view.hide_around()
+
+    def on_diff_view_file_wanted(self, event: DiffView.FileWanted) -> None:
+        event.stop()
+        self.run_worker(self._tell_file(event.change, event.hunk), group="files")
+
+    async def _tell_file(self, change: FileChange, hunk: Hunk) -> None:
+        # Where a file cannot be read, the colours are those that the hunks alone give.
+        with suppress(ReviewError, OSError):
+            self.view.know_file(change, hunk, await asyncio.to_thread(self.desk.lines, change))
+
+    def action_ignore_space(self) -> None:
+        self.view.switch_space()
+        self.post_message(self.Counted(self.decided, self.total))
+
+    def action_next_hunk(self) -> None:
+        self._step(1)
+
+    def action_previous_hunk(self) -> None:
+        self._step(-1)
+
+    def _step(self, step: int) -> None:
+        """To the next match of what is searched for; without a search, to the next hunk."""
+        query = self.view.model.query_text
+        if query:
+            self.view.find(query, backwards=step < 0)
+        else:
+            self.view.step_hunk(step)
+
+    def action_next_file(self) -> None:
+        self.view.step_file(1)
+
+    def action_previous_file(self) -> None:
+        self.view.step_file(-1)
+
+    def action_next_comment(self) -> None:
+        if not self.view.step_comment(1):
+            self.app.notify("There is no comment further down.", timeout=3)
+
+    def action_prior_comment(self) -> None:
+        if not self.view.step_comment(-1):
+            self.app.notify("There is no comment further up.", timeout=3)
+
+    def action_fold(self) -> None:
+        self.view.fold()
+
+    def action_switch_layout(self) -> None:
+        self.view.switch_arrangement()
+
+    def action_wrap(self) -> None:
+        self.view.switch_wrap()
