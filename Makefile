@@ -27,7 +27,7 @@ ifeq ($(ORACLE),1)
 TEST_EXTRAS := $(TEST_EXTRAS),oracle
 endif
 
-.PHONY: run test slow check format clean test-tools
+.PHONY: run test quick slow stress check format clean test-tools
 
 # Through the environment, so that a path may hold spaces and quotes.
 export DIR MODEL
@@ -38,6 +38,22 @@ run: $(RUN_READY)
 test: $(TEST_READY) $(PROJECT) test-tools
 	@$(BIN)/pytest $(WORKERS) $(PYTEST)
 
+# What breaks most often, in under 90 seconds: the command line, the agent's decisions, diffs and their log, keys
+# and screens, the chat and state of the engine. No other process is started but git and the shell.
+QUICK := tests/test_*.py tests/app/test_*.py tests/app/settings tests/app/agent/editing tests/app/agent/permission \
+	tests/app/agent/tools tests/app/agent/test_turns.py tests/app/review/diff tests/app/review/log/test_decisions.py \
+	tests/app/model/wire tests/app/ui/test_actions.py tests/app/ui/screens tests/app/ui/panes/test_review_pane.py \
+	tests/mlx_model/chat tests/mlx_model/decode/test_generator.py tests/mlx_model/decode/drafts \
+	tests/mlx_model/state/test_prefix_store.py tests/mlx_model/server/test_chat_completions.py
+quick: $(TEST_READY)
+	@$(BIN)/pytest $(WORKERS) $(QUICK) $(PYTEST)
+
+# The suite three times beside four busy processes: what depends on a quick machine fails here.
+stress: $(TEST_READY) $(PROJECT) test-tools
+	@for busy in 1 2 3 4; do $(BIN)/python -c 'while True: pass' & pids="$$pids $$!"; done; \
+	trap 'kill $$pids' EXIT INT TERM; \
+	for round in 1 2 3; do $(BIN)/pytest $(WORKERS) $(PYTEST) || exit 1; done
+
 slow: $(TEST_READY) $(PROJECT) test-tools
 	@$(BIN)/pytest $(WORKERS) -m slow --hypothesis-profile new $(PYTEST)
 
@@ -45,7 +61,10 @@ check: $(TEST_READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/mypy tests
 	@$(BIN)/lint-imports
+	@$(BIN)/codespell
+	@$(BIN)/vulture
 
 format: $(TEST_READY)
 	@$(BIN)/ruff check --fix .

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from app.agent.session.index import sessions
+from app.agent.session.records import MessageAdded
 from app.agent.session.session import read_session
 from app.review.review import Review
 from tests.support.agent_bench import check_well_formed
@@ -50,8 +51,8 @@ def results(root: Path) -> list[str]:
     """What the session's file says of the calls, in order."""
     summary = next(sessions(root), None)
     records = read_session(root, summary.id) if summary else ()
-    messages = [record["message"] for record in records if record["kind"] == "message"]
-    return [message["content"] for message in messages if message["role"] == "tool"]
+    messages = [record.message for record in records if isinstance(record, MessageAdded)]
+    return [message.content for message in messages if message.role == "tool"]
 
 
 def start(root: Path, server: ScriptedServer, *options: str) -> "subprocess.Popen[bytes]":

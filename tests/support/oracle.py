@@ -1,6 +1,7 @@
 """The independent implementation: transformers' Qwen3-Next on CPU PyTorch."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ class Reference:
         layer = modeling.Qwen3NextDecoderLayer(config, 0).eval()
         layer.load_state_dict(_packed_experts(weights, config.num_experts))
 
-        def norm(name: str) -> torch.nn.Module:
+        def norm(name: str) -> Any:
             module = modeling.Qwen3NextRMSNorm(config.hidden_size, config.rms_norm_eps)
             module.weight.data = weights[name + ".weight"]
             return module

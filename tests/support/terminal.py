@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import pexpect
 import pyte
@@ -100,7 +101,7 @@ class Terminal:
         return self.text
 
     def _read(self) -> None:
-        data = self._process.read_nonblocking(65536, timeout=0.2)
+        data: Any = self._process.read_nonblocking(65536, timeout=0.2)
         self.received += data
         self._stream.feed(data)
 

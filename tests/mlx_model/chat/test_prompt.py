@@ -32,7 +32,7 @@ def encoder(model: Path) -> PromptEncoder:
 def conversation(text: str, key: str = "path") -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """One with `text` wherever a client can put any."""
     call = {"id": text, "type": "function", "function": {"name": text, "arguments": {key: text, "b": [text]}}}
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "system", "content": text},
         {"role": "user", "content": text},
         {"role": "assistant", "content": text, "tool_calls": [call]},

@@ -19,7 +19,7 @@ from tests.support.small_tokenizer import write_small_tokenizer
 
 SYSTEM = {"role": "system", "content": "You are a coding agent."}
 USER = {"role": "user", "content": "Read the file, please."}
-CALL = {
+CALL: dict[str, Any] = {
     "role": "assistant",
     "content": "I will read it.\n\n",
     "tool_calls": [

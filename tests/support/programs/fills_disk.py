@@ -36,7 +36,7 @@ def main() -> None:
     (disk / "other").write_bytes(bytes(20_000_000))
     if sys.argv[2] == "misreported":
         usage = namedtuple("usage", "total used free")
-        shutil.disk_usage = lambda path: usage(1 << 60, 0, 1 << 60)  # type: ignore[assignment]  # noqa: ARG005
+        shutil.disk_usage = lambda path: usage(1 << 60, 0, 1 << 60)  # type: ignore[return-value]  # noqa: ARG005
 
     def tier() -> DiskTier:
         return DiskTier(disk / "snapshots", "model", {}, DiskLimits(reserve=0))
