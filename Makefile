@@ -13,8 +13,8 @@ WORKERS ?= -n 2 --dist worksteal
 # Each backend has an environment of its own: MLX's builds install into the same package directory.
 VENV   := .venv$(if $(filter-out cpu,$(BACKEND)),-$(BACKEND))
 BIN    := $(VENV)/bin
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
-	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3 python; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' 2>/dev/null \
 	&& { echo $$p; break; }; done)
 
 # A real project that nobody here wrote, for the journeys in tests/journeys: its sources and its own tests.
@@ -73,9 +73,15 @@ format: $(TEST_READY)
 clean:
 	rm -rf .venv .venv-cuda .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
+# Without a fitting Python, uv brings one if it is there.
 $(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "Tidegate needs Python 3.11, 3.12 or 3.13: install one and run make again." >&2; exit 1; }
-	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing: install it (on Debian or Ubuntu: apt install python3-venv) and run make again." >&2; exit 1; }
+	@test -n "$(PYTHON)" || ! command -v uv >/dev/null 2>&1 || uv venv --quiet --seed --python 3.13 $(VENV)
+	@test -n "$(PYTHON)" || test -x $@ || { \
+		case "$$(uname)" in Darwin) get="brew install python@3.13" ;; *) get="apt install python3 python3-venv" ;; esac; \
+		echo "Tidegate needs Python 3.11 to 3.14. Get one with \`$$get\`, or install uv, which brings its own, and run make again." >&2; exit 1; }
+	@test -x $@ || ! [ "$$(uname) $$(sysctl -n hw.optional.arm64 2>/dev/null)" = "Darwin 1" ] || [ "$$("$(PYTHON)" -c 'import platform; print(platform.machine())')" = arm64 ] || { \
+		echo "$(PYTHON) is an Intel Python that runs under Rosetta, and MLX needs one for Apple silicon: brew install python@3.13, then make PYTHON=/opt/homebrew/bin/python3.13 run." >&2; exit 1; }
+	@test -x $@ || "$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing: install it (on Debian or Ubuntu: apt install python3-venv) and run make again." >&2; exit 1; }
 
 $(PROJECT): | $(TEST_READY)
 	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: \

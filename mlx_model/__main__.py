@@ -5,6 +5,7 @@ import argparse
 import importlib
 import io
 import os
+import platform
 import sys
 from collections.abc import Sequence
 
@@ -39,7 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given[:1] == [name]:
             # Only the chosen command is imported: most of them bring in mlx.
             set_buffer_limits()
-            module = importlib.import_module(f"mlx_model.commands.{name.replace('-', '_')}")
+            try:
+                module = importlib.import_module(f"mlx_model.commands.{name.replace('-', '_')}")
+            except ImportError as error:
+                if not _is_about_mlx(error):
+                    raise
+                print(f"mlx_model {name}: {_how_to_get_mlx()}", file=sys.stderr)
+                return 2
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     chosen = parser.parse_args(given)
@@ -54,6 +61,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone; nothing more can be said, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _is_about_mlx(error: ImportError) -> bool:
+    return (error.name or "").partition(".")[0] == "mlx" or "libmlx" in str(error)
+
+
+def _how_to_get_mlx() -> str:
+    if sys.platform == "darwin" and platform.machine() != "arm64":
+        return (
+            "this Python is an Intel one, and MLX needs one for Apple silicon: install that and run make again"
+        )
+    package = "mlx" if sys.platform == "darwin" else "mlx[cpu]"
+    return f"MLX is not installed for this machine: {sys.executable} -m pip install '{package}' does it"
 
 
 if __name__ == "__main__":
