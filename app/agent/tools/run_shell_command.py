@@ -1,5 +1,6 @@
 """run_shell_command: a command line, run by bash."""
 
+import sys
 from pathlib import Path
 
 from pydantic import Field
@@ -38,6 +39,11 @@ _CONFINED = (
 )
 
 
+def shell_of(platform: str) -> str:
+    """The shell that commands run in, as the model is told: macOS has bash of 2007."""
+    return "bash (3.2, unless the user has a newer one)" if platform == "darwin" else "bash"
+
+
 class RunShellCommandArguments(Arguments):
     """See the tool."""
 
@@ -52,7 +58,7 @@ class RunShellCommand(Tool[RunShellCommandArguments]):
     """The command has no terminal and no input; everything it starts ends with it."""
 
     name = "run_shell_command"
-    description = "Run a command with bash. It gets no input; output is captured."
+    description = f"Run a command with {shell_of(sys.platform)}. It gets no input; output is captured."
     arguments = RunShellCommandArguments
 
     def access(self, arguments: RunShellCommandArguments, workspace: Workspace) -> Access:

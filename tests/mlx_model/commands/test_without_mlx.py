@@ -8,7 +8,8 @@ from pathlib import Path
 def test_one_sentence_says_how_to_get_it(tmp_path: Path) -> None:
     (tmp_path / "mlx").mkdir()
     (tmp_path / "mlx" / "__init__.py").touch()
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from mlx_model.__main__ import main; sys.exit(main())"
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})"
+    code += "; from mlx_model.__main__ import main; sys.exit(main())"
     said = subprocess.run(
         [sys.executable, "-c", code, "generate", "--model", "x", "--prompt", "y"],
         capture_output=True,
