@@ -4,6 +4,7 @@
 """
 
 import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -59,10 +60,11 @@ def log_directory() -> Path:
 
 
 def runtime_directory() -> Path:
-    """Sockets and locks. Short, because a Unix socket's path may have at most 104 bytes on macOS."""
+    """Sockets and locks. Short, because a Unix socket's path may have at most 104 bytes on macOS, whose own
+    place for such files is one that it empties."""
     home = _home()
-    if home:
-        return home / "run"
+    if home or sys.platform == "darwin":
+        return (home or data_directory()) / "run"
     with warnings.catch_warnings():
         # Where a machine has no place for sockets, platformdirs takes a temporary one, with a warning.
         warnings.simplefilter("ignore")

@@ -313,6 +313,7 @@ class EditorAgent:
                 rules=self._settings.rules,
                 servers=servers,
                 is_offline=self._settings.offline,
+                stays_awake=self._settings.stay_awake,
                 unsaved=buffers,
             )
 

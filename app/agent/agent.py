@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 from app.agent import budget
 from app.agent.activity import Activity, Emit
+from app.agent.awake import kept_awake
 from app.agent.budget import ContextUse
 from app.agent.errors import MessageTooLong, SessionError
 from app.agent.events import (
@@ -54,12 +55,13 @@ def open_agent(
     rules: Sequence[Rule] = (),
     servers: Sequence[McpServer] = (),
     is_offline: bool = False,
+    stays_awake: bool = False,
     unsaved: Unsaved | None = None,
 ) -> "Agent":
     """An agent in `workspace`, in a new session or, by its id, in an old one (listed by
     app.agent.session.session), which goes on in the mode it was left in, with the tools of the MCP `servers`
     that it began with (those with an address are refused when `is_offline`). `unsaved` says what the user has
-    in an editor.
+    in an editor. With `stays_awake` the machine does not fall asleep during a turn.
 
     Raises SessionError when the session cannot be opened.
     """
@@ -78,6 +80,7 @@ def open_agent(
         mode=mode,
         rules=rules,
         servers=Servers(servers, workspace.root, is_offline=is_offline),
+        stays_awake=stays_awake,
         unsaved=unsaved,
         context_length=context_length,
         opening=lambda: opening_for(workspace, engine),
@@ -105,11 +108,13 @@ class Agent:
         mode: Mode = "ask",
         rules: Sequence[Rule] = (),
         servers: Servers | None = None,
+        stays_awake: bool = False,
         unsaved: Unsaved | None = None,
         context_length: Callable[[], int | None] = lambda: None,
         opening: Callable[[], Awaitable[Opening | None]] = _nothing,
     ) -> None:
         self._workspace = workspace
+        self._stays_awake = stays_awake
         self._opening = opening
         self._recorder = recorder
         self._conversation = Conversation(journal)
@@ -308,7 +313,8 @@ class Agent:
                     await emit(Attached(attached))
             elif conversation.messages and conversation.messages[-1].role == "assistant":
                 conversation.add(Message("user", "Go on."))
-            reason, message = await turn.run()
+            async with kept_awake(self._stays_awake):
+                reason, message = await turn.run()
         except asyncio.CancelledError:
             conversation.close_calls("Cancelled by the user.")
         except TidegateError as error:

@@ -169,6 +169,7 @@ def run_headless(
             rules=settings.rules,
             servers=settings.mcp,
             is_offline=settings.offline,
+            stays_awake=settings.stay_awake,
         )
         if mode is not None:
             agent.mode = mode

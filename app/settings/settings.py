@@ -44,7 +44,8 @@ class Settings:
     own engine; TIDEGATE_API_KEY goes before it. `mode` is the agent's permission mode at the start.
     `engine_idle_minutes` is how long an engine that nobody uses keeps its memory. `draft` is how our own engine
     drafts replies: "auto" is whatever its checkpoint has and pays. `exact_edits` has it hold what the agent
-    replaces in a file to what stands there. `rules` are tables, each begun by [[rules]].
+    replaces in a file to what stands there. `stay_awake` keeps a Mac from sleeping while the agent works.
+    `rules` are tables, each begun by [[rules]].
     `offline` refuses what else opens a connection when the user asks for it: fetching models and servers over
     the network; TIDEGATE_OFFLINE=1 says so too. `mcp` are servers of the Model Context
     Protocol, each a table begun by [mcp.NAME].
@@ -57,6 +58,7 @@ class Settings:
     engine_idle_minutes: float = 15.0
     draft: DraftMode = "auto"
     exact_edits: bool = True
+    stay_awake: bool = True
     offline: bool = False
     rules: tuple[Rule, ...] = ()
     mcp: tuple[McpServer, ...] = ()
@@ -137,7 +139,7 @@ def _check(file: Path, name: str, value: object) -> None:
     right = isinstance(value, str)
     if name == "engine_idle_minutes":
         right = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
-    elif name in ("offline", "exact_edits"):
+    elif name in ("offline", "exact_edits", "stay_awake"):
         expected = "true or false"
         right = isinstance(value, bool)
     elif name in _CHOICES:

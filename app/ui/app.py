@@ -161,6 +161,7 @@ def run_workspace(
                 rules=settings.rules,
                 servers=settings.mcp,
                 is_offline=settings.offline,
+                stays_awake=settings.stay_awake,
             )
             if mode is not None:
                 # Said of the beginning: what the user chooses later stays, with another model too.

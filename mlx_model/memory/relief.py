@@ -11,6 +11,9 @@ from mlx_model.memory.machine import Pressure, current_pressure
 _log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
+# A Mac that holds a model of 45 GB may be at "warning" for hours, and works all the same: then little is given
+# back at a time, and what fills again is not emptied each second.
+_WARNING_SECONDS = 60.0
 # Without pressure for so long, what was given back is wanted again; longer each time that proves too soon.
 _CALM_SECONDS = 300.0
 
@@ -41,6 +44,7 @@ class Relief:
         self._pressure = pressure
         self._clock = clock
         self._looked = float("-inf")
+        self._released_at = float("-inf")
         self._level = Pressure.NORMAL
         self._depth = 0
         self._given: dict[str, int] = {}
@@ -50,16 +54,21 @@ class Relief:
 
     def look(self) -> None:
         """Looks at the pressure, once a second at most. While there is any, the first look gives back the first
-        reserve, the next one that and the second, and so on."""
+        reserve, the next one that and the second, and so on; a warning does so once a minute at most."""
         now = self._clock()
         if now - self._looked < _LOOK_SECONDS:
             return
         self._looked = now
         self._level = self._pressure()
         # A reply that runs fills the first reserve again and again: each look goes one further.
-        self._depth = 0 if self._level is Pressure.NORMAL else self._depth + 1
-        if self._depth:
-            self._short_at = now
+        if self._level is Pressure.NORMAL:
+            self._depth = 0
+            return
+        self._short_at = now
+        if self._level is Pressure.WARNING and now - self._released_at < _WARNING_SECONDS:
+            return
+        self._released_at = now
+        self._depth += 1
         for reserve in self._reserves[: self._depth]:
             if reserve.at <= self._level:
                 self._release(reserve)

@@ -4,6 +4,7 @@ The engine reckons exactly, from the checkpoint itself, before it loads (`tidega
 in round figures for Qwen3-Coder-Next, which a page can show at once; a test holds one against the other.
 """
 
+import ctypes
 import os
 import sys
 from dataclasses import dataclass
@@ -89,10 +90,22 @@ def machine_memory() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def usable_memory(memory: int, kind: Literal["mac", "linux"]) -> int:
-    """What a model may take of it: of what macOS lets the GPU use by default (two thirds of up to 32 GiB, three
-    quarters of more), or of all on Linux, a sixteenth is left to others, and 1 GiB at least."""
+def wired_limit() -> int:
+    """What the user let the GPU use at most (sysctl iogpu.wired_limit_mb), in bytes; 0 where nobody did."""
+    if sys.platform == "darwin":  # not seen on a Mac yet
+        value, size = ctypes.c_int64(), ctypes.c_size_t(8)
+        name = b"iogpu.wired_limit_mb"
+        if not ctypes.CDLL(None).sysctlbyname(name, ctypes.byref(value), ctypes.byref(size), None, 0):
+            return value.value * 1024 * 1024
+    return 0
+
+
+def usable_memory(memory: int, kind: Literal["mac", "linux"], raised: int = 0) -> int:
+    """What a model may take of it: of what macOS lets the GPU use (by default two thirds of up to 32 GiB, three
+    quarters of more; else what it was `raised` to by hand), or of all on Linux, a sixteenth is left to others,
+    and 1 GiB at least."""
     share = memory if kind == "linux" else memory * 2 // 3 if memory <= 32 * _GIB else memory * 3 // 4
+    share = raised if kind == "mac" and raised else share
     return share - max(_GIB, share // 16)
 
 
@@ -105,8 +118,10 @@ def judge(
 ) -> Verdict:
     """Whether `weights` bytes fit a machine with `memory` bytes (this one by default), or with only some of
     their `experts` in memory (None: they cannot be read from disk)."""
+    here = memory is None and kind is None
     memory = machine_memory() if memory is None else memory
-    usable = usable_memory(memory, kind or ("mac" if sys.platform == "darwin" else "linux"))
+    raised = wired_limit() if here else 0
+    usable = usable_memory(memory, kind or ("mac" if sys.platform == "darwin" else "linux"), raised)
     needed = weights + _WORKING_BYTES
     fits = needed <= usable
     held = 0
