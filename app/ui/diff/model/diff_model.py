@@ -252,15 +252,16 @@ class DiffModel:
         return found
 
     def row_near(self, change: FileChange, hunk: Hunk | None, offset: int) -> int | None:
-        """The row `offset` rows below the heading of `hunk`, which was shown before `set_changes`.
+        """The row `offset` rows below the heading of `hunk`, which was shown before `set_changes`; the heading
+        if that row is in no hunk.
 
-        If the hunk is gone (an edited hunk is another one), the nearest hunk of its file; None if the file is
-        gone too.
+        If the hunk is gone (an edited hunk is another one), the heading of the nearest hunk of its file; None
+        if the file is gone too.
         """
         row = self.rows.row_of_hunk(hunk.id) if hunk is not None else None
         if row is not None:
-            last = self.rows.row_count - 1
-            return row + offset if self.rows.row(min(row + offset, last)).hunk >= 0 else row
+            below = min(row + offset, self.rows.row_count - 1)
+            return below if self.rows.row(below).hunk >= 0 else row
         paths = [item.path for item in self.changes]
         if change.path not in paths:
             return None

@@ -47,13 +47,9 @@ class DeskWork:
         self._first = first
         self._lock = asyncio.Lock()
 
-    def switch(self, number: int) -> None:
-        """Review desk `number` from now on, counted from 0."""
-        self.desk = self._desks[number]
-
-    def switch_to_next(self) -> None:
+    def switch(self) -> None:
         """Review the next desk from now on, after the last the first."""
-        self.switch((self._desks.index(self.desk) + 1) % len(self._desks))
+        self.desk = self._desks[(self._desks.index(self.desk) + 1) % len(self._desks)]
 
     async def run(self, ask: Callable[[], Result]) -> Result:
         """Run `ask` in a thread when all that was begun before is done. Raises what `ask` raises."""

@@ -144,14 +144,8 @@ class ReviewPane(Vertical):
         parts = [f"{self.decided} of {self.total} decided"] if self.total else []
         return " · ".join([*parts, *(["white space ignored"] if self.view.model.ignores_space else [])])
 
-    def review_desk(self, number: int) -> None:
-        """Review desk `number` from now on, counted from 0."""
-        self._work.switch(number)
-        self._progress.restart()
-        self.reload()
-
     def action_switch_desk(self) -> None:
-        self._work.switch_to_next()
+        self._work.switch()
         self._progress.restart()
         self.reload()
 

@@ -9,9 +9,6 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from textual.color import Color
 
-from app.review.model import DiffLine, FileChange, Hunk
-from app.ui.diff.model.layout import DiffLayout
-from app.ui.diff.model.rows import Shapes
 from app.ui.drawing.markdown import stable_blocks
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import columns, paint, visible
@@ -268,26 +265,6 @@ def test_a_streamed_reply_is_cut_the_same_however_it_arrives(lines: list[str], d
     assert [strip.text for strip in item.render(40, palette)] == [
         strip.text for strip in whole.render(40, palette)
     ]
-
-
-@given(
-    st.lists(st.lists(st.sampled_from(["context", "removed", "added"]), max_size=6), max_size=4), st.booleans()
-)
-def test_every_line_of_a_diff_has_its_row(hunks: list[list[str]], split: bool) -> None:
-    made = tuple(
-        Hunk(f"h{n}", 1, 1, 1, 1, tuple(DiffLine(kind, "x", 1, 1) for kind in kinds))  # type: ignore[arg-type]
-        for n, kinds in enumerate(hunks)
-    )
-    layout = DiffLayout([FileChange("a", "modified", made)] if made else [], Shapes(), split=split)
-    rows = [layout.row(number) for number in range(layout.row_count)]
-    for number, kinds in enumerate(hunks):
-        seen = {
-            index
-            for row in rows
-            if row.kind == "line" and row.hunk == number
-            for index in (row.left, row.right)
-        }
-        assert seen - {None} == set(range(len(kinds)))
 
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda theme: theme.name)

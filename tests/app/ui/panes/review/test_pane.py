@@ -80,17 +80,6 @@ async def test_a_whole_file_is_decided_with_the_capital_key(root: Path) -> None:
         assert (root / "b.txt").read_text() == "two\n"
 
 
-async def test_nothing_is_decided_while_a_turn_writes(root: Path) -> None:
-    async with Stage(root).run() as stage:
-        await reviewing(stage, b__txt="two\n")
-        stage.review.begin_turn(2)
-        await stage.press("x")
-        await stage.until(lambda: any(note.severity == "error" for note in stage.app._notifications))
-        assert (root / "b.txt").read_text() == "two\n"
-        assert stage.screen.review.pending == 1
-        stage.review.end_turn(2)
-
-
 async def test_the_file_opens_at_the_line_under_the_cursor(root: Path) -> None:
     async with Stage(root).run() as stage:
         await reviewing(stage, a__txt=AFTER)
@@ -152,22 +141,6 @@ async def test_mounted_widgets_do_not_grow_with_the_diff(root: Path) -> None:
         assert len(stage.screen.query("*")) == widgets
 
 
-async def test_side_by_side_and_unified_keep_the_place(root: Path) -> None:
-    async with Stage(root).run((200, 40)) as stage:
-        await reviewing(stage, a__txt=AFTER)
-        view = stage.screen.review.view
-        await stage.press("n", "n")
-        hunk = view.current_hunk
-        await stage.press("s")
-        assert view.current_hunk == hunk
-        rows = [view.draw_row(row, 100).text for row in range(view.row_count)]
-        assert any("line 5 " in row and "line five" in row for row in rows)
-        await stage.press("s")
-        assert view.current_hunk == hunk
-        rows = [view.draw_row(row, 100).text for row in range(view.row_count)]
-        assert not any("line 5 " in row and "line five" in row for row in rows)
-
-
 async def test_a_hunk_in_the_middle_of_a_string_has_its_colour(root: Path) -> None:
     text = '    """First.\n' + "    and more\n" * 35 + "    %s this\n" + '    """\n    return %s\n\n\n'
     # What is looked at begins in the middle of the one before.
@@ -184,24 +157,6 @@ async def test_a_hunk_in_the_middle_of_a_string_has_its_colour(root: Path) -> No
         colours = view.palette.syntax
         await stage.until(lambda: style("return") == colours["keyword"].color)
         assert style("for ") == colours["string"].color
-
-
-async def test_changed_words_and_syntax_are_marked_where_they_are(root: Path) -> None:
-    (root / "c.py").write_text("def f():\n\tvalue = old_name  # why\n")
-    async with Stage(root).run() as stage:
-        await reviewing(stage, c__py="def f():\n\tvalue = new_name  # why\n")
-        view = stage.screen.review.view
-        styles = {}
-        for row in range(view.row_count):
-            strip = view.draw_row(row, 80)
-            for segment in strip:
-                styles.setdefault((strip.text[9:10].strip(), segment.text), segment.style)
-        palette = view.palette
-        assert styles["−", "old_name"].bgcolor == palette.removed_word.bgcolor
-        assert styles["+", "new_name"].bgcolor == palette.added_word.bgcolor
-        assert styles["+", "# why"].color == palette.syntax["comment"].color
-        assert styles["+", "# why"].bgcolor == palette.added.bgcolor
-        assert styles["", "def"].color == palette.syntax["keyword"].color
 
 
 async def test_the_work_tree_and_the_index_are_reviewed_in_the_workspace_too(root: Path) -> None:
@@ -264,10 +219,6 @@ async def test_turns_are_kept_and_rejected_by_themselves_and_with_later_ones(roo
         await decide("j", "X")
         await stage.until(lambda: not (root / "c.txt").exists())
         assert ((root / "a.txt").read_text(), (root / "b.txt").read_text()) == (AFTER, "one\n")
-        await stage.press("u")
-        await stage.until((root / "c.txt").exists)
-        await decide("G", "x")
-        await stage.until(lambda: (root / "a.txt").read_text() == BEFORE)
 
 
 async def test_the_model_suggests_a_message_below_what_was_written(root: Path) -> None:

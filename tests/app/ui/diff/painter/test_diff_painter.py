@@ -1,0 +1,177 @@
+"""How the rows of a diff look, drawn from the model and a theme without an application."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from rich.style import Style
+
+from app.review.diff.misfit import Misfit
+from app.review.model import Comment, FileChange, Hunk
+from app.ui.diff.model.diff_model import DiffModel
+from app.ui.diff.model.selection import LineSelection
+from app.ui.diff.painter.colours import DiffColours
+from app.ui.diff.painter.diff_painter import DiffPainter
+from app.ui.diff.painter.frame import Frame
+from app.ui.drawing.palette import Palette
+from app.ui.drawing.syntax import lexer_for_path
+from app.ui.drawing.themes import DARK
+from tests.support.diffs import changes_of, decided
+
+PALETTE = Palette.from_variables(DARK.to_color_system().generate())
+BEFORE = "def f():\n\tvalue = old_name  # why\n\treturn value\n"
+AFTER = "def f():\n\tvalue = new_name  # why\n\treturn  value\n"
+CHANGES = changes_of({"c.py": (BEFORE, AFTER), "b.txt": ("one\n", "two\n")})
+
+
+class Drawing:
+    """A model with everything that draws it, and what was asked for meanwhile."""
+
+    def __init__(self, *changes: FileChange, width: int = 80) -> None:
+        self.model = DiffModel()
+        self.model.set_changes(changes or CHANGES, (), {})
+        self.model.arrange(width)
+        self.selection = LineSelection(self.model)
+        self.lexers_wanted: list[str] = []
+        self.files_wanted: list[Hunk] = []
+        wants_file: Callable[[FileChange, Hunk], Any] = lambda _, hunk: self.files_wanted.append(hunk)  # noqa: E731
+        self.colours = DiffColours(self.model, self.lexers_wanted.append, wants_file)
+        self.painter = DiffPainter(self.model, self.colours)
+
+    def frame(self, *, cursor: int = 0, has_focus: bool = True, left: int = 0) -> Frame:
+        return Frame(PALETTE, self.selection, self.model.width, left=left, cursor=cursor, has_focus=has_focus)
+
+    def rows(self, frame: Frame | None = None) -> list[str]:
+        shown = frame or self.frame()
+        strips = [self.painter.row(row, shown) for row in range(self.model.rows.row_count)]
+        assert all(strip.cell_length == self.model.width for strip in strips)
+        return [strip.text for strip in strips]
+
+    def styles(self, frame: Frame | None = None) -> dict[tuple[str, str], Style | None]:
+        """The style of each piece of text, by the sign of its row and the text."""
+        found: dict[tuple[str, str], Style | None] = {}
+        for row in range(self.model.rows.row_count):
+            strip = self.painter.row(row, frame or self.frame())
+            for segment in strip:
+                found.setdefault((strip.text[9:10].strip(), segment.text), segment.style)
+        return found
+
+
+def test_changed_words_and_syntax_are_marked_where_they_are() -> None:
+    lexer_for_path("c.py")
+    styles = Drawing().styles(Drawing().frame(has_focus=False))
+
+    def style(sign: str, text: str) -> Style:
+        found = styles[sign, text]
+        assert found is not None
+        return found
+
+    assert style("−", "old_name").bgcolor == PALETTE.removed_word.bgcolor
+    assert style("+", "new_name").bgcolor == PALETTE.added_word.bgcolor
+    assert style("+", "# why").color == PALETTE.syntax["comment"].color
+    assert style("+", "# why").bgcolor == PALETTE.added.bgcolor
+    assert style("", "def").color == PALETTE.syntax["keyword"].color
+
+
+def test_side_by_side_what_was_is_on_the_left_and_what_is_on_the_right() -> None:
+    rows = Drawing(width=150).rows()
+    assert any("old_name" in row[:75] and "new_name" in row[75:] for row in rows)
+    assert not any("old_name" in row and "new_name" in row for row in Drawing(width=80).rows())
+
+
+def test_headings_say_what_was_decided_and_what_does_not_fit() -> None:
+    drawing = Drawing(decided(CHANGES[0], "kept"), decided(CHANGES[1], "rejected"))
+    rows = drawing.rows()
+    assert "M c.py" in rows[0]
+    assert "✓ decided" in rows[0]
+    assert sum("✓ kept" in row for row in rows) == sum("✗ rejected" in row for row in rows) == 1
+    hunk = CHANGES[0].hunks[0]
+    drawing.model.set_changes(CHANGES, (), {hunk.id: Misfit("Lines differ", ("1  found: x",))})
+    drawing.model.arrange(80)
+    rows = drawing.rows()
+    assert sum("! does not fit  Lines differ" in row for row in rows) == 1
+    assert any("! 1  found: x" in row for row in rows)
+
+
+def test_the_edge_marks_the_hunk_that_a_key_decides() -> None:
+    drawing = Drawing()
+    other = drawing.model.rows.row_of_hunk(CHANGES[1].hunks[0].id)
+    assert other is not None
+    for cursor in range(other, drawing.model.rows.row_count):
+        marked = [
+            number for number, row in enumerate(drawing.rows(drawing.frame(cursor=cursor))) if row[0] == "▌"
+        ]
+        assert marked == list(range(other, drawing.model.rows.row_count))
+    # On a file's heading it is the file's first undecided hunk.
+    marked = [n for n, row in enumerate(drawing.rows(drawing.frame(cursor=other - 1))) if row[0] == "▌"]
+    assert marked == list(range(other - 1, drawing.model.rows.row_count))
+
+
+def test_a_selected_line_and_one_of_white_space_alone_look_so() -> None:
+    drawing = Drawing(width=150)
+    drawing.model.ignores_space = True
+    row = drawing.model.rows.row_of_line(0, 0, 1)
+    assert row is not None
+    drawing.selection.cycle(row)
+    drawing.selection.cycle(row)  # the right side alone
+    grounds = {
+        segment.text: segment.style.bgcolor
+        for segment in drawing.painter.row(row, drawing.frame(cursor=row))
+        if segment.style
+    }
+    assert grounds["new_name"] != grounds["old_name"]
+    last = drawing.model.rows.row_of_line(0, 0, len(CHANGES[0].hunks[0].lines) - 1)
+    assert last is not None
+    spaced = [
+        segment.style for segment in drawing.painter.row(last, drawing.frame()) if "value" in segment.text
+    ]
+    assert spaced and all(style and style.bgcolor == PALETTE.text.bgcolor for style in spaced)
+
+
+@pytest.mark.parametrize("width", [80, 150])
+def test_wrapped_or_scrolled_no_character_of_a_long_line_is_lost(width: int) -> None:
+    for text in ("word " * 700 + "end", "漢字かな" * 60, "\ta\tb" + "q" * 300):
+        drawing = Drawing(*changes_of({"x.txt": ("short\n", f"short\n{text}\n")}), width=width)
+        drawing.model.wrap = True
+        drawing.model.arrange(width)
+        side = slice(width // 2 if width == 150 else 0, None)
+        lines = [row[side] for row in drawing.rows()]
+        shown = "".join("".join(lines).split())
+        assert "".join(text.split()) in shown.replace("2+", "", 1).replace("▌", "").replace("│", "")
+        drawing.model.wrap = False
+        drawing.model.arrange(width)
+        drawing.rows()
+        assert drawing.painter.widest >= cell_len(text.expandtabs(4))
+        scrolled = drawing.rows(drawing.frame(left=drawing.painter.widest - 20))
+        assert any(text.strip()[-4:] in row for row in scrolled)
+
+
+def test_colours_ask_once_for_a_lexer_and_once_for_the_file() -> None:
+    text = '    """First.\n' + "    and more\n" * 35 + "    %s this\n" + '    """\n    return 0\n'
+    before, after = (f"def f():\n{text % word}" for word in ("for", "with"))
+    drawing = Drawing(*changes_of({"d.py": (before, after)}))
+    lexer_for_path("d.py")
+    (change,) = drawing.model.changes
+    drawing.rows()
+    drawing.rows()
+    assert drawing.files_wanted == [change.hunks[0]]
+    assert not drawing.lexers_wanted
+
+    def colour_of_prose() -> object:
+        return next(style.color for (_, piece), style in drawing.styles().items() if "this" in piece and style)
+
+    assert colour_of_prose() != PALETTE.syntax["string"].color
+    assert not drawing.colours.has_file(change, change.hunks[0], ["another file"])
+    assert drawing.colours.has_file(change, change.hunks[0], after.removesuffix("\n").split("\n"))
+    assert colour_of_prose() == PALETTE.syntax["string"].color
+
+
+def test_a_comment_is_drawn_with_its_lines() -> None:
+    drawing = Drawing()
+    drawing.model.set_changes(CHANGES, (Comment(1, "b.txt", 1, "two", "Why?\nSay."),), {})
+    drawing.model.arrange(80)
+    rows = [row.rstrip() for row in drawing.rows()]
+    first = next(number for number, row in enumerate(rows) if row.endswith("✎ Why?"))
+    assert rows[first - 1].endswith("+ two")
+    assert rows[first + 1].endswith("  Say.")
