@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.agent.editing.closest import closest
-from app.agent.editing.match import find_places
+from app.agent.editing.match import find_matches
 from app.agent.permission.commands.judge import judge
 from app.agent.prompt.mentions import find_mentions
 from app.agent.shell.process import Cleaner, clean
@@ -36,8 +36,8 @@ def fed(feed: Callable[[str], object], text: str) -> None:
 READERS: dict[str, Callable[[str], object]] = {
     "command output": clean,
     "command output in pieces": lambda text: fed(Cleaner().add, text),
-    "edit": lambda text: find_places(text, "x = 1", "x = 2"),
-    "edit of a long quotation": lambda text: find_places("x = 1\n" * 50, text + "x", "y"),
+    "edit": lambda text: find_matches(text, "x = 1", "x = 2"),
+    "edit of a long quotation": lambda text: find_matches("x = 1\n" * 50, text + "x", "y"),
     "nearest text": lambda text: closest(text, "x = 1\ny = 2"),
     "mentions": lambda text: find_mentions(text, lambda _: False),
     "surrogates": whole_characters,

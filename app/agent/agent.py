@@ -220,8 +220,8 @@ class Agent:
 
     def context_use(self) -> ContextUse:
         """See AgentPort."""
-        foreign = budget.tokens_of(self._toolbox.foreign_characters)
-        return budget.context_use(self.messages, self._hands.context_length(), foreign)
+        mcp_tokens = budget.tokens_of(self._toolbox.mcp_characters)
+        return budget.context_use(self.messages, self._hands.context_length(), mcp_tokens)
 
     async def start_servers(self) -> None:
         """See AgentPort."""

@@ -56,8 +56,8 @@ class ContextLength:
         self._learned = stated if stated is not None and stated != known else refused * 3 // 4
 
 
-def context_use(messages: Sequence[Message], length: int | None, foreign: int = 0) -> ContextUse:
-    """What takes up the context; `foreign` tokens are the MCP servers' tools."""
+def context_use(messages: Sequence[Message], length: int | None, mcp_tokens: int = 0) -> ContextUse:
+    """What takes up the context; `mcp_tokens` is what the tools of MCP servers take."""
     names = {"user": "Your messages and their context", "assistant": "Replies and calls", "tool": "Results"}
     parts = [
         (name, estimate([message for message in messages if message.role == role]))
@@ -65,7 +65,7 @@ def context_use(messages: Sequence[Message], length: int | None, foreign: int = 
     ]
     reserved = 0 if length is None else length - room(length)
     fixed = [("System prompt and tools", FIXED_TOKENS)]
-    fixed += [("Tools of MCP servers", foreign)] if foreign else []
+    fixed += [("Tools of MCP servers", mcp_tokens)] if mcp_tokens else []
     return ContextUse((*fixed, *parts), length, reserved)
 
 

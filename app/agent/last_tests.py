@@ -59,9 +59,9 @@ class LastTests:
 
 def runs_tests(command: str) -> bool:
     """Whether a shell command runs tests, as far as its words say."""
-    from app.agent.permission.commands.parts import parts_of  # noqa: PLC0415  no first frame waits for it
+    from app.agent.permission.commands.simple_commands import simple_commands_of  # noqa: PLC0415  no first frame waits for it
 
-    parts, _is_certain = parts_of(command)
+    parts, _is_certain = simple_commands_of(command)
     return any(_is_test([word for word in part.words if word is not None]) for part in parts)
 
 

@@ -93,7 +93,7 @@ class Hands:
     @property
     def fixed_tokens(self) -> int:
         """What system prompt and tools take in every prompt, roughly."""
-        return budget.FIXED_TOKENS + budget.tokens_of(self.toolbox.foreign_characters)
+        return budget.FIXED_TOKENS + budget.tokens_of(self.toolbox.mcp_characters)
 
 
 def compact(conversation: Conversation, keep: int, context_length: int | None) -> bool:
@@ -352,7 +352,7 @@ class Turn:
             await self._emit(Noticed(NO_SANDBOX))
         await self._emit(ToolStarted(call.id, call.name, given, tool.summary(arguments)))
         # Of these only what is found afterwards is known; the rest tell review beforehand.
-        changes_unseen = access.kind in ("command", "foreign")
+        changes_unseen = access.kind in ("command", "mcp")
         if changes_unseen:
             await self._note_what_is(access)
         result: ToolResult = await tool.run(arguments, context)

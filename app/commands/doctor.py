@@ -19,7 +19,7 @@ from app.errors import TidegateError
 from app.model.catalogue.catalogue import LocalModel, NothingFound, ServedModel, choose_model, weight_bytes
 from app.model.catalogue.recipes import gigabytes, judge, machine_memory
 from app.model.engine.open import open_engine
-from app.model.engine.process import EnginePlace
+from app.model.engine.process import EngineFiles
 from app.model.engine.ready import until_settled
 from app.model.events import EngineStatus
 from app.settings.settings import Settings, load_settings, settings_file
@@ -170,7 +170,7 @@ def _model(named: str) -> Iterator[Finding]:
     yield Finding("ok", "model", f"{choice.name}, {choice.path}")
     verdict = judge(weight_bytes(choice.path))
     yield Finding("ok" if verdict.fits else "note", "fit", verdict.reason)
-    place = EnginePlace.of(Path(choice.path))
+    place = EngineFiles.of(Path(choice.path))
     try:
         place.prepare()
     except TidegateError as error:

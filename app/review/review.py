@@ -36,7 +36,7 @@ from app.review.log.entries import Commented, Decided, RejectedText, Settled, Wr
 from app.review.log.ledger import Images, Ledger
 from app.review.log.store import FileStore, Store
 from app.review.model import Comment, FileChange, FileImage, Selection, TurnSummary
-from app.review.turns import Turns
+from app.review.turns import TurnRecorder
 
 
 class Review:
@@ -51,7 +51,7 @@ class Review:
         disk = disk or WorkTree(root)
         self._git = Git(root)
         self._ledger = Ledger(store, disk)
-        self._turns = Turns(root, store, disk, self._ledger)
+        self._turns = TurnRecorder(root, store, disk, self._ledger)
         self._seen_head: str | None = None
         self._shown_files: dict[str, tuple[FileState, tuple[int, bool], ShownFile | None]] = {}
         with self._acting():

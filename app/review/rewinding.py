@@ -8,7 +8,7 @@ from app.git.git import Git
 from app.review.checkout import merge
 from app.review.diff.compare import SYMLINK
 from app.review.log.change_log import FileState, ReviewState
-from app.review.log.decisions import AtomsByPath, Part
+from app.review.log.decisions import AtomsByPath, HunkBlocks
 from app.review.log.entries import ImageName
 from app.review.log.ledger import Images
 from app.review.log.weave import Atom
@@ -21,14 +21,14 @@ class Plan:
     no longer under review, with what the first of the turns found there."""
 
     atoms: AtomsByPath
-    blocked: list[Part]
+    blocked: list[HunkBlocks]
     gone: dict[str, ImageName | None]
 
 
 def plan(state: ReviewState, serials: Collection[int]) -> Plan:
     """What going back on these turns means."""
     atoms: AtomsByPath = {}
-    blocked: list[Part] = []
+    blocked: list[HunkBlocks] = []
     for path, file in state.files.items():
         blocks = file.weave.blocks
         there = {name: found for name in blocks if (found := _there(file, name))}
@@ -42,7 +42,7 @@ def plan(state: ReviewState, serials: Collection[int]) -> Plan:
             block = blocks[name]
             if block.owner == "agent" and block.turn in serials:
                 if name in under_users:
-                    blocked.append(Part(name, path, frozenset({name}), False))
+                    blocked.append(HunkBlocks(name, path, frozenset({name}), False))
                 else:
                     going.add(name)
             elif block.rests_on & going:

@@ -23,7 +23,7 @@ from app.review.model import FileImage
 _LONGEST_WORDS = 200  # characters of what the user said that stay with a turn
 
 
-class Turns:
+class TurnRecorder:
     """Begins and ends turns, and records what happens in them. Raises ReviewError and OSError."""
 
     def __init__(self, root: Path, store: Store, disk: Disk, ledger: Ledger) -> None:

@@ -15,7 +15,7 @@ Mode = Literal["plan", "ask", "auto"]
 """What the agent may do: only read; change files and run commands when the user says so; both by itself."""
 DraftMode = Literal["none", "lookup", "mtp", "auto"]
 """Where our engine's drafts come from; they make replies faster, never different."""
-Decision = Literal["allow", "ask", "deny"]
+RuleDecision = Literal["allow", "ask", "deny"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Rule:
     always asks: what is destructive or leaves the workspace. Where there is a sandbox, a command that runs
     unasked cannot reach what is denied or asked about at a path by another name either."""
 
-    decision: Decision
+    decision: RuleDecision
     tool: str = ""
     path: str = ""
     command: str = ""
@@ -161,5 +161,5 @@ def _check_rules(file: Path, value: object) -> None:
                 raise BadSettings(f'{file}: rule {number} sets "{name}"', f"a rule has {known}")
             if not isinstance(said, str):
                 raise BadSettings(f"{file}: rule {number} sets {name} to {said!r}", "write a text in quotes")
-        if rule.get("decision") not in get_args(Decision):
+        if rule.get("decision") not in get_args(RuleDecision):
             raise BadSettings(f"{file}: rule {number} has no decision", 'write "allow", "ask" or "deny"')

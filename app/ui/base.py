@@ -128,10 +128,10 @@ class ActionApp(App[Result], Generic[Result]):
         await self.run_action(action.handler, default_namespace=target)
 
     def action_command_palette(self) -> None:
-        from app.ui.dialogs.dialog import Palette  # noqa: PLC0415
+        from app.ui.dialogs.dialog import ActionPalette  # noqa: PLC0415
 
-        if not any(isinstance(screen, Palette) for screen in self.screen_stack):
-            self.push_screen(Palette(id="--command-palette", placeholder="What do you want to do?"))
+        if not any(isinstance(screen, ActionPalette) for screen in self.screen_stack):
+            self.push_screen(ActionPalette(id="--command-palette", placeholder="What do you want to do?"))
 
     def action_help(self) -> None:
         from app.ui.dialogs.help import HelpScreen  # noqa: PLC0415  the first frame does not wait for it

@@ -32,7 +32,7 @@ class RepositoryStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class DirectoryEntry:
     """One name in a directory. `path` is relative to the workspace root, with forward slashes."""
 
     name: str

@@ -13,7 +13,7 @@ from app.workspace import reading, ripgrep
 from app.workspace.errors import WorkspaceError
 from app.workspace.git import GitRepository
 from app.workspace.ignore import IgnoreRules
-from app.workspace.model import Document, Entry, RepositoryStatus
+from app.workspace.model import DirectoryEntry, Document, RepositoryStatus
 from app.workspace.names import folds_case, is_git_name, spelled_on_disk
 from app.workspace.watch import watch
 
@@ -75,7 +75,7 @@ class Workspace:
             raise WorkspaceError(f"{path!r} is not a path ({error})") from error
         return location_in(self.root, absolute, self.root / Path(path).expanduser())
 
-    def list_directory(self, path: str = "") -> tuple[Entry, ...]:
+    def list_directory(self, path: str = "") -> tuple[DirectoryEntry, ...]:
         """What lies in the directory at `path`, directories first, by name; `.git` is left out.
 
         Raises WorkspaceError when it is no directory or cannot be read.
@@ -148,7 +148,7 @@ class Workspace:
                 yield paths
 
 
-def _entry(item: "os.DirEntry[str]", parent: str, is_ignored: Callable[[str, bool], bool]) -> Entry:
+def _entry(item: "os.DirEntry[str]", parent: str, is_ignored: Callable[[str, bool], bool]) -> DirectoryEntry:
     path = f"{parent}/{item.name}" if parent else item.name
     try:
         is_directory = item.is_dir()
@@ -159,4 +159,4 @@ def _entry(item: "os.DirEntry[str]", parent: str, is_ignored: Callable[[str, boo
         is_directory, size = False, 0
     # git treats a link to a directory as a file, and so do its ignore rules.
     ignored = is_ignored(item.name, is_directory and not item.is_symlink())
-    return Entry(item.name, path, is_directory, item.is_symlink(), ignored, size)
+    return DirectoryEntry(item.name, path, is_directory, item.is_symlink(), ignored, size)

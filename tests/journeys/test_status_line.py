@@ -8,7 +8,7 @@ from pathlib import Path
 from app.agent.events import AgentEvent, ReplyFinished, TextStreamed
 from app.model.catalogue.catalogue import LocalModel
 from app.model.engine.local import LocalEngine, Pace
-from app.model.engine.process import EnginePlace
+from app.model.engine.process import EngineFiles
 from app.model.events import Finished
 from app.model.wire.chunks import ReplyReader
 from app.ui.widgets.status_line import StatusLine
@@ -56,7 +56,7 @@ async def test_what_the_engine_gives_back_is_said_in_words(tmp_path: Path, home:
     levels, now = [Pressure.CRITICAL] * 3 + [Pressure.NORMAL], iter(range(0, 100, 2))
     reserves = [Reserve(name, lambda: 1_000_000) for name in ("free buffers", "snapshots", "experts")]
     relief = Relief(reserves, lambda: levels.pop(0), lambda: float(next(now)))
-    place = EnginePlace.of(model)
+    place = EngineFiles.of(model)
     place.prepare()
     with ScriptedServer([], socket=place.socket, model="model") as server:
 

@@ -28,7 +28,7 @@ _INDENT = re.compile(r"[ \t]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Match:
     """Where the quoted text lies: text[start:end], found on `rung`. `old` and `new` are the edit as it is to be
     understood there: the model's own, or re-indented."""
 
@@ -39,14 +39,14 @@ class Place:
     new: str
 
 
-def find_places(text: str, old: str, new: str) -> list[Place]:
+def find_matches(text: str, old: str, new: str) -> list[Match]:
     """Every place in `text` that `old` can mean, in order; they may overlap. Lines end in "\\n"."""
-    exact = [Place(start, start + len(old), "exact", old, new) for start in _occurrences(text, old)]
+    exact = [Match(start, start + len(old), "exact", old, new) for start in _occurrences(text, old)]
     start = len(text) - len(old) + 1
     if old.strip() and old[:-1] + "\n" == old and text[max(start - 1, 0) :] in (old[:-1], "\n" + old[:-1]):
         # The file's last line lacks the newline that the model takes for granted. Beside exact places it is one
         # more that may be meant.
-        return [*exact, Place(start, len(text), "final newline", old[:-1], new.removesuffix("\n"))]
+        return [*exact, Match(start, len(text), "final newline", old[:-1], new.removesuffix("\n"))]
     if exact:
         return exact
     if not any(character.isalnum() for character in old):
@@ -101,7 +101,7 @@ def plain_spaces(text: str) -> str:
     return _TYPOGRAPHIC.sub(lambda match: " " if _PLAIN[match[0]] == " " else match[0], text)
 
 
-def _folded(text: str, old: str, new: str, strip: bool) -> list[Place]:
+def _folded(text: str, old: str, new: str, strip: bool) -> list[Match]:
     wanted = _fold(old, strip).text
     quickly = plain(text)
     if not wanted.strip() or wanted not in (_TRAILING_SPACE.sub("", quickly) if strip else quickly):
@@ -127,7 +127,7 @@ def _folded(text: str, old: str, new: str, strip: bool) -> list[Place]:
             if end < len(fold.text) and fold.text[end] != "\n":
                 continue
             stop = origin[end]
-        places.append(Place(first, stop, "trailing space" if strip else "punctuation", old, new))
+        places.append(Match(first, stop, "trailing space" if strip else "punctuation", old, new))
     return places
 
 
@@ -136,7 +136,7 @@ def _indent(line: str) -> str:
     return match[0] if match else ""
 
 
-def _reindented(text: str, old: str, new: str) -> Place | None:
+def _reindented(text: str, old: str, new: str) -> Match | None:
     """The only place whose lines have the quoted words, if one change of indentation explains the rest."""
     quoted = old.removesuffix("\n").split("\n")
     lines = text.split("\n")
@@ -164,7 +164,7 @@ def _reindented(text: str, old: str, new: str) -> Place | None:
             end += 1
         else:
             again, replacement = again.removesuffix("\n"), replacement.removesuffix("\n")
-    return Place(start, end, "indentation", again, replacement)
+    return Match(start, end, "indentation", again, replacement)
 
 
 def _is_consistent(old: list[str], new: list[str]) -> bool:

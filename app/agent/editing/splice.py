@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
-from app.agent.editing.match import Place
+from app.agent.editing.match import Match
 from app.workspace.text import prevailing_line_ending
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
@@ -16,7 +16,7 @@ def split_lines(text: str) -> list[str]:
     return _LINE.findall(text)
 
 
-def replacement_at(text: str, place: Place) -> str:
+def replacement_at(text: str, place: Match) -> str:
     """What comes in place of text[place.start:place.end].
 
     Where the quotation was read leniently, the model's spelling of what it did not change is a mistake too: so
@@ -47,7 +47,7 @@ def replacement_at(text: str, place: Place) -> str:
     return "\n".join(result)
 
 
-def _keys(lines: list[str], place: Place) -> list[str]:
+def _keys(lines: list[str], place: Match) -> list[str]:
     """The lines as they are compared: where the quotation erred in trailing space, without it."""
     return [line.rstrip() for line in lines] if place.rung in ("trailing space", "indentation") else lines
 

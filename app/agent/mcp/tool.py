@@ -131,9 +131,7 @@ class McpTool(Tool[ForeignArguments]):
 
     def access(self, arguments: ForeignArguments, workspace: Workspace) -> Access:  # noqa: ARG002
         """Something outside, of which only the server knows what it is."""
-        return Access(
-            "foreign", is_read_only=self._offer.is_read_only, is_destructive=self._offer.is_destructive
-        )
+        return Access("mcp", is_read_only=self._offer.is_read_only, is_destructive=self._offer.is_destructive)
 
     def summary(self, arguments: ForeignArguments) -> str:
         """The tool and what it is given, shortened."""

@@ -96,8 +96,8 @@ class Permissions:
     def _judge(self, access: Access, tool: str, judgement: Judgement, rules: Sequence[Rule]) -> Verdict:
         if access.kind == "nothing":
             return Verdict("allow")
-        if access.kind == "foreign":
-            return self._judge_foreign(access, tool, rules)
+        if access.kind == "mcp":
+            return self._judge_mcp(access, tool, rules)
         assert access.location is not None
         if access.kind == "read":
             return self._judge_read(access.location.absolute, access.location.is_inside)
@@ -135,7 +135,7 @@ class Permissions:
             (_EDITS,),
         )
 
-    def _judge_foreign(self, access: Access, tool: str, rules: Sequence[Rule]) -> Verdict:
+    def _judge_mcp(self, access: Access, tool: str, rules: Sequence[Rule]) -> Verdict:
         if self.mode == "plan" and not access.is_read_only:
             return Verdict("deny", self._refusal)
         if access.is_destructive:

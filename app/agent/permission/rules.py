@@ -10,7 +10,7 @@ from pathspec import GitIgnoreSpec
 
 from app.agent.permission.commands.leaving import is_there
 from app.agent.permission.commands.named import named_locations
-from app.agent.permission.commands.parts import Part
+from app.agent.permission.commands.simple_commands import SimpleCommand
 from app.agent.permission.commands.wrapped import unwrap
 from app.agent.tools.base import Access
 from app.paths import expanded
@@ -32,7 +32,7 @@ def in_words(rule: Rule) -> str:
 
 
 def applying(
-    rules: Sequence[Rule], tool: str, access: Access, parts: Sequence[Part], folds: bool = False
+    rules: Sequence[Rule], tool: str, access: Access, parts: Sequence[SimpleCommand], folds: bool = False
 ) -> list[Rule]:
     """The rules that deny or ask about the call, and those that allow it; on a disk that `folds` case, a path's
     capitals do not matter. A command is denied or asked about
@@ -51,7 +51,7 @@ def applying(
     return found
 
 
-def allows(rules: Sequence[Rule], part: Part) -> bool:
+def allows(rules: Sequence[Rule], part: SimpleCommand) -> bool:
     """Whether one of `rules`, which apply, lets this part of a command run. What it assigns or writes is not
     shown by how it begins: a part that does either is not allowed by its beginning."""
     return any(
@@ -61,7 +61,7 @@ def allows(rules: Sequence[Rule], part: Part) -> bool:
     )
 
 
-def _is_prefix(prefix: str, part: Part) -> bool:
+def _is_prefix(prefix: str, part: SimpleCommand) -> bool:
     words = tuple(prefix.split())
     return part.words[: len(words)] == words
 
@@ -133,7 +133,7 @@ def _whole(pattern: str) -> str:
     return f"/{pattern.lstrip('/').removesuffix('**')}" if pattern.endswith("/**") else pattern
 
 
-def _is_at(rule: Rule, access: Access, parts: Sequence[Part], folds: bool) -> bool:
+def _is_at(rule: Rule, access: Access, parts: Sequence[SimpleCommand], folds: bool) -> bool:
     if access.location is None:
         return False
     matches = _matcher(rule.path, folds)

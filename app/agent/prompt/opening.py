@@ -41,7 +41,7 @@ class CannotWarm(TidegateError):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class OpeningItem:
     """A piece of the project: AGENTS.md, a file, or the map; `digest` is that of the words it was shown in."""
 
     kind: Kind
@@ -60,10 +60,10 @@ class WarmRecord:
 
     model: str
     chosen: tuple[str, ...]
-    messages: tuple[tuple[Part, ...], ...]
+    messages: tuple[tuple[OpeningItem, ...], ...]
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[OpeningItem, ...]:
         """All parts in order."""
         return tuple(part for message in self.messages for part in message)
 
@@ -87,14 +87,14 @@ def compose(
     """
     texts = {part: text for part, text in _parts(workspace, _files(workspace, chosen))}
     known = {(part.kind, part.path): part.digest for part in (before.parts if before else ())}
-    head: list[tuple[Part, ...]] = []
+    head: list[tuple[OpeningItem, ...]] = []
     for message in before.messages if before else ():
         if not all(part in texts for part in message):
             break
         head.append(message)
     settled = {part for message in head for part in message}
 
-    def age(part: Part) -> tuple[int, bool, int]:
+    def age(part: OpeningItem) -> tuple[int, bool, int]:
         """What changes least comes first. The map is short, and any new file changes it."""
         changed = known.get((part.kind, part.path), part.digest) != part.digest
         time = (workspace.root / part.path).stat().st_mtime_ns if part.kind == "file" else 0
@@ -119,8 +119,8 @@ async def opening_for(workspace: Workspace, engine: EnginePort) -> Opening | Non
 
 def _recall(workspace: Workspace, record: WarmRecord) -> Opening:
     """The messages of the record up to the first that has changed."""
-    texts: dict[Part, str] = {}
-    head: list[tuple[Part, ...]] = []
+    texts: dict[OpeningItem, str] = {}
+    head: list[tuple[OpeningItem, ...]] = []
     changed: list[str] = []
     for message in record.messages:
         for part in message:
@@ -144,7 +144,7 @@ def _recall(workspace: Workspace, record: WarmRecord) -> Opening:
     return Opening(_messages(tuple(head), texts), files, " ".join(said))
 
 
-def listed(parts: Sequence[Part]) -> str:
+def listed(parts: Sequence[OpeningItem]) -> str:
     """The parts as a person would list them."""
     files = sum(part.kind == "file" for part in parts)
     named = [part.name for part in parts if part.kind == "instructions"]
@@ -160,7 +160,7 @@ def read_record(root: Path) -> WarmRecord | None:
         if record["version"] != _VERSION:
             return None
         messages = tuple(
-            tuple(Part(part["kind"], part["path"], part["digest"]) for part in message)
+            tuple(OpeningItem(part["kind"], part["path"], part["digest"]) for part in message)
             for message in record["messages"]
         )
         return WarmRecord(record["model"], tuple(record["chosen"]), messages)
@@ -201,14 +201,14 @@ def _files(workspace: Workspace, chosen: Sequence[str]) -> Iterator[str]:
                 yield file
 
 
-def _parts(workspace: Workspace, files: Iterator[str]) -> Iterator[tuple[Part, str]]:
+def _parts(workspace: Workspace, files: Iterator[str]) -> Iterator[tuple[OpeningItem, str]]:
     named: list[tuple[Kind, str]] = [("instructions", "AGENTS.md")]
     named += [("file", file) for file in files if file != "AGENTS.md"]
     named.append(("map", ""))
     for kind, path in named:
         text = _text(workspace, kind, path)
         if text is not None:
-            yield Part(kind, path, _digest(text)), text
+            yield OpeningItem(kind, path, _digest(text)), text
 
 
 def _text(workspace: Workspace, kind: Kind, path: str) -> str | None:
@@ -246,9 +246,9 @@ def _map(files: Sequence[str]) -> str:
     return "\n".join(["The project's files:", *shown])
 
 
-def _grouped(parts: Sequence[Part], texts: Mapping[Part, str]) -> list[tuple[Part, ...]]:
-    groups: list[tuple[Part, ...]] = []
-    group: list[Part] = []
+def _grouped(parts: Sequence[OpeningItem], texts: Mapping[OpeningItem, str]) -> list[tuple[OpeningItem, ...]]:
+    groups: list[tuple[OpeningItem, ...]] = []
+    group: list[OpeningItem] = []
     for part in parts:
         group.append(part)
         if sum(len(texts[member]) for member in group) >= _MESSAGE_CHARACTERS:
@@ -257,7 +257,7 @@ def _grouped(parts: Sequence[Part], texts: Mapping[Part, str]) -> list[tuple[Par
     return [*groups, tuple(group)] if group else groups
 
 
-def _messages(groups: Sequence[Sequence[Part]], texts: Mapping[Part, str]) -> tuple[Message, ...]:
+def _messages(groups: Sequence[Sequence[OpeningItem]], texts: Mapping[OpeningItem, str]) -> tuple[Message, ...]:
     """A user's message for each group, and a word in reply, for some servers want the roles to alternate."""
     messages: list[Message] = []
     for number, group in enumerate(groups):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.agent.permission.commands.parts import Part, parts_of
+from app.agent.permission.commands.simple_commands import SimpleCommand, simple_commands_of
 from app.agent.shell.process import CommandProcess, Outcome
 
 _MAX_LOG_CHARACTERS = 2_000_000
@@ -24,7 +24,7 @@ class Job:
     is_reported: bool = False
 
 
-def _signals_only(part: Part, groups: Collection[int]) -> bool:
+def _signals_only(part: SimpleCommand, groups: Collection[int]) -> bool:
     """Whether `part` is `kill`, with any signal, aimed at process groups among `groups`."""
     words = list(part.words)
     if part.assigned or part.reads or any(word.value != "/dev/null" for word in part.writes):
@@ -89,7 +89,7 @@ class Jobs:
         """Whether `command` does nothing but signal jobs that run. In a sandbox it could not: what runs there
         sees no processes but its own."""
         groups = {job.group for job in self._jobs if not job.task.done()}
-        parts, is_certain = parts_of(command)
+        parts, is_certain = simple_commands_of(command)
         return is_certain and bool(groups) and all(_signals_only(part, groups) for part in parts)
 
     @property

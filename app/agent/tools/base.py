@@ -51,10 +51,10 @@ def _mend(value: Any, wanted: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a call touches. `location` is the file or directory, or where the command runs. "foreign" is what
+    """What a call touches. `location` is the file or directory, or where the command runs. "mcp" is what
     another program does, which says of itself that it only reads or that it destroys."""
 
-    kind: Literal["nothing", "read", "write", "command", "foreign"]
+    kind: Literal["nothing", "read", "write", "command", "mcp"]
     location: Location | None = None
     command: str = ""
     is_read_only: bool = False

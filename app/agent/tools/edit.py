@@ -5,7 +5,7 @@ from difflib import unified_diff
 from pydantic import Field
 
 from app.agent.editing.closest import closest
-from app.agent.editing.match import Place, find_places
+from app.agent.editing.match import Match, find_matches
 from app.agent.editing.splice import replacement_at, with_line_endings
 from app.agent.errors import ToolFailure
 from app.agent.tools.base import Access, Arguments, Tool, ToolContext, ToolResult, in_thread, locate
@@ -83,32 +83,32 @@ def _apply(arguments: EditArguments, location: Location, context: ToolContext) -
         raise ToolFailure("old_string and new_string are the same: nothing to change.")
     context.files.check_fresh(location, text)
     normal = text.normal
-    places = find_places(normal, old, new)
-    if not places:
+    matches = find_matches(normal, old, new)
+    if not matches:
         raise ToolFailure(_not_found(location.path, normal, old, new))
-    if len(places) > 1 and not arguments.replace_all:
-        numbers = ", ".join(str(_line(normal, place.start)) for place in places[:20])
+    if len(matches) > 1 and not arguments.replace_all:
+        numbers = ", ".join(str(_line(normal, match.start)) for match in matches[:20])
         raise ToolFailure(
-            f"old_string occurs {len(places)} times in {location.path}, at lines {numbers}. Give more of the "
+            f"old_string occurs {len(matches)} times in {location.path}, at lines {numbers}. Give more of the "
             "text around the one you mean, or set replace_all."
         )
-    after, count = _replace(normal, places)
+    after, count = _replace(normal, matches)
     if after == normal:
         raise ToolFailure(f"The edit would leave {location.path} as it is.")
-    start = _line(normal, places[0].start)
+    start = _line(normal, matches[0].start)
     where = f"at line {start}" if count == 1 else f"in {count} places"
     raw = with_line_endings(text.raw, after)
-    return text, Text(raw, text.encoding, text.mark), f"Edited {location.path} {where}.{_HOW[places[0].rung]}"
+    return text, Text(raw, text.encoding, text.mark), f"Edited {location.path} {where}.{_HOW[matches[0].rung]}"
 
 
-def _replace(text: str, places: list[Place]) -> tuple[str, int]:
+def _replace(text: str, matches: list[Match]) -> tuple[str, int]:
     pieces: list[str] = []
     end = count = 0
-    for place in places:
-        if place.start < end:
+    for match in matches:
+        if match.start < end:
             continue  # overlaps the one before
-        pieces += [text[end : place.start], replacement_at(text, place)]
-        end = place.end
+        pieces += [text[end : match.start], replacement_at(text, match)]
+        end = match.end
         count += 1
     return "".join([*pieces, text[end:]]), count
 

@@ -43,27 +43,28 @@ class Toolbox:
     """The tools of one session: ours, and behind them those of the MCP servers it began with."""
 
     def __init__(self) -> None:
-        self._foreign: dict[str, Tool[Any]] = {}
+        self._mcp_tools: dict[str, Tool[Any]] = {}
         self.specifications = specifications()
         """As the model is told of them."""
 
-    def add(self, foreign: Sequence[Tool[Any]]) -> None:
+    def add(self, mcp_tools: Sequence[Tool[Any]]) -> None:
         """The session has these tools as well. To be called before the model is first asked."""
-        self._foreign = {tool.name: tool for tool in foreign if tool.name not in TOOLS}
-        self.specifications = (*specifications(), *(tool.specification for tool in self._foreign.values()))
+        self._mcp_tools = {tool.name: tool for tool in mcp_tools if tool.name not in TOOLS}
+        self.specifications = (*specifications(), *(tool.specification for tool in self._mcp_tools.values()))
 
     def get(self, name: str) -> Tool[Any] | None:
         """The tool of that name."""
-        return TOOLS.get(name) or self._foreign.get(name)
+        return TOOLS.get(name) or self._mcp_tools.get(name)
 
     @property
     def names(self) -> tuple[str, ...]:
         """What the tools are called."""
-        return (*TOOLS, *self._foreign)
+        return (*TOOLS, *self._mcp_tools)
 
     @property
-    def foreign_characters(self) -> int:
+    def mcp_characters(self) -> int:
         """How much of the prompt the servers' tools take, in characters."""
         return sum(
-            len(json.dumps(tool.specification.to_wire(), ensure_ascii=False)) for tool in self._foreign.values()
+            len(json.dumps(tool.specification.to_wire(), ensure_ascii=False))
+            for tool in self._mcp_tools.values()
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from app.model.catalogue.catalogue import LocalModel
 from app.model.engine.process import (
     EngineCommand,
-    EnginePlace,
+    EngineFiles,
     EngineProcess,
     engine_command,
     manner_of_death,
@@ -73,7 +73,7 @@ class LocalEngine:
         self._idle_seconds = idle_seconds
         self._command = command
         self._pace = pace or Pace()
-        self._place = EnginePlace.of(model.path)
+        self._place = EngineFiles.of(model.path)
         address = Address("http://localhost/v1", self._place.socket)
         self._client = ChatClient(address, is_ours=True, draft=draft, exact_edits=exact_edits)
         self._board = StatusBoard(EngineStatus("starting", f"Starting the engine for {model.name}."))

@@ -26,7 +26,7 @@ _WHEN_WELL = re.compile(r"\S+ \S+ (?:DEBUG|INFO) ")
 
 
 @dataclass(frozen=True, slots=True)
-class EnginePlace:
+class EngineFiles:
     """The files by which windows find the engine of one model."""
 
     socket: Path
@@ -34,7 +34,7 @@ class EnginePlace:
     log: Path
 
     @classmethod
-    def of(cls, model: Path) -> "EnginePlace":
+    def of(cls, model: Path) -> "EngineFiles":
         """The place for a checkpoint directory. Another version of Tidegate has another place, so that a window
         never talks to an engine it was not made with."""
         identity = f"{version('tidegate')}\0{sys.prefix}\0{model.resolve()}"

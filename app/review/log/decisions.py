@@ -15,7 +15,7 @@ AtomsByPath = dict[str, frozenset[Atom]]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class HunkBlocks:
     """The blocks of one file that one id stands for; `only_kept` when it names the kept half of blocks that are
     decided in part."""
 
@@ -25,11 +25,11 @@ class Part:
     only_kept: bool
 
 
-def resolve(state: ReviewState, ids: Iterable[str]) -> list[Part]:
+def resolve(state: ReviewState, ids: Iterable[str]) -> list[HunkBlocks]:
     """The parts that ids name. An id from before other changes came to its hunk still names what it named.
     Raises ReviewError for one that names nothing any more."""
     places = {name: path for path, file in state.files.items() for name in file.weave.blocks}
-    parts: list[Part] = []
+    parts: list[HunkBlocks] = []
     for hunk_id in sorted(ids):
         found: defaultdict[str, set[str]] = defaultdict(set)
         for name in hunk_id.removesuffix(KEPT_MARK).split("+"):
@@ -37,12 +37,13 @@ def resolve(state: ReviewState, ids: Iterable[str]) -> list[Part]:
                 raise ReviewError("That change is no longer under review", "look at the hunks again")
             found[places[name]].add(name)
         parts += [
-            Part(hunk_id, path, frozenset(names), hunk_id.endswith(KEPT_MARK)) for path, names in found.items()
+            HunkBlocks(hunk_id, path, frozenset(names), hunk_id.endswith(KEPT_MARK))
+            for path, names in found.items()
         ]
     return parts
 
 
-def _with_other_halves(state: ReviewState, parts: list[Part], keeps: bool) -> list[Part]:
+def _with_other_halves(state: ReviewState, parts: list[HunkBlocks], keeps: bool) -> list[HunkBlocks]:
     """Parts, and where one of them is or needs one half of a rename, the other half."""
     result = list(parts)
     for old, (new, origin) in state.moves().items():
@@ -52,16 +53,18 @@ def _with_other_halves(state: ReviewState, parts: list[Part], keeps: bool) -> li
         }
         for path, other in ((old, new), (new, old)):
             if path in named:
-                result.append(Part(named[path].id, other, frozenset({halves[other]}), named[path].only_kept))
+                result.append(
+                    HunkBlocks(named[path].id, other, frozenset({halves[other]}), named[path].only_kept)
+                )
     return result
 
 
-def _reaches(state: ReviewState, part: Part, halves: Mapping[str, str], keeps: bool) -> bool:
+def _reaches(state: ReviewState, part: HunkBlocks, halves: Mapping[str, str], keeps: bool) -> bool:
     file = state.files[part.path]
     return halves[part.path] in (file.below(part.blocks) if keeps else part.blocks)
 
 
-def by_file(state: ReviewState, parts: Iterable[Part]) -> Iterator[tuple[str, FileState, frozenset[str]]]:
+def by_file(state: ReviewState, parts: Iterable[HunkBlocks]) -> Iterator[tuple[str, FileState, frozenset[str]]]:
     """Parts put together by file."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     for part in parts:
@@ -70,7 +73,7 @@ def by_file(state: ReviewState, parts: Iterable[Part]) -> Iterator[tuple[str, Fi
         yield path, state.files[path], frozenset(names)
 
 
-def keepable(state: ReviewState, parts: Iterable[Part]) -> AtomsByPath:
+def keepable(state: ReviewState, parts: Iterable[HunkBlocks]) -> AtomsByPath:
     """The pending atoms of parts and of what they rest on."""
     wanted = _with_other_halves(state, list(parts), keeps=True)
     return {
@@ -79,11 +82,11 @@ def keepable(state: ReviewState, parts: Iterable[Part]) -> AtomsByPath:
     }
 
 
-def rejectable(state: ReviewState, parts: Iterable[Part]) -> tuple[AtomsByPath, list[Part]]:
+def rejectable(state: ReviewState, parts: Iterable[HunkBlocks]) -> tuple[AtomsByPath, list[HunkBlocks]]:
     """The atoms of parts and of all that rests on them, and the parts that a user's own edit rests on: those
     cannot be taken away without taking that."""
     asked = list(parts)
-    grouped: defaultdict[str, list[Part]] = defaultdict(list)
+    grouped: defaultdict[str, list[HunkBlocks]] = defaultdict(list)
     for part in _with_other_halves(state, asked, keeps=False):
         grouped[part.path].append(part)
     pinned = {
@@ -94,7 +97,7 @@ def rejectable(state: ReviewState, parts: Iterable[Part]) -> tuple[AtomsByPath, 
         or {origin.arrival} & _under_users(state.files[new])
     }
     chosen: AtomsByPath = {}
-    blocked: list[Part] = []
+    blocked: list[HunkBlocks] = []
     for path, members in grouped.items():
         file = state.files[path]
         under = _under_users(file) | pinned
@@ -111,7 +114,7 @@ def _under_users(file: FileState) -> frozenset[str]:
     return file.below(block.id for block in blocks if block.owner == "user" and file.counts(block))
 
 
-def _atoms_of(file: FileState, parts: Iterable[Part]) -> frozenset[Atom]:
+def _atoms_of(file: FileState, parts: Iterable[HunkBlocks]) -> frozenset[Atom]:
     """The live atoms of parts and of what rests on them."""
     kept, pending = file.live()
     above = file.above(name for part in parts for name in part.blocks)
@@ -279,7 +282,7 @@ def obstacles(state: ReviewState, shifts: Collection[Shift]) -> list[str]:
     return found
 
 
-def places(state: ReviewState, parts: Iterable[Part]) -> str:
+def places(state: ReviewState, parts: Iterable[HunkBlocks]) -> str:
     """Where parts are, for a sentence: "a.py line 3, b.py line 7"."""
     words: list[str] = []
     for part in parts:

@@ -16,7 +16,7 @@ class Dialog(ModalScreen[Result], Generic[Result]):
     CSS_PATH = _STYLES
 
 
-class Palette(CommandPalette):
+class ActionPalette(CommandPalette):
     """Textual's command palette, looking like the dialogs."""
 
     CSS_PATH = _STYLES

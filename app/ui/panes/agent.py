@@ -15,7 +15,7 @@ from app.settings.settings import Mode
 from app.ui.drawing.text import age
 from app.ui.panes.completer import Completer, read_user_commands
 from app.ui.panes.conversation import Conversation
-from app.ui.panes.turns import Turns
+from app.ui.panes.turns import TurnRunner
 from app.ui.slash import parse
 from app.ui.widgets.completion_list import CompletionList
 from app.ui.widgets.engine_banner import EngineBanner
@@ -64,7 +64,7 @@ class AgentPane(Vertical):
         self._queued = QueuedMessages(id="queued")
         self._conversation = Conversation(self.transcript)
         self._completer = Completer(self.prompt, workspace)
-        self.turns = Turns(self, self._conversation, self._todos, self._queued, self.prompt)
+        self.turns = TurnRunner(self, self._conversation, self._todos, self._queued, self.prompt)
 
     def compose(self) -> ComposeResult:
         yield self.transcript
@@ -194,7 +194,7 @@ class AgentPane(Vertical):
             self.send(event.text)
 
     def send(self, text: str) -> None:
-        """Send `text` to the agent, or queue it; see Turns."""
+        """Send `text` to the agent, or queue it; see TurnRunner."""
         self.post_message(self.NewMessage())
         self.turns.send(text)
 

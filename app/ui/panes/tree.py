@@ -15,7 +15,7 @@ from app.errors import TidegateError
 from app.ui.actions import bindings
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import visible
-from app.workspace.model import Entry, RepositoryStatus, StatusCode
+from app.workspace.model import DirectoryEntry, RepositoryStatus, StatusCode
 from app.workspace.watch import ANYTHING
 from app.workspace.workspace import Workspace
 
@@ -31,10 +31,10 @@ _MARKS: dict[StatusCode, str] = {
     "ignored": "",
 }
 
-Node = TreeNode[Entry | None]
+Node = TreeNode[DirectoryEntry | None]
 
 
-class FileTree(Tree[Entry | None]):
+class FileTree(Tree[DirectoryEntry | None]):
     """Folders are read when they are opened, in a thread. A node without an entry stands for names left out."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("tree"))
@@ -54,7 +54,7 @@ class FileTree(Tree[Entry | None]):
     def __init__(self, workspace: Workspace, *, id: str | None = None) -> None:
         super().__init__(Text(visible(workspace.root.name)), None, id=id)
         self._workspace = workspace
-        self._listings: dict[str, tuple[Entry, ...]] = {}
+        self._listings: dict[str, tuple[DirectoryEntry, ...]] = {}
         self._by_path: dict[str, Node] = {}
         self._status: RepositoryStatus | None = None
         self._touched: dict[str, str] = {}
@@ -115,12 +115,12 @@ class FileTree(Tree[Entry | None]):
         elif self.cursor_line < 0 and node is self.root and entries:
             self.cursor_line = 0
 
-    def on_tree_node_expanded(self, event: Tree.NodeExpanded[Entry | None]) -> None:
+    def on_tree_node_expanded(self, event: Tree.NodeExpanded[DirectoryEntry | None]) -> None:
         entry = event.node.data
         if entry is not None and not event.node.children:
             self._read({entry.path})
 
-    def on_tree_node_selected(self, event: Tree.NodeSelected[Entry | None]) -> None:
+    def on_tree_node_selected(self, event: Tree.NodeSelected[DirectoryEntry | None]) -> None:
         event.stop()
         entry = event.node.data
         if entry is None:
@@ -209,7 +209,7 @@ class FileTree(Tree[Entry | None]):
         label.append(f" {mark or ' '} ", style + mark_tone)
         return label
 
-    def _look(self, entry: Entry) -> tuple[Style, str, Style]:
+    def _look(self, entry: DirectoryEntry) -> tuple[Style, str, Style]:
         """The style of a name, and git's mark with its own style."""
         palette = self.palette
         status = self._status.files.get(entry.path) if self._status is not None else None

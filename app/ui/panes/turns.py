@@ -60,7 +60,7 @@ class Replying(Message, namespace="agent_pane"):
         self.timings = timings
 
 
-class Turns:
+class TurnRunner:
     """Sends what the user says, one turn after the other, shows what comes of it, and tells the screen."""
 
     def __init__(

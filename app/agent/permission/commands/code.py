@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from app.agent.permission.commands.options import has
-from app.agent.permission.commands.parts import Part
+from app.agent.permission.commands.simple_commands import SimpleCommand
 
 INTERPRETERS = re.compile(r"(?:python|pypy|node|nodejs|ruby|perl|php|deno|bun|lua|osascript)[\d.]*w?\Z")
 _GIVEN_BY = {
@@ -56,7 +56,7 @@ _SED_COMMAND = re.compile(
 )
 
 
-def code_reasons(part: Part) -> list[str]:
+def code_reasons(part: SimpleCommand) -> list[str]:
     """Why the programs on the command line of `part`, which is unwrapped, need asking about."""
     name = part.name or ""
     is_harmless: Callable[[str], bool]
@@ -75,14 +75,14 @@ def code_reasons(part: Part) -> list[str]:
     return [] if all(is_harmless(program) for program in programs if program is not None) else [_INLINE]
 
 
-def has_script(part: Part) -> bool:
+def has_script(part: SimpleCommand) -> bool:
     """Whether an interpreter or shell is given what to run, so that its input is no program."""
     words = part.words[1:]
     named = [word for word in words if word is None or not word.startswith("-")]
     return bool(named) and named != ["-"] and not has(words, "-s")
 
 
-def _given(part: Part, kind: str) -> list[str | None]:
+def _given(part: SimpleCommand, kind: str) -> list[str | None]:
     """The programs among an interpreter's options, and the one it is fed; None for a computed one."""
     options = _GIVEN_BY.get(kind, "-e -c").split()
     letters = "".join(option[1] for option in options if len(option) == 2)
@@ -138,7 +138,7 @@ def _is_harmless_python(program: str) -> bool:
     return True
 
 
-def _sed_scripts(part: Part) -> list[str | None]:
+def _sed_scripts(part: SimpleCommand) -> list[str | None]:
     """The scripts of a sed command: those behind -e, else the first word that is neither option nor empty."""
     found: list[str | None] = []
     positional: list[str | None] = []
@@ -168,7 +168,7 @@ def _is_harmless_sed(script: str) -> bool:
     return True
 
 
-def _awk_programs(part: Part) -> list[str | None]:
+def _awk_programs(part: SimpleCommand) -> list[str | None]:
     """The programs of an awk command: those behind -e, else the first word that is no option or its value."""
     found: list[str | None] = []
     positional: list[str | None] = []
@@ -188,7 +188,7 @@ def _awk_programs(part: Part) -> list[str | None]:
     return found or (_scripts_from_input(part) if given_file else positional[:1])
 
 
-def _scripts_from_input(part: Part) -> list[str | None]:
+def _scripts_from_input(part: SimpleCommand) -> list[str | None]:
     """Of a sed or awk that reads its script from a file: the script if that is its input."""
     names_input = any(
         word and re.fullmatch(r"(?:-\w*f|--file=)?(?:-|/dev/stdin)", word) for word in part.words[1:]

@@ -6,7 +6,7 @@ import unicodedata
 from app.agent.permission.commands.code import INTERPRETERS, has_script
 from app.agent.permission.commands.git import git_reasons
 from app.agent.permission.commands.options import has, names
-from app.agent.permission.commands.parts import Part, Word
+from app.agent.permission.commands.simple_commands import SimpleCommand, Word
 from app.agent.permission.commands.wrapped import SHELLS
 
 _ALWAYS = {
@@ -94,7 +94,7 @@ _INVISIBLE = ("Cf", "Zs", "Zl", "Zp")
 _DISGUISING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def destruction(part: Part) -> list[str]:
+def destruction(part: SimpleCommand) -> list[str]:
     """Why `part`, which is unwrapped, needs asking about, wherever its paths lead."""
     if not part.spoken:
         return []
@@ -129,7 +129,7 @@ def destruction(part: Part) -> list[str]:
     return reasons + _printed_programs(part)
 
 
-def _printed_programs(part: Part) -> list[str]:
+def _printed_programs(part: SimpleCommand) -> list[str]:
     """Shells and interpreters that run what something else prints."""
     name = part.name or ""
     if name not in (*SHELLS, "source", ".") and not INTERPRETERS.match(name):
@@ -154,7 +154,7 @@ def _is_computed(word: Word) -> bool:
     return word.value is None or (not word.is_quoted and re.search(r"(?<!\\)[*?\[{]", word.spelled) is not None)
 
 
-def _lookalikes(part: Part) -> list[str]:
+def _lookalikes(part: SimpleCommand) -> list[str]:
     """Characters by which a command is another one than it seems."""
     name = part.spoken[0].value or ""
     if not name.isascii():

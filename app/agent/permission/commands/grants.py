@@ -2,7 +2,7 @@
 
 from app.agent.permission.commands.code import INTERPRETERS
 from app.agent.permission.commands.options import names
-from app.agent.permission.commands.parts import Part
+from app.agent.permission.commands.simple_commands import SimpleCommand
 from app.agent.permission.commands.wrapped import SHELLS, WRAPPERS
 
 # Programs whose first word after the name says what they do.
@@ -20,7 +20,7 @@ _EXACT_ONLY |= names("""
 """)
 
 
-def grant_for(part: Part) -> tuple[str, bool]:
+def grant_for(part: SimpleCommand) -> tuple[str, bool]:
     """What "always" grants, and whether it is a prefix: (`git diff`, True) allows whatever begins with those
     words, (`python -c '…'`, False) only that very text."""
     words = part.words

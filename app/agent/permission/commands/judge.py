@@ -11,7 +11,7 @@ from app.agent.permission.commands.destructive import destruction, is_disguised
 from app.agent.permission.commands.git import CONFIGURING
 from app.agent.permission.commands.leaving import is_there, leaving, leaving_path, leaving_program
 from app.agent.permission.commands.options import names
-from app.agent.permission.commands.parts import Part, Word, parts_of
+from app.agent.permission.commands.simple_commands import SimpleCommand, Word, simple_commands_of
 from app.agent.permission.commands.wrapped import SHELLS, own_words, scripts_of, settings, unwrap
 
 _TAKING_PATTERN = frozenset(["sed", "gsed", "awk", "gawk", "mawk", "grep", "egrep", "fgrep", "rg", "perl"])
@@ -27,14 +27,14 @@ class Judgement:
     """`parts` of the command; `reasons`, in words, why it must be asked about. `is_computed`: what it acts on
     is in part known only when it runs."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[SimpleCommand, ...]
     reasons: tuple[str, ...]
     is_computed: bool = False
 
 
 def judge(command: str, directory: Path, root: Path, depth: int = 0) -> Judgement:
     """Take `command`, to be run in `directory`, apart and look for what is destructive or leaves `root`."""
-    parts, is_certain = parts_of(command)
+    parts, is_certain = simple_commands_of(command)
     reasons = [] if is_certain and depth < _DEEPEST else [_UNCERTAIN]
     if is_disguised(command):
         reasons.append("it has characters that change what is shown of it, or the order in which it is shown")
@@ -56,7 +56,7 @@ class _Walk:
         self._root = root
         self._depth = depth
 
-    def reasons(self, part: Part) -> list[str]:
+    def reasons(self, part: SimpleCommand) -> list[str]:
         """Why this part needs asking about."""
         inner = unwrap(part)
         found = destruction(inner)
@@ -81,7 +81,7 @@ class _Walk:
             return ["it runs a script that is computed"]
         return list(judge(text, self._place, self._root, self._depth + 1).reasons) if text.strip() else []
 
-    def _scripts(self, part: Part, inner: Part) -> Iterator[str | None]:
+    def _scripts(self, part: SimpleCommand, inner: SimpleCommand) -> Iterator[str | None]:
         """The texts that are run as command lines."""
         for word in scripts_of(part, inner):
             yield word.value
@@ -98,7 +98,7 @@ class _Walk:
         if inner.fed is not None and not has_script(inner):
             yield inner.fed
 
-    def _move(self, inner: Part) -> list[str]:
+    def _move(self, inner: SimpleCommand) -> list[str]:
         """Follow a change of directory."""
         if inner.name not in ("cd", "pushd", "popd"):
             return []
@@ -125,7 +125,7 @@ class _Walk:
         self._before, self._place = self._place, place
 
 
-def _paths(part: Part) -> list[Word]:
+def _paths(part: SimpleCommand) -> list[Word]:
     """The words that may be paths: of `sed '/a/p' file`, not the pattern, unless something is there."""
     words = list(part.spoken[1:])
     if part.name in _PRINTING:

@@ -5,7 +5,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from app.agent.permission.commands.parts import Word
+from app.agent.permission.commands.simple_commands import Word
 from app.workspace.names import is_git_name
 
 _HARMLESS = frozenset(

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from app.agent.permission.commands.leaving import literal_head
-from app.agent.permission.commands.parts import Part, parts_of
+from app.agent.permission.commands.simple_commands import SimpleCommand, simple_commands_of
 from app.agent.permission.commands.wrapped import unwrap
 from app.workspace.workspace import Location, location_in
 
@@ -15,7 +15,7 @@ _LONGEST_PATH = 4096
 _MOST_MATCHES = 500  # of one pattern
 
 
-def named_locations(parts: Sequence[Part], directory: Path, root: Path) -> Iterator[Location]:
+def named_locations(parts: Sequence[SimpleCommand], directory: Path, root: Path) -> Iterator[Location]:
     """Where the words of a command that is run in `directory` lead, if they are paths."""
     places = [directory]
     for part in parts:
@@ -37,7 +37,7 @@ def named_locations(parts: Sequence[Part], directory: Path, root: Path) -> Itera
 def named_files(command: str, directory: Path, root: Path) -> tuple[str, ...]:
     """The files and directories below `root` that `command`, run in `directory`, names by path or pattern, as
     far as they are there; relative to `root`. Blocks on the disk."""
-    parts = [form for part in parts_of(command)[0] for form in (part, unwrap(part))]
+    parts = [form for part in simple_commands_of(command)[0] for form in (part, unwrap(part))]
     found = {at.path for at in named_locations(parts, directory, root) if at.is_inside and at.path}
     patterns = {
         word.spelled

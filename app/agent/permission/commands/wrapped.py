@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from app.agent.permission.commands.parts import Part, Word
+from app.agent.permission.commands.simple_commands import SimpleCommand, Word
 
 SHELLS = frozenset(["bash", "sh", "zsh", "dash", "ksh", "fish", "ash"])
 
@@ -87,7 +87,7 @@ _SEVERAL = re.compile(r"[\s;&|]")  # in a program's name: it is a whole command 
 _WITH_MODULES = re.compile(r"(?:python|pypy)[\d.]*\Z")
 
 
-def unwrap(part: Part) -> Part:
+def unwrap(part: SimpleCommand) -> SimpleCommand:
     """The command inside, its program named without directory; `part` itself where there is none."""
     words, _own = _unwrapped(part)
     if words and (name := _name(words[0])) is not None:
@@ -95,12 +95,12 @@ def unwrap(part: Part) -> Part:
     return replace(part, spoken=tuple(words))
 
 
-def own_words(part: Part) -> tuple[Word, ...]:
+def own_words(part: SimpleCommand) -> tuple[Word, ...]:
     """The words of the wrappers around a command but the first's name, as -C and / in `env -C / ls`."""
     return part.spoken[1 : _unwrapped(part)[1]]
 
 
-def _unwrapped(part: Part) -> tuple[list[Word], int]:
+def _unwrapped(part: SimpleCommand) -> tuple[list[Word], int]:
     """The words of the command inside, and how many stand before them."""
     words = list(part.spoken)
     own = 0
@@ -126,7 +126,7 @@ def _unwrapped(part: Part) -> tuple[list[Word], int]:
     return words, own
 
 
-def settings(part: Part) -> Iterator[tuple[str, Word]]:
+def settings(part: SimpleCommand) -> Iterator[tuple[str, Word]]:
     """The variables that a command is given, as in `A=1 make` and `env A=1 make`, and to what each is set."""
     yield from part.assigned
     for word in own_words(part):
@@ -135,7 +135,7 @@ def settings(part: Part) -> Iterator[tuple[str, Word]]:
             yield name, Word(value, value)
 
 
-def scripts_of(part: Part, inner: Part) -> Iterator[Word]:
+def scripts_of(part: SimpleCommand, inner: SimpleCommand) -> Iterator[Word]:
     """The texts that are run as command lines around `inner`: `env -S '…'`, `watch '…'`, `PAGER='…' x`."""
     words = part.spoken
     first = _name(words[0]) if words else ""

@@ -11,7 +11,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from app.agent.editing.closest import closest
-from app.agent.editing.match import find_places
+from app.agent.editing.match import find_matches
 from app.agent.editing.splice import replacement_at, split_lines, with_line_endings
 from app.agent.errors import ToolFailure
 from app.agent.shell.jobs import Jobs
@@ -44,7 +44,7 @@ LINES = st.lists(st.builds(lambda indent, word: indent + word, INDENTS, WORDS), 
 
 def land(text: str, old: str, new: str) -> str | None:
     """What the edit tool would make of `text`; None for a refusal."""
-    places = find_places(text, old, new)
+    places = find_matches(text, old, new)
     if len(places) != 1:
         return None
     place = places[0]

@@ -156,9 +156,9 @@ def verdicts(root: Path, mode: Mode, *rules: Rule) -> list[str]:
     """What becomes of a tool without hints, of one that reads, and of one that destroys."""
     permissions = Permissions(Workspace(root), mode, (), rules)
     tools = {
-        "ours__add": Access("foreign"),
-        "ours__look": Access("foreign", is_read_only=True),
-        "ours__wipe": Access("foreign", is_destructive=True),
+        "ours__add": Access("mcp"),
+        "ours__look": Access("mcp", is_read_only=True),
+        "ours__wipe": Access("mcp", is_destructive=True),
     }
     return [permissions.judge(access, name).decision for name, access in tools.items()]
 

@@ -12,7 +12,7 @@ import pytest
 
 from app.model.catalogue.catalogue import LocalModel
 from app.model.engine.local import LocalEngine, Pace
-from app.model.engine.process import EnginePlace
+from app.model.engine.process import EngineFiles
 from app.model.errors import EngineFailed, EngineLost
 from app.model.events import EngineStatus, TextDelta
 from app.model.messages import ChatRequest, Message
@@ -92,7 +92,7 @@ async def test_loading_is_shown_and_a_request_waits_for_it(windows: Windows):
     loading = [status.progress for status in seen if status.phase == "loading"]
     assert loading == sorted(loading) and loading
     assert engine.status.phase == "ready" and engine.status.model is not None
-    place = EnginePlace.of(windows.directory)
+    place = EngineFiles.of(windows.directory)
     assert place.socket.parent.stat().st_mode & 0o077 == 0
     assert len(os.fsencode(place.socket)) <= 103
 
@@ -145,7 +145,7 @@ async def test_an_engine_whose_socket_was_removed_is_told_of_and_nobody_waits_fo
     engine = windows.open()
     engine._pace = Pace(ready=0.01)
     await read(engine)
-    EnginePlace.of(windows.directory).socket.unlink()
+    EngineFiles.of(windows.directory).socket.unlink()
     # Connections that are open still lead to it.
     before, engine._client = engine._client, ChatClient(engine._client.address, is_ours=True)
     async with asyncio.timeout(LONGEST):
@@ -202,7 +202,7 @@ async def test_a_home_named_relative_to_here_is_the_engines_too(windows: Windows
 
 @pytest.mark.parametrize("name", ["socket", "lock", "log"])
 async def test_what_stands_in_the_engines_way_is_named(windows: Windows, name: str):
-    place = EnginePlace.of(windows.directory)
+    place = EngineFiles.of(windows.directory)
     place.prepare()
     in_the_way: Path = getattr(place, name)
     await asyncio.to_thread(in_the_way.mkdir)

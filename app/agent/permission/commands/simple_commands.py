@@ -38,7 +38,7 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SimpleCommand:
     """One simple command. `assigned` are the variables it sets, and to what. `fed` is the text it gets as input
     (a here-document or here-string), None without; `is_fed_by_program` says that its input is what another
     program prints."""
@@ -70,7 +70,7 @@ def _parser() -> Parser:
     return Parser(Language(tree_sitter_bash.language()))
 
 
-def parts_of(command: str) -> tuple[tuple[Part, ...], bool]:
+def simple_commands_of(command: str) -> tuple[tuple[SimpleCommand, ...], bool]:
     """The simple commands in order, those in substitutions included, and whether that is certain to be all.
     A command that is too long to be parsed in reasonable time is not certain."""
     if len(command) > _LONGEST:
@@ -82,7 +82,7 @@ def parts_of(command: str) -> tuple[tuple[Part, ...], bool]:
     return parts, is_certain and bool(parts) and not any(_is_no_command(part) for part in parts)
 
 
-def _is_no_command(part: Part) -> bool:
+def _is_no_command(part: SimpleCommand) -> bool:
     """Whether the grammar took one of the shell's own words for a program, as in `! ! …` and `time { … }`."""
     first, *rest = [word.spelled for word in part.spoken] or [""]
     return first in _RESERVED or (first in ("time", "coproc") and any(word in _RESERVED for word in rest[:2]))
@@ -113,21 +113,21 @@ def _strays(node: Node) -> bool:
     return any(_strays(child) for child in node.named_children)
 
 
-def _parts(node: Node, is_piped: bool = False) -> Iterator[Part]:
+def _parts(node: Node, is_piped: bool = False) -> Iterator[SimpleCommand]:
     """The simple commands below `node`."""
     if node.type == "redirected_statement":
         yield from _redirected(node, is_piped)
         return
     if node.type == "variable_assignment":
-        yield Part((Word(":", ":"),), _text(node), assigned=(_assigned(node),))
+        yield SimpleCommand((Word(":", ":"),), _text(node), assigned=(_assigned(node),))
     elif node.type == "unset_command":
-        yield Part((Word("unset", "unset"),), _text(node))
+        yield SimpleCommand((Word("unset", "unset"),), _text(node))
     elif node.type == "declaration_command":
         declared = [child for child in node.named_children if child.type == "variable_assignment"]
         name = Word(*(node.children[0].type,) * 2)
-        yield Part((name,), _text(node), assigned=tuple(_assigned(child) for child in declared))
+        yield SimpleCommand((name,), _text(node), assigned=tuple(_assigned(child) for child in declared))
     elif node.type == "test_command":
-        yield Part((Word("test", "test"), *_tested(node)), _text(node))
+        yield SimpleCommand((Word("test", "test"), *_tested(node)), _text(node))
     elif node.type == "command":
         yield _command(node, is_piped)
     for index, child in enumerate(node.named_children):
@@ -137,12 +137,12 @@ def _parts(node: Node, is_piped: bool = False) -> Iterator[Part]:
             yield from _parts(child, is_piped or (node.type == "pipeline" and index > 0))
 
 
-def _inside(node: Node) -> Iterator[Part]:
+def _inside(node: Node) -> Iterator[SimpleCommand]:
     for child in node.named_children:
         yield from _parts(child)
 
 
-def _redirected(node: Node, is_piped: bool) -> Iterator[Part]:
+def _redirected(node: Node, is_piped: bool) -> Iterator[SimpleCommand]:
     """A statement with redirections. They belong to the whole of it: to its last command, for our purpose."""
     redirections = [child for child in node.named_children if _is_redirection(child)]
     bodies = [child for child in node.named_children if not _is_redirection(child)]
@@ -162,7 +162,7 @@ def _redirected(node: Node, is_piped: bool) -> Iterator[Part]:
             fed=_fed(redirections, held.fed),
         )
     else:
-        inner = [Part(behind or (Word(":", ":"),), _text(node), reads, writes)]
+        inner = [SimpleCommand(behind or (Word(":", ":"),), _text(node), reads, writes)]
     yield from inner
     for child in redirections:
         for grandchild in child.named_children:
@@ -191,7 +191,7 @@ def _behind(redirections: list[Node]) -> list[Node]:
     return found
 
 
-def _command(node: Node, is_piped: bool) -> Part:
+def _command(node: Node, is_piped: bool) -> SimpleCommand:
     redirections = [child for child in node.named_children if _is_redirection(child)]
     assignments = [child for child in node.named_children if child.type == "variable_assignment"]
     said = [
@@ -200,7 +200,7 @@ def _command(node: Node, is_piped: bool) -> Part:
         if not _is_redirection(child) and child.type not in ("variable_assignment", "comment")
     ]
     reads, writes = _targets(redirections)
-    return Part(
+    return SimpleCommand(
         tuple(_word(child) for child in said),
         _text(node),
         reads,
