@@ -42,7 +42,7 @@ test: $(TEST_READY) $(PROJECT) test-tools
 # and screens, the chat and state of the engine. No other process is started but git and the shell.
 QUICK := tests/test_*.py tests/app/test_*.py tests/app/settings tests/app/agent/editing tests/app/agent/permission \
 	tests/app/agent/tools tests/app/agent/test_turns.py tests/app/review/diff tests/app/review/log/test_decisions.py \
-	tests/app/model/wire tests/app/ui/test_actions.py tests/app/ui/screens tests/app/ui/panes/test_review_pane.py \
+	tests/app/model/wire tests/app/ui/test_actions.py tests/app/ui/screens tests/app/ui/panes/review tests/app/ui/diff \
 	tests/mlx_model/chat tests/mlx_model/decode/test_generator.py tests/mlx_model/decode/drafts \
 	tests/mlx_model/state/test_prefix_store.py tests/mlx_model/server/test_chat_completions.py
 quick: $(TEST_READY)
