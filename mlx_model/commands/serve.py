@@ -14,6 +14,7 @@ from mlx_model.commands.shared.cache_options import add_cache, open_engine_cache
 from mlx_model.commands.shared.memory_check import add_memory, settle_memory
 from mlx_model.commands.shared.options import add_draft, add_model
 from mlx_model.config.model_config import read_json_object
+from mlx_model.engine.expert_use import UseRecord, read_expert_use
 from mlx_model.engine.generation_config import published_sampling
 from mlx_model.engine.guarded import GuardedGenerator
 from mlx_model.engine.kept import EngineCache
@@ -29,7 +30,6 @@ from mlx_model.server.run import ServerOptions, run_server
 from mlx_model.server.scheduler import ServedModel
 from mlx_model.state.disk.folder import EXPERT_USE
 from mlx_model.weights.experts.residency import Residency
-from mlx_model.weights.experts.use import UseRecord, read_expert_use
 
 _ENVIRONMENT = """\
 environment variables that MLX reads on macOS; what they are worth was not measured on a Mac:

@@ -13,9 +13,9 @@ import numpy as np
 from mlx.optimizers import Adam
 
 from mlx_model.config.model_config import ModelConfig
+from mlx_model.train.checkpointing import Fitted, HiddenStates, TrainingDirectory
 from mlx_model.train.corpus import Corpus
 from mlx_model.train.head import Judge, Tensors, unroll
-from mlx_model.train.places import Fitted, HiddenStates, Staging
 
 DEPTH = 3
 """Drafts in a row that the layer is trained for."""
@@ -80,16 +80,18 @@ def fit(
     material: Material,
     parameters: Tensors,
     schedule: Schedule,
-    staging: Staging,
+    directory: TrainingDirectory,
     *,
     kept_every: float,
     report: Report,
 ) -> Fitted:
-    """The layer after all steps, gone on with from what `staging` has. It is kept there every so many seconds,
-    and when Ctrl-C is pressed, which then raises KeyboardInterrupt. `parameters` are taken over: nothing is
-    left in it, so that the layer is in memory once."""
+    """The layer after all steps, resumed from the weights in `directory` where there are any.
+
+    Weights and optimizer are saved there every `kept_every` seconds, and on Ctrl-C, which then raises
+    KeyboardInterrupt. `parameters` is emptied, so that the layer is in memory once. Raises CheckpointError.
+    """
     optimizer = Adam(learning_rate=schedule.learning_rate, betas=_BETAS, bias_correction=True)
-    known = staging.fitted()
+    known = directory.fitted()
     start, loss = 0, math.nan
     given, parameters = parameters, dict(parameters)
     given.clear()
@@ -121,7 +123,7 @@ def fit(
                 f"step {step + 1} of {schedule.steps}, loss {loss:.3f}, {agreed:.0%} right",
             )
             if asked() or time.monotonic() - kept >= kept_every:
-                staging.keep_fitted(fitted(step + 1))
+                directory.keep_fitted(fitted(step + 1))
                 kept = time.monotonic()
             if asked():
                 raise KeyboardInterrupt

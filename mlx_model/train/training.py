@@ -22,10 +22,10 @@ from mlx_model.errors import CheckpointError, RequestError
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear, Matrix
 from mlx_model.memory.device import default_dtype, prepare_mlx
+from mlx_model.train.checkpointing import HiddenStates, TrainingDirectory, open_training, publish
 from mlx_model.train.corpus import Corpus, read_corpus
 from mlx_model.train.head import Judge, initial_head, stored_head
 from mlx_model.train.linked import write_linked
-from mlx_model.train.places import HiddenStates, Staging, finish, open_staging
 from mlx_model.train.steps import DEPTH, Material, Report, Schedule, acceptance, fit
 from mlx_model.weights.checkpoint import Checkpoint, entries_of, is_mtp, open_checkpoint, open_mtp, stored_name
 from mlx_model.weights.experts.residency import Residency
@@ -83,7 +83,7 @@ def train_mtp(training: Training, means: Means, report: Report) -> Trained:
         # Its mistakes should not wait for the model.
         open_mtp(training.graft, checkpoint.config)
     dtype: mx.Dtype = getattr(mx, default_dtype(checkpoint.config.dtype))
-    with open_staging(training.out, _fingerprint(training, checkpoint, dtype)) as staging:
+    with open_training(training.out, _fingerprint(training, checkpoint, dtype)) as staging:
         corpus = staging.corpus()
         if corpus is None:
             corpus = _read(training)
@@ -113,7 +113,7 @@ def train_mtp(training: Training, means: Means, report: Report) -> Trained:
         # As it will be read and run: rounded, or packed.
         after = acceptance(material, stored_head(open_checkpoint(staging.result)), report)
         before = staging.progress.before
-        finish(staging, training.out)
+        publish(staging, training.out)
     tokens, held_out = corpus.sequences.size, corpus.held_out * corpus.sequences.shape[1]
     return Trained(training.out, began, corpus.files, tokens - held_out, held_out, steps, loss, before, after)
 
@@ -135,7 +135,7 @@ def _collect(
     checkpoint: Checkpoint,
     corpus: Corpus,
     hidden: HiddenStates,
-    staging: Staging,
+    staging: TrainingDirectory,
     *,
     means: Means,
     report: Report,
@@ -193,7 +193,7 @@ def _material(checkpoint: Checkpoint, corpus: Corpus, hidden: HiddenStates) -> M
     return Material(config, corpus, hidden, lambda tokens: embedding.rows(tokens).astype(dtype), Judge(head))
 
 
-def _check_space(staging: Staging, checkpoint: Checkpoint, hidden: HiddenStates) -> None:
+def _check_space(staging: TrainingDirectory, checkpoint: Checkpoint, hidden: HiddenStates) -> None:
     layer = sum(item.parameters for item in mtp_items(checkpoint.config))
     # Weights and Adam's two moments, the newest copy and the one before; and the result.
     needed = hidden.nbytes + (2 * 3 + 1) * _FLOAT32 * layer

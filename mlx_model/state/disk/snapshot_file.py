@@ -41,7 +41,7 @@ def file_bytes(facts: Mapping[str, Any], arrays: Arrays) -> int:
 
 
 def write_snapshot_file(path: Path, facts: Mapping[str, Any], arrays: Arrays) -> None:
-    """Write the file and have it reach the disk; `facts` are JSON values that identify it. Raises OSError."""
+    """Write the file; `facts` are JSON values that identify it. The caller syncs it. Raises OSError."""
     checksums = bytearray()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb", buffering=0) as file:
@@ -50,7 +50,6 @@ def write_snapshot_file(path: Path, facts: Mapping[str, Any], arrays: Arrays) ->
             checksums += xxh3_128_digest(block)
             _write_all(file, block)
         _write_all(file, bytes(checksums))
-        os.fsync(file.fileno())
 
 
 def read_snapshot_file(path: Path, facts: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlx_model.durable import replacing, sync_path
 from mlx_model.state.disk.folder import (
+    DESCRIPTION,
     SnapshotName,
     file_names,
     make_room,
@@ -246,7 +248,7 @@ class DiskTier:
                 for other in present:
                     if other.startswith(name.digest.hex()) and other.endswith(".segment"):
                         (self._folder / other).unlink(missing_ok=True)
-        self._sync_folder()
+        sync_path(self._folder)
 
     def _ancestors(self, digest: bytes) -> set[bytes]:
         """What a prefix on disk stands on, with itself, as far as it is known."""
@@ -269,27 +271,11 @@ class DiskTier:
         self._room -= needed
 
     def _write_file(self, name: SnapshotName, arrays: Arrays) -> None:
-        partial = partial_path(self._folder)
-        try:
+        with replacing(self._folder / str(name), partial_path(self._folder)) as partial:
             write_snapshot_file(partial, name.facts(self._model), arrays)
-            partial.replace(self._folder / str(name))
-        finally:
-            partial.unlink(missing_ok=True)
 
     def _write_description(self) -> None:
-        path = self._folder / "model.json"
-        if path.exists():
-            return
-        partial = partial_path(self._folder)
-        try:
-            partial.write_text(json.dumps(self._description, indent=1) + "\n", encoding="utf-8")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-
-    def _sync_folder(self) -> None:
-        descriptor = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        path = self._folder / DESCRIPTION
+        if not path.exists():
+            with replacing(path, partial_path(self._folder)) as partial:
+                partial.write_text(json.dumps(self._description, indent=1) + "\n", encoding="utf-8")

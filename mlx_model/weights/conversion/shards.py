@@ -15,14 +15,14 @@ from types import TracebackType
 import mlx.core as mx
 import numpy as np
 
-from mlx_model.durable import flush_descriptor
+from mlx_model.durable import sync, write_at
 from mlx_model.errors import CheckpointError
 from mlx_model.weights.experts import rows as expert_rows
 from mlx_model.weights.files import INDEX
 from mlx_model.weights.safetensors import TYPES
 
 SHARD_BYTES = 5_000_000_000
-_WRITE_LIMIT = 1 << 30  # macOS refuses to write 2 GiB or more at once
+"""The most bytes of tensors in one file, as Hugging Face's tools cut checkpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,20 +165,16 @@ class ShardWriter:
         try:
             self._switch(place.file)
             for number, begin in enumerate(range(0, len(view), step or 1)):
-                self._put(view[begin : begin + step], place.offset + (first + number) * place.stride)
+                offset = place.offset + (first + number) * place.stride
+                write_at(self._descriptor, view[begin : begin + step], offset)
         except OSError as error:
             raise _unwritable(self._directory, error) from None
 
-    def _put(self, view: memoryview, offset: int) -> None:
-        while view:
-            written = os.pwrite(self._descriptor, view[:_WRITE_LIMIT], offset)
-            view, offset = view[written:], offset + written
-
     def sync(self) -> None:
-        """Returns when what was written is on the disk. Raises CheckpointError."""
+        """Returns when everything written to the open file is on the disk. Raises CheckpointError."""
         if self._descriptor >= 0:
             try:
-                flush_descriptor(self._descriptor)
+                sync(self._descriptor)
             except OSError as error:
                 raise _unwritable(self._directory, error) from None
 

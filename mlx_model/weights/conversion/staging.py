@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlx_model.config.model_config import read_json_object
-from mlx_model.durable import flush_path
+from mlx_model.durable import publish_directory, replacing, sync_path
 from mlx_model.errors import CheckpointError, ConfigError
 
 _JOURNAL = "conversion.json"
@@ -27,23 +27,20 @@ class Staging:
 
     def note(self, done: int) -> None:
         """So many steps are on the disk now. Raises CheckpointError."""
-        temporary = self.directory / f"{_JOURNAL}.new"
+        journal = self.directory / _JOURNAL
         try:
-            temporary.write_text(json.dumps({"fingerprint": self.fingerprint, "done": done}))
-            temporary.replace(self.directory / _JOURNAL)
+            with replacing(journal, journal.with_name(f"{_JOURNAL}.new")) as temporary:
+                temporary.write_text(json.dumps({"fingerprint": self.fingerprint, "done": done}))
         except OSError as error:
             raise _unwritable(self.directory, error) from None
 
     def publish(self, out: Path) -> None:
-        """Everything is there: it gets its name once all of it is on the disk. Raises CheckpointError."""
+        """Syncs all files and renames the directory to `out`. Raises CheckpointError."""
         try:
-            for path in self.directory.iterdir():
-                flush_path(path)
-            flush_path(self.directory)
-            self.directory.rename(out)
+            publish_directory(self.directory, out)
             for name in (_JOURNAL, _LOCK):
                 (out / name).unlink(missing_ok=True)
-            flush_path(out.parent)
+            sync_path(out)
         except OSError as error:
             raise _unwritable(out, error) from None
 

@@ -1,1 +1,1 @@
-"""Routed experts on disk and in memory: where each lies, which are loaded, how often each is used."""
+"""Routed experts on disk and in memory: where each one lies, and which are loaded."""

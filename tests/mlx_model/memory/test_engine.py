@@ -19,6 +19,7 @@ import pytest
 from mlx_model.__main__ import main
 from mlx_model.commands.shared import memory_check as fitting
 from mlx_model.decode.request import GenerationFinished, GenerationRequest, PromptProcessed
+from mlx_model.engine.expert_use import read_expert_use
 from mlx_model.engine.upkeep import Upkeep
 from mlx_model.memory.machine import GIB, Machine, Pressure
 from mlx_model.memory.relief import Relief
@@ -26,7 +27,6 @@ from mlx_model.server.http import create_app
 from mlx_model.server.scheduler import Scheduler, ServedModel
 from mlx_model.state.disk.folder import EXPERT_USE
 from mlx_model.weights.conversion.convert import convert
-from mlx_model.weights.experts.use import read_expert_use
 from mlx_model.weights.recipes import Recipe
 from tests.support.checkpoints import write_checkpoint
 from tests.support.patience import LONGEST

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from mlx_model.decode.generator import Generator
 from mlx_model.decode.language_model import NothingKept
 from mlx_model.decode.request import GenerationFinished, GenerationRequest, SamplingParameters, TokenGenerated
+from mlx_model.engine.expert_use import UseRecord, read_expert_use, write_expert_use
 from mlx_model.engine.guarded import GuardedGenerator, OutOfMemory
 from mlx_model.engine.loading import load, load_qwen3_next
 from mlx_model.engine.reserves import engine_reserves
@@ -32,7 +33,6 @@ from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.experts.files import DiskReader, ExpertUnreadable
 from mlx_model.weights.experts.residency import Residency
 from mlx_model.weights.experts.slots import ExpertSlots
-from mlx_model.weights.experts.use import UseRecord, read_expert_use, write_expert_use
 from mlx_model.weights.recipes import Recipe
 from tests.support.checkpoints import write_checkpoint
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mlx_model.durable import replacing
 from mlx_model.state.disk.folder import partial_path
 from mlx_model.weights.experts.residency import Residency
 from mlx_model.weights.experts.slots import Frequencies
@@ -37,15 +38,12 @@ def read_expert_use(file: Path) -> dict[str, Frequencies]:
 
 
 def write_expert_use(file: Path, frequencies: Mapping[str, Frequencies]) -> None:
-    """Writes them under another name first, so that the file is always whole. What a disk may do costs a log
-    line."""
-    partial = partial_path(file.parent)
+    """Replaces the file whole. A disk that fails costs a log line."""
+    arrays: dict[str, Any] = {name: array.astype(np.float32) for name, array in frequencies.items()}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as stream:
-            arrays: dict[str, Any] = {name: array.astype(np.float32) for name, array in frequencies.items()}
+        with replacing(file, partial_path(file.parent)) as partial, partial.open("wb") as stream:
             np.savez(stream, **arrays)
-        partial.replace(file)
     except OSError as error:
         _log.warning("%s cannot be written: %s.", file, error)
 

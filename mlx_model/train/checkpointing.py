@@ -1,7 +1,7 @@
-"""What an unfinished training keeps on disk, so that it goes on where it was, whatever ended it.
+"""Checkpointing of a training run: text, hidden states, weights and optimizer on disk, to resume from.
 
-Everything is written under another name first and renamed: what has its name is whole. It lies in a directory
-beside the result, which is gone when the result is there.
+They lie in a directory beside the result, which is removed when the result is published. Each file is replaced
+whole (see `durable`), so a run that was killed resumes from the last one that is complete.
 """
 
 import fcntl
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlx_model.config.model_config import read_json_object
+from mlx_model.durable import publish_directory, replacing, sync, write_at
 from mlx_model.errors import CheckpointError, ConfigError
 from mlx_model.train.corpus import Corpus
 from mlx_model.weights.safetensors import read_header
@@ -27,8 +28,8 @@ Tensors = dict[str, mx.array]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a training has come. `fingerprint`: of the model and the options it belongs to; `collected`: of
-    how many sequences the hidden states are on disk; `before`: acceptance by draft at the beginning."""
+    """How far a run has come. `fingerprint`: of its model and options; `collected`: sequences whose hidden
+    states are on disk; `before`: acceptance rate by draft before training, each 0 to 1."""
 
     fingerprint: str
     collected: int = 0
@@ -37,8 +38,8 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """Weights and optimizer after `step` steps; `loss` is the mean of late. `first` and `second` are Adam's
-    moments."""
+    """Weights and optimizer after `step` steps, in float32. `loss`: moving average, in nats; `first` and
+    `second`: Adam's moments."""
 
     step: int
     loss: float
@@ -47,8 +48,8 @@ class Fitted:
     second: Tensors
 
 
-class Staging:
-    """The directory of one training."""
+class TrainingDirectory:
+    """The directory of one training run."""
 
     def __init__(self, directory: Path, progress: Progress) -> None:
         self.directory = directory
@@ -56,11 +57,11 @@ class Staging:
 
     @property
     def result(self) -> Path:
-        """Where the result grows."""
+        """Where the resulting checkpoint is written until it is published."""
         return self.directory / "checkpoint"
 
     def note(self, *, collected: int | None = None, before: tuple[float, ...] | None = None) -> None:
-        """Remembers what is done. Raises CheckpointError."""
+        """Records progress on disk; None leaves a value unchanged. Raises CheckpointError."""
         collected = self.progress.collected if collected is None else collected
         before = self.progress.before if before is None else before
         self.progress = replace(self.progress, collected=collected, before=before)
@@ -68,7 +69,7 @@ class Staging:
             temporary.write_text(json.dumps(asdict(self.progress)))
 
     def corpus(self) -> Corpus | None:
-        """The text that the training began with, if it did."""
+        """The text that the run began with; None where it has not begun."""
         file = self.directory / "corpus.npz"
         if not file.exists():
             return None
@@ -76,8 +77,7 @@ class Staging:
             return Corpus(stored["sequences"], int(stored["held_out"]), int(stored["files"]))
 
     def keep_corpus(self, corpus: Corpus) -> None:
-        """Remembers the text: the user's files may change before the training goes on. Raises
-        CheckpointError."""
+        """Saves the text: the user's files may change before the run resumes. Raises CheckpointError."""
         with self._written("corpus.npz") as temporary, temporary.open("wb") as file:
             np.savez(file, sequences=corpus.sequences, held_out=corpus.held_out, files=corpus.files)
 
@@ -86,7 +86,7 @@ class Staging:
         return HiddenStates(self.directory / "hidden.bin", shape, dtype)
 
     def fitted(self) -> Fitted | None:
-        """The newest weights, if there are any. Raises CheckpointError."""
+        """The weights saved last; None where none were. Raises CheckpointError for a damaged file."""
         file = self.directory / "state.safetensors"
         if not file.exists():
             return None
@@ -105,7 +105,7 @@ class Staging:
         return Fitted(step, loss, **parts)
 
     def keep_fitted(self, fitted: Fitted) -> None:
-        """Remembers weights, optimizer and place as one. Raises CheckpointError."""
+        """Saves weights, optimizer and step in one file. Raises CheckpointError."""
         tensors = {
             f"{part}/{name}": tensor
             for part in ("parameters", "first", "second")
@@ -117,19 +117,17 @@ class Staging:
 
     @contextmanager
     def _written(self, name: str) -> Iterator[Path]:
-        """A file to write, which gets its name when it is on the disk."""
-        temporary = self.directory / f"new-{name}"
+        """A temporary file to write, which then replaces the file `name`. Raises CheckpointError."""
         try:
-            yield temporary
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            temporary.replace(self.directory / name)
+            with replacing(self.directory / name, self.directory / f"new-{name}") as temporary:
+                yield temporary
         except (OSError, RuntimeError) as error:
             raise CheckpointError(f"{self.directory} cannot be written: {error}.") from None
 
 
 class HiddenStates:
-    """A file of hidden states, a sequence after the other; bfloat16 as its bits."""
+    """A file of hidden states [sequences, length, hidden], sequence after sequence, without a header; 16-bit
+    floats as their bits."""
 
     def __init__(self, file: Path, shape: tuple[int, ...], dtype: mx.Dtype) -> None:
         self._file, self._shape, self.dtype = file, shape, dtype
@@ -140,16 +138,13 @@ class HiddenStates:
         return int(np.prod(self._shape, dtype=np.int64)) * self.dtype.size
 
     def write(self, index: int, states: mx.array) -> None:
-        """Puts those of one sequence [length, hidden] on the disk. Raises CheckpointError."""
+        """Writes and syncs those of one sequence, [length, hidden]. Raises CheckpointError."""
         data = np.ascontiguousarray(np.array(self._bits(states))).reshape(-1).view(np.uint8).data
         try:
             descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT, 0o600)
             try:
-                offset = index * len(data)
-                while data:
-                    written = os.pwrite(descriptor, data, offset)
-                    data, offset = data[written:], offset + written
-                os.fsync(descriptor)
+                write_at(descriptor, data, index * len(data))
+                sync(descriptor)
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -175,9 +170,12 @@ class HiddenStates:
 
 
 @contextmanager
-def open_staging(out: Path, fingerprint: str) -> Iterator[Staging]:
-    """The directory of the training that is to become `out`, begun or gone on with; locked. Raises
-    CheckpointError."""
+def open_training(out: Path, fingerprint: str) -> Iterator[TrainingDirectory]:
+    """The directory of the run that will publish `out`, created or resumed, locked against other processes.
+
+    Raises CheckpointError where `out` exists, another process trains to it, or the directory is damaged or has
+    another `fingerprint`.
+    """
     if out.exists() or out.is_symlink():
         raise CheckpointError(f"{out} exists already; remove it or choose another --out.")
     directory = out.parent / f".{out.name}.training"
@@ -192,18 +190,18 @@ def open_staging(out: Path, fingerprint: str) -> Iterator[Staging]:
         except BlockingIOError:
             raise CheckpointError(f"Another training to {out} is running.") from None
         try:
-            yield Staging(directory, _progress(directory, fingerprint))
+            yield TrainingDirectory(directory, _progress(directory, fingerprint))
         finally:
-            # What was refused leaves nothing behind.
+            # A run that was refused before it saved anything leaves no directory.
             if directory.exists() and [path.name for path in directory.iterdir()] == ["lock"]:
                 shutil.rmtree(directory)
 
 
-def finish(staging: Staging, out: Path) -> None:
-    """Gives the result its name and removes what it needed. Raises CheckpointError."""
+def publish(training: TrainingDirectory, out: Path) -> None:
+    """Renames the result to `out` and removes the training directory. Raises CheckpointError."""
     try:
-        staging.result.rename(out)
-        shutil.rmtree(staging.directory)
+        publish_directory(training.result, out)
+        shutil.rmtree(training.directory)
     except OSError as error:
         raise CheckpointError(f"{out} cannot be written: {error.strerror or error}.") from None
 
