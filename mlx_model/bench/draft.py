@@ -20,6 +20,7 @@ from statistics import median
 from typing import Any
 
 import mlx.core as mx
+from typing_extensions import override
 
 from mlx_model.bench.draft_texts import TEXTS
 from mlx_model.chat.tokenizer import Tokenizer
@@ -27,6 +28,7 @@ from mlx_model.commands.shared.memory_check import add_memory, settle_memory
 from mlx_model.commands.shared.options import load_model
 from mlx_model.decode.drafting import Step
 from mlx_model.decode.generator import Generator
+from mlx_model.decode.language_model import StateKeeper
 from mlx_model.decode.request import DraftMode, GenerationRequest, SamplingParameters, TokenGenerated
 from mlx_model.decode.verify import DEEPEST, VerifyingModel
 from mlx_model.engine.loading import ways
@@ -140,71 +142,75 @@ def pass_milliseconds(model: Qwen3Next, context: Sequence[int]) -> dict[int, flo
     return {width: 1000 * median(times[1:]) for width, times in seconds.items()}
 
 
-class Reciting:
-    """A VerifyingModel that computes as the model does and then says a given text."""
+class Reciting(VerifyingModel[SequenceState]):
+    """A VerifyingModel that computes everything the model computes and then chooses the tokens of a given
+    text."""
 
     def __init__(self, model: Qwen3Next, text: Sequence[int]) -> None:
         self._model = model
         self._text = list(text)
-        self._places: list[int] = []
+        self._positions: list[int] = []
 
     @property
+    @override
     def vocabulary(self) -> int:
-        """See LanguageModel."""
         return self._model.vocabulary
 
     @property
+    @override
     def context_length(self) -> int:
-        """See LanguageModel."""
         return self._model.context_length
 
+    @override
     def state(self) -> SequenceState:
-        """See LanguageModel."""
         return self._model.state()
 
+    @override
     def hidden(self, tokens: mx.array, state: SequenceState) -> mx.array:
-        """See VerifyingModel. What it gives goes to `head` next, if at all."""
+        """Also notes the positions of the next tokens, for the call of `head` that follows."""
         end = len(self._text) - 1
-        self._places = [min(state.length + place + 1, end) for place in range(tokens.shape[1])]
+        self._positions = [min(state.length + offset + 1, end) for offset in range(tokens.shape[1])]
         return self._model.hidden(tokens, state)
 
+    @override
     def head(self, hidden: mx.array) -> mx.array:
-        """See VerifyingModel: of all that `hidden` gave, or of the last."""
+        """Takes the result of the last call of `hidden`, or its last position [1, hidden]."""
         logits = self._model.head(hidden)
-        given = mx.array([self._text[place] for place in self._places])
-        said = given[:, None] == mx.arange(self.vocabulary)
-        return mx.where(said if logits.ndim == 3 else said[-1:], mx.inf, logits)
+        given = mx.array([self._text[position] for position in self._positions])
+        chosen = given[:, None] == mx.arange(self.vocabulary)
+        return mx.where(chosen if logits.ndim == 3 else chosen[-1:], mx.inf, logits)
 
+    @override
     def logits(self, tokens: mx.array, state: SequenceState) -> mx.array:
-        """See LanguageModel."""
         return self.head(self.hidden(tokens, state))
 
+    @override
     def last_logits(self, tokens: mx.array, state: SequenceState) -> mx.array:
-        """See LanguageModel."""
         return self.head(self.hidden(tokens, state)[:, -1])[0]
 
 
-class _PromptsRead:
-    """A StateKeeper for generations that run side by side: a prompt is read once, and all begin behind it."""
+class _SharedPrompts(StateKeeper[SequenceState]):
+    """A StateKeeper for generations that run side by side: a prompt is computed once, by the first of them."""
 
     def __init__(self, model: Qwen3Next) -> None:
         self._model = model
         self._store = PrefixStore(_SNAPSHOT_BYTES)
 
+    @override
     def begin(self, prompt: Sequence[int]) -> SequenceState:
-        """See StateKeeper."""
         state = self._model.state()
         known = self._store.lookup(prompt)
         if known is not None:
             state.restore(known)
         return state
 
+    @override
     def keep(self, tokens: Sequence[int], state: SequenceState) -> None:
-        """See StateKeeper."""
         self._store.store(tokens, state)
 
-    def keep_broken_off(self, tokens: Sequence[int], state: SequenceState) -> None:
-        """See StateKeeper. Nobody breaks one off."""
+    @override
+    def keep_interrupted(self, tokens: Sequence[int], state: SequenceState) -> None:
+        pass  # no generation of this bench is cancelled
 
 
 class _Clock:
@@ -232,7 +238,7 @@ class _Way:
         mode: DraftMode,
         model: Qwen3Next,
         verifier: VerifyingModel[SequenceState],
-        states: _PromptsRead,
+        states: _SharedPrompts,
     ) -> None:
         self.clock = _Clock()
         self.steps: list[Step] = []
@@ -270,7 +276,7 @@ def measure(
 ) -> dict[DraftMode, Result]:
     """Every way that the model has of making `count` tokens after a prompt, side by side, round after round; no
     new round begins after so many seconds, but one there is besides the first, which does not count."""
-    states = _PromptsRead(model)
+    states = _SharedPrompts(model)
     modes = list(ways(model, verifier))
     by_mode = {mode: _Way(mode, model, verifier, states) for mode in modes}
     request = GenerationRequest(

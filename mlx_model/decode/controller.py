@@ -1,13 +1,13 @@
-"""Choosing source and depth, step by step, for the most tokens per second.
+"""Choosing the draft source and depth of each pass, for the most tokens per second.
 
-A pass that verifies drafts gives one token and those drafts that are accepted: how many to expect is known from
-how drafts of the same class fared lately (see Drafter.outlook). What a pass of each width costs is measured on
-the passes themselves. The plan with the most expected tokens per measured second is followed. Where that is a
-plain pass, drafting stops, and is tried again after a while, less often each time it does not pay. A source
-that foresees tokens at no cost is judged by those meanwhile, and need not be tried.
+A pass that verifies drafts yields one token plus the accepted drafts. The acceptance rate comes from recent
+drafts of the same class (see Drafter.outlook), the cost of each width from recent passes; the plan with the
+most expected tokens per measured second is followed. Where that is a plain pass, drafting stops and is retried
+later, at intervals that double as long as it does not pay. A source that predicts tokens at no cost is judged
+by those predictions and needs no retry.
 
-Where drafts may follow a token that is not known yet, it has to be read before the next pass is asked for, and
-if none follow, the device has waited in vain. That too is measured, and has to be made good by those that do.
+Drafting needs the newest token on the host, which stalls the pipeline; if no draft follows, the stall is pure
+loss: it is measured and charged to drafting.
 """
 
 from collections import deque
@@ -15,35 +15,52 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from statistics import median_low
 
-from mlx_model.decode.drafting import Outlooks, Plan, Step
+from typing_extensions import override
+
+from mlx_model.decode.drafting import DraftPolicy, Outlooks, Plan, Step
 from mlx_model.decode.verify import DEEPEST
 
-# Passes of one kind whose median cost counts: enough to forget an outlier, few enough to follow a context.
-_COSTS = 9
-# Before a width is measured, each draft is taken to cost this share of a plain pass.
-_GUESSED_COST = 0.15
-# What is assumed of drafts that nobody has seen yet, as if two had been judged: worth a try.
-_HOPE, _HOPED = 0.7, 2.0
-# What is left of a judgement's weight at the next one: about the last thirty count.
-_REMEMBERED = 0.97
-# Plain passes before drafts that do not pay are tried again: at first, and at most.
-_PATIENCE, _MOST_PATIENCE = 32, 1024
-# A source that is not to be tried before so many plain passes need not see what passes before that.
-_WARM_UP = 64
-# Drafting has to promise this much more than plain passes: what is expected of it is an estimate.
-_MARGIN = 1.03
-# Plain passes measured before the first drafts, and passes with drafts after which one is measured again.
-_FIRST_PLAIN, _PLAIN_EVERY = 3, 256
-# So many passes with drafts in a row that took less than this share of what they were to take: the measurements
-# are of a longer context, or of a machine that had other things to do. Those that took more tell by themselves.
-_OUTDATED, _OUTDATED_SHARE = 3, 0.8
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """The controller's constants. They were chosen on the simulated machines of
+    tests/drafting/test_controller.py (draft costs of 2 to 60 % of a plain pass, acceptance rates of 0 to 97 %),
+    not measured on a device; `bench draft` shows what they are worth on one."""
+
+    cost_samples: int = 9
+    """Recent passes of one width whose median is its cost: enough to drop an outlier, few enough to follow a
+    growing context."""
+    assumed_draft_cost: float = 0.15
+    """Cost of one more draft in a pass, as a share of a plain pass, until any width is measured."""
+    prior_rate: float = 0.7
+    """Acceptance rate assumed of drafts not seen yet: high enough to be tried."""
+    prior_weight: float = 2.0
+    """How many judged drafts that assumption counts as."""
+    decay: float = 0.97
+    """What each judged draft leaves of the weight of those before it: about the last 30 count."""
+    first_retry: int = 32
+    """Plain passes until drafts that do not pay are retried, the first time; doubled after each failure."""
+    last_retry: int = 1024
+    """The most plain passes between two retries."""
+    warm_up: int = 64
+    """Plain passes before a retry from which on the source is shown the model's hidden states."""
+    margin: float = 1.03
+    """How many times the speed of plain passes drafting must promise: its own figures are estimates."""
+    first_plain: int = 3
+    """Plain passes measured before the first drafts."""
+    plain_every: int = 256
+    """Drafted passes after which one plain pass is measured again."""
+    stale_passes: int = 3
+    """Drafted passes in a row, each faster than `stale_share` of its predicted cost, that drop the cost
+    table."""
+    stale_share: float = 0.8
 
 
 class _Typical:
-    """Seconds that something takes, measured lately; None before that."""
+    """The median of recent samples, in seconds; None before the first."""
 
-    def __init__(self) -> None:
-        self._samples: deque[float] = deque(maxlen=_COSTS)
+    def __init__(self, samples: int) -> None:
+        self._samples: deque[float] = deque(maxlen=samples)
         self.seconds: float | None = None
 
     def add(self, seconds: float) -> float:
@@ -53,82 +70,87 @@ class _Typical:
 
 
 class _Costs:
-    """Seconds of a pass by its width, measured lately."""
+    """Recent seconds of a pass by its width (tokens that go in)."""
 
-    def __init__(self) -> None:
+    def __init__(self, tuning: Tuning) -> None:
+        self._tuning = tuning
         self._measured: dict[int, _Typical] = {}
-        # The measured widths in order, and what they take.
+        # (width, seconds) of the measured widths, ascending.
         self._known: list[tuple[int, float]] = []
-        # What was worked out since the last measurement, for this cost of a plain pass.
+        # The table made since the last measurement, and the cost of a plain pass that it was made for.
         self._plain = 0.0
-        self._all: list[float] = []
+        self._table: list[float] = []
 
     def add(self, width: int, seconds: float) -> None:
         before = dict(self._known)
-        typical = self._measured.setdefault(width, _Typical()).add(seconds)
+        typical = self._measured.setdefault(width, _Typical(self._tuning.cost_samples)).add(seconds)
         if before.get(width) != typical:
             self._known = sorted({**before, width: typical}.items())
-            self._all = []
+            self._table = []
 
     def guessed_plain(self) -> float | None:
-        """What a plain pass may take, by the narrowest that was measured."""
+        """The cost of a plain pass, derived from the narrowest measured width."""
         if not self._known:
             return None
         width, seconds = self._known[0]
-        return seconds / (1 + _GUESSED_COST * (width - 1))
+        return seconds / (1 + self._tuning.assumed_draft_cost * (width - 1))
 
     def with_drafts(self, plain: float) -> list[float]:
-        """Of passes with one draft, with two, and so on. Between measured widths along a straight line, beyond
-        them along the one through all; a plain pass takes `plain` seconds, and no wider one takes less."""
-        if not self._all or plain != self._plain:
-            self._plain, self._all = plain, []
+        """Seconds of passes with 1, 2, … DEEPEST drafts, given those of a plain pass. Linear between measured
+        widths and extrapolated beyond them; never less than a plain pass."""
+        if not self._table or plain != self._plain:
+            self._plain, self._table = plain, []
             last, seconds = 1, plain
             for width, measured in self._known:
                 step = (measured - seconds) / (width - last)
-                self._all += [max(plain, seconds + step * ahead) for ahead in range(1, width - last + 1)]
+                self._table += [max(plain, seconds + step * ahead) for ahead in range(1, width - last + 1)]
                 last, seconds = width, measured
-            step = max(0.0, (seconds - plain) / (last - 1)) if last > 1 else _GUESSED_COST * plain
-            self._all += [max(plain, seconds + step * ahead) for ahead in range(1, DEEPEST + 2 - last)]
-        return self._all
+            assumed = self._tuning.assumed_draft_cost * plain
+            step = max(0.0, (seconds - plain) / (last - 1)) if last > 1 else assumed
+            self._table += [max(plain, seconds + step * ahead) for ahead in range(1, DEEPEST + 2 - last)]
+        return self._table
 
 
-@dataclass(slots=True)
 class _Class:
-    """Drafts that fare alike: how many were judged and accepted, with fading weights; how often any come where
-    they are waited for; and, if they do not pay, after how many plain passes in all they are tried again, and
-    how long the wait was."""
+    """Drafts with one outlook: how many were judged and accepted (decayed), how often drafts came where the
+    pipeline was stalled for them, and after how many plain passes in all they are retried."""
 
-    judged: float = _HOPED
-    accepted: float = _HOPE * _HOPED
-    come: float = 1.0
-    again: int = _PATIENCE
-    patience: int = _PATIENCE
+    def __init__(self, tuning: Tuning) -> None:
+        self._tuning = tuning
+        self._judged = tuning.prior_weight
+        self._accepted = tuning.prior_rate * tuning.prior_weight
+        self.arrival_rate = 1.0
+        self.retry_at = tuning.first_retry
+        self.retry_after = tuning.first_retry
 
     def judge(self, accepted: int, drafted: int) -> None:
-        """What comes after the first rejected draft was not judged."""
+        """Drafts after the first rejected one say nothing."""
+        decay = self._tuning.decay
         for kept in [1.0] * accepted + [0.0] * (accepted < drafted):
-            self.judged = _REMEMBERED * self.judged + 1
-            self.accepted = _REMEMBERED * self.accepted + kept
+            self._judged = decay * self._judged + 1
+            self._accepted = decay * self._accepted + kept
 
-    def foresee(self, rightly: bool) -> None:
-        """The first draft would have been the next token, or not. Only where it is do more follow."""
+    def predicted(self, rightly: bool) -> None:
+        """The first draft would have been the next token, or not; more drafts follow only where it is."""
+        decay = self._tuning.decay
         self.judge(int(rightly), 1)
-        self.come = _REMEMBERED * self.come + (1 - _REMEMBERED) * rightly
+        self.arrival_rate = decay * self.arrival_rate + (1 - decay) * rightly
 
     def doubt(self) -> None:
-        """The text may have changed since these were judged: what was seen counts little."""
-        self.accepted *= min(1.0, _HOPED / self.judged)
-        self.judged = min(self.judged, _HOPED)
+        """Cuts the weight of what was judged to that of the prior: the text may have changed since."""
+        weight = self._tuning.prior_weight
+        self._accepted *= min(1.0, weight / self._judged)
+        self._judged = min(self._judged, weight)
 
     @property
     def rate(self) -> float:
-        """At which each is accepted if those before it were."""
-        return self.accepted / self.judged
+        """The probability that a draft is accepted if those before it were."""
+        return self._accepted / self._judged
 
 
 @dataclass(frozen=True, slots=True)
 class _Prospect:
-    """What a plan is expected to come to."""
+    """A plan with its expected tokens and seconds."""
 
     plan: Plan
     tokens: float
@@ -139,13 +161,14 @@ class _Prospect:
         return self.tokens / self.seconds
 
 
-class Controller:
+class Controller(DraftPolicy):
     """A DraftPolicy. With `may_stop` False it drafts whenever a source has something to propose."""
 
-    def __init__(self, *, may_stop: bool = True) -> None:
+    def __init__(self, tuning: Tuning | None = None, *, may_stop: bool = True) -> None:
+        self._tuning = tuning or Tuning()
         self._may_stop = may_stop
-        self._plain = _Typical()
-        self._waited = _Typical()
+        self._plain = _Typical(self._tuning.cost_samples)
+        self._stalled = _Typical(self._tuning.cost_samples)
         self._plain_passes = 0
         self._measured_plain = 0
         self._since_plain = 0
@@ -153,18 +176,20 @@ class Controller:
         self._costs: dict[str, _Costs] = {}
         self._classes: dict[tuple[str, Hashable], _Class] = {}
 
-    def awaits(self, outlooks: Outlooks, deepest: Mapping[str, int]) -> bool:
-        """Whether a source pays even though its drafts may not come, or is to be tried."""
+    @override
+    def worth_stalling(self, outlooks: Outlooks, deepest: Mapping[str, int]) -> bool:
         if not self._may_stop:
             return True
         return not self._wants_plain() and any(
-            self._plain_passes >= self._class(source, outlook).again
-            or self._pays(self._best(source, outlook, deepest[source]), self._class(source, outlook).come)
+            self._plain_passes >= self._class(source, outlook).retry_at
+            or self._pays(
+                self._best(source, outlook, deepest[source]), self._class(source, outlook).arrival_rate
+            )
             for source, outlook in outlooks.items()
         )
 
+    @override
     def plan(self, outlooks: Outlooks, deepest: Mapping[str, int]) -> Plan | None:
-        """The plan with the most expected tokens per second."""
         if self._may_stop and self._wants_plain():
             return None
         prospects = [self._best(source, outlook, deepest[source]) for source, outlook in outlooks.items()]
@@ -172,67 +197,74 @@ class Controller:
         if not self._may_stop or self._pays(best):
             return best.plan
         # One draft tells as much of the rate as several, and costs least.
-        tried = (
+        retried = (
             source
             for source, outlook in outlooks.items()
-            if self._plain_passes >= self._class(source, outlook).again
+            if self._plain_passes >= self._class(source, outlook).retry_at
         )
-        return next((Plan(source, 1) for source in tried), None)
+        return next((Plan(source, 1) for source in retried), None)
 
+    @override
     def record(self, step: Step) -> None:
-        """Takes a pass into account: what it cost, and how its drafts fared."""
         if step.source is None:
             self._plain_passes += 1
-            if step.waited:
-                self._waited.add(step.seconds)
+            if step.stalled:
+                self._stalled.add(step.seconds)
             else:
                 self._plain.add(step.seconds)
                 self._measured_plain += 1
                 self._since_plain = 0
             return
         self._since_plain += 1
-        self._check_costs(step)
+        self._drop_stale_costs(step)
         self._costs_of(step.source).add(1 + step.drafted, step.seconds)
         drafts = self._class(step.source, step.outlook)
-        if self._plain_passes >= drafts.again:
+        if self._plain_passes >= drafts.retry_at:
             drafts.doubt()
         drafts.judge(step.accepted, step.drafted)
         if not self._may_stop:
             return
         if self._pays(self._best(step.source, step.outlook, step.drafted)):
-            drafts.patience = _PATIENCE
+            drafts.retry_after = self._tuning.first_retry
         elif step.accepted < step.drafted:
-            drafts.patience = min(2 * drafts.patience, _MOST_PATIENCE)
+            drafts.retry_after = min(2 * drafts.retry_after, self._tuning.last_retry)
         else:
-            return  # nothing speaks against trying once more
-        drafts.again = self._plain_passes + drafts.patience
+            return  # all accepted: try once more at once
+        drafts.retry_at = self._plain_passes + drafts.retry_after
 
+    @override
     def judge(self, source: str, outlook: Hashable, foresaw: bool) -> None:
-        """Counts it among the source's drafts, which need not be tried the sooner."""
         drafts = self._class(source, outlook)
-        drafts.foresee(foresaw)
-        drafts.again = self._plain_passes + drafts.patience
+        drafts.predicted(foresaw)
+        drafts.retry_at = self._plain_passes + drafts.retry_after
 
+    @override
     def follows(self, source: str) -> bool:
-        """Whether it may be asked for drafts soon."""
         if not self._may_stop:
             return True
         classes = [drafts for (name, _), drafts in self._classes.items() if name == source]
-        return not classes or any(drafts.again - self._plain_passes <= _WARM_UP for drafts in classes)
+        return not classes or any(
+            drafts.retry_at - self._plain_passes <= self._tuning.warm_up for drafts in classes
+        )
 
-    def _check_costs(self, step: Step) -> None:
-        """Forgets all of them where they are found to be outdated."""
+    def _drop_stale_costs(self, step: Step) -> None:
+        """If `stale_passes` drafted passes in a row run faster than `stale_share` times the prediction, the
+        cost table is stale (of a longer context, or of a busier machine) and is dropped. Slower passes need no
+        rule: they raise the median."""
+        tuning = self._tuning
         expected = self._costs_of(str(step.source)).with_drafts(self._plain_cost())[step.drafted - 1]
-        self._faster = self._faster + 1 if step.seconds < _OUTDATED_SHARE * expected else 0
-        if self._faster == _OUTDATED:
-            self._plain, self._waited, self._costs = _Typical(), _Typical(), {}
+        self._faster = self._faster + 1 if step.seconds < tuning.stale_share * expected else 0
+        if self._faster == tuning.stale_passes:
+            self._plain, self._stalled = _Typical(tuning.cost_samples), _Typical(tuning.cost_samples)
+            self._costs = {}
             self._measured_plain = self._faster = 0
 
     def _wants_plain(self) -> bool:
-        return self._measured_plain < _FIRST_PLAIN or self._since_plain >= _PLAIN_EVERY
+        tuning = self._tuning
+        return self._measured_plain < tuning.first_plain or self._since_plain >= tuning.plain_every
 
     def _best(self, source: str, outlook: Hashable, deepest: int) -> _Prospect:
-        """The depth with the most tokens per second."""
+        """The depth from 1 to `deepest` with the most tokens per second."""
         rate, plain = self._class(source, outlook).rate, self._plain_cost()
         depth, best, spent = 0, 1.0, plain
         tokens = chance = 1.0
@@ -243,23 +275,25 @@ class Controller:
                 depth, best, spent = drafts, tokens, seconds
         return _Prospect(Plan(source, depth), best, spent)
 
-    def _pays(self, prospect: _Prospect, comes: float = 1.0) -> bool:
-        """Whether it is faster than plain passes, if it comes true so often and the device else waits in
-        vain."""
+    def _pays(self, prospect: _Prospect, arrival_rate: float = 1.0) -> bool:
+        """Whether it is faster than plain passes, if drafts come at `arrival_rate` and the pipeline is stalled
+        in vain otherwise."""
         plain = self._plain_cost()
-        vain = max(plain, self._waited.seconds or plain)
-        gained = comes * prospect.tokens + (1 - comes)
-        return gained * plain > _MARGIN * (comes * prospect.seconds + (1 - comes) * vain)
+        stalled = max(plain, self._stalled.seconds or plain)
+        missed = 1 - arrival_rate
+        tokens = arrival_rate * prospect.tokens + missed
+        return tokens * plain > self._tuning.margin * (arrival_rate * prospect.seconds + missed * stalled)
 
     def _plain_cost(self) -> float:
-        """Where nothing is measured, any unit will do."""
+        """Seconds of a plain pass, measured or guessed; 1 where nothing is measured, for then only ratios
+        count."""
         if self._plain.seconds is not None:
             return self._plain.seconds
         guesses = (costs.guessed_plain() for costs in self._costs.values())
         return min((guess for guess in guesses if guess is not None), default=1.0)
 
     def _costs_of(self, source: str) -> _Costs:
-        return self._costs.setdefault(source, _Costs())
+        return self._costs.setdefault(source, _Costs(self._tuning))
 
     def _class(self, source: str, outlook: Hashable) -> _Class:
-        return self._classes.setdefault((source, outlook), _Class())
+        return self._classes.setdefault((source, outlook), _Class(self._tuning))

@@ -1,4 +1,4 @@
-"""Drafters under one policy: which of them proposes, and how many tokens."""
+"""Drafters under one policy, which decides who proposes and how many tokens."""
 
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -12,12 +12,12 @@ from mlx_model.decode.sampling import Sampler
 from mlx_model.decode.verify import DEEPEST, ReplayableT, Verified, VerifyingModel, verify
 
 Outlooks = Mapping[str, Hashable]
-"""What each drafter that has something to propose says of its drafts."""
+"""By drafter, for those that have something to propose: the class of situations it is in (Drafter.outlook)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A drafter by name, and how many tokens it shall propose."""
+    """A drafter by name, and how many tokens it is to propose (1 to DEEPEST)."""
 
     source: str
     depth: int
@@ -25,48 +25,47 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One pass of the model in decoding, drafts of `source` verified in it or none: `accepted` of `drafted`
-    tokens; `outlook` is what the drafter said before. `seconds` it took, drafting included. A plain pass has
-    `waited` where it was asked for only after the token that goes into it was known, lest drafts follow it."""
+    """One pass of the model in decoding, which verified drafts of `source` (None: a plain pass) and `accepted`
+    so many of the `drafted` tokens. `outlook`: the drafter's, before it proposed. `seconds`: drafting included.
+    `stalled`: this plain pass was not pipelined, because drafts might have followed."""
 
     source: str | None
     outlook: Hashable | None
     drafted: int
     accepted: int
     seconds: float = 0.0
-    waited: bool = False
+    stalled: bool = False
 
 
 class DraftPolicy(Protocol):
-    """Chooses source and depth, step by step."""
+    """Chooses source and depth, pass by pass."""
 
-    def awaits(self, outlooks: Outlooks, deepest: Mapping[str, int]) -> bool:
-        """Whether the newest token is to be read before the next pass is asked for, because drafts are likely
-        to follow it. That leaves the device idle meanwhile. `outlooks` and `deepest` as for `plan`, before the
-        token is known."""
+    def worth_stalling(self, outlooks: Outlooks, deepest: Mapping[str, int]) -> bool:
+        """Whether to stall the pipeline: read the newest token before the next pass is launched, because drafts
+        are likely to follow it. `outlooks` and `deepest` as for `plan`, before the token is known."""
         ...
 
     def plan(self, outlooks: Outlooks, deepest: Mapping[str, int]) -> Plan | None:
-        """What to do next, `deepest` being the most tokens each source can propose now; None: a plain pass."""
+        """The next pass; None: a plain one. `deepest`: the most tokens each source can propose now."""
         ...
 
     def record(self, step: Step) -> None:
-        """What a pass came to."""
+        """Takes a finished pass into account: its cost, and how its drafts fared."""
         ...
 
     def judge(self, source: str, outlook: Hashable, foresaw: bool) -> None:
-        """Nothing was drafted here; `source`, whose outlook it was, `foresaw` the next token or did not."""
+        """A plain pass is over, of which `source`, with this outlook, `foresaw` the token or did not."""
         ...
 
     def follows(self, source: str) -> bool:
-        """Whether this drafter shall see what the model makes of the tokens it now decodes, which costs time
-        and serves drafts in the near future."""
+        """Whether this drafter is shown the hidden states of the tokens decoded now, which costs time and pays
+        only if it drafts soon."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Drafts [n] for what follows the newest token, whose they are, and what the drafter said before."""
+    """Draft `tokens` [n] after the newest token, their source, and the source's outlook before it proposed."""
 
     source: str
     outlook: Hashable
@@ -74,8 +73,8 @@ class Proposal:
 
 
 class Drafting(Generic[ReplayableT]):
-    """A model with its drafters, as the decoding loop sees them: what the model takes in here, they follow. One
-    generation at a time."""
+    """A model with its drafters, as the decoding loop uses them. Everything the model computes here is shown to
+    the drafters. One generation at a time."""
 
     def __init__(
         self,
@@ -85,7 +84,7 @@ class Drafting(Generic[ReplayableT]):
         clock: Callable[[], float] = time.perf_counter,
         watch: Callable[[Step], None] = lambda _step: None,
     ) -> None:
-        """`watch` is told of every pass that was measured."""
+        """`clock` in seconds; `watch` is called with every measured pass."""
         self._model = model
         self._drafters = {drafter.name: drafter for drafter in drafters}
         self._policy = policy
@@ -101,30 +100,30 @@ class Drafting(Generic[ReplayableT]):
         return tuple(self._drafters)
 
     def begin(self, tokens: Sequence[int], state: ReplayableT) -> None:
-        """A generation begins; `state` has seen the tokens."""
+        """A generation begins after `tokens`, which `state` has seen."""
         self._pass, self._is_decoding = None, False
         for drafter in self._drafters.values():
             drafter.begin(tokens, state)
 
     def learn(self, tokens: Sequence[int]) -> None:
-        """The text goes on with these tokens."""
+        """Appends tokens to the text that drafters draft from."""
         for drafter in self._drafters.values():
             drafter.learn(tokens)
 
     def settle(self) -> None:
-        """The state is about to be kept."""
+        """Has the drafters bring their part of the state up to date, before it is stored."""
         for drafter in self._drafters.values():
             drafter.settle()
 
     def last_logits(self, tokens: mx.array, state: ReplayableT) -> mx.array:
-        """See LanguageModel."""
+        """As LanguageModel.last_logits: tokens [1, n] → [vocabulary]."""
         hidden = self._model.hidden(tokens, state)
         self._follow(tokens[0], hidden)
         return self._model.head(hidden[:, -1])[0]
 
     def token_read(self, token: int, *, under_way: bool) -> None:
-        """A token has become known, which ends the pass before it. The pass after it is `under_way` already,
-        and a plain one; or it begins now."""
+        """A token has been read, which ends the pass that made it. `under_way`: the next pass, a plain one, was
+        launched before."""
         now, self._is_decoding = self._clock(), True
         if self._pass is not None:
             step = replace(self._pass, seconds=now - self._read_at)
@@ -133,17 +132,17 @@ class Drafting(Generic[ReplayableT]):
             if step.source is None:
                 self._judge(token)
         self._read_at = now
-        self._pass = Step(None, None, 0, 0, waited=not under_way)
+        self._pass = Step(None, None, 0, 0, stalled=not under_way)
         self.learn([token])
 
-    def expected(self, room: int) -> bool:
-        """Whether the next token should be read before anything else is computed, because drafts are likely to
-        follow it. `room` is how many tokens may follow it."""
+    def worth_stalling(self, room: int) -> bool:
+        """Whether to read the next token before the next pass is launched (see DraftPolicy). `room`: how many
+        tokens may follow that token."""
         possible = self._possible(room)
-        return possible is not None and self._policy.awaits(*possible)
+        return possible is not None and self._policy.worth_stalling(*possible)
 
     def propose(self, token: int, sampler: Sampler, room: int) -> Proposal | None:
-        """Drafts for what follows `token`, which leave room for the token after them."""
+        """Drafts after `token`, at most `room` - 1 of them; None for a plain pass."""
         possible = self._possible(room)
         plan = None if possible is None else self._policy.plan(*possible)
         if plan is None:
@@ -161,14 +160,15 @@ class Drafting(Generic[ReplayableT]):
         proposal: Proposal,
         allowed: mx.array | None = None,
     ) -> Verified:
-        """See verify.verify."""
+        """Verifies a proposal in one pass; `allowed` as for verify.verify. `keep` must follow."""
         verified = verify(self._model, state, sampler, token, proposal.tokens, allowed=allowed)
         drafted = proposal.tokens.size
         self._pass = Step(proposal.source, proposal.outlook, drafted, len(verified.accepted))
         return verified
 
     def keep(self, state: ReplayableT, sampler: Sampler, token: int, verified: Verified, accepted: int) -> None:
-        """Of the verified block, `token` and the first so many accepted drafts shall have happened."""
+        """Cuts the verified block back to `token` and its first `accepted` drafts, in state, sampler and
+        drafters."""
         drafts = list(verified.accepted[:accepted])
         state.keep(1 + accepted)
         if drafts:
@@ -191,7 +191,7 @@ class Drafting(Generic[ReplayableT]):
                 self._policy.judge(name, drafter.outlook(), foreseen == token)
 
     def _possible(self, room: int) -> tuple[Outlooks, Mapping[str, int]] | None:
-        """What a policy chooses from; None where there is nothing."""
+        """The arguments of DraftPolicy.plan; None where nothing can be proposed."""
         if room < 2:
             return None
         outlooks = {

@@ -1,4 +1,4 @@
-"""One request after another through the model: prefill in chunks, then token by token."""
+"""Serving one request at a time: prefill in chunks, then decoding token by token."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -7,22 +7,23 @@ from types import MappingProxyType
 from typing import Any, Generic
 
 import mlx.core as mx
+from typing_extensions import override
 
 from mlx_model.decode.drafting import Drafting
 from mlx_model.decode.language_model import LanguageModel, StateKeeper, StateT
 from mlx_model.decode.loop import DecodingLoop, Run
-from mlx_model.decode.request import DraftMode, GenerationEvent, GenerationRequest
+from mlx_model.decode.request import DraftMode, GenerationEvent, GenerationRequest, GeneratorPort
 from mlx_model.errors import RequestError
 
-# Tokens of a long prefill between two snapshots that no boundary asked for.
 SNAPSHOT_EVERY = 4096
+"""Tokens of a long prefill between two snapshots, beside those at message boundaries."""
 
 
-class Generator(Generic[StateT]):
-    """A GeneratorPort over a language model. `chunk` is how many prompt tokens are computed at once.
+class Generator(GeneratorPort, Generic[StateT]):
+    """A GeneratorPort over a language model.
 
-    `states` says which prefix of a prompt need not be computed again; it is given states at the request's
-    boundaries, every few thousand tokens of a long prefill, and where the reply ended.
+    `states` gives the state of the longest stored prefix of a prompt. It stores states at the request's
+    boundaries, every SNAPSHOT_EVERY tokens of a long prefill, and at the end of the reply.
     """
 
     def __init__(
@@ -36,8 +37,9 @@ class Generator(Generic[StateT]):
         ways: Mapping[DraftMode, Drafting[Any] | None] = MappingProxyType({}),
         cannot: Callable[[DraftMode], str] = "Replies cannot be drafted by {} here.".format,
     ) -> None:
-        """`drafting` serves requests that do not say how they are drafted, `ways` those that do; `cannot` says
-        why another way is out of the question."""
+        """`context_length`: the most tokens of prompt and reply together (default: the model's); `chunk`:
+        prompt tokens computed at once. `drafting` serves requests without a draft mode, `ways` those with one;
+        `cannot` gives the error message for a mode that is in neither."""
         self._model = model
         self._states = states
         self._chunk = chunk
@@ -47,12 +49,13 @@ class Generator(Generic[StateT]):
         self._context_length = context_length or model.context_length
 
     @property
+    @override
     def context_length(self) -> int:
-        """The longest prompt plus reply, in tokens."""
         return self._context_length
 
+    @override
     def generate(self, request: GenerationRequest, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
-        """See GeneratorPort. A reply also ends, with reason `length`, where the context is full."""
+        """As the port says; a reply also ends, with reason `length`, where the context is full."""
         check_request(request, self.context_length, self._model.vocabulary)
         drafting = self._drafting
         if request.draft is not None:
@@ -80,7 +83,7 @@ class Generator(Generic[StateT]):
             if chunk.stop == len(request.prompt):
                 mx.eval(logits)
                 break
-            # Logits that are not evaluated cost nothing.
+            # MLX is lazy: logits that are never evaluated cost nothing.
             logits = None
             mx.eval(run.state.arrays())
             mx.clear_cache()
@@ -96,26 +99,26 @@ class Generator(Generic[StateT]):
                 limit = min(request.max_tokens, self.context_length - len(request.prompt))
                 yield from DecodingLoop(self._model, drafting, run, limit, cancelled).tokens(logits)
         finished = run.finished()
-        # Where no reply was wanted, the last boundary is what others go on from.
+        # Without a reply, later requests continue from the last boundary, which is stored already.
         if request.max_tokens or run.reason == "cancelled":
             self._keep(run, drafting)
         yield finished
 
     def _chunks(self, run: Run[StateT]) -> Iterator[slice]:
-        """What is left of the prompt, cut at the chunk size and at the request's boundaries."""
+        """The rest of the prompt, cut at the chunk size and at the request's boundaries."""
         start, total = run.state.length, len(run.request.prompt)
         boundaries = {boundary for boundary in run.request.boundaries if start < boundary < total}
         cuts = {start, total, *range(start, total, self._chunk), *boundaries}
         return (slice(a, b) for a, b in pairwise(sorted(cuts)))
 
     def _keep(self, run: Run[StateT], drafting: Drafting[Any] | None) -> None:
-        """Leaves the state as it stands: it has seen a prefix of the prompt, or all tokens but the last one."""
+        """Stores the state, if it has grown: it has seen a prefix of the prompt, or all tokens but the last."""
         if run.state.length > run.kept:
             if drafting is not None:
                 drafting.settle()
             seen = (*run.request.prompt, *run.tokens)[: run.state.length]
-            broken_off = run.tokens and run.reason == "cancelled"
-            (self._states.keep_broken_off if broken_off else self._states.keep)(seen, run.state)
+            interrupted = run.tokens and run.reason == "cancelled"
+            (self._states.keep_interrupted if interrupted else self._states.keep)(seen, run.state)
             run.kept = run.state.length
 
 
@@ -128,9 +131,9 @@ def check_request(request: GenerationRequest, context_length: int, vocabulary: i
         raise RequestError(
             f"The prompt has {len(request.prompt)} tokens; prompt and reply together may have {context_length}."
         )
-    foreign = next((token for token in request.prompt if not 0 <= token < vocabulary), None)
-    if foreign is not None:
-        raise RequestError(f"Token {foreign} is not in the vocabulary of {vocabulary} tokens.")
+    unknown = next((token for token in request.prompt if not 0 <= token < vocabulary), None)
+    if unknown is not None:
+        raise RequestError(f"Token {unknown} is not in the vocabulary of {vocabulary} tokens.")
     if request.max_tokens < 0:
         raise RequestError(f"max_tokens is {request.max_tokens}; it may be 0 (no reply) or more.")
     sampling = request.sampling

@@ -1,22 +1,23 @@
-"""What decoding needs of a model and of the states it runs on."""
+"""The interfaces between decoding, a model, and the states of sequences."""
 
 from collections.abc import Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import mlx.core as mx
+from typing_extensions import override
 
 
 class State(Protocol):
-    """What a model remembers of the tokens it has seen; `length` counts them."""
+    """What a model holds of the tokens it has seen (KV, recurrent state); `length` counts them."""
 
     length: int
 
     def arrays(self) -> list[mx.array]:
-        """What has to be evaluated for the state to be up to date."""
+        """The arrays that have to be evaluated for the state to be up to date."""
         ...
 
-    def hold(self) -> None:
-        """Nobody will go on from what comes now: the lengths that it can be taken back to stay those of now."""
+    def freeze_rollback_points(self) -> None:
+        """Freezes the rollback points: tokens from here on add none."""
         ...
 
 
@@ -24,60 +25,62 @@ StateT = TypeVar("StateT", bound=State)
 
 
 class LanguageModel(Protocol[StateT]):
-    """A model that reads tokens [1, n] and moves a state on by them."""
+    """A model that reads tokens [1, n] and advances a state by them."""
 
     @property
     def vocabulary(self) -> int:
-        """How many tokens there are."""
+        """The number of token ids, and of logits."""
         ...
 
     @property
     def context_length(self) -> int:
-        """How many positions the model is good for."""
+        """The most positions that the model supports."""
         ...
 
     def state(self) -> StateT:
-        """The state before the first token."""
+        """A new, empty state."""
         ...
 
     def logits(self, tokens: mx.array, state: StateT) -> mx.array:
-        """[1, n, vocabulary]: what follows each of the next n tokens."""
+        """Tokens [1, n] → logits [1, n, vocabulary] of the token after each; advances `state`."""
         ...
 
     def last_logits(self, tokens: mx.array, state: StateT) -> mx.array:
-        """[vocabulary]: what follows the last of the next n tokens."""
+        """Tokens [1, n] → logits [vocabulary] of the token after the last; advances `state`."""
         ...
 
 
 class StateKeeper(Protocol[StateT]):
-    """Where a generation gets its state from, and where it leaves it for those that follow."""
+    """Gives each generation the state it starts from, and stores states for later ones."""
 
     def begin(self, prompt: Sequence[int]) -> StateT:
-        """A state that has seen a proper prefix of the prompt, as long a one as is known."""
+        """A state that has seen the longest proper prefix of the prompt that is stored, perhaps none of it."""
         ...
 
     def keep(self, tokens: Sequence[int], state: StateT) -> None:
-        """`state` has seen exactly `tokens`; it may be running still."""
+        """Stores a state that has seen exactly `tokens`. The generation may go on with it."""
         ...
 
-    def keep_broken_off(self, tokens: Sequence[int], state: StateT) -> None:
-        """`state` has seen exactly `tokens` and goes no further; the last few of them may be unread, because
-        whoever asked for them has gone."""
+    def keep_interrupted(self, tokens: Sequence[int], state: StateT) -> None:
+        """As `keep`, for a generation that was cancelled: its client may lack the last few tokens, and continue
+        from before them."""
         ...
 
 
-class NothingKept(Generic[StateT]):
-    """Every generation starts from the first token."""
+class NothingKept(StateKeeper[StateT]):
+    """A StateKeeper that stores nothing: every generation starts from the first token."""
 
     def __init__(self, model: LanguageModel[StateT]) -> None:
         self._model = model
 
-    def begin(self, prompt: Sequence[int]) -> StateT:  # noqa: ARG002
-        """A fresh state."""
+    @override
+    def begin(self, prompt: Sequence[int]) -> StateT:
         return self._model.state()
 
+    @override
     def keep(self, tokens: Sequence[int], state: StateT) -> None:
-        """Forgets it."""
+        pass
 
-    def keep_broken_off(self, tokens: Sequence[int], state: StateT) -> None:
-        """Forgets it."""
+    @override
+    def keep_interrupted(self, tokens: Sequence[int], state: StateT) -> None:
+        pass

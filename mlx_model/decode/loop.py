@@ -19,13 +19,14 @@ from mlx_model.decode.request import (
 )
 from mlx_model.decode.sampling import Sampler
 
-# Decoded tokens between two releases of the buffers that MLX keeps for reuse.
 _RELEASE_EVERY = 256
+"""Decoded tokens between two releases of the buffers that MLX caches for reuse, as mlx-lm does."""
 
 
 @dataclass(slots=True)
 class Run(Generic[StateT]):
-    """Where one generation stands. `kept` is the length that the state had when it was last kept."""
+    """The progress of one generation. `started`: time.perf_counter() in seconds; `cached`: prompt tokens found
+    in the cache; `kept`: length of the state when it was last stored."""
 
     request: GenerationRequest
     state: StateT
@@ -42,11 +43,11 @@ class Run(Generic[StateT]):
         return 1000.0 * (time.perf_counter() - self.started)
 
     def processed(self) -> PromptProcessed:
-        """How far the prompt is processed."""
+        """The prompt's progress."""
         return PromptProcessed(len(self.request.prompt), self.cached, self.state.length, self.elapsed_ms())
 
     def costs(self) -> GenerationCosts:
-        """What it has cost so far."""
+        """The costs so far."""
         return GenerationCosts(*self._costs())
 
     def finished(self) -> GenerationFinished:
@@ -54,7 +55,7 @@ class Run(Generic[StateT]):
         return GenerationFinished(*self._costs(), reason=self.reason)
 
     def judged(self, source: str, drafted: int, accepted: int) -> None:
-        """Drafts of this source were verified."""
+        """Counts verified drafts of a source."""
         before = self.drafts.get(source, SourceDrafts(source, 0, 0))
         self.drafts[source] = SourceDrafts(source, before.drafted + drafted, before.accepted + accepted)
 
@@ -70,8 +71,8 @@ class Run(Generic[StateT]):
 
 
 class DecodingLoop(Generic[StateT]):
-    """Decodes one reply. After each token it yields, also when it is closed there, the state has seen exactly a
-    prefix of the prompt and the tokens yielded."""
+    """Decodes one reply. Whenever it has yielded a token, even if it is closed there, the state has seen
+    exactly a prefix of the prompt and the yielded tokens."""
 
     def __init__(
         self,
@@ -81,7 +82,7 @@ class DecodingLoop(Generic[StateT]):
         limit: int,
         cancelled: Callable[[], bool],
     ) -> None:
-        """At most `limit` tokens come."""
+        """At most `limit` tokens are decoded; `cancelled` is asked after each."""
         self._model = drafting or model
         self._drafting = drafting
         self._run = run
@@ -92,20 +93,20 @@ class DecodingLoop(Generic[StateT]):
         self._released = 0
 
     def tokens(self, logits: mx.array) -> Iterator[TokenGenerated]:
-        """The reply, from the logits [vocabulary] after the prompt. Where nothing is drafted, each token is
-        read only after the next one has been asked for, so that the device never waits for us."""
+        """The reply, from the logits [vocabulary] after the prompt. Plain passes are pipelined: each token is
+        read only after the pass for the next one has been launched, so that the device never waits."""
         run, drafting = self._run, self._drafting
         token = self._choose(logits)
         self._sampler.take(token)
         known = False
         while len(run.tokens) < self._limit:
             room = self._limit - len(run.tokens) - 1
-            # A token that came of verification is known: to look at it first costs no time.
-            waits = drafting is not None and (known or drafting.expected(room))
+            # A token that verification gave is on the host already: reading it stalls nothing.
+            stalls = drafting is not None and (known or drafting.worth_stalling(room))
             known = False
             ahead: mx.array | None = None
             following: mx.array | None = None
-            if room and not waits:
+            if room and not stalls:
                 ahead = self._model.last_logits(token[None], run.state)
                 mx.async_eval(ahead)  # type: ignore[no-untyped-call]
                 following = None if self._constrained else self._choose(ahead)
@@ -115,7 +116,7 @@ class DecodingLoop(Generic[StateT]):
             if (yield from self._emit(value)):
                 return
             if ahead is not None and (following is None or self._constrained):
-                # Only now is it known what may follow the token.
+                # The constraint's mask depends on the token, which has only now been read.
                 following = self._choose(ahead)
             elif ahead is None and room:
                 proposal = self._proposal(value, room)
@@ -136,7 +137,7 @@ class DecodingLoop(Generic[StateT]):
         return self._constraint is not None and self._constraint.active
 
     def _choose(self, logits: mx.array) -> mx.array:
-        """The token [1] that would be taken, as far as it is known what may follow."""
+        """The token [1] that the sampler would take of logits [vocabulary], under the constraint."""
         allowed = None
         if self._constraint is not None and self._constrained:
             allowed = mx.array(self._constraint.mask())[None]
@@ -145,7 +146,7 @@ class DecodingLoop(Generic[StateT]):
         return token
 
     def _proposal(self, token: int, room: int) -> tuple[Proposal, mx.array | None] | None:
-        """Drafts that the constraint admits, and what it admits in their stead."""
+        """The drafts that the constraint admits, and its masks [drafts + 1, vocabulary] for verification."""
         if self._drafting is None:
             return None
         proposal = self._drafting.propose(token, self._sampler, room)
@@ -160,8 +161,8 @@ class DecodingLoop(Generic[StateT]):
     def _verified(
         self, token: int, proposal: Proposal, allowed: mx.array | None
     ) -> Generator[TokenGenerated, None, mx.array | None]:
-        """Yields the accepted drafts and returns the token [1] that the model chose after them, which is not
-        taken yet; None if the reply ended among them."""
+        """Yields the accepted drafts and returns the token [1] that the model chose after them, which the
+        sampler has not taken yet; None if the reply ended among them."""
         assert self._drafting is not None
         run, drafting = self._run, self._drafting
         verified = drafting.verify(run.state, self._sampler, token, proposal, allowed)
@@ -183,8 +184,8 @@ class DecodingLoop(Generic[StateT]):
         if self._constraint is not None:
             self._constraint.advance(token)
             if self._constraint.active:
-                # A reply that is broken off in a call goes on from the words before it.
-                run.state.hold()
+                # A reply interrupted inside a tool call is continued from the text before the call.
+                run.state.freeze_rollback_points()
         yield TokenGenerated(token, run.costs())
         if token in run.request.stop_tokens:
             run.reason = "stop"

@@ -1,4 +1,4 @@
-"""What generation is asked for and what it reports: values between the server and the model."""
+"""Requests and events of generation: the values exchanged between the server and the model."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,14 +10,15 @@ if TYPE_CHECKING:
 
 
 DraftMode = Literal["none", "lookup", "mtp", "auto"]
-"""Where drafts come from; auto takes whatever source is there, while it pays."""
+"""Where drafts come from; auto uses every available source, while it pays."""
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingParameters:
-    """How a token is chosen. Temperature 0 is greedy; top_k 0, top_p 1, min_p 0 and penalty 1 are off.
+    """Sampling parameters, named as transformers names them. Temperature 0 is greedy; top_k 0, top_p 1, min_p 0
+    and penalty 1 are off; `seed` None draws one.
 
-    The defaults are the model's published ones.
+    The defaults are those of Qwen3-Coder-Next's generation_config.json.
     """
 
     temperature: float = 1.0
@@ -29,7 +30,7 @@ class SamplingParameters:
 
 
 class Constraint(Protocol):
-    """Which tokens a reply may go on with; follows one reply token by token."""
+    """Which tokens may come next in a reply; it follows one reply token by token."""
 
     @property
     def active(self) -> bool:
@@ -37,7 +38,7 @@ class Constraint(Protocol):
         ...
 
     def advance(self, token: int) -> None:
-        """The reply goes on with this token."""
+        """Takes the reply's next token in."""
         ...
 
     def mask(self) -> "NDArray[np.bool_]":
@@ -45,16 +46,16 @@ class Constraint(Protocol):
         ...
 
     def check(self, drafts: Sequence[int]) -> "tuple[int, NDArray[np.bool_] | None]":
-        """How many of the drafts may come, one after another; and what may come instead of each of these and
-        after them, [drafts that may + 1, vocabulary], None where anything may."""
+        """How many of the drafts, from the first on, are admitted; and the masks at their positions and at the
+        one after them, [admitted + 1, vocabulary], None where nothing is constrained."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """A prompt as tokens, and when to stop: with `max_tokens` 0 after the prompt, whose states are kept for
-    others to go on from. `boundaries` are the prompt positions (token counts) worth a
-    snapshot: the end of the system prompt and of each message, ascending."""
+    """A prompt as token ids, and when to stop. With `max_tokens` 0 only the prompt is processed, and its states
+    are stored for later requests. `boundaries`: prompt positions (token counts, ascending) worth a snapshot,
+    such as the end of the system prompt and of each message."""
 
     prompt: tuple[int, ...]
     max_tokens: int
@@ -62,14 +63,14 @@ class GenerationRequest:
     sampling: SamplingParameters = field(default_factory=SamplingParameters)
     boundaries: tuple[int, ...] = ()
     constraint: Callable[[], Constraint | None] = lambda: None
-    """Makes a fresh constraint on the reply; None: it is free."""
+    """Makes a fresh constraint on the reply; None: the reply is free."""
     draft: DraftMode | None = None
-    """How this reply is drafted; None: as the generator does where nobody says."""
+    """How this reply is drafted; None: the generator's default."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromptProcessed:
-    """Prefill so far, in tokens, `cached` of them found in the cache; milliseconds since the start."""
+    """Progress of the prefill, in tokens: `processed` of `total`, `cached` of them found in the cache."""
 
     total: int
     cached: int
@@ -79,7 +80,7 @@ class PromptProcessed:
 
 @dataclass(frozen=True, slots=True)
 class SourceDrafts:
-    """How many tokens a source of drafts proposed, and how many of them were accepted."""
+    """How many tokens a draft source proposed, and how many of them were accepted."""
 
     source: str
     drafted: int
@@ -88,7 +89,7 @@ class SourceDrafts:
 
 @dataclass(frozen=True, slots=True)
 class GenerationCosts:
-    """What a generation has cost so far, in tokens and milliseconds; `drafts` by source."""
+    """Tokens and milliseconds of a generation so far; `drafts` by source."""
 
     cached_tokens: int
     prompt_tokens: int
@@ -97,26 +98,26 @@ class GenerationCosts:
     generated_ms: float
     drafts: tuple[SourceDrafts, ...] = ()
     experts_needed: int | None = None
-    """Where only some experts are in memory: how often one was needed (once a layer and step), how often
-    it had to be read, and the bytes read. None where all are."""
+    """With experts partly on disk: how often one was needed (counted once a layer and pass), how often it had
+    to be read, and the bytes read. None where all experts are resident."""
     experts_read: int | None = None
     expert_bytes_read: int | None = None
 
     @property
     def drafted_tokens(self) -> int:
-        """Of all sources."""
+        """Drafted tokens of all sources."""
         return sum(drafts.drafted for drafts in self.drafts)
 
     @property
     def accepted_tokens(self) -> int:
-        """Of all sources."""
+        """Accepted drafts of all sources."""
         return sum(drafts.accepted for drafts in self.drafts)
 
 
 @dataclass(frozen=True, slots=True)
 class TokenGenerated:
-    """One more token, and what the generation has cost with it. The stop token itself is reported too, as the
-    last one."""
+    """One more token, and the costs so far, this token included. The stop token is reported too, as the
+    last."""
 
     token: int
     costs: GenerationCosts
@@ -124,7 +125,7 @@ class TokenGenerated:
 
 @dataclass(frozen=True, slots=True)
 class GenerationFinished(GenerationCosts):
-    """Why it ended, and what it cost. `cancelled` when the caller asked for an end."""
+    """The end of a generation: its reason and its costs. `cancelled` when the caller cancelled it."""
 
     reason: Literal["stop", "length", "cancelled"] = field(kw_only=True)
 
@@ -141,7 +142,7 @@ class GeneratorPort(Protocol):
         ...
 
     def generate(self, request: GenerationRequest, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
-        """The events of one generation, ending with exactly one GenerationFinished. `cancelled` is asked after
-        every prefill chunk and every token. Raises RequestError before the first event when the request
-        cannot fit."""
+        """The events of one generation, the last of which is its one GenerationFinished. `cancelled` is asked
+        after every prefill chunk and every token. Raises RequestError before the first event for a request that
+        cannot be served."""
         ...

@@ -1,4 +1,4 @@
-"""What a generation took, named as llama.cpp's server names it."""
+"""The `timings` of a reply, in llama.cpp's field names."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def timings(costs: GenerationCosts) -> dict[str, Any]:
 
 
 def _experts(costs: GenerationCosts) -> dict[str, float]:
-    """How often experts were needed and found in memory; nothing where all of them always are."""
+    """How often experts were needed and found in memory; empty where all experts are resident."""
     if costs.experts_needed is None:
         return {}
     read = costs.experts_read or 0

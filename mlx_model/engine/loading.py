@@ -162,7 +162,7 @@ def load(
             raise ConfigError(
                 f"Keys and values of a {name} model cannot be kept at {kv_bits} bits: leave that out."
             )
-        return _load_foreign(directory, name, dtype, adapter)
+        return _load_with_mlx_lm(directory, name, dtype, adapter)
     checkpoint = open_checkpoint(directory)
     # Read first: it is small, and its mistakes should not wait for the weights.
     updates = {} if adapter is None else read_adapter(adapter, checkpoint.config)
@@ -192,11 +192,11 @@ def load(
     return LoadedModel(directory, name, "tidegate", model, states, residency=residency)
 
 
-def _load_foreign(directory: Path, name: str, dtype: DType | None, adapter: Path | None) -> LoadedModel:
-    from mlx_model.engine.mlx_lm_model import LACKS, LastConversation, load_foreign  # noqa: PLC0415 (mlx-lm loads slowly)
+def _load_with_mlx_lm(directory: Path, name: str, dtype: DType | None, adapter: Path | None) -> LoadedModel:
+    from mlx_model.engine.mlx_lm_model import LACKS, LastConversation, load_mlx_lm  # noqa: PLC0415 (mlx-lm loads slowly)
 
     compute = "float32" if dtype is None and on_cpu() else dtype
-    model = load_foreign(directory, name, dtype=getattr(mx, compute) if compute else None, adapter=adapter)
+    model = load_mlx_lm(directory, name, dtype=getattr(mx, compute) if compute else None, adapter=adapter)
     return LoadedModel(directory, name, "mlx-lm", model, LastConversation(model), LACKS)
 
 

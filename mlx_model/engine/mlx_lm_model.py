@@ -1,4 +1,4 @@
-"""Models of other architectures, run by mlx-lm behind the same generator."""
+"""Models of other architectures, run by mlx-lm behind our generator."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +9,10 @@ from mlx.utils import tree_flatten
 from mlx_lm.models.cache import can_trim_prompt_cache, make_prompt_cache, trim_prompt_cache
 from mlx_lm.tuner.utils import load_adapters
 from mlx_lm.utils import load_model
+from typing_extensions import override
 
 from mlx_model.config.model_config import read_json_object
+from mlx_model.decode.language_model import LanguageModel, State, StateKeeper
 from mlx_model.errors import CheckpointError, ConfigError
 
 LACKS = (
@@ -18,48 +20,60 @@ LACKS = (
     "snapshots of past prompts (only the last conversation is kept)",
     "the durable cache",
 )
-"""What a model that mlx-lm runs has to do without."""
+"""What is not available for a model that mlx-lm runs."""
 
 _LOADING_ERRORS = (ValueError, KeyError, TypeError, AttributeError, OSError, RuntimeError)
+"""What mlx-lm and MLX raise for a checkpoint that does not fit the model."""
 
 
-class ForeignState:
+class MlxLmState(State):
     """mlx-lm's caches of one conversation, one a layer."""
 
     def __init__(self, caches: list[Any]) -> None:
         self.caches = caches
         self.length = 0
 
+    @override
     def arrays(self) -> list[mx.array]:
-        """What has to be evaluated for the state to be up to date."""
         leaves = dict(tree_flatten([cache.state for cache in self.caches])).values()
         return [leaf for leaf in leaves if isinstance(leaf, mx.array)]
 
-    def hold(self) -> None:
-        """Changes nothing: these caches are cut back to any length, or to none."""
+    @override
+    def freeze_rollback_points(self) -> None:
+        pass  # these caches can be trimmed to any length, or not at all
 
 
-class ForeignModel:
+class MlxLmModel(LanguageModel[MlxLmState]):
     """A LanguageModel over a module of mlx-lm."""
 
     def __init__(self, module: Any, config: dict[str, Any]) -> None:
         text = config.get("text_config") or {}
         self._module = module
-        self.vocabulary = _count(config, text, "vocab_size")
-        self.context_length = _count(config, text, "max_position_embeddings")
+        self._vocabulary = _count(config, text, "vocab_size")
+        self._context_length = _count(config, text, "max_position_embeddings")
 
-    def state(self) -> ForeignState:
-        """The state before the first token."""
-        return ForeignState(make_prompt_cache(self._module))
+    @property
+    @override
+    def vocabulary(self) -> int:
+        return self._vocabulary
 
-    def logits(self, tokens: mx.array, state: ForeignState) -> mx.array:
-        """[1, n, vocabulary]: what follows each of the next n tokens."""
+    @property
+    @override
+    def context_length(self) -> int:
+        return self._context_length
+
+    @override
+    def state(self) -> MlxLmState:
+        return MlxLmState(make_prompt_cache(self._module))
+
+    @override
+    def logits(self, tokens: mx.array, state: MlxLmState) -> mx.array:
         state.length += tokens.shape[1]
         logits: mx.array = self._module(tokens, cache=state.caches)
         return logits
 
-    def last_logits(self, tokens: mx.array, state: ForeignState) -> mx.array:
-        """[vocabulary]: what follows the last of the next n tokens."""
+    @override
+    def last_logits(self, tokens: mx.array, state: MlxLmState) -> mx.array:
         if tokens.shape[1] > 1:
             # The module's head runs over every token it is given, so the last one goes in by itself.
             self.logits(tokens[:, :-1], state)
@@ -67,16 +81,17 @@ class ForeignModel:
         return self.logits(tokens[:, -1:], state)[0, -1]
 
 
-class LastConversation:
-    """A StateKeeper that knows one state: that of the last generation, cut back where its caches allow it."""
+class LastConversation(StateKeeper[MlxLmState]):
+    """A StateKeeper of one state: that of the last generation, trimmed where its caches allow it."""
 
-    def __init__(self, model: ForeignModel) -> None:
+    def __init__(self, model: MlxLmModel) -> None:
         self._model = model
         self._tokens: tuple[int, ...] = ()
-        self._state: ForeignState | None = None
+        self._state: MlxLmState | None = None
 
-    def begin(self, prompt: Sequence[int]) -> ForeignState:
-        """The last state, if what it has seen can be cut to a proper prefix of the prompt; else a fresh one."""
+    @override
+    def begin(self, prompt: Sequence[int]) -> MlxLmState:
+        """The last state, if it can be trimmed to a proper prefix of the prompt; else an empty one."""
         state, self._state = self._state, None
         if state is None:
             return self._model.state()
@@ -93,16 +108,17 @@ class LastConversation:
             state.length = shared
         return state
 
-    def keep(self, tokens: Sequence[int], state: ForeignState) -> None:
-        """Remembers the state itself, not a copy: it may run on, and is then cut back."""
+    @override
+    def keep(self, tokens: Sequence[int], state: MlxLmState) -> None:
+        """Keeps the state itself, not a copy: where the generation goes on with it, `begin` trims it."""
         self._tokens, self._state = tuple(tokens), state
 
-    def keep_broken_off(self, tokens: Sequence[int], state: ForeignState) -> None:
-        """As `keep`: it is cut back as far as it can be."""
+    @override
+    def keep_interrupted(self, tokens: Sequence[int], state: MlxLmState) -> None:
         self.keep(tokens, state)
 
 
-def load_foreign(directory: Path, name: str, *, dtype: mx.Dtype | None, adapter: Path | None) -> ForeignModel:
+def load_mlx_lm(directory: Path, name: str, *, dtype: mx.Dtype | None, adapter: Path | None) -> MlxLmModel:
     """The model of a directory whose architecture `name` mlx-lm knows; `dtype` None leaves the weights' own.
 
     Raises ConfigError where mlx-lm does not know it, CheckpointError where the weights do not load.
@@ -123,11 +139,11 @@ def load_foreign(directory: Path, name: str, *, dtype: mx.Dtype | None, adapter:
     module.eval()
     try:
         mx.eval(module.parameters())
-        # One token: what does not fit shows here, and nothing stays pending in the thread that loads.
+        # One token: errors show here, and no array stays pending in the thread that loads.
         mx.eval(module(mx.array([[0]])))
     except _LOADING_ERRORS as error:
         raise CheckpointError(f"mlx-lm cannot run {directory}: {_sentence(error)}") from error
-    return ForeignModel(module, config)
+    return MlxLmModel(module, config)
 
 
 def _count(config: dict[str, Any], text: dict[str, Any], field: str) -> int:

@@ -12,7 +12,7 @@ from mlx_model.memory.activation_bytes import Arithmetic, block_bytes
 from mlx_model.memory.footprint import Footprint, PackingOf, footprint, slot_bytes
 from mlx_model.memory.machine import GIB, Machine, Pressure
 from mlx_model.state.disk.tier import DiskLimits
-from mlx_model.state.sequence import MARKS
+from mlx_model.state.sequence import ROLLBACK_POINTS
 from mlx_model.weights.layout import Part
 
 CHUNKS = (2048, 1024, 512, 256, 128, 64)
@@ -28,9 +28,9 @@ _USEFUL_CONTEXT = 65_536
 # as so many tokens of keys and values go; longer ones are on disk alone.
 _LEAST_SNAPSHOTS = 2
 _LEAST_SNAPSHOT_TOKENS = 8_192
-# Recurrent states of a conversation: the current one, the one before a block of drafts, and earlier ones to go
-# back to.
-_STATES = 2 + MARKS
+_STATES = 2 + ROLLBACK_POINTS
+"""Recurrent states of a conversation: the current one, the one before a block of drafts, and rollback
+points."""
 _SNAPSHOT_SHARE = 16
 # What others in the same pool may want while a request runs: the display, the editor, a test run.
 _MARGIN_SHARE = 16

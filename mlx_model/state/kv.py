@@ -4,17 +4,18 @@ from collections.abc import Mapping
 from typing import Literal
 
 import mlx.core as mx
+from typing_extensions import override
 
 from mlx_model.errors import ConfigError
 
-# Tokens that a buffer grows by: a copy of the whole once a block, not once a token.
 BLOCK = 256
+"""Tokens that a buffer grows by, as in mlx-lm: growing copies the whole buffer."""
 
 KVBits = Literal[8]
 
-# Up to so many tokens at once, scores come straight from the packed keys, which reads about half the bytes;
-# beyond, the scores of a long context would need more memory than unpacking one layer does.
 _PACKED_TOKENS = 8
+"""The most query tokens whose scores are computed from the packed keys, which reads about half the bytes. For
+more, the unfused scores of a long context would take more memory than unpacking one layer."""
 
 
 class KVBuffer:
@@ -29,19 +30,19 @@ class KVBuffer:
         self.length = 0
 
     def append(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
-        """Adds [1, heads, n, head_dim] of each and returns all there is."""
+        """Appends [1, heads, n, head_dim] of each; returns all, [1, heads, length, head_dim]."""
         self.extend({"keys": keys.astype(self._dtype), "values": values.astype(self._dtype)})
         return self._parts["keys"][..., : self.length, :], self._parts["values"][..., : self.length, :]
 
     def attend(self, queries: mx.array, keys: mx.array, values: mx.array, scale: float) -> mx.array:
-        """Adds keys and values, and lets their queries [1, query heads, n, head_dim] look at all there is up to
-        their own place: causal attention, [1, query heads, n, head_dim]."""
+        """Appends keys and values [1, heads, n, head_dim]; causal attention of their queries [1, query heads,
+        n, head_dim] over everything in the buffer → [1, query heads, n, head_dim]."""
         mask = "causal" if queries.shape[2] > 1 else None
         keys, values = self.append(keys, values)
         return mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask=mask)
 
     def extend(self, parts: Mapping[str, mx.array]) -> None:
-        """Adds n tokens in the form that `slice` gives; each part is [1, heads, n, ...]."""
+        """Appends n tokens in the form that `slice` gives; each array is [1, heads, n, ...]."""
         start = self.length
         self.length += next(iter(parts.values())).shape[2]
         for name, part in parts.items():
@@ -49,24 +50,24 @@ class KVBuffer:
             self._parts[name][..., start : self.length, :] = part
 
     def truncate(self, length: int) -> None:
-        """Forgets everything from token `length` on."""
+        """Drops everything from token `length` on."""
         assert 0 <= length <= self.length
         self.length = length
 
     def slice(self, start: int, end: int) -> dict[str, mx.array]:
-        """Copies of what is held of tokens [start, end), by name, independent of this buffer."""
+        """Copies of the arrays of tokens [start, end), by name, each [1, heads, end - start, ...]."""
         return {name: mx.contiguous(part[..., start:end, :]) for name, part in self._parts.items()}
 
     def arrays(self) -> list[mx.array]:
-        """What has to be evaluated for the buffer to be up to date."""
+        """The arrays that have to be evaluated for the buffer to be up to date."""
         return list(self._parts.values())
 
     def reserve(self, length: int) -> None:
-        """So many tokens in all are to come: the buffer grows to that at once."""
+        """Has the next append allocate room for `length` tokens in all, instead of growing block by block."""
         self._expected = length
 
     def _reserve(self, name: str, like: mx.array, length: int) -> None:
-        """Room for `length` tokens of one part, in whole blocks."""
+        """Allocates room for `length` tokens of one array, in whole blocks."""
         held = self._parts.get(name)
         capacity = 0 if held is None else held.shape[2]
         if length <= capacity:
@@ -77,23 +78,24 @@ class KVBuffer:
 
 
 class PackedKVBuffer(KVBuffer):
-    """The same at 8 bits, quantized in groups along head_dim: about half the memory of 16 bits."""
+    """A KVBuffer at 8 bits, quantized by MLX in groups of 64 (or 32) along head_dim: about half the memory of
+    16 bits."""
 
     def __init__(self, heads: int, head_dim: int, dtype: mx.Dtype) -> None:
-        """Raises ConfigError for a head_dim that has no whole groups."""
+        """Raises ConfigError for a head_dim that 32 does not divide."""
         super().__init__(heads, head_dim, dtype)
         group = next((size for size in (64, 32) if head_dim % size == 0), None)
         if group is None:
             raise ConfigError(f"Keys and values at 8 bits need a head_dim divisible by 32, not {head_dim}.")
         self._group = group
 
+    @override
     def append(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
-        """Adds [1, heads, n, head_dim] of each and returns all there is, unpacked."""
         self._pack(keys, values)
         return self._unpacked("keys"), self._unpacked("values")
 
+    @override
     def attend(self, queries: mx.array, keys: mx.array, values: mx.array, scale: float) -> mx.array:
-        """As KVBuffer.attend, over what 8 bits have left of keys and values."""
         heads, tokens = queries.shape[1], queries.shape[2]
         if tokens > _PACKED_TOKENS:
             return super().attend(queries, keys, values, scale)
@@ -102,8 +104,8 @@ class PackedKVBuffer(KVBuffer):
         grouped = (queries * scale).reshape(1, self._heads, heads // self._heads, tokens, self._head_dim)
         scores = self._matmul(grouped, "keys", transpose=True)
         if tokens > 1:
-            places = mx.arange(self.length)
-            visible = places[self.length - tokens :, None] >= places
+            positions = mx.arange(self.length)
+            visible = positions[self.length - tokens :, None] >= positions
             scores = mx.where(visible, scores, mx.array(-mx.inf, dtype=scores.dtype))
         weights = mx.softmax(scores, axis=-1, precise=True)
         return self._matmul(weights, "values", transpose=False).reshape(queries.shape)

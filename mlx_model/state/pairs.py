@@ -1,9 +1,9 @@
-"""What the MTP layer remembers of a conversation: keys and values of pairs (token, hidden state before it).
+"""The MTP layer's cache of a conversation: keys and values of pairs (token, hidden state before it).
 
-The layer lags behind the model: pairs gather until drafts are wanted, or the state is kept, and are then taken
-in at once. A pair is named by the position of its token. The first token has nothing before it. Where the model
-ran on without the layer, pairs are missing: what is before such a gap counts as if it stood that much later,
-and is not kept in snapshots.
+The layer lags behind the model: pairs are collected until drafts are wanted or the state is stored, and then
+run through the layer in one pass. A pair has the position of its token; the first token has no pair. Tokens
+that the layer skipped leave a gap: older entries keep positions shifted right (RoPE is relative), and such a
+cache is never snapshotted.
 """
 
 from collections import deque
@@ -12,41 +12,42 @@ import mlx.core as mx
 
 from mlx_model.state.kv import KVBuffer
 
-# Blocks whose last hidden state is kept: a state is taken back some tokens at most, see SequenceState.
 _ENDS = 48
+"""Blocks whose last hidden state is kept, so that a rollback finds it: SequenceState rolls back over at most
+ROLLBACK_POINTS * _POINT_EVERY = 36 tokens, and a block has at least one."""
 
 
 class PairMemory:
-    """Pairs of the tokens `first` to `length`, the first of them in `kv`, the rest gathered."""
+    """The pairs of tokens `first` to `length`: the older ones in `kv`, the newer ones collected."""
 
     def __init__(self, kv: KVBuffer, length: int, hidden: mx.array | None = None) -> None:
-        """Nothing yet, after `length` tokens, or what `kv` holds of them; `hidden` [1, 1, hidden] is the state
-        of the last one, None where it is not known."""
+        """The pairs in `kv`, perhaps none, of a state that has seen `length` tokens; `hidden` [1, 1, hidden] is
+        the hidden state of the last token, None where it is not known."""
         self.kv = kv
         self.length = length
         self.first = length - kv.length if kv.length or hidden is not None else length + 1
         self._has_gap = False
         self.ahead = False
-        """Whether `kv` holds the pair of the token at `length` too, which the model has yet to take in."""
+        """Whether the pair of the token at `length` is here too, which the model has not processed yet."""
         self._tokens: list[mx.array] = []
         self._hidden: list[mx.array] = []
         self._ends: deque[tuple[int, mx.array]] = deque(maxlen=_ENDS)
-        self._held: tuple[tuple[int, mx.array], ...] = ()
+        self._frozen_ends: tuple[tuple[int, mx.array], ...] = ()
         if hidden is not None:
             self._ends.append((length, hidden))
 
     @property
     def last(self) -> mx.array | None:
-        """The hidden state [1, 1, hidden] of the last token."""
+        """The hidden state [1, 1, hidden] of the last token; None where it is not known."""
         return self._ends[-1][1] if self._ends and self._ends[-1][0] == self.length else None
 
     @property
     def gathered(self) -> int:
-        """Pairs to be taken in."""
+        """How many collected pairs the layer has not processed."""
         return sum(tokens.size for tokens in self._tokens)
 
     def follow(self, tokens: mx.array, hidden: mx.array) -> None:
-        """The model took in tokens [n] and made the hidden states [1, n, hidden] of them."""
+        """The model processed tokens [n] into hidden states [1, n, hidden]."""
         before, skipped = hidden[:, :-1], 1
         if self.last is not None and not self.ahead:
             before, skipped = mx.concatenate([self.last, before], axis=1), 0
@@ -58,34 +59,35 @@ class PairMemory:
         self._ends.append((self.length, mx.contiguous(hidden[:, -1:])))
 
     def skip(self, tokens: int) -> None:
-        """The model took in so many tokens that the layer will not see."""
+        """The model processed `tokens` tokens that the layer will not see: they leave a gap."""
         if self.ahead:
             self.kv.truncate(self.kv.length - 1)
             self.ahead = False
         self._has_gap = self._has_gap or bool(self.kv.length or self._tokens)
-        # With the hidden state before it, the pair of the token after the gap is gone.
+        # The token after the gap has no pair either: the hidden state before it is missing.
         self.first += tokens + (self.last is not None)
         self.length += tokens
 
     def look_ahead(self, token: int) -> None:
-        """The next token is known, and its pair is wanted now."""
+        """Collects the pair of the next token, before the model has processed that token."""
         assert self.last is not None and not self.ahead, "one proposal for each newest token"
         self._gather(mx.array([token]), self.last)
         self.ahead = True
 
     def take(self) -> tuple[mx.array, mx.array]:
-        """What has gathered, tokens [n] and hidden states [1, n, hidden], for the layer to put into `kv`."""
+        """Takes the collected pairs out, tokens [n] and hidden states [1, n, hidden]; the caller runs them
+        through the layer, which appends to `kv`."""
         tokens, hidden = mx.concatenate(self._tokens), mx.concatenate(self._hidden, axis=1)
         self._tokens, self._hidden = [], []
         return tokens, hidden
 
-    def hold(self) -> None:
-        """It may be taken back to where it could be now, however far it goes on."""
-        self._held = tuple(self._ends)
+    def freeze(self) -> None:
+        """Keeps the present rollback points, however many tokens follow."""
+        self._frozen_ends = tuple(self._ends)
 
-    def cut(self, length: int) -> None:
-        """The state was taken back. Where the hidden state there is not known any more, the layer begins
-        anew."""
+    def roll_back(self, length: int) -> None:
+        """Drops everything after `length` tokens. Where the hidden state there is not known any more, the cache
+        is emptied."""
         if length >= self.length:
             return
         kept = max(0, length - self.first)
@@ -99,17 +101,17 @@ class PairMemory:
         while self._ends and self._ends[-1][0] > length:
             self._ends.pop()
         if self.last is None:
-            self._ends.extend(end for end in self._held if end[0] <= length)
+            self._ends.extend(end for end in self._frozen_ends if end[0] <= length)
         if self.last is None:
             self.kv.truncate(0)
             self._tokens, self._hidden, self.first, self._has_gap = [], [], length + 1, False
 
     def holds(self, start: int, stop: int) -> bool:
-        """Whether `kv` has the pairs of all tokens [start, stop), but for the very first."""
+        """Whether `kv` has the pairs of all tokens [start, stop), token 0 aside."""
         return not self._has_gap and self.first <= max(start, 1) and stop <= self.first + self.kv.length
 
     def arrays(self) -> list[mx.array]:
-        """What has to be evaluated for this to be up to date."""
+        """The arrays that have to be evaluated for the cache to be up to date."""
         return [*self.kv.arrays(), *(hidden for _, hidden in self._ends)]
 
     def _gather(self, tokens: mx.array, hidden: mx.array) -> None:

@@ -1,8 +1,8 @@
-"""What the prefix store keeps: the state of a conversation at one position, in two kinds of parts.
+"""The values in the prefix store: the state of a conversation at one position, in two kinds of parts.
 
 Keys and values can be cut and joined, so each snapshot holds only the `segment` since the snapshot before it.
 The recurrent part (convolution window and recurrent matrix of every DeltaNet layer) describes the whole prefix
-at once and can be neither cut nor joined. Both are opaque here: named numpy arrays that nobody writes to again.
+and can be neither cut nor joined. Both are opaque here: named numpy arrays that are never written to again.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ class PrefixDigest:
         self._running = _digest()
 
     def extend(self, tokens: Sequence[int] | Tokens) -> None:
-        """The prefix goes on with these tokens."""
+        """Appends tokens to the prefix."""
         self._running.update(_little_endian(tokens))
 
     def digest(self, ahead: Sequence[int] | Tokens = ()) -> bytes:

@@ -1,4 +1,4 @@
-"""What one DeltaNet layer remembers: the convolution's last inputs and a matrix for every head."""
+"""The recurrent state of one DeltaNet layer: the convolution's last inputs, and a matrix for every head."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,8 @@ import mlx.core as mx
 class DeltaBlock:
     """The inputs of the recurrence for a block of tokens, enough to run it again without any projection.
 
-    conv_input [1, window + tokens, channels] (the window before it included); k [1, tokens, Hk, Dk],
-    v [1, tokens, Hv, Dv], decay and beta [1, tokens, Hv], all float32.
+    conv_input [1, window + tokens, channels], the window before the block included, in the dtype of
+    activations; k [1, tokens, Hk, Dk], v [1, tokens, Hv, Dv], decay and beta [1, tokens, Hv], all float32.
     """
 
     conv_input: mx.array
@@ -21,7 +21,8 @@ class DeltaBlock:
 
 
 class DeltaState:
-    """`window` [1, kernel - 1, channels] and `matrix` [1, Hv, Dv, Dk] in float32; zeros at the start."""
+    """`window` [1, kernel - 1, channels] in the dtype of activations and `matrix` [1, Hv, Dv, Dk] in float32,
+    both zeros at the start."""
 
     def __init__(self, window: mx.array, matrix: mx.array) -> None:
         self.window = window
@@ -40,8 +41,8 @@ class DeltaState:
         return y
 
     def keep(self, tokens: int) -> None:
-        """Only the first `tokens` of the recorded block shall have happened: the recurrence alone runs
-        again."""
+        """Cuts the recorded block back to its first `tokens` tokens, by running the recurrence again from
+        before it."""
         assert self._recorded is not None, "nothing was recorded"
         block, before = self._recorded
         self._recorded = None

@@ -1,4 +1,4 @@
-"""The state of one conversation: advanced by the layers, rolled back by replay, kept as snapshots."""
+"""The state of one conversation: advanced by the layers, rolled back by replay, stored as snapshots."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from mlx_model.state.prefix_state import Arrays, PrefixState, Segment
 from mlx_model.state.recurrent import DeltaState
 
 _PAIRS, _HIDDEN = "mtp.", "mtp.hidden"
-"""What stands before the names of the MTP layer's keys and values in a segment; and, in the recurrent part, the
-model's hidden state of the last token, which the next pair needs."""
+"""The prefix of the names of the MTP layer's keys and values in a segment; and the name, in the recurrent part,
+of the model's hidden state of the last token, which the next pair needs."""
 
-_MARK_EVERY = 12
-MARKS = 3
-"""The recurrent state is also held as it was at up to this many earlier lengths, so many tokens apart: a reply
-is taken back as far as that when its reader broke it off a little before the engine heard of it."""
+ROLLBACK_POINTS = 3
+_POINT_EVERY = 12
+"""Earlier recurrent states kept in memory, and the least tokens between two of them. A reply is rolled back to
+one of them when its client disconnected some tokens before the engine noticed."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
+class _RollbackPoint:
     """Window and matrix of every DeltaNet layer after `length` tokens."""
 
     length: int
@@ -37,6 +37,8 @@ class SequenceState:
     """KV of the attention layers and recurrent state of the DeltaNet layers, all after `length` tokens.
 
     `dtype` is that of activations; recurrent matrices are float32. `kv_bits` None keeps keys and values exact.
+    A recurrent state cannot be cut back like KV: within the last block the recurrence is run again (`keep`),
+    beyond it a rollback point is restored (`roll_back`).
     """
 
     def __init__(self, config: ModelConfig, dtype: mx.Dtype, kv_bits: KVBits | None = None) -> None:
@@ -51,34 +53,34 @@ class SequenceState:
             for layer in range(config.num_hidden_layers)
         ]
         self.pairs: PairMemory | None = None
-        """What the MTP layer remembers, where it has followed: of as many tokens if it is up to date."""
+        """The MTP layer's cache, where it follows this state; up to date if its length is this state's."""
         self._config = config
         self._recorded = 0
         self._recording = False
-        self._marks: deque[_Mark] = deque(maxlen=MARKS)
-        self._holds = False
+        self._points: deque[_RollbackPoint] = deque(maxlen=ROLLBACK_POINTS)
+        self._points_frozen = False
 
     @property
     def whole(self) -> bool:
-        """Whether all layers have seen the same tokens: not so after a computation that failed midway."""
+        """Whether all layers have seen the same number of tokens; False after a computation failed midway."""
         return all(layer.length == self.length for layer in self.layers)
 
     def record(self, on: bool) -> None:
-        """Whether the next block is kept so that `keep` can cut it; for blocks of drafts under verification."""
+        """Whether the next block is recorded so that `keep` can cut it back: a block of drafts to verify."""
         self._recording = on
         for layer in self._recurrent:
             layer.recording = on
 
     def advance(self, tokens: int) -> None:
-        """Counts a block that all layers have taken in. The model calls this, once a block."""
+        """Counts a block that all layers have processed. The model calls this, once a block."""
         self.length += tokens
         self._recorded = tokens
-        if not self._recording:  # else `keep` is still to come
-            self._mark()
+        if not self._recording:  # else `keep` follows
+            self._add_rollback_point()
 
     def keep(self, tokens: int) -> None:
-        """Cuts the last, recorded block to its first `tokens` tokens: KV is shortened, and each recurrent state
-        starts again from before the block and runs over what is kept. No projection is computed."""
+        """Cuts the last, recorded block back to its first `tokens` tokens: KV is truncated, and each recurrence
+        runs again from before the block over the tokens kept. No projection is computed."""
         assert 0 <= tokens <= self._recorded
         self.length -= self._recorded - tokens
         self._recorded = 0
@@ -87,39 +89,39 @@ class SequenceState:
                 layer.truncate(self.length)
             else:
                 layer.keep(tokens)
-        self._mark()
+        self._add_rollback_point()
 
-    def held(self, limit: int) -> int:
-        """The longest length up to `limit` that `rewind` can go back to, 0 if there is none."""
-        lengths = (self.length, *(mark.length for mark in self._marks))
+    def rollback_length(self, limit: int) -> int:
+        """The longest length, at most `limit`, that `roll_back` can go to; 0 if there is none."""
+        lengths = (self.length, *(point.length for point in self._points))
         return max((length for length in lengths if length <= limit), default=0)
 
-    def hold(self) -> None:
-        """What is `held` now stays so, and nothing joins it, until this is taken back or gone on with."""
-        if not self._holds and self.pairs is not None:
-            self.pairs.hold()
-        self._holds = True
+    def freeze_rollback_points(self) -> None:
+        """Freezes the rollback points until the next `roll_back`: tokens from here on add none."""
+        if not self._points_frozen and self.pairs is not None:
+            self.pairs.freeze()
+        self._points_frozen = True
 
-    def rewind(self, length: int) -> None:
-        """Goes back to a length that is `held`."""
-        self._holds = False
+    def roll_back(self, length: int) -> None:
+        """Goes back to a length that `rollback_length` gave."""
+        self._points_frozen = False
         if length == self.length:
             return
-        while self._marks[-1].length > length:
-            self._marks.pop()
-        assert self._marks[-1].length == length
-        for layer, (window, matrix) in zip(self._recurrent, self._marks[-1].layers, strict=True):
+        while self._points[-1].length > length:
+            self._points.pop()
+        assert self._points[-1].length == length
+        for layer, (window, matrix) in zip(self._recurrent, self._points[-1].layers, strict=True):
             layer.window, layer.matrix, layer.length = window, matrix, length
         for buffer in self.layers:
             if isinstance(buffer, KVBuffer):
                 buffer.truncate(length)
         if self.pairs is not None:
-            self.pairs.cut(length)
+            self.pairs.roll_back(length)
         self.length = length
         self._recorded = 0
 
     def segment(self, start: int, stop: int) -> Arrays:
-        """Copies of keys and values of the tokens [start, stop), for a store. See StateSource."""
+        """Copies of the keys and values of tokens [start, stop), by name (see StateSource)."""
         arrays: dict[str, NDArray[Any]] = {}
         for index, layer in enumerate(self.layers):
             if isinstance(layer, KVBuffer):
@@ -132,7 +134,7 @@ class SequenceState:
         return arrays
 
     def recurrent(self) -> Arrays:
-        """Copies of every DeltaNet layer's state, for a store. See StateSource."""
+        """Copies of every DeltaNet layer's state, by name (see StateSource)."""
         arrays: dict[str, NDArray[Any]] = {}
         for index, layer in enumerate(self.layers):
             if isinstance(layer, DeltaState):
@@ -143,8 +145,8 @@ class SequenceState:
         return arrays
 
     def restore(self, known: PrefixState) -> None:
-        """Makes this fresh state equal to the one that `known` was taken of."""
-        assert self.length == 0, "only a fresh state can be restored into"
+        """Makes this empty state equal to the one that `known` was copied from."""
+        assert self.length == 0, "only an empty state can be restored into"
         for index, layer in enumerate(self.layers):
             if isinstance(layer, DeltaState):
                 layer.window = _to_mlx(known.recurrent[f"{index}.window"], self.dtype)
@@ -165,7 +167,7 @@ class SequenceState:
         self._restore_pairs(known)
 
     def _restore_pairs(self, known: PrefixState) -> None:
-        """From where on the segments have any, if the last one has."""
+        """Restores the pairs of the last segments that have any, if the last one has."""
         segments = list(takewhile(_has_pairs, reversed(known.segments)))[::-1]
         if not segments or _HIDDEN not in known.recurrent:
             return
@@ -182,7 +184,7 @@ class SequenceState:
         self.pairs = PairMemory(kv, known.position, _to_mlx(known.recurrent[_HIDDEN], self.dtype))
 
     def arrays(self) -> list[mx.array]:
-        """What has to be evaluated for the state to be up to date."""
+        """The arrays that have to be evaluated for the state to be up to date."""
         arrays: list[mx.array] = []
         for layer in self.layers:
             arrays += layer.arrays() if isinstance(layer, KVBuffer) else [layer.window, layer.matrix]
@@ -190,20 +192,20 @@ class SequenceState:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all that is held, earlier recurrent states too."""
-        marked = [array for mark in self._marks for pair in mark.layers for array in pair]
-        return sum({id(array): array.nbytes for array in (*self.arrays(), *marked)}.values())
+        """Bytes of all arrays, those of rollback points included."""
+        earlier = [array for point in self._points for pair in point.layers for array in pair]
+        return sum({id(array): array.nbytes for array in (*self.arrays(), *earlier)}.values())
 
     @property
     def _recurrent(self) -> list[DeltaState]:
         return [layer for layer in self.layers if isinstance(layer, DeltaState)]
 
-    def _mark(self) -> None:
-        if self._holds:
+    def _add_rollback_point(self) -> None:
+        if self._points_frozen:
             return
-        if not self._marks or self.length >= self._marks[-1].length + _MARK_EVERY:
+        if not self._points or self.length >= self._points[-1].length + _POINT_EVERY:
             layers = tuple((layer.window, layer.matrix) for layer in self._recurrent)
-            self._marks.append(_Mark(self.length, layers))
+            self._points.append(_RollbackPoint(self.length, layers))
 
 
 def _has_pairs(segment: Segment) -> bool:
@@ -216,6 +218,6 @@ def _to_numpy(array: mx.array) -> NDArray[Any]:
 
 
 def _to_mlx(array: NDArray[Any], dtype: mx.Dtype) -> mx.array:
-    """The array that `_to_numpy` copied out of a state of this dtype."""
+    """The inverse of `_to_numpy`, for a state of this dtype."""
     is_bits = dtype == mx.bfloat16 and array.dtype == np.uint16
     return mx.array(array).view(mx.bfloat16) if is_bits else mx.array(array)

@@ -73,7 +73,7 @@ class Depths:
         self._most, self._random = most, random.Random(seed)
         self.steps: list[Step] = []
 
-    def awaits(self, outlooks: Outlooks, deepest: Mapping[str, int]) -> bool:  # noqa: ARG002
+    def worth_stalling(self, outlooks: Outlooks, deepest: Mapping[str, int]) -> bool:  # noqa: ARG002
         return True
 
     def plan(self, outlooks: Outlooks, deepest: Mapping[str, int]) -> Plan | None:

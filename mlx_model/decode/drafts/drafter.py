@@ -1,4 +1,4 @@
-"""What a source of drafts is to the loop that verifies them."""
+"""The interface between a draft source and the loop that verifies its drafts."""
 
 from collections.abc import Hashable, Sequence
 from typing import Protocol
@@ -9,51 +9,54 @@ from mlx_model.decode.sampling import Sampler
 
 
 class Drafter(Protocol):
-    """Proposes tokens that may follow. A wrong proposal costs time and nothing else: what is generated depends
-    on the model alone. Called from the engine's thread only."""
+    """Proposes tokens that may follow. A wrong proposal costs time only: the reply depends on the model alone.
+    Called from the engine's thread only."""
 
     @property
     def name(self) -> str:
-        """What a user calls this source."""
+        """The source's name, as the user sees it."""
         ...
 
     @property
     def deepest(self) -> int:
-        """The most tokens it proposes at once, 1 to 16."""
+        """The most tokens it proposes at once, 1 to verify.DEEPEST."""
         ...
 
     def begin(self, tokens: Sequence[int], state: object) -> None:
-        """A generation begins; `state` has seen the `tokens`. It may be one that this drafter has followed."""
+        """A generation begins after `tokens`, which `state` has seen. The drafter may have followed that state
+        in an earlier generation."""
         ...
 
     def learn(self, tokens: Sequence[int]) -> None:
-        """The text goes on with these tokens, which the model may not have taken in yet. In order, each token
-        of the text after those of `begin` once."""
+        """Appends tokens to the text, before the model may have processed them. Called in order, once for each
+        token after those of `begin`."""
         ...
 
     def follow(self, tokens: mx.array, hidden: mx.array) -> None:
-        """The model took in tokens [n] of the text, which may still be pending, and made the hidden states
-        [1, n, hidden] of them. In order, each token once; rejected drafts are not among them."""
+        """The model processed tokens [n] of the text into hidden states [1, n, hidden], either of which may
+        still be pending on the device. Called in order, once for each token; rejected drafts are left out."""
         ...
 
     def skip(self, tokens: int) -> None:
-        """The model took in so many tokens of the text whose hidden states will not be shown."""
+        """In place of `follow`: the model processed `tokens` tokens whose hidden states are not shown."""
         ...
 
     def settle(self) -> None:
-        """The state is about to be kept, as it stands after what was followed."""
+        """Brings the drafter's part of the state up to date with what was followed: the state is to be
+        stored."""
         ...
 
     def outlook(self) -> Hashable | None:
-        """A class of situations in which drafts fare alike; None when there is nothing to propose. May be asked
-        before the newest token is known."""
+        """The class of situations that the next drafts belong to; drafts of one class have similar acceptance
+        rates. None when there is nothing to propose. May be asked before the newest token is known."""
         ...
 
     def foreseen(self) -> int | None:
-        """The token that it expects next, where that costs nothing to say: whether it comes tells how drafts
-        fare without verifying any."""
+        """The token expected next, where that costs nothing to say; whether it comes tells the acceptance rate
+        without verifying any draft. None where it would cost a pass."""
         ...
 
     def propose(self, token: int, depth: int, sampler: Sampler) -> mx.array | None:
-        """Up to `depth` tokens [n] after the newest one, `token`, which has been learned; None for none."""
+        """Up to `depth` draft tokens [n] after the newest one, `token`, which has been learned; None for
+        none."""
         ...

@@ -1,4 +1,4 @@
-"""What a stored state depends on, in one short word: weights, recipe, adapter, dtype."""
+"""A fingerprint of everything that a stored state depends on: weights, recipe, adapter, dtype."""
 
 import hashlib
 import struct
@@ -12,16 +12,19 @@ STATE_VERSION = "2"
 
 _SAMPLES = 64
 _SAMPLE_BYTES = 4096
+"""Blocks hashed of each weights file, and bytes of a block: 256 KiB a file, which even a slow disk reads at
+once."""
 _HEADER_LIMIT = 1 << 28
+"""Bytes of a header that are hashed at most; safetensors allows 100 MB."""
 
 
 def model_fingerprint(directory: Path, adapter: Path | None, settings: Mapping[str, str]) -> str:
     """32 hexadecimal digits that differ whenever states of the model may differ.
 
-    Hashing tens of gigabytes at each start is out of the question, so of each safetensors file these count: its
-    name, size and time of change, its header, and blocks spread evenly over it. A file copied without its times
-    is thus another model, which costs a prefill; an altered one is never taken for the old one. `settings` are
-    whatever else matters, the dtype first of all. Raises CheckpointError when a file cannot be read.
+    Hashing tens of gigabytes at each start would take too long, so these are hashed of each safetensors file:
+    its name, size and modification time, its header, and blocks spread evenly over it. A file copied without
+    its times therefore counts as another model, which costs a prefill. `settings`: whatever else the states
+    depend on, such as the dtype. Raises CheckpointError when a file cannot be read.
     """
     digest = hashlib.blake2b(digest_size=16)
     for key, value in sorted({**settings, "state": STATE_VERSION}.items()):

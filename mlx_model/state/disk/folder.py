@@ -1,4 +1,4 @@
-"""The durable tier's folder: names of files, what is there, which of it goes when room is needed.
+"""The durable tier's folder: its file names, listing it, and evicting from it.
 
     ROOT/MODEL/model.json                               what the fingerprint MODEL stands for
     ROOT/MODEL/DIGEST-PARENT-POSITION.segment           keys and values between two prefixes
@@ -7,9 +7,9 @@
     ROOT/MODEL/replies.sqlite                           the tokens of replies
     ROOT/MODEL/expert-use.npz                           how often each expert was used
 
-The names say everything that finding a prefix needs, so that a start reads no file. Several processes may use
-the folder: files appear whole, by renaming, and whoever finds one gone has a miss. Whatever has another name is
-the user's, who may have pointed at any folder, and is left alone.
+The names hold everything needed to find a prefix, so that a start reads no file. Several processes may use the
+folder: files appear whole, by renaming, and a file that another process removed is a miss. Files with other
+names are the user's, who may have named any folder, and are never touched.
 """
 
 import contextlib
@@ -37,7 +37,8 @@ _PARTIAL = re.compile(r"\.(\d+)-(\w+)-\d+\.partial")
 _TOKEN = secrets.token_hex(4)
 _NUMBERS = itertools.count()
 _ABANDONED_SECONDS = 3600.0
-"""A partial file or an orphaned segment older than this belongs to nobody, whatever its process is doing."""
+"""Age at which a partial file or an orphaned segment is removed, even if its process is alive: writing one
+takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class SnapshotName:
 
     @classmethod
     def parse(cls, name: str) -> Self | None:
-        """The name as it was formed, or None for any other file."""
+        """The inverse of `str`; None for any other file's name."""
         stem, _, kind = name.rpartition(".")
         parts = stem.split("-")
         with contextlib.suppress(ValueError):
@@ -78,7 +79,7 @@ class SnapshotName:
         return f"{self.digest.hex()}-{parent}{self.position}.{self.kind}"
 
     def facts(self, model: str) -> dict[str, Any]:
-        """What the file's header must say, so that a file under a wrong name is not believed."""
+        """The facts that the file's header must hold, so that a file under a wrong name is refused."""
         return {
             "kind": self.kind,
             "model": model,
@@ -90,7 +91,7 @@ class SnapshotName:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file as it was found: its size in bytes and the time of its last use (seconds since the epoch)."""
+    """A file found in the folder: its size in bytes and its last use (seconds since the epoch)."""
 
     path: Path
     name: SnapshotName
@@ -107,7 +108,7 @@ def model_folders(root: Path) -> list[Path]:
 
 
 def remove_model(folder: Path) -> None:
-    """Delete what is ours in one model's folder, and the folder if nothing else is in it. Raises OSError."""
+    """Delete our files in one model's folder, and the folder if nothing else is in it. Raises OSError."""
     for name in file_names(folder):
         if _is_ours(name):
             (folder / name).unlink(missing_ok=True)
@@ -116,13 +117,13 @@ def remove_model(folder: Path) -> None:
 
 
 def file_names(folder: Path) -> set[str]:
-    """Whatever lies in one model's folder. Raises OSError."""
+    """The names of all files in one model's folder. Raises OSError."""
     with os.scandir(folder) as entries:
         return {entry.name for entry in entries}
 
 
 def stored_files(folder: Path) -> Iterator[StoredFile]:
-    """Every snapshot file of one model. Files that vanish meanwhile are left out."""
+    """Every snapshot file of one model. Files that are removed meanwhile are left out."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
         for entry in entries:
             name = SnapshotName.parse(entry.name)
@@ -139,7 +140,7 @@ def partial_path(folder: Path) -> Path:
 
 
 def sweep_partials(root: Path) -> int:
-    """Remove what writers that are gone left half-written; returns how many. Raises OSError."""
+    """Remove partial files of processes that have ended; returns how many. Raises OSError."""
     swept = 0
     for folder in model_folders(root):
         for name in file_names(folder):
@@ -156,26 +157,26 @@ def make_room(root: Path, needed: int, cap: int, reserve: int, keep: Collection[
     needed then fit, or None when it cannot be done. Raises OSError."""
     if needed > cap:
         return None
-    shelves = [_Shelf(folder, keep) for folder in model_folders(root)]
-    total = sum(shelf.size for shelf in shelves)
+    models = [_ModelFiles(folder, keep) for folder in model_folders(root)]
+    total = sum(model.size for model in models)
     excess = max(total + needed - cap, needed + reserve - shutil.disk_usage(root).free)
-    excess -= sum(shelf.drop_orphans() for shelf in shelves)
+    excess -= sum(model.drop_orphans() for model in models)
     if excess > total:
-        return None  # the disk is full of other things: emptying the cache would not help
+        return None  # the disk is full of other files: emptying the cache would not help
     oldest = [
         (file.used, index, digest)
-        for index, shelf in enumerate(shelves)
-        for digest, file in shelf.recurrent.items()
+        for index, model in enumerate(models)
+        for digest, file in model.recurrent.items()
     ]
     for _, index, digest in sorted(oldest):
         if excess <= 0:
             break
-        excess -= shelves[index].drop(digest)
+        excess -= models[index].drop(digest)
     return -excess if excess <= 0 else None
 
 
-class _Shelf:
-    """One model's files, and which stands on which."""
+class _ModelFiles:
+    """One model's files, and which segment each one continues."""
 
     def __init__(self, folder: Path, keep: Collection[bytes]) -> None:
         self._keep = keep
@@ -192,11 +193,11 @@ class _Shelf:
                 self._children[file.name.parent] = self._children.get(file.name.parent, 0) + 1
 
     def drop(self, digest: bytes) -> int:
-        """Delete a snapshot, and the segments that nothing else stands on; returns the bytes freed."""
+        """Delete a snapshot, and the segments that no other snapshot needs; returns the bytes freed."""
         return _remove(self.recurrent.pop(digest)) + self._drop_unused(digest)
 
     def drop_orphans(self) -> int:
-        """Delete segments that never got a recurrent part: their writer died, or the part was damaged."""
+        """Delete old segments without a recurrent part: their writer was killed, or the part was damaged."""
         limit = time.time() - _ABANDONED_SECONDS
         leaves = [d for d in self._segments if not self._children.get(d)]
         return sum(self._drop_unused(d) for d in leaves if self._segments[d].used < limit)
@@ -226,7 +227,8 @@ def _is_ours(name: str) -> bool:
 
 
 def _holds_states(folder: Path) -> bool:
-    """Whether a folder is a model's. Other things may be called model.json too, so that alone is no sign."""
+    """Whether a folder holds a model's states. A model.json alone does not prove it: other programs use that
+    name."""
     try:
         with os.scandir(folder) as entries:
             return any(entry.name != DESCRIPTION and _is_ours(entry.name) for entry in entries)
@@ -239,7 +241,7 @@ def _abandoned(path: Path, process: int, token: str) -> bool:
         if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
             return True
     if process == os.getpid():
-        return token != _TOKEN  # the number of a process can come again
+        return token != _TOKEN  # process ids are reused
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""What a user may ask about the durable tier: what is kept, and whether every byte of it is sound."""
+"""Listing and verifying the durable tier, for the `cache` command."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,8 @@ from mlx_model.state.disk.snapshot_file import SnapshotFileDamaged, read_snapsho
 
 @dataclass(frozen=True, slots=True)
 class FolderReport:
-    """One model's part: `size` in bytes, `longest` prefix in tokens, `used` last in seconds since the epoch."""
+    """One model's folder: `snapshots` in it, the `longest` prefix in tokens, `size` in bytes, last `used` in
+    seconds since the epoch."""
 
     folder: Path
     description: dict[str, str]
@@ -22,7 +23,7 @@ class FolderReport:
 
 
 def report(root: Path) -> list[FolderReport]:
-    """Every model's part of the folder, used last first. Raises OSError."""
+    """Every model's folder, most recently used first. Raises OSError."""
     reports = []
     for folder in model_folders(root):
         whole = [file for file in stored_files(folder) if file.name.kind == "recurrent"]
@@ -40,8 +41,8 @@ def report(root: Path) -> list[FolderReport]:
 
 
 def verify(folder: Path) -> Iterator[tuple[Path, str | None]]:
-    """Read each file of a model's part; what is wrong with it, or None. A damaged file is removed.
-    Raises OSError."""
+    """Read and check each file of a model's folder: its path with the damage found, or None. Damaged files are
+    removed. Raises OSError."""
     for file in sorted(stored_files(folder), key=lambda file: file.path):
         try:
             read_snapshot_file(file.path, file.name.facts(folder.name))
@@ -58,5 +59,5 @@ def _description(path: Path) -> dict[str, str]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {}  # only words for the user: the files speak for themselves
+        return {}  # the description is only shown to the user
     return {str(key): str(item) for key, item in value.items()} if isinstance(value, dict) else {}

@@ -1,4 +1,4 @@
-"""The durable tier: snapshots in files, so that a conversation goes on after a restart without a prefill."""
+"""The durable tier: snapshots in files, so that a conversation continues after a restart without a prefill."""
 
 import errno
 import json
@@ -10,6 +10,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from typing_extensions import override
 
 from mlx_model.durable import replacing, sync_path
 from mlx_model.state.disk.folder import (
@@ -28,30 +30,36 @@ from mlx_model.state.disk.snapshot_file import (
 )
 from mlx_model.state.disk.writer import BackgroundWriter
 from mlx_model.state.prefix_state import ROOT, Arrays, PrefixState, Segment, array_bytes
+from mlx_model.state.prefix_store import DurableTier
 
 _log = logging.getLogger(__name__)
 
 _LISTING_SETTLES = 0.05
-"""Seconds after which a folder's mtime can be trusted to change with the next file (clocks tick coarsely)."""
+"""Seconds after which a folder's mtime is sure to change with the next file: file systems' clocks tick every 1
+to 10 ms."""
 
 _ROOM_KNOWN_SECONDS = 60.0
+"""How long a count of the folder's size is relied on, while other processes may add to it."""
+
+
+_CLOSE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class DiskLimits:
-    """Bytes: `cap` for the snapshots of all models together, `reserve` that the disk keeps free for others,
-    `pending` that may wait in memory to be written."""
+    """Bytes: `cap` of the snapshots of all models together, `reserve` left free on the disk, `pending` that may
+    wait in memory to be written."""
 
     cap: int = 20 * 10**9
     reserve: int = 1 << 30
     pending: int = 1 << 30
 
 
-class DiskTier:
+class DiskTier(DurableTier):
     """Snapshots of one model under `root`, shared by any number of processes.
 
-    `model` is the fingerprint that the states depend on, `description` what it stands for, in words for the
-    user. Whatever a disk may do (full, unreadable, files damaged, foreign or gone) is a miss and one log line.
+    `model` is the model's fingerprint, `description` what it stands for, to show the user. A disk that is full
+    or unreadable, and a file that is damaged, of another model or gone, are a miss and one log line.
     """
 
     def __init__(
@@ -68,7 +76,7 @@ class DiskTier:
         self._positions: list[int] = []
         self._names: dict[str, SnapshotName | None] = {}
         self._unusable: set[bytes] = set()
-        # What waits to be written, or is being written now, can be found like what is on disk.
+        # Snapshots that wait to be written, or are being written, are found like those on disk.
         self._waiting: dict[bytes, PrefixState] = {}
         self._room = 0
         self._room_known = float("-inf")
@@ -80,14 +88,15 @@ class DiskTier:
         except OSError as error:
             _log.warning("The cache folder %s cannot be swept: %s.", root, error)
 
+    @override
     def positions(self, limit: int) -> Sequence[int]:
-        """The positions up to `limit` at which there is a whole snapshot, ascending."""
-        # Before the listing: what is written meanwhile is then in one of the two.
+        # Before the listing, so that a snapshot written meanwhile is in one of the two.
         waiting = [state.position for state in tuple(self._waiting.values()) if state.position <= limit]
         self._refresh()
         written = self._positions[: bisect_right(self._positions, limit)]
         return sorted({*written, *waiting}) if waiting else written
 
+    @override
     def __contains__(self, digest: bytes) -> bool:
         waiting = self._waiting.get(digest)
         if waiting is None and digest not in self._recurrent:
@@ -103,17 +112,17 @@ class DiskTier:
                 at = name.parent
         return digest not in self._unusable
 
+    @override
     def waiting(self, digest: bytes) -> Sequence[Segment]:
-        """The segments of a snapshot that is not yet written, from where what is written ends."""
         state = self._waiting.get(digest)
         return () if state is None else state.segments
 
+    @override
     def load(self, digest: bytes, held: Callable[[bytes], Sequence[Segment]]) -> PrefixState | None:
-        """Read a snapshot but for the segments that `held` gives for a prefix; None when it cannot be read."""
         waiting = self._waiting.get(digest)
         if waiting is None and digest not in self._recurrent:
-            return None  # written and gone again since it was last looked for
-        # From the end to the beginning: what is at hand, and the names of what is to be read.
+            return None  # written and removed again since it was last looked for
+        # From the end to the beginning: segments in memory, and the names of those to be read.
         parts: list[Segment | SnapshotName] = []
         at = digest
         while at != ROOT:
@@ -125,7 +134,7 @@ class DiskTier:
                 continue
             name = self._segments.get(at)
             if name is None:
-                # Evicted by another process, or not seen yet: a listing is no snapshot of a folder. Left alone.
+                # Evicted by another process, or not listed yet: a listing of a folder is not atomic.
                 return None
             parts.append(name)
             at = name.parent
@@ -145,17 +154,18 @@ class DiskTier:
         self.touch(state)
         return state
 
+    @override
     def touch(self, state: PrefixState) -> None:
-        """The snapshot was used, and with it the first of its chain, where every new conversation begins."""
+        """The first snapshot of its chain, where every new conversation begins, counts as used too."""
         for used in {state.digest, state.segments[0].digest} & self._recurrent.keys():
             try:
                 os.utime(self._folder / str(self._recurrent[used]))
             except OSError as error:
-                # Gone, or a folder that is only readable: neither is worth a line for the user.
+                # The file is gone, or the folder is read-only: neither is worth a line for the user.
                 _log.debug("The last use of a snapshot was not noted: %s.", error)
 
+    @override
     def save(self, state: PrefixState) -> None:
-        """Write what is missing of it, in the background. It may begin where another snapshot here ends."""
         if state.digest in self._waiting:
             return
         size = array_bytes(state.recurrent) + array_bytes(state.segments[-1].arrays)
@@ -167,13 +177,14 @@ class DiskTier:
             _log.warning("Snapshots are not kept on disk for now: the disk is slower than the conversation.")
         self._behind = not taken
 
+    @override
     def flush(self) -> None:
-        """Wait until everything saved so far is on disk."""
         self._writer.flush()
 
+    @override
     def close(self) -> None:
-        """Finish writing, for half a minute at most: what is lost is only time."""
-        if not self._writer.close(timeout=30.0):
+        """Finishes writing, for _CLOSE_SECONDS at most: a snapshot that is lost costs a prefill."""
+        if not self._writer.close(timeout=_CLOSE_SECONDS):
             _log.warning("Some snapshots were not kept: the disk did not take them in time.")
 
     def _refresh(self) -> None:
@@ -244,14 +255,14 @@ class DiskTier:
         for name, arrays in missing:
             self._write_file(name, arrays)
             if name.kind == "segment":
-                # The same prefix cut at another parent: one chain is enough, and this one is whole.
+                # The same prefix after another parent: one chain is enough, and this one is complete.
                 for other in present:
                     if other.startswith(name.digest.hex()) and other.endswith(".segment"):
                         (self._folder / other).unlink(missing_ok=True)
         sync_path(self._folder)
 
     def _ancestors(self, digest: bytes) -> set[bytes]:
-        """What a prefix on disk stands on, with itself, as far as it is known."""
+        """The prefix on disk and those it continues, as far as they are listed."""
         found: set[bytes] = set()
         while (name := self._segments.get(digest)) is not None and digest not in found:
             found.add(digest)
@@ -259,7 +270,7 @@ class DiskTier:
         return found
 
     def _make_room(self, needed: int, keep: set[bytes]) -> None:
-        """Looks through the whole folder only when room is short, or other processes had time to fill it."""
+        """Lists the whole folder only when room is short, or after _ROOM_KNOWN_SECONDS."""
         limits = self._limits
         free = shutil.disk_usage(self._root).free - limits.reserve
         fresh = time.monotonic() - self._room_known < _ROOM_KNOWN_SECONDS

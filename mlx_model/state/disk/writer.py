@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class BackgroundWriter:
-    """Runs tasks one after another on its own thread. What waits is bounded by the bytes it holds on to."""
+    """Runs tasks one after another on its own thread. Waiting tasks are bounded by the bytes they hold."""
 
     def __init__(self, limit_bytes: int, name: str) -> None:
         self._limit = limit_bytes
@@ -53,7 +53,7 @@ class BackgroundWriter:
             try:
                 task()
             finally:
-                del task  # and with it the arrays, before anyone is told that there is room
+                del task  # and with it its arrays, before the waiting threads are told that there is room
                 with self._changed:
                     self._pending -= size
                     self._changed.notify_all()

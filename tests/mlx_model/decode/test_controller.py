@@ -128,10 +128,10 @@ def test_it_waits_for_drafts_where_they_make_good_what_waiting_in_vain_costs(com
     tokens, seconds, waited, places = 0, 0.0, 0, 0
     for _ in range(4000):
         quotes, comes_true = chance.random() < 0.5, chance.random() < comes
-        is_awaited = quotes and controller.awaits({"lookup": 0}, deepest)
+        is_awaited = quotes and controller.worth_stalling({"lookup": 0}, deepest)
         plan = controller.plan({"lookup": 0}, deepest) if is_awaited and comes_true else None
         if plan is None:
-            step = Step(None, None, 0, 0, 1.5 if is_awaited else 1.0, waited=is_awaited)
+            step = Step(None, None, 0, 0, 1.5 if is_awaited else 1.0, stalled=is_awaited)
         else:
             accepted = next((n for n in range(plan.depth) if chance.random() > 0.8), plan.depth)
             step = Step("lookup", 0, plan.depth, accepted, 1.1 + 0.1 * plan.depth)

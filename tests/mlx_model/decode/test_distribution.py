@@ -185,7 +185,7 @@ class Guesses:
 
 
 class Always:
-    def awaits(self, outlooks: Any, deepest: Any) -> bool:  # noqa: ARG002
+    def worth_stalling(self, outlooks: Any, deepest: Any) -> bool:  # noqa: ARG002
         return True
 
     def plan(self, outlooks: Any, deepest: Any) -> Plan | None:  # noqa: ARG002

@@ -53,7 +53,7 @@ class Last:
     def keep(self, tokens: Sequence[int], state: SequenceState) -> None:
         self.tokens, self.state = tuple(tokens), state
 
-    def keep_broken_off(self, tokens: Sequence[int], state: SequenceState) -> None:
+    def keep_interrupted(self, tokens: Sequence[int], state: SequenceState) -> None:
         self.keep(tokens, state)
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import mlx.core as mx
 import pytest
 
+from mlx_model import durable
 from mlx_model.__main__ import main
 from mlx_model.config.model_config import ModelConfig
 from mlx_model.errors import CheckpointError
 from mlx_model.weights.checkpoint import StoredProjection, open_checkpoint
 from mlx_model.weights.conversion import convert as conversion
-from mlx_model.weights.conversion import shards
 from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.conversion.shards import PlannedTensor, ShardPlan, ShardWriter
 from mlx_model.weights.conversion.staging import staging
@@ -75,7 +75,7 @@ def test_an_interrupted_conversion_goes_on_where_it_was(
             yield piece
 
     monkeypatch.setattr(conversion, "produce", interrupted)
-    monkeypatch.setattr(shards, "_WRITE_LIMIT", 1000)
+    monkeypatch.setattr(durable, "_WRITE_LIMIT", 1000)
     for left in (1, 20, 37, 1000):  # noqa: B007 (read by `interrupted`)
         try:
             resumed.append(convert(source, out, Recipe.Q4, shard_bytes=100_000).resumed_at)
