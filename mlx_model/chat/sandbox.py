@@ -1,9 +1,12 @@
-"""A Jinja environment for templates that strangers wrote.
+"""A Jinja environment for chat templates from untrusted checkpoints.
 
-Jinja's immutable sandbox keeps a template from attributes and from changing what it is given. What it does not
-bound is how long a template runs and how much it makes; that is added here. Every loop step, call and filter
-looks at the clock, and everything that can make a long string or list from a short one looks at its size. The
-filters and globals are those that chat templates are written for (Hugging Face's `apply_chat_template`).
+Jinja's immutable sandbox keeps a template from attributes that lead out of it and from changing its inputs. It
+bounds neither time nor memory. This environment adds a deadline, looked at in every loop step and call, and a
+limit on the size of whatever a template can grow from something small: sums and products, `~`, list and dict
+literals, what calls return, what is written out, and the filters and string methods that take a width or a
+count. The size of the whole prompt is bounded by template.py.
+
+Filters and globals are those of Hugging Face's `apply_chat_template`.
 """
 
 import functools
@@ -21,35 +24,51 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-_LOOP_FILTER = "_watched_loop"
-_TEXT_FILTER = "_watched_text"
+_STEPS, _JOINED, _BOUNDED = "_steps", "_joined", "_bounded"
+"""Filters that the compiled template gets around loops, concatenations and literals."""
+
+_GROWING_FILTERS = (
+    "batch",
+    "center",
+    "format",
+    "indent",
+    "join",
+    "replace",
+    "slice",
+    "sum",
+    "tojson",
+    "wordwrap",
+)
+"""Jinja's filters whose result can be much larger than what is filtered: by a width, a count or a factor."""
+
+_HIGHEST_POWER = 64
 
 
 class TemplateStopped(Exception):
     """A template ran for too long or made too much."""
 
 
-class Watch:
-    """The budget of one rendering: seconds and characters."""
+class Limits:
+    """The limits of one rendering, from now on: seconds, and characters (or items) of any one value."""
 
-    def __init__(self, seconds: float, characters: int) -> None:
+    def __init__(self, seconds: float, characters: float) -> None:
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
-        self.characters = characters
+        self._characters = characters
 
-    def step(self) -> None:
-        """Raises TemplateStopped once the time is up."""
+    def check_time(self) -> None:
+        """Raises TemplateStopped after the deadline."""
         if time.monotonic() > self._deadline:
             raise TemplateStopped(f"it ran for more than {self._seconds:g} seconds")
 
-    def size(self, size: float) -> None:
-        """Raises TemplateStopped when something of this size is too long to be part of a prompt."""
-        if size > self.characters:
-            raise TemplateStopped(f"it made more than {self.characters:,} characters")
+    def check_size(self, size: float) -> None:
+        """Raises TemplateStopped for a size beyond the limit."""
+        if size > self._characters:
+            raise TemplateStopped(f"it made more than {self._characters:,} characters")
 
 
 class _Generation(Extension):
-    """`{% generation %}` marks the assistant's part for training; in a prompt only its content counts."""
+    """`{% generation %}` marks the assistant's text for training; a prompt has just its content."""
 
     tags = {"generation"}  # noqa: RUF012 (the base class declares it so)
 
@@ -58,42 +77,27 @@ class _Generation(Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
-class _Watched(NodeTransformer):
-    """Puts a filter around every loop's iterable and every concatenation."""
+class _Limited(NodeTransformer):
+    """Puts our filters around everything that grows without a call or an operator."""
 
-    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 (the visitor's naming)
-        self.generic_visit(node)
-        node.iter = _filtered(node.iter, _LOOP_FILTER)
+    def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> nodes.Node:
+        node = super().generic_visit(node, *args, **kwargs)
+        match node:
+            case nodes.For():
+                node.iter = _filtered(node.iter, _STEPS)
+            case nodes.Concat():
+                return _filtered(nodes.List(node.nodes, lineno=node.lineno), _JOINED)
+            case nodes.List() | nodes.Dict() | nodes.Tuple(ctx="load"):
+                return _filtered(node, _BOUNDED)
         return node
-
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
-        self.generic_visit(node)
-        node.nodes = [_filtered(operand, _TEXT_FILTER) for operand in node.nodes]
-        return _filtered(node, _TEXT_FILTER)
 
 
 def _filtered(node: nodes.Node, name: str) -> nodes.Filter:
     return nodes.Filter(cast(nodes.Expr, node), name, [], [], None, None, lineno=node.lineno)
 
 
-class _WatchedLoop:
-    """An iterable that looks at the clock at every step."""
-
-    def __init__(self, iterable: Iterable[Any], watch: Watch) -> None:
-        self._iterable = iterable
-        self._watch = watch
-
-    def __iter__(self) -> Iterator[Any]:
-        for item in self._iterable:
-            self._watch.step()
-            yield item
-
-    def __len__(self) -> int:
-        return len(self._iterable)  # type: ignore[arg-type]  # a TypeError is what the loop expects then
-
-
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
-    """One environment serves one rendering at a time: `watch` is its budget."""
+    """One environment serves one rendering at a time, within `limits`."""
 
     intercepted_binops = frozenset(["+", "*", "**", "%"])
 
@@ -102,82 +106,87 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             trim_blocks=True,
             lstrip_blocks=True,
             extensions=["jinja2.ext.loopcontrols", _Generation],
-            finalize=self._measured,
+            finalize=self._bounded,
         )
-        self.watch = Watch(0, 0)
+        self.limits = Limits(float("inf"), float("inf"))
         self.filters["tojson"] = _to_json
-        for name, function in list(self.filters.items()):
-            self.filters[name] = self._watched(function)
-        self.filters[_LOOP_FILTER] = lambda iterable: _WatchedLoop(iterable, self.watch)
-        self.filters[_TEXT_FILTER] = self._measured
+        self.filters |= {name: self._limited(self.filters[name]) for name in _GROWING_FILTERS}
+        self.filters |= {_STEPS: self._steps, _JOINED: self._joined, _BOUNDED: self._bounded}
         self.globals["raise_exception"] = _raise_exception
         self.globals["strftime_now"] = lambda pattern: datetime.now().strftime(pattern)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        tree: nodes.Template = _Watched().visit(super()._parse(source, name, filename))
+        tree: nodes.Template = _Limited().visit(super()._parse(source, name, filename))
         return tree
 
     def call(self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
-        self.watch.step()
         self._check_arguments(args, kwargs)
-        return self._measured(super().call(__context, __obj, *args, **kwargs))
+        return self._bounded(super().call(__context, __obj, *args, **kwargs))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        self.watch.step()
         if operator == "+" and hasattr(left, "__len__") and hasattr(right, "__len__"):
-            self.watch.size(len(left) + len(right))
+            self.limits.check_size(len(left) + len(right))
         elif operator == "*":
-            self.watch.size(_extent(left) * _extent(right))
-        elif operator == "**" and abs(right) > 64:
+            self.limits.check_size(_factor(left) * _factor(right))
+        elif operator == "**" and abs(right) > _HIGHEST_POWER:
             raise TemplateStopped("it raised a number to a very high power")
         elif operator == "%" and isinstance(left, (str, bytes)):
             # A width in the format makes any length from a short text.
             raise TemplateStopped("it formats text with the % operator, which chat templates have no need of")
         return super().call_binop(context, operator, left, right)
 
-    def _watched(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        # Some are given their surroundings first. What is filtered may be any number: it is no width or count.
-        begins = 1 if hasattr(function, "jinja_pass_arg") else 0
+    def _limited(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A filter that refuses widths and counts beyond the limit."""
+        # Some filters are given their environment first. The filtered value may be any number: it is no width.
+        own = 2 if hasattr(function, "jinja_pass_arg") else 1
 
         @functools.wraps(function)
-        def watched(*args: Any, **kwargs: Any) -> Any:
-            self.watch.step()
-            for value in args[: begins + 1]:
-                self._measured(value)
-            self._check_arguments(args[begins + 1 :], kwargs)
-            return self._measured(function(*args, **kwargs))
+        def limited(*args: Any, **kwargs: Any) -> Any:
+            self._check_arguments(args[own:], kwargs)
+            return self._bounded(function(*args, **kwargs))
 
-        return watched
+        return limited
 
     def _check_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """A large number is a width or a count to be; anything else is measured."""
+        self.limits.check_time()
         for value in (*args, *kwargs.values()):
             if isinstance(value, int):
-                self.watch.size(value)
-            else:
-                self._measured(value)
+                self.limits.check_size(value)
 
-    def _measured(self, value: Any) -> Any:
-        """`value`, if its size is bearable; what a list holds counts as often as the list holds it."""
+    def _steps(self, items: Iterable[Any]) -> Iterator[Any]:
+        for item in items:
+            self.limits.check_time()
+            yield item
+
+    def _joined(self, values: Iterable[Any]) -> str:
+        """What `~` makes of its operands."""
+        texts = list(map(str, values))
+        self.limits.check_size(sum(map(len, texts)))
+        return "".join(texts)
+
+    def _bounded(self, value: Any) -> Any:
+        """`value`, if its size is within the limit. What a container holds twice counts twice, for so it is
+        written out."""
         if isinstance(value, str):
-            self.watch.size(len(value))
+            self.limits.check_size(len(value))
         elif isinstance(value, (list, tuple, dict)):
-            self.watch.size(self._extent_within(value))
+            self.limits.check_size(self._size(value))
         return value
 
-    def _extent_within(self, container: list[Any] | tuple[Any, ...] | dict[Any, Any]) -> int:
-        self.watch.step()
+    def _size(self, container: list[Any] | tuple[Any, ...] | dict[Any, Any]) -> int:
+        self.limits.check_time()
         size = len(container)
         for item in container.values() if isinstance(container, dict) else container:
             if isinstance(item, str):
                 size += len(item)
             elif isinstance(item, (list, tuple, dict)):
-                size += self._extent_within(item)
+                size += self._size(item)
         return size
 
 
-def _extent(value: Any) -> float:
-    """How much a factor multiplies by: a number's magnitude (infinite past 64 bits), a sequence's length."""
+def _factor(value: Any) -> float:
+    """What multiplying by `value` multiplies a size by: a number's magnitude (infinite from 64 bits on), a
+    sequence's length."""
     if isinstance(value, int):
         return abs(value) if value.bit_length() < 64 else float("inf")
     return len(value) if hasattr(value, "__len__") else 1
@@ -190,7 +199,7 @@ def _to_json(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    """JSON as it is: Jinja's own filter escapes for HTML."""
+    """Plain JSON: Jinja's own filter escapes it for HTML."""
     return json.dumps(
         value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
     )

@@ -7,12 +7,14 @@ from typing import Any
 
 import jinja2
 
-from mlx_model.chat.sandbox import TemplateEnvironment, TemplateStopped, Watch
+from mlx_model.chat.sandbox import Limits, TemplateEnvironment, TemplateStopped
 from mlx_model.chat.tokenizer import read_settings
 from mlx_model.errors import CheckpointError, RequestError
 
 _SECONDS = 10.0
+"""What a rendering may take: a conversation of 262,144 tokens takes well under a second."""
 _CHARACTERS = 64_000_000
+"""What a prompt may have: more than 1 M tokens of 4 to 5 characters, and the body of a request (64 MiB)."""
 
 
 class TemplateError(RequestError):
@@ -70,9 +72,9 @@ class ChatTemplate:
         Arguments of tool calls are mappings here, not JSON text. Raises TemplateError.
         """
         with self._lock:
-            watch = self._environment.watch = Watch(self._seconds, self._characters)
+            limits = self._environment.limits = Limits(self._seconds, self._characters)
             try:
-                return self._rendered(watch, messages, tools)
+                return self._rendered(limits, messages, tools)
             except TemplateStopped as error:
                 raise TemplateError(f"The model's chat template was stopped: {error}.") from error
             except jinja2.exceptions.SecurityError as error:
@@ -93,7 +95,7 @@ class ChatTemplate:
                 ) from error
 
     def _rendered(
-        self, watch: Watch, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
+        self, limits: Limits, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
     ) -> str:
         pieces: list[str] = []
         length = 0
@@ -105,7 +107,7 @@ class ChatTemplate:
             **self._named_tokens,
         ):
             length += len(piece)
-            watch.step()
-            watch.size(length)
+            limits.check_time()
+            limits.check_size(length)
             pieces.append(piece)
         return "".join(pieces)
