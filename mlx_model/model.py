@@ -1,4 +1,4 @@
-"""Qwen3-Next: embedding, the stack of layers, final norm, head; and the MTP layer beside them."""
+"""Qwen3-Next: embedding, the stack of layers, final norm and head, and the MTP layer."""
 
 from itertools import pairwise
 
@@ -9,7 +9,7 @@ from mlx_model.layers.decoder import AttentionLayer, DeltaNetLayer
 from mlx_model.layers.mtp import MultiTokenPrediction
 from mlx_model.layers.norms import RMSNorm
 from mlx_model.layers.parameters import Parameters
-from mlx_model.layers.projections import Linear, Matrix, Projection
+from mlx_model.layers.projections import Linear, LinearMap, Matrix
 from mlx_model.layers.rotary import Rotary
 from mlx_model.state.kv import KVBits, KVBuffer
 from mlx_model.state.recurrent import DeltaState
@@ -17,10 +17,9 @@ from mlx_model.state.sequence import SequenceState
 
 
 class Qwen3Next:
-    """The model over canonical parameters (see layers/projections). Raises CheckpointError when they do not
-    fit.
+    """The model over canonical parameters (see layers/projections). One sequence at a time: tokens are [1, n].
 
-    One sequence at a time: tokens are [1, n].
+    Raises CheckpointError when parameters are missing, misshaped or left over.
     """
 
     def __init__(
@@ -30,7 +29,7 @@ class Qwen3Next:
         dtype: mx.Dtype,
         kv_bits: KVBits | None = None,
     ) -> None:
-        """`dtype` is that of activations; `kv_bits` that of kept keys and values, None the same."""
+        """`dtype`: of activations; `kv_bits`: of keys and values, None for `dtype`."""
         self.config = config
         self.dtype = dtype
         self.kv_bits = kv_bits
@@ -45,7 +44,7 @@ class Qwen3Next:
             for layer, following in pairwise(self.layers):
                 layer.following = following
         self.norm = RMSNorm(trunk.scope("norm"), config.hidden_size, config.rms_norm_eps)
-        self.head: Projection
+        self.head: LinearMap
         if config.tie_word_embeddings:
             self.head = self.embedding.project
         else:
@@ -57,25 +56,24 @@ class Qwen3Next:
 
     @property
     def vocabulary(self) -> int:
-        """How many tokens there are."""
+        """The number of token ids, and of logits."""
         return self.config.vocab_size
 
     @property
     def context_length(self) -> int:
-        """How many positions the model is good for."""
+        """The most positions that the model supports."""
         return self.config.context_length
 
     def state(self) -> SequenceState:
-        """The state before the first token."""
+        """A new, empty state."""
         return SequenceState(self.config, self.dtype, self.kv_bits)
 
     def embed(self, tokens: mx.array) -> mx.array:
-        """[1, n] → [1, n, hidden]."""
+        """Tokens [1, n] → embeddings [1, n, hidden]."""
         return self.embedding.rows(tokens).astype(self.dtype)
 
     def hidden(self, tokens: mx.array, state: SequenceState) -> mx.array:
-        """The hidden states after the final norm [1, n, hidden] of the next n tokens; `state` moves on by
-        them."""
+        """Tokens [1, n] → hidden states [1, n, hidden] after the final norm; advances `state`."""
         x = self.embed(tokens)
         for layer, memory in zip(self.layers, state.layers, strict=True):
             if isinstance(layer, AttentionLayer):
@@ -88,11 +86,11 @@ class Qwen3Next:
         return self.norm(x)
 
     def logits(self, tokens: mx.array, state: SequenceState) -> mx.array:
-        """[1, n, vocabulary]: what follows each of the next n tokens; `state` moves on by them."""
+        """Tokens [1, n] → logits [1, n, vocabulary] of the token after each; advances `state`."""
         return self.head(self.hidden(tokens, state))
 
     def last_logits(self, tokens: mx.array, state: SequenceState) -> mx.array:
-        """[vocabulary]: what follows the last of the next n tokens; `state` moves on by them."""
+        """Tokens [1, n] → logits [vocabulary] of the token after the last; advances `state`."""
         return self.head(self.hidden(tokens, state)[:, -1])[0]
 
     def mtp_kv(self) -> KVBuffer:

@@ -18,7 +18,7 @@ from mlx_model.memory.advice import gigabytes, verdict
 from mlx_model.memory.device import arithmetic, default_dtype
 from mlx_model.memory.machine import GIB, mac, this_machine
 from mlx_model.memory.plan import MemoryPlan, Model, Wishes, plan_memory
-from mlx_model.weights.layout import Part
+from mlx_model.weights.layout import Component
 
 _BAR = 60
 _COLORS = {
@@ -100,7 +100,7 @@ def _report(plan: MemoryPlan) -> dict[str, Any]:
 
 def _print(name: str, plan: MemoryPlan, sentence: str) -> None:
     console = Console()
-    experts = plan.weights.get(Part.EXPERTS, 0)
+    experts = plan.weights.get(Component.EXPERTS, 0)
     resident = "all" if plan.expert_slots is None else f"{plan.expert_slots} of each layer"
     table = Table(title=name, title_justify="left", box=SIMPLE_HEAD)
     table.add_column("held", no_wrap=True)
@@ -124,7 +124,7 @@ def _print(name: str, plan: MemoryPlan, sentence: str) -> None:
 
 def _bar(plan: MemoryPlan) -> Text:
     """The budget as a bar; what does not fit goes beyond its end."""
-    experts = plan.weights.get(Part.EXPERTS, 0)
+    experts = plan.weights.get(Component.EXPERTS, 0)
     sizes = {
         "experts": experts,
         "other weights": plan.weight_bytes - experts,

@@ -12,9 +12,9 @@ from rich.table import Table
 from mlx_model.commands.shared.model_shape import ModelShape, add_shape, read_shape
 from mlx_model.commands.shared.sizes import readable_size
 from mlx_model.config.model_config import ModelConfig
-from mlx_model.memory.footprint import Footprint, PartFootprint, footprint
+from mlx_model.memory.footprint import ComponentFootprint, Footprint, footprint
 from mlx_model.weights.checkpoint import Checkpoint, StoredProjection, stored_bytes
-from mlx_model.weights.layout import Part
+from mlx_model.weights.layout import Component
 
 _DEFAULT_BANDWIDTH_GB = 546.0
 _DEFAULT_CONTEXT = 32_768
@@ -56,7 +56,7 @@ def model_report(shape: ModelShape, context: int, bandwidth_gb: float) -> dict[s
     if shape.checkpoint is not None and shape.recipe is None:
         disk = _disk_bytes(shape.checkpoint)
     else:
-        disk = {part: value.nbytes for part, value in size.parts.items()}
+        disk = {part: value.nbytes for part, value in size.components.items()}
     named = {"model": str(shape.source), "recipe": shape.made_by, "drafter": _drafter(shape)}
     return _report(size, disk, context, bandwidth_gb, **named)
 
@@ -78,20 +78,20 @@ def _grafted(config: ModelConfig) -> str | None:
     return f"MTP, grafted from {config.mtp_source} (rope_theta {config.mtp_rope_theta:g})"
 
 
-def _disk_bytes(checkpoint: Checkpoint) -> dict[Part, int]:
-    sizes: dict[Part, int] = {}
+def _disk_bytes(checkpoint: Checkpoint) -> dict[Component, int]:
+    sizes: dict[Component, int] = {}
     for item in checkpoint.stored:
         owner = item.projection if isinstance(item, StoredProjection) else item.vector
-        part = Part.MTP if owner.mtp else owner.part
+        part = Component.MTP if owner.mtp else owner.component
         sizes[part] = sizes.get(part, 0) + stored_bytes(item)
     return sizes
 
 
 def _report(
-    size: Footprint, disk: dict[Part, int], context: int, bandwidth_gb: float, **named: str
+    size: Footprint, disk: dict[Component, int], context: int, bandwidth_gb: float, **named: str
 ) -> dict[str, Any]:
-    parts = {str(part): _part(value, disk.get(part, 0)) for part, value in size.parts.items()}
-    on_disk = sum(value for part, value in disk.items() if part is not Part.MTP)
+    parts = {str(part): _part(value, disk.get(part, 0)) for part, value in size.components.items()}
+    on_disk = sum(value for part, value in disk.items() if part is not Component.MTP)
     return {
         **named,
         "parameters": {"total": size.total.parameters, "active": size.total.active_parameters},
@@ -107,7 +107,7 @@ def _report(
     }
 
 
-def _part(size: PartFootprint, disk_bytes: int) -> dict[str, int]:
+def _part(size: ComponentFootprint, disk_bytes: int) -> dict[str, int]:
     return {
         "parameters": size.parameters,
         "active_parameters": size.active_parameters,
@@ -123,13 +123,13 @@ def _print(report: dict[str, Any]) -> None:
     table.add_column("part", no_wrap=True)
     for heading in ("parameters", "active", "on disk", "in memory", "per token"):
         table.add_column(heading, justify="right", no_wrap=True)
-    rows = {name: part for name, part in report["parts"].items() if name != Part.MTP}
+    rows = {name: part for name, part in report["parts"].items() if name != Component.MTP}
     for name, part in rows.items():
         table.add_row(name.replace("_", " "), *_cells(part))
     table.add_section()
     table.add_row("model", *_cells(report["total"]), style="bold")
-    if Part.MTP in report["parts"]:
-        table.add_row("+ mtp layer", *_cells(report["parts"][Part.MTP]))
+    if Component.MTP in report["parts"]:
+        table.add_row("+ mtp layer", *_cells(report["parts"][Component.MTP]))
     console.print(table)
     facts = Table.grid(padding=(0, 2))
     facts.add_row("drafter", report["drafter"])

@@ -1,7 +1,7 @@
 """config.json of a Qwen3-Next model, read and checked once.
 
-Every other part takes a ModelConfig and trusts it: sizes are positive and bounded, heads divide, layer types
-are settled, and both spellings of the rotary settings (top-level fields, or `rope_parameters`) have become one.
+All other modules rely on a ModelConfig: sizes are positive and bounded, head counts divide, every layer has a
+type, and both spellings of the rotary settings (top-level fields, or `rope_parameters`) are read.
 """
 
 import json
@@ -16,8 +16,10 @@ from mlx_model.errors import ConfigError
 
 ARCHITECTURE = "qwen3_next"
 FUSED_LAYOUT = 2
-"""1 had stacked experts, which are read as other checkpoints' are."""
+"""The version of our layout that `convert` writes. Version 1, with stacked experts, is still read."""
 CONFIG_BYTES_LIMIT = 16 << 20
+"""Bytes of a JSON file that are read at most. The largest, an index with one tensor per expert, has about 8
+MB."""
 
 LayerType = Literal["linear_attention", "full_attention"]
 QuantizationMode = Literal["affine", "mxfp4", "nvfp4", "mxfp8"]
@@ -44,7 +46,7 @@ class _Value(BaseModel):
 
 
 class Quantization(_Value):
-    """How one matrix is packed: bits per weight, weights per group, and MLX's mode."""
+    """The packing of a matrix: bits per weight, weights per group, and MLX's quantization mode."""
 
     bits: int
     group_size: int
@@ -135,17 +137,18 @@ class ModelConfig(_Value):
     dtype: FloatType = "bfloat16"
 
     quantization: Quantization | None = None
-    """What a quantized module has unless `module_quantization` says otherwise."""
+    """The packing of modules that `module_quantization` does not name."""
     module_quantization: dict[str, Quantization | None] = Field(default_factory=dict)
-    """Per module path as the checkpoint spells it; None: that module is not quantized."""
+    """By module path as the checkpoint spells it; None: that module is not quantized."""
     fused_layout: int | None = None
-    """Set where the directory was written by `convert`: the version of our own layout."""
+    """The version of our layout, where `convert` wrote the directory."""
     mtp_rope_theta: PositiveFloat | None = None
-    """The rotary base the MTP layer was trained with, where it is not the model's own."""
+    """The rotary base that the MTP layer was trained with, where it differs from the model's."""
     mtp_source: str | None = None
-    """Which checkpoint the MTP layer was grafted from; None: it is the model's own, or there is none."""
+    """The checkpoint that the MTP layer was grafted from; None: it is the model's own, or there is none."""
     mtp_trained: bool = False
-    """Whether `train-mtp` wrote the MTP layer: then its norms are whole, whatever form the rest has."""
+    """Whether `train-mtp` wrote the MTP layer: then its norms are weights, not offsets, whatever form the rest
+    has."""
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "ModelConfig":
@@ -197,7 +200,7 @@ class ModelConfig(_Value):
             )
         return self
 
-    # What follows from the fields.
+    # Derived sizes.
 
     @property
     def rotary_dim(self) -> int:
@@ -206,7 +209,7 @@ class ModelConfig(_Value):
 
     @property
     def context_length(self) -> int:
-        """Tokens the positions are good for, YaRN included."""
+        """The most positions that the model supports, YaRN included."""
         if self.yarn is None:
             return self.max_position_embeddings
         return max(
@@ -215,12 +218,12 @@ class ModelConfig(_Value):
 
     @property
     def linear_key_dim(self) -> int:
-        """Hk * Dk."""
+        """Hk * Dk: all key heads' dimensions of DeltaNet."""
         return self.linear_num_key_heads * self.linear_key_head_dim
 
     @property
     def linear_value_dim(self) -> int:
-        """Hv * Dv."""
+        """Hv * Dv: all value heads' dimensions of DeltaNet."""
         return self.linear_num_value_heads * self.linear_value_head_dim
 
     @property
@@ -229,11 +232,11 @@ class ModelConfig(_Value):
         return 2 * self.linear_key_dim + self.linear_value_dim
 
     def is_linear(self, layer: int) -> bool:
-        """Whether a layer mixes tokens by Gated DeltaNet rather than by attention."""
+        """Whether a layer has Gated DeltaNet rather than attention."""
         return self.layer_types[layer] == "linear_attention"
 
     def is_sparse(self, layer: int) -> bool:
-        """Whether a layer's feed-forward part is a mixture of experts."""
+        """Whether a layer's feed-forward network is a mixture of experts."""
         return (
             self.num_experts > 0
             and layer not in self.mlp_only_layers
@@ -274,7 +277,7 @@ def architecture(directory: Path) -> str:
 
 
 def read_model_config(directory: Path) -> dict[str, Any]:
-    """config.json of a checkpoint directory as it stands. Raises ConfigError."""
+    """config.json of a checkpoint directory, unchecked. Raises ConfigError."""
     if not directory.is_dir():
         raise ConfigError(f"{directory} is not a model directory: there is no such directory.")
     if not (directory / "config.json").exists():

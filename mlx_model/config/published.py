@@ -1,4 +1,5 @@
-"""The shape of Qwen3-Coder-Next as its publisher describes it, for reckoning without a checkpoint at hand."""
+"""The published shape of Qwen3-Coder-Next (its config.json on Hugging Face), for estimates without a
+checkpoint."""
 
 from mlx_model.config.model_config import ModelConfig
 
@@ -6,7 +7,7 @@ NAME = "Qwen3-Coder-Next"
 
 
 def published_config() -> ModelConfig:
-    """Its config.json, as far as sizes depend on it."""
+    """Its config, with the fields that sizes depend on."""
     return ModelConfig.from_dict(
         {
             "model_type": "qwen3_next",

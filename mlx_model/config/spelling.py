@@ -1,4 +1,4 @@
-"""The spellings of config.json made one: the fields that ModelConfig checks, from whatever wrote the file."""
+"""Normalizing config.json: the fields of ModelConfig from either of transformers' spellings, and from ours."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,8 @@ _DERIVED = frozenset(
 
 
 def one_spelling(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of ModelConfig from either spelling of config.json; what pydantic checks next."""
+    """The fields of ModelConfig from either spelling of config.json, for pydantic to check. Raises
+    ConfigError."""
     fields = {key: value for key, value in data.items() if key not in _DERIVED}
     if data.get("hidden_act", "silu") != "silu":
         raise ConfigError(f"config.json: hidden_act is {data['hidden_act']!r}; this architecture uses 'silu'.")
@@ -36,7 +37,7 @@ def _interval_layers(data: Mapping[str, Any]) -> list[str]:
     count, interval = data.get("num_hidden_layers"), data.get("full_attention_interval", 4)
     if not isinstance(interval, int) or isinstance(interval, bool) or interval < 1:
         raise ConfigError(f"config.json: full_attention_interval must be a positive integer, not {interval!r}.")
-    # A count out of bounds is reported by the field's own check; it must only not be looped over here.
+    # A count out of bounds is reported by the field's own check.
     if not isinstance(count, int) or isinstance(count, bool) or not 0 < count <= 4096:
         return []
     return ["full_attention" if (layer + 1) % interval == 0 else "linear_attention" for layer in range(count)]
@@ -95,7 +96,7 @@ def _quantization_fields(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _own_fields(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What `convert` and `train-mtp` write under `tidegate`."""
+    """The fields that `convert` and `train-mtp` write under `tidegate`."""
     block = data.get("tidegate")
     if block is None:
         return {}

@@ -1,4 +1,5 @@
-"""Gated full attention: grouped queries, normalized heads, partial rotary, and a sigmoid gate on the output."""
+"""Gated full attention: grouped queries, RMS-normalized queries and keys, partial rotary embedding, and a
+sigmoid gate on the output (arXiv 2505.06708)."""
 
 import mlx.core as mx
 
@@ -34,7 +35,7 @@ class GatedAttention:
         self.rotary = rotary
 
     def __call__(self, x: mx.array, kv: KVBuffer) -> mx.array:
-        """x [1, tokens, hidden] → the same; the tokens' keys and values are appended to `kv`."""
+        """x [1, tokens, hidden] → the same shape; the tokens' keys and values are appended to `kv`."""
         tokens = x.shape[1]
         queries, gate, keys, values = mx.split(self.qkv_proj(x), self.splits, axis=-1)
         queries = self.q_norm(queries.reshape(1, tokens, self.heads, self.head_dim)).swapaxes(1, 2)

@@ -1,4 +1,5 @@
-"""One layer of the stack: tokens are mixed, then each passes the feed-forward part, both with a residual."""
+"""One layer of the stack: a token mixer (attention or DeltaNet), then a feed-forward network, each with a
+residual connection."""
 
 import mlx.core as mx
 
@@ -26,7 +27,7 @@ class _DecoderLayer:
         else:
             self.mlp = FeedForward(parameters.scope("mlp"), hidden, config.intermediate_size)
         self.following: _DecoderLayer | None = None
-        """The layer after this one, where its experts may have to be read: they are guessed ahead."""
+        """The layer after this one, where experts are read from disk: its experts are guessed ahead."""
 
     def _feed_forward(self, x: mx.array) -> mx.array:
         normalized = self.post_attention_layernorm(x)
@@ -35,15 +36,17 @@ class _DecoderLayer:
         return x + self.mlp(normalized)
 
     def guess(self, x: mx.array) -> Guess | None:
-        """Which experts this layer will need when x [1, 1, hidden] has passed the layer before: what its router
-        makes of x as it is now, for a layer changes the residual stream little (arXiv 2312.17238)."""
+        """The experts that this layer will probably need, from x [1, 1, hidden] before the feed-forward network
+        of the layer before: a layer changes the residual stream little, so this layer's router is run on x
+        (arXiv 2312.17238)."""
         if not isinstance(self.mlp, SparseFeedForward):
             return None
         return self.mlp.guess(self.post_attention_layernorm(x))
 
 
 class AttentionLayer(_DecoderLayer):
-    """A layer that mixes by gated full attention. `rotary`: one that is shared, or that has another base."""
+    """A layer with gated full attention. `rotary`: shared with other layers, or of another base; by default one
+    with the config's base."""
 
     def __init__(
         self, config: ModelConfig, parameters: Parameters, *, sparse: bool, rotary: Rotary | None = None
@@ -53,17 +56,17 @@ class AttentionLayer(_DecoderLayer):
         self.self_attn = GatedAttention(config, parameters.scope("self_attn"), rotary)
 
     def __call__(self, x: mx.array, kv: KVBuffer) -> mx.array:
-        """x [1, tokens, hidden] → the same; `kv` grows by the tokens."""
+        """x [1, tokens, hidden] → the same shape; `kv` grows by the tokens."""
         return self._feed_forward(x + self.self_attn(self.input_layernorm(x), kv))
 
 
 class DeltaNetLayer(_DecoderLayer):
-    """A layer that mixes by Gated DeltaNet."""
+    """A layer with Gated DeltaNet."""
 
     def __init__(self, config: ModelConfig, parameters: Parameters, *, sparse: bool) -> None:
         super().__init__(config, parameters, sparse)
         self.linear_attn = GatedDeltaNet(config, parameters.scope("linear_attn"))
 
     def __call__(self, x: mx.array, state: DeltaState) -> mx.array:
-        """x [1, tokens, hidden] → the same; `state` moves on by the tokens."""
+        """x [1, tokens, hidden] → the same shape; `state` advances by the tokens."""
         return self._feed_forward(x + self.linear_attn(self.input_layernorm(x), state))

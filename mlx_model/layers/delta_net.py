@@ -1,4 +1,4 @@
-"""Gated DeltaNet (arXiv 2412.06464): a short causal convolution, then a delta rule with decay over one matrix a
+"""Gated DeltaNet (arXiv 2412.06464): a short causal convolution, then a delta rule with decay on one matrix per
 head."""
 
 from functools import partial
@@ -16,8 +16,8 @@ _L2_EPS = 1e-6
 
 @partial(mx.compile, shapeless=True)
 def _decay(rate: mx.array, a: mx.array, dt_bias: mx.array) -> mx.array:
-    """What a step leaves of the state, in (0, 1): exp(-exp(A_log) · softplus(a + dt_bias)); rate is
-    exp(A_log)."""
+    """The factor that a step multiplies the state by, in (0, 1): exp(-rate · softplus(a + dt_bias)), where rate
+    is exp(A_log); a [1, tokens, Hv] → the same in float32."""
     return mx.exp(-rate * mx.logaddexp(a.astype(mx.float32) + dt_bias, mx.array(0.0)))
 
 
@@ -38,7 +38,7 @@ class GatedDeltaNet:
         self.key_dim, self.value_dim = config.linear_key_head_dim, config.linear_value_head_dim
         keys, values = config.linear_key_dim, config.linear_value_dim
         self.qk_width = 2 * keys
-        # Queries are scaled once more, as for attention.
+        # Queries are scaled by 1 / sqrt(key_dim) once more, as in attention.
         scale = self.key_dim**-0.5
         self.qk_scale = mx.array([scale * scale] * self.key_heads + [scale] * self.key_heads)[:, None]
         conv = config.conv_dim
@@ -54,11 +54,11 @@ class GatedDeltaNet:
         self.dt_bias = parameters.take("dt_bias", (self.value_heads,)).astype(mx.float32)
         self.norm = GatedRMSNorm(parameters.scope("norm"), self.value_dim, config.rms_norm_eps)
         self.out_proj = Linear(parameters.scope("out_proj"), config.hidden_size, values)
-        # What is pending belongs to the thread that loads; the model may run in another.
+        # Lazy arrays belong to the thread that loads; the model may run in another.
         mx.eval(self.qk_scale, self.rate, self.dt_bias)
 
     def __call__(self, x: mx.array, state: DeltaState) -> mx.array:
-        """x [1, tokens, hidden] → the same; `state` moves on by the tokens."""
+        """x [1, tokens, hidden] → the same shape; `state` advances by the tokens."""
         tokens = x.shape[1]
         mixed, z, b, a = mx.split(self.in_proj(x), self.in_splits, axis=-1)
         conv_input = mx.concatenate([state.window, mixed], axis=1)

@@ -1,4 +1,4 @@
-"""Elementwise pieces, fused into one kernel each where mx.compile is on (see mlx_model.memory.device)."""
+"""Elementwise functions, each fused into one kernel where mx.compile is on (see memory.device.prepare_mlx)."""
 
 from functools import partial
 

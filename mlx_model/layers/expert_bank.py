@@ -1,4 +1,4 @@
-"""What a layer asks of its experts' memory where that holds only some of them."""
+"""The interface between a layer and a bank that holds only some of its experts in memory."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
@@ -8,35 +8,36 @@ from numpy.typing import NDArray
 
 
 class ExpertBank(Protocol):
-    """A layer's experts in a smaller number of slots."""
+    """A layer's experts, in fewer slots than experts."""
 
     @property
     def slots(self) -> int:
-        """How many experts there is room for."""
+        """The number of slots."""
         ...
 
     def before_change(self, forget: Callable[[], None]) -> None:
-        """Calls `forget` when `tensors` are about to be other arrays: the old ones must go at once."""
+        """Registers `forget`, to be called when `tensors` are about to be replaced: the caller must drop its
+        references, so that the old arrays are freed."""
         ...
 
     @property
     def tensors(self) -> Mapping[str, mx.array]:
-        """The projections' tensors by their canonical names, with slots in place of experts."""
+        """The projections' tensors by canonical name, [slots, rows, columns]."""
         ...
 
-    def hold(
+    def load(
         self, chosen: NDArray[Any], tokens: int, meanwhile: Callable[[], None] | None = None
     ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        """The experts chosen for so many tokens, in batches: those that are in memory until the next batch is
-        asked for, and a table [experts] of the slots they are in. What used a batch must be evaluated before
-        that. `meanwhile` is called once, when what is missing is being read. Raises EngineError when one cannot
-        be read."""
+        """Loads the experts chosen for `tokens` tokens, in batches. Each batch is an array of expert indices,
+        which stay in memory until the next batch is requested, and the table [experts] of their slots; what
+        reads a batch must be evaluated before. `meanwhile` is called once, while missing experts are being
+        read. Raises EngineError when one cannot be read."""
         ...
 
-    def expect(self, experts: NDArray[Any]) -> None:
-        """These experts will probably be chosen next: begins to read what is missing."""
+    def prefetch(self, experts: NDArray[Any]) -> None:
+        """Starts reading experts that will probably be chosen next, where the bank is large enough."""
         ...
 
     def used_by(self, result: mx.array) -> None:
-        """The result may still be pending, and needs the slots as they are."""
+        """Has the slots stay unchanged until `result`, which may still be pending, is evaluated."""
         ...

@@ -1,4 +1,5 @@
-"""Feed-forward layers: a dense SwiGLU, and a bank of them of which each token passes through some."""
+"""Feed-forward networks: a dense SwiGLU (arXiv 2002.05202), and a bank of them of which each token is routed to
+some."""
 
 import mlx.core as mx
 
@@ -6,12 +7,13 @@ from mlx_model.layers.elementwise import swiglu
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import ExpertLinear, Linear
 
-# From this many (token, expert) pairs on, visiting each expert's weights once pays for sorting the pairs.
 SORT_FROM = 64
+"""(token, expert) pairs from which on they are sorted by expert, so that each expert's weights are read once,
+as in mlx-lm."""
 
 
 class FeedForward:
-    """down(silu(gate(x)) · up(x)), gate and up in one matrix."""
+    """down(silu(gate(x)) · up(x)), gate and up in one matrix; x [..., hidden] → the same shape."""
 
     def __init__(self, parameters: Parameters, hidden: int, intermediate: int) -> None:
         self.gate_up_proj = Linear(
@@ -28,7 +30,7 @@ class FeedForward:
 
 
 class RoutedExperts:
-    """The bank of experts: each token passes through those the router chose for it."""
+    """A bank of experts: each token passes through those that the router chose for it."""
 
     def __init__(self, parameters: Parameters, experts: int, hidden: int, intermediate: int) -> None:
         self.gate_up_proj = ExpertLinear(
@@ -55,7 +57,7 @@ class RoutedExperts:
         return (weights[..., None, :] @ y).squeeze(-2)
 
     def run(self, x: mx.array, experts: mx.array, ordered: bool) -> mx.array:
-        """Each row of x [..., rows, hidden] through the expert in the same place of `experts`; `ordered`: they
-        ascend."""
+        """Row x[i] [rows, hidden] through expert experts[i], for all leading indices i; `ordered`: `experts`
+        ascends."""
         gate, up = mx.split(self.gate_up_proj(x, experts, ordered), 2, axis=-1)
         return self.down_proj(swiglu(gate, up), experts, ordered)

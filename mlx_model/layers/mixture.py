@@ -1,4 +1,4 @@
-"""A mixture of experts: routed ones, all in memory or not, beside a gated shared one."""
+"""A mixture of experts: routed experts, all in memory or not, and a gated shared expert."""
 
 import mlx.core as mx
 
@@ -11,10 +11,10 @@ from mlx_model.layers.streamed_experts import Guess, StreamedExperts
 
 
 class SparseFeedForward:
-    """The router's best experts, their probabilities as weights, plus a shared expert behind a sigmoid gate.
+    """The top-k experts weighted by their router probabilities, plus a shared expert behind a sigmoid gate.
 
-    Probabilities are a float32 softmax over all experts; with norm_topk_prob those chosen are scaled to sum to
-    one.
+    Probabilities are a float32 softmax over all experts; with norm_topk_prob those of the chosen experts are
+    scaled to sum to one.
     """
 
     def __init__(self, config: ModelConfig, parameters: Parameters) -> None:
@@ -34,8 +34,8 @@ class SparseFeedForward:
         self.shared_expert_gate = Linear(parameters.scope("shared_expert_gate"), 1, hidden)
 
     def guess(self, x: mx.array) -> Guess | None:
-        """The likelier half of the experts that would be chosen for x: the others are guessed wrong too often
-        to be worth reading. None where all of them are in memory anyway."""
+        """The likelier half of the experts that the router chooses for x [1, 1, hidden]: the other half is
+        guessed wrong too often to be worth reading. None where all experts are in memory."""
         if not isinstance(self.experts, StreamedExperts):
             return None
         count = (self.chosen + 1) // 2
@@ -43,9 +43,10 @@ class SparseFeedForward:
         return Guess(experts, self.experts.bank)
 
     def __call__(self, x: mx.array, ahead: Guess | None = None) -> mx.array:
-        """x [1, tokens, hidden] → the same. `ahead`: what the next layer will probably need of its experts."""
+        """x [1, tokens, hidden] → the same shape. `ahead`: the next layer's probable experts, to be
+        prefetched."""
         probabilities = mx.softmax(self.gate(x).astype(mx.float32), axis=-1)
-        # Which experts are chosen has no gradient; the probabilities they are weighted by have one.
+        # The choice of experts has no gradient; the probabilities that weight them have one.
         experts = mx.argpartition(mx.stop_gradient(probabilities), kth=-self.chosen, axis=-1)
         experts = experts[..., -self.chosen :]
         weights = mx.take_along_axis(probabilities, experts, axis=-1)

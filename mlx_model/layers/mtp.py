@@ -1,4 +1,5 @@
-"""The multi-token-prediction layer: from a token and the hidden state before it, the token after it."""
+"""The multi-token-prediction layer (arXiv 2412.19437, section 2.2): it predicts the token after a token from
+that token and the hidden state before it."""
 
 import mlx.core as mx
 
@@ -32,8 +33,8 @@ class MultiTokenPrediction:
         self.norm = RMSNorm(parameters.scope("norm"), hidden, eps)
 
     def __call__(self, embeddings: mx.array, hidden: mx.array, kv: KVBuffer) -> mx.array:
-        """embeddings [1, tokens, hidden] of tokens t+1 and the states at t → states for the head; `kv`
-        grows."""
+        """embeddings [1, tokens, hidden] of the tokens t+1 and hidden states [1, tokens, hidden] at t → hidden
+        states [1, tokens, hidden] for the head; `kv` grows by the tokens."""
         joined = mx.concatenate(
             [self.pre_fc_norm_embedding(embeddings), self.pre_fc_norm_hidden(hidden)], axis=-1
         )

@@ -1,4 +1,4 @@
-"""Root-mean-square normalization, plain and gated. Means are taken in float32."""
+"""Root-mean-square normalization (arXiv 1910.07467), plain and gated. Means are taken in float32."""
 
 from functools import partial
 
@@ -8,7 +8,7 @@ from mlx_model.layers.parameters import Parameters
 
 
 class RMSNorm:
-    """x / rms(x) · weight over the last axis; the weight stands as it multiplies, the one already added."""
+    """x / rms(x) · weight over the last axis; the weight has the one of offset norms added already."""
 
     def __init__(self, parameters: Parameters, size: int, eps: float) -> None:
         self.weight = parameters.take("weight", (size,))

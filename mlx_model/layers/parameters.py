@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint under their canonical names, handed out to the layers that own them."""
+"""The tensors of a checkpoint by canonical name, taken by the layers that own them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,8 +14,8 @@ from mlx_model.layers.expert_bank import ExpertBank
 class Parameters:
     """Canonical tensors (name → array) and, for each packed matrix, its packing (module path → Quantization).
 
-    `prefix` is where in the tree this view stands, with its closing dot. All views of one tree share `taken`,
-    so that `finish` can tell what no layer asked for. `banks` has, by module path, the experts that are not all
+    `prefix`: the module path that this view is of, with a closing dot. All views of one tree share `taken`,
+    from which `finish` finds the tensors that no layer took. `banks`: by module path, experts that are not all
     in memory.
     """
 
@@ -26,20 +26,21 @@ class Parameters:
     banks: Mapping[str, ExpertBank] = field(default_factory=dict)
 
     def scope(self, name: str) -> "Parameters":
-        """The same tensors seen from the module `name` below this one."""
+        """A view of the module `name` below this one."""
         return Parameters(self.tensors, self.quantization, f"{self.prefix}{name}.", self.taken, self.banks)
 
     @property
     def path(self) -> str:
-        """The path of the module this view stands at, without the closing dot."""
+        """The module path of this view."""
         return self.prefix.removesuffix(".")
 
     def has(self, name: str) -> bool:
-        """Whether the tensor `name` exists here."""
+        """Whether this module has a tensor `name`."""
         return self.prefix + name in self.tensors
 
     def take(self, name: str, shape: tuple[int, ...] | None = None) -> mx.array:
-        """The tensor `name`. Raises CheckpointError naming it when it is missing or does not have `shape`."""
+        """The tensor `name` of this module. Raises CheckpointError naming it when it is missing or does not
+        have `shape`."""
         full = self.prefix + name
         tensor = self.tensors.get(full)
         if tensor is None:
@@ -52,7 +53,7 @@ class Parameters:
         return tensor
 
     def finish(self) -> None:
-        """Raises CheckpointError when tensors are left that no part of the model asked for."""
+        """Raises CheckpointError when there are tensors that no layer took."""
         left = sorted(name for name in self.tensors if name not in self.taken)
         if left:
             more = f" and {len(left) - 1} more" if len(left) > 1 else ""

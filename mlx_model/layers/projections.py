@@ -1,15 +1,15 @@
-"""Matrices that project activations: plain or packed, whole or in parts, one or a bank of experts.
+"""Linear projections: plain or packed matrices, whole or in parts, single or a bank of experts.
 
 A canonical module path names a projection. Below it the checkpoint holds, in one of two forms:
 
 - **whole**: `PATH.weight` [out, in], and `PATH.scales` (with `PATH.biases` in affine mode) when it is packed;
 - **in parts**: `PATH.PART.weight` (and scales, biases) for every part in the order listed below, each packed in
-  its own way or not at all. The outputs are concatenated, so rows mean the same in both forms. A mapping uses
-  parts where the tensors of one projection are packed differently and could only be joined by unpacking them.
+  its own way or not at all. The outputs are concatenated, so rows mean the same in both forms. Parts are used
+  where the tensors of one projection are packed differently and could only be joined by unpacking them.
 
-How a packed matrix is packed stands in `Parameters.quantization` under the path that owns the tensors: `PATH`
-for a whole one, `PATH.PART` for a part. `PATH.bias` [out] is added where attention_bias is set
-(`PATH.PART.bias` in parts).
+`Parameters.quantization` has the packing of a packed matrix under the path that owns the tensors: `PATH` for a
+whole one, `PATH.PART` for a part. `PATH.bias` [out] (`PATH.PART.bias` in parts) is added where attention_bias
+is set.
 
     path (below model.layers.N)      rows of the whole matrix                 parts
     linear_attn.in_proj              q | k | v | z | b | a                    qkvz, ba
@@ -18,10 +18,10 @@ for a whole one, `PATH.PART` for a part. `PATH.bias` [out] is added where attent
     mlp.shared_expert.gate_up_proj   gate | up                                gate, up
     mlp.experts.gate_up_proj         [experts, gate | up, hidden]             gate, up
 
-All rows are grouped by kind (de-interleaved): where a checkpoint interleaves them per head, the mapping
-permutes rows of weight, scales and biases alike (packing runs along the input, so rows move freely). So `qkvz`
-is q | k | v | z with every head's q first, `ba` is b | a, and `qg` is q of all heads | gate of all heads.
-Everything else (out_proj, o_proj, down_proj, experts.down_proj [experts, hidden, intermediate], mlp.gate,
+All rows are grouped by kind (de-interleaved): where a checkpoint interleaves them per head, reading permutes
+the rows of weight, scales and biases alike (packing runs along the input, so rows can be permuted). So `qkvz`
+is q | k | v | z with every head's q first, `ba` is b | a, and `qg` is q of all heads | gate of all heads. All
+others (out_proj, o_proj, down_proj, experts.down_proj [experts, hidden, intermediate], mlp.gate,
 shared_expert_gate, lm_head, embed_tokens, mtp.fc) is whole.
 """
 
@@ -33,7 +33,7 @@ from mlx_model.config.model_config import Quantization
 from mlx_model.errors import CheckpointError
 from mlx_model.layers.parameters import Parameters
 
-Projection = Callable[[mx.array], mx.array]
+LinearMap = Callable[[mx.array], mx.array]
 """[..., in] → [..., out]."""
 
 
@@ -77,8 +77,8 @@ class Matrix:
         )
 
     def gather(self, x: mx.array, experts: mx.array, ordered: bool) -> mx.array:
-        """Each row of x [..., rows, in] by the expert in the same place of `experts`; `ordered`: they
-        ascend."""
+        """x[i] [rows, in] by expert experts[i], for all leading indices i → [..., rows, out]; `ordered`:
+        `experts` ascends."""
         if self.packing is None or self.scales is None:
             return mx.gather_mm(x, self.weight.swapaxes(-1, -2), rhs_indices=experts, sorted_indices=ordered)
         return mx.gather_qmm(
@@ -94,7 +94,7 @@ class Matrix:
         )
 
     def rows(self, indices: mx.array) -> mx.array:
-        """The rows at `indices`, unpacked: an embedding."""
+        """The rows at `indices`, unpacked (an embedding): [...] → [..., in]."""
         if self.packing is None or self.scales is None:
             return self.weight[indices]
         return mx.dequantize(
@@ -108,7 +108,8 @@ class Matrix:
 
 
 class Linear:
-    """A projection, whole or in parts, with the bias and the low-rank update that the checkpoint has for it."""
+    """A projection [..., in] → [..., out], whole or in parts, with the checkpoint's bias and the adapter's
+    low-rank update, where there are any. Raises CheckpointError for tensors that are missing or misshaped."""
 
     def __init__(
         self,
@@ -119,9 +120,9 @@ class Linear:
         *,
         bias: bool = False,
     ) -> None:
-        places = _places(parameters, outputs, parts)
-        self.matrices = [Matrix(place, rows, inputs) for place, rows in places]
-        self.biases = [place.take("bias", (rows,)) for place, rows in places] if bias else []
+        modules = _modules(parameters, outputs, parts)
+        self.matrices = [Matrix(module, rows, inputs) for module, rows in modules]
+        self.biases = [module.take("bias", (rows,)) for module, rows in modules] if bias else []
         self.update = LowRankUpdate(parameters, outputs, inputs) if parameters.has("lora_a") else None
 
     def __call__(self, x: mx.array) -> mx.array:
@@ -133,7 +134,7 @@ class Linear:
 
 
 class ExpertLinear:
-    """The same projection for every expert of a layer, whole or in parts."""
+    """One projection of every expert of a layer, whole or in parts."""
 
     def __init__(
         self,
@@ -143,12 +144,12 @@ class ExpertLinear:
         inputs: int,
         parts: Sequence[tuple[str, int]] = (),
     ) -> None:
-        places = _places(parameters, outputs, parts)
-        self.banks = [Matrix(place, rows, inputs, experts) for place, rows in places]
+        modules = _modules(parameters, outputs, parts)
+        self.banks = [Matrix(module, rows, inputs, experts) for module, rows in modules]
         self.update = LowRankUpdate(parameters, outputs, inputs, experts) if parameters.has("lora_a") else None
 
     def __call__(self, x: mx.array, experts: mx.array, ordered: bool) -> mx.array:
-        """x [..., rows, in] by `experts` [...]; see Matrix.gather."""
+        """x [..., rows, in], experts [...] → [..., rows, out], as Matrix.gather."""
         outputs = [bank.gather(x, experts, ordered) for bank in self.banks]
         y = outputs[0] if len(outputs) == 1 else mx.concatenate(outputs, axis=-1)
         return y if self.update is None else y + self.update.gather(x, experts, ordered)
@@ -180,9 +181,10 @@ class LowRankUpdate:
         return mx.gather_mm(low, self.b, rhs_indices=experts, sorted_indices=ordered).astype(x.dtype)
 
 
-def _places(
+def _modules(
     parameters: Parameters, outputs: int, parts: Sequence[tuple[str, int]]
 ) -> list[tuple[Parameters, int]]:
+    """The modules that own the tensors, each with its output rows."""
     if parts and not parameters.has("weight"):
         return [(parameters.scope(name), rows) for name, rows in parts]
     return [(parameters, outputs)]

@@ -1,8 +1,7 @@
-"""Rotary position embedding over the leading dimensions of each head, with or without YaRN.
+"""Rotary position embedding (arXiv 2104.09864) over the leading dimensions of each head, with or without YaRN.
 
-Cosines and sines are tables made on the host, to the last bit those of the reference: at position 100,000 one
-unit in the last place of a frequency turns a head by 0.006, and Metal's fast cosine is not made for such
-angles.
+Cosines and sines are tables computed on the host, bit for bit those of transformers: at position 100,000 one
+unit in the last place of a frequency is an angle of 0.006, and Metal's fast cosine is inexact for large angles.
 """
 
 import math
@@ -18,9 +17,9 @@ Array = NDArray[np.float32]
 
 
 class Rotary:
-    """Rotates pairs (d, d + rotary_dim / 2) of the first rotary_dim dimensions; the rest pass unchanged.
+    """Rotates the pairs (d, d + rotary_dim / 2) of the first rotary_dim dimensions; the others stay unchanged.
 
-    Layers share one, so that a block's tables are made once for all of them.
+    Layers share one instance, so that a block's tables are computed once for all of them.
     """
 
     def __init__(self, config: ModelConfig, theta: float) -> None:
@@ -39,12 +38,12 @@ class Rotary:
         self._last: tuple[int, int, mx.array, mx.array] | None = None
 
     def __call__(self, x: mx.array, offset: int) -> mx.array:
-        """x [1, heads, tokens, head_dim], the first token standing at position `offset`."""
+        """x [1, heads, tokens, head_dim] → the same shape; the first token is at position `offset`."""
         cosines, sines = self._tables(offset, x.shape[2])
         return _rotated(x, x[..., self._partners], cosines, sines)
 
     def _tables(self, offset: int, count: int) -> tuple[mx.array, mx.array]:
-        """What each dimension and its partner are multiplied by: [count, head_dim] in float32."""
+        """The factors of each dimension and of its partner, each [count, head_dim] in float32."""
         if self._last is None or self._last[:2] != (offset, count):
             positions = np.arange(offset, offset + count).astype(np.float32)
             angles = (positions[:, None] * self._frequencies).astype(np.float64)
@@ -67,8 +66,8 @@ def _rotated(x: mx.array, partners: mx.array, cosines: mx.array, sines: mx.array
 
 
 def _yarn_frequencies(yarn: YarnScaling, wavelengths: Array, theta: float) -> Array:
-    """YaRN's mixture (arXiv 2309.00071, section 3.2): fast dimensions keep their frequency, slow ones are
-    slowed by `factor`, those between are blended linearly. Every step in float32, as the reference takes it."""
+    """YaRN's interpolation (arXiv 2309.00071, section 3.2): high frequencies stay, low ones are divided by
+    `factor`, those between are blended linearly. Every step is in float32, as in transformers."""
     dims = 2 * len(wavelengths)
 
     def dimension_of(rotations: float) -> float:
@@ -89,8 +88,7 @@ def _yarn_frequencies(yarn: YarnScaling, wavelengths: Array, theta: float) -> Ar
 
 
 def _yarn_attention_factor(yarn: YarnScaling) -> float:
-    """What multiplies queries and keys (their rotated part), so that attention stays as sharp at the longer
-    range."""
+    """YaRN's attention factor, which scales the rotated dimensions of queries and keys."""
     if yarn.attention_factor is not None:
         return yarn.attention_factor
 

@@ -1,4 +1,4 @@
-"""Routed experts of which only some are in memory: the same results as with all of them."""
+"""Routed experts with only some of them in memory, and the same results as with all."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,28 +14,29 @@ from mlx_model.layers.parameters import Parameters
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """The experts that the next layer will probably choose, and the bank that should have them."""
+    """Indices of the experts that the next layer will probably choose, and that layer's bank."""
 
     experts: mx.array
     bank: ExpertBank
 
-    def tell(self) -> None:
-        """Tells the bank. The experts must be evaluated."""
-        self.bank.expect(np.unique(np.array(self.experts)).astype(np.intp))
+    def prefetch(self) -> None:
+        """Has the bank read them. `experts` must be evaluated."""
+        self.bank.prefetch(np.unique(np.array(self.experts)).astype(np.intp))
 
 
 class StreamedExperts:
-    """As RoutedExperts, over a bank; `parameters` are those of the module that the bank stands in for."""
+    """RoutedExperts over a bank; `parameters` are those of the module whose experts the bank holds."""
 
     def __init__(self, parameters: Parameters, bank: ExpertBank, hidden: int, intermediate: int) -> None:
         self.bank = bank
-        self._place = parameters
+        self._parameters = parameters
         self._sizes = (hidden, intermediate)
         self._routed: RoutedExperts | None = self._over_bank()
         bank.before_change(self._forget)
 
     def _over_bank(self) -> RoutedExperts:
-        held = Parameters(self.bank.tensors, self._place.quantization, self._place.prefix)
+        own = self._parameters
+        held = Parameters(self.bank.tensors, own.quantization, own.prefix)
         return RoutedExperts(held, self.bank.slots, *self._sizes)
 
     def _forget(self) -> None:
@@ -44,26 +45,27 @@ class StreamedExperts:
     def __call__(
         self, x: mx.array, experts: mx.array, weights: mx.array, ahead: Guess | None = None
     ) -> mx.array:
-        """See RoutedExperts. Waits for the router's choice, and for the guess `ahead`."""
+        """As RoutedExperts: x [1, tokens, hidden]; experts and weights [1, tokens, chosen] → [1, tokens,
+        hidden]. Waits for the device to choose the experts; `ahead` is prefetched meanwhile."""
         if ahead is not None:
-            # Both at once: each time the device is waited for costs.
+            # Both in one wait: each wait for the device costs.
             mx.eval(experts, ahead.experts)
         chosen = np.array(experts).astype(np.intp)
         routed = self._routed = self._routed or self._over_bank()
         flat = chosen.reshape(-1)
         pieces: list[mx.array] = []
         order: list[NDArray[Any]] = []
-        meanwhile = None if ahead is None else ahead.tell
-        for batch, table in self.bank.hold(flat, chosen.size // chosen.shape[-1], meanwhile):
+        meanwhile = None if ahead is None else ahead.prefetch
+        for batch, table in self.bank.load(flat, chosen.size // chosen.shape[-1], meanwhile):
             if not order and np.isin(flat, batch).all():
-                # All at once: exactly what a full bank does.
+                # All in one batch: the same computation as with all experts in memory.
                 result = routed(x, mx.array(table[chosen].astype(np.uint32)), weights)
                 self.bank.used_by(result)
                 return result
-            places = np.flatnonzero(np.isin(flat, batch))
-            slots = table[flat[places]]
+            pairs = np.flatnonzero(np.isin(flat, batch))
+            slots = table[flat[pairs]]
             by_slot = np.argsort(slots, kind="stable")
-            order.append(places[by_slot])
+            order.append(pairs[by_slot])
             rows = x.flatten(0, -2)[mx.array((order[-1] // chosen.shape[-1]).astype(np.uint32))]
             indices = mx.array(slots[by_slot].astype(np.uint32))
             y = routed.run(mx.expand_dims(rows, -2), indices, ordered=experts.size >= SORT_FROM)

@@ -10,7 +10,7 @@ from math import prod
 
 from mlx_model.config.model_config import ModelConfig, Quantization
 from mlx_model.weights.checkpoint import Checkpoint, StoredProjection
-from mlx_model.weights.layout import Part, Projection, Rows, Vector, model_items
+from mlx_model.weights.layout import Component, Projection, Rows, Vector, model_items
 from mlx_model.weights.packing import packed_shapes
 from mlx_model.weights.recipes import Recipe, quantization_for
 
@@ -20,7 +20,7 @@ _FLOAT_BYTES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class PartFootprint:
+class ComponentFootprint:
     """One part: weights in all, weights one token passes through, bytes held, bytes read for one token."""
 
     parameters: int = 0
@@ -28,8 +28,8 @@ class PartFootprint:
     nbytes: int = 0
     bytes_per_token: int = 0
 
-    def __add__(self, other: "PartFootprint") -> "PartFootprint":
-        return PartFootprint(
+    def __add__(self, other: "ComponentFootprint") -> "ComponentFootprint":
+        return ComponentFootprint(
             self.parameters + other.parameters,
             self.active_parameters + other.active_parameters,
             self.nbytes + other.nbytes,
@@ -41,21 +41,24 @@ class PartFootprint:
 class Footprint:
     """The whole model by part, and what a conversation adds to it."""
 
-    parts: Mapping[Part, PartFootprint]
+    components: Mapping[Component, ComponentFootprint]
     kv_bytes_per_token: int
     """Keys and values of all attention layers for one position."""
     snapshot_bytes: int
     """The recurrent matrices (float32) and convolution windows of all DeltaNet layers; without any KV."""
 
     @property
-    def total(self) -> PartFootprint:
+    def total(self) -> ComponentFootprint:
         """All that plain decoding uses: everything but the MTP layer."""
-        return sum((value for part, value in self.parts.items() if part is not Part.MTP), PartFootprint())
+        return sum(
+            (value for part, value in self.components.items() if part is not Component.MTP),
+            ComponentFootprint(),
+        )
 
     @property
-    def mtp(self) -> PartFootprint | None:
+    def mtp(self) -> ComponentFootprint | None:
         """The MTP layer by itself, where there is one."""
-        return self.parts.get(Part.MTP)
+        return self.components.get(Component.MTP)
 
     def context_bytes(self, tokens: int) -> int:
         """What a conversation of this length holds: its KV and its recurrent state."""
@@ -100,15 +103,15 @@ def footprint(
 ) -> Footprint:
     """The footprint of a model whose projections are packed as `packing` says. `float_bytes`: of one element of
     what is not packed: scales, KV, the convolution window (2 for bfloat16)."""
-    parts: dict[Part, PartFootprint] = {}
+    parts: dict[Component, ComponentFootprint] = {}
     for item in model_items(config, mtp=mtp):
-        part = Part.MTP if item.mtp else item.part
+        part = Component.MTP if item.mtp else item.component
         size = (
             _projection(config, item, packing, float_bytes) if isinstance(item, Projection) else _vector(item)
         )
-        parts[part] = parts.get(part, PartFootprint()) + size
+        parts[part] = parts.get(part, ComponentFootprint()) + size
     if config.tie_word_embeddings:
-        parts[Part.HEAD] = _tied_head(parts[Part.EMBEDDING])
+        parts[Component.HEAD] = _tied_head(parts[Component.EMBEDDING])
     attention = sum(kind == "full_attention" for kind in config.layer_types)
     kv = 2 * config.num_key_value_heads * config.head_dim * float_bytes * attention
     recurrent = 4 * config.linear_num_value_heads * config.linear_value_head_dim * config.linear_key_head_dim
@@ -127,7 +130,9 @@ def slot_bytes(
     )
 
 
-def _projection(config: ModelConfig, item: Projection, packing: PackingOf, float_bytes: int) -> PartFootprint:
+def _projection(
+    config: ModelConfig, item: Projection, packing: PackingOf, float_bytes: int
+) -> ComponentFootprint:
     banks = max(item.experts, 1)
     shapes = ((banks, rows.count, item.columns) for rows in item.rows)
     nbytes = sum(
@@ -135,22 +140,22 @@ def _projection(config: ModelConfig, item: Projection, packing: PackingOf, float
         for shape, rows in zip(shapes, item.rows, strict=True)
     ) + (item.row_count * float_bytes if item.bias else 0)
     active, read = item.parameters, nbytes
-    if item.part is Part.EMBEDDING:
+    if item.component is Component.EMBEDDING:
         # A token looks one row up; the table as a whole is only read where it is also the head.
         active, read = item.columns, nbytes // item.row_count
     elif item.experts:
         active = item.parameters * config.num_experts_per_tok // item.experts
         read = nbytes * config.num_experts_per_tok // item.experts
-    return PartFootprint(item.parameters, active, nbytes, read)
+    return ComponentFootprint(item.parameters, active, nbytes, read)
 
 
-def _vector(item: Vector) -> PartFootprint:
+def _vector(item: Vector) -> ComponentFootprint:
     nbytes = item.parameters * (_NORM_BYTES if item.offset_norm else _FLOAT_BYTES)
-    return PartFootprint(item.parameters, item.parameters, nbytes, nbytes)
+    return ComponentFootprint(item.parameters, item.parameters, nbytes, nbytes)
 
 
-def _tied_head(embedding: PartFootprint) -> PartFootprint:
-    return PartFootprint(0, embedding.parameters, 0, embedding.nbytes)
+def _tied_head(embedding: ComponentFootprint) -> ComponentFootprint:
+    return ComponentFootprint(0, embedding.parameters, 0, embedding.nbytes)
 
 
 def packed_bytes(shape: Iterable[int], packing: Quantization | None, float_bytes: int = _FLOAT_BYTES) -> int:

@@ -13,7 +13,7 @@ from mlx_model.memory.footprint import Footprint, PackingOf, footprint, slot_byt
 from mlx_model.memory.machine import GIB, Machine, Pressure
 from mlx_model.state.disk.tier import DiskLimits
 from mlx_model.state.sequence import ROLLBACK_POINTS
-from mlx_model.weights.layout import Part
+from mlx_model.weights.layout import Component
 
 CHUNKS = (2048, 1024, 512, 256, 128, 64)
 """Prompt tokens computed at once, best first."""
@@ -68,7 +68,7 @@ class MemoryPlan:
 
     model: Model
     machine: Machine
-    weights: dict[Part, int]
+    weights: dict[Component, int]
     context: int
     chunk: int
     expert_slots: int | None
@@ -205,12 +205,12 @@ class _Planner:
 
     def _plan(self, context: int, chunk: int, slots: int | None) -> MemoryPlan:
         model, size = self.model, self.size
-        weights = {part: value.nbytes for part, value in size.parts.items()}
+        weights = {part: value.nbytes for part, value in size.components.items()}
         if slots is not None:
             absent = model.config.num_experts - slots
-            weights[Part.EXPERTS] -= absent * self.main_slot
-            if Part.MTP in weights:
-                weights[Part.MTP] -= absent * (self.slot - self.main_slot)
+            weights[Component.EXPERTS] -= absent * self.main_slot
+            if Component.MTP in weights:
+                weights[Component.MTP] -= absent * (self.slot - self.main_slot)
         a_token = kv_bytes(model, size)
         least = _LEAST_SNAPSHOTS * size.snapshot_bytes + min(context, _LEAST_SNAPSHOT_TOKENS) * a_token
         return MemoryPlan(

@@ -6,7 +6,7 @@ from mlx_model.config.model_config import ModelConfig
 from mlx_model.memory.footprint import PackingOf, footprint
 from mlx_model.train.head import JUDGED_AT_ONCE
 from mlx_model.train.steps import DEPTH, SLAB_BYTES
-from mlx_model.weights.layout import Part, mtp_items
+from mlx_model.weights.layout import Component, mtp_items
 
 _FLOAT32 = 4
 # In float32: the weights, Adam's two moments and a batch's gradients.
@@ -19,8 +19,8 @@ def fitting_bytes(config: ModelConfig, packing: PackingOf, length: int, float_by
     """The peak: the layer in float32 with what Adam keeps of it, and in the dtype it is computed in; embedding
     and head as they are stored; and the larger of a sequence's activations and an update's."""
     layer = [item.parameters for item in mtp_items(config)]
-    parts = footprint(config, packing, float_bytes=float_bytes).parts
-    ends = sum(parts[part].nbytes for part in (Part.EMBEDDING, Part.HEAD) if part in parts)
+    parts = footprint(config, packing, float_bytes=float_bytes).components
+    ends = sum(parts[part].nbytes for part in (Component.EMBEDDING, Component.HEAD) if part in parts)
     copy = sum(layer) * (float_bytes if float_bytes != _FLOAT32 else 0)
     judged = JUDGED_AT_ONCE * config.vocab_size * (4 * float_bytes + 6 * _FLOAT32)
     one_gradient = sum(layer) * float_bytes + DEPTH * _activations(config, length, float_bytes)

@@ -9,7 +9,7 @@ import mlx.core as mx
 from mlx_model.config.model_config import ModelConfig
 from mlx_model.layers.mtp import MultiTokenPrediction
 from mlx_model.layers.parameters import Parameters
-from mlx_model.layers.projections import Projection as LinearMap
+from mlx_model.layers.projections import LinearMap
 from mlx_model.state.kv import KVBuffer
 from mlx_model.weights.checkpoint import Checkpoint, Stored, StoredVector, is_mtp, open_mtp, stored_name
 from mlx_model.weights.layout import Projection, Vector, mtp_items

@@ -1,8 +1,8 @@
 """A LoRA adapter as mlx-lm trains it, turned into low-rank updates of canonical projections.
 
 mlx-lm trains over its own module tree, so an adapter names q_proj, in_proj_qkvz, switch_mlp.gate_proj and so
-on. Several of those make up one canonical projection: their updates become one, `lora_a` side by side and
-`lora_b` block by block, rows in canonical order. That holds for whatever form the weights themselves have.
+on. Several of those make up one canonical projection; their updates are joined into one, `lora_a` side by side
+and `lora_b` as diagonal blocks, rows in canonical order. The form of the checkpoint's weights does not matter.
 """
 
 from collections.abc import Iterator, Mapping

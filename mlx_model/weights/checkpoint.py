@@ -1,8 +1,7 @@
-"""A checkpoint directory, opened and checked before a byte of data is read, then handed out tensor by tensor.
+"""A checkpoint directory: checked when opened, before any data is read, then read tensor by tensor.
 
-Whatever form the directory has (`names`), what comes out is the canonical tree (`layout`). Everything about a
-tensor that can be known from the headers is checked on opening: that it is there, its type, its shape, how it
-is packed.
+Whatever form the directory has (`names`), the tensors come out as the canonical tree (`layout`). Opening checks
+everything that the headers tell of a tensor: its presence, type, shape and packing.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,23 +17,23 @@ from mlx_model.weights.files import list_tensors
 from mlx_model.weights.layout import Item, Projection, Vector, model_items, mtp_items
 from mlx_model.weights.names import locate
 from mlx_model.weights.norms import are_offsets
-from mlx_model.weights.packing import Matrix, check_matrix
+from mlx_model.weights.packing import StoredMatrix, check_matrix
 from mlx_model.weights.safetensors import FLOAT_TYPES, TensorEntry, TensorReader
 
 Progress = Callable[[int, int], None]
-"""Called with bytes read so far and bytes in all."""
+"""Called with the bytes read so far and the bytes in all."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredProjection:
-    """A projection and the matrices it is stored as: one, or several whose rows follow each other."""
+    """A projection and the matrices it is stored as: one, or several to be joined along their rows."""
 
     projection: Projection
-    matrices: tuple[Matrix, ...]
+    matrices: tuple[StoredMatrix, ...]
 
     @property
     def joinable(self) -> bool:
-        """Whether the matrices can become one: packed alike, of one type."""
+        """Whether the matrices can be joined: they are packed alike and have one type."""
         return len({(matrix.quantization, matrix.types) for matrix in self.matrices}) == 1
 
     @property
@@ -42,8 +41,8 @@ class StoredProjection:
         """How the joined matrix is packed; None if it is not, or cannot be joined."""
         return self.matrices[0].quantization if self.joinable else None
 
-    def modules(self) -> Iterator[tuple[str, tuple[Matrix, ...]]]:
-        """Canonical module paths, each with the matrices whose rows it holds."""
+    def modules(self) -> Iterator[tuple[str, tuple[StoredMatrix, ...]]]:
+        """The canonical module paths that it becomes, each with the matrices that make up its rows."""
         if self.joinable:
             yield self.projection.path, self.matrices
         else:
@@ -53,7 +52,7 @@ class StoredProjection:
 
 @dataclass(frozen=True, slots=True)
 class StoredVector:
-    """A small tensor, how it is stored, and whether a one must be added to it."""
+    """A small tensor and its entry on disk; `add_one`: it is a norm stored as an offset from one."""
 
     vector: Vector
     entry: TensorEntry
@@ -74,7 +73,7 @@ def stored_name(item: Stored) -> str:
 
 
 def is_routed(item: Stored) -> bool:
-    """Whether an item is a bank of experts, of which a token passes through some."""
+    """Whether an item belongs to routed experts, of which a token passes through some."""
     return isinstance(item, StoredProjection) and item.projection.experts > 0
 
 
@@ -100,15 +99,15 @@ class Checkpoint:
 
     @cached_property
     def nbytes(self) -> int:
-        """Bytes of tensor data on disk, of what the model uses."""
+        """Bytes on disk of the tensors that the model uses."""
         return sum(stored_bytes(item) for item in self.stored)
 
     def tensors(
         self, progress: Progress | None = None, *, routed: bool = True
     ) -> Iterator[tuple[str, mx.array]]:
-        """Every canonical tensor, read and evaluated one module at a time: beside what the caller keeps, only
-        one module's data is in memory (twice, while its parts are joined). `routed`: with those of routed
-        experts. Raises CheckpointError."""
+        """Every canonical tensor by name, read and evaluated one module at a time: beside what the caller
+        keeps, only one module's data is in memory (twice, while its parts are joined). `routed`: routed experts
+        too. Raises CheckpointError."""
         stored = [item for item in self.stored if routed or not is_routed(item)]
         done, total = 0, sum(map(stored_bytes, stored))
 
@@ -126,9 +125,9 @@ class Checkpoint:
 
 
 def open_checkpoint(directory: Path) -> Checkpoint:
-    """Reads the config and all headers, and checks every tensor the model needs.
+    """Reads the config and all headers, and checks every tensor that the model needs.
 
-    Raises ConfigError or CheckpointError, naming the field, file or tensor that is at fault.
+    Raises ConfigError or CheckpointError, naming the field, file or tensor at fault.
     """
     config = ModelConfig.from_directory(directory)
     entries = list_tensors(directory)
@@ -139,9 +138,9 @@ def open_checkpoint(directory: Path) -> Checkpoint:
 
 
 def open_mtp(directory: Path, shapes: ModelConfig) -> tuple[Stored, ...]:
-    """The MTP layer of the checkpoint in `directory`, held against the shapes of another model's config.
+    """The MTP layer of the checkpoint in `directory`, checked against the shapes of another model's config.
 
-    Only the files that hold `mtp.*` need be there. Raises ConfigError or CheckpointError naming the tensor.
+    Only the files with `mtp.*` tensors need to exist. Raises ConfigError or CheckpointError naming the tensor.
     """
     own = ModelConfig.from_directory(directory)
     entries = list_tensors(directory, lambda name: name.startswith("mtp."))
@@ -161,7 +160,7 @@ def open_mtp(directory: Path, shapes: ModelConfig) -> tuple[Stored, ...]:
 
 
 def entries_of(item: Stored) -> Iterator[TensorEntry]:
-    """The tensors on disk that an item is read from."""
+    """The entries on disk that an item is read from."""
     if isinstance(item, StoredVector):
         yield item.entry
     else:
@@ -170,12 +169,12 @@ def entries_of(item: Stored) -> Iterator[TensorEntry]:
 
 
 def stored_bytes(item: Stored) -> int:
-    """Bytes on disk of what an item is read from."""
+    """Bytes on disk of an item's entries."""
     return sum(entry.nbytes for entry in entries_of(item))
 
 
 def read_vector(reader: TensorReader, item: StoredVector) -> Iterator[tuple[str, mx.array]]:
-    """The canonical tensor. A norm gets its one in float32: in bfloat16, small offsets would be rounded
+    """The canonical tensor by name. A norm's one is added in float32: bfloat16 would round small offsets
     away."""
     array = reader.read(item.entry)
     if array.shape != item.vector.shape:
@@ -239,8 +238,8 @@ def _offset_norms(
     located: Mapping[str, TensorEntry],
     entries: Mapping[str, TensorEntry],
 ) -> set[str]:
-    """The norms that lack their one. The original form always does, our own never; conversions are looked
-    at."""
+    """The names of the norms that are stored as offsets from one: all in the original form, none in ours; in
+    other conversions their values decide (see `norms`)."""
     norms = [vector for vector in vectors if vector.offset_norm and not (vector.mtp and config.mtp_trained)]
     if config.fused_layout is not None:
         return set()
@@ -250,7 +249,7 @@ def _offset_norms(
         return {vector.name for vector in norms}
     offsets: set[str] = set()
     with TensorReader() as reader:
-        # The MTP layer is judged by itself: tools that carry it along do not always treat it like the rest.
+        # The MTP layer is judged by itself: some converters copy it without adding the one.
         for mtp in (False, True):
             group = [vector.name for vector in norms if vector.mtp is mtp]
             if group and are_offsets([reader.read(located[name]) for name in group]):

@@ -1,5 +1,4 @@
-"""Which files of a directory hold the weights, and what tensors they hold: the index and the headers, no
-data."""
+"""The tensors in the files of a checkpoint directory, from its index and the files' headers."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +14,8 @@ INDEX = "model.safetensors.index.json"
 def list_tensors(directory: Path, wanted: Callable[[str], bool] = lambda _: True) -> dict[str, TensorEntry]:
     """The wanted tensors of a checkpoint directory by name, from the headers.
 
-    With an index, only the files that the index gives a wanted tensor need be there, and an MTP layer counts
-    only where the index has it: a newer one may stand beside the one it replaces. Raises CheckpointError.
+    With an index, only the files that it names for wanted tensors need to exist, and MTP tensors in other files
+    are ignored: a newly trained MTP layer lies beside the one it replaces. Raises CheckpointError.
     """
     if not directory.is_dir():
         raise CheckpointError(f"{directory} is not a directory.")
@@ -55,7 +54,7 @@ def _read_index(directory: Path) -> dict[str, str]:
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"{path} has no weight_map.")
     for name, file in weight_map.items():
-        # A plain name only: an index must not send us out of the directory.
+        # A plain file name only: an index must not lead out of the directory.
         if not isinstance(file, str) or Path(file).name != file or not file.endswith(".safetensors"):
             raise CheckpointError(
                 f"{path}: tensor {name[:120]} is placed in {str(file)[:80]!r}, "

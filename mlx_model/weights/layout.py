@@ -12,8 +12,9 @@ from enum import StrEnum
 from mlx_model.config.model_config import ModelConfig
 
 
-class Part(StrEnum):
-    """Which part of the model a tensor belongs to; how sizes are reported and recipes decided."""
+class Component(StrEnum):
+    """The component of the model that a tensor belongs to, by which sizes are reported and recipes choose
+    bits."""
 
     EMBEDDING = "embedding"
     HEAD = "head"
@@ -29,7 +30,7 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A run of output rows of a projection that checkpoints may store (and pack) by itself."""
+    """Consecutive output rows of a projection that checkpoints may store, and pack, as a matrix of its own."""
 
     name: str
     count: int
@@ -37,10 +38,11 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """A matrix: `PATH.weight` of shape [rows, columns], or [experts, rows, columns] for a bank of experts."""
+    """A matrix `PATH.weight` [rows, columns], or [experts, rows, columns] for a bank of experts; with `bias`,
+    `PATH.bias` [rows] too."""
 
     path: str
-    part: Part
+    component: Component
     rows: tuple[Rows, ...]
     columns: int
     experts: int = 0
@@ -64,10 +66,11 @@ class Projection:
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """A small tensor that is never packed. `offset_norm`: the original stores it as an offset from one."""
+    """A small tensor that is never packed. `offset_norm`: the original checkpoint stores it as an offset from
+    one."""
 
     name: str
-    part: Part
+    component: Component
     shape: tuple[int, ...]
     offset_norm: bool = False
     mtp: bool = False
@@ -85,13 +88,15 @@ Item = Projection | Vector
 
 def model_items(config: ModelConfig, *, mtp: bool) -> Iterator[Item]:
     """Everything in the tree, in the order of the forward pass; the MTP layer last, where there is one."""
-    yield Projection("model.embed_tokens", Part.EMBEDDING, (Rows("", config.vocab_size),), config.hidden_size)
+    yield Projection(
+        "model.embed_tokens", Component.EMBEDDING, (Rows("", config.vocab_size),), config.hidden_size
+    )
     for layer in range(config.num_hidden_layers):
         prefix = f"model.layers.{layer}"
         yield from _layer(config, prefix, linear=config.is_linear(layer), sparse=config.is_sparse(layer))
-    yield Vector("model.norm.weight", Part.NORMS, (config.hidden_size,), offset_norm=True)
+    yield Vector("model.norm.weight", Component.NORMS, (config.hidden_size,), offset_norm=True)
     if not config.tie_word_embeddings:
-        yield Projection("lm_head", Part.HEAD, (Rows("", config.vocab_size),), config.hidden_size)
+        yield Projection("lm_head", Component.HEAD, (Rows("", config.vocab_size),), config.hidden_size)
     if mtp:
         yield from mtp_items(config)
 
@@ -99,9 +104,9 @@ def model_items(config: ModelConfig, *, mtp: bool) -> Iterator[Item]:
 def mtp_items(config: ModelConfig) -> Iterator[Item]:
     """The MTP layer: two norms and a projection, a full-attention layer with its own experts, a norm."""
     hidden = config.hidden_size
-    yield Projection("mtp.fc", Part.MTP, (Rows("", hidden),), 2 * hidden, mtp=True)
+    yield Projection("mtp.fc", Component.MTP, (Rows("", hidden),), 2 * hidden, mtp=True)
     for name in ("pre_fc_norm_embedding", "pre_fc_norm_hidden", "norm"):
-        yield Vector(f"mtp.{name}.weight", Part.MTP, (hidden,), offset_norm=True, mtp=True)
+        yield Vector(f"mtp.{name}.weight", Component.MTP, (hidden,), offset_norm=True, mtp=True)
     yield from _layer(config, "mtp.layers.0", linear=False, sparse=config.num_experts > 0, mtp=True)
 
 
@@ -109,13 +114,15 @@ def _layer(
     config: ModelConfig, prefix: str, *, linear: bool, sparse: bool, mtp: bool = False
 ) -> Iterator[Item]:
     hidden = (config.hidden_size,)
-    yield Vector(f"{prefix}.input_layernorm.weight", Part.NORMS, hidden, offset_norm=True, mtp=mtp)
+    yield Vector(f"{prefix}.input_layernorm.weight", Component.NORMS, hidden, offset_norm=True, mtp=mtp)
     yield from _delta_net(config, prefix) if linear else _attention(config, prefix, mtp)
-    yield Vector(f"{prefix}.post_attention_layernorm.weight", Part.NORMS, hidden, offset_norm=True, mtp=mtp)
+    yield Vector(
+        f"{prefix}.post_attention_layernorm.weight", Component.NORMS, hidden, offset_norm=True, mtp=mtp
+    )
     if sparse:
         yield from _experts(config, prefix, mtp)
     else:
-        yield from _mlp(f"{prefix}.mlp", Part.DENSE_MLP, config.hidden_size, config.intermediate_size, mtp)
+        yield from _mlp(f"{prefix}.mlp", Component.DENSE_MLP, config.hidden_size, config.intermediate_size, mtp)
 
 
 def _attention(config: ModelConfig, prefix: str, mtp: bool) -> Iterator[Item]:
@@ -124,17 +131,17 @@ def _attention(config: ModelConfig, prefix: str, mtp: bool) -> Iterator[Item]:
     path = f"{prefix}.self_attn"
     yield Projection(
         f"{path}.qkv_proj",
-        Part.ATTENTION,
+        Component.ATTENTION,
         (Rows("qg", 2 * queries), Rows("k", keys), Rows("v", keys)),
         config.hidden_size,
         bias=config.attention_bias,
         mtp=mtp,
     )
     for name in ("q_norm", "k_norm"):
-        yield Vector(f"{path}.{name}.weight", Part.NORMS, (config.head_dim,), offset_norm=True, mtp=mtp)
+        yield Vector(f"{path}.{name}.weight", Component.NORMS, (config.head_dim,), offset_norm=True, mtp=mtp)
     yield Projection(
         f"{path}.o_proj",
-        Part.ATTENTION,
+        Component.ATTENTION,
         (Rows("", config.hidden_size),),
         queries,
         bias=config.attention_bias,
@@ -147,39 +154,43 @@ def _delta_net(config: ModelConfig, prefix: str) -> Iterator[Item]:
     heads = config.linear_num_value_heads
     yield Projection(
         f"{path}.in_proj",
-        Part.DELTA_NET,
+        Component.DELTA_NET,
         (Rows("qkvz", 2 * config.linear_key_dim + 2 * config.linear_value_dim), Rows("ba", 2 * heads)),
         config.hidden_size,
     )
-    yield Vector(f"{path}.conv1d.weight", Part.DELTA_NET, (config.conv_dim, config.linear_conv_kernel_dim, 1))
-    yield Vector(f"{path}.A_log", Part.DELTA_NET, (heads,))
-    yield Vector(f"{path}.dt_bias", Part.DELTA_NET, (heads,))
-    yield Vector(f"{path}.norm.weight", Part.NORMS, (config.linear_value_head_dim,))
+    yield Vector(
+        f"{path}.conv1d.weight", Component.DELTA_NET, (config.conv_dim, config.linear_conv_kernel_dim, 1)
+    )
+    yield Vector(f"{path}.A_log", Component.DELTA_NET, (heads,))
+    yield Vector(f"{path}.dt_bias", Component.DELTA_NET, (heads,))
+    yield Vector(f"{path}.norm.weight", Component.NORMS, (config.linear_value_head_dim,))
     yield Projection(
-        f"{path}.out_proj", Part.DELTA_NET, (Rows("", config.hidden_size),), config.linear_value_dim
+        f"{path}.out_proj", Component.DELTA_NET, (Rows("", config.hidden_size),), config.linear_value_dim
     )
 
 
 def _experts(config: ModelConfig, prefix: str, mtp: bool) -> Iterator[Item]:
     path, hidden, experts = f"{prefix}.mlp", config.hidden_size, config.num_experts
     inner = config.moe_intermediate_size
-    yield Projection(f"{path}.gate", Part.ROUTER, (Rows("", experts),), hidden, mtp=mtp)
+    yield Projection(f"{path}.gate", Component.ROUTER, (Rows("", experts),), hidden, mtp=mtp)
     yield Projection(
         f"{path}.experts.gate_up_proj",
-        Part.EXPERTS,
+        Component.EXPERTS,
         (Rows("gate", inner), Rows("up", inner)),
         hidden,
         experts=experts,
         mtp=mtp,
     )
     yield Projection(
-        f"{path}.experts.down_proj", Part.EXPERTS, (Rows("", hidden),), inner, experts=experts, mtp=mtp
+        f"{path}.experts.down_proj", Component.EXPERTS, (Rows("", hidden),), inner, experts=experts, mtp=mtp
     )
     shared = config.shared_expert_intermediate_size
-    yield from _mlp(f"{path}.shared_expert", Part.SHARED_EXPERT, hidden, shared, mtp)
-    yield Projection(f"{path}.shared_expert_gate", Part.ROUTER, (Rows("", 1),), hidden, mtp=mtp)
+    yield from _mlp(f"{path}.shared_expert", Component.SHARED_EXPERT, hidden, shared, mtp)
+    yield Projection(f"{path}.shared_expert_gate", Component.ROUTER, (Rows("", 1),), hidden, mtp=mtp)
 
 
-def _mlp(path: str, part: Part, hidden: int, inner: int, mtp: bool) -> Iterator[Item]:
-    yield Projection(f"{path}.gate_up_proj", part, (Rows("gate", inner), Rows("up", inner)), hidden, mtp=mtp)
-    yield Projection(f"{path}.down_proj", part, (Rows("", hidden),), inner, mtp=mtp)
+def _mlp(path: str, component: Component, hidden: int, inner: int, mtp: bool) -> Iterator[Item]:
+    yield Projection(
+        f"{path}.gate_up_proj", component, (Rows("gate", inner), Rows("up", inner)), hidden, mtp=mtp
+    )
+    yield Projection(f"{path}.down_proj", component, (Rows("", hidden),), inner, mtp=mtp)

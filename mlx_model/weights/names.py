@@ -1,8 +1,8 @@
-"""Where each canonical tensor is found in a checkpoint, whichever form the checkpoint has.
+"""The tensor names of each canonical tensor in a checkpoint, whichever form the checkpoint has.
 
-Forms: Hugging Face with one tensor per expert, or with the experts packed as newer transformers writes them;
-stacked MLX checkpoints (`mlp.switch_mlp.*`); our own fused layout. The form is looked up part by part, not
-declared, so an MTP layer may have another form than the rest.
+Forms: Hugging Face with one tensor per expert, or with packed experts as newer transformers writes them;
+stacked MLX checkpoints (`mlp.switch_mlp.*`); our own fused layout. The form is found out module by module, so
+an MTP layer may have another form than the rest.
 """
 
 from collections.abc import Container
@@ -19,11 +19,12 @@ Order = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One matrix as a checkpoint stores it.
+    """The names of one matrix in a checkpoint.
 
-    `weights`: its tensor, or one tensor per expert. `module`: its path in a `quantization` block. `shape`: of
-    the matrix unpacked, [rows, columns] or [experts, rows, columns]. `order`: which stored row each canonical
-    row is, or None where they agree.
+    `part`: the rows of the projection that it holds (Rows.name; "" for all). `weights`: its tensor, or one
+    tensor per expert. `module`: its path in a `quantization` block. `shape`: of the matrix unpacked, [rows,
+    columns] or [experts, rows, columns]. `order`: the stored row of each canonical row; None where the orders
+    agree.
     """
 
     part: str
@@ -38,10 +39,10 @@ class Source:
 
 
 def locate(config: ModelConfig, projection: Projection, names: Container[str]) -> tuple[Source, ...]:
-    """The sources of a projection in canonical row order: one, or one for each named run of rows.
+    """The sources of a projection in canonical row order: one, or one for each of its Rows.
 
-    A source whose tensor is absent is still returned, under the name the original checkpoint would give it, so
-    that whoever looks for it can say what is missing.
+    A source whose tensor is absent is returned under the name of the original checkpoint, so that the caller
+    can name what is missing.
     """
     path = projection.path
     if f"{path}.weight" in names or (len(projection.rows) == 1 and not projection.experts):

@@ -1,8 +1,8 @@
-"""Whether a converted checkpoint's norms are weights, or still the offsets from one that the original stores.
+"""Telling norm weights from offsets from one, which the original checkpoint stores.
 
-Converting adds the one; some published conversions left it out, and a model with such norms answers with
-noise. The two are told apart by size: weights lie around one, offsets around zero. One norm proves little, so
-the median over all of them decides, and a median between the two is refused rather than guessed at.
+Converting adds the one; some published conversions left it out, and a model with such norms generates noise.
+Weights lie around one, offsets around zero. A single norm can be an outlier, so the median over all norms
+decides, and a median between the two is refused.
 """
 
 import statistics
@@ -14,10 +14,11 @@ from mlx_model.errors import CheckpointError
 
 _OFFSETS_BELOW = 0.4
 _WEIGHTS_ABOVE = 0.6
+"""Bounds of the median of the norms' means, chosen around the middle between 0 and 1."""
 
 
 def are_offsets(norms: Sequence[mx.array]) -> bool:
-    """Whether these norm vectors lack the one. Raises CheckpointError where that cannot be told."""
+    """Whether these norm vectors are offsets from one. Raises CheckpointError where that cannot be told."""
     means = [float(norm.astype(mx.float32).mean()) for norm in norms]
     middle = statistics.median(means)
     if abs(middle) < _OFFSETS_BELOW:

@@ -1,4 +1,4 @@
-"""How a stored matrix is packed: worked out from the quantization block and the headers, checked, and read.
+"""Quantized matrices on disk: their packing, found from the quantization block and the headers; reading them.
 
 MLX packs along the input: weight [rows, columns * bits / 32] of uint32, scales (and, in affine mode, biases)
 [rows, columns / group_size]. So rows can be permuted, cut and joined without unpacking.
@@ -16,7 +16,7 @@ from mlx_model.weights.safetensors import FLOAT_TYPES, TensorEntry, TensorReader
 
 
 @dataclass(frozen=True, slots=True)
-class Matrix:
+class StoredMatrix:
     """One stored matrix: for each kind of tensor (weight, scales, biases, bias) its entries, one or one per
     expert, and how it is packed."""
 
@@ -26,12 +26,12 @@ class Matrix:
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The safetensors type of each kind."""
+        """The safetensors type of each kind of tensor."""
         return tuple(entries[0].type for entries in self.kinds.values())
 
     @property
     def sliceable(self) -> bool:
-        """Whether a run of its leading axis can be read by itself."""
+        """Whether slices of its leading axis can be read without the rest."""
         return self.source.order is None
 
     def entries(self) -> Iterator[TensorEntry]:
@@ -52,8 +52,10 @@ class Matrix:
         return result
 
 
-def check_matrix(config: ModelConfig, source: Source, bias: bool, entries: Mapping[str, TensorEntry]) -> Matrix:
-    """The matrix behind a source. Raises CheckpointError naming the tensor that is missing or does not fit."""
+def check_matrix(
+    config: ModelConfig, source: Source, bias: bool, entries: Mapping[str, TensorEntry]
+) -> StoredMatrix:
+    """The matrix of a source. Raises CheckpointError naming the tensor that is missing or does not fit."""
     weights = tuple(_find(entries, name) for name in source.weights)
     shape = source.shape if len(weights) == 1 else source.shape[1:]
     quantization: Quantization | None = None
@@ -78,7 +80,7 @@ def check_matrix(config: ModelConfig, source: Source, bias: bool, entries: Mappi
                 )
             if entry.type not in expected_types:
                 raise CheckpointError(f"Tensor {entry.name} is {entry.type}, which does not fit its place.")
-    return Matrix(source, kinds, quantization)
+    return StoredMatrix(source, kinds, quantization)
 
 
 def packed_shapes(shape: tuple[int, ...], quantization: Quantization) -> dict[str, tuple[int, ...]]:
@@ -115,10 +117,11 @@ def _expected(
 def _packing(
     config: ModelConfig, source: Source, shape: tuple[int, ...], weight: TensorEntry, scales: TensorEntry
 ) -> Quantization:
-    """The packing of one matrix: what the config says of the module, what it says of all, what the shapes say.
+    """The packing of one matrix: the config's entry for the module, else the config's default if it fits the
+    shapes, else what the shapes imply.
 
-    The published conversions name only what departs from their default, and some not even that; mlx-lm falls
-    back on the shapes, and so must we to read the same files.
+    Published conversions name only what departs from their default, and some not even that; mlx-lm falls back
+    on the shapes, so reading the same files takes the same fallback.
     """
     if source.module in config.module_quantization:
         named = config.module_quantization[source.module]

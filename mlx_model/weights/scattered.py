@@ -1,18 +1,19 @@
-"""One run of bytes of a file, read into several places of memory at once."""
+"""Scatter reads: a run of bytes of a file, read into several buffers by one call (preadv)."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# What one call of the system takes at most (IOV_MAX of Linux and macOS).
-_PLACES_LIMIT = 1024
-_BYTES_LIMIT = 1 << 30  # macOS refuses to read 2 GiB or more at once
+_BUFFERS_LIMIT = 1024
+"""Buffers of one call: IOV_MAX of Linux and macOS."""
+_BYTES_LIMIT = 1 << 30
+"""Bytes of one call: macOS refuses 2 GiB or more (read(2))."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Bytes of a file from `offset` on, and where they go: the buffers one after the other."""
+    """Consecutive bytes of a file from `offset` on, and the buffers that they fill, one after the other."""
 
     file: Path
     offset: int
@@ -20,18 +21,18 @@ class Run:
 
     @property
     def nbytes(self) -> int:
-        """How many bytes."""
+        """The bytes of all buffers."""
         return sum(map(len, self.buffers))
 
 
 def join_runs(runs: Iterable[Run]) -> Iterator[Run]:
-    """The same bytes to the same places in as few runs as their order allows."""
+    """Joins runs that follow each other in a file, as far as one call can read them."""
     last: Run | None = None
     for run in runs:
         if (
             last is not None
             and (last.file, last.offset + last.nbytes) == (run.file, run.offset)
-            and len(last.buffers) + len(run.buffers) <= _PLACES_LIMIT
+            and len(last.buffers) + len(run.buffers) <= _BUFFERS_LIMIT
         ):
             last = Run(last.file, last.offset, last.buffers + run.buffers)
             continue
@@ -43,8 +44,8 @@ def join_runs(runs: Iterable[Run]) -> Iterator[Run]:
 
 
 def fill(run: Run, read: Callable[[int, Sequence[memoryview]], int]) -> None:
-    """Fills a run's buffers with as many calls of `read(offset, buffers)`, which returns the bytes read, as it
-    takes. Raises EOFError where the file ends before, and what `read` raises."""
+    """Fills a run's buffers by repeated calls of `read(offset, buffers)`, which returns the bytes read. Raises
+    EOFError where the file ends before, and whatever `read` raises."""
     offset, buffers = run.offset, list(run.buffers)
     while buffers:
         count = read(offset, _first(buffers))
@@ -58,7 +59,7 @@ def fill(run: Run, read: Callable[[int, Sequence[memoryview]], int]) -> None:
 
 
 def _first(buffers: Iterable[memoryview]) -> list[memoryview]:
-    """The first bytes of these places, as many as one call may ask for."""
+    """The first bytes of these buffers, at most as many as one call may read."""
     first: list[memoryview] = []
     room = _BYTES_LIMIT
     for buffer in buffers:
@@ -70,5 +71,5 @@ def _first(buffers: Iterable[memoryview]) -> list[memoryview]:
 
 
 def read_descriptor(descriptor: int) -> Callable[[int, Sequence[memoryview]], int]:
-    """How to read from an open file. Raises OSError."""
+    """The `read` of `fill` for an open file. Raises OSError."""
     return lambda offset, buffers: os.preadv(descriptor, buffers, offset)

@@ -1,8 +1,9 @@
-"""From any checkpoint to the fused layout, packed by a recipe, in a memory that does not grow with the model.
+"""Converting any checkpoint to the fused layout, packed by a recipe, in memory that does not grow with the
+model.
 
-The work is a list of modules, each read, joined, packed and written in slabs. After each module the position
-is noted in the staging directory, so an interrupted conversion goes on where it was; only a finished one gets
-the name asked for, by one rename.
+Module after module is read, joined, packed and written in slabs. The number of finished modules is recorded in
+the staging directory, so an interrupted conversion resumes there; a finished one is renamed to the name asked
+for.
 """
 
 import hashlib
@@ -44,6 +45,7 @@ from mlx_model.weights.recipes import Recipe, quantization_for
 from mlx_model.weights.safetensors import TensorReader
 
 _SLAB_BYTES = 256 << 20
+"""Bytes of a bank that are converted at once: large enough for fast reads, small beside any model."""
 _COMPANIONS = (
     "tokenizer*",
     "vocab*",
@@ -58,7 +60,8 @@ _COMPANIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What was written: where, how large, how much of it an earlier run had done, whose MTP layer it has."""
+    """The result: its directory, its bytes, the share (0 to 1) that an earlier run had read, and the checkpoint
+    that its MTP layer was grafted from."""
 
     directory: Path
     nbytes: int
@@ -75,9 +78,9 @@ def convert(
     progress: Progress | None = None,
     shard_bytes: int = SHARD_BYTES,
 ) -> Conversion:
-    """Writes `source` as a fused checkpoint at `out`. Raises ConfigError or CheckpointError before anything is
-    written where that can be known, and leaves nothing under the name `out` unless it is complete. What an
-    interrupted run has done counts as read in `progress`."""
+    """Writes `source` as a fused checkpoint at `out`, which exists only once it is complete. `progress` counts
+    the work of an interrupted run as read. Raises ConfigError or CheckpointError, before anything is written
+    wherever the headers tell."""
     _check_places(source, out)
     checkpoint = open_checkpoint(source)
     stored = [item for item in checkpoint.stored if graft_mtp is None or not is_mtp(item)]
@@ -114,8 +117,8 @@ def convert(
 
 
 def plan_tensors(item: Stored, recipe: Recipe) -> list[PlannedTensor]:
-    """The tensors an item becomes. Raises CheckpointError where it is packed in a way that is not the
-    recipe's."""
+    """The tensors that an item becomes. Raises CheckpointError where it is packed otherwise than the recipe
+    packs."""
     if isinstance(item, StoredVector):
         vector = item.vector
         kind = "F32" if item.add_one else "BF16" if len(vector.shape) == 3 else item.entry.type
@@ -136,7 +139,7 @@ def plan_tensors(item: Stored, recipe: Recipe) -> list[PlannedTensor]:
 
 
 def _in_rows(stored: Sequence[Stored], groups: Sequence[list[PlannedTensor]]) -> Iterator[Sequence[Planned]]:
-    """The groups, those of one bank of experts made one."""
+    """The groups, with those of one bank of experts joined into one."""
     banks = itertools.groupby(zip(stored, groups, strict=True), lambda pair: _bank(pair[0]))
     for bank, pairs in banks:
         if bank is None:
@@ -146,14 +149,15 @@ def _in_rows(stored: Sequence[Stored], groups: Sequence[list[PlannedTensor]]) ->
 
 
 def _bank(item: Stored) -> str | None:
-    """The bank of experts that an item is part of."""
+    """The path of the bank of experts that an item belongs to."""
     if isinstance(item, StoredProjection) and item.projection.experts:
         return item.projection.path.rpartition(".")[0]
     return None
 
 
 def produce(reader: TensorReader, item: Stored, recipe: Recipe) -> Iterator[tuple[str, int, mx.array]]:
-    """The planned tensors of an item in slabs: name, where the slab begins on the leading axis, data."""
+    """The planned tensors of an item in slabs: the name, the slab's first index on the leading axis, its
+    data."""
     if isinstance(item, StoredVector):
         for name, array in read_vector(reader, item):
             yield name, 0, array.astype(mx.bfloat16) if array.ndim == 3 else array
@@ -178,7 +182,7 @@ def produce(reader: TensorReader, item: Stored, recipe: Recipe) -> Iterator[tupl
 
 
 def _slabs(item: StoredProjection) -> Iterator[tuple[int, int | None]]:
-    """Runs of the leading axis that fit in memory; the whole where rows change places."""
+    """Slices of the leading axis of about _SLAB_BYTES; all of it at once where rows are permuted or joined."""
     bank = item.projection.experts > 0
     if not all(matrix.sliceable for matrix in item.matrices) or (len(item.matrices) > 1 and not bank):
         yield 0, None
@@ -205,7 +209,7 @@ def _check_packed(item: StoredProjection, wanted: Quantization | None, recipe: R
 
 
 def _config(source: Path, recipe: Recipe, stored: list[Stored], graft_mtp: Path | None) -> dict[str, Any]:
-    """config.json of the result: the source's, with our layout, the recipe and the packing of each module."""
+    """The result's config.json: the source's, with our layout, the recipe and each module's packing."""
     config = read_json_object(source / "config.json")
     for key in ("quantization", "quantization_config"):
         config.pop(key, None)
@@ -253,7 +257,7 @@ def _check_space(out: Path, needed: int) -> None:
 
 
 def copy_companions(source: Path, destination: Path) -> None:
-    """Tokenizer, chat template, generation config and license, where there are any. Raises OSError."""
+    """Copies tokenizer, chat template, generation config and license, as far as they exist. Raises OSError."""
     for pattern in _COMPANIONS:
         for path in source.glob(pattern):
             if path.is_file():
@@ -261,7 +265,7 @@ def copy_companions(source: Path, destination: Path) -> None:
 
 
 def _fingerprint(stored: list[Stored], config: dict[str, Any], plan: ShardPlan) -> str:
-    """Changes whenever an interrupted conversion could not be gone on with: other files, recipe or layout."""
+    """Differs whenever an interrupted conversion cannot be resumed: other files, recipe or layout."""
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     for header in plan.headers.values():
         digest.update(header)

@@ -1,6 +1,6 @@
-"""safetensors files written piece by piece: shapes first, data as it comes, so that no file is ever in memory.
+"""safetensors files written piece by piece: headers first, data as it comes, so that no file is ever in memory.
 
-All offsets follow from the plan, so a writer that was interrupted can open its files again and go on.
+All offsets follow from the plan, so a writer that was interrupted opens its files again and resumes.
 """
 
 import itertools
@@ -40,14 +40,14 @@ class PlannedTensor:
 
 @dataclass(frozen=True, slots=True)
 class PlannedExperts:
-    """A bank's tensors, to be written expert by expert (see `expert_rows`)."""
+    """A bank's tensors, to be written expert by expert (see `experts.rows`)."""
 
     bank: str
     parts: tuple[PlannedTensor, ...]
 
     @property
     def rows(self) -> PlannedTensor:
-        """The tensor they become."""
+        """The one tensor that they are written as."""
         experts = self.parts[0].shape[0]
         row = expert_rows.stride(part.nbytes // experts for part in self.parts)
         return PlannedTensor(expert_rows.rows_name(self.bank), "U8", (experts, row))
@@ -58,8 +58,9 @@ class PlannedExperts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """`stride`: from one slice of the tensor's leading axis to the next."""
+class _Extent:
+    """Where a tensor is written. `offset` of its first byte in the file; `stride`: bytes from one slice of its
+    leading axis to the next."""
 
     file: str
     offset: int
@@ -71,8 +72,9 @@ Planned = PlannedTensor | PlannedExperts
 
 
 class ShardPlan:
-    """Which tensor goes where. Groups (the tensors of one module) are kept together in one file, and experts
-    come first in it: so they begin on a page."""
+    """The files, and the offset of every tensor in them. The tensors of a group (one module) share a file;
+    experts come first in it, so that they begin on a page. `shard_bytes`: the most bytes of a file, unless one
+    group is larger."""
 
     def __init__(self, groups: Sequence[Sequence[Planned]], shard_bytes: int = SHARD_BYTES) -> None:
         shards: list[list[Planned]] = []
@@ -86,7 +88,7 @@ class ShardPlan:
             room -= size
         self.headers: dict[str, bytes] = {}
         self.sizes: dict[str, int] = {}
-        self.places: dict[str, _Place] = {}
+        self.extents: dict[str, _Extent] = {}
         self._files: dict[str, str] = {}
         for number, planned in enumerate(shards, 1):
             many = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
@@ -110,11 +112,12 @@ class ShardPlan:
         for bank in banks:
             offset, (experts, stride) = start, bank.rows.shape
             for part in bank.parts:
-                self.places[part.name] = _Place(file, offset, part, stride)
+                self.extents[part.name] = _Extent(file, offset, part, stride)
                 offset += part.nbytes // experts
             start += bank.nbytes
         for tensor in plain:
-            self.places[tensor.name] = _Place(file, start, tensor, tensor.nbytes // max(tensor.shape[0], 1))
+            stride = tensor.nbytes // max(tensor.shape[0], 1)
+            self.extents[tensor.name] = _Extent(file, start, tensor, stride)
             start += tensor.nbytes
 
     @property
@@ -123,7 +126,7 @@ class ShardPlan:
         return sum(self.sizes.values())
 
     def write_index(self, directory: Path) -> None:
-        """The index that more than one file needs."""
+        """Writes the index, which only several files need. Raises OSError."""
         if len(self.headers) > 1:
             size = self.nbytes - sum(map(len, self.headers.values()))
             index = {"metadata": {"total_size": size}, "weight_map": self._files}
@@ -131,7 +134,7 @@ class ShardPlan:
 
 
 class ShardWriter:
-    """Puts runs of tensors where the plan has them. A context manager; keeps one file open."""
+    """Writes slices of tensors at their planned offsets. A context manager; keeps one file open."""
 
     def __init__(self, plan: ShardPlan, directory: Path) -> None:
         self._plan = plan
@@ -148,24 +151,25 @@ class ShardWriter:
         self._close()
 
     def write(self, name: str, first: int, array: mx.array) -> None:
-        """Writes slices of a planned tensor, from `first` along its leading axis. Raises CheckpointError."""
-        place = self._plan.places[name]
-        carrier = TYPES[place.tensor.type][1]
+        """Writes slices of a planned tensor, from index `first` of its leading axis on. Raises
+        CheckpointError."""
+        extent = self._plan.extents[name]
+        carrier = TYPES[extent.tensor.type][1]
         data = np.array(array.view(mx.uint16) if carrier is np.uint16 else array, copy=False)
-        slice_bytes = place.tensor.nbytes // max(place.tensor.shape[0], 1)
+        slice_bytes = extent.tensor.nbytes // max(extent.tensor.shape[0], 1)
         if (
-            first * slice_bytes + data.nbytes > place.tensor.nbytes
+            first * slice_bytes + data.nbytes > extent.tensor.nbytes
             or data.dtype != carrier
             or (data.nbytes % max(slice_bytes, 1))
         ):
             raise AssertionError(f"{name}: {data.dtype}{data.shape} is not what was planned")
         view = np.ascontiguousarray(data).reshape(-1).view(np.uint8).data
-        # What follows its neighbour on disk too goes at once.
-        step = slice_bytes if place.stride != slice_bytes else len(view)
+        # Slices that are contiguous on disk are written at once.
+        step = slice_bytes if extent.stride != slice_bytes else len(view)
         try:
-            self._switch(place.file)
+            self._switch(extent.file)
             for number, begin in enumerate(range(0, len(view), step or 1)):
-                offset = place.offset + (first + number) * place.stride
+                offset = extent.offset + (first + number) * extent.stride
                 write_at(self._descriptor, view[begin : begin + step], offset)
         except OSError as error:
             raise _unwritable(self._directory, error) from None
@@ -186,7 +190,7 @@ class ShardWriter:
         self._open_file = file
         header = self._plan.headers[file]
         if os.pread(self._descriptor, len(header), 0) != header:
-            # The last row may end in room that is left up to the page, which nobody writes.
+            # The last row may end in padding up to the page, which is never written.
             os.ftruncate(self._descriptor, self._plan.sizes[file])
             os.pwrite(self._descriptor, header, 0)
 

@@ -1,5 +1,5 @@
-"""A directory that grows beside the name it will have. Whoever was interrupted while filling it can go on; only
-what is finished gets the name, by one rename."""
+"""The staging directory of a conversion: it lies beside the result, survives an interruption, and is renamed to
+the result's name when it is complete."""
 
 import fcntl
 import json
@@ -18,15 +18,15 @@ _LOCK = "conversion.lock"
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """`directory` is what grows; `done` how many steps an earlier writer of the same (by its `fingerprint`) has
-    put there."""
+    """The directory, the fingerprint of the conversion, and how many modules an earlier run of it has
+    finished."""
 
     directory: Path
     fingerprint: str
     done: int
 
     def note(self, done: int) -> None:
-        """So many steps are on the disk now. Raises CheckpointError."""
+        """Records that the first `done` modules are on the disk. Raises CheckpointError."""
         journal = self.directory / _JOURNAL
         try:
             with replacing(journal, journal.with_name(f"{_JOURNAL}.new")) as temporary:
@@ -47,8 +47,8 @@ class Staging:
 
 @contextmanager
 def staging(out: Path, fingerprint: str) -> Iterator[Staging]:
-    """The directory beside `out`, ours alone. What another fingerprint left in it is removed. Raises
-    CheckpointError."""
+    """The staging directory of `out`, locked against other processes and emptied where it is of another
+    fingerprint. Raises CheckpointError."""
     directory = out.parent / f".{out.name}.converting"
     try:
         directory.mkdir(exist_ok=True)

@@ -1,8 +1,8 @@
-"""One expert of one layer, read from where a checkpoint has it, whatever form the checkpoint has.
+"""Reading one expert of one layer from a checkpoint of any form.
 
 Experts lie along the leading axis of stacked tensors, or in tensors of their own, so each tensor of an expert
-is one run of bytes in one file; in the fused layout they lie one after the other, and an expert is one run (see
-`expert_rows`). Runs are read straight into the memory they are meant for.
+is one run of bytes in one file; in the fused layout all tensors of an expert are one run (see `experts.rows`).
+Runs are read directly into the memory of the expert's slot.
 """
 
 import os
@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
@@ -24,34 +24,23 @@ from mlx_model.weights.scattered import Run, fill, join_runs
 
 _ATTEMPTS = 3
 _PAUSE_SECONDS = 0.05
+"""Reads of an expert before it counts as unreadable, and the pause between two: network disks fail briefly."""
 
 
 class ExpertUnreadable(EngineError):
     """An expert that a reply needs cannot be read from its file; names both. The engine serves on."""
 
 
-class FileReader(Protocol):
-    """Reads from files at offsets, from several threads at once."""
-
-    def read_into(self, file: Path, offset: int, buffers: Sequence[memoryview]) -> int:
-        """Fills the buffers, one after the other, as far as it can and returns the bytes read. Raises
-        OSError."""
-        ...
-
-    def close(self) -> None:
-        """Lets go of the files."""
-        ...
-
-
 class DiskReader:
-    """A FileReader that keeps its files open."""
+    """Reads files at offsets, from several threads at once; keeps the files open."""
 
     def __init__(self) -> None:
         self._descriptors: dict[Path, int] = {}
         self._lock = threading.Lock()
 
     def read_into(self, file: Path, offset: int, buffers: Sequence[memoryview]) -> int:
-        """See FileReader."""
+        """Fills the buffers in order, perhaps only the first of them, and returns the bytes read. Raises
+        OSError."""
         with self._lock:
             descriptor = self._descriptors.get(file)
             if descriptor is None:
@@ -59,20 +48,22 @@ class DiskReader:
         return os.preadv(descriptor, buffers, offset)
 
     def close(self) -> None:
-        """See FileReader."""
+        """Closes the files."""
         with self._lock:
             while self._descriptors:
                 os.close(self._descriptors.popitem()[1])
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
-    """Rows of one tensor of an expert, as one source has them: one tensor for all experts, or one for each."""
+class _RowsOnDisk:
+    """Consecutive rows of one tensor of every expert: in one stored tensor for all experts, or in one for each.
+    `nbytes` of one expert's rows."""
 
     entries: tuple[TensorEntry, ...]
     nbytes: int
 
-    def place(self, expert: int) -> tuple[TensorEntry, int]:
+    def locate(self, expert: int) -> tuple[TensorEntry, int]:
+        """The entry with the expert's rows, and their offset in its file."""
         if len(self.entries) > 1:
             return self.entries[expert], self.entries[expert].offset
         return self.entries[0], self.entries[0].slice_offset(expert)
@@ -80,13 +71,13 @@ class _Source:
 
 @dataclass(frozen=True, slots=True)
 class ExpertTensor:
-    """One tensor of every expert of a layer under its canonical name; `shape` is one expert's part of it and
-    `type` how safetensors has it."""
+    """One tensor of every expert of a layer, by its canonical name. `shape` [rows, columns] of one expert;
+    `type`: the safetensors type on disk."""
 
     name: str
     type: str
     shape: tuple[int, ...]
-    sources: tuple[_Source, ...]
+    sources: tuple[_RowsOnDisk, ...]
 
     @property
     def nbytes(self) -> int:
@@ -94,13 +85,13 @@ class ExpertTensor:
         return sum(source.nbytes for source in self.sources)
 
     def dtype(self, compute: mx.Dtype) -> mx.Dtype:
-        """Its dtype in memory: that of activations, save where it is packed."""
+        """Its dtype in memory: `compute` for floats, the stored one for packed weights."""
         stored = TYPES[self.type][0]
         return compute if mx.issubdtype(stored, mx.floating) else stored
 
 
 def expert_tensors(checkpoint: Checkpoint) -> dict[str, list[ExpertTensor]]:
-    """The tensors of each layer's experts, by the canonical path of the layer's bank."""
+    """The tensors of each layer's experts, by the canonical path of the bank."""
     found: dict[str, list[ExpertTensor]] = {}
     for item in checkpoint.stored:
         if isinstance(item, StoredProjection) and item.projection.experts:
@@ -118,7 +109,8 @@ def _tensors(item: StoredProjection) -> Iterator[ExpertTensor]:
                 entries = matrix.kinds[kind]
                 each = len(entries) > 1 or (experts == 1 and len(entries[0].shape) == 2)
                 shape = entries[0].shape if each else entries[0].shape[1:]
-                sources.append(_Source(entries, entries[0].nbytes if each else entries[0].nbytes // experts))
+                nbytes = entries[0].nbytes if each else entries[0].nbytes // experts
+                sources.append(_RowsOnDisk(entries, nbytes))
                 rows += shape[0]
             yield ExpertTensor(
                 f"{path}.{kind}", matrices[0].kinds[kind][0].type, (rows, shape[1]), tuple(sources)
@@ -128,7 +120,7 @@ def _tensors(item: StoredProjection) -> Iterator[ExpertTensor]:
 class ExpertFiles:
     """The experts of one layer on disk."""
 
-    def __init__(self, tensors: Sequence[ExpertTensor], reader: FileReader) -> None:
+    def __init__(self, tensors: Sequence[ExpertTensor], reader: DiskReader) -> None:
         self.tensors = tuple(tensors)
         self._reader = reader
         self._bank = self.tensors[0].name.rpartition(".experts.")[0]
@@ -139,9 +131,8 @@ class ExpertFiles:
         return sum(tensor.nbytes for tensor in self.tensors)
 
     def read(self, expert: int, into: Mapping[str, NDArray[Any]]) -> None:
-        """Reads one expert into arrays by tensor name, each of the tensor's shape, in the element types of
-        memory (bfloat16 as its bits). Raises ExpertUnreadable when it cannot be read, not even when tried
-        again."""
+        """Reads one expert into arrays by tensor name, each of the tensor's shape and of the dtype in memory
+        (bfloat16 as its bits). Raises ExpertUnreadable when _ATTEMPTS reads fail."""
         runs: list[Run] = []
         converted: list[tuple[NDArray[Any], NDArray[Any], str]] = []
         for tensor in self.tensors:
@@ -153,7 +144,7 @@ class ExpertFiles:
                 converted.append((target, raw, tensor.type))
             buffer = raw.reshape(-1).view(np.uint8).data
             for source in tensor.sources:
-                entry, offset = source.place(expert)
+                entry, offset = source.locate(expert)
                 runs.append(Run(entry.file, offset, (buffer[: source.nbytes],)))
                 buffer = buffer[source.nbytes :]
         for run in join_runs(runs):
@@ -177,7 +168,7 @@ class ExpertFiles:
 
 
 def _converted(raw: NDArray[Any], kind: str, wanted: np.dtype[Any]) -> NDArray[Any]:
-    """Floats of one type in another, rounded as MLX rounds: to the nearest, halves to even."""
+    """Floats of safetensors type `kind` as `wanted`, rounded as MLX rounds: to the nearest, halves to even."""
     if kind == "BF16":
         # The upper half of a float32.
         raw = (raw.astype(np.uint32) << 16).view(np.float32)

@@ -1,8 +1,9 @@
-"""Experts in and out of memory: a bank of slots for each layer, filled from the checkpoint's files as needed.
+"""Expert residency: each layer has a bank of slots, filled with experts from the checkpoint's files as needed.
 
-What a token needs and does not find is read, several experts at once, before the layer runs. A chunk of a
-prompt that needs more experts than there are slots is computed in batches: first with what is there, then each
-missing expert once, in order, through the slots worth least, the next batch being read while one is computed.
+Experts that a token needs and that are not in memory are read, several at once, before the layer runs. A chunk
+of a prompt that needs more experts than there are slots is computed in batches: first the experts in memory,
+then each missing one once, in order, through the slots of the least used experts. The next batch is read while
+one is computed.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,22 +17,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlx_model.weights.checkpoint import Checkpoint
-from mlx_model.weights.experts.files import DiskReader, ExpertFiles, ExpertTensor, FileReader, expert_tensors
+from mlx_model.weights.experts.files import DiskReader, ExpertFiles, ExpertTensor, expert_tensors
 from mlx_model.weights.experts.slots import Experts, ExpertSlots, Frequencies
 
 _READERS = 16
-# Of the slots, one in so many lets a prompt's experts pass through.
-_PASSING_SHARE = 4
-# A bank of so many times the experts that one token needs takes guesses.
-_GUESS_SHARE = 3
-# Results that may be waiting to be computed from slots that have not changed.
+"""Threads that read experts: enough to keep an NVMe drive's queue filled with reads of 1 to 2 MB."""
+_STREAMING_SHARE = 4
+"""Prefill streams missing experts through a quarter of the slots."""
+_PREFETCH_SHARE = 3
+"""Prefetch only from 3 times as many slots as experts guessed: below that, a wrong guess evicts an expert in
+use."""
 _PENDING = 16
+"""Lazy results that may wait for evaluation, as long as the slots they read do not change."""
 
 
 @dataclass(slots=True)
 class ExpertCounts:
-    """How many experts layers needed (each once a step or chunk), how many of them were not in memory when they
-    were asked for, and the bytes read, those of guesses with them."""
+    """Experts that layers needed (each once a pass or chunk), those of them that had to be read, and the bytes
+    read, prefetches included."""
 
     needed: int = 0
     read: int = 0
@@ -42,12 +45,13 @@ class ExpertCounts:
 
     @property
     def hit_rate(self) -> float:
-        """Of the experts needed, the share that was in memory."""
+        """The share of the experts needed that was in memory, 0 to 1."""
         return 1 - self.read / self.needed if self.needed else 1.0
 
 
 class Bank:
-    """An ExpertBank over a layer's files. Used from the engine's thread; the pool's threads only read."""
+    """Implements layers.expert_bank.ExpertBank over a layer's files. Used from the engine's thread; the pool's
+    threads only read files."""
 
     def __init__(
         self,
@@ -73,7 +77,6 @@ class Bank:
 
     @property
     def slots(self) -> int:
-        """See ExpertBank."""
         return int(self._slots.expert_in.size)
 
     @property
@@ -83,32 +86,28 @@ class Bank:
 
     @property
     def frequencies(self) -> Frequencies:
-        """How often each expert was used, decayed."""
+        """[experts]: how often tokens were routed to each, decayed (see ExpertSlots)."""
         return self._slots.frequencies
 
     @property
     def tensors(self) -> Mapping[str, mx.array]:
-        """See ExpertBank."""
         return self._tensors
 
     def used_by(self, result: mx.array) -> None:
-        """See ExpertBank."""
         self._pending.append(result)
         if len(self._pending) >= _PENDING:
             self._finish_pending()
 
-    def expect(self, experts: Experts) -> None:
-        """See ExpertBank. A guess must not cost what is sure, so small banks leave it."""
+    def prefetch(self, experts: Experts) -> None:
         missing = experts[self._slots.slot_of[experts] < 0]
-        if missing.size and not self._reading and self.slots >= _GUESS_SHARE * experts.size:
+        if missing.size and not self._reading and self.slots >= _PREFETCH_SHARE * experts.size:
             self._finish_pending()
             self._read(missing, experts)
 
-    def hold(
+    def load(
         self, chosen: NDArray[Any], tokens: int, meanwhile: Callable[[], None] | None = None
     ) -> Iterator[tuple[Experts, Experts]]:
-        """See ExpertBank."""
-        # What a reply left behind that ended early is no concern of this one.
+        # Failed reads of an earlier reply, which ended before it waited for them, do not matter to this one.
         self._settle(forgive=True)
         needed, counts = np.unique(chosen, return_counts=True)
         self._slots.note(needed, counts, tokens)
@@ -127,9 +126,9 @@ class Bank:
         present = needed[self._slots.slot_of[needed] >= 0]
         if meanwhile is not None:
             meanwhile()
-        size = max(1, self.slots // _PASSING_SHARE)
-        passing = [missing[start : start + size] for start in range(0, missing.size, size)]
-        batches = [present, *passing] if present.size else passing
+        size = max(1, self.slots // _STREAMING_SHARE)
+        streamed = [missing[start : start + size] for start in range(0, missing.size, size)]
+        batches = [present, *streamed] if present.size else streamed
         if not present.size:
             self._read(batches[0], batches[0])
             self._settle()
@@ -143,23 +142,23 @@ class Bank:
 
     @property
     def favourite_bytes(self) -> int:
-        """Bytes on disk of the experts that were used most."""
+        """Bytes on disk of the experts that `warm` reads."""
         return len(self._slots.favourites()) * self._files.nbytes
 
     def warm(self) -> None:
-        """Reads the experts that were used most, before they are asked for. Raises ExpertUnreadable."""
+        """Fills the slots with the most used experts. Raises ExpertUnreadable."""
         favourites = np.array(self._slots.favourites(), dtype=np.intp)
         missing = favourites[self._slots.slot_of[favourites] < 0]
         self._read(missing, favourites)
         self._settle()
 
     def before_change(self, forget: Callable[[], None]) -> None:
-        """See ExpertBank. Only the last to ask is told."""
+        """Replaces the callback given before."""
         self._forget = forget
 
     def resize(self, slots: int) -> None:
-        """Gives memory back, or takes more: the most used experts stay. Little more than a tensor is held
-        twice; where there is no room even for that, what was in it is read again when it is needed."""
+        """Shrinks or grows the bank; the most used experts stay. One tensor at a time is in memory twice; where
+        there is no room for that, the tensor's slots are emptied and their experts read again when needed."""
         if slots == self.slots:
             return
         self._settle(forgive=True)
@@ -185,17 +184,17 @@ class Bank:
                 self._slots.empty(np.arange(slots))
                 array = _new_slots(slots, tensor, dtype)
             self._tensors[tensor.name], self._memory[tensor.name] = array, _memory(array)
-            # MLX would keep what was let go until all tensors of all layers are there twice.
+            # Otherwise MLX would cache the old buffers until all tensors of all layers are in memory twice.
             mx.clear_cache()
 
     def abandon(self) -> None:
-        """A reply has failed: what it left pending is not waited for."""
+        """Drops the pending reads and results of a reply that has failed."""
         self._settle(forgive=True)
         self._pending.clear()
 
     def _read(self, experts: Experts, keep: Experts) -> bool:
-        """Begins to read experts into the coldest slots that hold none of `keep`; False when there are too
-        few."""
+        """Starts reading experts into the slots of the least used experts outside `keep`; False, without
+        reading, when there are too few such slots."""
         slots = self._slots.coldest(experts.size, keep)
         if slots.size < experts.size:
             return False
@@ -208,8 +207,8 @@ class Bank:
         return True
 
     def _settle(self, *, forgive: bool = False) -> None:
-        """Waits for what is being read. A slot that failed stays empty; raises ExpertUnreadable then, unless
-        that is forgiven."""
+        """Waits for all reads. A slot whose read failed stays empty; raises ExpertUnreadable then, unless
+        `forgive`."""
         reading, self._reading = self._reading, {}
         wait(reading)
         failed: BaseException | None = None
@@ -222,13 +221,13 @@ class Bank:
             raise failed
 
     def _finish_pending(self) -> None:
-        """What was computed lazily from the slots must have been, before they change."""
+        """Evaluates the lazy results that read the slots, before the slots change."""
         mx.eval(self._pending)
         self._pending.clear()
 
 
 class Residency:
-    """The banks of a model's layers. A context manager's worth of threads and files: close it at the end."""
+    """The banks of all layers of a model. It owns threads and open files: call `close` at the end."""
 
     def __init__(
         self,
@@ -237,13 +236,13 @@ class Residency:
         compute: mx.Dtype,
         *,
         frequencies: Mapping[str, Frequencies] | None = None,
-        reader: FileReader | None = None,
+        reader: DiskReader | None = None,
     ) -> None:
-        """`slots` experts of each layer are in memory. `frequencies`: how often each expert was used before, by
-        the bank's path; those of another number of experts count for nothing."""
+        """`slots`: experts of each layer in memory; `compute`: dtype of activations. `frequencies` [experts] by
+        the bank's path, of earlier runs; arrays of another size are ignored."""
         self.counts = ExpertCounts()
         self.least_slots = checkpoint.config.num_experts_per_tok
-        """What one token needs of a layer at once."""
+        """Experts of a layer that one token needs at once."""
         self._reader = reader or DiskReader()
         self._pool = ThreadPoolExecutor(_READERS, thread_name_prefix="experts")
         self.banks: dict[str, Bank] = {}
@@ -262,7 +261,7 @@ class Residency:
 
     @property
     def slots(self) -> int:
-        """Experts of each layer that there is room for; the fewest, where layers differ."""
+        """Slots of each layer; the fewest, where layers differ."""
         return min(bank.slots for bank in self.banks.values())
 
     @property
@@ -271,16 +270,16 @@ class Residency:
         return sum(bank.nbytes for bank in self.banks.values())
 
     def counted(self) -> ExpertCounts:
-        """What was counted so far."""
+        """A copy of the counts so far."""
         return ExpertCounts(self.counts.needed, self.counts.read, self.counts.nbytes)
 
     @property
     def favourite_bytes(self) -> int:
-        """Bytes on disk of what `warm` reads."""
+        """Bytes on disk of the experts that `warm` reads."""
         return sum(bank.favourite_bytes for bank in self.banks.values())
 
     def warm(self, report: Callable[[int], None] = lambda _: None) -> None:
-        """Fills the slots with the experts that were used most before; `report` is told the bytes read. Raises
+        """Fills all slots with the most used experts; `report` is called with the bytes read. Raises
         ExpertUnreadable."""
         done = 0
         for bank in self.banks.values():
@@ -289,36 +288,36 @@ class Residency:
             report(done)
 
     def resize(self, slots: int) -> None:
-        """Gives memory back, or takes more, one layer after the other, so that little is in memory twice."""
+        """Shrinks or grows all banks, one after the other, so that only one tensor is in memory twice."""
         for bank in self.banks.values():
             bank.resize(slots)
 
     def abandon(self) -> None:
-        """A reply has failed, and nothing of it is wanted any more."""
-        # What the device has begun still reads from the slots.
+        """Drops everything that a failed reply left pending."""
+        # Kernels that are running still read from the slots.
         mx.synchronize()
         for bank in self.banks.values():
             bank.abandon()
 
     def frequencies(self) -> dict[str, Frequencies]:
-        """How often each expert was used, by the bank's path."""
+        """[experts] by the bank's path: how often each was used, decayed."""
         return {path: bank.frequencies for path, bank in self.banks.items()}
 
     def close(self) -> None:
-        """Lets go of threads and files."""
+        """Ends the threads and closes the files."""
         self._pool.shutdown()
         self._reader.close()
 
 
 def _new_slots(slots: int, tensor: ExpertTensor, dtype: mx.Dtype) -> mx.array:
-    """Memory for one tensor of so many experts."""
+    """Evaluated zeros [slots, rows, columns] for one tensor."""
     array = mx.zeros((slots, *tensor.shape), dtype)
     mx.eval(array)
     return array
 
 
 def _memory(array: mx.array) -> NDArray[Any]:
-    """The array's own memory, to be written to; bfloat16, which numpy lacks, as its bits."""
+    """A writable numpy view of the array's memory; bfloat16, which numpy lacks, as its bits."""
     if array.dtype != mx.bfloat16:
         return np.array(array, copy=False)
     bits = array.view(mx.uint16)

@@ -21,7 +21,7 @@ from mlx_model.weights.conversion import convert as conversion
 from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.conversion.shards import PlannedTensor, ShardPlan, ShardWriter
 from mlx_model.weights.conversion.staging import staging
-from mlx_model.weights.layout import Part, Vector, model_items
+from mlx_model.weights.layout import Component, Vector, model_items
 from mlx_model.weights.names import locate
 from mlx_model.weights.recipes import Recipe
 from tests.support.checkpoints import tiny_config, write_checkpoint
@@ -43,15 +43,15 @@ def contents(directory: Path) -> dict[str, bytes]:
 def test_bits_are_where_the_recipe_puts_them(recipe: Recipe, source: Path, tmp_path: Path) -> None:
     convert(source, tmp_path / "out", recipe)
     checkpoint = open_checkpoint(tmp_path / "out")
-    bits: dict[Part, set[int]] = {}
+    bits: dict[Component, set[int]] = {}
     for item in checkpoint.stored:
         if isinstance(item, StoredProjection):
             packing = item.quantization
-            bits.setdefault(item.projection.part, set()).add(packing.bits if packing else 16)
+            bits.setdefault(item.projection.component, set()).add(packing.bits if packing else 16)
     dense = {"q4": 4, "q4-dense8": 8, "q8": 8, "bf16": 16}[recipe]
     experts = {"q4": 4, "q4-dense8": 4, "q8": 8, "bf16": 16}[recipe]
-    assert bits.pop(Part.EXPERTS) == {experts}
-    assert bits.pop(Part.ROUTER) == {max(8, dense)}
+    assert bits.pop(Component.EXPERTS) == {experts}
+    assert bits.pop(Component.ROUTER) == {max(8, dense)}
     assert all(found == {dense} for found in bits.values())
     assert checkpoint.has_mtp
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"):

@@ -20,7 +20,7 @@ from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.experts.files import DiskReader
 from mlx_model.weights.experts.residency import Residency
 from mlx_model.weights.experts.rows import PAGE, stride
-from mlx_model.weights.layout import Part, Projection, model_items
+from mlx_model.weights.layout import Component, Projection, model_items
 from mlx_model.weights.packing import packed_shapes
 from mlx_model.weights.recipes import Recipe, quantization_for
 from tests.support.checkpoints import write_checkpoint
@@ -53,7 +53,7 @@ def read_experts(checkpoint: Checkpoint, dtype: mx.Dtype) -> tuple[Noting, dict[
     tensors: dict[str, mx.array] = {}
     for bank in residency.banks.values():
         chosen = np.arange(EXPERTS)
-        for _, slots in bank.hold(chosen, 4):
+        for _, slots in bank.load(chosen, 4):
             rows = mx.array(slots.astype(np.uint32))
             tensors |= {name: tensor[rows] for name, tensor in bank.tensors.items()}
             mx.eval(tensors)
@@ -125,7 +125,7 @@ def test_the_real_models_experts_fill_their_pages(recipe: Recipe) -> None:
         for kind, shape in (packed_shapes(item.shape, packing) if packing else {"weight": item.shape}).items()
     ]
     assert stride(sizes) == sum(sizes) == slot_bytes(config, recipe_packing(recipe)) // 48
-    experts = footprint(config, recipe_packing(recipe)).parts[Part.EXPERTS].nbytes
+    experts = footprint(config, recipe_packing(recipe)).components[Component.EXPERTS].nbytes
     assert 48 * 512 * stride(sizes) == experts
 
 
