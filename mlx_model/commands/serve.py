@@ -137,7 +137,7 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
             stack.callback(record.save)
         relief = Relief(engine_reserves(cache.store if cache is not None else None, residency))
         upkeep = Upkeep(
-            relief, _keep_alive(arguments), record=record.keep_up if record is not None else lambda: None
+            relief, _keep_alive(arguments), record=record.save_if_due if record is not None else lambda: None
         )
         generator = loaded.generator(
             context_length=plan.context if plan is not None else arguments.context,

@@ -1,1 +1,1 @@
-"""A model put together with its states, drafters and memory, ready to serve requests."""
+"""A model assembled with its states, drafters and memory management, ready to serve requests."""

@@ -1,4 +1,4 @@
-"""How often each expert was used, kept over restarts, so that a bank begins with those likely to be needed."""
+"""The expert frequencies on disk, so that after a restart the slots are filled with the most used experts."""
 
 import logging
 import time
@@ -15,13 +15,14 @@ from mlx_model.weights.experts.residency import Residency
 from mlx_model.weights.experts.slots import Frequencies
 
 _SAVE_SECONDS = 30.0
+"""The least time between two writes of the file, a few hundred kilobytes."""
 
 _log = logging.getLogger(__name__)
 
 
 def read_expert_use(file: Path) -> dict[str, Frequencies]:
-    """The frequencies by bank; none where there is no file, or none that can be read: a cold start is all it
-    costs."""
+    """The frequencies [experts] by the bank's path; none where there is no readable file, which costs a cold
+    start and, if it is damaged, a log line."""
     try:
         with np.load(file, allow_pickle=False) as stored:
             found = {name: stored[name] for name in stored.files}
@@ -49,7 +50,7 @@ def write_expert_use(file: Path, frequencies: Mapping[str, Frequencies]) -> None
 
 
 class UseRecord:
-    """A file of the frequencies of a running model, never far behind: an engine may be killed at any time. Used
+    """Writes the frequencies of a running model to a file from time to time, for an engine may be killed. Used
     from the engine's thread."""
 
     def __init__(self, file: Path, residency: Residency, clock: Callable[[], float] = time.monotonic) -> None:
@@ -59,13 +60,13 @@ class UseRecord:
         self._saved_at = float("-inf")
         self._saved = residency.counts.needed
 
-    def keep_up(self) -> None:
-        """Between replies: writes what is new, once in half a minute at most."""
+    def save_if_due(self) -> None:
+        """Saves, once in _SAVE_SECONDS at most. Called between replies."""
         if self._clock() - self._saved_at >= _SAVE_SECONDS:
             self.save()
 
     def save(self) -> None:
-        """Writes what is new."""
+        """Writes the file, if any expert was used since the last time."""
         needed = self._residency.counts.needed
         if needed != self._saved:
             write_expert_use(self._file, self._residency.frequencies())

@@ -1,4 +1,4 @@
-"""How a checkpoint wants to be sampled where nobody says otherwise: its generation_config.json."""
+"""The default sampling parameters of a checkpoint: its generation_config.json."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +12,9 @@ _NAME = "generation_config.json"
 
 
 def published_sampling(directory: Path) -> SamplingParameters:
-    """The defaults of the checkpoint in `directory`; Qwen3-Coder-Next's for what its file does not say.
+    """The defaults of the checkpoint in `directory`; Qwen3-Coder-Next's for fields that its file lacks.
 
-    `do_sample` false is greedy decoding, as transformers has it. Raises CheckpointError for what is no setting.
+    `do_sample` false is greedy decoding, as in transformers. Raises CheckpointError for an impossible value.
     """
     settings = read_settings(directory / _NAME)
     given: dict[str, Any] = {}

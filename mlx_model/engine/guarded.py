@@ -1,5 +1,5 @@
-"""A generator with the machine's memory in mind: it counts experts, looks out for pressure, and survives an
-allocation that fails."""
+"""A generator guarded against memory shortage: it checks a request's memory, relieves pressure while it runs,
+and survives failed allocations. It also counts expert reads."""
 
 import gc
 import re
@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import mlx.core as mx
+from typing_extensions import override
 
 from mlx_model.decode.request import (
     GenerationEvent,
@@ -21,23 +22,23 @@ from mlx_model.memory.machine import available_bytes
 from mlx_model.memory.relief import Relief
 from mlx_model.weights.experts.residency import ExpertCounts, Residency
 
-# How MLX's allocators, Metal and C++ put it.
 _ALLOCATION_FAILED = re.compile(
     r"unable to allocate|malloc|bad_alloc|insufficient memory|out of memory|maximum allowed buffer size",
     re.IGNORECASE,
 )
+"""The messages of MLX's allocators, Metal and C++ for a failed allocation."""
 
-# What the server, the tokenizer and Python itself may take meanwhile.
-_BESIDE = 1 << 25
+_OVERHEAD_BYTES = 1 << 25
+"""Memory for the server, the tokenizer and Python while a request runs."""
 
 
 class OutOfMemory(EngineError):
-    """A reply needed more memory than there was; it is lost, and the engine serves on."""
+    """A reply needed more memory than there was; the reply is lost, and the engine continues to serve."""
 
 
-class GuardedGenerator:
-    """A GeneratorPort over another one. `request_bytes`: what a prompt of so many tokens takes, None where that
-    is not known; `available`: what there is for it."""
+class GuardedGenerator(GeneratorPort):
+    """A GeneratorPort over another one. `request_bytes`: bytes that a prompt of given length takes, None where
+    that is not known; `available`: bytes free for it."""
 
     def __init__(
         self,
@@ -55,13 +56,14 @@ class GuardedGenerator:
         self._available = available
 
     @property
+    @override
     def context_length(self) -> int:
-        """See GeneratorPort."""
         return self._generator.context_length
 
+    @override
     def generate(self, request: GenerationRequest, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
-        """See GeneratorPort. The events raise OutOfMemory where an allocation fails, or surely would: some
-        systems end a process for asking."""
+        """As the port says. The iterator raises OutOfMemory where an allocation fails, and before the first
+        event where one would: some systems kill a process that allocates too much."""
         return self._events(self._generator.generate(request, cancelled), len(request.prompt))
 
     def _events(self, events: Iterator[GenerationEvent], prompt: int) -> Iterator[GenerationEvent]:
@@ -77,7 +79,7 @@ class GuardedGenerator:
                 self._residency.abandon()
             if isinstance(error, RuntimeError) and not _ALLOCATION_FAILED.search(str(error)):
                 raise
-        # Only here, where no traceback holds the reply's arrays any more, do they go.
+        # Outside the handler no traceback refers to the reply's arrays any more, so they can be freed.
         del events
         gc.collect()
         mx.clear_cache()
@@ -88,7 +90,7 @@ class GuardedGenerator:
         )
 
     def _with_experts(self, event: GenerationEvent, before: ExpertCounts) -> GenerationEvent:
-        """The event, with the experts that were needed and read since `before` among its costs."""
+        """The event, with the experts needed and read since `before` added to its costs."""
         if self._residency is None or isinstance(event, PromptProcessed):
             return event
         counted = self._residency.counted() - before
@@ -104,7 +106,7 @@ class GuardedGenerator:
     def _check_room(self, prompt: int) -> None:
         if self._request_bytes is None:
             return
-        needed = self._request_bytes(prompt) + _BESIDE
+        needed = self._request_bytes(prompt) + _OVERHEAD_BYTES
         self._relief.release_until(lambda: needed <= self._available())
         available = self._available()
         if needed > available:

@@ -1,4 +1,4 @@
-"""What an engine keeps between requests and starts: states of prefixes, and its own replies as tokens."""
+"""The caches of a loaded model: states of prefixes, and replies as tokens, in memory and on disk."""
 
 import os
 from dataclasses import dataclass, field
@@ -13,11 +13,12 @@ from mlx_model.state.disk.tier import DiskLimits, DiskTier
 from mlx_model.state.prefix_store import PrefixStore
 
 _MEMORY_SHARE = 16
-"""Of the machine's memory, one in so many bytes may hold snapshots: 4 GB of 64."""
+"""Snapshots take at most one sixteenth of the machine's memory: 4 GB of 64."""
 
 
 def default_cache_folder() -> Path:
-    """Where snapshots lie unless the engine is told otherwise; `TIDEGATE_HOME` moves it."""
+    """The default folder of snapshots: under the user's cache folder, or under `TIDEGATE_HOME` where it is
+    set."""
     home = os.environ.get("TIDEGATE_HOME")
     if home:
         return Path(home).expanduser() / "cache" / "snapshots"
@@ -25,13 +26,13 @@ def default_cache_folder() -> Path:
 
 
 def default_memory_budget() -> int:
-    """Bytes of memory for snapshots."""
+    """The default bytes of snapshots in memory."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // _MEMORY_SHARE
 
 
 @dataclass(frozen=True, slots=True)
 class CacheSettings:
-    """`folder` None keeps nothing on disk; `memory` is the budget of snapshots in memory, in bytes."""
+    """`folder`: of snapshots on disk, None for none; `memory`: bytes of snapshots in memory."""
 
     folder: Path | None = field(default_factory=default_cache_folder)
     limits: DiskLimits = field(default_factory=DiskLimits)
@@ -45,10 +46,10 @@ class EngineCache:
     store: PrefixStore
     replies: RememberedReplies
     folder: Path | None = None
-    """Where what is kept of this model lies on disk."""
+    """This model's folder on disk; None where nothing is kept on disk."""
 
     def close(self) -> None:
-        """Finish writing."""
+        """Finishes writing and closes the database of replies."""
         self.store.close()
         self.replies.close()
 
@@ -56,9 +57,9 @@ class EngineCache:
 def open_cache(
     settings: CacheSettings, directory: Path, adapter: Path | None, dtype: str, kv_bits: int | None = None
 ) -> EngineCache:
-    """The caches for the model of a checkpoint directory computed in `dtype`, its keys and values kept in
-    `kv_bits` (None: exact). Raises CheckpointError when the
-    checkpoint cannot be read; a folder that cannot be used only costs the durable part, and a log line."""
+    """The caches of a checkpoint's model, computed in `dtype` with keys and values at `kv_bits` (None: exact).
+    A folder that cannot be used costs the durable tier, and a log line. Raises CheckpointError when the
+    checkpoint cannot be read."""
     if settings.folder is None:
         return EngineCache(PrefixStore(settings.memory), RememberedReplies())
     computed = {"dtype": dtype, "kv": f"{kv_bits} bits" if kv_bits else "exact"}

@@ -1,4 +1,4 @@
-"""From a model directory to something that generates."""
+"""Loading a model directory, and making generators over the loaded model."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -31,15 +31,16 @@ from mlx_model.weights.checkpoint import Checkpoint, Progress, StoredProjection,
 from mlx_model.weights.experts.residency import Residency
 from mlx_model.weights.experts.slots import Frequencies
 
-# DeltaNet's decay is computed in float32 from what the checkpoint says, not from a rounding of it.
 _KEPT_EXACT = (".A_log", ".dt_bias")
+"""Tensors that keep the checkpoint's dtype: DeltaNet's decay is computed from them in float32."""
 
 DType = Literal["float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model in memory. `runner` says whose code runs it; `lacks` names what is therefore switched off."""
+    """A model in memory. `runner`: "tidegate" or "mlx-lm", whose code runs it; `lacks`: features that are not
+    available with that runner, for display."""
 
     directory: Path
     architecture: str
@@ -48,7 +49,7 @@ class LoadedModel:
     states: StateKeeper[Any]
     lacks: tuple[str, ...] = ()
     residency: Residency | None = None
-    """Where only some experts are in memory."""
+    """The experts' residency, where only some of them are in memory."""
 
     def generator(
         self,
@@ -58,10 +59,10 @@ class LoadedModel:
         draft: DraftMode = "none",
         watch: Callable[[Step], None] = lambda _step: None,
     ) -> Generator[Any]:
-        """A GeneratorPort over it. `context_length` may only shorten what the model allows; `chunk` is how many
-        prompt tokens are computed at once; requests that do not say how they are drafted are by `draft`;
-        `watch` is told of every measured pass of drafting. Raises ConfigError where the model cannot `draft`
-        so."""
+        """A GeneratorPort over the model. `context_length`: at most the model's; `chunk`: prompt tokens
+        computed at once (default: 512 on a CPU, else 2048); `draft`: the mode of requests that name none;
+        `watch` is called with every measured pass of drafting. Raises ConfigError where the model cannot draft
+        in that mode."""
         longest = self.model.context_length
         possible = self._ways(watch)
         if draft not in possible:
@@ -78,11 +79,11 @@ class LoadedModel:
 
     @property
     def held_bytes(self) -> int:
-        """Memory of the last generation that the next one has, to go on from or in its stead."""
+        """Bytes of the last generation's state, which the next generation reuses or frees."""
         return self.states.held_bytes if isinstance(self.states, StoredStates) else 0
 
     def drafter(self, draft: DraftMode) -> str:
-        """What drafts then, for display. Raises ConfigError where the model cannot draft so."""
+        """The draft sources of a mode, for display. Raises ConfigError where the model cannot draft in it."""
         possible = self._ways()
         if draft not in possible:
             raise ConfigError(self._cannot(draft))
@@ -99,7 +100,7 @@ class LoadedModel:
     def _ways(
         self, watch: Callable[[Step], None] = lambda _step: None
     ) -> dict[DraftMode, Drafting[Any] | None]:
-        """How this model's replies can be drafted."""
+        """The draft modes of this model, each with its Drafting (None: no drafts)."""
         if isinstance(self.model, Qwen3Next):
             return ways(self.model, self.model, watch=watch)
         return {"none": None, "auto": None}
@@ -122,8 +123,9 @@ def ways(
     watch: Callable[[Step], None] = lambda _step: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[DraftMode, Drafting[Any] | None]:
-    """How replies can be drafted for a model, where the `verifier` makes them: the model itself, or what stands
-    for it. All ways share the drafters, of which one reply at a time makes use."""
+    """The draft modes of a model, each with its Drafting (None: no drafts). `verifier` verifies the drafts: the
+    model itself, or a stand-in that a bench measures. The modes share their drafters, for one generation runs
+    at a time."""
     lookup: list[Drafter] = [LookupDrafter()]
     mtp: list[Drafter] = [MtpDrafter(model)] if model.mtp is not None else []
     asked_for = Controller(may_stop=False)
@@ -148,12 +150,12 @@ def load(
     expert_use: Mapping[str, Frequencies] | None = None,
     progress: Progress | None = None,
 ) -> LoadedModel:
-    """The model of a checkpoint directory, its weights in memory.
+    """Loads the model of a checkpoint directory.
 
-    `dtype` is that of activations (default: see `device.default_dtype`); `adapter` a LoRA directory;
-    `kv_bits` keeps keys and values in that many bits (None: exact); `store` keeps states between generations.
-    `expert_slots` experts of each layer stay in memory (None: all), those first that `expert_use` says were
-    used most. Raises ConfigError or CheckpointError.
+    `dtype`: of activations (default: see `device.default_dtype`); `adapter`: a LoRA directory; `kv_bits`: of
+    keys and values (None: exact); `store`: keeps states between generations. `expert_slots`: experts of each
+    layer in memory (None: all), at first the most used by the frequencies `expert_use`. Raises ConfigError or
+    CheckpointError.
     """
     prepare_mlx()
     name = architecture(directory)
@@ -164,7 +166,7 @@ def load(
             )
         return _load_with_mlx_lm(directory, name, dtype, adapter)
     checkpoint = open_checkpoint(directory)
-    # Read first: it is small, and its mistakes should not wait for the weights.
+    # Read first: it is small, and its errors should not come after minutes of loading weights.
     updates = {} if adapter is None else read_adapter(adapter, checkpoint.config)
     residency: Residency | None = None
     if expert_slots is not None and expert_slots < checkpoint.config.num_experts:
@@ -209,8 +211,8 @@ def load_qwen3_next(
     residency: Residency | None = None,
     progress: Progress | None = None,
 ) -> Qwen3Next:
-    """The model of an opened checkpoint, with an adapter's `updates` beside its weights, and its experts all in
-    memory or in the banks of a `residency` for the same dtype.
+    """The model of an opened checkpoint, with the low-rank `updates` of an adapter, and with all experts in
+    memory or in the banks of a `residency` of the same dtype.
 
     Raises CheckpointError, or ConfigError where this device cannot compute in `dtype`.
     """
@@ -224,7 +226,7 @@ def load_qwen3_next(
     mx.eval(tensors)
     for name, tensor in checkpoint.tensors(progress, routed=residency is None):
         tensors[name] = in_dtype(name, tensor, compute)
-        # One at a time, so that both copies of only one tensor are in memory.
+        # One at a time, so that only one tensor is in memory twice.
         mx.eval(tensors[name])
     banks = {} if residency is None else residency.banks
     parameters = Parameters(tensors, checkpoint.quantization, banks=banks)
@@ -232,7 +234,7 @@ def load_qwen3_next(
 
 
 def in_dtype(name: str, tensor: mx.array, dtype: mx.Dtype) -> mx.array:
-    """A canonical tensor in the dtype of activations, save those that are packed or kept exact."""
+    """A canonical tensor in the dtype of activations; packed ones and _KEPT_EXACT are returned unchanged."""
     if name.endswith(_KEPT_EXACT) or not mx.issubdtype(tensor.dtype, mx.floating):
         return tensor
     return tensor.astype(dtype)

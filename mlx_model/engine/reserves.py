@@ -1,4 +1,4 @@
-"""What an engine holds that it can do without, in the order in which it is given back."""
+"""The reserves that an engine releases under memory pressure, in their order."""
 
 from collections.abc import Callable
 
@@ -9,8 +9,8 @@ from mlx_model.memory.relief import Reserve
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.weights.experts.residency import Residency
 
-# What stays of the slots each time some are given back.
 _SLOTS_KEPT = 0.75
+"""The share of the expert slots that is left by one release."""
 
 
 def engine_reserves(
@@ -18,9 +18,9 @@ def engine_reserves(
     residency: Residency | None,
     available: Callable[[], int] = available_bytes,
 ) -> list[Reserve]:
-    """MLX's free buffers; snapshots in memory (their like is on disk); experts, down to what one token needs,
-    and only when it is that or being ended by the system. Experts have room again where twice as
-    much is `available`."""
+    """MLX's cached buffers; snapshots in memory (which are on disk too); and, under critical pressure only,
+    expert slots, down to those that one token needs. Slots are restored where twice their bytes are
+    `available`."""
     reserves = [Reserve("free buffers", release_buffers)]
     if store is not None:
         reserves.append(Reserve("snapshots", lambda: _measured(store, lambda: store.shrink(0))))
@@ -46,7 +46,7 @@ def engine_reserves(
 
 
 def release_buffers() -> int:
-    """Returns MLX's free buffers to the system; their bytes."""
+    """Frees MLX's cached buffers; returns their bytes."""
     nbytes = mx.get_cache_memory()
     mx.clear_cache()
     return nbytes

@@ -1,5 +1,5 @@
-"""What the engine does between requests and while nobody asks: it keeps the weights at hand for a while, looks
-out for pressure, and writes down what is worth knowing after a restart."""
+"""Periodic work of an idle engine: it keeps the weights resident on the GPU for a while, relieves memory
+pressure, and saves the expert frequencies."""
 
 import logging
 from collections.abc import Callable
@@ -10,16 +10,17 @@ from mlx_model.memory.relief import Relief
 
 _log = logging.getLogger(__name__)
 
-# After a reply, or a key that was pressed, somebody reads, thinks and types; after so long, nobody is there.
 _ATTENDED_SECONDS = 180.0
+"""How long after a request, or a key press in the workspace, the user is taken to be reading and typing."""
 _LOOK_SECONDS = 5.0
+"""The period of everything but the keep-alive."""
 
 DEFAULT_KEEP_ALIVE = 1.0
-"""Seconds. A GPU lets go of weights after two to three seconds without work."""
+"""Seconds. Others report that a Mac's GPU drops the weights' residency after 2 to 3 seconds without work."""
 
 
 class Upkeep:
-    """`keep_alive` is the period of tiny operations in seconds; 0 does none."""
+    """`keep_alive`: seconds between two tiny operations on the device; 0 for none."""
 
     def __init__(
         self,
@@ -29,15 +30,15 @@ class Upkeep:
         *,
         record: Callable[[], None] = lambda: None,
     ) -> None:
-        """`record` writes down, when it is time to, what a process that is killed must not forget."""
+        """`touch` is the operation; `record` saves what must survive a killed process, when that is due."""
         self._relief = relief
         self._keep_alive = keep_alive
         self._touch = touch or touch_device
         self._record = record
 
     def rest(self, idle_seconds: float) -> float:
-        """Called on the engine's thread between requests and when nobody has asked for so long; returns when to
-        call again, in seconds."""
+        """Does what is due. Called on the engine's thread between requests, with the seconds since the last
+        request or key press; returns the seconds until the next call."""
         self._record()
         try:
             self._relief.look()
@@ -46,11 +47,11 @@ class Upkeep:
                 self._touch()
                 return min(self._keep_alive, _LOOK_SECONDS)
         except (RuntimeError, MemoryError):
-            # A device that is too short of memory even for this may serve the next request all the same.
+            # A device too short of memory for this may still serve the next request.
             _log.exception("Nothing could be given back or kept at hand.")
         return _LOOK_SECONDS
 
 
 def touch_device() -> None:
-    """The smallest thing a device can compute; on a GPU, all wired memory stays resident with it."""
+    """Computes one element; on a GPU that keeps all wired memory resident."""
     mx.eval(mx.zeros(1) + 1)

@@ -1,1 +1,1 @@
-"""What a model needs of this machine's memory: planned before loading, watched while serving."""
+"""The machine's memory: planned before a model is loaded, watched for memory pressure while it serves."""

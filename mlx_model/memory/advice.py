@@ -1,4 +1,4 @@
-"""What a plan comes to, in a sentence: that it fits, or what would make it fit."""
+"""One sentence on a memory plan: that it fits, or what would make it fit."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,13 +9,15 @@ from mlx_model.memory.plan import MemoryPlan, Model, Wishes, plan_memory
 from mlx_model.weights.recipes import Recipe
 
 _CONTEXTS = (131_072, 65_536, 32_768, 16_384, 8_192, 4_096)
+"""Shorter contexts that are tried, in tokens."""
 _SIZES = (16, 24, 32, 36, 48, 64, 96, 128, 192, 256, 512)
+"""Memory sizes in GiB that Macs with Apple silicon are sold with."""
 
 _Good = Callable[[MemoryPlan], bool]
 
 
 def verdict(model: Model, machine: Machine, wishes: Wishes, plan: MemoryPlan) -> str:
-    """One sentence with the numbers: whether it fits, how, and what would make it fit (better)."""
+    """One sentence with figures: whether the plan fits, and what would make it fit, or fit better."""
     if plan.fits and plan.expert_slots is None:
         return (
             f"It fits: {gigabytes(plan.peak)} of the {gigabytes(plan.budget)} that a model may use here, "
@@ -40,7 +42,7 @@ def gigabytes(size: int) -> str:
 
 
 def _remedies(model: Model, machine: Machine, wishes: Wishes, plan: MemoryPlan, good: _Good) -> Iterator[str]:
-    """What by itself would be enough, the least change first."""
+    """Single changes that make the plan good, the smallest first."""
     for context in _CONTEXTS:
         if context < plan.context and good(plan_memory(model, machine, replace(wishes, context=context))):
             yield f"with a context of {context:,} tokens"

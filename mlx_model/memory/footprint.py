@@ -1,7 +1,7 @@
-"""What a model weighs: bytes by part, per token, per context and per snapshot, from the config alone.
+"""The size of a model: bytes by component, per token, per context and per snapshot, from the config alone.
 
-Everything here is arithmetic on shapes; nothing is measured and no weight is read. Bytes, unless a name says
-GB (1e9).
+All of it is arithmetic on shapes; nothing is measured and no weight is read. Sizes are bytes, unless a name
+says GB (1e9 bytes).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,14 +14,16 @@ from mlx_model.weights.layout import Component, Projection, Rows, Vector, model_
 from mlx_model.weights.packing import packed_shapes
 from mlx_model.weights.recipes import Recipe, quantization_for
 
-# A vector stays unpacked; norms are float32 in the fused layout.
 _NORM_BYTES = 4
+"""Bytes of a norm's element, which is float32 in the fused layout."""
 _FLOAT_BYTES = 2
+"""Bytes of an element of other vectors, scales and states: bfloat16."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComponentFootprint:
-    """One part: weights in all, weights one token passes through, bytes held, bytes read for one token."""
+    """One component: its weights, those of them that one token passes through, bytes in memory, and bytes read
+    for one token."""
 
     parameters: int = 0
     active_parameters: int = 0
@@ -39,17 +41,17 @@ class ComponentFootprint:
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """The whole model by part, and what a conversation adds to it."""
+    """The model by component, and what a conversation adds to it."""
 
     components: Mapping[Component, ComponentFootprint]
     kv_bytes_per_token: int
-    """Keys and values of all attention layers for one position."""
+    """Keys and values of one position in all attention layers."""
     snapshot_bytes: int
-    """The recurrent matrices (float32) and convolution windows of all DeltaNet layers; without any KV."""
+    """Recurrent matrices (float32) and convolution windows of all DeltaNet layers, without KV."""
 
     @property
     def total(self) -> ComponentFootprint:
-        """All that plain decoding uses: everything but the MTP layer."""
+        """Everything that plain decoding uses: all components but the MTP layer."""
         return sum(
             (value for part, value in self.components.items() if part is not Component.MTP),
             ComponentFootprint(),
@@ -57,33 +59,33 @@ class Footprint:
 
     @property
     def mtp(self) -> ComponentFootprint | None:
-        """The MTP layer by itself, where there is one."""
+        """The MTP layer; None where there is none."""
         return self.components.get(Component.MTP)
 
     def context_bytes(self, tokens: int) -> int:
-        """What a conversation of this length holds: its KV and its recurrent state."""
+        """Bytes of a conversation of this length: its KV and its recurrent state."""
         return tokens * self.kv_bytes_per_token + self.snapshot_bytes
 
     def bytes_per_token(self, context: int) -> int:
-        """Memory traffic of decoding one token: active weights, all KV, and the state read and written once."""
+        """Memory traffic of decoding one token: active weights and all KV read, the state read and written."""
         return self.total.bytes_per_token + context * self.kv_bytes_per_token + 2 * self.snapshot_bytes
 
     def roof(self, bandwidth_gb: float, context: int) -> float:
-        """Tokens a second that no decoder without drafts can pass, at a memory bandwidth in GB/s."""
+        """Upper bound of tokens per second without drafts, at a memory bandwidth in GB/s."""
         return bandwidth_gb * 1e9 / self.bytes_per_token(context)
 
 
 PackingOf = Callable[[Projection, Rows], Quantization | None]
-"""How a run of rows of a projection is packed."""
+"""The packing of some rows of a projection; None: unpacked."""
 
 
 def recipe_packing(recipe: Recipe) -> PackingOf:
-    """The packing that `convert` gives by this recipe."""
+    """The packing that `convert` writes with this recipe."""
     return lambda projection, _: quantization_for(recipe, projection)
 
 
 def stored_packing(checkpoint: Checkpoint) -> PackingOf:
-    """The packing that a checkpoint has."""
+    """The packing of a checkpoint."""
     packing = {
         (item.projection.path, matrix.source.part): matrix.quantization
         for item in checkpoint.stored
@@ -101,8 +103,8 @@ def stored_packing(checkpoint: Checkpoint) -> PackingOf:
 def footprint(
     config: ModelConfig, packing: PackingOf, *, mtp: bool = False, float_bytes: int = _FLOAT_BYTES
 ) -> Footprint:
-    """The footprint of a model whose projections are packed as `packing` says. `float_bytes`: of one element of
-    what is not packed: scales, KV, the convolution window (2 for bfloat16)."""
+    """The footprint of a model, its MTP layer included if `mtp`. `float_bytes`: of an element of unpacked
+    matrices, scales, KV and convolution windows (2 for bfloat16)."""
     parts: dict[Component, ComponentFootprint] = {}
     for item in model_items(config, mtp=mtp):
         part = Component.MTP if item.mtp else item.component
@@ -122,7 +124,7 @@ def footprint(
 def slot_bytes(
     config: ModelConfig, packing: PackingOf, *, mtp: bool = False, float_bytes: int = _FLOAT_BYTES
 ) -> int:
-    """Bytes that one expert of every layer takes together."""
+    """Bytes of one expert of every layer together."""
     return sum(
         _projection(config, item, packing, float_bytes).nbytes // item.experts
         for item in model_items(config, mtp=mtp)
@@ -141,7 +143,7 @@ def _projection(
     ) + (item.row_count * float_bytes if item.bias else 0)
     active, read = item.parameters, nbytes
     if item.component is Component.EMBEDDING:
-        # A token looks one row up; the table as a whole is only read where it is also the head.
+        # A token reads one row; the whole table is read only where it is also the head.
         active, read = item.columns, nbytes // item.row_count
     elif item.experts:
         active = item.parameters * config.num_experts_per_tok // item.experts
@@ -159,7 +161,7 @@ def _tied_head(embedding: ComponentFootprint) -> ComponentFootprint:
 
 
 def packed_bytes(shape: Iterable[int], packing: Quantization | None, float_bytes: int = _FLOAT_BYTES) -> int:
-    """Bytes of a matrix of this logical shape, packed or in floats of so many bytes."""
+    """Bytes of a matrix of this logical shape, packed or in floats of `float_bytes`."""
     shape = tuple(shape)
     if packing is None:
         return prod(shape) * float_bytes

@@ -1,4 +1,4 @@
-"""What this machine's memory allows, and whether it is short of it now.
+"""This machine's memory, its limits, and its memory pressure.
 
 On macOS the GPU may use a share of the unified memory that Metal names; on Linux the physical memory counts, or
 the control group's limit where that is lower. All sizes are bytes.
@@ -17,20 +17,22 @@ from mlx_model.errors import EngineError
 
 GIB = 1 << 30
 
-# What Metal recommends by default, as drivers have reported it: two thirds of up to 32 GiB, three quarters of
-# more (21.33 GiB of 32, 48 of 64). Newer systems name more on the largest machines; then `this_machine` knows.
 _SMALL_MAC = 32 * GIB
+"""Metal's recommended working set, as others report it: two thirds of up to 32 GiB, three quarters of more
+(21.33 GiB of 32, 48 of 64). Newer systems recommend more on the largest machines; `this_machine` asks Metal
+itself."""
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
-# A limit above any memory there is means that there is none (cgroup v1 writes it so).
 _NO_LIMIT = 1 << 60
-# Of a control group's limit, used by what cannot be dropped.
+"""Bytes. cgroup v1 writes a limit above this where there is none."""
 _NEARLY_FULL = {0.90: "WARNING", 0.96: "CRITICAL"}
+"""Memory pressure by the share of a control group's limit that is used by memory that the kernel cannot
+drop."""
 
 
 class Pressure(IntEnum):
-    """How short of memory the system says it is."""
+    """The system's memory pressure."""
 
     NORMAL = 0
     WARNING = 1
@@ -39,7 +41,7 @@ class Pressure(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """`memory` is what there is, `usable` what one process may fill at most."""
+    """`memory`: bytes of physical memory; `usable`: the most that one process may fill."""
 
     memory: int
     usable: int
@@ -52,7 +54,7 @@ class UnknownMemory(EngineError):
 
 
 def mac(memory: int) -> Machine:
-    """A Mac of so many bytes, with the share that Metal recommends by default."""
+    """A Mac with `memory` bytes, of which Metal's default share is usable."""
     usable = memory * 2 // 3 if memory <= _SMALL_MAC else memory * 3 // 4
     return Machine(memory, usable, "mac")
 
@@ -68,8 +70,8 @@ def this_machine() -> Machine:
 
 
 def current_pressure() -> Pressure:
-    """What the kernel says of the whole system (macOS), or how full our control group is (Linux; always normal
-    where it has no limit)."""
+    """On macOS the kernel's pressure level of the whole system; on Linux by how full our control group is,
+    normal where it has no limit."""
     if sys.platform == "darwin":
         return mac_pressure(_sysctl("kern.memorystatus_vm_pressure_level"))
     group = MemoryGroup.own()
@@ -77,7 +79,7 @@ def current_pressure() -> Pressure:
 
 
 def mac_pressure(level: int | None) -> Pressure:
-    """The kernel's level: 1 normal, 2 warning, 4 critical."""
+    """From the kernel's level (kern.memorystatus_vm_pressure_level): 1 normal, 2 warning, 4 critical."""
     return {2: Pressure.WARNING, 4: Pressure.CRITICAL}.get(level or 1, Pressure.NORMAL)
 
 
@@ -103,9 +105,11 @@ class MemoryGroup:
                 version, base = 1, root / "memory"
             else:
                 continue
-            place = base / path.lstrip("/")
-            # In a container, the path is the host's and is not there: then the mounted root is our group.
-            for directory in (place, *place.parents) if place.is_dir() else (base,):
+            group_directory = base / path.lstrip("/")
+            # In a container the path is the host's and does not exist: then the mounted root is our group.
+            for directory in (
+                (group_directory, *group_directory.parents) if group_directory.is_dir() else (base,)
+            ):
                 group = cls(directory, 2 if version == 2 else 1)
                 if group.limit is not None:
                     return group
@@ -115,13 +119,14 @@ class MemoryGroup:
 
     @property
     def limit(self) -> int | None:
-        """Bytes the group may use; None: as many as there are."""
+        """Bytes that the group may use; None: no limit."""
         limit = _number(self.directory / ("memory.max" if self.version == 2 else "memory.limit_in_bytes"))
         return limit if limit is not None and limit < _NO_LIMIT else None
 
     @property
     def used(self) -> int | None:
-        """Bytes in use, without the file cache that the kernel drops when it needs to."""
+        """Bytes in use, without the inactive file cache, which the kernel drops when needed; None where
+        unknown."""
         name = "memory.current" if self.version == 2 else "memory.usage_in_bytes"
         used = _number(self.directory / name)
         if used is None:
@@ -130,7 +135,7 @@ class MemoryGroup:
         return used - self._statistic(field)
 
     def pressure(self) -> Pressure:
-        """How near the limit the group is."""
+        """By the share of the limit in use (_NEARLY_FULL)."""
         limit, used = self.limit, self.used
         if not limit or used is None:
             return Pressure.NORMAL
@@ -148,8 +153,8 @@ class MemoryGroup:
 
 
 def available_bytes() -> int:
-    """What this process could still take now without anything being pushed out: of the machine's memory, its
-    control group's and its own limit on Linux; of what the GPU may use on macOS. Raises UnknownMemory."""
+    """Bytes that this process can still allocate without swapping: on Linux within the machine's free memory,
+    its control group's limit and its own; on macOS within the GPU's working set. Raises UnknownMemory."""
     if sys.platform == "darwin":
         import mlx.core as mx  # noqa: PLC0415 (only a Mac needs it here)
 
@@ -165,7 +170,7 @@ def available_bytes() -> int:
 
 
 def _memory_information(file: str, field: str) -> int:
-    """A field of a file of the kernel's that is written as `Field:  12 kB`."""
+    """Bytes in a line `Field:  12 kB` of a file under /proc."""
     for line in Path(file).read_text(encoding="ascii").splitlines():
         name, _, value = line.partition(":")
         if name == field:
@@ -174,9 +179,9 @@ def _memory_information(file: str, field: str) -> int:
 
 
 def resident_bytes() -> int:
-    """What this process holds in physical memory now. Raises UnknownMemory."""
+    """Bytes of physical memory that this process uses. Raises UnknownMemory."""
     if sys.platform == "darwin":
-        # Mach's task_info is the only other way, and it needs the port's layout.
+        # The only other way is Mach's task_info, which needs the layout of its structure.
         import subprocess  # noqa: PLC0415 (only macOS needs it)
 
         said = subprocess.run(
@@ -212,7 +217,7 @@ def _working_set(memory: int) -> int:
 
 
 def _sysctl(name: str) -> int | None:
-    """A number that the macOS kernel keeps under a name."""
+    """An integer sysctl of macOS; None where there is none of this name."""
     value, size = ctypes.c_int(), ctypes.c_size_t(ctypes.sizeof(ctypes.c_int))
     library = ctypes.CDLL(None)
     failed = library.sysctlbyname(name.encode(), ctypes.byref(value), ctypes.byref(size), None, 0)

@@ -1,7 +1,7 @@
-"""The plan: what a model will hold in this machine's memory, settled before a byte of it is loaded.
+"""The memory plan: what a model will hold in memory, computed before any of it is loaded.
 
-Unified memory is one pool for weights, states, the editor and the display, so a plan leaves a margin, and what
-does not fit is refused with what would. All sizes are bytes.
+Unified memory is shared by weights, states, other programs and the display, so a plan leaves a margin. A model
+that does not fit is refused, with advice on what would fit. All sizes are bytes.
 """
 
 from collections.abc import Iterator
@@ -18,29 +18,35 @@ from mlx_model.weights.layout import Component
 CHUNKS = (2048, 1024, 512, 256, 128, 64)
 """Prompt tokens computed at once, best first."""
 
-# Chunks that are tried before a smaller context or fewer experts are.
 _GOOD_CHUNK = 512
+"""The largest chunk that is given up for a longer context or more experts in memory."""
 _CONTEXT_STEP = 1024
-# Without a context asked for: what it is shortened to before experts leave memory, and what it is then.
-_SHORT_CONTEXT = 32_768
+"""Contexts are multiples of this many tokens."""
 _USEFUL_CONTEXT = 65_536
-# Of past states, memory holds at least the end of the system prompt and where the conversation was last, as far
-# as so many tokens of keys and values go; longer ones are on disk alone.
+_SHORT_CONTEXT = 32_768
+"""Where the user asks for no context: the tokens that a plan tries to fit with all experts in memory, and those
+it shortens the context to before experts leave memory."""
 _LEAST_SNAPSHOTS = 2
 _LEAST_SNAPSHOT_TOKENS = 8_192
+"""Snapshots that memory holds at least (the end of the system prompt and the conversation's last state), and
+the tokens of KV reserved for them; longer ones are on disk only."""
 _STATES = 2 + ROLLBACK_POINTS
 """Recurrent states of a conversation: the current one, the one before a block of drafts, and rollback
 points."""
 _SNAPSHOT_SHARE = 16
-# What others in the same pool may want while a request runs: the display, the editor, a test run.
+"""Snapshots take at most one sixteenth of the machine's memory."""
 _MARGIN_SHARE = 16
+"""One sixteenth of the usable memory is left to others: the display, an editor, a test run."""
 _WIRED_SHARE = 0.95
+"""Of the GPU's working set: wiring nearly all of it has panicked Macs."""
 _LEAST_CACHE = 1 << 28
+"""Bytes of freed buffers that MLX may always cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What is to be run. `kv_bits` None keeps keys and values exact; `mtp`: with the MTP layer."""
+    """The model to run. `kv_bits` None keeps keys and values exact; `mtp`: with the MTP layer; `all_logits`: as
+    for block_bytes."""
 
     config: ModelConfig
     packing: PackingOf
@@ -52,7 +58,8 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the user fixed; None leaves it to the plan."""
+    """The user's choices, None where the plan decides: tokens of context, expert slots of each layer, tokens of
+    a chunk, and bytes of snapshots in memory."""
 
     context: int | None = None
     expert_slots: int | None = None
@@ -62,9 +69,9 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """What goes where. `expert_slots` None: all experts are resident. `weights` counts only what is. `kv` is
-    that of a full context, the MTP layer's with it; `state` what is recurrent in a conversation; `snapshots`
-    what past states may take."""
+    """Bytes by use, with the context and chunk (tokens) that they allow. `expert_slots` None: all experts are
+    resident; `weights` counts resident ones only. `kv`: of a full context, the MTP layer's included; `state`:
+    the recurrent states of a conversation; `snapshots`: the budget of snapshots in memory."""
 
     model: Model
     machine: Machine
@@ -85,16 +92,16 @@ class MemoryPlan:
 
     @property
     def peak(self) -> int:
-        """The most the engine holds at once; snapshots included."""
+        """The most that the engine holds at once, snapshots included."""
         return self.weight_bytes + self.kv + self.state + self.stored + self.activations
 
     @property
     def stored(self) -> int:
-        """Snapshots, and as much again that may wait to be written to disk, within a limit."""
+        """Snapshots, and those that wait to be written to disk: as much again, within DiskLimits.pending."""
         return self.snapshots + min(self.snapshots, DiskLimits().pending)
 
     def request_bytes(self, tokens: int) -> int:
-        """What a prompt of so many tokens takes beside the weights while it is computed."""
+        """Bytes beside the weights while a prompt of `tokens` tokens is computed."""
         block = block_bytes(
             self.model.config,
             min(self.chunk, tokens),
@@ -106,35 +113,36 @@ class MemoryPlan:
 
     @property
     def budget(self) -> int:
-        """What the engine may hold: what is usable without the margin for everyone else."""
+        """The most that the engine may hold: the usable memory without the margin."""
         return self.machine.usable - self.margin
 
     @property
     def fits(self) -> bool:
-        """Whether everything has its place."""
+        """Whether the peak is within the budget."""
         return self.peak <= self.budget
 
     @property
     def wired_limit(self) -> int:
-        """What macOS may not page out: all that the engine holds, and never nearly all the GPU may use."""
+        """Bytes that macOS may not page out: the peak, at most _WIRED_SHARE of the usable memory."""
         return min(self.peak, int(_WIRED_SHARE * self.machine.usable))
 
     @property
     def memory_limit(self) -> int:
-        """Where MLX begins to wait for memory to come free."""
+        """Bytes in use from which on MLX waits for running work to free memory."""
         return max(self.budget, self.peak)
 
     @property
     def cache_limit(self) -> int:
-        """What MLX may keep of freed buffers: enough for the next chunk, or token, to find its own again."""
+        """Bytes of freed buffers that MLX may cache: enough to reuse those of one chunk for the next."""
         return max(self.activations, _LEAST_CACHE)
 
 
 def plan_memory(model: Model, machine: Machine, wishes: Wishes | None = None) -> MemoryPlan:
     """The best plan that fits, or the smallest one that does not.
 
-    All experts stay resident if that leaves room for the context asked for (or a useful one); else as many as
-    fit. What is left makes chunks larger, then the context longer where none was asked for, then snapshots.
+    All experts are resident if that leaves room for the context asked for (or a useful one); else as many as
+    fit. The remaining memory is spent on larger chunks, then on a longer context where none was asked for, then
+    on snapshots.
     """
     return _Planner(model, machine, wishes or Wishes()).best()
 
@@ -189,7 +197,7 @@ class _Planner:
         if self.wishes.chunk is not None:
             yield self.wishes.chunk
         else:
-            # On a CPU no chunk is large enough to be worth its memory.
+            # On a CPU, larger chunks take memory and gain no speed.
             most = min(most, _GOOD_CHUNK) if self.model.arithmetic.stepwise else most
             yield from (chunk for chunk in CHUNKS if chunk <= most)
 
@@ -236,22 +244,22 @@ class _Planner:
 
 
 def kv_bytes(model: Model, size: Footprint) -> int:
-    """Keys and values of one token, over all attention layers."""
+    """Bytes of one token's keys and values in all attention layers."""
     if model.kv_bits is None:
         return size.kv_bytes_per_token
-    # 8 bits each, and a scale and a bias a group of 64 (32 where 64 does not divide a head).
+    # 8 bits each, and a scale and a bias per group of 64 (32 where 64 does not divide head_dim).
     group = 64 if model.config.head_dim % 64 == 0 else 32
     elements = size.kv_bytes_per_token // model.arithmetic.float_bytes
     return elements + elements // group * 2 * model.arithmetic.float_bytes
 
 
 def mtp_kv_bytes(model: Model) -> int:
-    """Keys and values of one token in the MTP layer, which keeps them exact; 0 without one."""
+    """Bytes of one token's keys and values in the MTP layer, which keeps them exact; 0 without one."""
     config = model.config
     return 2 * config.num_key_value_heads * config.head_dim * model.arithmetic.float_bytes * model.mtp
 
 
 def margin(machine: Machine) -> int:
-    """What is left to everyone else: at least 1 GiB, and more where the system is short already."""
+    """Bytes left to other programs: at least 1 GiB; twice or three times as much under memory pressure."""
     normal = max(GIB, machine.usable // _MARGIN_SHARE)
     return normal * {Pressure.NORMAL: 1, Pressure.WARNING: 2, Pressure.CRITICAL: 3}[machine.pressure]

@@ -1,5 +1,4 @@
-"""When memory runs short: what the engine gives back, in order, when it takes it again, and what it says of
-that."""
+"""Relieving memory pressure: which reserves the engine releases, in which order, and when it restores them."""
 
 import logging
 import time
@@ -11,18 +10,19 @@ from mlx_model.memory.machine import Pressure, current_pressure
 _log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
-# A Mac that holds a model of 45 GB may be at "warning" for hours, and works all the same: then little is given
-# back at a time, and what fills again is not emptied each second.
+"""The least time between two looks at the pressure."""
 _WARNING_SECONDS = 60.0
-# Without pressure for so long, what was given back is wanted again; longer each time that proves too soon.
+"""The least time between two releases while the pressure is only a warning: a Mac that holds a model of 45 GB
+may be at "warning" for hours, and works all the same, so what fills again is not emptied each second."""
 _CALM_SECONDS = 300.0
+"""Time without pressure after which reserves are restored; doubled each time that was too soon."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """Something that can be given back. `release` gives (more of) it back and returns the bytes, 0 when nothing
-    is left; `at` is the pressure from which on it is worth doing without. `restore` takes part of it again and
-    returns the bytes, 0 when nothing is missing or there is no room; None where it fills by itself."""
+    """Memory that can be released. `release` frees it, or a part, and returns the bytes, 0 when nothing is
+    left. `at`: the least pressure at which it is released. `restore` takes a part of it again and returns the
+    bytes, 0 when nothing is missing or there is no room; None for a reserve that fills by itself."""
 
     name: str
     release: Callable[[], int]
@@ -31,8 +31,8 @@ class Reserve:
 
 
 class Relief:
-    """Gives back reserves while the system is short of memory, and takes them back when it has not been for
-    long. Used from the engine's thread; `report` from any."""
+    """Releases reserves under memory pressure, and restores them after a long time without. Used from the
+    engine's thread; `report` from any."""
 
     def __init__(
         self,
@@ -53,14 +53,14 @@ class Relief:
         self._restored = False
 
     def look(self) -> None:
-        """Looks at the pressure, once a second at most. While there is any, the first look gives back the first
-        reserve, the next one that and the second, and so on; a warning does so once a minute at most."""
+        """Reads the pressure, once in _LOOK_SECONDS at most. While there is any, the first look releases the
+        first reserve, the second look the first two, and so on; a warning does so once in _WARNING_SECONDS at
+        most."""
         now = self._clock()
         if now - self._looked < _LOOK_SECONDS:
             return
         self._looked = now
         self._level = self._pressure()
-        # A reply that runs fills the first reserve again and again: each look goes one further.
         if self._level is Pressure.NORMAL:
             self._depth = 0
             return
@@ -68,26 +68,27 @@ class Relief:
         if self._level is Pressure.WARNING and now - self._released_at < _WARNING_SECONDS:
             return
         self._released_at = now
+        # A running reply refills the first reserves, so each look releases them again and one more.
         self._depth += 1
         for reserve in self._reserves[: self._depth]:
             if reserve.at <= self._level:
                 self._release(reserve)
 
     def release_until(self, enough: Callable[[], bool]) -> None:
-        """Gives back one reserve after the other, whatever the pressure, until there is enough or nothing is
-        left; a reserve that can be given back in parts as often as it takes."""
+        """Releases one reserve after the other, each part by part, whatever the pressure, until `enough()` or
+        nothing is left."""
         for reserve in self._reserves:
             while not enough() and self._release(reserve):
-                pass
+                continue
 
     def release_all(self) -> None:
-        """An allocation has failed: gives each reserve back, once."""
+        """Releases each reserve once, after an allocation has failed."""
         for reserve in self._reserves:
             self._release(reserve)
 
     def recover(self) -> None:
-        """Takes part of what was given back again when memory has not been short for long. For when nobody
-        waits for an answer."""
+        """Restores a part of one reserve, after a long enough time without pressure. Called between
+        requests."""
         if self._clock() - self._short_at < self._patience:
             return
         for reserve in self._reserves:
@@ -101,9 +102,8 @@ class Relief:
                 return
 
     def report(self) -> Mapping[str, object]:
-        """The pressure when it was last looked at, and the bytes given back since the start and not taken back,
-        by reserve."""
-        # Of a copy: the engine's thread may be giving something back just now.
+        """The pressure at the last look, and by reserve the bytes released and not restored since the start."""
+        # Of a copy: the engine's thread may be changing it.
         given = {name: nbytes for name, nbytes in dict(self._given).items() if nbytes}
         return {"pressure": self._level.name.lower(), "given_back": given}
 

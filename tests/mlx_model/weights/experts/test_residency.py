@@ -310,20 +310,20 @@ def test_what_is_used_is_written_down_now_and_then(checkpoints: dict[str, Checkp
         file.unlink(missing_ok=True)
         return found
 
-    record.keep_up()
+    record.save_if_due()
     assert not written(), "nothing was used yet"
     logits(model, 30)
-    record.keep_up()
+    record.save_if_due()
     assert written()
     logits(model, 30)
     now[0] += 29
-    record.keep_up()
+    record.save_if_due()
     assert not written()
     now[0] += 1
-    record.keep_up()
+    record.save_if_due()
     assert written()
     now[0] += 60
-    record.keep_up()
+    record.save_if_due()
     assert not written(), "nothing was used since"
     logits(model, 30)
     record.save()
