@@ -23,10 +23,10 @@ _WORD = re.compile(r"\w+")
 
 
 class LineView(ScrollView, can_focus=True):
-    """Rows with an optional gutter that stays while the body scrolls sideways.
+    """Rows with an optional gutter that does not scroll sideways with the body.
 
-    A subclass sets `row_count` and `body_width` through `set_extent` and answers `row_gutter`, `body` and
-    `row_text`; with `has_cursor` a current row is kept and shown.
+    A subclass calls `set_extent` when its rows change and implements `row_text` and either `body` (with
+    `row_gutter`, if it has a gutter) or `draw_row`. With `has_cursor` there is a current row.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("lines"))
@@ -40,23 +40,23 @@ class LineView(ScrollView, can_focus=True):
         self.cursor_row = 0
         self._palette: Palette | None = None
 
-    # What a subclass answers.
+    # For subclasses to implement.
 
     def row_gutter(self, row: int, current: bool) -> list[Segment]:
-        """The fixed part of `row`, exactly `gutter_width` cells."""
+        """The gutter of `row`, exactly `gutter_width` cells."""
         raise NotImplementedError
 
     def body(self, row: int, left: int, width: int) -> tuple[str, Style, list[Span], int]:
-        """The text of `row` from a character at or before cell `left` on, its style, spans, and the cell at
-        which the text starts."""
+        """The text of `row` that is visible in cells [left, left + width), its style, its spans, and the cell
+        at which it starts. It may start before `left` and be longer."""
         raise NotImplementedError
 
     def row_text(self, row: int) -> str:
-        """What copying `row` gives, without gutter."""
+        """The text that is copied from `row`, without gutter."""
         raise NotImplementedError
 
     def goes_on(self, row: int) -> bool:  # noqa: ARG002
-        """Whether `row` is the same line as the row above it, wrapped."""
+        """Whether `row` is a further part of the wrapped line in the row above it."""
         return False
 
     # Drawing.
@@ -73,7 +73,7 @@ class LineView(ScrollView, can_focus=True):
         self._palette = None
 
     def set_extent(self, row_count: int, body_width: int) -> None:
-        """Tell the view how much there is; the cursor and scroll position are kept within it."""
+        """Set the number of rows and the width of the longest body in cells; the cursor stays within them."""
         self.row_count = row_count
         self.virtual_size = Size(self.gutter_width + body_width, row_count)
         self.cursor_row = max(0, min(self.cursor_row, row_count - 1))
@@ -81,7 +81,7 @@ class LineView(ScrollView, can_focus=True):
 
     @property
     def room_width(self) -> int:
-        """Cells of a row, the scroll bar left out."""
+        """The width of a row in cells, without the scroll bar."""
         return max(0, self.size.width - self.scrollbar_size_vertical)
 
     def render_line(self, y: int) -> Strip:
@@ -104,7 +104,7 @@ class LineView(ScrollView, can_focus=True):
         return strip.crop_extend(0, width, base)
 
     def base_style(self, row: int) -> Style:
-        """The plain background of `row`, which marks the cursor where the view has the focus."""
+        """The background of `row`: the cursor's, if the cursor is on it and the view has the focus."""
         if self.has_cursor and row == self.cursor_row and self.has_focus:
             return self.palette.text + self.palette.cursor_line
         return self.palette.text
@@ -136,17 +136,17 @@ class LineView(ScrollView, can_focus=True):
 
     @property
     def covered(self) -> int:
-        """Rows at the top of the view that something else lies over."""
+        """The number of rows at the top of the view that are covered by something else."""
         return 0
 
     def point_to(self, row: int) -> None:
-        """Put the cursor on `row`, which is in view."""
+        """Put the cursor on `row` without scrolling."""
         self.cursor_row = max(0, min(row, self.row_count - 1))
         self.refresh()
 
     def move_to(self, row: int, *, centre: bool = False, margin: int = _MARGIN) -> None:
-        """Put the cursor on `row` and bring it into view with `margin` rows around it, in the middle if it was
-        far off and `centre`."""
+        """Put the cursor on `row` and scroll it into view with `margin` rows around it; with `centre`, a row
+        that was out of view comes to a third of the view's height."""
         row = max(0, min(row, self.row_count - 1))
         self.cursor_row = row
         top, height = self.scroll_offset.y, self.page
@@ -160,7 +160,7 @@ class LineView(ScrollView, can_focus=True):
         self.refresh()
 
     def show_columns(self, left: int, right: int, room: int) -> None:
-        """Scroll sideways until cells [left, right) of the body, of which `room` are in view, are seen."""
+        """Scroll sideways so that cells [left, right) of the body are visible; `room` cells of it fit."""
         if not self.scroll_offset.x <= left <= right <= self.scroll_offset.x + room:
             self.scroll_to(x=max(0, left - room // 3) if right > room else 0, animate=False, force=True)
 
@@ -212,12 +212,12 @@ class LineView(ScrollView, can_focus=True):
         super().watch_scroll_y(old_value, new_value)
         top, height = round(new_value), self.size.height
         if self.has_cursor and height and round(old_value) != top:
-            # What a key would act on is never out of sight.
+            # The row that a key acts on stays in view.
             last = top + height - 1
             self.point_to(max(min(top + self.covered, last), min(self.cursor_row, last)))
 
     def text_select_all(self) -> None:
-        """Two clicks take a word, and not, as Textual has it, all there is."""
+        """Do nothing: two clicks select a word here, and not all text as in other widgets of Textual."""
 
     def on_click(self, event: events.Click) -> None:
         if event.chain == 2:

@@ -1,4 +1,4 @@
-"""What a run of rows stands for: the lines to be decided, and their text."""
+"""The lines of the diff in a run of rows: as parts to decide, and as text."""
 
 from collections.abc import Iterable, Sequence
 from typing import Literal
@@ -11,7 +11,7 @@ Side = Literal["both", "left", "right"]
 
 
 def parts_of(changes: Sequence[FileChange], rows: Iterable[Row], side: Side = "both") -> list[Part]:
-    """The changed lines in `rows`, by hunk; those of decided hunks, and of another side, are left out."""
+    """The changed lines in `rows` on that side, by hunk, without those of decided hunks."""
     chosen: dict[tuple[int, int], set[int]] = {}
     for row in rows:
         if row.kind == "line":
@@ -26,8 +26,8 @@ def parts_of(changes: Sequence[FileChange], rows: Iterable[Row], side: Side = "b
 
 
 def text_of(changes: Sequence[FileChange], rows: Iterable[Row], side: Side = "both") -> str:
-    """The lines in `rows`, without gutters and marks."""
-    texts: dict[tuple[int, int, int], str] = {}  # a wrapped line has several rows
+    """The lines in `rows` on that side, without gutters and marks; a wrapped line once."""
+    texts: dict[tuple[int, int, int], str] = {}
     for row in rows:
         if row.kind == "line":
             for index in _lines_of(row, side):
@@ -36,7 +36,7 @@ def text_of(changes: Sequence[FileChange], rows: Iterable[Row], side: Side = "bo
 
 
 def text_of_hunk(hunk: Hunk) -> str:
-    """A hunk as it is after the change; where nothing was added, what was removed."""
+    """The lines of a hunk after the change; if it only removes lines, those."""
     lines = [line for line in hunk.lines if line.kind != "removed"]
     if not any(line.kind == "added" for line in lines):
         lines = [line for line in hunk.lines if line.kind == "removed"]
@@ -44,6 +44,6 @@ def text_of_hunk(hunk: Hunk) -> str:
 
 
 def _lines_of(row: Row, side: Side) -> list[int]:
-    """A row's lines, by their index in the hunk."""
+    """The indices, in the hunk, of a row's lines on that side."""
     sides = {"both": (row.left, row.right), "left": (row.left,), "right": (row.right,)}[side]
     return sorted({index for index in sides if index is not None})

@@ -1,4 +1,4 @@
-"""Which hunk, and which of its lines, a comment or the reason of a misfit is shown under."""
+"""The line under which each comment, and each reason why a hunk does not fit, is shown."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ from app.ui.drawing.text import visible
 def remarks_on(
     changes: Sequence[FileChange], comments: Sequence[Comment], misfits: Mapping[str, Misfit]
 ) -> dict[str, tuple[Remark, ...]]:
-    """The remarks by hunk, in the order of lines; a comment whose place is not in view is left out."""
+    """The remarks by hunk id, in the order of lines, without comments on lines that are in no hunk."""
     found: dict[str, list[Remark]] = {}
     by_path = {change.path: change for change in changes}
     for number, comment in enumerate(comments):
@@ -31,7 +31,8 @@ def remarks_on(
 
 
 def _place_of(change: FileChange, comment: Comment) -> tuple[Hunk, int] | None:
-    """The hunk that shows a comment's line, and the line's index there; index -1 for a comment on no line."""
+    """The hunk under which a comment is shown and the index of its line there; -1 if it is about no line of the
+    hunk, or the line is another one by now."""
     near: Hunk | None = None
     for hunk in change.hunks:
         before, after = first_lines(hunk)

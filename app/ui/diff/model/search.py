@@ -1,4 +1,4 @@
-"""Where a text is in a review, in the order in which it is gone to."""
+"""The lines of a diff that contain a text, in the order of the search."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -11,9 +11,10 @@ from app.ui.diff.model.rows import Row
 def lines_with(
     text: str, changes: Sequence[FileChange], row: Row, *, backwards: bool = False, from_row: bool = False
 ) -> Iterator[tuple[int, int, int]]:
-    """File, hunk and line of every match behind `row` (with `from_row`: also on it), and around the end.
+    """The indices of file, hunk and line of each line that contains `text`: those after `row` (before it if
+    `backwards`; with `from_row` also `row` itself), then the rest, around the end.
 
-    Small letters match both; folded hunks are searched too.
+    A text in lower case matches both cases. Folded hunks are searched too.
     """
     places = [(file, hunk) for file, change in enumerate(changes) for hunk in range(len(change.hunks))]
     if not places:

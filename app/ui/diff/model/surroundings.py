@@ -1,4 +1,4 @@
-"""How much of the files is shown around the hunks."""
+"""How many lines of the files are shown around the hunks."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,32 +9,32 @@ _STEP = 20  # lines of the file that one key press shows on either side of a hun
 
 
 class Surroundings:
-    """The files, as far as they were read, and how many of their lines are in view above and below a hunk."""
+    """The files that were read, and how many of their lines are shown above and below each hunk."""
 
     def __init__(self) -> None:
         self.files: dict[str, Sequence[str]] = {}
-        """The lines of files after the change, by path."""
+        """The lines of the files that were read, after the change, by path."""
         self._shown: dict[str, tuple[int, int]] = {}
 
     def __iter__(self) -> Iterator[str]:
-        """The ids of the hunks that have more than their own lines in view."""
+        """The ids of the hunks that are shown with lines around them."""
         return iter(self._shown)
 
     def of(self, hunk_id: str) -> tuple[int, int]:
-        """The lines in view above and below a hunk."""
+        """The number of lines shown above and below a hunk."""
         return self._shown.get(hunk_id, (0, 0))
 
     def clear(self) -> None:
-        """To be called for other changes."""
+        """Forget everything; to be called when the changes are others."""
         self.files.clear()
         self._shown.clear()
 
     def hide(self, hunk: Hunk) -> None:
-        """Show no more than the hunk."""
+        """Show no lines around `hunk`."""
         self._shown.pop(hunk.id, None)
 
     def know(self, change: FileChange, hunk: Hunk, lines: Sequence[str]) -> bool:
-        """Keep `lines`, the whole file. False if they are not the file that the hunk belongs to."""
+        """Remember `lines` as the whole file of `change`. False if the lines of `hunk` are not in them."""
         for line in hunk.lines:
             at = line.after_number
             if at is not None and (at > len(lines) or lines[at - 1] != line.text):
@@ -43,12 +43,13 @@ class Surroundings:
         return True
 
     def above(self, change: FileChange, hunk: Hunk) -> Sequence[str]:
-        """The file above a hunk, as far as it is known."""
+        """The lines of the file above a hunk; none if the file was not read."""
         lines = self.files.get(change.path)
         return () if lines is None else lines[: max(0, first_lines(hunk)[1] - 1)]
 
     def extend(self, change: FileChange, hunk: Hunk, lines: Sequence[str]) -> bool:
-        """Show some more around `hunk`, up to its neighbours; as `know` otherwise."""
+        """Show more lines around `hunk`, at most up to the hunks next to it. `lines` is the whole file; False
+        if the lines of `hunk` are not in them."""
         if not self.know(change, hunk, lines):
             return False
         number = change.hunks.index(hunk)

@@ -1,5 +1,8 @@
-"""The syntax colours of the hunks and files in view. They come later than the text where a lexer must be loaded
-or a file read first: both are asked for, and the answers make the next drawing better."""
+"""The syntax colours of the hunks and files in view.
+
+Where a lexer must be loaded or a file read for them, the text is drawn without colours first; the lexer and the
+file are asked for, and the next drawing uses them.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -19,9 +22,12 @@ _FILES = 4  # files whose colours are kept
 
 
 class DiffColours:
-    """`want_lexer` is called with the path of a file whose language has no lexer yet, `want_file` with a hunk
-    whose file is not known: strings and comments may begin above the hunk. Each is called once a file; the
-    answers go to `has_lexer` and `has_file`."""
+    """Keeps the colours of the hunks and files drawn last.
+
+    `want_lexer` is called with the path of a file whose language has no lexer loaded; the answer goes to
+    `has_lexer`. `want_file` is called with a hunk whose file was not read (a string or comment may start above
+    the hunk); the answer goes to `has_file`. Both are called once for each file.
+    """
 
     def __init__(
         self,

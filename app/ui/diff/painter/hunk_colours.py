@@ -14,9 +14,11 @@ from app.ui.drawing.text import columns, visible
 
 LONG_LINE = 2_000  # characters; beyond, a line has neither colour nor word marks
 
-_LEAD = 60  # lines above a hunk in which a string or comment may begin that the hunk goes on with
-_EMPTY = 1_000  # more than any line is: an empty one tells nothing
-_LASTS = re.compile(r"\"{3}|'{3}|/\*|`|<!--|--\[\[|\{-|\(\*")  # begins or ends what may go over several lines
+_LEAD = 60  # lines above a hunk that are searched for the start of a string or comment that reaches into it
+_EMPTY = 1_000  # taken for the indent of an empty line: more than any other line has
+_LASTS = re.compile(
+    r"\"{3}|'{3}|/\*|`|<!--|--\[\[|\{-|\(\*"
+)  # starts or ends a string or comment of several lines
 _CHANGED = re.compile(rb"[-+]+")
 
 
@@ -28,7 +30,7 @@ class HunkColours:
         self._lines = hunk.lines
         self._lead = _lead(above[-_LEAD:])
         self._marks = marks = line_marks(hunk.lines)
-        # For each side the indices of its lines: what stands on the other one is left out.
+        # The indices of the lines of each side.
         self._before = [index for index, mark in enumerate(marks) if mark != 0x2B]
         self._after = [index for index, mark in enumerate(marks) if mark != 0x2D]
         self._before_syntax = self._syntax_of(lexer, self._before)
@@ -92,9 +94,12 @@ class HunkColours:
 
 
 def _lead(above: Sequence[str]) -> Sequence[str]:
-    """What of the lines above a hunk tells its colours. It begins with one that is indented least: such a line
-    is seldom in the middle of a string. Most hunks need none, and to colour lines that are not shown takes as
-    long as those that are."""
+    """The lines above a hunk from which the lexer starts, so that strings and comments that reach into the hunk
+    get their colours.
+
+    They start at the line with the least indent, which is seldom within a string. Without a sign of a string or
+    comment of several lines there are none: to colour a line that is not shown takes as long as any other.
+    """
     if not any(_LASTS.search(line) for line in above):
         return ()
     indents = [len(line) - len(line.lstrip()) if line.strip() else _EMPTY for line in above]
