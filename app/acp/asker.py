@@ -6,12 +6,13 @@ from pathlib import Path
 from acp.exceptions import RequestError
 from acp.interfaces import Client
 from acp.schema import AllowedOutcome, PermissionOption, ToolCallLocation, ToolCallUpdate
+from typing_extensions import override
 
 from app.acp.updates import as_content, diff_of, kind_of, path_of
-from app.agent.port import PermissionAnswer, PermissionRequest
+from app.agent.port import PermissionAnswer, PermissionAsker, PermissionRequest
 
 
-class EditorAsker:
+class EditorAsker(PermissionAsker):
     """A PermissionAsker. `session_id` is set once the session has its name."""
 
     def __init__(self, client: Client, root: Path) -> None:
@@ -19,8 +20,9 @@ class EditorAsker:
         self._root = root
         self.session_id = ""
 
+    @override
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
-        """See PermissionAsker. An editor that does not answer the question declines."""
+        """An editor that does not answer the question declines."""
         path = path_of(self._root, request.name, request.arguments)
         diff = None
         if path is not None:

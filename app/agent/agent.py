@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
+from typing_extensions import override
+
 from app.agent import budget
 from app.agent.activity import Activity, Emit
 from app.agent.awake import kept_awake
@@ -19,7 +21,7 @@ from app.agent.events import (
 )
 from app.agent.mcp.servers import Servers, ServerState
 from app.agent.permission.permissions import Permissions
-from app.agent.port import PermissionAsker
+from app.agent.port import AgentPort, PermissionAsker
 from app.agent.prompt.composer import Composer
 from app.agent.prompt.opening import Opening, opening_for
 from app.agent.prompt.user_commands import find_user_commands, skill_directories
@@ -91,7 +93,7 @@ async def _nothing() -> None:
     """What a session begins with where nothing was warmed."""
 
 
-class Agent:
+class Agent(AgentPort):
     """An AgentPort. Questions go to `asker`; what changes goes to `recorder` first, from a worker thread.
 
     Raises SessionError when `journal` does not hold a session.
@@ -173,16 +175,17 @@ class Agent:
         """The model's plan, as TodosChanged has it."""
         return self._conversation.todos
 
+    @override
     def history(self) -> tuple[AgentEvent, ...]:
-        """See AgentPort."""
         return tuple(events_of(read_session(self._workspace.root, self.session_id)))
 
+    @override
     def rewind_points(self) -> tuple[RewindPoint, ...]:
-        """See AgentPort."""
         return self._conversation.rewind_points()
 
+    @override
     def go_to(self, point: RewindPoint) -> None:
-        """See AgentPort. Raises AgentBusy when a turn is running."""
+        """Raises AgentBusy when a turn is running."""
         with self._activity.rearranging():
             self._conversation.go_to(point.position)
             # The model may have seen a file only in a turn that is now undone.
@@ -190,12 +193,13 @@ class Agent:
             if not point.ahead:
                 self._recorder.retell(point.turn, self.session_id)
 
+    @override
     def rename(self, title: str) -> None:
-        """See AgentPort."""
         self._conversation.rename(title)
 
+    @override
     def run_turn(self, text: str) -> AsyncGenerator[AgentEvent]:
-        """See AgentPort. Raises AgentBusy when a turn is running."""
+        """Raises AgentBusy when a turn is running."""
         return self._activity.stream(lambda emit: self._turn(text, emit))
 
     def continue_turn(self) -> AsyncGenerator[AgentEvent]:
@@ -203,12 +207,14 @@ class Agent:
         AgentBusy when a turn is running, SessionError when nothing was said yet."""
         return self._activity.stream(lambda emit: self._turn(None, emit))
 
+    @override
     def run_command(self, command: str) -> AsyncGenerator[AgentEvent]:
-        """See AgentPort. Raises AgentBusy when a turn is running."""
+        """Raises AgentBusy when a turn is running."""
         return self._activity.stream(lambda emit: self._command(command, emit))
 
+    @override
     def compact(self) -> bool:
-        """See AgentPort. Raises AgentBusy when a turn is running."""
+        """Raises AgentBusy when a turn is running."""
         with self._activity.rearranging():
             messages = self.messages
             length = self._hands.context_length()
@@ -218,30 +224,30 @@ class Agent:
                 keep = min(keep, budget.split(messages, length))
             return compact(self._conversation, keep, length)
 
+    @override
     def context_use(self) -> ContextUse:
-        """See AgentPort."""
         mcp_tokens = budget.tokens_of(self._toolbox.mcp_characters)
         return budget.context_use(self.messages, self._hands.context_length(), mcp_tokens)
 
+    @override
     async def start_servers(self) -> None:
-        """See AgentPort."""
         await self._servers.start()
 
+    @override
     def servers(self) -> tuple[ServerState, ...]:
-        """See AgentPort."""
         return self._servers.states
 
+    @override
     def user_commands(self) -> tuple[tuple[str, str], ...]:
-        """See AgentPort."""
         found = find_user_commands(self._workspace.root)
         return tuple((name, command.description) for name, command in sorted(found.items()))
 
+    @override
     def steer(self, text: str) -> None:
-        """See AgentPort."""
         self._steering.append(text)
 
+    @override
     def take_back(self) -> tuple[str, ...]:
-        """See AgentPort."""
         left, self._steering = tuple(self._steering), []
         return left
 

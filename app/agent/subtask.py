@@ -8,6 +8,8 @@ it only reads is therefore a matter of permission, not of another list of tools.
 import asyncio
 from dataclasses import replace
 
+from typing_extensions import override
+
 from app.agent.activity import Emit
 from app.agent.budget import ContextLength
 from app.agent.errors import ToolFailure
@@ -127,14 +129,14 @@ class _Log:
     def close(self) -> None: ...
 
 
-class _AskerFor:
+class _AskerFor(PermissionAsker):
     """Puts a sub-task's questions as ones about the call that began it."""
 
     def __init__(self, asker: PermissionAsker, call_id: str) -> None:
         self._asker = asker
         self._call_id = call_id
 
+    @override
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
-        """See PermissionAsker."""
         reason = f"{request.reason} (a sub-task asks)"
         return await self._asker.ask(replace(request, call_id=self._call_id, reason=reason, is_part=True))

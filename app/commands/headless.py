@@ -14,6 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, Protocol, TextIO
 
+from typing_extensions import override
+
 from app.agent.agent import Agent, open_agent
 from app.agent.events import (
     AgentEvent,
@@ -27,7 +29,7 @@ from app.agent.events import (
     ToolStarted,
     TurnEnded,
 )
-from app.agent.port import PermissionAnswer, PermissionRequest
+from app.agent.port import PermissionAnswer, PermissionAsker, PermissionRequest
 from app.model.catalogue.catalogue import ModelChoice
 from app.model.engine.open import open_engine
 from app.model.engine.ready import until_settled
@@ -61,17 +63,17 @@ class Reporter(Protocol):
         ...
 
 
-class NobodyToAsk:
+class NobodyToAsk(PermissionAsker):
     """A PermissionAsker that denies, and says so on standard error."""
 
+    @override
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
-        """See PermissionAsker."""
         said = f"denied, as nobody can be asked: {request.summary} ({request.reason})"
         print(said.translate(_COMMANDING), file=sys.stderr)
         return PermissionAnswer("deny", _DENIED)
 
 
-class TextReporter:
+class TextReporter(Reporter):
     """For a person, or for what reads only the words."""
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
@@ -79,8 +81,8 @@ class TextReporter:
         self._to_terminal = out.isatty()
         self._midline = False
 
+    @override
     def event(self, event: AgentEvent) -> None:
-        """See Reporter."""
         match event:
             case TextStreamed(text):
                 self._out.write(text.translate(_COMMANDING) if self._to_terminal else text)
@@ -97,8 +99,8 @@ class TextReporter:
             case Noticed(text):
                 self._note(text)
 
+    @override
     def end(self, summary: dict[str, Any]) -> None:
-        """See Reporter."""
         self._end_line()
         if summary["reason"] != "done":
             self._note(f"tidegate: {summary['message'] or summary['reason']}")
@@ -114,20 +116,20 @@ class TextReporter:
             self._midline = False
 
 
-class JsonReporter:
+class JsonReporter(Reporter):
     """For programs."""
 
     def __init__(self, out: TextIO, stream: bool) -> None:
         self._out, self._stream = out, stream
 
+    @override
     def event(self, event: AgentEvent) -> None:
-        """See Reporter."""
         if self._stream:
             kind = re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
             self._say({"type": kind, **asdict(event)})
 
+    @override
     def end(self, summary: dict[str, Any]) -> None:
-        """See Reporter."""
         self._say({"type": "result", **summary})
 
     def _say(self, value: dict[str, Any]) -> None:

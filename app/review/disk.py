@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 from unicodedata import normalize
 
+from typing_extensions import override
+
 from app import durable
 from app.review.diff.compare import SYMLINK
 from app.review.model import FileImage
@@ -47,14 +49,14 @@ class Disk(Protocol):
         ...
 
 
-class WorkTree:
+class WorkTree(Disk):
     """The Disk below a directory."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    @override
     def read(self, path: str) -> FileImage | None:
-        """See Disk."""
         place = self._root / path
         try:
             facts = place.lstat()
@@ -72,12 +74,12 @@ class WorkTree:
             return None
         return FileImage(data, EXECUTABLE if facts.st_mode & stat.S_IXUSR else REGULAR)
 
+    @override
     def write(self, path: str, image: FileImage | None) -> None:
-        """See Disk."""
         self._put(path, image, lambda: True)
 
+    @override
     def exchange(self, path: str, old: FileImage | None, new: FileImage | None) -> bool:
-        """See Disk."""
         return self._put(path, new, lambda: self.read(path) == old)
 
     def _is_here(self, path: str) -> bool:
@@ -137,8 +139,8 @@ class WorkTree:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
+    @override
     def tidy(self, path: str) -> None:
-        """See Disk."""
         with suppress(FileNotFoundError, NotADirectoryError):
             _temporary(self._root / path).unlink()
 
@@ -155,14 +157,14 @@ class WorkTree:
             return known | ((known & 0o444) >> 2)
         return known & ~0o111
 
+    @override
     def remove_directories(self, paths: frozenset[str]) -> None:
-        """See Disk."""
         for path in sorted(paths, key=len, reverse=True):
             with suppress(OSError):
                 (self._root / path).rmdir()
 
+    @override
     def missing_parents(self, path: str) -> tuple[str, ...]:
-        """See Disk."""
         missing: list[str] = []
         for parent in Path(path).parents:
             if parent == Path() or (self._root / parent).exists():

@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from typing_extensions import override
+
 from app.git.git import Git
 from app.review import commit, rewinding, snapshot
 from app.review.checkout import images
@@ -36,10 +38,11 @@ from app.review.log.entries import Commented, Decided, RejectedText, Settled, Wr
 from app.review.log.ledger import Images, Ledger
 from app.review.log.store import FileStore, Store
 from app.review.model import Comment, FileChange, FileImage, Selection, TurnSummary
+from app.review.port import ReviewPort
 from app.review.turns import TurnRecorder
 
 
-class Review:
+class Review(ReviewPort):
     """A review of what an agent does to a workspace; implements ReviewPort.
 
     Safe to call from several threads. Every method raises ReviewError when the log or the disk refuses; then
@@ -62,47 +65,49 @@ class Review:
 
     # The agent's side
 
+    @override
     def begin_turn(self, turn: int, session: str = "", words: str = "") -> None:
-        """See ChangeRecorder. Raises ReviewError when another window's turn is running."""
+        """Raises ReviewError when another window's turn is running."""
         with self._acting():
             self._turns.need_none()
             self._turns.begin(turn, session, words)
 
+    @override
     def record(self, path: str, before: FileImage | None, after: FileImage | None) -> None:
-        """See ChangeRecorder."""
         if before != after:
             with self._acting():
                 self._turns.record(path, before, after)
 
+    @override
     def command_started(self, named: Sequence[str] = ()) -> None:
-        """See ChangeRecorder."""
         with self._acting():
             self._turns.command_started(named)
 
+    @override
     def command_finished(self, still_runs: bool = False) -> tuple[str, ...]:
-        """See ChangeRecorder."""
         with self._acting():
             return self._turns.command_finished(still_runs)
 
+    @override
     def end_turn(self, turn: int) -> None:
-        """See ChangeRecorder."""
         with self._acting():
             self._turns.end(turn)
 
+    @override
     def feedback(self) -> str:
-        """See ChangeRecorder."""
         with self._acting():
             return self._turns.feedback()
 
+    @override
     def retell(self, turn: int, session: str) -> None:
-        """See ChangeRecorder."""
         with self._acting():
             self._turns.retell(turn, session)
 
     # The screen's side
 
+    @override
     def changes(self) -> tuple[FileChange, ...]:
-        """See ReviewPort. While a turn runs the user's own edits are not looked for."""
+        """While a turn runs the user's own edits are not looked for."""
         with self._acting():
             if self._state.turn is None:
                 self._ledger.take_in("user")
@@ -114,16 +119,17 @@ class Review:
         hunks = [hunk for change in self.changes() for hunk in change.hunks]
         return sum(hunk.decision != "pending" for hunk in hunks), len(hunks)
 
+    @override
     def keep(self, hunk_ids: frozenset[str]) -> None:
-        """See ReviewPort."""
         self.keep_selected(dict.fromkeys(hunk_ids))
 
+    @override
     def reject(self, hunk_ids: frozenset[str]) -> str:
-        """See ReviewPort."""
         return self.reject_selected(dict.fromkeys(hunk_ids))
 
+    @override
     def keep_selected(self, selection: Selection) -> None:
-        """See ReviewPort. What these rest on is kept too."""
+        """What these rest on is kept too."""
         with self._deciding():
             ids, lines = self._whole_and_lines(selection)
             wanted = keepable(self._state, resolve(self._state, ids))
@@ -133,8 +139,8 @@ class Review:
             if shifts:
                 self._ledger.decide(Decided(0, f"Kept {_what(len(ids), lines)}", shifts))
 
+    @override
     def reject_selected(self, selection: Selection) -> str:
-        """See ReviewPort."""
         with self._deciding():
             ids, lines = self._whole_and_lines(selection)
             chosen, blocked = rejectable(self._state, resolve(self._state, ids))
@@ -167,8 +173,8 @@ class Review:
         ids += [one.hunk_id for one in lines if one.is_everything]
         return ids, [one for one in lines if not one.is_everything]
 
+    @override
     def hunk_ids(self, path: str | None = None, turns: Collection[int] | None = None) -> frozenset[str]:
-        """See ReviewPort."""
         with self._acting():
             found: set[str] = set()
             for name, state in self._state.files.items():
@@ -182,8 +188,8 @@ class Review:
                             found.add(block + KEPT_MARK)
             return frozenset(found)
 
+    @override
     def turns(self) -> tuple[TurnSummary, ...]:
-        """See ReviewPort."""
         with self._acting():
             found: dict[int, set[str]] = {}
             for path, state in self._state.files.items():
@@ -198,8 +204,8 @@ class Review:
                 result.append(TurnSummary(known.turn, paths, known.session, known.words, serial))
             return tuple(result)
 
+    @override
     def rewind(self, turn: int, session: str = "", *, tells: bool = True) -> str:
-        """See ReviewPort."""
         with self._deciding():
             wanted = rewinding.plan(self._state, self._state.since(turn, session))
             images, left = rewinding.files_to_write(
@@ -217,8 +223,8 @@ class Review:
             return ". ".join(said)
 
     @contextmanager
+    @override
     def users_own(self, path: str) -> Iterator[None]:
-        """See ReviewPort."""
         with self._acting():
             self._turns.take_in(path, "agent")
         try:
@@ -227,8 +233,8 @@ class Review:
             with self._acting():
                 self._turns.take_in(path, "user")
 
+    @override
     def is_rewound(self) -> bool:
-        """See ReviewPort."""
         with self._acting():
             return bool(self._state.undoable) and self._state.undoable[-1].is_rewind
 
@@ -241,8 +247,9 @@ class Review:
             if changed:
                 self._ledger.decide(Decided(0, sentence, ()), changed)
 
+    @override
     def undo(self) -> str:
-        """See ReviewPort. Refused where the user has edited the same place since."""
+        """Refused where the user has edited the same place since."""
         with self._deciding():
             if not self._state.undoable:
                 return ""
@@ -252,8 +259,9 @@ class Review:
             self._move(Decided(0, sentence, inverse(last.shifts), back, undoes=last.decision))
             return sentence
 
+    @override
     def redo(self) -> str:
-        """See ReviewPort. Refused where the user has edited the same place since."""
+        """Refused where the user has edited the same place since."""
         with self._deciding():
             if not self._state.redoable:
                 return ""
@@ -263,15 +271,15 @@ class Review:
             self._move(again)
             return sentence
 
+    @override
     def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
-        """See ReviewPort."""
         with self._deciding():
             self._settle_what_others_committed()
             options = commit.options(sign_off, amend)
             return commit.commit_kept(self._git, self._state, message, self._ledger.append, options)
 
+    @override
     def put_away(self) -> str:
-        """See ReviewPort."""
         with self._deciding():
             kept = {path: live_atoms(file, file.live()[0], True) for path, file in self._state.files.items()}
             shifts = shifts_to(self._state, kept, "settled", ("kept",))

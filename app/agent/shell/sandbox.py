@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
+from typing_extensions import override
+
 from app.agent.permission.commands.leaving import is_there
 from app.agent.shell.hidden import (
     git_triggers,
@@ -56,7 +58,7 @@ class Sandbox(Protocol):
         ...
 
 
-class Bubblewrap:
+class Bubblewrap(Sandbox):
     """Linux. `has_processes`: the command gets a namespace of process numbers, so that it can neither signal
     the user's processes nor look into them. Its first process is bubblewrap's own, in the command's group, and
     collects those whose parents ended."""
@@ -70,12 +72,13 @@ class Bubblewrap:
         self._has_processes = has_processes
 
     @property
+    @override
     def lacks(self) -> str:
-        """See Sandbox."""
         if self._has_processes:
             return ""
         return "the kernel allows no separate process numbers, so commands can signal your other processes"
 
+    @override
     def wrap(
         self,
         arguments: Sequence[str],
@@ -84,7 +87,6 @@ class Bubblewrap:
         git: Sequence[Path] = (),
         hidden: Sequence[Path] = (),
     ) -> list[str]:
-        """See Sandbox."""
         command = [self._executable, "--ro-bind", "/", "/", "--dev", "/dev"]
         # Where it had no first process of its own it would be ended too soon: that one is to outlive the
         # monitor, which a signal to the group ends at once, and give the command its time to end in order.
@@ -118,8 +120,8 @@ class Bubblewrap:
                 command += ["--tmpfs", str(path), "--remount-ro", str(path)]
         return [*command, "--", *arguments]
 
+    @override
     def hide(self, arguments: Sequence[str], hidden: Sequence[Path]) -> list[str]:
-        """See Sandbox."""
         command = [self._executable, "--dev-bind", "/", "/"]
         if os.geteuid() == 0:
             command += ["--cap-drop", "CAP_DAC_OVERRIDE", "--cap-drop", "CAP_DAC_READ_SEARCH"]

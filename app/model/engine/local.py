@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from app.model.catalogue.catalogue import LocalModel
 from app.model.engine.process import (
     EngineCommand,
@@ -19,6 +21,7 @@ from app.model.engine.status import StatusBoard
 from app.model.errors import EngineFailed, EngineLost, GarbledReply, ModelError, ModelTimeout, Unreachable
 from app.model.events import EngineStatus, ModelDescription, StreamEvent
 from app.model.messages import ChatRequest
+from app.model.port import EnginePort
 from app.model.wire.client import Address, ChatClient, Health
 from app.settings.settings import DraftMode
 
@@ -56,7 +59,7 @@ class _Death:
     last_words: tuple[str, ...] = ()
 
 
-class LocalEngine:
+class LocalEngine(EnginePort):
     """An EnginePort on a checkpoint directory."""
 
     def __init__(
@@ -83,31 +86,33 @@ class LocalEngine:
         self._asking: list[asyncio.Future[None]] = []
 
     @property
+    @override
     def status(self) -> EngineStatus:
-        """See EnginePort."""
         return self._board.status
 
+    @override
     def subscribe(self, listener: Callable[[EngineStatus], None]) -> Callable[[], None]:
-        """See EnginePort."""
         return self._board.subscribe(listener)
 
+    @override
     async def start(self) -> None:
-        """See EnginePort."""
         if self._watch is None or self._watch.done():
             self._watch = asyncio.create_task(self._look_after(), name="engine-watch")
 
+    @override
     async def restart(self) -> None:
-        """See EnginePort. An engine that is looked after already is left alone."""
+        """An engine that is looked after already is left alone."""
         if self._watch is None or self._watch.done():
             self._board.set(EngineStatus("starting", f"Starting the engine for {self._model.name}."))
             await self.start()
 
+    @override
     def attend(self) -> None:
-        """See EnginePort. The engine hears of it with the next look."""
+        """The engine hears of it with the next look."""
         self._is_attended = True
 
+    @override
     async def aclose(self) -> None:
-        """See EnginePort."""
         if self._watch is not None:
             self._watch.cancel()
             with suppress(asyncio.CancelledError):
@@ -116,8 +121,9 @@ class LocalEngine:
         self._answer_asking()
         await self._client.aclose()
 
+    @override
     async def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent]:
-        """See ModelPort. A reply that never began is asked for again once the engine is back."""
+        """A reply that never began is asked for again once the engine is back."""
         while True:
             await self._until_ready()
             try:

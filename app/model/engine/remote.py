@@ -4,16 +4,19 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 
+from typing_extensions import override
+
 from app.model.catalogue.catalogue import NothingFound, ServedModel
 from app.model.engine.status import StatusBoard
 from app.model.errors import EngineFailed, ModelError, NoModel, Offline
 from app.model.events import EngineStatus, ModelDescription, StreamEvent
 from app.model.messages import ChatRequest
+from app.model.port import EnginePort
 from app.model.wire.client import Address, ChatClient, Patience
 from app.settings.settings import DraftMode
 
 
-class RemoteEngine:
+class RemoteEngine(EnginePort):
     """An EnginePort on a Chat Completions server that somebody else runs."""
 
     def __init__(
@@ -39,29 +42,30 @@ class RemoteEngine:
         self._task: asyncio.Task[None] | None = None
 
     @property
+    @override
     def status(self) -> EngineStatus:
-        """See EnginePort."""
         return self._board.status
 
+    @override
     def subscribe(self, listener: Callable[[EngineStatus], None]) -> Callable[[], None]:
-        """See EnginePort."""
         return self._board.subscribe(listener)
 
+    @override
     async def start(self) -> None:
-        """See EnginePort."""
         if self._task is None or self._task.done():
             self._board.set(self._connecting)
             self._task = asyncio.create_task(self._connect(), name="server-connect")
 
+    @override
     async def restart(self) -> None:
-        """See EnginePort."""
         await self.start()
 
+    @override
     def attend(self) -> None:
-        """See EnginePort. Somebody else's server keeps what it likes."""
+        """Somebody else's server keeps what it likes."""
 
+    @override
     async def aclose(self) -> None:
-        """See EnginePort."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -69,8 +73,9 @@ class RemoteEngine:
         self._board.set(EngineStatus("stopped", f"{self._client.address} was left."))
         await self._client.aclose()
 
+    @override
     async def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent]:
-        """See ModelPort. A server that could not be reached before is tried once more."""
+        """A server that could not be reached before is tried once more."""
         if self._task is None or self.status.phase == "failed":
             await self.start()
         status = await self._board.until(lambda status: status.phase in ("ready", "failed", "stopped"))
@@ -101,7 +106,7 @@ class RemoteEngine:
         self._board.set(EngineStatus("ready", model=description))
 
 
-class NoEngine:
+class NoEngine(EnginePort):
     """An EnginePort where there is nothing to ask: `status` for ever, `error` for whoever asks all the same."""
 
     def __init__(self, status: EngineStatus, error: ModelError) -> None:
@@ -109,28 +114,29 @@ class NoEngine:
         self._error = error
 
     @property
+    @override
     def status(self) -> EngineStatus:
-        """See EnginePort."""
         return self._status
 
-    def subscribe(self, listener: Callable[[EngineStatus], None]) -> Callable[[], None]:  # noqa: ARG002  the status never changes
-        """See EnginePort."""
+    @override
+    def subscribe(self, listener: Callable[[EngineStatus], None]) -> Callable[[], None]:
         return lambda: None
 
-    async def start(self) -> None:
-        """See EnginePort."""
+    @override
+    async def start(self) -> None: ...
 
-    async def restart(self) -> None:
-        """See EnginePort."""
+    @override
+    async def restart(self) -> None: ...
 
-    def attend(self) -> None:
-        """See EnginePort."""
+    @override
+    def attend(self) -> None: ...
 
-    async def aclose(self) -> None:
-        """See EnginePort."""
+    @override
+    async def aclose(self) -> None: ...
 
-    def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent]:  # noqa: ARG002
-        """See ModelPort. Raises its error at once."""
+    @override
+    def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent]:
+        """Raises its error at once."""
         raise self._error
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from typing_extensions import override
+
 from app.model.errors import (
     ContextOverflow,
     EngineLost,
@@ -21,6 +23,7 @@ from app.model.errors import (
 )
 from app.model.events import ModelDescription, StreamEvent
 from app.model.messages import ChatRequest, SeenFile
+from app.model.port import ModelPort
 from app.model.wire.chunks import ReplyReader, error_in_body
 from app.model.wire.sse import EventDecoder
 from app.settings.settings import DraftMode
@@ -85,7 +88,7 @@ class Health:
     expert_slots: int | None = None
 
 
-class ChatClient:
+class ChatClient(ModelPort):
     """A ModelPort on one address. `model` is what requests name; `is_ours`: an engine of ours listens there,
     which else shows in what it offers. Only one of ours is told how to `draft` ("auto" leaves that to it), and,
     for `exact_edits`, the texts of the files that the model was shown, each text once."""
@@ -161,8 +164,8 @@ class ChatClient:
         self._is_ours = self._is_ours or _OURS in owners
         return descriptions
 
+    @override
     async def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent]:
-        """See app.model.port.ModelPort."""
         reader = ReplyReader()
         asks_files = self._is_ours and self._exact_edits
         files = await asyncio.to_thread(request.files) if asks_files else ()

@@ -5,8 +5,10 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
+from typing_extensions import override
+
 from app.git.git import Git
-from app.review.desks.desk import Part, Words, file_lines
+from app.review.desks.desk import Desk, Part, Words, file_lines
 from app.review.diff.misfit import Misfit
 from app.review.diff.splice import new_side, splice
 from app.review.disk import WorkTree
@@ -14,7 +16,7 @@ from app.review.model import FileChange, Hunk
 from app.review.port import ReviewPort
 
 
-class AgentDesk:
+class AgentDesk(Desk):
     """What the agent changed; a Desk."""
 
     title = "the agent's changes"
@@ -25,72 +27,73 @@ class AgentDesk:
         self._review = review
         self._root = root
 
+    @override
     def changes(self) -> tuple[FileChange, ...]:
-        """See Desk."""
         return self._review.changes()
 
+    @override
     def take(self, parts: Sequence[Part]) -> str:
-        """See Desk."""
         self._review.keep_selected({part.hunk.id: part.lines for part in parts})
         return ""
 
+    @override
     def drop(self, parts: Sequence[Part]) -> str:
-        """See Desk."""
         return self._review.reject_selected({part.hunk.id: part.lines for part in parts})
 
+    @override
     def undo(self) -> str:
-        """See Desk."""
         return self._review.undo()
 
+    @override
     def redo(self) -> str:
-        """See Desk."""
         return self._review.redo()
 
+    @override
     def lines(self, change: FileChange) -> Sequence[str]:
-        """See Desk."""
         return file_lines(_read(self._root / change.path))
 
+    @override
     def misfits(self) -> Mapping[str, Misfit]:
-        """See Desk."""
         return {}
 
+    @override
     def text_of(self, change: FileChange, hunk: Hunk) -> str:
-        """See Desk."""
         return new_side(change, hunk)
 
+    @override
     def edit(self, change: FileChange, hunk: Hunk, text: str) -> str:
-        """See Desk. It is the user's own edit then."""
+        """It is the user's own edit then."""
         with self._review.users_own(change.path):
             splice(WorkTree(self._root), change, hunk, text)
         return ""
 
+    @override
     def users_own(self, change: FileChange) -> AbstractContextManager[None]:
-        """See Desk."""
         return self._review.users_own(change.path)
 
     @property
+    @override
     def can_commit(self) -> bool:
-        """See Desk."""
         return Git(self._root).is_repository
 
+    @override
     def put_away(self) -> str:
-        """See Desk."""
         return self._review.put_away()
 
+    @override
     def to_commit(self) -> tuple[FileChange, ...]:
-        """See Desk."""
         return tuple(
             replace(change, hunks=kept)
             for change in self._review.changes()
             if (kept := tuple(hunk for hunk in change.hunks if hunk.decision == "kept"))
         )
 
+    @override
     def last_message(self) -> str:
-        """See Desk."""
         return Git(self._root).last_message
 
+    @override
     def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
-        """See Desk."""
         return self._review.commit(message, sign_off=sign_off, amend=amend)
 
 

@@ -1,4 +1,4 @@
-"""What lies on the table: the agent's work or anything that git can show, behind one port for the screen.
+"""What is reviewed, the agent's work or anything that git can show, behind one port for the screen.
 
 A desk says what taking and dropping a part means for what it shows: the agent's hunks are kept and rejected,
 the work tree's staged and discarded, the index's unstaged, a patch's applied and skipped; a commit is read.
@@ -36,20 +36,12 @@ class Desk(Protocol):
     """What the screen needs of whatever is reviewed. Every method raises ReviewError, and then nothing has
     changed."""
 
-    @property
-    def title(self) -> str:
-        """What is on the table, in words."""
-        ...
-
-    @property
-    def source(self) -> str:
-        """The `source` of comments made here."""
-        ...
-
-    @property
-    def words(self) -> Words:
-        """The names of its decisions."""
-        ...
+    title: str
+    """What is reviewed, in words."""
+    source: str
+    """The `source` of comments made here."""
+    words: Words
+    """The names of its decisions."""
 
     def changes(self) -> tuple[FileChange, ...]:
         """What is to be reviewed, as it is now."""

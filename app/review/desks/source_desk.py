@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
+from typing_extensions import override
+
 from app.errors import TidegateError
-from app.review.desks.desk import Part, Words, file_lines
+from app.review.desks.desk import Desk, Part, Words, file_lines
 from app.review.desks.sources import STAGED, Source, Sources
 from app.review.diff.misfit import Misfit
 from app.review.diff.splice import new_side
@@ -32,7 +34,7 @@ _WORDS = {
 }
 
 
-class SourceDesk:
+class SourceDesk(Desk):
     """What git can show; a Desk. What was taken and dropped of a patch or a commit is known as long as this
     object lives; the index and the work tree know theirs themselves."""
 
@@ -54,8 +56,8 @@ class SourceDesk:
         """Whether what is shown stays the same, whatever is decided."""
         return self._from.kind not in ("worktree", "staged")
 
+    @override
     def changes(self) -> tuple[FileChange, ...]:
-        """See Desk."""
         changes = self._read or self._sources.changes(self._from)
         if self._is_still:
             self._read = changes
@@ -74,8 +76,8 @@ class SourceDesk:
             for change in changes
         )
 
+    @override
     def take(self, parts: Sequence[Part]) -> str:
-        """See Desk."""
         if not self.words.take:
             raise ReviewError("This is staged already", f"it can be {self.words.dropped}, or committed")
         if self._from.kind == "worktree":
@@ -96,8 +98,8 @@ class SourceDesk:
         self._mark(parts, "kept", f"{_capital(self.words.taken)} {_count(parts)}")
         return said
 
+    @override
     def drop(self, parts: Sequence[Part]) -> str:
-        """See Desk."""
         if not self.words.drop:
             raise ReviewError(
                 "A commit stays what it is", "comment on it, and the agent hears of it with the next turn"
@@ -167,8 +169,9 @@ class SourceDesk:
         self._undoable.append(step)
         self._redoable.clear()
 
+    @override
     def undo(self) -> str:
-        """See Desk. Only what was decided here is taken back."""
+        """Only what was decided here is taken back."""
         if not self._undoable:
             return ""
         self._undoable[-1].back()
@@ -176,8 +179,8 @@ class SourceDesk:
         self._redoable.append(step)
         return f"Undone: {step.sentence[:1].lower()}{step.sentence[1:]}"
 
+    @override
     def redo(self) -> str:
-        """See Desk."""
         if not self._redoable:
             return ""
         self._redoable[-1].again()
@@ -185,16 +188,16 @@ class SourceDesk:
         self._undoable.append(step)
         return f"Done again: {step.sentence[:1].lower()}{step.sentence[1:]}"
 
+    @override
     def lines(self, change: FileChange) -> Sequence[str]:
-        """See Desk."""
         return file_lines(self._sources.after(self._from, change))
 
+    @override
     def misfits(self) -> Mapping[str, Misfit]:
-        """See Desk."""
         return self._misfits
 
+    @override
     def text_of(self, change: FileChange, hunk: Hunk) -> str:
-        """See Desk."""
         if self._from.kind in ("commit", "range"):
             raise ReviewError("A commit stays what it is", "edit the file itself (E)")
         if self._from.kind == "patch" and hunk.decision != "pending":
@@ -202,8 +205,9 @@ class SourceDesk:
             raise ReviewError(f"This is {state} already", "take that back first (u)")
         return new_side(change, hunk)
 
+    @override
     def edit(self, change: FileChange, hunk: Hunk, text: str) -> str:
-        """See Desk. In the index and in a patch, it can be taken back like a decision."""
+        """In the index and in a patch, it can be taken back like a decision."""
         if self._from.kind == "worktree":
             self._sources.edit(change, hunk, text)
             return ""
@@ -228,33 +232,35 @@ class SourceDesk:
         self._did(_Step(sentence, lambda: put(before), lambda: put(after)))
         return ""
 
+    @override
     def users_own(self, change: FileChange) -> AbstractContextManager[None]:
-        """See Desk."""
         return self._review.users_own(change.path)
 
     @property
+    @override
     def can_commit(self) -> bool:
-        """See Desk."""
         return True
 
+    @override
     def put_away(self) -> str:
-        """See Desk."""
         raise ReviewError("Nothing here leaves the list without a commit", "commit it")
 
+    @override
     def to_commit(self) -> tuple[FileChange, ...]:
-        """See Desk: what is staged."""
+        """What is staged."""
         if self._is_still:
             raise ReviewError(
                 f"Nothing here is staged ({self.title})", "commit from the work tree or the index"
             )
         return self._sources.changes(STAGED)
 
+    @override
     def last_message(self) -> str:
-        """See Desk."""
         return self._sources.last_message
 
+    @override
     def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
-        """See Desk: commit what is staged."""
+        """Commit what is staged."""
         said = self._sources.commit(message, sign_off=sign_off, amend=amend)
         self._undoable.clear()
         self._redoable.clear()

@@ -13,6 +13,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO, Protocol
 
+from typing_extensions import override
+
 from app import durable
 from app.paths import data_directory
 from app.review.errors import ReviewError
@@ -71,7 +73,7 @@ class Store(Protocol):
         ...
 
 
-class FileStore:
+class FileStore(Store):
     """A Store in a folder."""
 
     def __init__(self, directory: Path) -> None:
@@ -103,12 +105,13 @@ class FileStore:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
+    @override
     def is_replaced(self) -> bool:
-        """See Store."""
         return bool(self._file) and self._log.stat().st_ino != self._file
 
+    @override
     def read(self) -> list[Entry]:
-        """See Store. Only whole lines count."""
+        """Only whole lines count."""
         if self.is_replaced():
             self._offset = 0
         with self._log.open("rb") as file:
@@ -119,8 +122,8 @@ class FileStore:
         self._offset += length
         return entries
 
+    @override
     def everything(self) -> list[Entry]:
-        """See Store."""
         return self._decode(self._log.read_bytes())[0]
 
     def _decode(self, data: bytes) -> tuple[list[Entry], int]:
@@ -135,13 +138,13 @@ class FileStore:
                 ) from error
         return entries, len(whole)
 
+    @override
     def replace(self, entries: Sequence[Entry]) -> None:
-        """See Store."""
         # The new file has another inode, by which those who have read the old one see that it was replaced.
         durable.replace_file(self._log, map(encode, entries), prefix=_NEW_LOG)
 
+    @override
     def keep_only(self, names: Collection[str]) -> None:
-        """See Store."""
         wanted = {self._path(name) for name in names}
         for left in self._directory.glob(f"{_NEW_LOG}*"):
             left.unlink()
@@ -149,15 +152,15 @@ class FileStore:
             if path not in wanted:
                 path.unlink()
 
+    @override
     def size(self, name: str) -> int:
-        """See Store."""
         try:
             return self._path(name).stat().st_size
         except FileNotFoundError:
             return 0
 
+    @override
     def append(self, entry: Entry) -> None:
-        """See Store."""
         line = encode(entry)
         with self._log.open("r+b", buffering=0) as file:
             # Everything up to here was read; what lies beyond is a torn line.
@@ -165,8 +168,9 @@ class FileStore:
             durable.append(file.fileno(), line)
         self._offset += len(line)
 
+    @override
     def put(self, data: bytes) -> str:
-        """See Store. The name is the content's SHA-256."""
+        """The name is the content's SHA-256."""
         name = sha256(data).hexdigest()
         path = self._path(name)
         if path.exists():
@@ -175,8 +179,8 @@ class FileStore:
         durable.replace_file(path, (data,))
         return name
 
+    @override
     def get(self, name: str) -> bytes:
-        """See Store."""
         try:
             return self._path(name).read_bytes()
         except OSError as error:
@@ -188,8 +192,9 @@ class FileStore:
     def _path(self, name: str) -> Path:
         return self._directory / "contents" / name[:2] / name[2:]
 
+    @override
     def hold_turn(self) -> bool:
-        """See Store. The mark is a lock, so it ends with the process."""
+        """The mark is a lock, so it ends with the process."""
         if self._turn:
             return True
         file = (self._directory / "turn").open("ab")
@@ -201,8 +206,8 @@ class FileStore:
         self._turn = file
         return True
 
+    @override
     def release_turn(self) -> None:
-        """See Store."""
         if self._turn:
             self._turn.close()
             self._turn = None
