@@ -78,7 +78,7 @@ class Permissions:
         if access.kind == "nothing" and not self._rules:
             return Verdict("allow")
         judgement = self._parted(access)
-        rules = applying(self._rules, tool, access, judgement.parts, self._workspace.folds_case)
+        rules = applying(self._rules, tool, access, judgement, self._workspace.folds_case)
         said = {rule.decision: rule for rule in reversed(rules)}
         if "deny" in said:
             reason = f"a rule in the user's settings denies {in_words(said['deny'])}"

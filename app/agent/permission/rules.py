@@ -8,6 +8,8 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
+from app.agent.permission.commands.forms import forms
+from app.agent.permission.commands.judge import Judgement
 from app.agent.permission.commands.leaving import is_there
 from app.agent.permission.commands.named import named_locations
 from app.agent.permission.commands.simple_commands import SimpleCommand
@@ -32,13 +34,16 @@ def in_words(rule: Rule) -> str:
 
 
 def applying(
-    rules: Sequence[Rule], tool: str, access: Access, parts: Sequence[SimpleCommand], folds: bool = False
+    rules: Sequence[Rule], tool: str, access: Access, judgement: Judgement, folds: bool = False
 ) -> list[Rule]:
     """The rules that deny or ask about the call, and those that allow it; on a disk that `folds` case, a path's
     capitals do not matter. A command is denied or asked about
     where any of its parts is meant; whether all of them are allowed is asked part by part (`allows`)."""
     found = []
+    seen = [form for part in (*judgement.parts, *judgement.inner) for form in forms(part)]
     for rule in rules:
+        # What is hidden in a command may forbid it, but not let it run.
+        parts = judgement.parts if rule.decision == "allow" else seen
         if (rule.tool and not fnmatchcase(tool, rule.tool)) or (
             rule.path and not _is_at(rule, access, parts, folds)
         ):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.agent.permission.commands.code import code_reasons, has_script
 from app.agent.permission.commands.destructive import destruction, is_disguised
+from app.agent.permission.commands.forms import forms
 from app.agent.permission.commands.git import CONFIGURING
 from app.agent.permission.commands.leaving import is_there, leaving, leaving_path, leaving_program
 from app.agent.permission.commands.options import names
@@ -25,11 +26,12 @@ _DEEPEST = 8
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """`parts` of the command; `reasons`, in words, why it must be asked about. `is_computed`: what it acts on
-    is in part known only when it runs."""
+    is in part known only when it runs. `inner` are the parts of scripts in it, as in `bash -c '…'`."""
 
     parts: tuple[SimpleCommand, ...]
     reasons: tuple[str, ...]
     is_computed: bool = False
+    inner: tuple[SimpleCommand, ...] = ()
 
 
 def judge(command: str, directory: Path, root: Path, depth: int = 0) -> Judgement:
@@ -44,7 +46,7 @@ def judge(command: str, directory: Path, root: Path, depth: int = 0) -> Judgemen
     words = [word for part in parts for word in (*part.spoken, *part.reads)]
     words += [word for part in parts for _name, word in part.assigned]
     is_computed = any(word.value is None for word in words)
-    return Judgement(parts, tuple(dict.fromkeys(reasons)), is_computed)
+    return Judgement(parts, tuple(dict.fromkeys(reasons)), is_computed, tuple(walk.inner))
 
 
 class _Walk:
@@ -55,6 +57,7 @@ class _Walk:
         self._stack: list[Path] = []
         self._root = root
         self._depth = depth
+        self.inner: list[SimpleCommand] = []
 
     def reasons(self, part: SimpleCommand) -> list[str]:
         """Why this part needs asking about."""
@@ -63,7 +66,10 @@ class _Walk:
         if inner != part:
             # The program's directory is gone from the inner one, and a wrapper may be dangerous by itself.
             found += destruction(part)
-        found += [reason for text in self._scripts(part, inner) for reason in self._judge(text)]
+        texts = dict.fromkeys(self._scripts(part, inner))
+        for form in forms(inner):
+            texts |= dict.fromkeys(self._scripts(form, unwrap(form)))
+        found += [reason for text in texts for reason in self._judge(text)]
         if part.spoken and part.spoken[0].value is not None:
             found += leaving_program(part.spoken[0].value, self._place, self._root)
         set_to = [word for _name, word in part.assigned]
@@ -79,13 +85,20 @@ class _Walk:
     def _judge(self, text: str | None) -> list[str]:
         if text is None:
             return ["it runs a script that is computed"]
-        return list(judge(text, self._place, self._root, self._depth + 1).reasons) if text.strip() else []
+        if not text.strip():
+            return []
+        judged = judge(text, self._place, self._root, self._depth + 1)
+        self.inner += [*judged.parts, *judged.inner]
+        return list(judged.reasons)
 
     def _scripts(self, part: SimpleCommand, inner: SimpleCommand) -> Iterator[str | None]:
         """The texts that are run as command lines."""
         for word in scripts_of(part, inner):
             yield word.value
         name = inner.name
+        if name == "eval":
+            values = [word.value for word in inner.spoken[1:]]
+            yield " ".join(value for value in values if value) if None not in values else None
         if name == "trap":
             yield inner.words[1] if len(inner.words) > 1 else ""
         if name not in SHELLS:

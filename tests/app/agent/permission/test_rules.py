@@ -148,3 +148,32 @@ def test_settings_hold_rules() -> None:
         file.write_text(text)
         with pytest.raises(BadSettings, match=said):
             load_settings()
+
+
+NO_PUSH = (Rule("deny", command="git push"),)
+PUSHING = (
+    *("git push origin", "git -C sub push", "git --no-pager -c a=b push", "git --git-dir=.git push"),
+    *("bash -c 'git push'", "bash -lc 'cd src && git push'", "bash <<< 'git push'", "sh <<EOF\ngit push\nEOF"),
+    *("env -S 'git push'", "env -S 'A=1 git push'", "script -qc 'git push'", "su -c 'git push'"),
+    *("ssh-agent git push", "ssh-agent bash -c 'git push'", "sudo -u me git push", "xvfb-run git push"),
+    *("trap 'git push' EXIT", "eval git push", "eval 'git push'", "GIT_EDITOR='git push' git commit"),
+    *(
+        "PAGER='git push' git log",
+        "find . -exec git push \\;",
+        "git bisect run git push",
+        "flock l -c 'git push'",
+    ),
+    *("echo $(git push)", "diff <(git push) a", "sudo bash -c 'env A=1 git -C x push'", "! git push"),
+)
+
+
+@pytest.mark.parametrize("command", PUSHING)
+def test_what_a_rule_denies_is_found_wherever_it_stands_in_plain_sight(
+    command: str, workspace: Workspace
+) -> None:
+    assert decide(workspace, NO_PUSH, "run_shell_command", command, "auto") == "deny"
+
+
+@pytest.mark.parametrize("command", ["git pull", "echo git push", "grep 'git push' x", "git log --grep push"])
+def test_words_alone_are_no_command(command: str, workspace: Workspace) -> None:
+    assert decide(workspace, NO_PUSH, "run_shell_command", command, "auto") != "deny"
