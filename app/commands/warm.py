@@ -8,8 +8,8 @@ from contextlib import aclosing
 from pathlib import Path
 
 from app.agent.budget import FIXED_TOKENS, estimate
+from app.agent.mcp.offer import Offer
 from app.agent.mcp.servers import Servers
-from app.agent.mcp.tool import Offer
 from app.agent.prompt.opening import (
     CannotWarm,
     WarmRecord,

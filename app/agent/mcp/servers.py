@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from app.agent.budget import tokens_of
 from app.agent.errors import ServerFailed
 from app.agent.mcp.connection import Connection
-from app.agent.mcp.tool import McpTool, Offer, offer_of
+from app.agent.mcp.offer import Offer
+from app.agent.mcp.tool import McpTool, offer_of
 from app.settings.mcp import McpServer
 
 if TYPE_CHECKING:

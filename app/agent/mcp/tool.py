@@ -4,13 +4,13 @@ import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, model_validator
 
 from app.agent.errors import ServerFailed, ToolFailure
 from app.agent.mcp.content import as_text
+from app.agent.mcp.offer import Offer
 from app.agent.tools.base import Access, Arguments, Tool, ToolContext, ToolResult
 from app.model.messages import ToolSpecification
 from app.workspace.workspace import Workspace
@@ -25,29 +25,6 @@ _MOST_SHOWN = 200
 
 CallServer = Callable[[str, str, Mapping[str, Any]], Awaitable["CallToolResult"]]
 """Call a server's tool by the names of both. Raises ServerFailed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A tool as a server offered it, and as the session keeps it. `name` is what the model calls it."""
-
-    name: str
-    server: str
-    tool: str
-    description: str
-    parameters: Mapping[str, Any]
-    is_read_only: bool = False
-    is_destructive: bool = False
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "Offer":
-        """The offer in a session's file, which holds the fields by name. Raises TypeError on anything else."""
-        return cls(**record)
-
-    @property
-    def specification(self) -> ToolSpecification:
-        """The tool as the model is told of it."""
-        return ToolSpecification(self.name, self.description, self.parameters)
 
 
 def offer_of(server: str, tool: "ServersTool") -> Offer:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from app.agent.errors import SessionError
 from app.agent.events import EndReason
-from app.agent.mcp.tool import Offer
+from app.agent.mcp.offer import Offer
 from app.agent.session.branches import RewindPoint, active, rewind_points
 from app.agent.session.records import (
     FilesAttached,

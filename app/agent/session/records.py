@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from app.agent.events import EndReason
-from app.agent.mcp.tool import Offer
+from app.agent.mcp.offer import Offer
 from app.model.messages import Message
 from app.settings.settings import Mode
 
