@@ -25,6 +25,7 @@ from mlx_model.server.http import create_app
 from mlx_model.server.listening import listen_on_port
 from mlx_model.server.run import QuietServer
 from mlx_model.server.scheduler import Scheduler, ServedModel
+from tests.support.patience import LONGEST
 
 _DRAFTS = (SourceDrafts("lookup", 2, 1),)
 
@@ -114,7 +115,7 @@ def scripted_engine(
     scheduler = Scheduler(lambda _: served)
     ready = threading.Event()
     scheduler.start(ready.set)
-    assert ready.wait(10)
+    assert ready.wait(LONGEST)
     app = Guard(create_app(scheduler, keep_alive_seconds), Activity(), api_key, check_host=True)
     server = QuietServer(uvicorn.Config(app, lifespan="off", log_level="critical", timeout_graceful_shutdown=1))
     with listen_on_port("127.0.0.1", 0, has_key=False) as listener:
@@ -127,4 +128,4 @@ def scripted_engine(
             scheduler.stop()
             server.should_exit = True
             thread.join()
-            scheduler.join(10)
+            scheduler.join(LONGEST)

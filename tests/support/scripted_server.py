@@ -24,7 +24,7 @@ answer.
     gate = Gate()
     server = scripted_server(reply("half", gate, " whole"))
     ...
-    gate.reached.wait(10)       # or: await gate.wait_reached()   the client has been sent "half"
+    await gate.wait_reached()       # the client has been sent "half"
     gate.open()
 
 `server.disconnects` counts clients that went away before their reply was complete: `await
@@ -219,7 +219,7 @@ class ScriptedServer:
         self._stopping.set()
         self._server.force_exit = True
         self._server.should_exit = True
-        self._thread.join(20)
+        self._thread.join(LONGEST)
         if self.socket is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.socket)  # noqa: PTH108  a socket, not a path of ours

@@ -387,7 +387,7 @@ def test_nothing_but_the_protocol_is_on_standard_output(scripted_server: Serve, 
     assert told[-1]["result"] == {"stopReason": "end_turn"}
     assert all(message["jsonrpc"] == "2.0" for message in told)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 143
+    assert process.wait(LONGEST) == 143
     rest, complaints = process.communicate()
     assert rest == b"" and complaints.count(b"\n") == 1 and b"Error parsing JSON-RPC message" in complaints
     assert b"AssertionError" not in complaints

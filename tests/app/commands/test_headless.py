@@ -120,7 +120,7 @@ def test_interrupted_in_mid_reply(scripted_server, project: Path, number: int, s
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(LONGEST)
     process.send_signal(number)
     said, complaints = process.communicate(timeout=LONGEST)
     assert process.returncode == status, complaints

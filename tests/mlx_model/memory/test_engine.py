@@ -256,9 +256,9 @@ def test_weights_are_kept_at_hand_while_somebody_may_be_typing() -> None:
     encoder: Any = None
     scheduler = Scheduler(lambda _: ServedModel("model", Answering(), encoder, rest=upkeep.rest))
     scheduler.start(lambda: None)
-    assert enough.wait(20), "nobody kept the weights at hand"
+    assert enough.wait(LONGEST), "nobody kept the weights at hand"
     scheduler.stop()
-    scheduler.join(20)
+    scheduler.join(LONGEST)
     touched.clear()
     assert upkeep.rest(179) == 0.01 and touched == [1]
     assert upkeep.rest(181) == 5 and touched == [1], "nobody is there any more"
@@ -278,7 +278,7 @@ async def test_an_upkeep_that_fails_ends_no_engine() -> None:
             events = [event async for event in scheduler.events(request, threading.Event())]
         assert isinstance(events[-1], GenerationFinished)
     scheduler.stop()
-    scheduler.join(20)
+    scheduler.join(LONGEST)
 
 
 async def test_typing_keeps_the_weights_at_hand(tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ async def test_typing_keeps_the_weights_at_hand(tmp_path: Path) -> None:
         await http.get("/health?attended=1")
         await stage.until(lambda: idle != sorted(idle))
     scheduler.stop()
-    scheduler.join(20)
+    scheduler.join(LONGEST)
 
 
 def test_tidegate_model_fit_asks_the_engine(packed: Path) -> None:

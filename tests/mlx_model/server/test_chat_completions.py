@@ -390,13 +390,13 @@ def test_loading_reports_progress_and_failure() -> None:
     def load(report: Any) -> Any:
         report(0.25)
         reported.set()
-        go_on.wait(10)
+        go_on.wait(LONGEST)
         raise CheckpointError("The weights are gone.")
 
     scheduler = Scheduler(load)
     scheduler.start(ended.set)
-    assert reported.wait(10)
+    assert reported.wait(LONGEST)
     assert (scheduler.state.phase, scheduler.state.progress) == ("loading", 0.25)
     go_on.set()
-    assert ended.wait(10)
+    assert ended.wait(LONGEST)
     assert (scheduler.state.phase, str(scheduler.state.error)) == ("failed", "The weights are gone.")

@@ -102,7 +102,7 @@ def test_the_official_client_on_a_port(checkpoint: Path) -> None:
         port = url.rpartition(":")[2]
         assert "in use" in refused("--model", checkpoint, "--port", port)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(LONGEST) == 0
 
 
 def test_a_private_socket_shared_replaced_and_removed(checkpoint: Path, home: Path) -> None:
@@ -130,14 +130,14 @@ def test_a_private_socket_shared_replaced_and_removed(checkpoint: Path, home: Pa
                 last = [line for line in lines if line.startswith("data: ")][-1]
         if last != "data: [DONE]":  # the model may have ended by itself
             assert "shutting down" in json.loads(last.removeprefix("data: "))["error"]["message"]
-        assert process.wait(20) == 0
+        assert process.wait(LONGEST) == 0
     assert not path.exists()
 
 
 def test_an_idle_server_leaves(checkpoint: Path, home: Path) -> None:
     path = home / "run" / "engine.sock"
     with serving(checkpoint, "--socket", path, "--idle-exit", 0.2) as process:
-        assert process.wait(60) == 0
+        assert process.wait(LONGEST) == 0
     assert not path.exists()
 
 
@@ -170,4 +170,4 @@ def test_a_failed_load_shows_in_health(checkpoint: Path, tmp_path: Path) -> None
             answers.append(http.get("/health").json())
         assert answers[-1]["status"] == "failed"
         assert "tokenizer.json" in answers[-1]["error"]["message"]
-        assert process.wait(20) == 2
+        assert process.wait(LONGEST) == 2

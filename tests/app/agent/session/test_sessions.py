@@ -191,7 +191,7 @@ async def test_stopped_in_a_compaction_and_spoken_to_during_one(
 
     def slowly(kind: str, **fields: Any) -> None:
         entered.set()
-        may_end.wait(60)
+        may_end.wait(LONGEST)
         append(kind, **fields)
 
     monkeypatch.setattr(b.agent._conversation._journal, "append", slowly)

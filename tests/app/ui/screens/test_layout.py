@@ -13,6 +13,7 @@ from textual.drivers._writer_thread import WriterThread
 
 from app.model.events import EngineStatus
 from app.ui.driver import LastingFile
+from tests.support.patience import LONGEST
 from tests.support.screen import Stage
 
 
@@ -128,5 +129,5 @@ def test_nobody_waits_to_write_to_a_terminal_that_was_closed() -> None:
 
     leaving = threading.Thread(target=leave, daemon=True)
     leaving.start()
-    leaving.join(60)
+    leaving.join(LONGEST)
     assert not leaving.is_alive()

@@ -6,6 +6,7 @@ from threading import Event
 import pytest
 
 from app.ui.widgets.file_view import FileView
+from tests.support.patience import LONGEST
 from tests.support.screen import Stage
 
 
@@ -19,7 +20,7 @@ async def test_a_large_file_is_said_to_be_read_until_it_is_there(
         viewer.open("a.txt")
         await stage.until(lambda: viewer.path == "a.txt")
         load, go = viewer._load, Event()
-        monkeypatch.setattr(viewer, "_load", lambda path: go.wait(60) and load(path))
+        monkeypatch.setattr(viewer, "_load", lambda path: go.wait(LONGEST) and load(path))
         viewer.open("large.log")
         notice = viewer.query_one("#viewer-notice")
         await stage.until(lambda: "being read" in str(notice.render()), "the notice")

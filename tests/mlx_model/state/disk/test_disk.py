@@ -23,6 +23,7 @@ from mlx_model.state.disk.snapshot_file import SnapshotFileDamaged, read_snapsho
 from mlx_model.state.disk.tier import DiskLimits, DiskTier
 from mlx_model.state.prefix_state import Arrays, array_bytes
 from mlx_model.state.prefix_store import PrefixStore
+from tests.support.patience import LONGEST
 from tests.support.places import ROOT
 from tests.support.programs.writes_forever import FLOATS, conversation
 from tests.support.token_states import TokenSource, assert_is_state_of, recurrent_of
@@ -244,7 +245,7 @@ def test_what_is_not_written_yet_is_found_and_the_newest_is_written_first_in_the
 
     def slowly(path: Path, facts: dict[str, Any], arrays: Arrays) -> None:
         begun.set()
-        go_on.wait(20)
+        go_on.wait(LONGEST)
         written.append(f"{facts['kind']} {facts['position']}")
         write_snapshot_file(path, facts, arrays)
 
@@ -254,7 +255,7 @@ def test_what_is_not_written_yet_is_found_and_the_newest_is_written_first_in_the
     for tokens in conversations:
         store.store(tokens, TokenSource(tokens))
         store.shrink(0)
-    assert begun.wait(20)
+    assert begun.wait(LONGEST)
     for tokens in conversations:
         found = store.lookup((*tokens, 9))
         assert found is not None

@@ -13,6 +13,7 @@ from app.ui.panes.review.desk_work import DeskWork
 from app.ui.panes.review.listings import chosen_turns, file_entries, turn_entries
 from app.ui.panes.review.progress import Progress
 from tests.support.diffs import changes_of, decided
+from tests.support.patience import LONGEST
 from tests.support.screen import edit
 
 CHANGES = changes_of({"a.txt": ("one\ntwo\n", "1\ntwo\nthree\n"), "b.txt": ("one\n", "two\n")})
@@ -52,7 +53,7 @@ async def test_decisions_are_taken_one_after_the_other(tmp_path: Path) -> None:
     def slow() -> None:
         order.append("slow begins")
         loop.call_soon_threadsafe(begun.set)
-        may_end.wait(60)
+        may_end.wait(LONGEST)
         order.append("slow ends")
 
     tasks = [
