@@ -208,6 +208,11 @@ class Sources:
                 patch = build_patch(change, selection, reverse=True)
                 wanted |= self._applied([patch], _paths(change), "--reverse")
         self._review.replace_files(f"Discarded changes in {_names(parts)}", wanted)
+        # git shows a tracked file as new only where it was merely announced (git add -N): that entry goes too.
+        announced = [change.path for change, _ in parts if wanted.get(change.path, change) is None]
+        if announced and self._git.is_repository:
+            names = b"".join(os.fsencode(path) + b"\0" for path in announced)
+            self._git.run("update-index", "-z", "--force-remove", "--stdin", data=names)
 
     def apply(self, parts: Parts) -> str:
         """Apply parts of a patch to the work tree, all or nothing; the review's `undo` takes it back. Returns
@@ -337,6 +342,8 @@ class Sources:
                 for path in paths:
                     copies.write(path, self._disk.read(path))
                 self._copy_attributes(top, paths)
+                if self._have_filters(paths):
+                    _link_rest(self._git.top, top)
             except OSError as error:
                 raise ReviewError(f"A file cannot be read ({error.filename})", error.strerror or "") from error
             yield top, Git(inner)
@@ -351,6 +358,12 @@ class Sources:
             name = (folder / ".gitattributes").as_posix()
             if (top / name).is_file() and not (copies / name).exists():
                 WorkTree(copies).write(name, WorkTree(top).read(name))
+
+    def _have_filters(self, paths: tuple[str, ...]) -> bool:
+        if not self._git.is_repository:
+            return False
+        said = self._git.run("check-attr", "-z", "filter", "--", *paths).split(b"\0")
+        return any(value not in (b"unspecified", b"unset") for value in said[2::3])
 
     def _place(self, copies: Path) -> dict[str, str]:
         if not self._git.is_repository:
@@ -383,6 +396,17 @@ class Sources:
         if trouble := self._git.trouble:
             raise ReviewError("git refuses this repository", trouble)
         raise ReviewError("This directory is no git repository", "review a patch file instead, or run git init")
+
+
+def _link_rest(source: Path, target: Path) -> None:
+    """Put links in `target` for what `source` has beside the files that are copied: a filter may be a program
+    of the repository's, named by its path there."""
+    for entry in source.iterdir():
+        copy = target / entry.name
+        if entry.name != ".git" and not os.path.lexists(copy):
+            copy.symlink_to(entry)
+        elif copy.is_dir() and not copy.is_symlink():
+            _link_rest(entry, copy)
 
 
 def _by_path(change: FileChange) -> bool:

@@ -487,3 +487,40 @@ def test_a_plain_diff_makes_and_removes_files(tmp_path: Path) -> None:
     desk.undo()
     assert (root / "gone").exists()
     assert not (root / "new").exists()
+
+
+def test_a_filter_that_is_a_script_of_the_repository_s_runs_where_it_expects_to(tmp_path: Path) -> None:
+    root = tmp_path / "work"
+    root.mkdir()
+    git(root, "init", "--quiet")
+    (root / "tools").mkdir()
+    for name, expression in (("clean", "s/hunter2/PLACEHOLDER/"), ("smudge", "s/PLACEHOLDER/hunter2/")):
+        script = root / "tools" / name
+        script.write_text(f"#!/bin/sh\nexec sed {expression}\n")
+        script.chmod(0o755)
+        git(root, "config", f"filter.secret.{name}", f"./tools/{name}")
+    (root / ".gitattributes").write_text("*.conf filter=secret\n")
+    lines = [f"line {number}\n" for number in range(20)]
+    lines[3] = lines[16] = "password hunter2\n"
+    (root / "sub").mkdir()
+    file = root / "sub" / "a.conf"
+    file.write_text("".join(lines))
+    git(root, "add", "-A")
+    git(root, "commit", "--quiet", "-m", "one")
+    file.write_text("".join(lines).replace("line 1\n", "one\n").replace("line 18\n", "eighteen\n"))
+    sources = Sources(root, Review(root))
+    [change] = sources.changes(WORK_TREE)
+    sources.discard([(change, {change.hunks[0].id: None})])
+    assert file.read_text() == "".join(lines).replace("line 18\n", "eighteen\n")
+
+
+def test_a_file_that_was_only_announced_goes_with_its_entry(tmp_path: Path) -> None:
+    root = plain(tmp_path / "work")
+    (root / "new.txt").write_text("new\n")
+    git(root, "add", "--intent-to-add", "new.txt")
+    sources = Sources(root, Review(root))
+    [change] = sources.changes(WORK_TREE)
+    sources.discard([(change, whole(change))])
+    assert git(root, "status", "--porcelain") == b"" and not (root / "new.txt").exists()
+    Review(root).undo()
+    assert (root / "new.txt").read_text() == "new\n"
