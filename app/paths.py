@@ -1,4 +1,4 @@
-"""Where Tidegate keeps what is its own, by the platform's conventions.
+"""Where Tidegate keeps its own files, by the platform's conventions.
 
 `TIDEGATE_HOME` moves everything below one directory: for tests, and for a user who wants it elsewhere.
 """

@@ -6,7 +6,7 @@ import signal
 
 
 def cancel_on_signals() -> list[int]:
-    """Have the first SIGINT or SIGTERM cancel the current task; its number then stands in the list."""
+    """Have the first SIGINT or SIGTERM cancel the current task; its number is then in the returned list."""
     task = asyncio.current_task()
     assert task is not None
     stopped_by: list[int] = []

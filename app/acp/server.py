@@ -55,7 +55,7 @@ async def _serve(choice: ModelChoice | NoModel, settings: Settings, out: int) ->
         try:
             await connection.listen()
         finally:
-            # Turns end as they would anywhere; what is still being said to the editor is given up.
+            # Turns end in the usual way; updates that the editor has not received yet are dropped.
             await agent.aclose()
             with contextlib.suppress(TimeoutError, ConnectionError):
                 await asyncio.wait_for(connection.close(), _CLOSE_SECONDS)

@@ -71,7 +71,7 @@ class Activity:
 
     def cancel(self) -> None:
         """Cancel what runs; its events go on to the last one. Harmless when nothing runs."""
-        # A second time would break into what is done to end the turn in good order.
+        # A second cancellation would interrupt the clean-up of the first.
         if self._running is not None and not self._running.cancelling():
             self._running.cancel()
 

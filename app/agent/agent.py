@@ -256,13 +256,13 @@ class Agent(AgentPort):
         self._activity.cancel()
 
     async def aclose(self) -> None:
-        """End the running turn and the background jobs, and let go of the session's file."""
+        """End the running turn and the background jobs, and close the session's file."""
         await self._activity.aclose()
         await asyncio.gather(self._jobs.aclose(), self._servers.aclose())
         self._conversation.close()
 
     def _refuse_too_long(self, text: str) -> None:
-        # To shorten it, as older messages are, would be to answer what nobody asked.
+        # Shortening the newest message, as older ones are, would answer another question.
         length = self._hands.context_length()
         if length is None:
             return

@@ -70,7 +70,7 @@ def context_use(messages: Sequence[Message], length: int | None, mcp_tokens: int
 
 
 def tokens_of(characters: int) -> int:
-    """Roughly how many tokens so many characters take, rather more than less."""
+    """An estimate of the tokens in that many characters, rather too high than too low."""
     return int(characters / _CHARACTERS_PER_TOKEN)
 
 
@@ -111,7 +111,7 @@ def split(messages: Sequence[Message], context_length: int) -> int:
 
 
 def digest_characters(context_length: int | None) -> int:
-    """How long what is said in place of older messages may be: an eighth of the context."""
+    """The longest summary of older messages: an eighth of the context."""
     return _MAX_DIGEST if context_length is None else min(_MAX_DIGEST, context_length * 3 // 8)
 
 

@@ -8,7 +8,7 @@ class AgentBusy(TidegateError):
 
 
 class AgentMissing(TidegateError):
-    """There is no agent yet to do what is asked."""
+    """The agent is not open yet."""
 
 
 class SessionError(TidegateError):
@@ -24,4 +24,4 @@ class ServerFailed(TidegateError):
 
 
 class ToolFailure(Exception):
-    """A call could not be carried out. The text is for the model: what is wrong, and what to do instead."""
+    """A call could not be carried out. The text is for the model: the fault, and what to do instead."""

@@ -107,7 +107,7 @@ class AgentPort(Protocol):
         ...
 
     def compact(self) -> bool:
-        """Let a summary stand for all but the latest turn. False if there is nothing to leave out. Raises
+        """Replace all but the latest turn by a summary. False if there is nothing to leave out. Raises
         AgentBusy while a turn runs, SessionError when the disk will not take it."""
         ...
 
@@ -128,9 +128,9 @@ class AgentPort(Protocol):
         ...
 
     def cancel(self) -> None:
-        """End the running turn as cancelled; its iterator goes on to TurnEnded. Harmless when none runs."""
+        """Cancel the running turn; its iterator still yields TurnEnded. Harmless when none runs."""
         ...
 
     async def aclose(self) -> None:
-        """End what runs, background jobs included, and let go of the session's file."""
+        """End the turn and the background jobs, and close the session's file."""
         ...

@@ -31,7 +31,7 @@ from app.model.messages import Message
 
 _MOST_REPLIES = 24
 _MOST_TOKENS = 32_768
-"""Of context; what is beyond is summed up as in any conversation."""
+"""Tokens of context; beyond it the sub-task is compacted like any conversation."""
 _REFUSAL = (
     "Not done: a sub-task only reads and searches. Go on without, and name in your answer what would have to "
     "be done."

@@ -97,7 +97,7 @@ class Hands:
 
 
 def compact(conversation: Conversation, keep: int, context_length: int | None) -> bool:
-    """Let a summary stand for all but the last `keep` messages. False if there is nothing before them."""
+    """Replace all but the last `keep` messages by a summary. False if there is nothing before them."""
     if len(conversation.messages) - keep <= conversation.has_digest:
         return False
     limit = budget.digest_characters(context_length)
@@ -351,7 +351,7 @@ class Turn:
             self.has_warned = True
             await self._emit(Noticed(NO_SANDBOX))
         await self._emit(ToolStarted(call.id, call.name, given, tool.summary(arguments)))
-        # Of these only what is found afterwards is known; the rest tell review beforehand.
+        # What these changed is found afterwards; the other tools tell review beforehand.
         changes_unseen = access.kind in ("command", "mcp")
         if changes_unseen:
             await self._note_what_is(access)

@@ -45,7 +45,7 @@ class NoCorpus(TidegateError):
 
 
 class _NoRecord:
-    """A ChangeRecorder for files that nobody reviews."""
+    """A ChangeRecorder that records nothing."""
 
     def begin_turn(self, turn: int, session: str = "", words: str = "") -> None: ...
 

@@ -1,4 +1,4 @@
-"""`tidegate doctor`: plain facts about this machine, and what is missing."""
+"""`tidegate doctor`: facts about this machine, and what Tidegate lacks on it."""
 
 import argparse
 import asyncio

@@ -64,7 +64,7 @@ def _fit(given: list[str]) -> NoReturn:
 
 
 def list_models() -> int:
-    """Print what is on disk and what can be fetched, each with whether it fits."""
+    """Print the models on disk and those that can be fetched, each with whether it fits."""
     usable = gigabytes(judge(0).usable)
     print(f"This machine has {gigabytes(machine_memory())} of memory, of which a model may use {usable}.\n")
     found = models_on_disk()
@@ -89,7 +89,7 @@ def _row(name: str, size: int, experts: Experts | None) -> str:
 
 
 def fetch(repository: str) -> int:
-    """Download `repository`, showing how far it is. Ctrl-C stops it; the next call goes on."""
+    """Download `repository`, showing how far it is. Ctrl-C stops it; the next call resumes it."""
     try:
         path = asyncio.run(_fetch(repository))
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""The operations that git leaves unfinished until the user goes on with them."""
+"""The operations that git leaves unfinished until the user continues or aborts them."""
 
 from pathlib import Path
 

@@ -54,4 +54,4 @@ class Offline(ModelError):
 
 
 class DownloadFailed(ModelError):
-    """A checkpoint could not be fetched. What has arrived stays on disk; the next attempt goes on from it."""
+    """A checkpoint could not be fetched. The received part stays on disk; the next attempt resumes there."""

@@ -1,4 +1,4 @@
-"""What arrives while a reply is being made, and what is known of the engine making it."""
+"""The events of a reply that is being generated, and the status of the engine."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -97,7 +97,7 @@ EnginePhase = Literal["absent", "starting", "loading", "ready", "restarting", "f
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """Where the engine stands. `message` is a sentence for the user; `progress` is 0 to 1 while loading.
+    """The engine's status. `message` is a sentence for the user; `progress` is 0 to 1 while loading.
 
     absent: no model was found or named. failed: it died or cannot be reached and will not be tried again
     by itself. `is_short`: the machine is short of memory now. `given_up`: what the engine does without for

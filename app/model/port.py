@@ -25,7 +25,7 @@ class EnginePort(ModelPort, Protocol):
 
     @property
     def status(self) -> EngineStatus:
-        """Where the engine stands now."""
+        """The engine's current status."""
         ...
 
     def subscribe(self, listener: Callable[[EngineStatus], None]) -> Callable[[], None]:
@@ -45,5 +45,5 @@ class EnginePort(ModelPort, Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Leave the engine. One that we started and nobody else uses stops by itself when idle."""
+        """Disconnect. An engine that we started and no other window uses stops by itself when idle."""
         ...

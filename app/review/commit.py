@@ -1,4 +1,4 @@
-"""Commit exactly what is kept.
+"""Commit exactly the kept hunks.
 
 The commit's tree is HEAD with the kept changes, made in an index of its own, so that whatever else is staged or
 changed stays as it is; `git commit` then runs on that index, with the user's hooks and identity. Where a file
@@ -90,7 +90,7 @@ def commit_kept(
 
 
 def commit_index(git: Git, message: str, options: tuple[str, ...] = ()) -> str:
-    """Commit what is staged, as `commit_kept` does what is kept."""
+    """Commit the index, as `commit_kept` commits the kept hunks."""
     _check(git, message, "--amend" in options)
     answer = git.ask_with_hooks("commit", "--quiet", "--file=-", *options, data=message.encode())
     printed = answer.output.decode("utf-8", "replace").strip()

@@ -20,7 +20,7 @@ _NO_ATOMS: frozenset[Atom] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A hunk, the blocks it stands for, and for each of its lines the atoms that made it."""
+    """A hunk, its blocks, and for each of its lines the atoms that made it."""
 
     hunk: Hunk
     blocks: frozenset[str]

@@ -86,7 +86,7 @@ def take(
     try:
         paths, complete = _dirty(git) if repository else _all_files(root)
     except GitError:
-        # A damaged index, say: the workspace shows what git said, and a turn goes on as without a repository.
+        # A damaged index, for instance: the workspace shows git's error, and the turn runs without git.
         repository = False
         paths, complete = _all_files(root)
     files: dict[str, ImageName | None] = {}

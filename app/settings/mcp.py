@@ -65,7 +65,7 @@ class McpServer:
 
 
 def read_servers(table: object) -> tuple[McpServer, ...]:
-    """The servers in the settings' table `mcp`. Raises ValueError with a clause that says what is wrong."""
+    """The servers in the settings' table `mcp`. Raises ValueError with a clause for the user."""
     if not isinstance(table, dict) or not all(isinstance(entry, dict) for entry in table.values()):
         raise ValueError("mcp is not made of tables: begin each server with a line [mcp.NAME]")
     return tuple(_read(name, entry) for name, entry in table.items())

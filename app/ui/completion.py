@@ -11,7 +11,7 @@ _FILE = re.compile(r"(?:^|(?<=[\s(\[{\"']))@([^\s\"@:]*)\Z")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What stands before the cursor from column `start` on; `query` is it without its sign."""
+    """The word before the cursor, from column `start`; `query` is that word without its / or @."""
 
     kind: Literal["command", "file"]
     start: int
@@ -20,7 +20,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """`text` is what comes in place of the token, `label` what is shown of it."""
+    """`text` replaces the token, `label` is shown in the list."""
 
     text: str
     label: str
@@ -75,7 +75,7 @@ def rank(query: str, names: Iterable[str], limit: int) -> list[str]:
 
 
 def file_candidate(path: str) -> Candidate:
-    """The mention of `path`. Behind a directory nothing is put, for one goes on typing there."""
+    """The mention of `path`. No space follows a directory, whose path is usually typed further."""
     written = f'@"{path}"' if re.search(r"\s", path) else f"@{path}"
     return Candidate(written if path.endswith("/") else f"{written} ", path)
 

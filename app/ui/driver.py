@@ -8,7 +8,7 @@ from textual.drivers.linux_driver import LinuxDriver
 
 
 class LastingFile:
-    """`file`, to which is written as long as it is there. Textual's thread that writes would end with the first
+    """`file`, to which is written as long as it exists. Textual's thread that writes would end with the first
     error, and everybody who has something to show would wait for it for ever."""
 
     def __init__(self, file: Any) -> None:

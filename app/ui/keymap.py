@@ -18,7 +18,7 @@ Keymap = Mapping[str, tuple[str, ...]]
 
 
 class KeymapError(TidegateError):
-    """The keymap file cannot be used as it is."""
+    """The keymap file is unreadable or holds no valid keys."""
 
 
 def keymap_path() -> Path:

@@ -1,4 +1,4 @@
-"""What the screen is given: the parts of the application it stands in front of."""
+"""The parts of the application that the screen is given."""
 
 from dataclasses import dataclass
 from typing import Protocol

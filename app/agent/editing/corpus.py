@@ -114,7 +114,7 @@ def _stale(edit: TrueEdit, chance: random.Random) -> Attempt | None:
 
 
 def _duplicate(edit: TrueEdit, _random: random.Random) -> Attempt | None:
-    """The quotation stands in the file twice."""
+    """The quotation occurs twice in the file."""
     end = "" if edit.before.endswith("\n") else "\n"
     return (
         Attempt(f"{edit.before}{end}\n{edit.old}", edit.old, edit.new, None)

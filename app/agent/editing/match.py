@@ -29,8 +29,8 @@ _INDENT = re.compile(r"[ \t]*")
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Where the quoted text lies: text[start:end], found on `rung`. `old` and `new` are the edit as it is to be
-    understood there: the model's own, or re-indented."""
+    """An occurrence of the quoted text: text[start:end], found on `rung`. `old` and `new` are the edit to apply
+    there: the model's own, or re-indented."""
 
     start: int
     end: int
@@ -40,7 +40,7 @@ class Match:
 
 
 def find_matches(text: str, old: str, new: str) -> list[Match]:
-    """Every place in `text` that `old` can mean, in order; they may overlap. Lines end in "\\n"."""
+    """Every match of `old` in `text`, in order; they may overlap. Lines end in "\\n"."""
     exact = [Match(start, start + len(old), "exact", old, new) for start in _occurrences(text, old)]
     start = len(text) - len(old) + 1
     if old.strip() and old[:-1] + "\n" == old and text[max(start - 1, 0) :] in (old[:-1], "\n" + old[:-1]):

@@ -236,7 +236,7 @@ class Connection:
 
 
 def _load_sdk() -> None:
-    """Import what is optional and takes a second, away from the event loop. Raises ServerFailed."""
+    """Import the SDK, which is optional and takes a second, off the event loop. Raises ServerFailed."""
     try:
         import mcp.client.stdio  # noqa: PLC0415
         import mcp.client.streamable_http  # noqa: F401, PLC0415

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def as_text(result: "CallToolResult") -> str:
-    """All of the result: text as it is, and of what is no text a line that says what it was."""
+    """The whole result: text unchanged, and a line in place of each item that is no text."""
     parts = [part for block in result.content for part in _block(block)]
     if not parts and result.structured_content is not None:
         parts = [json.dumps(result.structured_content, ensure_ascii=False)]

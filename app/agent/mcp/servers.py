@@ -41,7 +41,7 @@ class ServerState:
 
 
 class Servers:
-    """Started once, together. One that cannot be used is told of, and the rest goes on."""
+    """The servers, started together once. A failure of one is reported and does not stop the others."""
 
     def __init__(self, servers: Sequence[McpServer], directory: Path, *, is_offline: bool = False) -> None:
         """Programs are started in `directory`."""
@@ -55,7 +55,7 @@ class Servers:
 
     @property
     def states(self) -> tuple[ServerState, ...]:
-        """Where each server stands."""
+        """The status of each server."""
         return tuple(self._states.values())
 
     async def start(self) -> None:
@@ -166,7 +166,7 @@ def _with_tools(state: ServerState, offers: Sequence[Offer]) -> ServerState:
 
 
 def _difference(then: Mapping[str, Offer], now: Mapping[str, Offer]) -> str:
-    """How what is offered now differs from what the session has."""
+    """How the tools offered now differ from those of the session."""
     parts = [
         (f"{word} {', '.join(sorted(names))}")
         for word, names in (

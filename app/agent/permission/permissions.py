@@ -50,7 +50,7 @@ class Permissions:
         self.mode: Mode = mode
 
     def for_reading(self, refusal: str) -> "Permissions":
-        """The same, with what is granted here, for one who only reads and is told `refusal` otherwise."""
+        """A read-only copy that shares the grants; anything else is denied with `refusal`."""
         reading = Permissions(self._workspace, "plan", self._readable, self._rules)
         reading._granted = self._granted
         reading._refusal = refusal

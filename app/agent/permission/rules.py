@@ -86,7 +86,7 @@ def hidden(rules: Sequence[Rule], tool: str, workspace: Workspace) -> Callable[[
 
 
 def _held(rules: Sequence[Rule], tool: str) -> list[str]:
-    """The patterns of what is kept from what `tool` finds."""
+    """The patterns of the files that `tool` must not find."""
     return [
         rule.path
         for rule in rules
@@ -126,7 +126,7 @@ def hidden_places(rules: Sequence[Rule], tool: str, root: Path, folds: bool = Fa
 
 
 def _is_directory(found: "os.DirEntry[str] | Path") -> bool:
-    """Whether it is one or leads to one; False for what is too long for a name, or where nobody may look."""
+    """Whether it is one or leads to one; False for a name that is too long or a directory that is closed."""
     try:
         return found.is_dir()
     except OSError:

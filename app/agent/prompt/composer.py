@@ -1,4 +1,4 @@
-"""What the model is told when the user speaks: the words, what they point at, and what is the case now."""
+"""The user's message as the model gets it: the words, the files they mention, and the current context."""
 
 from datetime import datetime
 

@@ -25,7 +25,7 @@ _LONGEST_DESCRIPTION = 200
 
 @dataclass(frozen=True, slots=True)
 class UserCommand:
-    """`file` is where it stands; `text` what is said when it is used, before words are put in."""
+    """`file` defines it; `text` is its message, with placeholders for the words that follow the command."""
 
     name: str
     description: str

@@ -1,4 +1,4 @@
-"""What was said, in memory as on disk: the messages that go to the model, and the journal they stand in.
+"""The conversation, in memory as on disk: the messages that the model is sent, and the journal that holds them.
 
 Everything is in the journal before it is in memory. What a crash or a cancellation leaves half done (a call
 without a result, a reply that broke off) is mended here, so that the next request is always well formed.
@@ -83,22 +83,22 @@ class Conversation:
         self._take_in(journal.records)
 
     def _take_in(self, records: Sequence[Record]) -> None:
-        """Stand where a session's records say."""
+        """Rebuild the state from a session's records."""
         self._messages: list[Message] = []
         self._left_out: list[Message] = []
         self.has_digest = False
-        """Whether the first message stands for what was left out."""
+        """Whether the first message is a summary of messages that were left out."""
         self._preface = 0
         """How many messages at the beginning neither user nor model has said."""
         self.turn = 0
-        """The last turn that stands."""
+        """The last turn of the current branch."""
         self.is_open = False
         """Whether a turn began that did not come to its end."""
         self.last_end: EndReason | None = None
         self.partial = ""
-        """A reply that an error broke off; it counts as said only if the user goes on without repeating it."""
+        """A reply that an error cut short; it becomes a message only if the user does not have it repeated."""
         self._untold = ""
-        """The user's words while they stand in no message yet."""
+        """The user's words until a message holds them."""
         self.todos: tuple[tuple[str, str], ...] = ()
         self.grants: tuple[str, ...] = ()
         self.offers: tuple[Offer, ...] = ()
@@ -154,7 +154,7 @@ class Conversation:
         return self.turn
 
     def continue_turn(self) -> int:
-        """The last turn goes on where it ended; returns its number."""
+        """Resume the last turn where it ended; returns its number."""
         self._close_lost_calls()
         self._put(TurnContinued(self.turn))
         return self.turn
@@ -256,7 +256,7 @@ class Conversation:
         return wanted if wanted and wanted not in used else f"call-{self.turn}-{len(used)}-{self._calls}"
 
     def close(self) -> None:
-        """Let go of the session's file. One in which nothing was said is not kept."""
+        """Close the session's file, and remove it if nothing was said."""
         if self._newest_turn == 0:
             self._journal.discard()
         self._journal.close()
@@ -326,7 +326,7 @@ def _is_object(text: str) -> bool:
 
 
 def _is_moved(records: Sequence[Record]) -> bool:
-    """Whether the last word on where the conversation stands is newer than the last message to the model."""
+    """Whether the conversation was rewound after the last message to the model."""
     for record in reversed(records):
         if isinstance(record, Rewound):
             return True

@@ -81,7 +81,7 @@ class Journal:
         self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let go of the file; harmless when repeated."""
+        """Close the file; harmless when repeated."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -134,7 +134,7 @@ def new_journal(root: Path, forked_from: str = "") -> Journal:
 
 
 def open_journal(root: Path, session_id: str) -> Journal:
-    """Go on with a session. Raises SessionError when there is none of that name, or nothing in it."""
+    """Resume a session. Raises SessionError when there is none of that name, or nothing in it."""
     journal = Journal(session_path(root, session_id))
     if not journal.records:
         journal.close()
@@ -168,7 +168,7 @@ def title_of(records: tuple[Record, ...]) -> str:
 
 
 def fork_session(root: Path, session_id: str) -> str:
-    """Copy a session, so that both can go on by themselves; returns the copy's id. Raises SessionError."""
+    """Copy a session, so that both can be continued separately; returns the copy's id. Raises SessionError."""
     records = read_session(root, session_id)
     copy = new_journal(root, forked_from=session_id)
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from app.agent.errors import ToolFailure
 
-# Ends a process group when nobody holds the other end of its input any more: when we died without a chance to.
+# Ends a process group when the other end of its input is closed: when we died without a chance to.
 _WATCH = ("/bin/sh", "-c", 'read -r _; kill -s KILL -- "-$1"', "watch")
 _GRACE_SECONDS = 2.0
 _LOOK_SECONDS = 0.01
@@ -73,7 +73,7 @@ class Cleaner:
         """What can be told now."""
         text = self._held + piece
         unfinished = _UNFINISHED.search(text)
-        # What goes on for too long is no escape sequence.
+        # A longer one is no escape sequence.
         is_short = unfinished is not None and len(text) - unfinished.start() <= _LONGEST_ESCAPE
         self._held = text[unfinished.start() :] if unfinished and is_short else ""
         return self._told(text[: len(text) - len(self._held)])

@@ -54,7 +54,7 @@ class Sandbox(Protocol):
         ...
 
     def hide(self, arguments: Sequence[str], hidden: Sequence[Path]) -> list[str]:
-        """The command line that runs `arguments` with all of the user's rights but to what is `hidden`."""
+        """The command line that runs `arguments` with all of the user's rights, except access to `hidden`."""
         ...
 
 

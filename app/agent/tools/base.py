@@ -1,4 +1,4 @@
-"""What a tool is: a name, a description and arguments for the model; what it touches, for permission; a run."""
+"""A tool: a name, a description and arguments for the model; its access, for permission; its run."""
 
 import asyncio
 import json
@@ -112,7 +112,7 @@ class Tool(ABC, Generic[A]):
         return ToolSpecification(self.name, self.description, _compact(self.arguments.model_json_schema()))
 
     def parse(self, text: str) -> A:
-        """The arguments in the JSON text that the model wrote. Raises ToolFailure saying what is wrong."""
+        """The arguments in the JSON text that the model wrote. Raises ToolFailure for invalid ones."""
         try:
             given = json.loads(text or "{}", strict=False)
             if isinstance(given, str):

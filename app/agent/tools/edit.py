@@ -22,7 +22,7 @@ _HOW = {
 
 
 class EditArguments(Arguments):
-    """See the tool."""
+    """The arguments that the model gives."""
 
     file_path: str
     old_string: str = Field(description="Text to replace, copied exactly from the file; must occur only once")

@@ -82,7 +82,7 @@ class Files:
         return files
 
     def saw(self, location: Location, text: Text) -> None:
-        """The model has been shown the file as it is in `text`."""
+        """The model has seen the file with the content `text`."""
         self._know(location, _digest(_bytes(text)))
 
     def _know(self, location: Location, digest: bytes) -> None:

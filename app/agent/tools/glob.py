@@ -11,7 +11,7 @@ _MAX_FILES = 200
 
 
 class GlobArguments(Arguments):
-    """See the tool."""
+    """The arguments that the model gives."""
 
     pattern: str = Field(description='Such as "src/**/*.py"')
     path: str = Field(default="", description="Directory to search")

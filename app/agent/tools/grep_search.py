@@ -24,7 +24,7 @@ _MAX_MATCHES = 100
 
 
 class GrepSearchArguments(Arguments):
-    """See the tool."""
+    """The arguments that the model gives."""
 
     pattern: str = Field(description="Regular expression")
     glob: str = Field(default="", description='Only files such as "*.py"')

@@ -13,7 +13,7 @@ _MAX_ENTRIES = 300
 
 
 class ListDirectoryArguments(Arguments):
-    """See the tool."""
+    """The arguments that the model gives."""
 
     path: str = ""
     ignore: list[str] = Field(default=[], description="Glob patterns to leave out")

@@ -12,7 +12,7 @@ _MAX_LINE = 2000
 
 
 class ReadFileArguments(Arguments):
-    """See the tool."""
+    """The arguments that the model gives."""
 
     file_path: str
     offset: int | None = Field(default=None, ge=0, description="First line, counted from 0")
@@ -20,7 +20,7 @@ class ReadFileArguments(Arguments):
 
 
 class ReadFile(Tool[ReadFileArguments]):
-    """Shows a file without line numbers, so that what is copied from it into an edit is exact."""
+    """Shows a file without line numbers, so that text copied into an edit is exact."""
 
     name = "read_file"
     description = "Read a text file. For a long file, give offset and limit."
@@ -39,7 +39,7 @@ class ReadFile(Tool[ReadFileArguments]):
         return f"Read {arguments.file_path} {first}-{last}"
 
     async def run(self, arguments: ReadFileArguments, context: ToolContext) -> ToolResult:
-        """The lines, headed by what is shown where that is not everything."""
+        """The lines, with a heading that gives the range unless it is the whole file."""
         location = locate(arguments.file_path, context.workspace)
         text = await in_thread(lambda: context.files.read(location))
         if text is None:

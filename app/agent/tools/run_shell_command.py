@@ -45,7 +45,7 @@ def shell_of(platform: str) -> str:
 
 
 class RunShellCommandArguments(Arguments):
-    """See the tool."""
+    """The arguments that the model gives."""
 
     command: str
     is_background: bool = Field(default=False, description="For servers and watchers: return at once")

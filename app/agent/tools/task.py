@@ -8,14 +8,14 @@ from app.workspace.workspace import Workspace
 
 
 class TaskArguments(Arguments):
-    """See the tool."""
+    """The arguments that the model gives."""
 
     prompt: str = Field(description="What to find out, and all that is needed to know for it")
     description: str = Field(default="", description="The same in a few words")
 
 
 class Task(Tool[TaskArguments]):
-    """See app.agent.subtask."""
+    """Runs a sub-agent (app.agent.subtask) that reads and searches."""
 
     name = "task"
     description = (

@@ -15,7 +15,7 @@ class TodoItem(Arguments):
 
 
 class TodoWriteArguments(Arguments):
-    """See the tool."""
+    """The arguments that the model gives."""
 
     todos: list[TodoItem]
 

@@ -9,14 +9,14 @@ from app.workspace.workspace import Location, Workspace
 
 
 class WriteFileArguments(Arguments):
-    """See the tool."""
+    """The arguments that the model gives."""
 
     file_path: str
     content: str
 
 
 class WriteFile(Tool[WriteFileArguments]):
-    """Refuses to replace a file that the model has not seen as it is."""
+    """Refuses to replace a file whose current content the model has not seen."""
 
     name = "write_file"
     description = "Create a file, or replace all its content. To change a part of a file, use edit."

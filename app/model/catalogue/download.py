@@ -116,7 +116,7 @@ def plan_download(repository: str) -> DownloadPlan:
 
 
 def download(plan: DownloadPlan, report: Callable[[FetchProgress], None]) -> Path:
-    """Fetch what is missing and return the finished directory. Raises DownloadFailed."""
+    """Fetch the missing files and return the finished directory. Raises DownloadFailed."""
     if plan.destination.exists():
         return plan.destination
     missing = plan.total - plan.arrived()

@@ -55,7 +55,7 @@ ORIGINAL = Recipe("16-bit", "Qwen/Qwen3-Coder-Next", 159_300_000_000)
 """What the others were made from, and what a conversion starts with."""
 
 MIXED_SIZE = 46_000_000_000
-"""The weights with `q4-dense8` (experts 4 bits, the rest 8), which nobody publishes, in bytes."""
+"""The weights with `q4-dense8` (experts 4 bits, the rest 8), in bytes; calculated, as none is published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def machine_memory() -> int:
 
 
 def wired_limit() -> int:
-    """What the user let the GPU use at most (sysctl iogpu.wired_limit_mb), in bytes; 0 where nobody did."""
+    """The limit that the user set for the GPU's memory (sysctl iogpu.wired_limit_mb), in bytes; 0 if unset."""
     if sys.platform == "darwin":  # not seen on a Mac yet
         value, size = ctypes.c_int64(), ctypes.c_size_t(8)
         name = b"iogpu.wired_limit_mb"

@@ -136,7 +136,7 @@ class EngineProcess:
         return self._popen.pid
 
     def last_words(self, lines: int) -> tuple[str, ...]:
-        """The last lines of what this process printed, less blank ones and what is logged when all is well."""
+        """The last lines that this process printed, without blank ones and its DEBUG and INFO messages."""
         try:
             with self._log.open("rb") as log:
                 log.seek(self._log_start)
@@ -153,7 +153,7 @@ class EngineProcess:
             if not self.ended.done():
                 self.ended.set_result(status)
 
-        # A closed loop has nobody left to tell.
+        # The event loop is closed: no listener is left.
         if not loop.is_closed():
             try:
                 loop.call_soon_threadsafe(tell)

@@ -54,7 +54,7 @@ class Address:
         return self.url.removesuffix("/v1")
 
     def __str__(self) -> str:
-        """For people: without the password that may stand in it."""
+        """For people: without the password that it may hold."""
         if self.socket:
             return str(self.socket)
         parts = urlsplit(self.url)
@@ -222,7 +222,7 @@ class ChatClient(ModelPort):
             request = self._http.build_request(
                 "POST",
                 f"{self.address.url}/chat/completions",
-                # A file's name or content may hold what is no text; it must not stop the conversation.
+                # A file's name or content may be no valid Unicode; that must not stop the conversation.
                 content=json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"),
                 headers={"content-type": "application/json"},
             )

@@ -1,4 +1,4 @@
-"""The agent's work on the table."""
+"""Review of the agent's work."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager

@@ -44,7 +44,7 @@ class Desk(Protocol):
     """The names of its decisions."""
 
     def changes(self) -> tuple[FileChange, ...]:
-        """What is to be reviewed, as it is now."""
+        """The changes under review, as they are now."""
         ...
 
     def take(self, parts: Sequence[Part]) -> str:
@@ -64,7 +64,7 @@ class Desk(Protocol):
         ...
 
     def lines(self, change: FileChange) -> Sequence[str]:
-        """The whole file as it is after the change, for showing more of it; empty where that is not known."""
+        """The lines of the whole file after the change, for showing more of it; empty if unknown."""
         ...
 
     def misfits(self) -> Mapping[str, Misfit]:

@@ -1,4 +1,4 @@
-"""Anything that git can show on the table: the work tree, the index, a commit, a range or a patch."""
+"""Review of anything that git can show: the work tree, the index, a commit, a range or a patch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -53,7 +53,7 @@ class SourceDesk(Desk):
 
     @property
     def _is_still(self) -> bool:
-        """Whether what is shown stays the same, whatever is decided."""
+        """Whether decisions do not change the list of changes."""
         return self._from.kind not in ("worktree", "staged")
 
     @override
@@ -260,7 +260,7 @@ class SourceDesk(Desk):
 
     @override
     def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
-        """Commit what is staged."""
+        """Commit the index."""
         said = self._sources.commit(message, sign_off=sign_off, amend=amend)
         self._undoable.clear()
         self._redoable.clear()

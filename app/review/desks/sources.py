@@ -107,7 +107,7 @@ def _is_commit(git: Git, name: str) -> bool:
 
 
 class Sources:
-    """Reads sources and carries out what is decided about them. Every method raises ReviewError."""
+    """Reads sources and carries out decisions about them. Every method raises ReviewError or GitError."""
 
     def __init__(self, root: Path, review: ReviewPort) -> None:
         self._root = root
@@ -164,7 +164,7 @@ class Sources:
             self._apply_to_index(build_patch(change, selection), change)
 
     def unstage(self, change: FileChange, selection: Selection) -> None:
-        """Take a part of a staged change out of the index; the work tree stays as it is."""
+        """Unstage a part of a change; the work tree does not change."""
         from app.review.diff.patch import build_patch  # noqa: PLC0415  looking needs it not
 
         self._need_repository()
@@ -254,7 +254,7 @@ class Sources:
         return self._git.last_message
 
     def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
-        """Commit what is staged; hooks run. Returns a sentence, and what hooks printed."""
+        """Commit the index, running hooks. Returns a sentence and the hooks' output."""
         from app.review.commit import commit_index, options  # noqa: PLC0415  looking needs it not
 
         self._need_repository()

@@ -57,7 +57,7 @@ def _lines(hunk: Hunk, old: Sequence[DiffLine], new: Sequence[tuple[str, bool]])
 
 
 def _moved(hunk: Hunk, lines: int) -> Hunk:
-    """`hunk` with its new side so many lines further down."""
+    """`hunk` with its new side moved down by that many lines."""
     start = hunk.after_start + lines
     if isinstance(hunk.lines, HunkText):
         return replace(hunk, after_start=start, lines=HunkText(hunk.lines.body, hunk.before_start, start))

@@ -22,7 +22,7 @@ def plain_path(raw: bytes) -> str:
 
 
 def unquote(name: bytes) -> bytes:
-    """Undo git's C-style quoting; a name without quotes is returned as it is."""
+    """Undo git's C-style quoting; a name without quotes is returned unchanged."""
     if not (len(name) >= 2 and name.startswith(b'"') and name.rstrip().endswith(b'"')):
         return name
 

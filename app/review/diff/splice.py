@@ -1,4 +1,4 @@
-"""Other words for a hunk's new side, put into the file exactly where it stands."""
+"""Replaces a hunk's new side in the file by another text."""
 
 from itertools import pairwise
 

@@ -1,8 +1,8 @@
-"""A review's log made short: what is decided and closed goes, what can still be decided, undone or gone back on
-stays, and the state that the log adds up to stays what it was.
+"""Compaction of a review's log: closed decisions are dropped; those that can still be made, undone or rewound
+are kept, and the log folds to the same state as before.
 
-A file that can still be decided keeps its edits word for word, each behind a `Stood` that says how its lines
-stood then, for an edit means what it means only there. Everything else becomes one `Compacted`.
+Replaying an edit depends on which atoms were rejected then. So a file that can still be decided keeps its edits
+unchanged, each preceded by a `Stood` record that restores them. Everything else becomes one `Compacted`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -12,7 +12,7 @@ from app.review.log.change_log import ReviewState
 from app.review.log.entries import Compacted, Decided, Edited, Entry, ImageName, Stood, encode, single
 from app.review.model import FileImage
 
-# So much can be undone, and gone back on, after the log was compacted.
+# How much can be undone and rewound after a compaction; chosen, not measured.
 MOST_DECISIONS = 100
 MOST_TURNS = 100
 MOST_BYTES = 512 * 1024 * 1024

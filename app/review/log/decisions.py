@@ -16,7 +16,7 @@ AtomsByPath = dict[str, frozenset[Atom]]
 
 @dataclass(frozen=True, slots=True)
 class HunkBlocks:
-    """The blocks of one file that one id stands for; `only_kept` when it names the kept half of blocks that are
+    """The blocks of one file that one hunk id names; `only_kept` when it names the kept half of blocks that are
     decided in part."""
 
     id: str
@@ -230,7 +230,7 @@ def shifts_to(
     target: Standing,
     sources: Sequence[Standing] = ("pending", "kept"),
 ) -> tuple[Shift, ...]:
-    """What brings atoms that stand as one of `sources` to `target`."""
+    """The shifts that bring atoms in one of the states `sources` to `target`."""
     result: list[Shift] = []
     for path, members in atoms.items():
         standing = state.files[path].standing

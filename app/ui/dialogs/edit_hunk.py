@@ -11,13 +11,13 @@ from app.ui.dialogs.text_dialog import TextDialog
 
 
 class EditHunkDialog(TextDialog):
-    """Dismissed with the text, or None to leave the hunk as it is."""
+    """Dismissed with the text, or None to leave the hunk unchanged."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+g", "edit_outside", "In $EDITOR")]
     kind = "hunk"
 
     def __init__(self, place: str, text: str, edit_outside: Callable[[str], str]) -> None:
-        """`place` is where the hunk stands; `edit_outside` lets the user's editor change a text."""
+        """`place` is the hunk's file and line; `edit_outside` lets the user's editor change a text."""
         area = TextArea(text, soft_wrap=False, tab_behavior="indent")
         super().__init__(f"Edit {place}", area, "Ctrl+G opens $EDITOR · ")
         self._edit_outside = edit_outside

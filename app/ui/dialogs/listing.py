@@ -23,7 +23,7 @@ _MANY = 9  # entries, from which on one rather searches
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing to choose. `head` and `tail` stand before and after its name; `tone` colours the head."""
+    """One row of a list. `head` and `tail` are drawn before and after the name; `tone` colours the head."""
 
     key: str
     name: str

@@ -36,7 +36,7 @@ class TextDialog(Dialog[str | None]):
         self._is_leaving = False
 
     def above(self) -> Iterable[Widget]:
-        """What stands above the text."""
+        """The widgets above the text."""
         return ()
 
     def compose(self) -> ComposeResult:

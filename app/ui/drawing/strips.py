@@ -1,4 +1,4 @@
-"""Rows of text as strips, cut to what is in view and with what the mouse marked."""
+"""Rows of text as strips, cut to the visible columns, with the mouse's selection."""
 
 from collections.abc import Sequence
 

@@ -97,7 +97,7 @@ class AgentPane(Vertical):
         self.turns.send_next()
 
     def show_again(self, history: tuple[AgentEvent, ...], draft: str) -> None:
-        """The conversation now stands elsewhere: what stands is `history`; `draft` goes to the field."""
+        """The conversation was rewound: show `history`, the active branch, and put `draft` into the field."""
         self._clear()
         self._show_past(history)
         if draft:

@@ -19,7 +19,7 @@ async def read_user_commands(agent: AgentPort | None) -> dict[str, str]:
 
 
 class Completer:
-    """Keeps the list above `prompt` at what is being written there."""
+    """Keeps the list of completions above `prompt` up to date with its text."""
 
     def __init__(self, prompt: PromptInput, workspace: Workspace) -> None:
         self._prompt = prompt

@@ -41,7 +41,7 @@ class Conversation:
         self._tests = LastTests()
 
     def add(self, item: Item) -> None:
-        """Put `item` at the end, with a blank row between calls and what is no call."""
+        """Append `item`, with a blank row between calls and other items."""
         items = self._transcript.items
         item.leads_with_blank = (
             bool(items) and isinstance(items[-1], CallItem) and not isinstance(item, CallItem)
@@ -179,7 +179,7 @@ class Conversation:
         self.add(NoticeItem(f"{self.go_on_key} goes on from here.", "quiet"))
 
     def settle(self) -> None:
-        """Nothing more comes for what is open."""
+        """Close the open items: nothing more comes for them."""
         self._drop_progress()
         self._reply = None
         for call in self._calls.values():

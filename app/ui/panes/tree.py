@@ -35,7 +35,7 @@ Node = TreeNode[DirectoryEntry | None]
 
 
 class FileTree(Tree[DirectoryEntry | None]):
-    """Folders are read when they are opened, in a thread. A node without an entry stands for names left out."""
+    """Folders are read in a thread when they are opened. A node without entry says that names are left out."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("tree"))
     ICON_NODE = "▸ "
@@ -161,7 +161,7 @@ class FileTree(Tree[DirectoryEntry | None]):
     # Looks.
 
     def set_status(self, status: RepositoryStatus | None) -> None:
-        """Mark the files as git sees them; folders tell of what is in them."""
+        """Mark the files with git's status, and folders with that of the files in them."""
         self._status = status
         touched: dict[str, str] = {}
         for path, state in (status.files if status is not None else {}).items():

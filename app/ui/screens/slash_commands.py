@@ -1,4 +1,4 @@
-"""Carrying out what is typed behind a slash, and changing from one session to another."""
+"""Runs slash commands and switches between sessions."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -48,7 +48,7 @@ class SlashCommands:
         return app
 
     async def do(self, text: str) -> None:
-        """Carry out `text`, which begins with a slash; what is no command of ours may be one of the user's."""
+        """Run `text`, which begins with a slash: a command of the table, or one of the user's own."""
         pane = self._agent
         name, words = parse(text) or ("", "")
         command = BY_NAME.get(name)

@@ -268,7 +268,7 @@ class WorkspaceScreen(Screen[None]):
         self.run_worker(self._ports.engine.restart(), group="engine")
 
     def action_cancel(self) -> None:
-        """Leave what is innermost: a field that is open, then the turn, then a zoomed pane or the tree."""
+        """Leave the innermost thing: an open field, then the turn, then a zoomed pane or the tree."""
         is_in_centre = self.focused is not None and self._pane_of(self.focused) == "centre"
         if is_in_centre and (self.viewer.leave_input() or self.review.leave_mode()):
             return

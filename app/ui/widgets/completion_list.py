@@ -1,4 +1,4 @@
-"""The completions of what is being typed, above the message field."""
+"""The completions of the typed word, above the message field."""
 
 from rich.style import Style
 from rich.text import Text

@@ -1,4 +1,4 @@
-"""Where the engine stands while it is not ready."""
+"""The engine's status while it is not ready."""
 
 from rich.text import Text
 from textual.widget import Widget

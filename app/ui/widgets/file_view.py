@@ -1,4 +1,4 @@
-"""A file, drawn by line: numbers, syntax colour for what is in view, search and wrapping."""
+"""A file, drawn by line: numbers, syntax colour for the visible lines, search and wrapping."""
 
 from bisect import bisect_right
 from itertools import accumulate

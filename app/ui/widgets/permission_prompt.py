@@ -128,7 +128,7 @@ class PermissionPrompt(Vertical, can_focus=True):
         self._body.styles.max_height = max(_LEAST_ROWS, min(_MOST_ROWS, round(height * _SHARE) - taken))
 
     def _painted(self, summary: str) -> Group:
-        """What will be done; a diff in its colours, what is wrapped beside its sign."""
+        """The action asked about; a diff is coloured, and wrapped lines are indented to its text."""
         palette = Palette.from_variables(self.app.theme_variables)
         lines = summary.split("\n")
         first = next((index for index, line in enumerate(lines) if line.startswith("@@")), len(lines))

@@ -89,7 +89,7 @@ class PromptInput(WritingArea):
         return re.compile("|".join(map(re.escape, self._pastes)))
 
     def edit(self, edit: Edit) -> EditResult:
-        """A paste's sign is changed as a whole or not at all, for half a sign would stand for nothing."""
+        """The placeholder of a paste is changed as a whole or not at all: half of one has no meaning."""
         if self._pastes:
             (top, left), (bottom, right) = edit.top, edit.bottom
             is_deletion = edit.top != edit.bottom
@@ -151,7 +151,7 @@ class PromptInput(WritingArea):
         self.text = ""
 
     def set_draft(self, text: str) -> None:
-        """Put `text` back before what is written already."""
+        """Insert `text` before the text that is already there."""
         written = self.full_text()
         self._recall(f"{text}\n{written}" if written else text)
 
@@ -203,14 +203,14 @@ class PromptInput(WritingArea):
     # Completion.
 
     def token(self) -> Token | None:
-        """What stands before the cursor and could be completed."""
+        """The word before the cursor that could be completed."""
         row, column = self.cursor_location
         if not self.selection.is_empty:
             return None
         return token_before(self.document.get_line(row)[:column], row == 0)
 
     def action_complete(self) -> bool:
-        """Put the chosen completion in place of what is typed; False if that is what is there already."""
+        """Replace the typed word by the chosen completion; False if they are equal."""
         chosen, token = self.completions.chosen, self.token()
         offered = self.completions.token
         self.completions.close()

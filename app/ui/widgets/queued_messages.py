@@ -21,7 +21,7 @@ class QueuedMessages(Static):
         self.display = False
 
     def show(self, told: Sequence[str], queued: Sequence[str], *, is_working: bool) -> None:
-        """Show what the running turn will be `told`, and what is `queued` until it ends."""
+        """Show the messages that the running turn will be `told`, and those `queued` until it ends."""
         self.display = bool(told or queued)
         palette = Palette.from_variables(self.app.theme_variables)
         waiting = [("next ", text) for text in told] + [("queued ", text) for text in queued]

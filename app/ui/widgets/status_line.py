@@ -1,4 +1,4 @@
-"""One line that says where everything stands."""
+"""One line with the status of engine, agent, repository and context."""
 
 from dataclasses import dataclass
 

@@ -140,7 +140,7 @@ class Transcript(LineView):
                 break
 
     def _lay_out_around_view(self) -> None:
-        """Lay out by true heights what is in view, and keep it where it is."""
+        """Lay out the visible items by their true heights without moving them."""
         top = bisect_right(self._starts, self.scroll_offset.y) - 1
         offset = self.scroll_offset.y - self._starts[top] if top >= 0 else 0
         self._lay_out()

@@ -94,7 +94,7 @@ def git_reasons(arguments: Sequence[str | None]) -> list[str]:
 
 
 def _config(arguments: Sequence[str | None]) -> list[str]:
-    """Reading is harmless; what is set decides what git runs."""
+    """Reading settings is harmless; setting them decides what git runs."""
     if has(arguments, "--get --get-all --get-regexp --list -l --get-urlmatch --show-origin get list"):
         return []
     plain = [word for word in arguments if word is None or not word.startswith("-")]

@@ -31,7 +31,7 @@ def grant_for(part: SimpleCommand) -> tuple[str, bool]:
         return part.text, False
     count = 1
     if name in _WITH_SUBCOMMAND:
-        # `uv run pytest`: what is run is what matters.
+        # `uv run pytest`: the grant is for pytest.
         count = 3 if len(words) > 1 and words[1] in _RUNNING else 2
     elif INTERPRETERS.match(name):
         count = 3 if len(words) > 1 and words[1] == "-m" else 2
@@ -42,5 +42,5 @@ def grant_for(part: SimpleCommand) -> tuple[str, bool]:
 
 
 def _is_no_name(word: str | None) -> bool:
-    """Whether a word cannot stand for what a program does: an option, a setting, or one that is computed."""
+    """Whether a word does not name a subcommand: an option, a setting, or a computed word."""
     return word is None or (word.startswith("-") and word != "-m") or "=" in word or " " in word

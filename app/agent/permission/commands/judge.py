@@ -35,7 +35,8 @@ class Judgement:
 
 
 def judge(command: str, directory: Path, root: Path, depth: int = 0) -> Judgement:
-    """Take `command`, to be run in `directory`, apart and look for what is destructive or leaves `root`."""
+    """Parse `command`, to be run in `directory`, and give the reasons to ask about it: it is destructive, leaves
+    `root`, or cannot be judged."""
     parts, is_certain = simple_commands_of(command)
     reasons = [] if is_certain and depth < _DEEPEST else [_UNCERTAIN]
     if is_disguised(command):

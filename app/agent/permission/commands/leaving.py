@@ -19,7 +19,7 @@ _PROGRAMS = ("/bin", "/sbin", "/usr", "/opt", "/nix", "/snap", "/System", "/Appl
 
 
 def is_there(path: Path) -> bool:
-    """Whether something is at `path`; False for what is too long for a name, or where nobody may look."""
+    """Whether something is at `path`; False for a name that is too long or a directory that is closed."""
     return os.path.exists(path)  # noqa: PTH110 - that of Path raises
 
 

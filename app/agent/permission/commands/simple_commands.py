@@ -1,4 +1,4 @@
-"""A command line taken apart into simple commands. Pure."""
+"""A command line parsed into simple commands, as bash's grammar calls them. Pure."""
 
 import re
 from collections.abc import Iterator

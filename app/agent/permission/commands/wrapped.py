@@ -101,7 +101,7 @@ def own_words(part: SimpleCommand) -> tuple[Word, ...]:
 
 
 def _unwrapped(part: SimpleCommand) -> tuple[list[Word], int]:
-    """The words of the command inside, and how many stand before them."""
+    """The words of the command inside, and the number of words before them."""
     words = list(part.spoken)
     own = 0
     while words:
