@@ -15,12 +15,12 @@ from app.model.messages import Message
 _CHARACTERS_PER_TOKEN = 3.0
 FIXED_TOKENS = 1900
 """What system prompt and tools take, roughly."""
-_REPLY_TOKENS = 8192
-_COMPACT_ABOVE = 0.85
-_KEEP_SHARE = 0.4
-_MAX_WORDS = 1500
-_MAX_DIGEST = 24_000
-_MAX_FILES = 30
+_REPLY_TOKENS = 8192  # tokens kept free for the reply
+_COMPACT_ABOVE = 0.85  # share of the context, less the reply, at which older messages are summarized
+_KEEP_SHARE = 0.4  # share of it that the messages kept whole may take
+_MAX_WORDS = 1500  # characters of each of the user's messages in a summary
+_MAX_DIGEST = 24_000  # characters of a summary
+_MAX_FILES = 30  # files named in a summary
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from collections import Counter
 
 from app.model.messages import ToolCall
 
-_TELL_MODEL = 3
-_TELL_USER = 5
+_TELL_MODEL = 3  # equal calls with equal results until the model is told
+_TELL_USER = 5  # and until the user is asked
 
 
 class LoopGuard:

@@ -29,7 +29,7 @@ from app.agent.tools.base import ToolResult
 from app.agent.turn import Hands, Turn
 from app.model.messages import Message
 
-_MOST_REPLIES = 24
+_MOST_REPLIES = 24  # of the model, each a step
 _MOST_TOKENS = 32_768
 """Tokens of context; beyond it the sub-task is compacted like any conversation."""
 _REFUSAL = (

@@ -62,7 +62,7 @@ from app.model.port import ModelPort
 from app.review.port import ChangeRecorder
 from app.workspace.workspace import Workspace
 
-_MAX_REPLIES = 100
+_MAX_REPLIES = 100  # of the model in one turn
 _MAX_CHARACTERS = 120_000
 """Of one reply, arguments included; far more than any file that a model should write in one go."""
 _BETWEEN_TIMINGS = 0.25  # seconds

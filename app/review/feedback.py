@@ -8,7 +8,7 @@ from app.review.log.entries import RejectedText
 from app.review.log.weave import Atom
 from app.review.model import printable
 
-_MOST_LINES = 40
+_MOST_LINES = 40  # of a rejected hunk
 _MARKS = {"removed": "-", "added": "+"}
 
 

@@ -27,8 +27,8 @@ from app.review.log.entries import ImageName
 from app.review.model import FileImage
 
 LARGEST_FILE = MAX_TEXT_BYTES
-MOST_FILES = 5000
-MOST_BYTES = 256 * 1024 * 1024
+MOST_FILES = 5000  # files looked at
+MOST_BYTES = 256 * 1024 * 1024  # of all files copied
 MOST_IN_NAMED = 50
 """Files in a directory that a command names; one with more is left to whoever made it."""
 # File systems stamp with a coarser clock than the one that is read here.

@@ -7,9 +7,9 @@ from typing import TextIO
 
 from app.agent.shell.process import clean
 
-_MOST_BYTES = 16 * 1024
-_LONGEST_LINE = 200
-_AT_ONCE = 64 * 1024
+_MOST_BYTES = 16 * 1024  # of a server's standard error, the last
+_LONGEST_LINE = 200  # characters
+_AT_ONCE = 64 * 1024  # bytes of one read
 
 
 class Complaints:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _START_SECONDS = 30.0
 """A server may have to be downloaded first, as npx and uvx do."""
 _CLOSE_SECONDS = 10.0
-_MOST_PAGES = 20
+_MOST_PAGES = 20  # pages of a list of tools
 _LAST_WORDS = 16
 
 

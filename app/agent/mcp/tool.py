@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mcp.types import Tool as ServersTool
 
 _LONGEST_NAME = 64  # what Chat Completions allows
-_LONGEST_DESCRIPTION = 1_000
+_LONGEST_DESCRIPTION = 1_000  # characters
 _MOST_SHOWN = 200
 
 CallServer = Callable[[str, str, Mapping[str, Any]], Awaitable["CallToolResult"]]

@@ -21,8 +21,8 @@ from app.workspace.names import folded
 from app.workspace.workspace import Location, Workspace
 
 _ANYWHERE = ("/", "~")  # how a pattern begins that is a directory anywhere
-_MOST_HIDDEN = 500
-_MOST_LOOKED_AT = 300_000
+_MOST_HIDDEN = 500  # files; each is an option on the command line of the sandbox
+_MOST_LOOKED_AT = 300_000  # directory entries
 
 
 def in_words(rule: Rule) -> str:

@@ -14,9 +14,9 @@ from app.agent.tools.toolbox import TOOLS
 from app.agent.turn import Hands
 from app.model.messages import Message
 
-_MAX_MENTIONS = 20
+_MAX_MENTIONS = 20  # files in a message
 _MAX_MENTIONED = 48_000  # characters of all that a message mentions
-_MAX_COMMAND_OUTPUT = 8_000
+_MAX_COMMAND_OUTPUT = 8_000  # characters
 
 
 class Composer:

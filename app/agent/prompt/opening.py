@@ -33,7 +33,7 @@ _INTRODUCTION = (
 _ANSWER = Message("assistant", "I have read this.")
 _MESSAGE_CHARACTERS = 8_000
 """So much goes into one message. Where a message ends there is a snapshot, tens of megabytes each."""
-_MAP_CHARACTERS = 24_000
+_MAP_CHARACTERS = 24_000  # of the list of files
 
 
 class CannotWarm(TidegateError):

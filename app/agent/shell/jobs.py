@@ -9,7 +9,7 @@ from pathlib import Path
 from app.agent.permission.commands.simple_commands import SimpleCommand, simple_commands_of
 from app.agent.shell.process import CommandProcess, Outcome
 
-_MAX_LOG_CHARACTERS = 2_000_000
+_MAX_LOG_CHARACTERS = 2_000_000  # of a background job's output
 
 
 @dataclass(slots=True)

@@ -15,13 +15,13 @@ from app.agent.errors import ToolFailure
 
 # Ends a process group when the other end of its input is closed: when we died without a chance to.
 _WATCH = ("/bin/sh", "-c", 'read -r _; kill -s KILL -- "-$1"', "watch")
-_GRACE_SECONDS = 2.0
-_LOOK_SECONDS = 0.01
+_GRACE_SECONDS = 2.0  # between the request to end and the kill
+_LOOK_SECONDS = 0.01  # between two looks at a process group
 _SETTLING_SECONDS = 0.5  # for what ends with the command, a sandbox's own first process among it
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_]|[()][A-Za-z0-9])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _UNFINISHED = re.compile(r"(?:\r|\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*\x1b?|[()])?)\Z")
-_LONGEST_ESCAPE = 4096
+_LONGEST_ESCAPE = 4096  # characters
 _SECRET = re.compile(
     r"(?:^|_)(?:API|APIKEY|KEY|KEYS|TOKEN|TOKENS|SECRET|SECRETS|PASSWORD|PASSWD|PASSPHRASE|PASS|CREDENTIAL|CREDENTIALS|"
     r"AUTH|COOKIE|PAT|DSN)(?:_|$)|^(?:AWS|AZURE|GCP|GOOGLE|GITHUB|GITLAB|OPENAI|ANTHROPIC|HF)_",

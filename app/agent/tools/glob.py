@@ -7,7 +7,7 @@ from app.agent.tools.base import Access, Arguments, Tool, ToolContext, ToolResul
 from app.errors import TidegateError
 from app.workspace.workspace import Workspace
 
-_MAX_FILES = 200
+_MAX_FILES = 200  # files listed
 
 
 class GlobArguments(Arguments):

@@ -20,7 +20,7 @@ from app.agent.tools.base import (
 from app.errors import TidegateError
 from app.workspace.workspace import Workspace
 
-_MAX_MATCHES = 100
+_MAX_MATCHES = 100  # lines
 
 
 class GrepSearchArguments(Arguments):

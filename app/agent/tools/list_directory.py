@@ -9,7 +9,7 @@ from app.agent.tools.base import Access, Arguments, Tool, ToolContext, ToolResul
 from app.errors import TidegateError
 from app.workspace.workspace import Workspace
 
-_MAX_ENTRIES = 300
+_MAX_ENTRIES = 300  # entries listed
 
 
 class ListDirectoryArguments(Arguments):

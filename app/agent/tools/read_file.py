@@ -6,9 +6,9 @@ from app.agent.errors import ToolFailure
 from app.agent.tools.base import Access, Arguments, Tool, ToolContext, ToolResult, in_thread, locate
 from app.workspace.workspace import Workspace
 
-_MAX_LINES = 1500
-_MAX_CHARACTERS = 40_000
-_MAX_LINE = 2000
+_MAX_LINES = 1500  # lines of one call
+_MAX_CHARACTERS = 40_000  # characters of one call
+_MAX_LINE = 2000  # characters of a line
 
 
 class ReadFileArguments(Arguments):

@@ -49,8 +49,8 @@ from app.model.errors import DownloadFailed, Offline
 from app.settings.settings import load_settings
 
 _WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "LICENSE*")
-_CONNECTIONS = 4
-_REPORT_SECONDS = 0.2
+_CONNECTIONS = 4  # files fetched at a time
+_REPORT_SECONDS = 0.2  # between two reports of progress
 _SPARE_BYTES = GIGABYTE
 """What must stay free on the disk."""
 

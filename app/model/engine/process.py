@@ -20,7 +20,7 @@ from app.paths import child_environment, log_directory, runtime_directory
 _LONGEST_SOCKET_PATH = 103
 """Bytes that macOS has room for, less the closing zero; Linux has four more."""
 
-_LARGEST_LOG = 2**20
+_LARGEST_LOG = 2**20  # bytes; a longer one is begun anew
 
 _WHEN_WELL = re.compile(r"\S+ \S+ (?:DEBUG|INFO) ")
 

@@ -31,8 +31,8 @@ from app.settings.settings import DraftMode
 if TYPE_CHECKING:
     import httpx2  # where it is used it is imported: the screen's first frame does not wait for it
 
-_LARGEST_ANSWER = 16 * 2**20
-_BUSY = {429, 502, 503, 504}
+_LARGEST_ANSWER = 16 * 2**20  # bytes
+_BUSY = {429, 502, 503, 504}  # HTTP statuses of a server that may answer later
 _LONGEST_PAUSE = 30.0  # seconds; a server that wants to be left alone for longer is told of
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _OURS = "tidegate"

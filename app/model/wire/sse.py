@@ -8,7 +8,7 @@ import re
 
 from app.model.errors import GarbledReply
 
-_LARGEST_EVENT = 16 * 2**20
+_LARGEST_EVENT = 16 * 2**20  # bytes
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 

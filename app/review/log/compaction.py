@@ -15,7 +15,7 @@ from app.review.model import FileImage
 # How much can be undone and rewound after a compaction; chosen, not measured.
 MOST_DECISIONS = 100
 MOST_TURNS = 100
-MOST_BYTES = 512 * 1024 * 1024
+MOST_BYTES = 512 * 1024 * 1024  # of the contents that they need
 
 
 def compact(

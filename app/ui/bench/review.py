@@ -27,7 +27,7 @@ from app.ui.panes.review.pane import ReviewPane
 from app.ui.review_app import ReviewApp
 
 _SIZE = (160, 48)
-_ROUNDS = 5
+_ROUNDS = 5  # runs of each measurement
 _PATIENCE = 300.0  # seconds that another program is waited for
 _HUNK_LINES = 20  # changed lines a hunk, half of them removed
 

@@ -24,7 +24,7 @@ from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import age, visible
 from app.ui.keymap import keys_of
 
-_MOST_SHOWN = 200
+_MOST_SHOWN = 200  # sessions
 T = TypeVar("T")
 
 

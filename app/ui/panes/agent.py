@@ -33,7 +33,7 @@ _MODE_WORDS: dict[Mode, str] = {
     "ask": "ask: it asks before it changes or runs something",
     "auto": "auto: it works by itself inside the sandbox",
 }
-_LONGEST_TITLE = 60
+_LONGEST_TITLE = 60  # characters
 
 
 class AgentPane(Vertical):

@@ -14,7 +14,7 @@ from app.ui.drawing.text import visible
 
 _MOST_OUTPUT = 400  # lines of a call's output shown when expanded
 _MOST_SAID = 40  # lines shown of what the user said: a pasted log is not read again here
-_LONGEST_LINE = 1_000
+_LONGEST_LINE = 1_000  # characters
 _CLOSED_ROWS = 3  # rows of a call whose output is not shown
 
 CallState = Literal["writing", "asking", "running", "ok", "failed", "cancelled"]

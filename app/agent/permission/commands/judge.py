@@ -20,7 +20,7 @@ _PRINTING = ("echo", "printf")  # of what they are given, only a pattern looks a
 _BEFORE_PATTERN = names("-path -ipath -name -iname -wholename -regex -iregex -exclude --exclude -g -I")
 _EXCLUDING = ("!", "--exclude", "--ignore", "--glob=!")
 _UNCERTAIN = "it cannot be taken apart with certainty"
-_DEEPEST = 8
+_DEEPEST = 8  # command lines within command lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Judgement:
 
 
 def judge(command: str, directory: Path, root: Path, depth: int = 0) -> Judgement:
-    """Parse `command`, to be run in `directory`, and give the reasons to ask about it: it is destructive, leaves
-    `root`, or cannot be judged."""
+    """Parse `command`, to be run in `directory`, and give the reasons to ask about it: it destroys something,
+    leaves `root`, or cannot be judged."""
     parts, is_certain = simple_commands_of(command)
     reasons = [] if is_certain and depth < _DEEPEST else [_UNCERTAIN]
     if is_disguised(command):
