@@ -8,7 +8,7 @@ is cut away at the next append.
 import fcntl
 import os
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Protocol
@@ -61,7 +61,7 @@ class Store(Protocol):
         ...
 
     def get(self, name: str) -> bytes:
-        """Content by its name. Raises ReviewError when it is missing."""
+        """Content by its name. Raises ReviewError when it is missing or damaged."""
         ...
 
     def hold_turn(self) -> bool:
@@ -173,21 +173,29 @@ class FileStore(Store):
         """The name is the content's SHA-256."""
         name = sha256(data).hexdigest()
         path = self._path(name)
-        if path.exists():
-            return name
+        with suppress(FileNotFoundError):
+            if path.stat().st_size == len(data):
+                return name
         path.parent.mkdir(exist_ok=True)
         durable.replace_file(path, (data,))
         return name
 
     @override
     def get(self, name: str) -> bytes:
+        path = self._path(name)
         try:
-            return self._path(name).read_bytes()
+            data = path.read_bytes()
         except OSError as error:
             raise ReviewError(
-                f"The review has lost a file's content ({name[:12]})",
+                f"The review has lost a file's content ({path})",
                 f"move {self._directory} away to begin a new review",
             ) from error
+        if sha256(data).hexdigest() != name:
+            raise ReviewError(
+                f"A file's content in the review is damaged ({path})",
+                f"move {self._directory} away to begin a new review",
+            )
+        return data
 
     def _path(self, name: str) -> Path:
         return self._directory / "contents" / name[:2] / name[2:]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from app.git.git import Git, GitResult
+from app.paths import data_directory
 from app.review.disk import WorkTree
 from app.review.errors import ReviewError
 from app.review.log.entries import CommitEnded, Entry
@@ -720,3 +721,16 @@ def test_going_back_names_what_it_cannot_know(repository: Path) -> None:
     turn(review, lambda: (repository / "a.txt").write_text(EDITED))
     assert "nested repositories inner" in review.rewind(1)
     assert (repository / "a.txt").read_text() == TEXT
+
+
+@pytest.mark.parametrize("damage", [b"", b"line 1\n", None])
+def test_a_damaged_content_is_found_and_named(repository: Path, damage: bytes | None) -> None:
+    review = Review(repository)
+    turn(review, lambda: edit(review, repository, "a.txt", EDITED))
+    store = FileStore.of_workspace(repository)
+    for path in data_directory().glob("reviews/*/contents/*/*"):
+        data = path.read_bytes()
+        path.write_bytes(damage if damage is not None else bytes([data[0] ^ 1]) + data[1:])
+        with pytest.raises(ReviewError, match=path.name):
+            store.get(path.parent.name + path.name)
+    assert store.put(TEXT.encode()) and (damage is None or store.get(store.put(TEXT.encode())) == TEXT.encode())
