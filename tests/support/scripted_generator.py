@@ -10,6 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from mlx_model.chat.prompt import PromptEncoder
+from mlx_model.chat.tools.grammar import ToolGrammar
 from mlx_model.decode.request import (
     GenerationCosts,
     GenerationEvent,
@@ -105,12 +106,18 @@ def scripted_engine(
     api_key: str | None = None,
     keep_alive_seconds: float = 10.0,
     sampling: SamplingParameters | None = None,
+    grammar: ToolGrammar | None = None,
 ) -> Iterator[ScriptedEngine]:
     """A server on a loopback port, with the tokenizer and template of a checkpoint directory."""
     encoder = PromptEncoder.from_directory(model)
     generator = ScriptedGenerator(encoder, list(replies))
     served = ServedModel(
-        "scripted", generator, encoder, lambda: {"dtype": "none"}, sampling=sampling or SamplingParameters()
+        "scripted",
+        generator,
+        encoder,
+        lambda: {"dtype": "none"},
+        sampling=sampling or SamplingParameters(),
+        grammar=grammar,
     )
     scheduler = Scheduler(lambda _: served)
     ready = threading.Event()

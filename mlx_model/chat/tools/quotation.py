@@ -21,6 +21,8 @@ END = b"\n</parameter>\n"
 # In a text that has these, a value could end where the parser of calls sees an end and the grammar none.
 _TAGS = ("</parameter>", "</function>", "</tool_call>", "<parameter=")
 _NEWLINE = END[0]
+# What is behind a text's end: no byte of UTF-8.
+_BEYOND = 0xFF
 
 
 class QuotingTokens:
@@ -45,8 +47,7 @@ class QuotableText:
     def __init__(self, tokens: QuotingTokens, text: str) -> None:
         self.tokens = tokens
         self.bytes = text.encode("utf-8", "replace")
-        # No text has this byte: nothing goes on from behind the end.
-        self.array = np.frombuffer(self.bytes + b"\xff", dtype=np.uint8)
+        self.array = np.frombuffer(self.bytes + bytes([_BEYOND]), dtype=np.uint8)
         self.is_quotable = (
             bool(text) and not any(tag in text for tag in _TAGS) and set(self.bytes) <= tokens.trie.bytes
         )
@@ -91,7 +92,7 @@ class Quotation:
         array = self.text.array
         ends, length, ending = self.ends, self.length, self.ending
         for byte in piece:
-            if ending == len(END):
+            if ending == len(END) or byte == _BEYOND:
                 return None
             if ending and END[ending] == byte:
                 ending += 1
@@ -153,4 +154,7 @@ class Quotation:
             return True
         # Whoever quotes the last line of a text without a last newline takes one for granted: what ends in one
         # means that place too.
-        return not text.endswith(text[end - length : end - 1])
+        quoted = text[end - length : end - 1]
+        last = len(text) - len(quoted)
+        is_last = text.endswith(quoted) and (not last or text[last - 1] == _NEWLINE)
+        return not (is_last and quoted.decode().strip())

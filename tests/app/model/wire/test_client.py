@@ -1,8 +1,10 @@
 """The client on real HTTP: what good servers say is understood, what bad ones do is one clear error."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from app.model.errors import (
     Unreachable,
 )
 from app.model.events import Finished, PromptProgress, ReplyProgress, TextDelta, ToolCallDelta
-from app.model.messages import ChatRequest, Message, ToolSpecification
+from app.model.messages import ChatRequest, Message, SeenFile, ToolSpecification
 from app.model.wire import sse
 from app.model.wire.chunks import ReplyReader
 from app.model.wire.client import Address, ChatClient, Patience
@@ -36,9 +38,9 @@ def client_of(server, **options) -> ChatClient:
     return ChatClient(Address(server.url, server.socket), **options)
 
 
-async def events_of(client: ChatClient):
+async def events_of(client: ChatClient, request: ChatRequest = ASK):
     try:
-        return [event async for event in client.stream(ASK)]
+        return [event async for event in client.stream(request)]
     finally:
         await client.aclose()
 
@@ -77,6 +79,33 @@ async def test_only_an_engine_of_ours_is_told_how_to_draft(scripted_server):
         server = scripted_server(reply("Hello"))
         await events_of(client_of(server, **options))
         assert server.requests[0].get("draft") == told
+
+
+@pytest.mark.parametrize("options", [{}, {"is_ours": True, "exact_edits": False}])
+async def test_only_an_engine_of_ours_that_holds_edits_is_told_of_files(scripted_server, options):
+    server = scripted_server(reply("Hello"))
+    asked = replace(ASK, files=lambda: pytest.fail("nobody needs them"))
+    await events_of(client_of(server, **options), asked)
+    assert "files" not in server.requests[0]
+
+
+async def test_of_files_an_engine_of_ours_is_sent_the_texts_that_it_has_not(scripted_server):
+    one, other = SeenFile(("a.py", "/w/a.py"), "é\n"), SeenFile(("b.py",), "b")
+    wants = HttpError(409, body=json.dumps({"error": {}, "missing": [other.sha256]}).encode())
+    server = scripted_server(wants, reply("Hello"), wants, wants)
+    client = client_of(server, is_ours=True)
+    events = [event async for event in client.stream(replace(ASK, files=lambda: (one, other)))]
+    assert text_of(events) == "Hello"
+    first, second = (request["files"] for request in server.requests)
+    assert first == [
+        {"paths": ["a.py", "/w/a.py"], "sha256": hashlib.sha256("é\n".encode()).hexdigest()},
+        {"paths": ["b.py"], "sha256": other.sha256},
+    ]
+    assert second == [first[0], first[1] | {"text": "b"}]
+    # One that goes on asking for what it was sent is not served for ever.
+    with pytest.raises(RequestRefused):
+        await events_of(client, replace(ASK, files=lambda: (one, other)))
+    assert len(server.requests) == 4
 
 
 def test_figures_of_a_reply_under_way_are_read_leniently():
