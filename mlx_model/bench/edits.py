@@ -67,8 +67,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class LongFile:
-    """A file of so many bytes: milliseconds of one core to index it, and for a token to be followed and the next
-    admitted (mean), by the grammar alone and held to the file."""
+    """A file of so many bytes: milliseconds of one core to index it, and on average to follow a token and tell
+    which may come next, by the grammar alone and held to the file."""
 
     nbytes: int
     index_ms: float
