@@ -1,5 +1,6 @@
 """A vocabulary by the bytes of its tokens: which tokens a text can begin with, at every place of it at once."""
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
@@ -23,7 +24,7 @@ class TokenTrie:
         """How many ids the vocabulary has."""
         self.bytes = frozenset(text[0] for text in self._texts if len(text) == 1)
         """The bytes that are tokens by themselves: what is made of them can always be spelled."""
-        self.parent, self.depth, self.token = [-1], [0], [-1]
+        self.parent, self.depth, self.token = array("i", [-1]), array("i", [0]), array("i", [-1])
         edges = [0]
         path = [0]
         for previous, (text, token) in zip([b"", *self._texts], spelled, strict=False):
