@@ -107,7 +107,7 @@ class SessionsScreen(Dialog[str | None]):
         self._say("" if self._found else nothing)
 
     def _line(self, summary: SessionSummary) -> Text:
-        palette = Palette.from_variables(self.app.theme_variables)
+        palette = Palette.of(self.app)
         turns = f"{summary.turns} turn{'s' if summary.turns != 1 else ''}"
         when = f"{age(time.time() - summary.used):>10}"
         return Text.assemble(

@@ -4,10 +4,37 @@ Everything is blended from the theme's base colours, so that any theme of Textua
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from rich.style import Style
+from textual.app import App
 from textual.color import Color
+
+Depth = Literal["truecolor", "256", "16", "none"]
+"""How many colours a terminal has."""
+_DARK_256 = {
+    "added": "#005f00",
+    "removed": "#5f0000",
+    "added_word": "#008700",
+    "removed_word": "#870000",
+    "cursor_line": "#303030",
+    "selection": "#005f87",
+    "match": "#5f5f00",
+    "match_current": "#af8700",
+    "filler": "#1c1c1c",
+}
+_LIGHT_256 = {
+    "added": "#d7ffd7",
+    "removed": "#ffd7d7",
+    "added_word": "#87ff87",
+    "removed_word": "#ffafaf",
+    "cursor_line": "#d7d7ff",
+    "selection": "#87d7ff",
+    "match": "#ffffaf",
+    "match_current": "#ffd700",
+    "filler": "#eeeeee",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +66,20 @@ class Palette:
     syntax: Mapping[str, Style]
 
     @classmethod
-    def from_variables(cls, variables: Mapping[str, str]) -> "Palette":
-        """The palette of the theme whose CSS variables these are."""
+    def of(cls, app: App[object]) -> "Palette":
+        """The palette of the theme that is set, on the terminal that is there."""
+        depth: Depth = "truecolor"
+        if app.no_color:
+            depth = "none"
+        elif app.console.color_system == "256":
+            depth = "256"
+        elif app.console.color_system in ("standard", "windows"):
+            depth = "16"
+        return cls.from_variables(app.theme_variables, depth)
+
+    @classmethod
+    def from_variables(cls, variables: Mapping[str, str], depth: Depth = "truecolor") -> "Palette":
+        """The palette of the theme whose CSS variables these are, on a terminal with so many colours."""
 
         def named(name: str) -> Color:
             return Color.parse(variables[name])
@@ -61,7 +100,7 @@ class Palette:
             return Style(bgcolor=color.rich_color, color=front.rich_color if front else None)
 
         muted = over(foreground, 0.70 if dark else 0.78)
-        return cls(
+        full = cls(
             text=Style(color=foreground.rich_color, bgcolor=background.rich_color),
             muted=fore(muted),
             faint=fore(over(foreground, 0.44 if dark else 0.48)),
@@ -103,3 +142,35 @@ class Palette:
                 "removed": fore(error),
             },
         )
+        return full if depth == "truecolor" else replace(full, **_few_colours(depth, dark))
+
+
+def _few_colours(depth: Depth, dark: bool) -> dict[str, Any]:
+    """The styles that a terminal of few colours would run together, chosen by hand: blended tints of added,
+    removed and found text all come out as the same dark grey of 256 colours, and as none of 16."""
+    if depth == "256":
+        # Colours of the 6 x 6 x 6 cube and its greys, which such a terminal has exactly.
+        names = _DARK_256 if dark else _LIGHT_256
+        return {name: Style(bgcolor=value) for name, value in names.items()}
+    underlined = Style(bold=True, underline=True)
+    if depth == "none":
+        return {
+            "added": Style(),
+            "removed": Style(),
+            "added_word": underlined,
+            "removed_word": underlined,
+            "match": Style(underline=True),
+            "match_current": Style(reverse=True),
+            "selection": Style(reverse=True),
+        }
+    return {
+        "added": Style(color="#008000"),
+        "removed": Style(color="#800000"),
+        "added_word": Style(color="#008000") + underlined,
+        "removed_word": Style(color="#800000") + underlined,
+        "match": Style(color="#000000", bgcolor="#808000"),
+        "match_current": Style(color="#000000", bgcolor="#ffff00"),
+        "selection": Style(color="#ffffff", bgcolor="#000080"),
+        # Of 16 colours none is left for syntax where added is green and removed is red.
+        "syntax": {},
+    }

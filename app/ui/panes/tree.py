@@ -187,7 +187,7 @@ class FileTree(Tree[DirectoryEntry | None]):
     def palette(self) -> Palette:
         """The theme's styles."""
         if self._palette is None:
-            self._palette = Palette.from_variables(self.app.theme_variables)
+            self._palette = Palette.of(self.app)
         return self._palette
 
     def get_label_width(self, node: Node) -> int:  # noqa: ARG002

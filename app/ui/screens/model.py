@@ -54,7 +54,7 @@ class ModelScreen(Dialog[None]):
             yield Input(placeholder="http://localhost:8080/v1, or a model's directory", id="model-address")
 
     async def on_mount(self) -> None:
-        self._palette = Palette.from_variables(self.app.theme_variables)
+        self._palette = Palette.of(self.app)
         self.query_one("#model-facts", Static).update(self._facts())
         self.query_one("#model-address").border_title = "Connect to a server, or open a directory"
         self.query_one("#model-message").display = False

@@ -65,7 +65,7 @@ class CompletionList(Static):
 
     def _draw(self) -> None:
         self.display = bool(self.candidates)
-        palette = Palette.from_variables(self.app.theme_variables)
+        palette = Palette.of(self.app)
         width = max(10, self.size.width - 2)
         lines = []
         column = max((len(one.label) for one in self.candidates if one.description), default=0) + 2

@@ -29,7 +29,7 @@ class EngineBanner(Static):
         """Show `status`, and which keys help."""
         self.set_class(status.phase == "failed", "failed")
         self.display = status.phase not in ("ready", "stopped")
-        palette = Palette.from_variables(self.app.theme_variables)
+        palette = Palette.of(self.app)
         message = visible(status.message)
         match status.phase:
             case "failed":

@@ -65,7 +65,7 @@ class LineView(ScrollView, can_focus=True):
     def palette(self) -> Palette:
         """The theme's styles."""
         if self._palette is None:
-            self._palette = Palette.from_variables(self.app.theme_variables)
+            self._palette = Palette.of(self.app)
         return self._palette
 
     def notify_style_update(self) -> None:

@@ -129,7 +129,7 @@ class PermissionPrompt(Vertical, can_focus=True):
 
     def _painted(self, summary: str) -> Group:
         """The action asked about; a diff is coloured, and wrapped lines are indented to its text."""
-        palette = Palette.from_variables(self.app.theme_variables)
+        palette = Palette.of(self.app)
         lines = summary.split("\n")
         first = next((index for index, line in enumerate(lines) if line.startswith("@@")), len(lines))
         parts: list[Text | Table] = [Text(visible(line), palette.strong) for line in lines[:first]]

@@ -23,7 +23,7 @@ class QueuedMessages(Static):
     def show(self, told: Sequence[str], queued: Sequence[str], *, is_working: bool) -> None:
         """Show the messages that the running turn will be `told`, and those `queued` until it ends."""
         self.display = bool(told or queued)
-        palette = Palette.from_variables(self.app.theme_variables)
+        palette = Palette.of(self.app)
         waiting = [("next ", text) for text in told] + [("queued ", text) for text in queued]
         lines = [
             Text.assemble((word, palette.accent), (visible(text), palette.muted))

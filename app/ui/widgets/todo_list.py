@@ -23,7 +23,7 @@ class TodoList(Static):
     def show(self, todos: Sequence[tuple[str, str]]) -> None:
         """Show `todos`, each with its state."""
         self.display = any(state != "completed" for _, state in todos)
-        palette = Palette.from_variables(self.app.theme_variables)
+        palette = Palette.of(self.app)
         done = sum(state == "completed" for _, state in todos)
         current = next((n for n, (_, state) in enumerate(todos) if state != "completed"), 0)
         first = max(0, min(current - 1, len(todos) - _MOST))
