@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from app.agent.shell.process import has_living
-from app.agent.shell.sandbox import find_sandbox, seatbelt_profile
+from app.agent.shell.sandbox import find_sandbox
+from app.agent.shell.seatbelt import seatbelt_profile
 from app.workspace.git import GitRepository
 from tests.support.agent_bench import Bench
 from tests.support.patience import LONGEST

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from textual.command import CommandPalette
+from textual.command import CommandList, CommandPalette
 
 from app.paths import config_directory
 from app.ui.actions import ACTIONS, AT_THE_CURSOR, BY_ID, in_scope, key_label
@@ -13,6 +13,7 @@ from app.ui.dialogs.sessions import SessionsScreen
 from app.ui.keymap import KeymapError, clashes, load_keymap
 from app.ui.review_app import ReviewScreen
 from app.ui.slash import SLASH_COMMANDS
+from app.ui.widgets.file_view import FileView
 from tests.support.screen import Stage
 
 
@@ -64,9 +65,10 @@ async def test_the_palette_runs_an_action_of_a_pane_without_focus(tmp_path: Path
         await stage.press("f5", "ctrl+p")
         await stage.until(lambda: isinstance(stage.app.screen, CommandPalette))
         await stage.press(*"wrap")
-        await stage.pilot.pause(0.3)
+        found = stage.app.screen.query_one(CommandList)
+        await stage.until(lambda: found.highlighted is not None and "Wrap" in str(found.options[0].prompt))
         await stage.press("enter")
-        await stage.until(lambda: stage.screen.viewer.query_one("#file-view").wrap)
+        await stage.until(lambda: stage.screen.viewer.query_one("#file-view", FileView).wrap)
 
 
 async def test_the_palette_has_everything_once_and_what_stands_behind_a_slash(tmp_path: Path) -> None:
@@ -92,7 +94,7 @@ async def test_a_keymap_gives_other_keys_and_the_old_ones_go(tmp_path: Path) -> 
     (tmp_path / "a.txt").write_text("x\n")
     async with Stage(tmp_path, keymap=load_keymap(), show_file="a.txt").run() as stage:
         await stage.until(lambda: stage.screen.viewer.path == "a.txt")
-        view = stage.screen.viewer.query_one("#file-view")
+        view = stage.screen.viewer.query_one("#file-view", FileView)
         await stage.press("f3", "w")
         assert not view.wrap
         await stage.press("z")

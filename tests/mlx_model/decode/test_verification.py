@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -199,7 +199,7 @@ def test_a_reply_that_nobody_reads_to_its_end_leaves_a_whole_state(
 
     states = Mine(model)
     oracle = Oracle([*PROMPT, *plain["greedy"]], VOCABULARY, 4)
-    events = drafting_generator(model, oracle, states=states).generate(asked(PROMPT, 50), lambda: False)
+    events: Any = drafting_generator(model, oracle, states=states).generate(asked(PROMPT, 50), lambda: False)
     for _ in range(25):
         next(events)
     events.close()

@@ -37,7 +37,7 @@ def write_adapter(
     linear_to_lora_layers(model, layers, dict(parameters))
     random = np.random.default_rng(0)
     tensors = {
-        name: mx.array((0.1 * random.standard_normal(tensor.shape)).astype(np.float32))
+        name: mx.array(np.float32(0.1 * np.asarray(random.standard_normal(tensor.shape))))
         for name, tensor in tree_flatten(model.parameters())
         if name.rpartition(".")[2] in {"lora_a", "lora_b"}
     }
@@ -81,10 +81,10 @@ def test_our_own_layout_takes_the_same_adapter(tmp_path: Path) -> None:
 
 
 def test_a_foreign_model_takes_an_adapter_through_mlx_lm(checkpoint: Path, tmp_path: Path) -> None:
-    from mlx_model.engine.mlx_lm_model import load_foreign  # noqa: PLC0415
+    from mlx_model.engine.mlx_lm_model import load_mlx_lm  # noqa: PLC0415
 
     adapter = write_adapter(tmp_path / "adapter", checkpoint, SOME)
-    model = load_foreign(checkpoint, "qwen3_next", dtype=mx.float32, adapter=adapter)
+    model = load_mlx_lm(checkpoint, "qwen3_next", dtype=mx.float32, adapter=adapter)
     np.testing.assert_array_equal(np.array(model.logits(TOKENS, model.state())), by_mlx_lm(checkpoint, adapter))
 
 

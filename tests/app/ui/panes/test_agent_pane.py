@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from textual.widgets import Input, OptionList
 
 from app.agent.errors import MessageTooLong
 from app.agent.events import (
@@ -230,18 +231,18 @@ async def test_without_a_model_a_page_says_what_fits_and_takes_an_address(tmp_pa
     async with stage.run():
         await stage.until(lambda: stage.app.screen is not stage.screen)
         page = stage.app.screen
-        await stage.until(lambda: page.query_one("#model-choices").option_count)
+        await stage.until(lambda: page.query_one("#model-choices", OptionList).option_count)
         facts = str(page.query_one("#model-facts").render())
         assert "no model in the settings" in facts
         assert "GB of memory" in facts
-        options = page.query_one("#model-choices")
+        options = page.query_one("#model-choices", OptionList)
         listed = "\n".join(str(options.get_option_at_index(n).prompt) for n in range(options.option_count))
         assert "4-bit 44.8 GB" in listed
         assert "8-bit 84.7 GB" in listed
         page.query_one("#model-address").focus()
         await stage.press(*"nonsense", "enter")
         await stage.until(lambda: "nonsense" in str(page.query_one("#model-message").render()))
-        page.query_one("#model-address").value = "http://127.0.0.1:9/v1"
+        page.query_one("#model-address", Input).value = "http://127.0.0.1:9/v1"
         await stage.press("enter")
         await stage.pilot.pause()
     assert stage.app.return_value == "http://127.0.0.1:9/v1"

@@ -14,6 +14,7 @@ from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import columns, paint, visible
 from app.ui.drawing.themes import DARK, LIGHT
 from app.ui.panes.viewer import split_lines
+from app.ui.widgets.file_view import FileView
 from app.ui.widgets.transcript_items import NoticeItem, ReplyItem, wrap
 from tests.support.screen import Stage
 
@@ -23,10 +24,10 @@ def drawn(view: object) -> str:
     return "\n".join(view.render_line(y).text for y in range(view.size.height))  # type: ignore[attr-defined]
 
 
-async def opened(stage: Stage, path: str) -> object:
+async def opened(stage: Stage, path: str) -> FileView:
     await stage.until(lambda: stage.screen.viewer.path == path, path)
     await stage.press("f3")
-    return stage.screen.viewer.query_one("#file-view")
+    return stage.screen.viewer.query_one("#file-view", FileView)
 
 
 async def test_the_viewer_searches_jumps_and_wraps(tmp_path: Path) -> None:

@@ -329,7 +329,7 @@ def test_ten_thousand_finished_calls_parse_and_fit(grammar: ToolGrammar, tokeniz
 def test_under_the_grammar_too_drafts_do_not_change_the_reply(tmp_path: Path) -> None:
     """A random model whose favourite token is `<tool_call>`, so that replies are calls, one after another."""
     directory = servable_checkpoint(tmp_path / "model")
-    model = load(directory).model
+    model: Any = load(directory).model
     tokenizer = Tokenizer.from_directory(directory)
     opening = tokenizer.control_tokens["<tool_call>"]
     head = model.head

@@ -189,7 +189,7 @@ def test_no_single_bit_can_be_flipped_unnoticed(tmp_path: Path) -> None:
 
 
 def test_arrays_come_back_as_they_were(tmp_path: Path) -> None:
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "half": np.arange(7, dtype=np.float16),
         "bits": np.arange(5, dtype=np.uint16).reshape(1, 5),
         "none": np.zeros((1, 2, 0, 4), dtype=np.float32),

@@ -13,6 +13,7 @@ from app.model.events import Finished, StreamEvent, TextDelta
 from app.model.messages import ChatRequest
 from app.ui.dialogs.listing import Listing
 from app.ui.diff.model.pending import hunk_ids
+from app.ui.widgets.file_view import FileView
 from tests.support.review_cases import git
 from tests.support.screen import FakeEngine, Stage, edit
 
@@ -85,7 +86,7 @@ async def test_the_file_opens_at_the_line_under_the_cursor(root: Path) -> None:
         await reviewing(stage, a__txt=AFTER)
         await stage.press("n", "n", "o")
         await stage.until(lambda: stage.screen.viewer.path == "a.txt")
-        view = stage.screen.viewer.query_one("#file-view")
+        view = stage.screen.viewer.query_one("#file-view", FileView)
         await stage.until(lambda: view.line_number == AFTER.split("\n").index("more") + 1)
 
 
