@@ -39,7 +39,7 @@ class ContextUse:
 
 
 class ContextLength:
-    """How many tokens the model's context has, None while nobody knows: what `asked` says, or less if a refusal
+    """How many tokens the model's context has, None while unknown: what `asked` says, or less if a refusal
     has said less."""
 
     def __init__(self, asked: Callable[[], int | None]) -> None:

@@ -1,4 +1,4 @@
-"""How the last test command ended, so that it can stand beside what the model says of it."""
+"""How the last test command ended, so that it can be shown beside what the model says of it."""
 
 import re
 

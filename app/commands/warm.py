@@ -135,7 +135,7 @@ async def _run(
 
 
 async def _offers(workspace: Workspace, settings: Settings) -> tuple[Offer, ...]:
-    """The tools of the MCP servers that sessions begin with: they stand before what is warmed."""
+    """The tools of the MCP servers that sessions begin with: they precede the warmed messages in the prompt."""
     servers = Servers(settings.mcp, workspace.root, is_offline=settings.offline)
     try:
         offers = await servers.offers()

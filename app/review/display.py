@@ -30,7 +30,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class ShownFile:
-    """A file's change as the screen gets it, and what its hunks stand for."""
+    """A file's change as the screen gets it, and the blocks of its hunks."""
 
     change: FileChange
     shown: tuple[Shown, ...]

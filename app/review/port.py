@@ -74,7 +74,7 @@ class ReviewPort(ChangeRecorder, Protocol):
         ...
 
     def hunk_ids(self, path: str | None = None, turns: Collection[int] | None = None) -> frozenset[str]:
-        """The ids that stand for a file's changes, for those of some turns (by their serial numbers), or for
+        """The ids of a file's hunks, of those of some turns (by their serial numbers), or for
         all, to be kept or rejected together."""
         ...
 
@@ -103,11 +103,11 @@ class ReviewPort(ChangeRecorder, Protocol):
         ...
 
     def comment(self, path: str, line: int, quoted: str, text: str, source: str = "") -> Comment:
-        """Say something about a line; the agent hears it with the next turn."""
+        """Comment on a line; the agent is told with the next turn."""
         ...
 
     def change_comment(self, comment: int, text: str) -> None:
-        """Put other words to a comment; "" removes it."""
+        """Replace the text of a comment; "" removes it."""
         ...
 
     def comments(self) -> tuple[Comment, ...]:
@@ -115,7 +115,7 @@ class ReviewPort(ChangeRecorder, Protocol):
         ...
 
     def undo(self) -> str:
-        """Take the last decision back; returns a sentence that says what was undone, "" if nothing was."""
+        """Undo the last decision; returns a sentence that names it, "" if there is none."""
         ...
 
     def redo(self) -> str:
@@ -123,12 +123,12 @@ class ReviewPort(ChangeRecorder, Protocol):
         ...
 
     def put_away(self) -> str:
-        """Take what is kept off the list without a commit, for directories where there is none; returns a
+        """Take the kept hunks off the list without a commit, outside a repository; returns a
         sentence. `undo` brings it back."""
         ...
 
     def commit(self, message: str, *, sign_off: bool = False, amend: bool = False) -> str:
-        """Commit exactly the kept hunks, whatever else is staged or changed staying as it is; returns a
+        """Commit exactly the kept hunks; whatever else is staged or changed is not touched. Returns a
         sentence with the short hash and what hooks printed. A hook that fails raises ReviewError with its
         output. `sign_off` adds git's Signed-off-by line; `amend` replaces the last commit, with the kept hunks
         added to it."""

@@ -163,7 +163,7 @@ class Review(ReviewPort):
             return f"{what}: {remedy}" if what else ""
 
     def _whole_and_lines(self, selection: Selection) -> tuple[list[str], list[LinesOf]]:
-        """What is selected whole, and the lines of the rest. Raises ReviewError for what is no longer shown."""
+        """The ids of hunks selected whole, and the lines of the others. Raises ReviewError if one is gone."""
         lines = [
             lines_of(self._state, hunk_id, numbers)
             for hunk_id, numbers in selection.items()
@@ -290,7 +290,7 @@ class Review(ReviewPort):
             return f"{_count(number, 'kept hunk')} left the list; the files stay as they are."
 
     def comment(self, path: str, line: int, quoted: str, text: str, source: str = "") -> Comment:
-        """Say something about a line; the agent hears it with the next turn. `source` names what is reviewed
+        """Comment on a line; the agent is told with the next turn. `source` names what is reviewed
         when it is not the agent's work."""
         with self._acting():
             entry = Commented(self._state.numbers + 1, path, line, quoted, text, source)
@@ -337,8 +337,8 @@ class Review(ReviewPort):
         self._turns.recover()
 
     def _settle_what_others_committed(self) -> None:
-        """A file that someone committed as it stands needs no review any more. What the agent committed itself
-        during a turn does."""
+        """A file that someone committed with its present content needs no review any more. What the agent
+        committed itself during a turn does."""
         if not self._state.files or not self._git.is_repository:
             return
         head = self._git.head

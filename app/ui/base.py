@@ -103,7 +103,7 @@ class ActionApp(App[Result], Generic[Result]):
             screen.refresh(layout=True)
 
     def tell_notices(self) -> None:
-        """Say what is wrong with the settings."""
+        """Show the faults of settings and keymap."""
         for notice in (*self._notices, *clashes(self.user_keymap)):
             self.notify(notice, severity="warning", timeout=8)
 
@@ -166,7 +166,7 @@ class ActionApp(App[Result], Generic[Result]):
         self.notify(f"{self.key_of('app.quit')} quits.", timeout=3)
 
     def key_of(self, action_id: str) -> str:
-        """The first key of an action, as it is shown."""
+        """The first key of an action, as the screen writes it."""
         return key_label(keys_of(action_id, self.user_keymap)[0])
 
     def action_leave(self) -> None:

@@ -25,7 +25,7 @@ from app.ui.widgets.hint_line import HintLine
 
 
 class ReviewScreen(Screen[None]):
-    """The pane in a frame that says what is reviewed and how far it is."""
+    """The pane in a frame with the title and the progress of the review."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("standalone")]
     AUTO_FOCUS = "#diff-view"

@@ -88,7 +88,7 @@ class Servers:
         return tuple(McpTool(offer, self._call) for offer in kept)
 
     def notices(self) -> Iterator[str]:
-        """What the user should know as a session goes on with the servers."""
+        """Sentences for the user about the servers when a session is resumed."""
         states = self._states.values()
         if with_tools := [state for state in states if state.tools]:
             counts = ", ".join(f"{state.name} {len(state.tools)}" for state in with_tools)

@@ -67,7 +67,7 @@ _LISTENING = 0x10000  # the flag of a socket that takes connections (SO_ACCEPTCO
 
 
 def secret_places() -> list[Path]:
-    """What holds the user's keys and passwords, our settings among it (the key for a server stands there), by
+    """What holds the user's keys and passwords, our settings among it (which may hold the key for a server), by
     name and, where that is a link, by where it leads."""
     named = [*(Path.home() / name for name in _SECRETS), settings_file()]
     return list(dict.fromkeys(path for place in named for path in (place, Path(os.path.realpath(place)))))
@@ -96,7 +96,7 @@ def holders(places: Iterable[Path], free: Sequence[Path]) -> list[Path]:
 
 
 def absent_triggers(root: Path, git: Sequence[Path]) -> list[Path]:
-    """The files among `git_triggers` that are not there. A sandbox that works by what is there cannot keep a
+    """The files among `git_triggers` that are not there. A sandbox that hides existing files cannot keep a
     command from making them; see `remove_made`."""
     return [path for path in git_triggers(root, git) if path.name != "hooks" and not os.path.lexists(path)]
 
@@ -119,7 +119,7 @@ def runtime_directories() -> list[Path]:
 
 
 def _is_private(place: Path) -> bool:
-    """Whether a directory is this user's and nobody else's, as one for sockets has to be."""
+    """Whether a directory is private to this user, as one for sockets has to be."""
     try:
         found = place.stat()
     except OSError:

@@ -48,7 +48,7 @@ class Files:
         self._known: dict[Path, _Known] = {}
         """Those seen last come last."""
         self._replaced: dict[Path, set[str]] = {}
-        """What we wrote over since the editor last had a file as it is: it may not have noticed yet."""
+        """Contents that we replaced since the editor last had the current file; it may still show one."""
 
     def read(self, location: Location) -> Text | None:
         """The file's text, None where there is no file. Raises ToolFailure for anything that is not text."""

@@ -10,8 +10,8 @@ from app.model.port import EnginePort
 async def until_settled(
     engine: EnginePort, show: Callable[[EngineStatus], None] = lambda _: None
 ) -> EngineStatus:
-    """Start the engine if nobody has, and wait until it is ready, absent, failed or stopped. `show` is told of
-    what comes before."""
+    """Start the engine if needed, and wait until it is ready, absent, failed or stopped. `show` gets each
+    status before that."""
     settled = asyncio.Event()
 
     def look(status: EngineStatus) -> None:

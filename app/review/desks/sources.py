@@ -286,7 +286,7 @@ class Sources:
             self._git.run("-C", top, "--literal-pathspecs", "add", "--intent-to-add", "--", *meant)
 
     def after(self, source: Source, change: FileChange) -> bytes | None:
-        """The whole file as it is after a change of `source`; None where there is none or it is not known."""
+        """The whole file after a change of `source`; None if there is none or it is unknown."""
         if source.kind == "patch" or change.after_mode is None:
             return None
         if source.kind == "worktree":

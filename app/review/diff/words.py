@@ -68,7 +68,7 @@ def change_blocks(lines: Sequence[DiffLine]) -> list[tuple[list[int], list[int]]
 
 
 def pair(removed: Sequence[str], added: Sequence[str]) -> list[tuple[int, int]]:
-    """Pairs (index in removed, index in added) of lines that stand for one another, rising on both sides.
+    """Pairs (index in removed, index in added) of lines that correspond, rising on both sides.
 
     As many lines on both sides pair up in order. Otherwise those that are most alike do, as a sequence
     alignment (Needleman and Wunsch 1970) finds them; a block too large for that is paired from its top.

@@ -51,7 +51,7 @@ class Origin:
 
 @dataclass
 class FileState:
-    """One file under review: its weave and where each of its atoms stands. What is not in `standing` is
+    """One file under review: its weave and the state of each of its atoms. What is not in `standing` is
     pending if it is the agent's, and simply there if it is the user's. `gone` are the atoms that do not count:
     rejected, or never written."""
 

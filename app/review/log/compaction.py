@@ -23,8 +23,8 @@ def compact(
     content: Callable[[ImageName | None], FileImage | None],
     size: Callable[[str], int],
 ) -> list[Entry]:
-    """The entries that stand for these, of which no turn, decision or commit is open. `content` reads an image,
-    `size` says how many bytes a blob has."""
+    """Shorter entries that fold to the same state; no turn, decision or commit may be open. `content` reads an
+    image, `size` gives a blob's length in bytes."""
     state = ReviewState()
     edits: dict[str, list[Entry]] = {}
     for entry in single(entries):

@@ -263,7 +263,7 @@ def images_after(
 
 
 def obstacles(state: ReviewState, shifts: Collection[Shift]) -> list[str]:
-    """Paths where a later edit stands in the place that shifts would change: bringing lines back would mix
+    """Paths where a later edit occupies the place that shifts would change: bringing lines back would mix
     with it, taking them away would pull the ground from under it."""
     found: list[str] = []
     for path in dict.fromkeys(shift.path for shift in shifts):

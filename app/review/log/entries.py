@@ -52,7 +52,7 @@ class CommandBegan:
 
 @dataclass(frozen=True, slots=True)
 class CommandEnded:
-    """From here on files are changed by what is recorded beforehand, and by the user."""
+    """From here on files are changed only by recorded edits and by the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ class Commented:
 
 @dataclass(frozen=True, slots=True)
 class Stood:
-    """How a file's atoms stand at this place of a log that was made short (see app.review.log.compaction)."""
+    """The states of a file's atoms at this place of a compacted log (see app.review.log.compaction)."""
 
     path: str
     standing: tuple[tuple[str, int, Standing], ...]

@@ -1,4 +1,4 @@
-"""The commands that stand in plain sight inside a command, for rules that name what they deny. Pure."""
+"""The commands written literally inside a command, for rules that name what they deny. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -155,7 +155,7 @@ def scripts_of(part: SimpleCommand, inner: SimpleCommand) -> Iterator[Word]:
 
 
 def _with_replaced(word: Word, options: list[Word]) -> Word:
-    """`word` as `xargs -I{} …` makes it: known only when it runs where it has what is replaced."""
+    """`word` as `xargs -I{} …` makes it: computed if it holds the placeholder."""
     marks = [following.value for option, following in pairwise(options) if option.value in ("-I", "--replace")]
     marks += [(option.value or "")[2:] for option in options if (option.value or "").startswith("-I")]
     is_replaced = any(mark and mark in word.spelled for mark in (*marks, "{}"))
