@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.agent.editing.match import find_places
+from app.agent.editing.match import find_matches
 from app.agent.shell.jobs import Jobs
 from app.agent.tools.base import ToolContext
 from app.agent.tools.edit import Edit, EditArguments, _apply
@@ -295,7 +295,7 @@ def test_exactly_the_tokens_that_lead_to_a_quotation_are_admitted(
         whole[a:b].encode()
         for a in range(len(whole))
         for b in range(a + 1, len(whole) + 1)
-        if everywhere or len(find_places(whole, whole[a:b], "")) == 1
+        if everywhere or len(find_matches(whole, whole[a:b], "")) == 1
     }
     may = {quoted + CLOSED.encode() for quoted in quotations}
     written = whole[start : start + length].encode()
