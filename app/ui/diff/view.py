@@ -7,6 +7,7 @@ from textual import events
 from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
+from typing_extensions import override
 
 from app.review.desks.desk import Part
 from app.review.diff.misfit import Misfit
@@ -128,16 +129,19 @@ class DiffView(LineView):
     # Drawing.
 
     @property
+    @override
     def covered(self) -> int:
         row = self.scroll_offset.y
         return int(0 < row < self.row_count and self.model.rows.row(row).kind not in ("file", "gap"))
 
+    @override
     def render_line(self, y: int) -> Strip:
         if not y and self.covered:
             # The heading of the file that the lines below belong to stays in view.
             return self._painter.heading_above(self.scroll_offset.y, self._frame(self.room_width))
         return super().render_line(y)
 
+    @override
     def draw_row(self, row: int, width: int) -> Strip:
         strip = self._painter.row(row, self._frame(width))
         if self._painter.widest > self._widest:
@@ -156,9 +160,11 @@ class DiffView(LineView):
             marked=self.text_selection,
         )
 
+    @override
     def row_text(self, row: int) -> str:
         return self.model.text_at(row, is_left=self.selection.marks_left)
 
+    @override
     def goes_on(self, row: int) -> bool:
         return self.model.rows.row(row).part > 0
 

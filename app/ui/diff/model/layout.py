@@ -8,7 +8,6 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from app.review.diff.hunk_text import HunkText, line_marks
 from app.review.model import FileChange, Hunk
@@ -65,10 +64,11 @@ class DiffLayout:
     ) -> None:
         self.changes = changes
         self._shapes = shapes
+        self._shaped = shapes.hunks
         self._split = split
         self._wrapping = wrapping
         self._pairs: dict[tuple[int, int], Pairs] = {}
-        self._body = lru_cache(_CACHED)(self._list_body)
+        self._listed: dict[tuple[int, int], list[Row]] = {}
         self._blocks: list[_Block] = []
         self._hunk_rows: dict[str, int] = {}
         self.file_rows: list[int] = []
@@ -94,7 +94,7 @@ class DiffLayout:
 
     def _is_plain(self, hunk: Hunk) -> bool:
         """Whether each line of a hunk (side by side: each pair) is one row, and nothing else is shown of it."""
-        if hunk.id in self._shapes.hunks:
+        if hunk.id in self._shaped:
             return False
         if self._wrapping is None or not hunk.lines:
             return True
@@ -145,12 +145,17 @@ class DiffLayout:
         for down in range(shape.below):
             yield Row("extra", file, number, before + down, after + down)
 
-    def _list_body(self, file: int, number: int) -> list[Row]:
+    def _body(self, file: int, number: int) -> list[Row]:
         """All rows under the heading of a hunk that is not plain."""
-        found = []
-        for row in self._lines(file, number, self.changes[file].hunks[number]):
-            found.append(row)
-            found.extend(replace(row, part=part) for part in range(1, self._parts(row)))
+        found = self._listed.get((file, number))
+        if found is None:
+            found = []
+            for row in self._lines(file, number, self.changes[file].hunks[number]):
+                found.append(row)
+                found.extend(replace(row, part=part) for part in range(1, self._parts(row)))
+            if len(self._listed) == _CACHED:
+                del self._listed[next(iter(self._listed))]  # the oldest
+            self._listed[file, number] = found
         return found
 
     def _pairs_of(self, file: int, hunk: int) -> Pairs:
