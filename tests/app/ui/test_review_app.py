@@ -1,5 +1,6 @@
 """The review of what git can show, full screen: the same keys over the index, patches and commits."""
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from app.ui.dialogs.listing import Listing
 from app.ui.diff.view import DiffView
 from app.ui.panes.review.pane import ReviewPane
 from app.ui.review_app import ReviewApp
+from tests.support.patience import LONGEST
 from tests.support.review_cases import git
 
 BEFORE = "".join(f"line {number}\n" for number in range(1, 61))
@@ -70,11 +72,10 @@ class Reader:
         await self.pilot.press(*keys)
 
     async def until(self, condition: Callable[[], object], what: str = "what was waited for") -> None:
-        for _ in range(2000):
-            if condition():
-                return
+        deadline = time.monotonic() + LONGEST
+        while not condition():
+            assert time.monotonic() < deadline, f"never came: {what}\n{self.drawn()}"
             await self.pilot.pause(0.005)
-        raise AssertionError(f"never came: {what}\n{self.drawn()}")
 
     def drawn(self, width: int = 100) -> str:
         return "\n".join(self.view.draw_row(row, width).text for row in range(self.view.row_count))
