@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from app.review.errors import ReviewError
+from app.errors import TidegateError
 from app.review.model import FileChange
 from app.ui.dialogs.commit import CommitDialog
 from app.ui.panes.review.context import ReviewContext
@@ -30,7 +30,7 @@ async def ask(
     desk = work.desk
     try:
         changes, can_commit = await work.run(lambda: (desk.to_commit(), desk.can_commit))
-    except ReviewError as error:
+    except TidegateError as error:
         app.notify(str(error), severity="warning")
         return
     if not changes:

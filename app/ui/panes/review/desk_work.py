@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from app.errors import TidegateError
 from app.review.desks.desk import Desk
-from app.review.errors import ReviewError
 from app.review.model import Comment, FileChange
 from app.review.port import ReviewPort
 
 Result = TypeVar("Result")
 
-# A decision: returns a sentence worth telling, or nothing. May raise ReviewError, and has then changed nothing.
+# A decision: returns a sentence worth telling, or nothing. If it raises TidegateError, nothing has changed.
 Decision = Callable[[], str | None]
 
 
@@ -67,7 +67,7 @@ class DeskWork:
                     said = await asyncio.to_thread(decision)
                     if said:
                         self._tell(said, False)
-            except ReviewError as error:
+            except TidegateError as error:
                 self._tell(str(error), True)
                 was_refused = True
             if was_refused and not desk.misfits():
@@ -76,7 +76,7 @@ class DeskWork:
                 first, self._first = self._first, None
                 changes = first if first is not None else await asyncio.to_thread(desk.changes)
                 comments = await asyncio.to_thread(self.port.comments)
-            except ReviewError as error:
+            except TidegateError as error:
                 self._tell(str(error), True)
                 return None
         return Reading(desk, changes, comments, was_refused)

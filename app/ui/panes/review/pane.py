@@ -16,7 +16,6 @@ from textual.widgets import Static
 
 from app.errors import TidegateError
 from app.review.desks.desk import Desk, Part
-from app.review.errors import ReviewError
 from app.review.model import Comment, FileChange, Hunk
 from app.review.port import ReviewPort
 from app.ui.actions import bindings
@@ -375,7 +374,7 @@ class ReviewPane(Vertical):
             return
         try:
             lines = await asyncio.to_thread(self.desk.lines, change)
-        except (ReviewError, OSError) as error:
+        except (TidegateError, OSError) as error:
             self.app.notify(str(error), severity="error")
             return
         rows = self.view.row_count
@@ -393,7 +392,7 @@ class ReviewPane(Vertical):
 
     async def _tell_file(self, change: FileChange, hunk: Hunk) -> None:
         # Where a file cannot be read, the colours are those that the hunks alone give.
-        with suppress(ReviewError, OSError):
+        with suppress(TidegateError, OSError):
             self.view.know_file(change, hunk, await asyncio.to_thread(self.desk.lines, change))
 
     def action_ignore_space(self) -> None:
