@@ -1,5 +1,4 @@
-"""python -m mlx_model {serve, generate, score, convert, train-mtp, info, bench, cache}: picks the subcommand
-and reports its errors."""
+"""python -m mlx_model COMMAND: runs a subcommand of `commands`, and reports its errors."""
 
 import argparse
 import importlib
@@ -26,12 +25,13 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one subcommand; 2 for what the user can mend, with one sentence on standard error."""
+    """Runs one subcommand and returns its exit status. An EngineError is one sentence on standard error, and
+    exit status 2 unless it has another."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # The engine reads what is on disk. No library that it uses shall look for more, or tell of itself.
+    # The engine reads local files only: no library may download anything, or send telemetry.
     os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal need not know every character that a model writes.
+        # A terminal's encoding may lack characters that a model writes.
         sys.stdout.reconfigure(errors="backslashreplace")
     parser = argparse.ArgumentParser(prog="python -m mlx_model", description="Tidegate's engine.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read our output has gone; nothing more can be said, not even at exit.
+        # The reader of our output has gone, so flushing it at exit would fail too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 

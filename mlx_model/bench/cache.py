@@ -1,7 +1,7 @@
-"""bench cache: how much of each request of an agent's sessions had to be computed, beside how much was new.
+"""bench cache: tokens computed for each request of an agent's sessions, compared with the new tokens in it.
 
 Whole servers are measured over HTTP, so that everything between a client's messages and the model's state
-counts: the template, the tokens of replies, where snapshots lie, what a restart leaves.
+counts: the template, the tokens of replies, the positions of snapshots, the state after a restart.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from mlx_model.chat.prompt import PromptEncoder
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One request, in tokens: its prompt; what no earlier request or reply had in this place; what was
-    computed. `restart`: the server was started anew before it."""
+    """One request, in tokens: its prompt; those of it that no earlier request or reply shares as a prefix;
+    those computed. `restart`: the server was restarted before it."""
 
     script: str
     step: int
@@ -32,7 +32,7 @@ class Row:
 
     @property
     def excess(self) -> int:
-        """Tokens computed although they were known."""
+        """Tokens computed again although the server had computed them before."""
         return self.computed - self.new
 
 
@@ -77,8 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
 def replay(
     server: ChatServer, encoder: PromptEncoder, sessions: Iterable[Script], reply_tokens: int
 ) -> Iterable[Row]:
-    """Ask everything that the sessions say of a running server. A request whose reply is cut has no row: not
-    every server says what it cost. Those that go on from it have. Raises BenchServerFailed."""
+    """Sends all requests of the sessions to a running server, and gives a row for each. A request whose reply
+    is cut has no row, for not every server reports its cost. Raises BenchServerFailed."""
     for script in sessions:
         # The end of system and tools, where every conversation of the session begins.
         shared = encoder.encode([script.system, {"role": "user", "content": ""}], tools()).boundaries[0]
@@ -109,7 +109,7 @@ def replay(
             begun = shared if number else 0
             old = begun if step.parent is None else known[step.parent]
             if old is None:
-                # How many tokens the server took the cut reply for is not known; what follows its text is.
+                # The server's token count of the cut reply is unknown, but not that of the text after it.
                 encoded = encoder.encode(messages, tools())
                 old = prompt - (len(encoded.tokens) - encoded.boundaries[-2] + 1)
             yield Row(script.name, number, step.restart, prompt, max(0, prompt - old), prompt - cached)
@@ -127,7 +127,7 @@ def _cut_reply(server: ChatServer, request: dict[str, Any], cut: Literal["left",
 
 
 def _as_sent_back(reply: dict[str, Any]) -> dict[str, Any]:
-    """A reply as a client puts it into its next request."""
+    """A reply as a client sends it back in its next request."""
     message: dict[str, Any] = {"role": "assistant", "content": reply.get("content") or ""}
     if reply.get("tool_calls"):
         message["tool_calls"] = reply["tool_calls"]

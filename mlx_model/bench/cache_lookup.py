@@ -1,4 +1,4 @@
-"""What the prefix store itself costs: finding a long prefix among many snapshots, and keeping one more."""
+"""The prefix store's own cost: finding a long prefix among many snapshots, and storing one more."""
 
 import tempfile
 import time
@@ -20,9 +20,9 @@ _REPEATS = 50
 
 @dataclass(frozen=True, slots=True)
 class LookupCost:
-    """Milliseconds of one lookup, the best and the median of several: in memory alone; with the files of the
-    same snapshots beside it; and the first after a restart, which reads a file for each of them. Microseconds
-    per token of the prompt: of a lookup, and of keeping one more snapshot beside the copy of its arrays."""
+    """Milliseconds of one lookup, the best and the median of several: in memory only; with the same snapshots
+    on disk too; and the first after a restart, which reads the files. Microseconds per token of the prompt: of
+    a lookup, and of storing one more snapshot, apart from copying its arrays."""
 
     tokens: int
     snapshots: int
@@ -36,8 +36,8 @@ class LookupCost:
 
 
 @dataclass(frozen=True, slots=True)
-class _Nothing:
-    """A state of a few bytes: only the store's own work is measured."""
+class _TinyState:
+    """A StateSource of a few bytes, so that only the store's own work is measured."""
 
     def segment(self, start: int, stop: int) -> Arrays:  # noqa: ARG002
         return {"keys": np.zeros(1, dtype=np.uint8)}
@@ -60,7 +60,7 @@ def measure_lookup() -> dict[str, Any]:
         tier = DiskTier(Path(name), "bench", {}, limits)
         writing = PrefixStore(1 << 40, tier)
         for position in positions:
-            writing.store(prompt[:position], _Nothing())
+            writing.store(prompt[:position], _TinyState())
         tier.flush()
         writing.close()
         reading = PrefixStore(1 << 40, DiskTier(Path(name), "bench", {}, limits))
@@ -95,5 +95,5 @@ def _lookup_milliseconds(store: PrefixStore, prompt: tuple[int, ...]) -> float:
 
 def _store_milliseconds(store: PrefixStore, prefix: tuple[int, ...]) -> float:
     started = time.perf_counter()
-    store.store(prefix, _Nothing())
+    store.store(prefix, _TinyState())
     return 1000 * (time.perf_counter() - started)

@@ -1,4 +1,4 @@
-"""Agent sessions as scripts: what is asked, going on from which earlier reply."""
+"""Agent sessions as scripts: each request, and the earlier reply that it continues."""
 
 import random
 from dataclasses import dataclass
@@ -43,8 +43,8 @@ def tools() -> list[dict[str, Any]]:
 @dataclass(frozen=True, slots=True)
 class Step:
     """One request: `message` after the reply of step `parent` of the same script (None: after the system
-    prompt). `restart`: the server is stopped and started first. `cut`: how the reply is kept from its own end,
-    by its reader who leaves, or by a stop string."""
+    prompt). `restart`: the server is restarted first. `cut`: the reply is cut short by a client that
+    disconnects ("left"), or by a stop string."""
 
     message: dict[str, Any]
     parent: int | None
@@ -54,7 +54,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A session. Scripts follow each other on one server, each with a system prompt of its own."""
+    """A session. Scripts run one after the other on one server, each with its own system prompt."""
 
     name: str
     steps: tuple[Step, ...]
@@ -118,7 +118,7 @@ def scripts() -> tuple[Script, ...]:
 
 
 def _rewind(turns: int) -> Script:
-    """A conversation of so many turns, then another message after each of its replies, the latest first."""
+    """A conversation of `turns` turns, then another message after each of its replies, the latest first."""
     told = [Step(_user(f"turn {n}"), n - 1 if n else None) for n in range(turns)]
     again = [Step(_user(f"instead {n}"), n) for n in reversed(range(turns - 1))]
     return Script("rewind to each turn", (*told, *again))
@@ -138,6 +138,6 @@ def _user(topic: str) -> dict[str, Any]:
 
 
 def _text(topic: str, words: int) -> str:
-    """So many words that begin with the topic and go on as they would for no other topic."""
+    """A text of `words` words that begins with the topic and is unique to it."""
     choice, known = random.Random(topic), " ".join(_WORDS).split()
     return " ".join([topic, *(choice.choice(known) for _ in range(max(0, words - len(topic.split()))))])

@@ -1,4 +1,4 @@
-"""Chat servers as processes of their own, started, asked and stopped by a bench."""
+"""Chat servers as child processes of a bench."""
 
 import json
 import socket
@@ -15,11 +15,13 @@ import httpx2
 from mlx_model.errors import EngineError
 
 _START_SECONDS = 600.0
+"""Loading a large model from a slow disk takes minutes."""
 _STOP_SECONDS = 60.0
+"""Twice what a server takes at most to write its snapshots."""
 
 
 class BenchServerFailed(EngineError):
-    """A server under measurement did not start or did not answer; quotes its last words."""
+    """A server under measurement did not start or did not answer; quotes the last line of its log."""
 
     exit_status = 1
 
@@ -62,7 +64,7 @@ class ChatServer:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End it as a user would, so that it can finish writing."""
+        """End it with SIGTERM, so that it can finish writing."""
         if self._client is not None:
             self._client.close()
         if self._process is not None:
@@ -88,7 +90,7 @@ class ChatServer:
         return answer
 
     def leave(self, body: Mapping[str, Any], pieces: int) -> str:
-        """The text of a reply that is left after so many pieces of it. Raises BenchServerFailed."""
+        """Disconnect after `pieces` pieces of a reply; returns the text received. Raises BenchServerFailed."""
         assert self._client is not None, "the server is started"
         text: list[str] = []
         try:

@@ -1,12 +1,12 @@
-"""bench draft: what drafting gains on this machine, on three kinds of text, and what passes of each width cost.
+"""bench draft: the speedup by drafting on this machine, on three kinds of text, and the cost of passes by
+width.
 
-The model reads a prompt, and the reply is given: every pass computes what it always does, and then the given
-token is taken to be the model's choice. So the measurement is the same for every model, whatever it would have
-said, and drafts are accepted as they would be of a model that says just this. Replies are greedy; with
---own-words the model says what it likes.
+The replies are given: every pass computes everything it computes in serving, and then the given token replaces
+the model's choice. So the texts are the same for every model, and drafts are accepted as they would be for a
+model that writes them. Replies are greedy; with --own-words the model writes its own.
 
-All ways of drafting make the same reply side by side, some tokens each in turn, each with its own clock: what
-else the machine does, and how warm it grows, slows all of them alike.
+All draft modes make the same reply side by side, _SLICE tokens each in turn, each with its own clock, so that
+other load and heat slow all of them alike.
 """
 
 import argparse
@@ -38,19 +38,19 @@ from mlx_model.model import Qwen3Next
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.state.sequence import SequenceState
 
-# Tokens that one way of drafting makes before it is the next one's turn.
 _SLICE = 16
+"""Tokens that one draft mode makes before the next mode's turn."""
 _SNAPSHOT_BYTES = 1 << 30
-# More than the texts and their replies have.
 _CONTEXT = 4096
+"""Tokens: more than the texts and their replies have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One text in one way of drafting: decoded tokens a second (median of the rounds); that over plain decoding
-    in the same round, its median, least and most; the same in the round before them, in which a controller
-    knows nothing yet; tokens a pass of the model; acceptance[source][place]: the share of drafts accepted at
-    that place of a block, from 1 on, of those before which nothing was rejected."""
+    """One text in one draft mode. `tokens_per_second`: decoded, the median of the rounds; `speedup`: over plain
+    decoding in the same round, the median, and its range; `first_speedup`: of the warm-up round, in which the
+    controller has no measurements; `tokens_per_step`: per pass of the model; acceptance[source][position]: the
+    share of drafts accepted at that position of a block (from 1), among those after no rejected draft."""
 
     tokens_per_second: float
     speedup: float
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.max_tokens < 8 or arguments.rounds < 1 or not arguments.seconds > 0:
         raise RequestError("At least 8 tokens, one round and some time are needed to measure anything.")
     tokenizer = Tokenizer.from_directory(arguments.model)
-    # As the model is served: with its weights wired, where that is possible, and refused where it does not fit.
+    # As in serving: weights are wired where possible, and a model that does not fit is refused.
     plan = settle_memory(arguments, Wishes(_CONTEXT, snapshots=_SNAPSHOT_BYTES))
     loaded = load_model(arguments, plan)
     model = loaded.model
@@ -124,13 +124,14 @@ def _print(
 
 
 def pass_milliseconds(model: Qwen3Next, context: Sequence[int]) -> dict[int, float]:
-    """What verifying takes by how many tokens go in, from 1 to 17, after a context; the median of five."""
+    """Milliseconds of a verifying pass after a context, by its width in tokens, from 1 to 17; the median of
+    five."""
     state = model.state()
     mx.eval(model.hidden(mx.array([list(context)]), state))
     seconds: dict[int, list[float]] = defaultdict(list)
     for _ in range(6):
         for width in range(1, DEEPEST + 2):
-            tokens = mx.array([[context[place % len(context)] for place in range(width)]])
+            tokens = mx.array([[context[index % len(context)] for index in range(width)]])
             started = time.perf_counter()
             state.record(True)
             mx.eval(mx.argmax(model.logits(tokens, state), axis=-1))
@@ -138,7 +139,7 @@ def pass_milliseconds(model: Qwen3Next, context: Sequence[int]) -> dict[int, flo
             state.keep(0)
             mx.eval(state.arrays())
             seconds[width].append(time.perf_counter() - started)
-    # The first time, kernels are compiled.
+    # The first pass of a width compiles its kernels.
     return {width: 1000 * median(times[1:]) for width, times in seconds.items()}
 
 
@@ -214,7 +215,7 @@ class _SharedPrompts(StateKeeper[SequenceState]):
 
 
 class _Clock:
-    """Seconds that one way of drafting has run: it stands still while the others do."""
+    """Seconds that one draft mode has run; it is stopped while the others run."""
 
     def __init__(self) -> None:
         self._before = 0.0
@@ -231,7 +232,7 @@ class _Clock:
 
 
 class _Way:
-    """One way of drafting, reply after reply."""
+    """One draft mode, generating reply after reply."""
 
     def __init__(
         self,
@@ -248,14 +249,14 @@ class _Way:
         self.last: TokenGenerated | None = None
 
     def begin(self, request: GenerationRequest) -> None:
-        """Reads the prompt, and makes the first token."""
+        """Processes the prompt and decodes the first token."""
         events = self._generator.generate(request, lambda: False)
         self._tokens = (event for event in events if isinstance(event, TokenGenerated))
         self.last = next(self._tokens)
         mx.synchronize()
 
     def go_on(self, tokens: int) -> float:
-        """Makes so many tokens, or what is left; the seconds that took."""
+        """Decodes `tokens` more tokens, or the rest of the reply; returns the seconds taken."""
         started = self.clock()
         self.clock.go()
         for _ in range(tokens):
@@ -274,8 +275,8 @@ def measure(
     rounds: int,
     seconds: float,
 ) -> dict[DraftMode, Result]:
-    """Every way that the model has of making `count` tokens after a prompt, side by side, round after round; no
-    new round begins after so many seconds, but one there is besides the first, which does not count."""
+    """Measures every draft mode of the model on `count` tokens after a prompt, side by side, in a warm-up round
+    and up to `rounds` more; after `seconds` no new round begins, except the first after the warm-up."""
     states = _SharedPrompts(model)
     modes = list(ways(model, verifier))
     by_mode = {mode: _Way(mode, model, verifier, states) for mode in modes}
@@ -285,7 +286,7 @@ def measure(
     taken: dict[DraftMode, list[float]] = defaultdict(list)
     ends_at = time.perf_counter() + seconds
     while len(taken["none"]) < 2 or (len(taken["none"]) <= rounds and time.perf_counter() < ends_at):
-        # The prompt is read once, by one whose drafters look at it.
+        # The last mode, whose drafters follow the prompt, processes it; the others start from its snapshot.
         for way in reversed(by_mode.values()):
             way.begin(request)
         spent = dict.fromkeys(modes, 0.0)
@@ -311,13 +312,13 @@ def _result(way: _Way, count: int, taken: Sequence[float], plain: Sequence[float
 
 
 def acceptance(steps: Sequence[Step]) -> dict[str, dict[int, float]]:
-    """By source and place in the block."""
+    """The share of drafts accepted (0 to 1), by source and position in the block; see Result."""
     judged: dict[str, dict[int, list[bool]]] = defaultdict(lambda: defaultdict(list))
     for step in steps:
-        for place in range(1, min(step.accepted + 1, step.drafted) + 1):
-            judged[str(step.source)][place].append(place <= step.accepted)
+        for position in range(1, min(step.accepted + 1, step.drafted) + 1):
+            judged[str(step.source)][position].append(position <= step.accepted)
     shares: dict[str, Any] = {
-        source: {place: sum(kept) / len(kept) for place, kept in sorted(places.items())}
-        for source, places in sorted(judged.items())
+        source: {position: sum(kept) / len(kept) for position, kept in sorted(positions.items())}
+        for source, positions in sorted(judged.items())
     }
     return shares

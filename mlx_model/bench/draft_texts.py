@@ -1,12 +1,11 @@
-"""Three kinds of text, each a prompt and what may follow it: a file rewritten with one line changed, new code,
-prose."""
+"""Three kinds of text, each a prompt and a reply: a file rewritten with one line changed, new code, prose."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class GivenText:
-    """A prompt, and the reply that is taken to follow it."""
+    """A prompt and its given reply."""
 
     prompt: str
     reply: str

@@ -1,8 +1,8 @@
-"""bench kv: what keeping keys and values at 8 bits does to a model's predictions on a text given.
+"""bench kv: how much keys and values at 8 bits change a model's predictions on a given text.
 
-For every position, the Kullback-Leibler divergence, in nats, of the next-token distribution over 8-bit keys and
-values from that over exact ones; in stretches of the text, because it is at the far end of a long context that
-the difference would show.
+At every position: the Kullback-Leibler divergence, in nats, of the next-token distribution with 8-bit keys and
+values from that with exact ones. It is reported in stretches of the text, because a difference would grow along
+a long context.
 """
 
 import argparse
@@ -27,8 +27,8 @@ _STRETCHES = 4
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """The positions [start, end): divergence in nats (mean, and the largest), and how often both find the same
-    token most likely."""
+    """Positions [start, end): mean and largest divergence in nats, and the share (0 to 1) of positions with the
+    same most likely token."""
 
     start: int
     end: int
@@ -49,7 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints the divergence and the bytes a token takes either way. Raises EngineError."""
+    """Prints the divergence, and the bytes of a token's keys and values at both precisions. Raises
+    EngineError."""
     tokens = prompt_tokens(arguments.tokens, read_text(arguments.file), arguments.model)
     if len(tokens) < _STRETCHES:
         raise RequestError(f"{len(tokens)} tokens are too few to compare anything.")
@@ -67,14 +68,15 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     print(f"{'positions':>16}{'mean KL':>12}{'max KL':>12}{'same argmax':>14}")
     for part in stretches:
-        place = f"{part.start}-{part.end}"
-        print(f"{place:>16}{part.mean_kl:12.2e}{part.max_kl:12.2e}{part.same_argmax:14.2%}")
+        positions = f"{part.start}-{part.end}"
+        print(f"{positions:>16}{part.mean_kl:12.2e}{part.max_kl:12.2e}{part.same_argmax:14.2%}")
     print(f"bytes a token: {sizes['exact']:.0f} exact, {sizes['8 bits']:.0f} at 8 bits")
     return 0
 
 
 def measure(model: Qwen3Next, tokens: Sequence[int]) -> tuple[list[Stretch], dict[str, float]]:
-    """The divergence in equal stretches of the tokens, and the bytes of keys and values a token takes."""
+    """The divergence in equal stretches of the tokens, and the bytes of a token's keys and values by
+    precision."""
     states = {
         "exact": SequenceState(model.config, model.dtype),
         "8 bits": SequenceState(model.config, model.dtype, kv_bits=8),

@@ -1,9 +1,8 @@
-"""How far each recipe's predictions are from the unpacked model's, on a text given.
+"""bench kl: how far each recipe's predictions are from the unpacked model's, on a given text.
 
-For every position, the Kullback-Leibler divergence of the recipe's next-token distribution from the bfloat16
-one, in nats. The layers are run one after the other over the whole text, for all recipes side by side, so
-that only one layer's weights are in memory: a model of 160 GB is measured on a machine that holds a hundredth
-of it.
+At every position: the Kullback-Leibler divergence of the recipe's next-token distribution from the bfloat16
+one, in nats. Layer after layer runs over the whole text, for all recipes side by side, so that only one layer's
+weights are in memory: a model of 160 GB can be measured on a machine with a hundredth of that memory.
 """
 
 import argparse
@@ -50,8 +49,8 @@ _DEFAULT_TOKENS = 2048
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """One recipe against bfloat16: its size in bytes, the divergence in nats (mean over positions, and the
-    largest of them), how often both find the same token most likely, and the perplexity of the text."""
+    """One recipe against bfloat16: its size in bytes, mean and largest divergence in nats, the share (0 to 1)
+    of positions with the same most likely token, and the perplexity of the text."""
 
     recipe: str
     nbytes: int
@@ -115,21 +114,21 @@ def measure_divergence(checkpoint: Checkpoint, tokens: Sequence[int]) -> list[Di
     dtype: mx.Dtype = getattr(mx, default_dtype("bfloat16"))
     ids = mx.array([list(tokens)])
     hidden: dict[Recipe, mx.array] = {}
-    stages = [(place, list(items)) for place, items in groupby(_main(checkpoint), _place)]
+    stages = [(module, list(items)) for module, items in groupby(_main(checkpoint), _stage)]
     with TensorReader() as reader, Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("Measuring", total=len(stages) * len(recipes))
         embedding: list[Stored] = []
-        for place, items in stages:
+        for module, items in stages:
             for recipe in recipes:
                 parameters = _parameters(reader, items, recipe, dtype)
-                if place == "model.embed_tokens":
+                if module == "model.embed_tokens":
                     embedding = items
                     hidden[recipe] = _embedding(config, parameters).rows(ids).astype(dtype)
-                elif place == "model.norm":
-                    norm = RMSNorm(parameters.scope(place), config.hidden_size, config.rms_norm_eps)
+                elif module == "model.norm":
+                    norm = RMSNorm(parameters.scope(module), config.hidden_size, config.rms_norm_eps)
                     hidden[recipe] = norm(hidden[recipe])
-                elif place != "lm_head":
-                    hidden[recipe] = _layer(config, parameters, int(place.split(".")[-1]), hidden[recipe])
+                elif module != "lm_head":
+                    hidden[recipe] = _layer(config, parameters, int(module.split(".")[-1]), hidden[recipe])
                 mx.eval(hidden[recipe])
                 del parameters
                 mx.clear_cache()
@@ -178,7 +177,7 @@ def _compare(
 
 
 def _layer(config: ModelConfig, parameters: Parameters, index: int, x: mx.array) -> mx.array:
-    """One layer over the whole text [1, n, hidden], from an empty state, in chunks."""
+    """Runs one layer over the whole text, x [1, n, hidden], from an empty state, in chunks of _CHUNK."""
     scope = parameters.scope("model").scope(f"layers.{index}")
     memory = SequenceState(config, x.dtype).layers[index]
     sparse = config.is_sparse(index)
@@ -204,15 +203,15 @@ def _main(checkpoint: Checkpoint) -> Iterator[Stored]:
     return (item for item in checkpoint.stored if not is_mtp(item))
 
 
-def _place(item: Stored) -> str:
-    """The embedding, the layer, the norm or the head that a tensor belongs to."""
+def _stage(item: Stored) -> str:
+    """The path of the embedding, layer, norm or head that an item belongs to."""
     path = item.vector.name if isinstance(item, StoredVector) else item.projection.path
     parts = path.split(".")
     return ".".join(parts[:3] if parts[1:2] == ["layers"] else parts[:2] if parts[0] == "model" else parts[:1])
 
 
 def _parameters(reader: TensorReader, items: Sequence[Stored], recipe: Recipe, dtype: mx.Dtype) -> Parameters:
-    """The tensors of some items as the recipe makes them, in the dtype of activations."""
+    """The tensors of stored items as packed by the recipe, floats in the dtype of activations."""
     slabs: dict[str, list[mx.array]] = {}
     for item in items:
         for name, _, slab in produce(reader, item, recipe):

@@ -1,6 +1,6 @@
-"""bench residency: what keeping only some experts in memory costs and saves, by the number of slots.
+"""bench residency: speed, reads and memory with only some experts in memory, by the number of slots.
 
-Each number of slots runs in a process of its own, so that the resident memory is what that one needs.
+Each number of slots runs in a process of its own, whose resident memory is therefore that number's.
 """
 
 import argparse
@@ -32,8 +32,9 @@ _SHARES = (1, 2, 4, 16)
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One number of slots. Bytes are read from disk: for the whole prompt, and for each token after it; the hit
-    rate is that of decoding. `same_tokens`: as with all experts in memory."""
+    """One number of slots. Bytes read from disk for the whole prompt, and for each token after it; the hit rate
+    (0 to 1) of decoding; bytes of resident memory. `same_tokens`: as with the first number of slots
+    measured."""
 
     slots: int
     hit_rate: float
@@ -103,8 +104,8 @@ def run(arguments: argparse.Namespace) -> int:
 def measure(
     directory: Path, prompt: Sequence[int], slots: Sequence[int], count: int, *, force: bool = False
 ) -> list[Measured]:
-    """Greedy decoding of `count` tokens with each number of slots; the first is what the others are held
-    against. Raises DoesNotFit where one does not and is not forced, and EngineError."""
+    """Greedy decoding of `count` tokens with each number of slots; the tokens of the first are the reference.
+    Raises DoesNotFit where a number does not fit and is not forced, and EngineError."""
     runs: list[_Run] = []
     for number in slots:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:

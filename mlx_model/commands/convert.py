@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         with Progress(*columns, console=console) as bar:
 
             def report(done: int, total: int) -> None:
-                # Not before there is something to do: an error should not stand below an empty bar.
+                # The bar is shown only when work begins: an error should not be printed below an empty bar.
                 task = bar.task_ids[0] if bar.task_ids else bar.add_task("convert", total=total)
                 bar.update(task, completed=done)
 

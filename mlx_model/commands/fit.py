@@ -1,4 +1,4 @@
-"""fit: what a model would hold in the memory of this machine or of another, and whether that is possible."""
+"""fit: the memory plan of a model on this machine or another, and whether it fits."""
 
 import argparse
 import json
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mlx_model.commands.shared.model_shape import add_shape, read_shape
+from mlx_model.commands.shared.sizes import count
 from mlx_model.config.published import NAME
 from mlx_model.memory.activation_bytes import Arithmetic
 from mlx_model.memory.advice import gigabytes, verdict
@@ -21,6 +22,7 @@ from mlx_model.memory.plan import MemoryPlan, Model, Wishes, plan_memory
 from mlx_model.weights.layout import Component
 
 _BAR = 60
+"""Cells of the bar."""
 _COLORS = {
     "experts": "blue",
     "other weights": "cyan",
@@ -123,7 +125,7 @@ def _print(name: str, plan: MemoryPlan, sentence: str) -> None:
 
 
 def _bar(plan: MemoryPlan) -> Text:
-    """The budget as a bar; what does not fit goes beyond its end."""
+    """The budget as a bar; memory beyond it is drawn in red."""
     experts = plan.weights.get(Component.EXPERTS, 0)
     sizes = {
         "experts": experts,
@@ -151,10 +153,3 @@ def _memory(text: str) -> int:
     if match is None or float(match[1]) < 1:
         raise argparse.ArgumentTypeError(f"{text} is no size of a memory; write it as 36GB")
     return int(float(match[1]) * GIB)
-
-
-def count(text: str) -> int:
-    """A command line's number above 0."""
-    if not text.isdecimal() or not 0 < int(text) <= 1 << 30:
-        raise argparse.ArgumentTypeError(f"{text} is no number above 0")
-    return int(text)

@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Streams the text, or prints one JSON object. Raises EngineError."""
     tokenizer = optional_tokenizer(arguments.model)
     prompt = prompt_tokens(arguments.tokens, arguments.prompt, arguments.model)
-    # A limit that makes no sense is for the generator to refuse.
+    # The generator refuses a limit out of range.
     plan = settle_memory(arguments, Wishes(len(prompt) + max(arguments.max_tokens, 1), snapshots=0))
     loaded = load_model(arguments, plan)
     generator = GuardedGenerator(
@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _sampling(arguments: argparse.Namespace) -> SamplingParameters:
-    """The checkpoint's own way, where the command line says nothing else."""
+    """The command line's parameters, else the checkpoint's defaults."""
     names = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed")
     given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     return replace(published_sampling(arguments.model), **given)

@@ -1,4 +1,4 @@
-"""info: what a model weighs and how fast it could be, before a byte of weights is read."""
+"""info: a model's sizes and its upper bound of speed, without reading its weights."""
 
 import argparse
 import json
@@ -17,7 +17,9 @@ from mlx_model.weights.checkpoint import Checkpoint, StoredProjection, stored_by
 from mlx_model.weights.layout import Component
 
 _DEFAULT_BANDWIDTH_GB = 546.0
+"""GB/s: Apple's figure for the M4 Max."""
 _DEFAULT_CONTEXT = 32_768
+"""Tokens."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def model_report(shape: ModelShape, context: int, bandwidth_gb: float) -> dict[str, Any]:
-    """The report of a checkpoint, or of what `convert` would write."""
+    """The report of a checkpoint, or of the result that `convert` would write; sizes are bytes."""
     size = footprint(shape.config, shape.packing, mtp=shape.has_mtp)
     if shape.checkpoint is not None and shape.recipe is None:
         disk = _disk_bytes(shape.checkpoint)

@@ -1,4 +1,4 @@
-"""score: how likely a model finds given tokens."""
+"""score: log-probabilities and perplexity of given tokens."""
 
 import argparse
 import json
@@ -53,15 +53,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def score(model: LanguageModel[Any], tokens: Sequence[int], chunk: int) -> tuple[list[float], list[int]]:
-    """The natural log-probability of every token but the first, and the most likely token after every prefix
-    (one more: the last is what would follow). Raises RequestError."""
+    """The natural log-probability of every token but the first, [n - 1], and the most likely token after every
+    prefix, [n]. `chunk`: tokens computed at once. Raises RequestError."""
     if len(tokens) < 2:
         raise RequestError("There is nothing to score: it takes at least two tokens.")
     if len(tokens) > model.context_length:
         raise RequestError(f"{len(tokens)} tokens are more than the context of {model.context_length} holds.")
-    foreign = next((token for token in tokens if not 0 <= token < model.vocabulary), None)
-    if foreign is not None:
-        raise RequestError(f"Token {foreign} is not in the vocabulary of {model.vocabulary} tokens.")
+    unknown = next((token for token in tokens if not 0 <= token < model.vocabulary), None)
+    if unknown is not None:
+        raise RequestError(f"Token {unknown} is not in the vocabulary of {model.vocabulary} tokens.")
     state = model.state()
     logprobs: list[float] = []
     argmax: list[int] = []

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from mlx_model.chat.prompt import PromptEncoder
 from mlx_model.chat.tools.grammar import ToolGrammar
-from mlx_model.commands.fit import count
 from mlx_model.commands.shared.cache_options import add_cache, open_engine_cache, snapshot_memory
 from mlx_model.commands.shared.memory_check import add_memory, settle_memory
 from mlx_model.commands.shared.options import add_draft, add_model
+from mlx_model.commands.shared.sizes import count
 from mlx_model.config.model_config import read_json_object
 from mlx_model.engine.expert_use import UseRecord, read_expert_use
 from mlx_model.engine.generation_config import published_sampling
@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serves until it is told to end. Raises EngineError."""
+    """Serves until a signal, or idleness, ends it. Raises EngineError."""
     options = _options(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     return run_server(options, lambda report: _load(arguments, report))
@@ -104,7 +104,7 @@ def _options(arguments: argparse.Namespace) -> ServerOptions:
 
 
 def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> ServedModel:
-    """Loads on the engine's thread."""
+    """Loads the model; called on the engine's thread. `report` is called with progress from 0 to 1."""
 
     def progress(done: int, total: int) -> None:
         report(done / max(total, 1))
@@ -151,7 +151,7 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
                 generator,
                 relief,
                 residency,
-                # Who forces a model in knows that it may be short of memory.
+                # With --force the user has accepted that memory may run short.
                 request_bytes=None if plan is None or arguments.force else plan.request_bytes,
                 available=lambda: available_bytes() + loaded.held_bytes,
             ),
@@ -182,17 +182,17 @@ def _prefixes(cache: EngineCache | None) -> dict[str, str]:
 
 
 def _slots(residency: Residency | None) -> dict[str, int]:
-    """How many experts of each layer there is room for, where that is not all of them."""
+    """The expert slots of each layer, where not all experts are in memory."""
     return {} if residency is None else {"expert_slots": residency.slots}
 
 
 def _experts(residency: Residency | None) -> dict[str, str]:
-    """The same in words."""
+    """The expert slots, for display."""
     return {} if residency is None else {"experts": f"{residency.slots} of each layer in memory"}
 
 
 def _details(loaded: LoadedModel, arguments: argparse.Namespace) -> dict[str, str]:
-    """What a user may want to know of the running model."""
+    """Facts about the running model, by name, for display."""
     config = read_json_object(loaded.directory / "config.json")
     stored = str(config.get("torch_dtype") or config.get("dtype") or "float32")
     quantization = config.get("quantization") or config.get("quantization_config") or {}

@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     tasks: dict[str, TaskID] = {}
 
     def report(stage: str, done: int, total: int, note: str) -> None:
-        # Not before there is something to do: an error should not stand below an empty bar.
+        # The bar is shown only when work begins: an error should not be printed below an empty bar.
         if not tasks:
             bar.start()
         if stage not in tasks or (done < total and bar.tasks[tasks[stage]].finished):
@@ -113,8 +113,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def settle_training(arguments: argparse.Namespace, machine: Machine | None = None) -> Means:
-    """What the model may use to read the text; checked, as is what the training itself needs. Raises DoesNotFit
-    unless --force is given, and EngineError."""
+    """The memory plan for running the model over the text. Checks that plan and the memory of the training
+    itself. Raises DoesNotFit unless --force is given, and EngineError."""
     name = architecture(arguments.model)
     if name != ARCHITECTURE:
         raise ConfigError(f"An MTP layer fits a {ARCHITECTURE} model; {arguments.model} is a {name} model.")

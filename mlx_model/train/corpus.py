@@ -1,4 +1,4 @@
-"""The text an MTP layer is trained on: files and folders of the user's, as sequences of tokens."""
+"""The training text of an MTP layer: the user's files and folders, as sequences of tokens."""
 
 import os
 import random
@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.errors import RequestError
 
-# What nobody wrote by hand is no example of how the user writes.
 _LARGEST_FILE = 1 << 20
+"""Bytes. Larger files are usually generated, and no example of how the user writes."""
 _BEGINNING = 8192
+"""Bytes in which a NUL marks a binary file, as in git's rule."""
 _SEPARATOR = "<|endoftext|>"
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """`sequences` [n, length] of token ids; the last `held_out` of them are for measuring only. `files`: how
-    many files they are from."""
+    """`sequences` [n, length] of token ids, the last `held_out` of which are for evaluation only. `files`: how
+    many files they come from."""
 
     sequences: NDArray[np.uint32]
     held_out: int
@@ -34,9 +35,9 @@ class Corpus:
 def read_corpus(
     paths: Sequence[Path], tokenizer: Tokenizer, *, length: int, most: int, held_out: float, seed: int
 ) -> Corpus:
-    """At most `most` sequences of `length` tokens to train on, of the text files in `paths` in an order drawn
-    by `seed`, and beside them about the share `held_out` of them from other files; from the end of the text,
-    where there are too few files. Raises RequestError where there is too little."""
+    """At most `most` training sequences of `length` tokens, from the text files in `paths` in an order drawn
+    with `seed`; and sequences for evaluation, the share `held_out` (0 to 1) of all, from other files, or from
+    the end of the text where there are too few files. Raises RequestError where there is too little text."""
     texts = _Texts(paths, tokenizer)
     random.Random(seed).shuffle(texts.files)
     measured = max(1, round(most * held_out / (1 - held_out)))
@@ -59,7 +60,7 @@ def read_corpus(
 
 
 class _Texts:
-    """Files, and the tokens of those that are text."""
+    """Candidate files, and the tokens of those that are text."""
 
     def __init__(self, paths: Sequence[Path], tokenizer: Tokenizer) -> None:
         self.files = sorted({file for path in paths for file in _files(path) if _may_be_text(file)})
@@ -69,7 +70,7 @@ class _Texts:
         self._end = [] if separator is None else [separator]
 
     def tokens(self, files: Sequence[Path], enough: int) -> list[int]:
-        """Of files in turn, an end-of-text token after each, until there are enough."""
+        """The tokens of files in turn, an end-of-text token after each, until there are at least `enough`."""
         tokens: list[int] = []
         for file in files:
             if len(tokens) >= enough:
@@ -82,13 +83,13 @@ class _Texts:
 
 
 def _cut(tokens: Sequence[int], length: int, most: int) -> NDArray[np.uint32]:
-    """[n, length], without what is left over."""
+    """Tokens cut into sequences [n, length], at most `most`; the rest is dropped."""
     count = min(len(tokens) // length, most)
     return np.array(tokens[: count * length], dtype=np.uint32).reshape(count, length)
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """A file, or what a folder has that no ignore file names. Raises RequestError."""
+    """A file, or the files of a folder that no ignore file names. Raises RequestError."""
     if not path.exists():
         raise RequestError(f"{path} does not exist.")
     if not path.is_dir():
@@ -111,7 +112,7 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def _may_be_text(file: Path) -> bool:
-    """By its size and its beginning."""
+    """Whether a file is text by its size and its first bytes."""
     try:
         with file.open("rb") as opened:
             return 0 < file.stat().st_size <= _LARGEST_FILE and b"\0" not in opened.read(_BEGINNING)
@@ -120,7 +121,7 @@ def _may_be_text(file: Path) -> bool:
 
 
 def _text(file: Path) -> str | None:
-    """What a text file says; None where it is none."""
+    """The content of a UTF-8 text file that is not blank; None for any other."""
     try:
         data = file.read_bytes()
     except OSError:

@@ -1,4 +1,4 @@
-"""What fitting an MTP layer holds in memory, from the config alone. All sizes are bytes."""
+"""The memory that fitting an MTP layer takes, from the config alone. All sizes are bytes."""
 
 from math import prod
 
@@ -9,27 +9,28 @@ from mlx_model.train.steps import DEPTH, SLAB_BYTES
 from mlx_model.weights.layout import Component, mtp_items
 
 _FLOAT32 = 4
-# In float32: the weights, Adam's two moments and a batch's gradients.
 _COPIES = 4
-# What an update of one slab computes on the way.
-_ON_THE_WAY = 8
+"""float32 copies of the layer: weights, Adam's two moments, a batch's gradients."""
+_UPDATE_COPIES = 8
+"""float32 copies of one slab while it is updated; checked against MLX's peak in tests/mlx_model/memory."""
 
 
 def fitting_bytes(config: ModelConfig, packing: PackingOf, length: int, float_bytes: int) -> int:
-    """The peak: the layer in float32 with what Adam keeps of it, and in the dtype it is computed in; embedding
-    and head as they are stored; and the larger of a sequence's activations and an update's."""
+    """The peak: the layer's _COPIES in float32, and the layer in the dtype it is computed in; embedding and
+    head as stored; and the larger of a sequence's activations and an update's. `length`: tokens of a
+    sequence."""
     layer = [item.parameters for item in mtp_items(config)]
     parts = footprint(config, packing, float_bytes=float_bytes).components
     ends = sum(parts[part].nbytes for part in (Component.EMBEDDING, Component.HEAD) if part in parts)
     copy = sum(layer) * (float_bytes if float_bytes != _FLOAT32 else 0)
     judged = JUDGED_AT_ONCE * config.vocab_size * (4 * float_bytes + 6 * _FLOAT32)
     one_gradient = sum(layer) * float_bytes + DEPTH * _activations(config, length, float_bytes)
-    update = _ON_THE_WAY * min(SLAB_BYTES, _FLOAT32 * max(layer))
+    update = _UPDATE_COPIES * min(SLAB_BYTES, _FLOAT32 * max(layer))
     return _COPIES * _FLOAT32 * sum(layer) + ends + max(copy + max(one_gradient, judged), update)
 
 
 def _activations(config: ModelConfig, length: int, float_bytes: int) -> int:
-    """What one draft at every place leaves for its gradient, and the gradient itself."""
+    """Bytes that one draft at every position keeps for its gradient, and the gradient itself."""
     chosen, hidden = max(config.num_experts_per_tok, 1), config.hidden_size
     inner = config.moe_intermediate_size if config.num_experts else config.intermediate_size
     experts = 2 * chosen * (3 * hidden + 4 * inner)

@@ -1,10 +1,11 @@
-"""The MTP layer while it is trained: where it begins, how it runs, what it is judged by."""
+"""The MTP layer in training: its initial weights, its forward pass over whole sequences, its loss."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import mlx.core as mx
+from typing_extensions import override
 
 from mlx_model.config.model_config import ModelConfig
 from mlx_model.layers.mtp import MultiTokenPrediction
@@ -17,17 +18,17 @@ from mlx_model.weights.layout import Projection, Vector, mtp_items
 Tensors = dict[str, mx.array]
 
 JUDGED_AT_ONCE = 256
+"""Positions whose logits are in memory at once: 256 * 151,936 float32 are 156 MB."""
 
 _LAYER = "mtp.layers.0."
 
 
 def initial_head(checkpoint: Checkpoint, graft: Path | None, seed: int) -> tuple[Tensors, str, float]:
-    """The tensors to begin with, in float32 under their canonical names; where they are from, for display; and
-    the rotary base that goes with them.
+    """The initial tensors by canonical name, in float32; their origin, for display; and their rotary base.
 
-    From `graft`, else the checkpoint's own layer, else a copy of the last attention layer of the same shape,
-    which has learnt to attend and to route already, behind a projection that adds up embedding and state.
-    Raises ConfigError or CheckpointError.
+    They come from `graft`, else from the checkpoint's own layer, else from a copy of the last attention layer
+    of the same shape, which has learnt to attend and to route, behind a projection that adds embedding and
+    hidden state. Raises ConfigError or CheckpointError.
     """
     config = checkpoint.config
     if graft is not None:
@@ -72,7 +73,7 @@ def _from_scratch(checkpoint: Checkpoint, seed: int) -> Tensors:
         if item.bias:
             tensors[f"{item.path}.bias"] = copied.get(f"{item.path}.bias", mx.zeros((item.row_count,)))
         if item.path == "mtp.fc":
-            # [embedding | hidden state] → both together, and a little of everything.
+            # [embedding | hidden state] → half their sum, plus noise.
             both = mx.concatenate([mx.eye(config.hidden_size)] * 2, axis=1)
             tensors[name] = 0.5 * (both + tensors[name])
         mx.eval(tensors[name])
@@ -84,7 +85,7 @@ def _random(item: Projection, key: mx.array) -> mx.array:
 
 
 def _read(checkpoint: Checkpoint, stored: Iterable[Stored]) -> Tensors:
-    """The tensors of some items, unpacked and whole, in float32."""
+    """The tensors of stored items by canonical name, unpacked and joined, in float32."""
     part = replace(checkpoint, stored=tuple(stored))
     found = dict(part.tensors())
     for path, packing in part.quantization.items():
@@ -112,27 +113,28 @@ def _read(checkpoint: Checkpoint, stored: Iterable[Stored]) -> Tensors:
 
 
 class _Unrolled(KVBuffer):
-    """Keys and values of all places of a sequence at once, as drafting has them: the first draft at a place
-    sees the pairs up to it; a further one sees those and the drafts that led to it, but no other place's."""
+    """Keys and values of drafts at all positions of a sequence at once. As in drafting, the first draft at a
+    position attends to the pairs up to it; each further draft to those and to the drafts before it at its own
+    position."""
 
     def __init__(self) -> None:
         super().__init__(0, 0, mx.float32)
         self._keys: list[mx.array] = []
         self._values: list[mx.array] = []
 
+    @override
     def attend(self, queries: mx.array, keys: mx.array, values: mx.array, scale: float) -> mx.array:
-        """See KVBuffer.attend."""
         self._keys.append(keys)
         self._values.append(values)
-        self.length += 1  # the next draft stands one position further on
+        self.length += 1  # the next drafts are one position further on
         if len(self._keys) == 1:
             return mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask="causal")
         heads, count, size = keys.shape[1:]
         # Query heads that share a key head side by side: [1, key heads, sharing, n, head_dim].
         grouped = (queries * scale).reshape(1, heads, -1, count, size)
-        places = mx.arange(count)
+        positions = mx.arange(count)
         scores = grouped @ self._keys[0][:, :, None].swapaxes(-1, -2)
-        scores = mx.where(places[:, None] >= places, scores, -mx.inf)
+        scores = mx.where(positions[:, None] >= positions, scores, -mx.inf)
         drafts = [(grouped * keys[:, :, None]).sum(axis=-1, keepdims=True) for keys in self._keys[1:]]
         weights = mx.softmax(mx.concatenate([scores, *drafts], axis=-1), axis=-1, precise=True)
         output = weights[..., :count] @ self._values[0][:, :, None]
@@ -144,10 +146,10 @@ class _Unrolled(KVBuffer):
 def unroll(
     config: ModelConfig, tensors: Mapping[str, mx.array], embeddings: mx.array, hidden: mx.array, depth: int
 ) -> list[mx.array]:
-    """The states of drafts 1 to `depth` at every place of a sequence, each [1, n - depth, hidden].
+    """The layer's states of drafts 1 to `depth` at every position of a sequence, each [1, n - depth, hidden].
 
-    embeddings and hidden [1, n, hidden] of n tokens. Draft d at place t follows token t + d, and is to say what
-    the model's own hidden state there says. Computed in the dtype of `hidden`.
+    embeddings and hidden [1, n, hidden] of n tokens. Draft d at position t follows token t + d; its target is
+    the model's hidden state there. Computed in the dtype of `hidden`.
     """
     layer = MultiTokenPrediction(
         config,
@@ -163,17 +165,17 @@ def unroll(
 
 
 class Judge:
-    """What drafts are held against: the model's own distribution of the same token, from its hidden states and
-    its head. `chunk`: places at once, for their logits may be large."""
+    """The loss of drafts: their Kullback-Leibler divergence from the model's distribution of the same token,
+    which its head gives from its hidden states. `chunk`: positions computed at once."""
 
     def __init__(self, head: LinearMap, chunk: int = JUDGED_AT_ONCE) -> None:
         self._head = head
         self._chunk = chunk
 
     def __call__(self, states: mx.array, hidden: mx.array) -> tuple[float, int, mx.array]:
-        """The Kullback-Leibler divergence, in nats and summed over places, of the drafts' distributions from
-        the model's; at how many places both find the same token most likely; and the gradient of the first by
-        `states`. Both arrays are [1, n, hidden]."""
+        """The divergence in nats, summed over positions; the number of positions at which draft and model have
+        the same most likely token; and the divergence's gradient by `states`. `states` and `hidden` are [1, n,
+        hidden], as is the gradient."""
         divergence, agreed, gradients = 0.0, 0, []
         for start in range(0, states.shape[1], self._chunk):
             state = states[:, start : start + self._chunk]
@@ -183,7 +185,7 @@ class Judge:
             share = mx.exp(wanted)
             far = (share * (wanted - found)).sum()
             same = (mx.argmax(wanted, axis=-1) == mx.argmax(found, axis=-1)).sum()
-            # Of softmax and logarithm by the logits; then through the head, which may be packed.
+            # The gradient by the logits; then through the head, which may be packed.
             by_logits = (mx.exp(found) - share).astype(logits.dtype)
             _, (gradient,) = mx.vjp(lambda x: [self._head(x)], [state], [by_logits])
             mx.eval(far, same, gradient)

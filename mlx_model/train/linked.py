@@ -1,9 +1,8 @@
-"""A checkpoint with a new MTP layer: links to the files of the model it was trained on, and one file of its
-own.
+"""A checkpoint made of links to a model's files and one new file with its MTP layer.
 
-So it takes no more disk than the layer, and is a checkpoint like any other: `serve` runs it, and
-`convert --graft-mtp` takes the layer from it. Links are hard where both are on one disk, which outlive the
-original; else symbolic.
+It takes no more disk than the layer and is a checkpoint like any other: `serve` runs it, and `convert
+--graft-mtp` takes the layer from it. Hard links, which outlive the original, are made where both lie on one
+disk, else symbolic links.
 """
 
 import errno
@@ -36,9 +35,9 @@ def write_linked(
     source: str | None,
     destination: Path,
 ) -> None:
-    """Makes `destination`, in place of what is there. `tensors`: the layer's, unpacked; they are packed as the
-    model is. `theta`: its rotary base. `source`: the checkpoint the training began from, if another. Raises
-    CheckpointError."""
+    """Writes the checkpoint to `destination`, which is removed first. `tensors`: the layer's, unpacked; they
+    are packed as the model is. `theta`: its rotary base. `source`: the other checkpoint that training began
+    from, if any. Raises CheckpointError."""
     try:
         shutil.rmtree(destination, ignore_errors=True)
         destination.mkdir()
@@ -60,7 +59,7 @@ def write_linked(
 
 
 def _trunk(directory: Path) -> dict[str, str]:
-    """Every tensor on disk that is not of an MTP layer, and its file."""
+    """The file of every tensor on disk outside the MTP layer."""
     if (directory / INDEX).exists():
         weight_map = read_json_object(directory / INDEX)["weight_map"]
     else:
@@ -73,7 +72,7 @@ def _trunk(directory: Path) -> dict[str, str]:
 
 
 def _link(original: Path, link: Path) -> None:
-    # Downloads are themselves links, into the Hub's cache.
+    # Files downloaded from the Hub are themselves links into its cache.
     original = original.resolve()
     try:
         os.link(original, link)
@@ -84,7 +83,7 @@ def _link(original: Path, link: Path) -> None:
 
 
 def _recipe(checkpoint: Checkpoint, raw: Mapping[str, Any]) -> Recipe:
-    """How the rest of the model is packed; for another's conversion, the recipe that comes nearest."""
+    """The recipe that the model was packed by; for other programs' conversions the nearest one."""
     named = raw.get("tidegate", {}).get("recipe")
     if named in list(Recipe):
         return Recipe(named)
@@ -97,7 +96,7 @@ def _recipe(checkpoint: Checkpoint, raw: Mapping[str, Any]) -> Recipe:
 def _packed(
     checkpoint: Checkpoint, tensors: Mapping[str, mx.array], recipe: Recipe
 ) -> tuple[dict[str, mx.array], dict[str, Any]]:
-    """The tensors to write, and what a quantization block says of them."""
+    """The tensors to write, and their entries in a quantization block."""
     layer: dict[str, mx.array] = {}
     packings: dict[str, Any] = {}
     for item in mtp_items(checkpoint.config):
@@ -121,8 +120,8 @@ def _packed(
     return layer, packings
 
 
-def _said_source(source: str | None) -> str:
-    """Where the layer is from, for display."""
+def _shown_source(source: str | None) -> str:
+    """The layer's origin, for display."""
     if source is None:
         return _COMMAND
     return source if source.endswith(_COMMAND) else f"{source} and {_COMMAND}"
@@ -138,6 +137,6 @@ def _config(
             kept = {name: value for name, value in block.items() if not name.startswith("mtp.")}
             config[key] = {**kept, **packings}
     own = dict(config.get("tidegate", {}))
-    own["mtp"] = {"trained": True, "rope_theta": theta, "source": _said_source(source)}
+    own["mtp"] = {"trained": True, "rope_theta": theta, "source": _shown_source(source)}
     config["tidegate"] = own
     return config

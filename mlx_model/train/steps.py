@@ -1,4 +1,4 @@
-"""The steps of a training: gradients of a batch of sequences, and what Adam (arXiv 1412.6980) makes of them."""
+"""The training loop: gradients of a batch of sequences, and Adam's updates (arXiv 1412.6980)."""
 
 import math
 import signal
@@ -20,21 +20,26 @@ from mlx_model.train.head import Judge, Tensors, unroll
 DEPTH = 3
 """Drafts in a row that the layer is trained for."""
 
-# A further draft only counts where those before it are right.
 _WEIGHTS = tuple(0.5**draft for draft in range(DEPTH))
+"""Weights of the drafts' losses: a further draft is of use only where those before it are accepted."""
 _BETAS = [0.9, 0.95]
+"""Adam's, as usual for language models (arXiv 2005.14165, appendix B)."""
 _LARGEST_GRADIENT = 1.0
+"""Gradients are clipped to this norm."""
 _WARM_UP_SHARE = 20
-_REMEMBERED_LOSSES = 0.95
+"""The learning rate rises during the first twentieth of the steps."""
+_LOSS_DECAY = 0.95
+"""Of the moving average of the loss."""
 SLAB_BYTES = 64 << 20
+"""Bytes of a parameter that are updated at once."""
 
 Report = Callable[[str, int, int, str], None]
-"""Called with what is being done, how much of it is, of how much, and a note."""
+"""Called with the stage's name, its units done, its units in all, and a note."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How a training goes: steps of `batch` sequences each; `learning_rate` is the highest."""
+    """The number of steps, sequences of a step, peak learning rate, and seed of the order of sequences."""
 
     steps: int
     batch: int
@@ -42,23 +47,24 @@ class Schedule:
     seed: int
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step: rising at first, then a half cosine down."""
+        """The learning rate of a step: a linear warm-up, times half a cosine down to 0."""
         warm_up = max(1, self.steps // _WARM_UP_SHARE)
         falling = 0.5 * (1 + math.cos(math.pi * step / self.steps))
         return self.learning_rate * min(1.0, (step + 1) / warm_up) * falling
 
     def sequences(self, step: int, count: int) -> list[int]:
-        """Which of `count` sequences a step takes: all of them, in a new order each time, then again."""
+        """Indices of the `batch` sequences of a step, out of `count`, which are permuted anew each epoch."""
         chosen = []
-        for place in range(step * self.batch, (step + 1) * self.batch):
-            epoch, index = divmod(place, count)
+        for number in range(step * self.batch, (step + 1) * self.batch):
+            epoch, index = divmod(number, count)
             chosen.append(int(np.random.default_rng((self.seed, epoch)).permutation(count)[index]))
         return chosen
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a layer is fitted to: sequences with the model's hidden states, and the model's two ends."""
+    """The training data: sequences, the model's hidden states of them, its embedding, and the loss over its
+    head."""
 
     config: ModelConfig
     corpus: Corpus
@@ -68,11 +74,11 @@ class Material:
 
     @property
     def training(self) -> int:
-        """How many sequences, from the first on, are trained on."""
+        """How many sequences, from the first on, are for training."""
         return len(self.corpus.sequences) - self.corpus.held_out
 
     def sequence(self, index: int) -> tuple[mx.array, mx.array]:
-        """Embeddings and hidden states of one, each [1, length, hidden]."""
+        """Embeddings and hidden states of one sequence, each [1, length, hidden]. Raises CheckpointError."""
         return self.embed(mx.array(self.corpus.sequences[index][None])), self.hidden.read(index)
 
 
@@ -113,7 +119,7 @@ def fit(
         for step in range(start, schedule.steps):
             batch = schedule.sequences(step, material.training)
             gradients, now, agreed = _gradients(material, parameters, batch)
-            loss = now if math.isnan(loss) else _REMEMBERED_LOSSES * loss + (1 - _REMEMBERED_LOSSES) * now
+            loss = now if math.isnan(loss) else _LOSS_DECAY * loss + (1 - _LOSS_DECAY) * now
             optimizer.learning_rate = schedule.rate(step)
             _update(optimizer, parameters, gradients)
             report(
@@ -131,22 +137,22 @@ def fit(
 
 
 def acceptance(material: Material, parameters: Tensors, report: Report) -> tuple[float, ...]:
-    """Over the sequences held out, by draft: the share of places at which the draft, given the text up to it,
-    is what the model itself finds most likely."""
-    agreed, places = [0] * DEPTH, 0
+    """By draft, over the sequences held out: the share (0 to 1) of positions at which the draft is the model's
+    most likely token, given the text up to it."""
+    agreed, positions = [0] * DEPTH, 0
     for done, index in enumerate(range(material.training, len(material.corpus.sequences))):
         report("Measuring", done, material.corpus.held_out, "")
         embeddings, hidden = material.sequence(index)
         states = unroll(material.config, parameters, embeddings, hidden, DEPTH)
         for draft, state in enumerate(states):
             agreed[draft] += material.judge(state, _wanted(hidden, draft))[1]
-        places += states[0].shape[1]
+        positions += states[0].shape[1]
     report("Measuring", material.corpus.held_out, material.corpus.held_out, "")
-    return tuple(count / places for count in agreed)
+    return tuple(count / positions for count in agreed)
 
 
 def _wanted(hidden: mx.array, draft: int) -> mx.array:
-    """The model's states at the places where the draft (counted from 0) ought to say the same."""
+    """The model's hidden states that are the targets of a draft (counted from 0), [1, n - DEPTH, hidden]."""
     count = hidden.shape[1] - DEPTH
     return hidden[:, draft + 1 : draft + 1 + count]
 
@@ -154,16 +160,17 @@ def _wanted(hidden: mx.array, draft: int) -> mx.array:
 def _gradients(
     material: Material, parameters: Tensors, sequences: Sequence[int]
 ) -> tuple[Tensors, float, float]:
-    """Of a batch: the gradients, the loss of the first draft in nats a place, and how often it was right."""
+    """A batch's gradients in float32, the first draft's loss in nats per position, and its share of positions
+    at which it agrees with the model."""
     total: Tensors = {}
-    # Gradients are by what is computed with, in its dtype, and added up in float32.
+    # Gradients are taken in the dtype of the computation and summed in float32.
     dtype = material.hidden.dtype
     computed = {name: tensor.astype(dtype) for name, tensor in parameters.items()}
     mx.eval(computed)
-    loss, agreed, places = 0.0, 0, 0
+    loss, agreed, positions = 0.0, 0, 0
     for index in sequences:
         embeddings, hidden = material.sequence(index)
-        # First without gradients, so that the logits of only a few places are ever in memory.
+        # First without gradients, so that the logits of only a few positions are in memory at once.
         states = unroll(material.config, computed, embeddings, hidden, DEPTH)
         mx.eval(states)
         count = states[0].shape[1]
@@ -172,7 +179,7 @@ def _gradients(
             divergence, right, by_state = material.judge(state, _wanted(hidden, draft))
             pulls.append(by_state.astype(mx.float32) * (_WEIGHTS[draft] / (count * len(sequences))))
             if draft == 0:
-                loss, agreed, places = loss + divergence, agreed + right, places + count
+                loss, agreed, positions = loss + divergence, agreed + right, positions + count
         mx.eval(pulls)
         del states
 
@@ -187,12 +194,12 @@ def _gradients(
             gradient = gradients.pop(name).astype(mx.float32)
             total[name] = total[name] + gradient if name in total else gradient
             mx.eval(total[name])
-    return total, loss / places, agreed / places
+    return total, loss / positions, agreed / positions
 
 
 def _update(optimizer: Adam, parameters: Tensors, gradients: Tensors) -> None:
-    """One step of Adam, its gradients no longer than _LARGEST_GRADIENT together; both arguments are used up. A
-    slab at a time, so that what is computed on the way is small beside a bank of experts."""
+    """One step of Adam with clipped gradients, in place; `gradients` is emptied. It works slab by slab, so that
+    its intermediate arrays are small beside a bank of experts."""
     squares = 0.0
     for gradient in gradients.values():
         for slab in _slabs(gradient):
@@ -205,7 +212,7 @@ def _update(optimizer: Adam, parameters: Tensors, gradients: Tensors) -> None:
             own = {moment: tensor[slab] for moment, tensor in moments.items()}
             updated = optimizer.apply_single(gradient[slab] * scale, parameter[slab], own)
             mx.eval(updated, own)
-            # Written in place, for nothing else holds them.
+            # MLX writes in place where no other array shares the buffer.
             parameter[slab] = updated
             for moment, tensor in moments.items():
                 tensor[slab] = own[moment]
@@ -213,7 +220,7 @@ def _update(optimizer: Adam, parameters: Tensors, gradients: Tensors) -> None:
 
 
 def _slabs(tensor: mx.array) -> Iterator[slice]:
-    """The leading axis in runs of bounded size."""
+    """Slices of the leading axis of at most about SLAB_BYTES."""
     step = max(1, tensor.shape[0] * SLAB_BYTES // tensor.nbytes)
     for start in range(0, tensor.shape[0], step):
         yield slice(start, start + step)
@@ -221,7 +228,8 @@ def _slabs(tensor: mx.array) -> Iterator[slice]:
 
 @contextmanager
 def _interrupts_asked() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C is only noted, for a step to come to its end; pressed again, it is what it always is."""
+    """Yields a function that tells whether Ctrl-C was pressed, so that the step can finish; a second Ctrl-C
+    raises KeyboardInterrupt as usual."""
     asked = False
 
     def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001

@@ -1,9 +1,9 @@
-"""Fitting an MTP layer to a model that stays as it is.
+"""Training an MTP layer for a frozen model.
 
-First the model reads the text once, and its hidden states go to disk. Then the layer alone is trained on them,
-with nothing else of the model in memory but embedding and head: to say at every place what the model itself
-will say there (Kullback-Leibler divergence from the model's own distribution), for several drafts in a row,
-each from the layer's own state for the one before.
+First the model runs over the text once, and its hidden states are written to disk. Then the layer is trained on
+them, with only the model's embedding and head in memory beside it. The loss at every position is the
+Kullback-Leibler divergence from the model's own distribution, for several drafts in a row, each computed from
+the layer's own state for the draft before.
 """
 
 import hashlib
@@ -36,8 +36,9 @@ _FLOAT32 = 4
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What is wanted. `length`: tokens a sequence; `held_out`: the share of the text that is only measured on;
-    `graft`: a checkpoint whose MTP layer to begin from; `kept_every`: seconds between two copies on disk."""
+    """The options of a run. `length`: tokens of a sequence; `held_out`: the share (0 to 1) of the text for
+    evaluation only; `graft`: a checkpoint whose MTP layer to begin from; `kept_every`: seconds between two
+    saves."""
 
     model: Path
     data: tuple[Path, ...]
@@ -51,8 +52,8 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What collecting hidden states may use: prompt tokens at once, and experts of a layer in memory (None:
-    all)."""
+    """The memory plan for collecting hidden states: prompt tokens computed at once, and experts of each layer
+    in memory (None: all)."""
 
     chunk: int
     expert_slots: int | None = None
@@ -60,8 +61,8 @@ class Means:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What came of it. `began`: from where; `loss`: of the first draft, in nats, at the end; acceptance by
-    draft, on `held_out_tokens` tokens of text that was not trained on."""
+    """The result. `began`: the origin of the initial layer; `loss`: of the first draft at the end, in nats;
+    `before` and `after`: acceptance rates by draft, on `held_out_tokens` tokens that were not trained on."""
 
     directory: Path
     began: str
@@ -75,12 +76,12 @@ class Trained:
 
 
 def train_mtp(training: Training, means: Means, report: Report) -> Trained:
-    """Trains, or goes on with a training that was interrupted. Raises KeyboardInterrupt when it is, and
-    RequestError, ConfigError or CheckpointError."""
+    """Trains, or resumes an interrupted run. Raises KeyboardInterrupt when it is interrupted, and RequestError,
+    ConfigError or CheckpointError."""
     prepare_mlx()
     checkpoint = open_checkpoint(training.model)
     if training.graft is not None:
-        # Its mistakes should not wait for the model.
+        # Its errors should not come after the model has run for hours.
         open_mtp(training.graft, checkpoint.config)
     dtype: mx.Dtype = getattr(mx, default_dtype(checkpoint.config.dtype))
     with open_training(training.out, _fingerprint(training, checkpoint, dtype)) as staging:
@@ -110,7 +111,7 @@ def train_mtp(training: Training, means: Means, report: Report) -> Trained:
         write_linked(checkpoint, fitted.parameters, theta, source, staging.result)
         loss, steps = fitted.loss, fitted.step
         del parameters, fitted
-        # As it will be read and run: rounded, or packed.
+        # Measured on the stored layer, which is rounded or packed.
         after = acceptance(material, stored_head(open_checkpoint(staging.result)), report)
         before = staging.progress.before
         publish(staging, training.out)
@@ -140,7 +141,7 @@ def _collect(
     means: Means,
     report: Report,
 ) -> None:
-    """Runs the model over the sequences whose hidden states are not on disk yet."""
+    """Runs the model over the sequences whose hidden states are not on disk yet, and writes them."""
     count = len(corpus.sequences)
     if staging.progress.collected == count:
         return
@@ -173,7 +174,7 @@ def _collect(
 
 
 def _material(checkpoint: Checkpoint, corpus: Corpus, hidden: HiddenStates) -> Material:
-    """With only embedding and head of the model in memory."""
+    """The training data, with the model's embedding and head in memory."""
     config, dtype = checkpoint.config, hidden.dtype
     ends = replace(
         checkpoint,
@@ -195,7 +196,7 @@ def _material(checkpoint: Checkpoint, corpus: Corpus, hidden: HiddenStates) -> M
 
 def _check_space(staging: TrainingDirectory, checkpoint: Checkpoint, hidden: HiddenStates) -> None:
     layer = sum(item.parameters for item in mtp_items(checkpoint.config))
-    # Weights and Adam's two moments, the newest copy and the one before; and the result.
+    # Weights and Adam's two moments, twice while they are saved; and the result.
     needed = hidden.nbytes + (2 * 3 + 1) * _FLOAT32 * layer
     free = shutil.disk_usage(staging.directory).free
     if free < needed:
@@ -206,8 +207,8 @@ def _check_space(staging: TrainingDirectory, checkpoint: Checkpoint, hidden: Hid
 
 
 def _fingerprint(training: Training, checkpoint: Checkpoint, dtype: mx.Dtype) -> str:
-    """Changes whenever an interrupted training could not be gone on with. The text may change: it is
-    kept."""
+    """Differs whenever an interrupted run cannot be resumed. Changed text files do not matter: the run keeps
+    its text."""
     own: Mapping[str, Any] = {
         "schedule": repr(training.schedule),
         "length": training.length,

@@ -1,4 +1,4 @@
-"""The options of subcommands that keep states between requests and between starts."""
+"""The cache options of subcommands that keep states between requests and between starts."""
 
 import argparse
 from pathlib import Path
@@ -33,7 +33,8 @@ def add_cache(parser: argparse.ArgumentParser) -> None:
 
 
 def snapshot_memory(arguments: argparse.Namespace) -> int | None:
-    """The bytes of memory that the user gives snapshots, None where that is left open. Raises RequestError."""
+    """The bytes of memory that the user gives snapshots; None where the option is left out. Raises
+    RequestError."""
     memory: float | None = arguments.snapshot_memory_gb
     if arguments.disk_cache_gb < 0 or (memory is not None and memory < 0):
         raise RequestError("A cache's size is a number of GB, 0 or more.")
@@ -41,9 +42,9 @@ def snapshot_memory(arguments: argparse.Namespace) -> int | None:
 
 
 def open_engine_cache(arguments: argparse.Namespace, memory: int) -> EngineCache:
-    """The caches for the model that `options.add_model` and `add_cache` describe, with so many bytes of memory
-    for snapshots. Raises EngineError."""
-    # Where mlx-lm runs the model, its state cannot be taken apart: only the replies' tokens are of use.
+    """The caches for the model that the options of `options.add_model` and `add_cache` name, with `memory`
+    bytes for snapshots in memory. Raises EngineError."""
+    # The state of a model that mlx-lm runs cannot be snapshotted: only the replies' tokens are kept.
     ours = architecture(arguments.model) == ARCHITECTURE
     on_disk = ours and not arguments.no_disk_cache
     settings = CacheSettings(

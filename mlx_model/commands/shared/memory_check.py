@@ -1,10 +1,10 @@
-"""Whether a model fits, settled by every subcommand that loads one before it does."""
+"""The memory check of every subcommand that loads a model, before it loads it."""
 
 import argparse
 import logging
 from dataclasses import replace
 
-from mlx_model.commands.fit import count
+from mlx_model.commands.shared.sizes import count
 from mlx_model.config.model_config import ARCHITECTURE, architecture
 from mlx_model.errors import EngineError, RequestError
 from mlx_model.memory.advice import gigabytes, verdict
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class DoesNotFit(EngineError):
-    """The model needs more memory than this machine can give; says how much, and what would fit."""
+    """The model needs more memory than this machine has for it; says how much, and what would fit."""
 
 
 def add_memory(parser: argparse.ArgumentParser, *, slots: bool) -> None:
@@ -45,8 +45,8 @@ def settle_memory(
     all_logits: bool = False,
     machine: Machine | None = None,
 ) -> MemoryPlan | None:
-    """The plan for the model that `options.add_model` and `add_memory` describe, told to MLX; None where mlx-lm
-    runs the model. Raises DoesNotFit unless --force is given, and EngineError."""
+    """The plan for the model that the options of `options.add_model` and `add_memory` name, with MLX's limits
+    set to it; None where mlx-lm runs the model. Raises DoesNotFit unless --force is given, and EngineError."""
     machine = machine or this_machine()
     name = architecture(arguments.model)
     slots: int | None = getattr(arguments, "expert_slots", None)
@@ -55,7 +55,7 @@ def settle_memory(
             raise RequestError(
                 f"The experts of a {name} model cannot be read from disk: leave --expert-slots out."
             )
-        _check_foreign(arguments, machine)
+        _check_weights_fit(arguments, machine)
         return None
     checkpoint = open_checkpoint(arguments.model)
     config = checkpoint.config
@@ -86,8 +86,8 @@ def settle_memory(
     return plan
 
 
-def _check_foreign(arguments: argparse.Namespace, machine: Machine) -> None:
-    """What mlx-lm runs is not reckoned in detail; but weights that are larger than the memory never fit."""
+def _check_weights_fit(arguments: argparse.Namespace, machine: Machine) -> None:
+    """For models that mlx-lm runs, which have no plan: their weights must at least fit. Raises DoesNotFit."""
     weights = sum(file.stat().st_size for file in arguments.model.glob("*.safetensors"))
     budget = machine.usable - margin(machine)
     if weights > budget and not arguments.force:

@@ -1,4 +1,5 @@
-"""What several commands reckon with: a checkpoint, or its shape, as it is or as a recipe would make it."""
+"""The model that `info` and `fit` describe: a checkpoint, or only its shape, as stored or as packed by a
+recipe."""
 
 import argparse
 from dataclasses import dataclass
@@ -24,17 +25,17 @@ class ModelShape:
 
     @property
     def has_mtp(self) -> bool:
-        """Whether the weights have an MTP layer, as far as is known."""
+        """Whether the weights are known to have an MTP layer."""
         return self.checkpoint is not None and self.checkpoint.has_mtp
 
     @property
     def made_by(self) -> str:
-        """The recipe, as a title has it."""
+        """The recipe, for a title."""
         return str(self.recipe or "as stored")
 
 
 def add_shape(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    """The options that name a model; not `required`, it is the published one without them."""
+    """The options that name a model. Where they are not `required`, the default is the published model."""
     what = parser.add_mutually_exclusive_group(required=required)
     default = "" if required else f" (default: {NAME}'s shape)"
     what.add_argument("--model", type=Path, metavar="DIR", help=f"a checkpoint{default}")
@@ -48,7 +49,7 @@ def add_shape(parser: argparse.ArgumentParser, *, required: bool) -> None:
 
 
 def read_shape(arguments: argparse.Namespace) -> ModelShape:
-    """What the options name. Raises ConfigError, CheckpointError."""
+    """The model that the options name. Raises ConfigError, CheckpointError."""
     recipe = None if arguments.recipe is None else Recipe(arguments.recipe)
     if arguments.model is not None:
         checkpoint = open_checkpoint(arguments.model)

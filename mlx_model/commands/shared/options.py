@@ -42,7 +42,7 @@ def add_draft(parser: argparse.ArgumentParser) -> None:
 
 
 def load_model(arguments: argparse.Namespace, plan: MemoryPlan | None) -> LoadedModel:
-    """The model that `add_model`'s options name, as the plan has it. Raises EngineError."""
+    """Loads the model that `add_model`'s options name, with the plan's expert slots. Raises EngineError."""
     return load(
         arguments.model,
         dtype=arguments.dtype,
@@ -76,7 +76,7 @@ def prompt_tokens(ids: str | None, text: str | None, directory: Path) -> tuple[i
 
 
 def read_text(path: Path | None) -> str | None:
-    """What a UTF-8 text file holds; None where none is named. Raises RequestError."""
+    """The content of a UTF-8 text file; None where `path` is None. Raises RequestError."""
     try:
         return None if path is None else path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
