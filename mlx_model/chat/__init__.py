@@ -1,1 +1,1 @@
-"""From messages to tokens and back."""
+"""Converting messages to tokens and tokens to text and tool calls."""

@@ -1,4 +1,4 @@
-"""Tokens to text while they arrive."""
+"""Decoding tokens to text as they arrive."""
 
 import codecs
 
@@ -8,8 +8,8 @@ from mlx_model.chat.tokenizer import Tokenizer
 class Detokenizer:
     """The text of one reply, token by token, in whole characters.
 
-    Bytes wait until their character is complete; bytes that no character can begin or continue with become
-    U+FFFD, and so does a character that the reply's end leaves unfinished. Special tokens have no text.
+    Bytes wait until their character is complete. Bytes that are not UTF-8, and a character that is incomplete
+    at the end of the reply, become U+FFFD. Special tokens have no text.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -17,11 +17,11 @@ class Detokenizer:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def add(self, token: int) -> str:
-        """The text that this token completes, which may be none."""
+        """The text that this token completes, perhaps none."""
         if token in self._tokenizer.special_tokens:
             return ""
         return self._decoder.decode(self._tokenizer.bytes_of(token))
 
     def finish(self) -> str:
-        """What is left at the end."""
+        """The rest of the text, at the end of the reply."""
         return self._decoder.decode(b"", final=True)

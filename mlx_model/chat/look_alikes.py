@@ -1,11 +1,11 @@
-"""Text that users, tools and files supply, marked so that it can never become a control token.
+"""Protection against token injection: text from users, tools and files never becomes a control token.
 
-A chat template pastes such text between its own markers, and in the rendered string nobody can tell the two
-apart. So before rendering, each supplied string that spells a control token, or could complete one together
-with the template's text around it, gets a *mark* inside: digits that nobody can guess. A template copies digits
-through trimming, JSON and changes of case. In the rendered text a control token counts only where no mark
-interrupts it; then the marks are removed. Strings without such spellings are not touched at all, so that a
-template sees, and renders, exactly what it always does.
+A chat template inserts such text between its own markers, and the rendered string does not tell the two apart.
+So before rendering, each supplied string that spells a control token, or could complete one together with the
+template's text around it, gets a *mark* inside: random digits, which a template copies unchanged through
+trimming, JSON and changes of case. In the rendered text a control token counts only where no mark interrupts
+it; then the marks are removed. Strings without such spellings are left unchanged, so that templates render them
+as usual.
 """
 
 import re
@@ -13,18 +13,18 @@ import secrets
 from collections.abc import Collection, Mapping
 from typing import Any
 
-# Keys by which templates reach into messages, tools and schemas; they are compared, so they stay as they are.
+# Keys that templates look up in messages, tools and schemas; marked ones would not be found.
 _STRUCTURE = frozenset(
     {"role", "content", "tool_calls", "tool_call_id", "id", "function", "name", "arguments", "description"}
     | {"parameters", "properties", "required", "type", "items", "enum", "default", "anyOf", "allOf", "oneOf"}
 )
 
-# Words of JSON Schema, which templates compare too; "object" happens to be part of a control token of Qwen's.
+# Type names of JSON Schema, which templates compare; "object" is part of a control token of Qwen's.
 _TYPES = frozenset({"function", "object", "array", "string", "number", "integer", "boolean", "null"})
 
 
 class LookAlikes:
-    """Marks supplied text for one rendering. `mark` is new, and unguessable, each time."""
+    """Marks supplied text for one rendering, with a new random `mark`."""
 
     def __init__(self, pattern: re.Pattern[str], control: Collection[str]) -> None:
         """`pattern` matches any of the `control` tokens' texts."""
@@ -36,7 +36,7 @@ class LookAlikes:
         self._all = "\0".join(control)
 
     def marked(self, value: Any) -> Any:
-        """`value` (JSON-like) with every string in it marked where need be, keys of mappings included."""
+        """`value` (of JSON types) with every string in it marked where needed, keys of mappings included."""
         if isinstance(value, str):
             return value if value in _TYPES else self._marked_text(value)
         if isinstance(value, Mapping):
@@ -52,7 +52,7 @@ class LookAlikes:
         if not core:
             return text
         inside = self._pattern.sub(self._interrupted, core)
-        # Marks go inside the surrounding white space, so that a template's trimming still finds it.
+        # Marks go inside the surrounding white space, so that a template's trimming still works.
         start = text.index(core)
         before, after = text[:start], text[start + len(core) :]
         within = len(core) < self._longest and core in self._all

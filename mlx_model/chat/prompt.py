@@ -1,4 +1,4 @@
-"""A conversation as the tokens a model continues from."""
+"""Encoding a conversation as a prompt: messages and tools to tokens."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,7 +16,8 @@ from mlx_model.state.prefix_state import PrefixDigest
 
 @dataclass(frozen=True, slots=True)
 class EncodedPrompt:
-    """A prompt's tokens, and the positions (token counts) in it where a message, or system and tools, ended."""
+    """A prompt's tokens, and the positions (token counts) in it at which the system prompt and each message
+    end."""
 
     tokens: tuple[int, ...]
     boundaries: tuple[int, ...]
@@ -28,7 +29,7 @@ class PromptEncoder:
     def __init__(
         self, tokenizer: Tokenizer, template: ChatTemplate, replies: RememberedReplies | None = None
     ) -> None:
-        """`replies` are those generated so far; without, those of this encoder's lifetime are remembered."""
+        """`replies`: the replies generated so far; by default a new table in memory."""
         self.tokenizer = tokenizer
         self.template = template
         self._replies = replies or RememberedReplies()
@@ -36,15 +37,15 @@ class PromptEncoder:
 
     @classmethod
     def from_directory(cls, directory: Path, replies: RememberedReplies | None = None) -> "PromptEncoder":
-        """Raises CheckpointError when the checkpoint lacks a usable tokenizer or template."""
+        """The encoder of a checkpoint. Raises CheckpointError when it lacks a usable tokenizer or template."""
         tokenizer = Tokenizer.from_directory(directory)
         return cls(tokenizer, ChatTemplate.from_directory(directory, tokenizer.named_tokens), replies)
 
     def encode(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()
     ) -> EncodedPrompt:
-        """The prompt of a conversation. Roles must be the template's own words; every other string is taken for
-        foreign text, which never yields a control token. Raises TemplateError."""
+        """The prompt of a conversation. Roles must be those of the template; every other string is supplied
+        text, which never yields a control token. Raises TemplateError."""
         look_alikes = LookAlikes(self.tokenizer.control_pattern, self.tokenizer.control_tokens)
         text = self.template.render(
             [
@@ -54,42 +55,43 @@ class PromptEncoder:
             [look_alikes.marked(tool) for tool in tools],
         )
         tokens = self._turns.encode(text, look_alikes.mark, messages)
-        # Foreign text has no stop token, so each one is where the template closed a turn.
+        # Supplied text has no stop tokens, so the template closes a turn at each one.
         stops = self.tokenizer.stop_tokens
         return EncodedPrompt(tokens, tuple(at + 1 for at, token in enumerate(tokens) if token in stops))
 
     def reply_to(self, prompt: Sequence[int], ends: Ends) -> "ReplyMemory":
-        """The memory of a reply to `prompt`; `ends` are where it may be broken off, at any time."""
+        """The memory of a reply to `prompt`; `ends` gives the prefixes of it that a client may have, at any
+        time."""
         prefix = PrefixDigest()
         prefix.extend(prompt)
         return ReplyMemory(self._replies, prefix.digest(), ends)
 
     def remember(self, prompt: Sequence[int], message: Mapping[str, Any], tokens: Sequence[int]) -> None:
-        """A reply to `prompt` as `ReplyMemory.whole` has it."""
-        self.reply_to(prompt, tuple).whole(message, tokens)
+        """Remembers a complete reply to `prompt` (see ReplyMemory.completed)."""
+        self.reply_to(prompt, tuple).completed(message, tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyMemory:
-    """How one reply will be known again: in a conversation that begins with its prompt, it is encoded as the
-    tokens that it was generated as. `prefix` is the prompt's digest."""
+    """Remembers one reply, so that a later conversation that begins with its prompt encodes it as the tokens
+    that were generated. `prefix`: the prompt's digest."""
 
     replies: RememberedReplies
     prefix: bytes
     ends: Ends
 
-    def under_way(self) -> AbstractContextManager[None]:
-        """While the reply is being made."""
-        return self.replies.under_way(self.prefix, self.ends)
+    def in_progress(self) -> AbstractContextManager[None]:
+        """A context in which the reply is being generated."""
+        return self.replies.in_progress(self.prefix, self.ends)
 
-    def whole(self, message: Mapping[str, Any], tokens: Sequence[int]) -> None:
-        """`message` was given out, and `tokens` are what the model generated."""
+    def completed(self, message: Mapping[str, Any], tokens: Sequence[int]) -> None:
+        """Remembers the reply: `message` as the client received it, `tokens` as generated."""
         self.replies.remember(self.prefix, message, tokens)
 
-    def broken_off(self) -> None:
-        """It came to an end that was not its own."""
-        told: set[str] = set()
+    def interrupted(self) -> None:
+        """Remembers every prefix of the reply that the client may have, after a disconnect or a stop string."""
+        texts: set[str] = set()
         for text, tokens in self.ends():
-            if text.strip() not in told:
-                told.add(text.strip())
+            if text.strip() not in texts:
+                texts.add(text.strip())
                 self.replies.remember(self.prefix, {"content": text}, tokens)

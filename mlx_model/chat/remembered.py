@@ -1,9 +1,9 @@
-"""Replies as the tokens they were generated as, found again when they come back as text.
+"""The generated tokens of replies, found again when a client sends the replies back as text.
 
-A client returns a reply as text and parsed tool calls. Encoding that anew can give other tokens than the model
-chose, and then nothing computed after it can be used. So each reply's tokens are kept under the digest of all
-tokens before it, together with the message in a form that survives the journey: white space around the text
-trimmed, arguments as values rather than as the text they were written in.
+A client returns a reply as text and parsed tool calls. Encoding these anew can give other tokens than the model
+generated, which would invalidate the cached state from there on. So each reply's tokens are stored under a key
+of all tokens before it and of the message in a normal form: white space around the text trimmed, arguments as
+JSON values rather than text.
 """
 
 import hashlib
@@ -26,11 +26,13 @@ from mlx_model.state.prefix_state import as_tokens
 _log = logging.getLogger(__name__)
 
 Ends = Callable[[], Iterable[tuple[str, Sequence[int]]]]
-"""Where a reply may have been broken off: texts, the likeliest first, each with its tokens."""
+"""After a disconnect: every prefix of a reply that the client may hold, longest first, with its tokens."""
 
 _IN_MEMORY = 1000
 _ON_DISK = 50_000
-"""Replies kept; an agent's have some hundred tokens of 4 bytes each."""
+"""Replies kept. An agent's have some hundred tokens of 4 bytes each, so about 1 MB and 50 MB."""
+_TRIM_EVERY = 1000
+"""Replies written between two deletions of the oldest ones on disk."""
 
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS replies"
@@ -40,13 +42,13 @@ _TRIM = "DELETE FROM replies WHERE key IN (SELECT key FROM replies ORDER BY used
 
 
 class RememberedReplies:
-    """A table of replies, in memory and, given a `path`, in a database that outlives the process and can be
-    shared by several. Whatever is wrong with the database is a miss and one log line. Safe from any thread."""
+    """A table of replies, in memory and, given a `path`, in an SQLite database, which several processes may
+    share. A database that fails is a miss and one log line. Safe from any thread."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self._recent: OrderedDict[bytes, tuple[int, ...]] = OrderedDict()
-        self._under_way: dict[bytes, list[Ends]] = {}
+        self._in_progress: dict[bytes, list[Ends]] = {}
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
@@ -55,7 +57,8 @@ class RememberedReplies:
             self._open(path)
 
     def remember(self, prefix: bytes, message: Mapping[str, Any], tokens: Sequence[int]) -> None:
-        """`message` is the reply as the client was given it, `prefix` the digest of the prompt's tokens."""
+        """Stores a reply: `message` as the client received it, `tokens` as generated; `prefix`: the digest of
+        the prompt's tokens."""
         key = _reply_key(prefix, message)
         data = as_tokens(tokens).astype("<u4").tobytes()
         with self._lock:
@@ -63,45 +66,45 @@ class RememberedReplies:
             row = (key, data, xxh3_128_digest(key + data), time.time())
             self._execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?)", row)
             self._written += 1
-            if self._written % 1000 == 1:
+            if self._written % _TRIM_EVERY == 1:
                 self._execute(_TRIM, (_ON_DISK,))
 
     @contextmanager
-    def under_way(self, prefix: bytes, ends: Ends) -> Iterator[None]:
-        """Meanwhile a reply to the prompt with the digest `prefix` is being made. A client may leave in the
-        midst of it and come back with a part of it before anybody else knows."""
+    def in_progress(self, prefix: bytes, ends: Ends) -> Iterator[None]:
+        """A context in which a reply to the prompt with the digest `prefix` is being generated. A client may
+        disconnect and send a prefix of the reply back before the server notices: `find` looks in `ends` too."""
         with self._lock:
-            self._under_way.setdefault(prefix, []).append(ends)
+            self._in_progress.setdefault(prefix, []).append(ends)
         try:
             yield
         finally:
             with self._lock:
-                self._under_way[prefix].remove(ends)
-                if not self._under_way[prefix]:
-                    del self._under_way[prefix]
+                self._in_progress[prefix].remove(ends)
+                if not self._in_progress[prefix]:
+                    del self._in_progress[prefix]
 
     def find(self, prefix: bytes, message: Mapping[str, Any]) -> tuple[int, ...] | None:
-        """The tokens that were generated after `prefix` and given out as `message`."""
+        """The tokens generated after `prefix` that the client received as `message`; None where unknown."""
         key = _reply_key(prefix, message)
         with self._lock:
             tokens = self._recent.get(key)
             if tokens is None:
                 rows = self._execute("SELECT tokens, checksum FROM replies WHERE key = ?", (key,))
                 if not rows or rows[0][1] != xxh3_128_digest(key + rows[0][0]):
-                    return self._find_under_way(prefix, key)
+                    return self._find_in_progress(prefix, key)
                 tokens = tuple(np.frombuffer(rows[0][0], dtype="<u4").tolist())
                 self._execute("UPDATE replies SET used = ? WHERE key = ?", (time.time(), key))
             self._keep(key, tokens)
             return tokens
 
-    def _find_under_way(self, prefix: bytes, key: bytes) -> tuple[int, ...] | None:
-        ends = (end for known in self._under_way.get(prefix, ()) for end in known())
+    def _find_in_progress(self, prefix: bytes, key: bytes) -> tuple[int, ...] | None:
+        ends = (end for known in self._in_progress.get(prefix, ()) for end in known())
         return next(
             (tuple(tokens) for text, tokens in ends if _reply_key(prefix, {"content": text}) == key), None
         )
 
     def close(self) -> None:
-        """Close the database; what is in memory stays usable."""
+        """Close the database; replies in memory stay usable."""
         with self._lock:
             if self._database is not None:
                 self._database.close()
@@ -129,9 +132,10 @@ class RememberedReplies:
             _log.warning("The database of replies %s cannot be used: %s.", path, error)
 
     def _execute(self, statement: str, parameters: tuple[Any, ...]) -> list[Any]:
-        """Rows of a statement in its own transaction; none, and from then on no database, when it fails."""
+        """The rows of a statement, run in its own transaction. When it fails: none, and the database is
+        closed."""
         if self._database is not None and self._path is not None and _identity(self._path) != self._file:
-            # Somebody has cleared the cache: what is written to a file without a name is written to nobody.
+            # The cache was cleared: what is written to the deleted file would be lost.
             self._database.close()
             self._database = None
             self._open(self._path)
@@ -153,7 +157,7 @@ class RememberedReplies:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Device and number of the file that has the name; None where there is none."""
+    """Device and inode of a file; None where there is none."""
     try:
         status = path.stat()
     except OSError:
@@ -194,7 +198,7 @@ def _reply_key(prefix: bytes, message: Mapping[str, Any]) -> bytes:
 
 
 def _comparable(arguments: Any) -> Any:
-    """Arguments as values; what is nested too deeply for that, as it stands."""
+    """Arguments as JSON values; as text where they are nested too deeply."""
     try:
         return _value(_parsed(arguments))
     except RecursionError:
@@ -202,7 +206,7 @@ def _comparable(arguments: Any) -> Any:
 
 
 def _parsed(arguments: Any) -> Any:
-    """Arguments as a mapping, however they are given."""
+    """Arguments given as JSON text or as a mapping; text that is not JSON stays text."""
     if not isinstance(arguments, str):
         return arguments or {}
     try:
@@ -212,7 +216,8 @@ def _parsed(arguments: Any) -> Any:
 
 
 def _value(value: Any) -> Any:
-    """Equal for values that are equal in JSON's only kind of number: some clients write 1.0 as 1."""
+    """A value with integral floats as integers: JSON has one type of number, and some clients write 1.0 as
+    1."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Stop strings in a stream: text is held back exactly as long as it may still become one."""
+"""Stop strings in a stream: text is held back as long as it may be the beginning of one."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,8 @@ class StopStrings:
         self.stopped = False
 
     def add(self, text: str) -> str:
-        """What is certain to precede any stop string. After `stopped` nothing more comes."""
+        """More of the stream; returns the text that certainly precedes any stop string. After `stopped`,
+        none."""
         if self.stopped:
             return ""
         held = self._held + text
@@ -26,13 +27,13 @@ class StopStrings:
         return held[: len(held) - keep]
 
     def finish(self) -> str:
-        """What was held back, now that no stop string can follow."""
+        """The text held back, at the end of the stream."""
         held, self._held = self._held, ""
         return held
 
 
 def _overlap(text: str, string: str) -> int:
-    """The length of the longest end of `text` that `string` begins with, short of all of it."""
+    """The length of the longest suffix of `text` that is a proper prefix of `string`."""
     for length in range(min(len(text), len(string) - 1), 0, -1):
         if text.endswith(string[:length]):
             return length

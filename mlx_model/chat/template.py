@@ -1,4 +1,4 @@
-"""The checkpoint's chat template: a conversation written as the model was trained to read it."""
+"""The checkpoint's chat template, which renders a conversation as the model was trained on it."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ _CHARACTERS = 64_000_000
 
 
 class TemplateError(RequestError):
-    """The chat template declined the conversation, or was stopped while rendering it."""
+    """The chat template rejected the conversation, failed, or was stopped at a limit."""
 
 
 class ChatTemplate:
-    """A compiled chat template. Rendering is safe from several threads and takes one at a time."""
+    """A compiled chat template. Rendering is safe from any thread; a lock has one at a time."""
 
     def __init__(
         self,
@@ -31,9 +31,8 @@ class ChatTemplate:
         seconds: float = _SECONDS,
         characters: int = _CHARACTERS,
     ) -> None:
-        """`named_tokens` (bos_token, ...) go to the template; `seconds` and `characters` bound a rendering.
-
-        Raises CheckpointError when the source is no Jinja template.
+        """`named_tokens` (bos_token, ...) are variables of the template; `seconds` and `characters` bound one
+        rendering. Raises CheckpointError when the source is no Jinja template.
         """
         self._environment = TemplateEnvironment()
         self._named_tokens = dict(named_tokens or {})
@@ -67,10 +66,8 @@ class ChatTemplate:
         return cls(source, named_tokens)
 
     def render(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()) -> str:
-        """The prompt's text, up to where the assistant begins to speak.
-
-        Arguments of tool calls are mappings here, not JSON text. Raises TemplateError.
-        """
+        """The prompt's text, up to the opening of the assistant's reply. Arguments of tool calls are mappings
+        here, not JSON text. Raises TemplateError."""
         with self._lock:
             limits = self._environment.limits = Limits(self._seconds, self._characters)
             try:

@@ -1,8 +1,8 @@
-"""Text to tokens and back to bytes, from the checkpoint's own tokenizer.json.
+"""Encoding text to tokens, and tokens to bytes, by the checkpoint's tokenizer.json.
 
-A *control token* is an added token of the tokenizer (`<|im_start|>`, `<tool_call>`, ...): one that structures a
-conversation. Ordinary text never yields one, whatever it spells, because the tokenizer used for text does not
-know them; only `encode_marked` places them, and only where the caller's text is known to be its own.
+A *control token* is an added token of the tokenizer (`<|im_start|>`, `<tool_call>`, ...), which structures a
+conversation. `encode` never yields one, whatever the text spells, because its tokenizer does not have them;
+`encode_marked` does, for text of a chat template.
 """
 
 import json
@@ -66,12 +66,12 @@ class Tokenizer:
 
     @property
     def control_tokens(self) -> dict[str, int]:
-        """The text and id of every control token."""
+        """The ids of the control tokens, by their text."""
         return dict(self._control)
 
     @property
     def special_tokens(self) -> frozenset[int]:
-        """The control tokens that are never part of a visible reply."""
+        """The ids of control tokens that are never part of a visible reply."""
         return self._special
 
     @property
@@ -80,19 +80,20 @@ class Tokenizer:
         return self._pattern
 
     def encode(self, text: str) -> list[int]:
-        """Tokens of ordinary text, which contain no control token. Halves of surrogate pairs, which JSON can
-        spell and UTF-8 cannot, are U+FFFD."""
+        """The tokens of text, without any control token. Unpaired surrogates, which JSON can spell and UTF-8
+        cannot, become U+FFFD."""
         if not text.isascii():
             text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        # The library holds Python's lock while it encodes one text, but not a batch: a long text would stop
-        # every reply for seconds.
+        # The library holds Python's interpreter lock while it encodes one text, but not a batch: a long text
+        # would stop every reply for seconds.
         return list(self._text.encode_batch_fast([text], add_special_tokens=False)[0].ids)
 
     def encode_marked(self, text: str, mark: str) -> list[int]:
-        """Tokens of text in which every control token counts, except where `mark` interrupts its spelling.
+        """The tokens of text with control tokens, except where `mark` interrupts their spelling; marks are
+        removed.
 
-        `mark` is removed. Without look-alikes the result is that of the whole tokenizer on the whole text,
-        because a tokenizer encodes what lies between two added tokens by itself.
+        Without marks the result is that of the complete tokenizer, because a tokenizer encodes the text between
+        two added tokens by itself.
         """
         tokens: list[int] = []
         position = 0
@@ -103,7 +104,7 @@ class Tokenizer:
         return tokens + self.encode(text[position:].replace(mark, ""))
 
     def bytes_of(self, token: int) -> bytes:
-        """The UTF-8 bytes, perhaps part of a character, that a token stands for; none if an id has no text."""
+        """The UTF-8 bytes of a token, perhaps part of a character; none for an id without text."""
         return self._bytes.get(token, b"")
 
     @cached_property
@@ -117,7 +118,8 @@ class Tokenizer:
 
 
 def stop_tokens(directory: Path) -> frozenset[int]:
-    """The tokens that end a reply, by generation_config.json and config.json. Raises CheckpointError."""
+    """The ids of tokens that end a reply, from generation_config.json and config.json. Raises
+    CheckpointError."""
     stops: set[int] = set()
     for name in ("generation_config.json", "config.json"):
         found = read_settings(directory / name).get("eos_token_id")
@@ -152,8 +154,8 @@ def _token_text(value: Any) -> str:
 
 
 def _control_pattern(tokens: Iterable[dict[str, Any]]) -> re.Pattern[str]:
-    """Matches any of the tokens, the longest first; the group that matched is its text. Some tokens take the
-    white space before or after them in."""
+    """Matches any of the tokens, the longest first; the group that matched is its text. The match includes the
+    white space before or after a token whose lstrip or rstrip is set."""
     texts: dict[tuple[bool, bool], list[str]] = {}
     for token in sorted(tokens, key=lambda token: len(token["content"]), reverse=True):
         texts.setdefault((token["lstrip"], token["rstrip"]), []).append(re.escape(token["content"]))
@@ -167,8 +169,8 @@ def _control_pattern(tokens: Iterable[dict[str, Any]]) -> re.Pattern[str]:
 
 
 def _byte_alphabet() -> dict[str, int]:
-    """The printable characters that byte-level vocabularies write bytes with (GPT-2's convention): bytes that
-    print stand for themselves, the others are shifted past U+0100 in order."""
+    """The characters of byte-level vocabularies and their bytes (GPT-2's `bytes_to_unicode`): printable bytes
+    stand for themselves, the others are mapped to U+0100 and up, in order."""
     printing = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printing]
     return {chr(byte): byte for byte in printing} | {chr(256 + n): byte for n, byte in enumerate(others)}

@@ -1,4 +1,4 @@
-"""A rendered conversation encoded turn by turn, the model's own turns as the tokens they were generated as."""
+"""Encoding a rendered conversation turn by turn, with the model's own turns as the tokens that it generated."""
 
 import threading
 from collections import OrderedDict
@@ -10,13 +10,14 @@ from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.state.prefix_state import PrefixDigest
 
 _CACHED_CHARACTERS = 16_000_000
+"""Characters of encoded turns that are kept: some conversations of 262,144 tokens."""
 
 
 class TurnEncoder:
-    """Encodes rendered conversations. A turn is what ends with a stop token; as a tokenizer encodes what lies
-    between two control tokens by itself, encoding turn by turn is encoding the whole.
+    """Encodes rendered conversations. A turn ends with a stop token. A tokenizer encodes the text between two
+    control tokens by itself, so encoding turn by turn gives the tokens of the whole text.
 
-    An agent sends the same turns again and again, so those encoded last are kept. Safe from any thread.
+    An agent sends the same turns with each request, so the turns encoded last are cached. Safe from any thread.
     """
 
     def __init__(self, tokenizer: Tokenizer, replies: RememberedReplies) -> None:
@@ -27,12 +28,12 @@ class TurnEncoder:
         self._characters = 0
 
     def encode(self, text: str, mark: str, messages: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
-        """Tokens of `text`, which the template rendered of `messages` and ended with the opening of a reply;
-        `mark` as in `Tokenizer.encode_marked`.
+        """The tokens of `text`, which the template rendered from `messages` and which ends with the opening of
+        a reply; `mark` as in `Tokenizer.encode_marked`.
 
-        The model's own turns are those that begin with that opening. Each that is remembered after just the
-        tokens before it is taken as it was generated; a remembered reply that was cut short is closed as the
-        template closes it.
+        The model's own turns are those that begin with that opening. Each one that is remembered after exactly
+        the tokens before it is encoded as it was generated; one that was cut short is closed as the template
+        closes it.
         """
         with self._lock:
             return self._encode_turns(text, mark, messages)
@@ -41,7 +42,8 @@ class TurnEncoder:
         turns, opening = self._split(text)
         own = [message for message in messages if message.get("role") == "assistant"]
         is_own = [bool(opening) and turn.startswith(opening) for turn, _ in turns]
-        # A template that leaves a reply out, or opens one otherwise than it writes it, is encoded plainly.
+        # Where the template leaves a reply out, or writes a past reply's opening differently, none is looked
+        # up.
         told = iter(own if sum(is_own) == len(own) else ())
         prefix = PrefixDigest()
         tokens: list[int] = []
@@ -56,7 +58,7 @@ class TurnEncoder:
     def _as_generated(
         self, prefix: PrefixDigest, opening: str, mark: str, message: Mapping[str, Any], stop: int
     ) -> tuple[int, ...] | None:
-        """The turn of a reply that is remembered after `prefix`."""
+        """The turn of a reply that is remembered after `prefix`; None where none is."""
         begun = self._encode(opening, mark)
         reply = self._replies.find(prefix.digest(begun), message)
         if reply is None:
@@ -65,7 +67,7 @@ class TurnEncoder:
         return (*begun, *reply) if closed else (*begun, *reply, stop)
 
     def _split(self, text: str) -> tuple[list[tuple[str, int]], str]:
-        """Each closed turn with its stop token, and what follows the last."""
+        """Each closed turn with its stop token, and the text after the last turn."""
         ids, stops = self._tokenizer.control_tokens, self._tokenizer.stop_tokens
         turns: list[tuple[str, int]] = []
         start = 0

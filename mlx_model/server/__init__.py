@@ -1,1 +1,1 @@
-"""The wire: OpenAI Chat Completions over HTTP."""
+"""The HTTP server: OpenAI Chat Completions."""

@@ -1,4 +1,4 @@
-"""What goes wrong, as the wire has it."""
+"""Errors as HTTP responses."""
 
 from typing import Any
 
@@ -16,15 +16,15 @@ CLIENT_GONE = 499
 
 
 class ContextOverflow(RequestError):
-    """A conversation does not fit the model's context; says by how much."""
+    """A conversation does not fit into the model's context; gives the numbers."""
 
 
 class Unavailable(EngineError):
-    """The engine is not ready, or not any more."""
+    """The engine is loading or shutting down."""
 
 
 def error_body(message: str, kind: str, code: str | None = None) -> dict[str, Any]:
-    """An error as OpenAI writes it."""
+    """An error body in OpenAI's form."""
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
@@ -32,7 +32,7 @@ UNEXPECTED = error_body("The server went wrong; its log says how.", "server_erro
 
 
 def described(error: EngineError) -> tuple[int, dict[str, Any]]:
-    """Its status and its body."""
+    """The HTTP status and body of an error."""
     match error:
         case ContextOverflow():
             return 400, error_body(str(error), "invalid_request_error", "context_length_exceeded")
@@ -78,4 +78,4 @@ HANDLERS: dict[Any, Any] = {
     ClientDisconnect: _client_gone,
     Exception: _unexpected,
 }
-"""What Starlette answers where an endpoint raises."""
+"""Starlette's exception handlers."""

@@ -1,4 +1,4 @@
-"""Who may talk to the server, and when it was last talked to."""
+"""Access control of the server, and the time since its last request."""
 
 import asyncio
 import hmac
@@ -20,16 +20,16 @@ class Activity:
         self._last = time.monotonic()
 
     def begin(self) -> None:
-        """A request has come."""
+        """A request has arrived."""
         self._running += 1
 
     def end(self) -> None:
-        """A request has been answered, or its client has gone."""
+        """A request was answered, or its client disconnected."""
         self._running -= 1
         self._last = time.monotonic()
 
     async def until_idle_for(self, seconds: float) -> None:
-        """Returns once nobody has asked for anything, nor waited for an answer, for so long from now on."""
+        """Returns after `seconds`, counted from now, in which no request arrived or was in progress."""
         self._last = time.monotonic()
         while True:
             idle = 0.0 if self._running else time.monotonic() - self._last
@@ -39,11 +39,11 @@ class Activity:
 
 
 class Guard:
-    """Turns away what has no business here, before anything else sees it.
+    """Middleware that refuses requests without access, before anything else handles them.
 
-    A web page in the user's browser can send requests to loopback addresses too, by itself or by a host name
-    that it makes resolve to one. Its requests carry an Origin, or that name as Host: both are refused where
-    no key protects the server. Where a key is set, everything but /health needs it.
+    A web page in the user's browser can send requests to loopback addresses too, directly or by a host name
+    that resolves to one (DNS rebinding). Such requests carry an Origin, or that name as Host: both are refused
+    where no key protects the server. Where a key is set, everything but /health needs it.
     """
 
     def __init__(self, app: ASGIApp, activity: Activity, api_key: str | None, check_host: bool) -> None:
@@ -86,7 +86,7 @@ class Guard:
 
 
 def _is_loopback(host: str) -> bool:
-    """Whether a Host header names this machine by a name that nobody else can give out."""
+    """Whether a Host header is localhost or a loopback address, names that no DNS server can redirect."""
     name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
     if name.lower().rstrip(".") == "localhost":
         return True

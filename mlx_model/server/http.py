@@ -161,7 +161,7 @@ class _Endpoints:
         """What comes of the generation, until it has ended or a stop string makes its rest unwanted."""
         reader, memory = reply.reader, reply.memory
         is_remembered = False
-        with memory.under_way():
+        with memory.in_progress():
             try:
                 async with contextlib.aclosing(self._generated(reply)) as parts:
                     async for part in parts:
@@ -173,11 +173,11 @@ class _Endpoints:
                     await asyncio.to_thread(reply.model.settle)
                     is_remembered = True
                 elif reader.is_whole:
-                    await asyncio.to_thread(memory.whole, reader.message, reader.tokens)
+                    await asyncio.to_thread(memory.completed, reader.message, reader.tokens)
                     is_remembered = True
             finally:
                 if not is_remembered:
-                    memory.broken_off()
+                    memory.interrupted()
         finished = reply.finished
         assert finished is not None
         _log.info(
@@ -221,7 +221,7 @@ def _reply(model: ServedModel, received: ChatCompletionRequest) -> _Reply:
         received.schemas(),
         one_call=received.parallel_tool_calls is False,
     )
-    memory = model.encoder.reply_to(generation.prompt, reader.broken_off)
+    memory = model.encoder.reply_to(generation.prompt, reader.client_prefixes)
     return _Reply(received, generation, model, reader, memory)
 
 

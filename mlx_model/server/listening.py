@@ -1,4 +1,4 @@
-"""The socket a server listens on: a loopback port, or a file that nobody else can open."""
+"""The server's listening socket: a loopback port, or a Unix socket that only the user can open."""
 
 import errno
 import fcntl
@@ -12,17 +12,18 @@ from pathlib import Path
 
 from mlx_model.errors import EngineError
 
-_LONGEST_SOCKET_PATH = 103  # bytes that macOS has room for; Linux has four more
+_LONGEST_SOCKET_PATH = 103
+"""Bytes, without the closing NUL: sun_path has 104 on macOS, 108 on Linux."""
 
 
 class CannotListen(EngineError):
-    """The server cannot have its address; says why and what to do."""
+    """The server cannot listen on its address; says why and what to do."""
 
 
 @contextmanager
 def listen_on_port(host: str, port: int, has_key: bool) -> Iterator[socket.socket]:
-    """A listening TCP socket; `port` 0 takes a free one. Raises CannotListen, also where the address can be
-    reached from other machines and no key protects it."""
+    """A listening TCP socket; `port` 0 takes a free one. Raises CannotListen, also for an address that other
+    machines can reach without `has_key`."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
@@ -49,9 +50,9 @@ def listen_on_port(host: str, port: int, has_key: bool) -> Iterator[socket.socke
 
 @contextmanager
 def listen_on_file(path: Path) -> Iterator[socket.socket]:
-    """A listening Unix socket, its file and folder the user's alone; the file is removed at the end.
+    """A listening Unix socket; only the user can open its file and folder. The file is removed at the end.
 
-    A file that a dead server left is replaced. Raises CannotListen, also where a server answers on it.
+    A socket file of a dead server is replaced. Raises CannotListen, also where a server answers on it.
     """
     path = path.absolute()
     if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
@@ -89,10 +90,10 @@ def _private_folder(path: Path) -> int:
     parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     status = os.fstat(folder)
-    foreign = status.st_uid != os.geteuid()
-    if foreign or status.st_mode & 0o077:
-        # An empty folder of ours can be closed to others; one with other things in it is not ours to change.
-        if foreign or any(entry != path for entry in parent.iterdir()):
+    others = status.st_uid != os.geteuid()
+    if others or status.st_mode & 0o077:
+        # An empty folder of the user's is made private; one with other files in it must not be changed.
+        if others or any(entry != path for entry in parent.iterdir()):
             os.close(folder)
             raise CannotListen(
                 f"{parent} is open to other users; put the socket into a folder of its own with mode 0700."
@@ -116,5 +117,5 @@ def _remove_dead(path: Path) -> None:
             path.unlink()
             return
         except OSError:
-            pass  # busy, so somebody is there
+            pass  # busy, so a server is there
     raise CannotListen(f"A server already listens on {path}; use that one, or stop it first.")

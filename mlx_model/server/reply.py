@@ -1,4 +1,4 @@
-"""From a generation's tokens to the parts of a reply."""
+"""Turning a generation's tokens into the parts of a reply."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,11 +11,11 @@ from mlx_model.chat.tools.parser import CallArguments, CallOpened, ReplyPart, To
 from mlx_model.server.reply_writer import FinishReason
 
 _UNREAD = 32
-"""Pieces of a reply that may be under way to its client when that goes."""
+"""Pieces of a reply that may be in transit when its client disconnects."""
 
 
 class ReplyReader:
-    """Reads one reply token by token, and puts together the message that the client ends up with."""
+    """Reads one reply token by token, and assembles the message that the client receives."""
 
     def __init__(
         self,
@@ -24,8 +24,8 @@ class ReplyReader:
         schemas: Mapping[str, Mapping[str, Any]] | None,
         one_call: bool = False,
     ) -> None:
-        """`schemas` are the parameters of the tools that may be called; None takes all as text. With `one_call`
-        the reply ends behind its first call."""
+        """`schemas`: the parameters of the tools that may be called, by name; None: the reply is text only.
+        With `one_call` the reply ends after its first call."""
         self._tokenizer = tokenizer
         self._stop_tokens = tokenizer.stop_tokens
         self._detokenizer = Detokenizer(tokenizer)
@@ -36,23 +36,23 @@ class ReplyReader:
         self._length = 0
         self._calls: list[dict[str, Any]] = []
         self.tokens: list[int] = []
-        # In characters: all text up to each token; what had been given out after each piece.
+        # In characters: the text decoded up to each token; the text sent up to each piece.
         self._raw = 0
         self._raw_lengths: list[int] = []
         self._given_lengths: list[int] = []
 
     @property
     def stopped(self) -> bool:
-        """Whether a stop string has come, or the only call: the rest of the generation is not wanted."""
+        """Whether a stop string, or the end of the only call, makes the rest of the generation unwanted."""
         return self._stops.stopped or self._has_its_call
 
     @property
     def is_whole(self) -> bool:
-        """Whether the message is all that was generated, so that it can be known again by its tokens."""
+        """Whether the message is everything that was generated, so that it can be remembered by its tokens."""
         return not self.stopped or (self._has_its_call and len(self._calls) == 1 and self._closed)
 
     def add(self, token: int) -> list[ReplyPart]:
-        """What this token makes certain."""
+        """Takes the next token; returns the parts that it completes."""
         if self._has_its_call:
             return []
         self.tokens.append(token)
@@ -62,7 +62,7 @@ class ReplyReader:
         return [] if token in self._stop_tokens else self._parts(self._stops.add(text))
 
     def finish(self) -> list[ReplyPart]:
-        """What was held back."""
+        """The parts held back, at the end of the reply."""
         text = self._stops.add(self._detokenizer.finish()) + self._stops.finish()
         parts = self._parts(text)
         if self._parser is None:
@@ -79,10 +79,10 @@ class ReplyReader:
             message["content"] = "".join(self._text)
         return message
 
-    def broken_off(self) -> Iterator[tuple[str, list[int]]]:
-        """What texts the client may have of a reply that did not come to its own end, the longest first, each
-        with the tokens it was generated as: those that lie within it whole, and its rest encoded. May be called
-        from another thread while the reply is being made."""
+    def client_prefixes(self) -> Iterator[tuple[str, list[int]]]:
+        """After a disconnect: every prefix of the reply that the client may hold, longest first, with its
+        tokens. These are the generated tokens that lie within the prefix, and the encoding of its rest. May be
+        called from another thread while the reply is being generated."""
         lengths = self._given_lengths[-_UNREAD:]
         text = "".join(self._text)
         for length in reversed(lengths):
@@ -96,7 +96,7 @@ class ReplyReader:
 
     @property
     def reason(self) -> FinishReason:
-        """Why the reply ended."""
+        """OpenAI's finish_reason."""
         if self._has_its_call:
             return "tool_calls"
         if self.stopped:

@@ -1,4 +1,4 @@
-"""A reply as the JSON objects of the wire."""
+"""A reply as JSON objects in OpenAI's form."""
 
 import time
 import uuid
@@ -13,7 +13,7 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 def usage(finished: GenerationFinished) -> dict[str, Any]:
-    """Tokens of prompt and reply, and how many came out of the cache."""
+    """OpenAI's `usage`: tokens of prompt and reply, and prompt tokens found in the cache."""
     return {
         "prompt_tokens": finished.prompt_tokens,
         "completion_tokens": finished.generated_tokens,
@@ -23,7 +23,7 @@ def usage(finished: GenerationFinished) -> dict[str, Any]:
 
 
 class ReplyWriter:
-    """The JSON objects that one reply is made of."""
+    """Makes the JSON objects of one reply."""
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -35,7 +35,7 @@ class ReplyWriter:
         return self._chunk({"role": "assistant", "content": ""})
 
     def progress(self, processed: PromptProcessed) -> dict[str, Any]:
-        """How far the prompt is processed."""
+        """A chunk with llama.cpp's `prompt_progress`."""
         return self._chunk({}) | {
             "prompt_progress": {
                 "total": processed.total,
@@ -46,7 +46,7 @@ class ReplyWriter:
         }
 
     def part(self, part: ReplyPart, costs: GenerationCosts | None = None) -> dict[str, Any]:
-        """More of the reply, with what it has cost so far where that is wanted."""
+        """A chunk with a part of the reply and, given `costs`, its `timings` so far."""
         delta: dict[str, Any]
         match part:
             case VisibleText(text):
@@ -61,13 +61,13 @@ class ReplyWriter:
         return chunk if costs is None else chunk | {"timings": timings(costs)}
 
     def costs(self, costs: GenerationCosts) -> dict[str, Any]:
-        """The reply goes on, but there is nothing to show yet."""
+        """A chunk with `timings` only, for a token that completes no part."""
         return self._chunk({}) | {"timings": timings(costs)}
 
     def ending(
         self, reason: FinishReason, finished: GenerationFinished, include_usage: bool
     ) -> list[dict[str, Any]]:
-        """The last chunks: why it ended and, if wanted, its usage."""
+        """The last chunks: the finish reason and, if wanted, the usage; the last one with `timings`."""
         last = self._chunk({}, reason)
         chunks = [last]
         if include_usage:
@@ -78,7 +78,7 @@ class ReplyWriter:
     def whole(
         self, message: Mapping[str, Any], reason: FinishReason, finished: GenerationFinished
     ) -> dict[str, Any]:
-        """The reply to a request that does not stream."""
+        """The whole response to a request that does not stream."""
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
         return self._object("chat.completion", [choice]) | {
             "usage": usage(finished),

@@ -1,4 +1,4 @@
-"""The life of a server process: listen, load, answer, and go when told to or when nobody is left."""
+"""The server process: it listens, loads the model, serves, and ends on a signal or after idle time."""
 
 import asyncio
 import logging
@@ -19,16 +19,19 @@ from mlx_model.server.scheduler import Loader, Scheduler
 _log = logging.getLogger(__name__)
 
 _FAILURE_SHOWN_SECONDS = 0.5
+"""How long /health reports that loading failed before the process ends: a few periods of its pollers."""
 _GOODBYE_SECONDS = 5
+"""How long running responses may take to end."""
 _WRITING_SECONDS = 30
-"""What states of conversations may take to reach a slow disk; the newest go first."""
+"""How long snapshots may take to reach a slow disk; the newest are written first."""
 _KEPT_CONNECTION_SECONDS = 60
+"""How long an idle connection stays open."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """Where to listen (on `socket` if given, else on `host` and `port`), and when to leave. `idle_exit` is in
-    seconds without a request; None stays."""
+    """Where to listen (on `socket` if given, else on `host` and `port`), the key that clients need, and the
+    seconds without a request after which the server ends (`idle_exit`; None: never)."""
 
     socket: Path | None = None
     host: str = "127.0.0.1"
@@ -38,10 +41,10 @@ class ServerOptions:
 
 
 def run_server(options: ServerOptions, load: Loader) -> int:
-    """Serves until a signal or idleness ends it; 0 then.
+    """Serves until a signal or idle time ends it; returns 0 then.
 
-    It listens before the model is loaded. Raises CannotListen, or what loading raised: then /health has said so
-    to whoever was asking.
+    It listens before the model is loaded. Raises CannotListen, or the error that loading raised, which /health
+    has reported before.
     """
     with _listener(options) as listener:
         return asyncio.run(_Process(options, load, listener).run())
@@ -54,7 +57,7 @@ def _listener(options: ServerOptions) -> AbstractContextManager[socket.socket]:
 
 
 class QuietServer(uvicorn.Server):
-    """uvicorn without signal handlers: whoever runs it has more to stop than the server."""
+    """uvicorn without signal handlers: the process has more to stop than the server."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -123,10 +126,10 @@ class _Process:
         self._server.should_exit = True
 
     async def _watch(self, loaded: asyncio.Event) -> None:
-        """Ends the server when loading fails, or when nobody has asked for anything for long enough."""
+        """Ends the server when loading fails, or after the idle time."""
         await loaded.wait()
         if self._scheduler.state.phase == "failed":
-            # Whoever is watching the progress should read why it ended.
+            # A client that polls the progress should learn why the server ends.
             await asyncio.sleep(_FAILURE_SHOWN_SECONDS)
             self._server.should_exit = True
             return

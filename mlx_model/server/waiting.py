@@ -1,4 +1,4 @@
-"""Waiting for an answer while its client may leave, or lose patience."""
+"""Waiting for a response while its client may disconnect or time out."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ _Item = TypeVar("_Item")
 
 
 async def unless_gone(request: Request, answer: Awaitable[Response]) -> Response:
-    """The answer; cancelled when the client goes away first."""
+    """The response; cancelled when the client disconnects first."""
     answering = asyncio.ensure_future(answer)
     leaving = asyncio.ensure_future(_disconnected(request))
     try:
@@ -34,7 +34,7 @@ async def _disconnected(request: Request) -> None:
 
 
 async def with_pauses(items: AsyncGenerator[_Item], seconds: float) -> AsyncGenerator[_Item | None]:
-    """The items, and None whenever none has come for so many seconds."""
+    """The items, and None whenever there was none for `seconds`."""
     following: asyncio.Task[_Item] | None = None
     try:
         while True:
