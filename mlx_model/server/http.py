@@ -42,7 +42,7 @@ _KEEP_ALIVE_SECONDS = 10.0
 
 @dataclass(slots=True)
 class _Reply:
-    """One reply being made."""
+    """One reply in progress."""
 
     request: ChatCompletionRequest
     generation: GenerationRequest
@@ -55,7 +55,7 @@ class _Reply:
 
 
 def create_app(scheduler: Scheduler, keep_alive_seconds: float = _KEEP_ALIVE_SECONDS) -> Starlette:
-    """The application. A stream that has nothing to say for `keep_alive_seconds` sends a comment."""
+    """The application. A stream without an event for `keep_alive_seconds` sends a comment."""
     endpoints = _Endpoints(scheduler, keep_alive_seconds)
     return Starlette(
         routes=[
@@ -147,7 +147,7 @@ class _Endpoints:
             yield _event(described(error)[1])
             return
         except Exception:  # noqa: BLE001 (the outermost frame)
-            # The status has been sent: what is said now is all that the client learns.
+            # The status has been sent already, so the error is an event of the stream.
             _log.exception("A reply went wrong.")
             yield _event(UNEXPECTED)
             return
@@ -158,7 +158,7 @@ class _Endpoints:
         yield b"data: [DONE]\n\n"
 
     async def _parts(self, reply: _Reply) -> AsyncGenerator[PromptProcessed | GenerationCosts | ReplyPart]:
-        """What comes of the generation, until it has ended or a stop string makes its rest unwanted."""
+        """The parts of the reply, until it ends or a stop string makes the rest unwanted."""
         reader, memory = reply.reader, reply.memory
         is_remembered = False
         with memory.in_progress():
@@ -168,7 +168,7 @@ class _Endpoints:
                         yield part
                 for part in reader.finish():
                     yield part
-                # Only now is the message whole. In threads, for this writes to disk.
+                # The message is complete now. In threads, for this writes to disk.
                 if not reply.generation.max_tokens:
                     await asyncio.to_thread(reply.model.settle)
                     is_remembered = True
@@ -191,8 +191,8 @@ class _Endpoints:
         )
 
     async def _generated(self, reply: _Reply) -> AsyncGenerator[PromptProcessed | GenerationCosts | ReplyPart]:
-        """What each event of the generation makes certain, be it only, where that is wanted, what has been
-        spent; the last one is kept as `finished`."""
+        """The parts that each event of the generation completes, or, where the request wants
+        `timings_per_token`, its costs; the last event becomes `finished`."""
         enough = threading.Event()
         async with contextlib.aclosing(self._scheduler.events(reply.generation, enough)) as events:
             async for event in events:

@@ -41,17 +41,17 @@ from mlx_model.decode.request import DraftMode, SamplingParameters
 from mlx_model.errors import RequestError
 
 _DEEPEST = 100
-"""Levels of nesting in a call's arguments that rendering goes through; no tool takes so many."""
+"""The most levels of nesting in a call's arguments that are rendered; no tool takes as many."""
 
 
 class _Received(BaseModel):
-    """Fields that we do not know are left alone, as every server of this protocol does."""
+    """Unknown fields are ignored, as other servers of this protocol do."""
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
 
 class ReceivedFunction(_Received):
-    """What a tool call calls. `arguments` is JSON text on the wire; an object is taken too."""
+    """The function of a tool call. `arguments` is JSON text on the wire; an object is accepted too."""
 
     name: str
     arguments: str | dict[str, Any] | None = None
@@ -64,8 +64,8 @@ class ReceivedCall(_Received):
     function: ReceivedFunction
 
 
-class ReceivedPart(_Received):
-    """A part of a message's content."""
+class ContentPart(_Received):
+    """A content part of a message."""
 
     type: str
     text: str | None = None
@@ -75,13 +75,13 @@ class ReceivedMessage(_Received):
     """A message of the conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[ReceivedPart] | None = ""
+    content: str | list[ContentPart] | None = ""
     tool_calls: list[ReceivedCall] | None = None
     tool_call_id: str | None = None
 
     @field_validator("content")
     @classmethod
-    def _text_only(cls, content: str | list[ReceivedPart] | None) -> str:
+    def _text_only(cls, content: str | list[ContentPart] | None) -> str:
         if not isinstance(content, list):
             return content or ""
         for part in content:
@@ -113,7 +113,7 @@ class ReceivedMessage(_Received):
 
 
 class ReceivedTool(_Received):
-    """A tool that the model may call. `given` is what the client sent, in its order: templates show it so."""
+    """A tool that the model may call. `given`: the tool as the client sent it, for templates."""
 
     class Function(_Received):
         """Its name and its parameters' JSON Schema."""
@@ -132,7 +132,7 @@ class ReceivedTool(_Received):
 
 
 class StreamOptions(_Received):
-    """What a stream contains besides the reply."""
+    """OpenAI's stream_options."""
 
     include_usage: bool | None = None
 
@@ -215,16 +215,16 @@ class ChatCompletionRequest(_Received):
 
     @property
     def reply_limit(self) -> int | None:
-        """The most tokens the reply may have, where the client says."""
+        """The most tokens of the reply; None: as many as the context allows."""
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
 
     @property
     def stop_strings(self) -> tuple[str, ...]:
-        """Strings before which the reply ends."""
+        """The strings that end the reply; they are not part of it."""
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
 
     def sampling(self, published: SamplingParameters) -> SamplingParameters:
-        """The model's own way of sampling, `published`, where the request says nothing else."""
+        """The request's sampling parameters, else the model's `published` ones."""
         given = {
             "temperature": self.temperature,
             "top_p": self.top_p,
@@ -240,14 +240,14 @@ class ChatCompletionRequest(_Received):
         return [NamedFile(file.paths, file.sha256, file.text) for file in self.files or ()]
 
     def schemas(self) -> dict[str, Mapping[str, Any]] | None:
-        """The parameters of the tools that may be called, by name; None: the reply is text and nothing else."""
+        """The parameters of the tools that may be called, by name; None: the reply is text only."""
         if not self.tools or self.tool_choice == "none":
             return None
         return {tool.function.name: _schema(tool.function.parameters or {}) for tool in self.tools}
 
 
 class InvalidRequest(RequestError):
-    """A request's body is not what the protocol asks for; names the field."""
+    """A request's body does not follow the protocol; names the field."""
 
 
 def read_request(body: bytes) -> ChatCompletionRequest:
@@ -262,14 +262,14 @@ def read_request(body: bytes) -> ChatCompletionRequest:
 
 
 def _schema(parameters: dict[str, Any]) -> dict[str, Any]:
-    """With a mapping for properties, if any: some clients send null where there are none."""
+    """A schema whose `properties`, if any, are a mapping: some clients send null for none."""
     if isinstance(parameters.get("properties", {}), dict):
         return parameters
     return {**parameters, "properties": {}}
 
 
 def _arguments(given: str | dict[str, Any] | None) -> dict[str, Any]:
-    """Arguments as a mapping. What does not parse is shown to the model as it wrote it, under one name."""
+    """Arguments as a mapping. Text that does not parse is kept as it is, under the name `arguments`."""
     if not isinstance(given, str):
         return given or {}
     try:

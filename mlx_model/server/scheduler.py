@@ -1,7 +1,7 @@
-"""One engine thread, and the queue of requests before it.
+"""The engine's thread, and its queue of requests.
 
-The model is loaded, run and let go by this thread alone. Requests are answered one at a time, in the order in
-which they came; one whose client has gone is passed over, or ended at its next token.
+Only this thread loads, runs and closes the model. Requests are served one at a time, in the order of arrival; a
+request whose client has disconnected is skipped, or ended at its next token.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A model that is ready to answer. `details` are facts for display, as they are now; `settle` waits until
-    the states kept so far are on disk; `close` is called on the engine's thread when it ends."""
+    """A loaded model with everything that serving it takes. `details`: current facts for display; `settle`
+    waits until all stored states are on disk; `close` is called on the engine's thread when it ends."""
 
     name: str
     generator: GeneratorPort
@@ -41,15 +41,14 @@ class ServedModel:
     settle: Callable[[], None] = lambda: None
     close: Callable[[], None] = lambda: None
     rest: Callable[[float], float | None] = lambda _: None
-    """Called on the engine's thread after each request and while nobody asks, with the seconds since somebody
-    did or was at work; gives the seconds until it wants to be called again, None for not before the next
-    request."""
+    """Called on the engine's thread between requests, with the seconds since the last request or key press;
+    returns the seconds until the next call, None for not before the next request."""
     memory: Callable[[], Mapping[str, object]] = dict
-    """How short of memory the machine is and what was given back, for /health."""
+    """Memory pressure and released reserves, for /health."""
     sampling: SamplingParameters = field(default_factory=SamplingParameters)
-    """How a token is chosen where the request does not say."""
+    """The sampling parameters that a request leaves out."""
     grammar: ToolGrammar | None = None
-    """What holds tool calls to those registered; None leaves them free."""
+    """Constrains tool calls to the registered tools; None: they are free."""
 
 
 Loader = Callable[[Callable[[float], None]], ServedModel]
@@ -57,11 +56,11 @@ Loader = Callable[[Callable[[float], None]], ServedModel]
 
 
 class GenerationFailed(EngineError):
-    """A reply could not be finished, for a reason that is not in the request. The engine serves on."""
+    """A reply failed, for a reason outside the request. The engine continues to serve."""
 
 
 class EngineStopping(EngineError):
-    """The engine is shutting down and finishes nothing any more."""
+    """The engine is shutting down; unfinished replies are cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ class Scheduler:
 
     @property
     def state(self) -> EngineState:
-        """Where the engine stands."""
+        """The engine's phase."""
         return self._state
 
     @property
@@ -107,12 +106,12 @@ class Scheduler:
         return self._model
 
     def start(self, listener: Callable[[], None]) -> None:
-        """Begins to load. `listener` is called, in the engine's thread, when loading has ended either way."""
+        """Starts loading. `listener` is called on the engine's thread when loading has succeeded or failed."""
         self._listener = listener
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends every reply, the running one at its next token. Returns at once."""
+        """Cancels all replies, the running one at its next token. Returns at once."""
         with self._lock:
             self._stopping.set()
             for job in self._unfinished:
@@ -120,7 +119,7 @@ class Scheduler:
             self._jobs.put(None)
 
     def attend(self) -> None:
-        """Somebody is at work, and will probably ask for something soon. Safe from any thread."""
+        """The user is active, so a request is likely soon: weights are kept resident. Safe from any thread."""
         self._attended = time.monotonic()
 
     def join(self, seconds: float) -> None:
@@ -130,17 +129,17 @@ class Scheduler:
     async def events(
         self, request: GenerationRequest, cancelled: threading.Event
     ) -> AsyncGenerator[GenerationEvent]:
-        """The events of one generation. Setting `cancelled` ends it soon, with a last event that says so;
-        closing the iterator cancels it too.
+        """The events of one generation. Setting `cancelled`, or closing the iterator, ends it at the next
+        token.
 
-        Raises RequestError when the generator declines the request, GenerationFailed when it breaks, and
+        Raises RequestError when the generator refuses the request, GenerationFailed when it fails, and
         EngineStopping when the engine ends first.
         """
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[GenerationEvent | EngineError | None] = asyncio.Queue()
 
         def deliver(event: GenerationEvent | EngineError | None) -> None:
-            # The loop is closed when the server ended while this reply was being made.
+            # The loop is closed if the server has ended meanwhile.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(arrived.put_nowait, event)
 
@@ -178,7 +177,7 @@ class Scheduler:
         self._model.close()
 
     def _next_job(self, model: ServedModel) -> _Job | None:
-        """The next in the queue; the model looks after itself until there is one."""
+        """The next request; until there is one, the model's periodic work runs (ServedModel.rest)."""
         since = time.monotonic()
         while True:
             try:

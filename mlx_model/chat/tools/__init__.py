@@ -1,1 +1,1 @@
-"""Tool calls: the grammar that constrains them and the parser that reads them."""
+"""Tool calls: the grammar that constrains them, and the parser that reads them."""

@@ -1,4 +1,4 @@
-"""A tool call's arguments as JSON that grows while the model writes them as raw text."""
+"""Streaming a tool call's arguments: from raw parameter values to the text of one JSON object."""
 
 import ast
 import json
@@ -16,15 +16,17 @@ _TYPE_NAMES = {
     dict: "object",
     list: "array",
 }
-_LONGEST_INTEGER = 4000  # digits; Python declines to convert more
+_LONGEST_INTEGER = 4000
+"""Digits: Python refuses to convert more than 4,300."""
 _MOST_REFERENCES = 16
+"""References that are followed, and unions that are nested, at most: a schema may refer to itself."""
 
 
 class ArgumentWriter:
     """Writes one JSON object. The fragments that its methods return, in order, are its text.
 
-    The type of each value follows the tool's schema. Strings go out as they come; anything else once it is
-    complete, and as a string where it is not of its type: what the model wrote is never lost.
+    The type of each value follows the tool's schema. Strings are written as they arrive, other values when they
+    are complete; a value that does not parse as its type is written as a string, so that nothing is lost.
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
@@ -37,7 +39,7 @@ class ArgumentWriter:
         self._held: list[str] = []
 
     def expects(self, key: str) -> bool:
-        """Whether the schema has such a parameter and it has not been written."""
+        """Whether the schema has this parameter and it has not been written."""
         return key in self._properties and key not in self._written
 
     def begin(self, key: str) -> str:
@@ -60,7 +62,7 @@ class ArgumentWriter:
         return '"' if self._streams else _typed("".join(self._held), self._types)
 
     def cut_short(self) -> str:
-        """What is held of a value that will never be complete, as the beginning of a string."""
+        """The text held of a value that will not be completed, as the beginning of a JSON string."""
         return "" if self._streams else _string("".join(self._held))[:-1]
 
     def close(self) -> str:
@@ -73,7 +75,7 @@ class ArgumentWriter:
 
 
 def resolved(schema: Any, root: Mapping[str, Any]) -> Any:
-    """The schema that is meant, where this one only refers to a part of `root`."""
+    """The schema itself, or the part of `root` that it refers to."""
     for _ in range(_MOST_REFERENCES):
         if not isinstance(schema, Mapping):
             break
@@ -91,9 +93,10 @@ def resolved(schema: Any, root: Mapping[str, Any]) -> Any:
 
 
 def _referred(reference: str, root: Any) -> Any:
-    """What a reference of this document points to (RFC 6901); None for any other, and where nothing is."""
-    place, _, pointer = unquote(reference).partition("#")
-    if place or (pointer and not pointer.startswith("/")):
+    """The target of a reference within this document (a JSON pointer, RFC 6901); None for any other reference,
+    and where there is no target."""
+    document, _, pointer = unquote(reference).partition("#")
+    if document or (pointer and not pointer.startswith("/")):
         return None
     for step in pointer.split("/")[1:]:
         name = step.replace("~1", "/").replace("~0", "~")
@@ -105,8 +108,8 @@ def _referred(reference: str, root: Any) -> Any:
 
 
 def value_types(schema: Any, root: Mapping[str, Any], most: int = _MOST_REFERENCES) -> frozenset[str]:
-    """The JSON types that a schema within `root` admits, as far as it says; a parameter of unknown type is a
-    string. Unions are looked into `most` deep."""
+    """The JSON types that a schema within `root` admits; a string where it names none. Unions are followed
+    `most` levels deep."""
     schema = resolved(schema, root)
     if not isinstance(schema, Mapping):
         return frozenset({"string"})
@@ -141,7 +144,7 @@ def _types_of(values: Iterable[Any]) -> frozenset[str]:
 
 
 def _typed(text: str, types: frozenset[str]) -> str:
-    """The JSON text of a value: of the first type, other than string, that it can be read as."""
+    """The JSON text of a value, parsed as the first of `types` that it fits, else as a string."""
     word = text.strip()
     if "null" in types and word in ("null", "None"):
         return "null"
@@ -167,8 +170,8 @@ def _number(word: str) -> str | None:
 
 
 def _structure(word: str, kinds: tuple[type, ...]) -> str | None:
-    """A JSON object or array as it is written, for a number in it may be larger than any float; or, as models
-    sometimes write one, a Python literal that JSON can say."""
+    """A JSON object or array, unchanged, for a number in it may exceed a float; or one that was written as a
+    Python literal, as models sometimes do. None for anything else."""
     try:
         return word if isinstance(json.loads(word, parse_constant=_refuse), kinds) else None
     except (ValueError, RecursionError):

@@ -1,8 +1,8 @@
-"""What a tool call may say, as a grammar: a registered tool, its parameters in any order and each at most once,
-the required ones before the call closes, values that fit their schemas. A value ends where a line is
-`</parameter>`. Strings are free but for their `enum`, `pattern`, `minLength` and `maxLength`; what is written
-as JSON follows its whole schema. What a grammar cannot hold a model to is left free, and logged once: of more
-than 64 parameters, it is 64 that are given once, the required ones first.
+"""The grammar of tool calls: a registered tool; its parameters in any order, each at most once, the required
+ones before the call closes; values that fit their schemas. A value ends at a line `</parameter>`. Strings are
+free but for their `enum`, `pattern`, `minLength` and `maxLength`; values written as JSON follow their whole
+schema. A constraint that the grammar cannot express is left out and logged once: of more than 64 parameters
+only 64, the required ones first, are restricted to one occurrence.
 """
 
 import json
@@ -24,22 +24,22 @@ from mlx_model.chat.tools.token_grammar import Editing, GrammarConstraint
 _log = logging.getLogger(__name__)
 
 _OPEN, _CLOSE = "<tool_call>", "</tool_call>"
-# What can be written between `=` and `>` and read back.
+# Names that can be written between `=` and `>` and parsed again.
 _NAME = re.compile(r"[^<>\n\"' ](?:[^<>\n\"']{0,198}[^<>\n\"' ])?")
-# Of the parameter that a rule of the grammar may have.
 _BITS = 64
-# A value of any characters, its end in it; and whatever goes on behind the first such end.
+"""llguidance's rule parameters are 64-bit: bit i says that parameter i has been written."""
+# The end of a value; and a text that continues after the first such end.
 _END = r"\n<\/parameter>\n"
 _BEYOND_END = rf"/(?s:.*){_END}(?s:.+)/"
 _ANYTHING = "(?s:.*)"
-# What a tool's own schema is called in that of a value.
+# The definition's name of a tool's own schema within the schema of a value.
 _TOOL = "tool"
 _COMPOSING = {"$ref", "allOf", "anyOf", "oneOf", "not"}
 _NARROWING = _COMPOSING | {"enum", "const", "pattern", "minLength", "maxLength"}
 _NARROWING |= {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
-# What llguidance does not know of JSON Schema is ignored, and one of several becomes any of them.
+# Options of llguidance: ignore unknown keywords of JSON Schema, and treat oneOf as anyOf.
 _LENIENT = {"x-guidance": {"lenient": True, "coerce_one_of": True}}
-# Parentheses around everything.
+# A pattern that is one group.
 _GROUP = re.compile(r"\((?:[^()\\]|\\.)*\)")
 
 Schemas = Mapping[str, Mapping[str, Any]]
@@ -49,10 +49,10 @@ class ToolGrammar:
     """Makes constraints for a tokenizer."""
 
     def __init__(self, tokenizer: Tokenizer, vocabulary: int) -> None:
-        """`vocabulary` is how many logits the model has."""
+        """`vocabulary`: the model's number of logits."""
         self._control = tokenizer.control_tokens
         self._vocabulary = vocabulary
-        # Now, when a model is loaded: a large vocabulary takes seconds.
+        # At load time, for a large vocabulary takes seconds.
         spelled = _Vocabulary(tokenizer, vocabulary)
         self._library = LLTokenizer(TokenizerWrapper(spelled))
         special = set(spelled.special_token_ids)
@@ -88,7 +88,7 @@ class ToolGrammar:
 
 
 class _Vocabulary:
-    """The tokenizer as llguidance asks for it. Control tokens are special: no text spells them."""
+    """The tokenizer in llguidance's interface. Control tokens are special: no text spells them."""
 
     bos_token_id = None
 
@@ -106,8 +106,8 @@ class _Vocabulary:
 def tool_call_grammar(
     schemas: Schemas, close: int, tell: Callable[[str], None] = lambda _what: None
 ) -> str | None:
-    """llguidance's Lark dialect, from behind `<tool_call>` to the token `close`; None where no tool can be
-    called. `tell` is told what is left free."""
+    """The grammar in llguidance's Lark dialect, from after `<tool_call>` to the token `close`; None where no
+    tool can be called. `tell` is called with each constraint that is left out."""
     rules: list[str] = []
     names = [name for name in schemas if _NAME.fullmatch(name)]
     for name in schemas.keys() - set(names):
@@ -127,8 +127,7 @@ def tool_call_grammar(
 
 
 def _tool(rule: str, name: str, schema: Mapping[str, Any], tell: Callable[[str], None]) -> list[str]:
-    """The rules of one tool: its parameters' rule carries the set of those written, as bits, required ones
-    first."""
+    """The rules of one tool. The rule of its parameters has a bit set of those written, required ones first."""
     properties = schema.get("properties")
     properties = properties if isinstance(properties, Mapping) else {}
     known = [key for key in properties if _NAME.fullmatch(key)]
@@ -163,7 +162,7 @@ def _tool(rule: str, name: str, schema: Mapping[str, Any], tell: Callable[[str],
 
 
 def _is_free(schema: Any, root: Mapping[str, Any]) -> bool:
-    """Whether any text fits."""
+    """Whether any text fits a schema."""
     types, schema = value_types(schema, root), resolved(schema, root)
     union = schema.get("anyOf", schema.get("oneOf")) if isinstance(schema, Mapping) else None
     options = [resolved(option, root) for option in union] if isinstance(union, list) else [schema]
@@ -173,8 +172,8 @@ def _is_free(schema: Any, root: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """A parameter's value and end, as the grammar writes them, with the rules they need besides; and how much
-    of its schema that holds the value to: nothing (0), part of it, or all that matters (1)."""
+    """A parameter's value and end in the grammar, with the rules that it needs; `held`: how much of its schema
+    the grammar enforces, from 0 (nothing) to 1 (everything)."""
 
     text: str
     rules: tuple[str, ...] = ()
@@ -206,7 +205,7 @@ def _value(rule: str, schema: Any, root: Mapping[str, Any]) -> _Value:
 
 
 def _choices(schema: Any, root: Mapping[str, Any]) -> list[Any]:
-    """The values that a schema names, itself or by options that name one each; none where it is open."""
+    """The values that a schema enumerates, directly or in its options; none where it is open."""
     if not isinstance(schema, Mapping):
         return []
     if isinstance(schema.get("enum"), list):
@@ -221,7 +220,7 @@ def _choices(schema: Any, root: Mapping[str, Any]) -> list[Any]:
 
 
 def _anchored(schema: Any) -> Any:
-    """With its references as they are where the tool's whole schema is a definition."""
+    """A schema with its references rewritten for a document in which the tool's schema is a definition."""
     if isinstance(schema, list):
         return [_anchored(part) for part in schema]
     if not isinstance(schema, Mapping):
@@ -236,14 +235,14 @@ def _anchored(schema: Any) -> Any:
 
 
 def _string_terminal(schema: Mapping[str, Any]) -> str | None:
-    """A string and the end of its parameter, which is the first one: by length in characters and by pattern,
-    which may be found anywhere in the string unless it is anchored. None where the pattern cannot be told."""
+    """The terminal of a string and its first end tag, by length in characters and by pattern, which may match
+    anywhere in the string unless it is anchored. None where the pattern cannot be translated."""
     least, most = schema.get("minLength", 0), schema.get("maxLength", "")
     parts = [rf"/(?s:.{{{least},{most}}}){_END}/", f"~{_BEYOND_END}"]
     if "pattern" in schema:
         pattern = str(schema["pattern"])
         before = after = _ANYTHING
-        # Of alternatives, an anchor may belong to one alone.
+        # An anchor may belong to one of several alternatives only.
         has_alternatives = "|" in pattern
         if pattern.startswith("^"):
             pattern, before = pattern[1:], ""
@@ -257,5 +256,5 @@ def _string_terminal(schema: Mapping[str, Any]) -> str | None:
 
 
 def _quoted(text: str) -> str:
-    """A line as the grammar writes it."""
+    """A line as a string literal of the grammar."""
     return json.dumps(text + "\n", ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Tokens that a grammar admits, from the token that opens a part of the reply until the grammar has ended."""
+"""Masks of the tokens that a grammar admits, from the token that opens a tool call until the grammar ends."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,12 +32,12 @@ class _Call:
 
 
 class GrammarConstraint:
-    """Follows one reply. See request.Constraint."""
+    """Implements decode.request.Constraint for one reply."""
 
     def __init__(
         self, matcher: LLMatcher, opening: int, vocabulary: int, editing: Editing | None = None
     ) -> None:
-        """The `matcher` has seen nothing; it begins behind each token `opening`."""
+        """`matcher`: at its start; a copy of it starts after each token `opening`."""
         self._fresh = matcher
         self._opening = opening
         self._vocabulary = vocabulary
@@ -46,20 +46,15 @@ class GrammarConstraint:
 
     @property
     def active(self) -> bool:
-        """Whether the next token is constrained."""
         return self._call is not None
 
     def advance(self, token: int) -> None:
-        """The reply goes on with this token."""
         self._call, _ = self._after(self._call, token)
 
     def mask(self) -> Mask:
-        """Which tokens [vocabulary] may come next."""
         return self._mask(self._call)
 
     def check(self, drafts: Sequence[int]) -> tuple[int, Mask | None]:
-        """How many of the drafts may come, one after another; and what may come instead of each of these and
-        after them, [drafts that may + 1, vocabulary], None where anything may."""
         call = None if self._call is None else _Call(self._call.matcher.deep_copy(), self._call.edit)
         rows = [self._mask(call)]
         constrained = call is not None
@@ -80,7 +75,7 @@ class GrammarConstraint:
         matcher, edit = call.matcher, call.edit
         if matcher.try_consume_tokens([token]) != 1:
             return call, False
-        # The call is closed; or the matcher has met its limits, and lets go rather than end the reply.
+        # The call is closed, or the matcher has reached its limits: then the rest is unconstrained.
         if matcher.is_error() or matcher.is_stopped() or matcher.is_accepting():
             return None, True
         if edit is not None and self._editing is not None:
