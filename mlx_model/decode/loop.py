@@ -51,7 +51,7 @@ class Run(Generic[StateT]):
         return GenerationCosts(*self._costs())
 
     def finished(self) -> GenerationFinished:
-        """Why it ended, and what it cost."""
+        """The last event."""
         return GenerationFinished(*self._costs(), reason=self.reason)
 
     def judged(self, source: str, drafted: int, accepted: int) -> None:

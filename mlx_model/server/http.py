@@ -213,7 +213,7 @@ class _Endpoints:
 
 
 def _reply(model: ServedModel, received: ChatCompletionRequest) -> _Reply:
-    """The reply that is to be made. Raises RequestError."""
+    """Prepares the reply to a request. Raises RequestError."""
     generation = _generation(model, received)
     reader = ReplyReader(
         model.encoder.tokenizer,
@@ -226,7 +226,7 @@ def _reply(model: ServedModel, received: ChatCompletionRequest) -> _Reply:
 
 
 def _generation(model: ServedModel, received: ChatCompletionRequest) -> GenerationRequest:
-    """What the model is asked for. Raises RequestError, ContextOverflow among them."""
+    """The generation that a request asks for. Raises RequestError, ContextOverflow among them."""
     constraint = _constraint(model, received)
     prompt = model.encoder.encode(
         [message.for_template() for message in received.messages],
@@ -251,8 +251,8 @@ def _generation(model: ServedModel, received: ChatCompletionRequest) -> Generati
 
 
 def _constraint(model: ServedModel, received: ChatCompletionRequest) -> Callable[[], Constraint | None]:
-    """Makes what keeps tool calls to what is registered, and edits to what was shown. Raises RequestError,
-    FilesMissing among them."""
+    """Makes the constraint of tool calls to the registered tools, and of edits to the request's files. Raises
+    RequestError, FilesMissing among them."""
     schemas, grammar = received.schemas(), model.grammar
     if schemas is None or grammar is None:
         return lambda: None

@@ -2,29 +2,29 @@
 
 GET /health          503 {"status": "loading", "progress": 0..1} while the model loads; 503 {"status": "failed",
                      "error": {...}} when it could not be; 200 {"status": "ok", "memory": {"pressure": "normal",
-                     "warning" or "critical", "given_back": {NAME: BYTES}}} from then on. Asking counts as being
-                     there: a client that wants an engine with --idle-exit to stay asks now and then.
+                     "warning" or "critical", "given_back": {NAME: BYTES}}} from then on. It counts as a
+                     request: a client that wants an engine with --idle-exit to stay sends it now and then.
 GET /v1/models       one model, with `context_length` in tokens, `keeps_prefixes` (whether the states of prompts
-                     outlive the engine) and `details`, plain facts by name.
+                     outlive the engine) and `details`, facts for display by name.
 POST /v1/chat/completions
                      `return_progress` adds chunks with `prompt_progress {total, cache, processed, time_ms}`;
                      the last chunk carries `timings`, and `usage` if `stream_options.include_usage` is set;
                      with `timings_per_token`, every chunk of the reply carries its `timings` so far,
                      and every token makes one.
-                     `draft` says how this reply is drafted (none, lookup, mtp or auto), else --draft does; what
-                     is said does not depend on it. `timings` counts drafts, in all and by source.
-                     `max_tokens` 0 asks for no reply: the conversation is read, and the answer comes when its
-                     states are on disk, for whatever may go on from it.
-                     `parallel_tool_calls` false ends the reply behind its first tool call.
-                     `tool_choice` "none" leaves the tools in the prompt, so that what is cached stays of use,
-                     and takes the reply as text.
-                     `files` [{"paths": [PATH], "sha256": HEX, "text": TEXT}] are what the model was shown of
-                     files, every line ending in "\\n". In a call of the tool `edit`, where `file_path` is one
-                     of the paths, the `old_string` after it can only be what stands in the text, and only what
-                     stands there once unless `replace_all` is true by then. `text` is left out of what the
-                     engine has already (by the SHA-256 of its UTF-8). What it has not it names with status 409,
-                     the code files_missing and the hashes as `missing`: the request is to be sent again with
-                     those texts.
+                     `draft` is the reply's draft mode (none, lookup, mtp or auto; default: --draft). The reply
+                     does not depend on it. `timings` counts drafts, in all and by source.
+                     `max_tokens` 0 asks for no reply: the prompt is processed, and the response comes when its
+                     states are on disk, for later requests that continue from it.
+                     `parallel_tool_calls` false ends the reply after its first tool call.
+                     `tool_choice` "none" leaves the tools in the prompt, so that cached states stay valid, and
+                     takes the reply as text.
+                     `files` [{"paths": [PATH], "sha256": HEX, "text": TEXT}] are the texts of files as the
+                     model was shown them, every line ending in "\\n". In a call of the tool `edit` whose
+                     `file_path` is one of the paths, the `old_string` after it can only be a substring of the
+                     text, and only one that occurs once unless `replace_all` is true by then. `text` may be
+                     left out where the engine has it (by the SHA-256 of its UTF-8). If it has not, it answers
+                     with status 409, the code files_missing and the hashes as `missing`, and the client sends
+                     the request again with those texts.
 
 Errors are {"error": {"message", "type", "code"}}; one that comes after a stream has begun is its last event.
 """

@@ -1,7 +1,7 @@
-"""Edits that cannot miss: in a call of `edit`, old_string is held to the text of the file that is edited.
+"""Edits that always match: in a call of `edit`, `old_string` is constrained to substrings of the edited file.
 
 Parameters come in any order. Where `file_path` comes first and its file is known, `old_string` is a quotation
-of it (see quotation), unique unless `replace_all` is true by then; any other call is as free as it was.
+of it (see quotation), unique unless `replace_all` is true by then; other calls are not constrained further.
 """
 
 from collections.abc import Mapping
@@ -19,27 +19,27 @@ _OPENING = f"<parameter={_QUOTE}>\n".encode()
 _FUNCTION, _PARAMETER = b"<function=", b"<parameter="
 
 Files = Mapping[str, QuotableText]
-"""Texts that can be quoted, by their paths as `normal_path` has them."""
+"""Texts that can be quoted, by normalized path (see normal_path)."""
 
 
 def normal_path(path: str) -> str:
-    """Without what makes no difference: `./`, doubled slashes and white space around it. `..` stays: what it
-    leads out of may be a link."""
+    """A path without `./`, doubled slashes and white space around it. `..` stays, for the folder before it may
+    be a link."""
     return str(PurePosixPath(path.strip()))
 
 
 def can_edit(schemas: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether these tools have an `edit` of the kind that is meant."""
+    """Whether these tools have an `edit` with the parameters `file_path` and `old_string`."""
     properties = schemas.get(_TOOL, {}).get("properties")
     return isinstance(properties, Mapping) and {_PATH, _QUOTE} <= properties.keys()
 
 
 class ExactEdits:
-    """What a vocabulary may write in such calls."""
+    """Removes tokens of a vocabulary that would start a quotation inside a token."""
 
     def __init__(self, tokens: QuotingTokens) -> None:
         trie = tokens.trie
-        # The line that opens the value ends with a token, so that the value begins with one.
+        # The opening line of the value must end with a token, so that the value begins with one.
         self._beyond = {
             done: np.array(trie.beyond(_OPENING[done:]), dtype=np.intp) for done in range(len(_OPENING))
         }
@@ -48,8 +48,8 @@ class ExactEdits:
         )
 
     def narrow(self, mask: NDArray[np.bool_], call: "EditCall") -> None:
-        """Takes from `mask` [vocabulary], which the grammar admits outside of quotations, what would write the
-        beginning of one in the same token as what comes before it."""
+        """Removes from the grammar's `mask` [vocabulary] the tokens that contain the beginning of a quotation
+        after other text."""
         if call.file is not None:
             mask[self._across] = False
             if call.key is None and _OPENING.startswith(call.pending):
@@ -58,8 +58,8 @@ class ExactEdits:
 
 @dataclass(frozen=True, slots=True)
 class EditCall:
-    """A call as far as it is written, which the grammar has admitted: `pending` is what is not understood yet,
-    `key` the parameter whose value it belongs to."""
+    """The beginning of a call, which the grammar has admitted. `pending`: the bytes not parsed yet; `key`: the
+    parameter whose value they belong to."""
 
     files: Files
     pending: bytes = b""
@@ -70,7 +70,7 @@ class EditCall:
     quotation: Quotation | None = None
 
     def after(self, piece: bytes) -> "EditCall | None":
-        """What it is when these bytes are written too; None where they may not be."""
+        """The call with `piece` appended; None where the piece is not admitted."""
         if self.is_edit is False:
             return self
         if self.quotation is not None:
@@ -84,7 +84,7 @@ class EditCall:
         return call
 
     def _step(self) -> "EditCall | None":
-        """With one more line or value understood; None where none is complete."""
+        """The call with one more line or value parsed; None where none is complete."""
         if self.is_edit is False or self.quotation is not None:
             return None
         if self.key is not None:
@@ -112,6 +112,6 @@ class EditCall:
         if end:
             return replace(self, pending=rest, key=None)
         if key not in (_PATH.encode(), _EVERYWHERE.encode()) and len(value) >= len(END):
-            # Of a long value only what may begin its end is kept.
+            # Of a long value only the bytes that may begin its end are kept.
             return replace(self, pending=value[1 - len(END) :])
         return None

@@ -60,13 +60,13 @@ class ToolGrammar:
         quoting = QuotingTokens(self._texts)
         self._edits = ExactEdits(quoting)
         self.files = KnownFiles(quoting)
-        """The texts that edits can be held to."""
+        """The file texts that edits can be constrained to."""
         self._told: set[str] = set()
 
     def constraint(self, schemas: Schemas, files: Files | None = None) -> GrammarConstraint | None:
-        """A fresh constraint for replies that may call these tools (parameters by name), their edits of `files`
-        held to what stands there. None where none of the tools can be called, where the tokenizer has no token
-        that opens a call, and where llguidance refuses."""
+        """A fresh constraint for replies that may call these tools (parameters by name), with edits of `files`
+        constrained to quote them. None where none of the tools can be called, where the tokenizer has no token
+        that opens a call, and where llguidance refuses the grammar."""
         control = self._control
         if _OPEN not in control or _CLOSE not in control:
             return None

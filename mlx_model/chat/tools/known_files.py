@@ -1,4 +1,4 @@
-"""The texts of files that clients have shown, by what they hold, so that none is sent twice."""
+"""A cache of file texts that clients have sent, by their hash, so that no text is sent twice."""
 
 import hashlib
 import threading
@@ -11,13 +11,14 @@ from mlx_model.chat.tools.quotation import QuotableText, QuotingTokens
 from mlx_model.errors import RequestError
 
 _MOST_BYTES = 64 << 20
-"""Of texts that are kept while no request names them; the index of each takes four times as much again."""
+"""Bytes of texts that are kept while no request names them; the index of each takes four times as much
+again."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedFile:
-    """A file of a request: the paths that lead to it, the SHA-256 of its text in UTF-8 as hexadecimal digits,
-    and the text where the client sends it."""
+    """A file of a request: its paths, the SHA-256 of its UTF-8 text in hexadecimal digits, and the text where
+    the client sends it."""
 
     paths: Sequence[str]
     sha256: str
@@ -25,7 +26,7 @@ class NamedFile:
 
 
 class FilesMissing(RequestError):
-    """A request names texts, by these hashes, that the engine does not have."""
+    """A request names texts that the engine does not have; `hashes` are theirs."""
 
     def __init__(self, hashes: Sequence[str]) -> None:
         self.hashes = tuple(hashes)
@@ -33,11 +34,11 @@ class FilesMissing(RequestError):
 
 
 class FileTampered(RequestError):
-    """A text is not what its hash says."""
+    """A text does not match its hash."""
 
 
 class KnownFiles:
-    """Keeps the texts that were named last. May be called from any thread."""
+    """Keeps the texts that were named last. Safe from any thread."""
 
     def __init__(self, tokens: QuotingTokens, most_bytes: int = _MOST_BYTES) -> None:
         self._tokens = tokens
@@ -46,7 +47,7 @@ class KnownFiles:
         self._lock = threading.Lock()
 
     def resolve(self, files: Iterable[NamedFile]) -> Files:
-        """The texts by path. Raises FilesMissing, FileTampered."""
+        """The texts that can be quoted, by path. Raises FilesMissing or FileTampered."""
         found: dict[str, QuotableText] = {}
         missing: list[str] = []
         with self._lock:
@@ -74,7 +75,7 @@ class KnownFiles:
         return text
 
     def _forget(self, needed: set[QuotableText]) -> None:
-        """Drops the texts that were named longest ago and are too much."""
+        """Drops the texts that were named longest ago, beyond the limit; never those in `needed`."""
         held = sum(len(text.bytes) for text in self._texts.values())
         for sha256, text in list(self._texts.items()):
             if held <= self._most_bytes:

@@ -1,4 +1,4 @@
-"""Tool calls, parsed out of a reply while it streams.
+"""A streaming parser of tool calls in a reply.
 
 Qwen3-Coder writes a call as
 
@@ -10,12 +10,12 @@ Qwen3-Coder writes a call as
     </function>
     </tool_call>
 
-with values raw: nothing in them is escaped. So a closing tag counts only where what follows it fits, and is
-part of the value anywhere else. What models also write is understood: no opening `<tool_call>`; `</parameter>`
-doubled or missing; a tag without its `>`; a reply that ends before all is closed; a JSON object as a function's
-body, or, as other Qwen models write calls, `{"name": ..., "arguments": ...}` inside `<tool_call>`. Tags never
-become visible text, except right after a backtick, where they are quoted. Text in unlikely places stays visible
-text. How the reply is cut into pieces makes no difference to what comes out.
+with raw values: nothing in them is escaped. So a closing tag counts only where the text after it fits, and is
+part of the value anywhere else. Deviations that models write are accepted: no opening `<tool_call>`;
+`</parameter>` doubled or missing; a tag without its `>`; a reply that ends before all is closed; a JSON object
+as a function's body, or, as other Qwen models write calls, `{"name": ..., "arguments": ...}` inside
+`<tool_call>`. Tags never become visible text, except right after a backtick, where they are quoted; other text
+between tags stays visible. The result does not depend on how the reply is cut into pieces.
 """
 
 import json
@@ -30,7 +30,7 @@ from mlx_model.chat.tools.arguments import ArgumentWriter
 
 @dataclass(frozen=True, slots=True)
 class VisibleText:
-    """More of the visible reply."""
+    """The next piece of the visible reply."""
 
     text: str
 
@@ -46,7 +46,7 @@ class CallOpened:
 
 @dataclass(frozen=True, slots=True)
 class CallArguments:
-    """More of the JSON text of call `index`'s arguments."""
+    """The next piece of the JSON text of call `index`'s arguments."""
 
     index: int
     fragment: str
@@ -96,22 +96,22 @@ class ToolCallParser:
         self._blank_line = True
         self._behind_call = False
         self._is_orphaned = False
-        """Whether a `<tool_call>` was opened in which there is no function."""
+        """Whether a `<tool_call>` was opened without a function in it."""
         self._untouched = False
-        """Whether nothing has come yet of the function that was opened."""
+        """Whether the opened function has no text yet."""
         self._searched = 0
         self.calls = 0
         self.has_closed_call = False
-        """Whether `</tool_call>` has come behind a call."""
+        """Whether a call was followed by `</tool_call>`."""
 
     def feed(self, text: str) -> list[ReplyPart]:
-        """What this piece of the reply makes certain."""
+        """Takes the next piece of the reply; returns the parts that it completes."""
         self._buffer += text
         return self._advance()
 
     def finish(self, truncated: bool) -> list[ReplyPart]:
-        """What was still held back. The arguments of a call that the reply's end leaves open are closed, unless
-        the reply was `truncated`: half a call must not look like a whole one."""
+        """The parts held back, at the end of the reply. Arguments of an open call are closed, unless the reply
+        was `truncated`: half a call must not look like a whole one."""
         self._ended, self._truncated = True, truncated
         return self._advance()
 
@@ -121,7 +121,7 @@ class ToolCallParser:
         parts, self._parts = self._parts, []
         return _merged(parts)
 
-    # Each state takes what it can from the buffer; False: nothing more until there is more to read.
+    # Each state consumes what it can of the buffer; it returns False where it needs more text.
 
     def _text(self) -> bool:
         tag = self._text_before(_IN_TEXT, self._tag_in_text)
@@ -168,7 +168,8 @@ class ToolCallParser:
         return "tag"
 
     def _parameter_in_text(self, at: int) -> _Verdict:
-        """A parameter's tag whose function is missing: on a line of its own, and known to some tool."""
+        """Whether a parameter's tag without a function counts: it does on a line of its own, if some tool has
+        the parameter."""
         line = self._buffer[:at].rpartition("\n")
         if line[2].strip() or not (line[1] or self._blank_line):
             return "text"
@@ -297,7 +298,7 @@ class ToolCallParser:
         return "unknown" if not self._ended and _may_begin(rest, (*_AFTER, _PARAMETER)) else "text"
 
     def _named_json(self) -> bool:
-        """Inside `<tool_call>{`: a call as other models write it."""
+        """Inside `<tool_call>{`: a call in the JSON form of other models."""
         body = self._json_until((_CLOSE,))
         if body is None:
             return False
@@ -333,7 +334,7 @@ class ToolCallParser:
         return False
 
     def _json_until(self, tags: tuple[str, ...]) -> str | None:
-        """Takes what precedes the first of these tags, or all of it at the reply's end."""
+        """Consumes the text before the first of these tags, or all of it at the reply's end."""
         found = [at for tag in tags if (at := self._buffer.find(tag, self._searched)) >= 0]
         if not found and not self._ended:
             self._searched = max(0, len(self._buffer) - len(_CLOSE))
@@ -343,8 +344,8 @@ class ToolCallParser:
         return body
 
     def _text_before(self, tags: tuple[str, ...], verdict: Callable[[str, int], _Verdict]) -> str | None:
-        """Shows the text before the first of these tags, without the white space between the two, and returns
-        the tag; None once the buffer holds none. Text that may yet turn out otherwise stays in the buffer."""
+        """Shows the text before the first of these tags, without the white space before the tag, and returns
+        the tag; None when the buffer holds none. Text that may be part of a tag stays in the buffer."""
         at = -1
         while (at := self._buffer.find("<", at + 1)) >= 0:
             tag = next((tag for tag in tags if self._buffer.startswith(tag, at)), None)
@@ -382,7 +383,7 @@ class ToolCallParser:
         return None
 
     def _unclosed(self, at: int, tags: tuple[str, ...]) -> tuple[str, bool] | None:
-        """The tag at this place of which only the ">" is missing, and whether that is certain yet."""
+        """The tag at this position that lacks only its ">", and whether that is certain yet."""
         for bare in (tag[:-1] for tag in tags if tag.endswith(">")):
             rest = self._buffer[at + len(bare) :]
             if self._buffer.startswith(bare, at) and rest:
@@ -402,8 +403,8 @@ class ToolCallParser:
             self._behind_call = self._untouched = False
 
     def _name(self, tag: str) -> str | None:
-        """Takes a tag with the name in it, which ends at its `>`, or where that is missing at the line's end or
-        after too many characters; None: it has not ended yet."""
+        """Consumes a tag and returns the name in it. The tag ends at its `>`, or where that is missing at the
+        line's end or after too many characters; None: it has not ended yet."""
         found = _NAME.match(self._buffer, len(tag))
         if found is None and not self._ended and len(self._buffer) < _LONGEST_TAG:
             return None
@@ -442,7 +443,7 @@ class ToolCallParser:
 
 
 def _may_begin(text: str, tags: tuple[str, ...]) -> bool:
-    """Whether `text` is the beginning of one of the tags, and not yet all of it."""
+    """Whether `text` is a proper prefix of one of the tags."""
     return any(len(text) < len(tag) and tag.startswith(text) for tag in tags)
 
 
@@ -456,7 +457,7 @@ def _parsed(text: str) -> dict[str, Any] | None:
 
 
 def _merged(parts: list[ReplyPart]) -> list[ReplyPart]:
-    """Neighbouring parts of one kind as one."""
+    """Joins neighbouring parts of one kind."""
     merged: list[ReplyPart] = []
     for part in parts:
         last = merged[-1] if merged else None

@@ -1,9 +1,9 @@
-"""Quoting a text: a parameter's value that must stand in it, and may have to stand there only once.
+"""Quotations: a parameter's value that must be a substring of a text, and may have to occur in it only once.
 
-What was written so far is known by the places of the text where it ends. The next token must go on from one
-of them; so the tokens that may come are read off an index, which says for each place how far a token reaches.
-llguidance's own substring expressions cannot tell what occurs once, and llguidance 1.9.1 refuses one of 878,000
-characters as too big.
+The beginning of a value is represented by the positions in the text at which its occurrences end. The next
+token must continue one of them; an index of the text gives the longest token at each position, and with it all
+that fit. llguidance's own substring expressions cannot require a single occurrence, and llguidance 1.9.1
+refuses one of 878,000 characters as too big.
 """
 
 from dataclasses import dataclass, replace
@@ -17,24 +17,25 @@ from mlx_model.chat.tools.token_trie import TokenTrie
 Mask = NDArray[np.bool_]
 
 END = b"\n</parameter>\n"
-"""What ends a value."""
-# In a text that has these, a value could end where the parser of calls sees an end and the grammar none.
+"""The end of a value."""
+# In a text that contains one of these, the parser of calls could see the end of a value before the grammar
+# does.
 _TAGS = ("</parameter>", "</function>", "</tool_call>", "<parameter=")
 _NEWLINE = END[0]
-# What is behind a text's end: no byte of UTF-8.
 _BEYOND = 0xFF
+"""The byte after a text's end. UTF-8 has no such byte, so no token continues there."""
 
 
 class QuotingTokens:
-    """A vocabulary as far as quoting needs it."""
+    """A vocabulary, indexed for quoting."""
 
     def __init__(self, tokens: list[bytes]) -> None:
-        """See TokenTrie."""
+        """`tokens` as for TokenTrie."""
         self.trie = TokenTrie(tokens)
         self.ending = [self.trie.prefixes(END[done:]) if done else [] for done in range(len(END))]
-        """The tokens that may come where so many bytes of the value's end are written."""
+        """The tokens that may come next, by the number of bytes of the value's end that are written."""
         self.closing: dict[int, list[int]] = {}
-        """By the node of what they still quote, the tokens in which the value's end begins."""
+        """The tokens in which the value's end begins, by the node of the text before it."""
         for text, token in self.trie.spelled():
             quoted, newline, rest = text.rpartition(b"\n")
             if newline and END.startswith(newline + rest):
@@ -42,7 +43,7 @@ class QuotingTokens:
 
 
 class QuotableText:
-    """A text and its index, which takes 4 bytes a byte of the text and is made when it is first needed."""
+    """A text and its index, which takes 4 bytes per byte of text and is made when it is first needed."""
 
     def __init__(self, tokens: QuotingTokens, text: str) -> None:
         self.tokens = tokens
@@ -51,11 +52,11 @@ class QuotableText:
         self.is_quotable = (
             bool(text) and not any(tag in text for tag in _TAGS) and set(self.bytes) <= tokens.trie.bytes
         )
-        """Whether a quotation can be told from what is written around it, and spelled with this vocabulary."""
+        """Whether quotations of it are unambiguous in a call, and can be spelled with the vocabulary."""
 
     @cached_property
     def longest(self) -> NDArray[np.int32]:
-        """See TokenTrie; one more than there are bytes."""
+        """TokenTrie.longest of the text, with a 0 for its end: [bytes + 1]."""
         return np.append(self.tokens.trie.longest(self.array[:-1]), np.int32(0))
 
     @cached_property
@@ -63,7 +64,7 @@ class QuotableText:
         return {}
 
     def first(self, unique: bool) -> Mask:
-        """What a quotation may begin with."""
+        """The tokens [vocabulary] that a quotation may begin with."""
         if unique not in self._masks:
             starts = np.flatnonzero((self.array & 0xC0) != 0x80)[:-1]
             self._masks[unique] = Quotation(self, unique, starts).mask_from(starts)
@@ -72,9 +73,9 @@ class QuotableText:
 
 @dataclass(frozen=True, slots=True)
 class Quotation:
-    """A value being written. `ends` are the places in the text behind what was written, None for everywhere;
-    `length` is that in bytes; `ending`, how many bytes of the value's end may have been written. With `unique`
-    the value may end only where it stands in the text once."""
+    """The beginning of a value. `ends`: the positions in the text after its occurrences, None for all;
+    `length`: its bytes; `ending`: how many of its last bytes may be those of the value's end. With `unique` the
+    value may end only if it occurs in the text once."""
 
     text: QuotableText
     unique: bool
@@ -88,7 +89,7 @@ class Quotation:
         return self.ending == len(END)
 
     def after(self, piece: bytes) -> "Quotation | None":
-        """What it is when these bytes are written too; None where they may not be."""
+        """The value with `piece` appended; None where the piece is not admitted."""
         array = self.text.array
         ends, length, ending = self.ends, self.length, self.ending
         for byte in piece:
@@ -105,15 +106,15 @@ class Quotation:
         return replace(self, ends=ends, length=length, ending=ending)
 
     def mask(self) -> Mask:
-        """Which tokens [vocabulary] may come next. None goes beyond the value's end."""
+        """The tokens [vocabulary] that may come next. No token continues after the value's end."""
         return self.text.first(self.unique) if self.ends is None else self.mask_from(self.ends)
 
     def mask_from(self, ends: NDArray[np.intp]) -> Mask:
-        """The same, with `ends` given."""
+        """`mask` for the positions `ends`."""
         tokens = self.text.tokens
         trie = tokens.trie
         allowed = list(tokens.ending[self.ending])
-        # By node: how often the tokens on the way there fit, and one of the places where they do.
+        # By node: at how many positions the tokens up to it fit, and one of these positions.
         reached: dict[int, tuple[int, int]] = {}
         for node, count, end in zip(*self._nodes(ends), strict=True):
             while node >= 0:
@@ -132,7 +133,7 @@ class Quotation:
         return mask
 
     def _nodes(self, ends: NDArray[np.intp]) -> tuple[list[int], list[int], list[int]]:
-        """The longest nodes from these places on, how often each, and one of the places."""
+        """The longest nodes at these positions, the number of positions of each, and one of them."""
         if not ends.size:
             return [], [], []
         nodes = self.text.longest[ends]
@@ -145,15 +146,15 @@ class Quotation:
         return bool(ends.size) and self._is_end(int(ends[0]), length, ends.size)
 
     def _is_end(self, end: int, length: int, count: int) -> bool:
-        """Whether the value may end with so many bytes, which stand in the text so often, one time before
+        """Whether the value may end after `length` bytes, which occur in the text `count` times, once before
         `end`."""
         if not length or (self.unique and count != 1) or self.text.array[end] & 0xC0 == 0x80:
             return False
         text = self.text.bytes
         if not self.unique or text[end - 1] != _NEWLINE or text.endswith(b"\n"):
             return True
-        # Whoever quotes the last line of a text without a last newline takes one for granted: what ends in one
-        # means that place too.
+        # A model that quotes the last line of a text without a last newline adds one: a value that ends in a
+        # newline may mean that line too.
         quoted = text[end - length : end - 1]
         last = len(text) - len(quoted)
         is_last = text.endswith(quoted) and (not last or text[last - 1] == _NEWLINE)

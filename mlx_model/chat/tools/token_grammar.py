@@ -16,7 +16,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Editing:
-    """What holds calls of `edit` to `files`; `texts` are the bytes of every token."""
+    """Constrains calls of `edit` to quote `files`; `texts`: the bytes of every token."""
 
     edits: ExactEdits
     texts: Sequence[bytes]
@@ -25,7 +25,7 @@ class Editing:
 
 @dataclass(slots=True)
 class _Call:
-    """A part of the reply that the grammar governs, as far as it is written; `edit` where files are known."""
+    """The beginning of a call, as the grammar has taken it in; `edit`: where files are known."""
 
     matcher: LLMatcher
     edit: EditCall | None

@@ -1,4 +1,4 @@
-"""A vocabulary by the bytes of its tokens: which tokens a text can begin with, at every place of it at once."""
+"""A trie of a vocabulary's tokens: which tokens fit a text, at all its positions at once."""
 
 from array import array
 from bisect import bisect_left, bisect_right
@@ -8,22 +8,22 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-# Places that are looked at together: enough for numpy, and few enough for the processor's cache.
 _BLOCK = 1 << 16
+"""Positions that are processed together: enough for numpy, and few enough for the processor's cache."""
 
 
 class TokenTrie:
-    """The trie of all tokens. A node is a number, 0 the empty text; a parent's is below its children's."""
+    """The trie of all tokens, by bytes. Nodes are numbers, 0 the root; a parent's is below its children's."""
 
     def __init__(self, tokens: Sequence[bytes]) -> None:
-        """`tokens` by id; the empty text for those that no text spells."""
+        """`tokens`: bytes by token id; empty for tokens without text."""
         spelled = sorted((text, token) for token, text in enumerate(tokens) if text)
         self._texts = [text for text, _ in spelled]
         self._ids = [token for _, token in spelled]
         self.size = len(tokens)
-        """How many ids the vocabulary has."""
+        """The number of token ids."""
         self.bytes = frozenset(text[0] for text in self._texts if len(text) == 1)
-        """The bytes that are tokens by themselves: what is made of them can always be spelled."""
+        """The bytes that are tokens of their own: any text of them can be spelled."""
         self.parent, self.depth, self.token = array("i", [-1]), array("i", [0]), array("i", [-1])
         edges = [0]
         path = [0]
@@ -38,7 +38,7 @@ class TokenTrie:
                 self.depth.append(len(path))
                 self.token.append(-1)
                 path.append(len(self.parent) - 1)
-            # Of tokens with the same text, the first one will do.
+            # Of tokens with the same text, the first one is taken.
             if self.token[path[-1]] < 0:
                 self.token[path[-1]] = token
         keys = np.array(edges[1:], dtype=np.int64)
@@ -57,36 +57,36 @@ class TokenTrie:
         return node
 
     def beyond(self, text: bytes) -> list[int]:
-        """The tokens that begin with an ASCII text and are longer."""
+        """The ids of tokens that begin with an ASCII text and are longer."""
         end = text[:-1] + bytes([text[-1] + 1])
         return self._ids[bisect_right(self._texts, text) : bisect_left(self._texts, end)]
 
     def prefixes(self, text: bytes) -> list[int]:
-        """The tokens that the text begins with."""
+        """The ids of tokens that are prefixes of a text."""
         nodes = (self.node(text[:length]) for length in range(1, len(text) + 1))
         return [self.token[node] for node in nodes if node > 0 and self.token[node] >= 0]
 
     def spelled(self) -> list[tuple[bytes, int]]:
-        """All tokens that a text can spell, with their texts."""
+        """All tokens with text: their bytes and ids."""
         return list(zip(self._texts, self._ids, strict=True))
 
     def longest(self, text: NDArray[np.uint8]) -> NDArray[np.int32]:
-        """For each place of a text [n], the node of what goes on from there, as far as any token goes: the
-        tokens that fit are this node's and its ancestors'. Time is linear in the text."""
+        """For each position of a text [n], the deepest node that the text from there on reaches, [n]: the
+        tokens that fit are that node's and its ancestors'. Time is linear in the text."""
         found = np.zeros(len(text), dtype=np.int32)
         starts = [*range(0, len(text), _BLOCK), len(text)]
         for start, end in pairwise(starts):
-            places = np.arange(start, end)
+            positions = np.arange(start, end)
             nodes = np.zeros(end - start, dtype=np.int64)
             depth = 0
-            while places.size:
-                inside = places + depth < len(text)
-                places, nodes = places[inside], nodes[inside]
-                keys = (nodes << 8) + text[places + depth]
+            while positions.size:
+                inside = positions + depth < len(text)
+                positions, nodes = positions[inside], nodes[inside]
+                keys = (nodes << 8) + text[positions + depth]
                 at = np.searchsorted(self._edges, keys)
                 at[at == len(self._edges)] = 0
                 fits = self._edges[at] == keys
-                places, nodes = places[fits], self._children[at[fits]].astype(np.int64)
-                found[places] = nodes
+                positions, nodes = positions[fits], self._children[at[fits]].astype(np.int64)
+                found[positions] = nodes
                 depth += 1
         return found
