@@ -26,9 +26,9 @@ from mlx_model.chat.tools.grammar import Schemas, ToolGrammar
 from mlx_model.chat.tools.known_files import NamedFile
 from mlx_model.chat.tools.quotation import END
 from mlx_model.chat.tools.token_grammar import GrammarConstraint
-from mlx_model.commands.fit import count
 from mlx_model.commands.shared.memory_check import add_memory, settle_memory
 from mlx_model.commands.shared.options import load_model, read_text
+from mlx_model.commands.shared.sizes import count
 from mlx_model.decode.generator import Generator
 from mlx_model.decode.request import GenerationRequest, SamplingParameters, TokenGenerated
 from mlx_model.engine.generation_config import published_sampling
