@@ -3,7 +3,7 @@
 Everything is blended from the theme's base colours, so that any theme of Textual's works, not only ours.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -142,10 +142,10 @@ class Palette:
                 "removed": fore(error),
             },
         )
-        return full if depth == "truecolor" else replace(full, **_few_colours(depth, dark))
+        return full if depth == "truecolor" else replace(full, **_few_colours(depth, dark, full.syntax))
 
 
-def _few_colours(depth: Depth, dark: bool) -> dict[str, Any]:
+def _few_colours(depth: Depth, dark: bool, categories: Iterable[str]) -> dict[str, Any]:
     """The styles that a terminal of few colours would run together, chosen by hand: blended tints of added,
     removed and found text all come out as the same dark grey of 256 colours, and as none of 16."""
     if depth == "256":
@@ -172,5 +172,5 @@ def _few_colours(depth: Depth, dark: bool) -> dict[str, Any]:
         "match_current": Style(color="#000000", bgcolor="#ffff00"),
         "selection": Style(color="#ffffff", bgcolor="#000080"),
         # Of 16 colours none is left for syntax where added is green and removed is red.
-        "syntax": {},
+        "syntax": dict.fromkeys(categories, Style()),
     }

@@ -34,6 +34,7 @@ def seen(style: Style, depth: Depth) -> tuple[object, ...]:
 def test_what_means_something_else_looks_different(theme: Theme, depth: Depth) -> None:
     variables = App().get_css_variables() | theme.to_color_system().generate()
     palette = Palette.from_variables(variables, depth)
+    assert palette.syntax.keys() == Palette.from_variables(variables).syntax.keys()
     names = ["added", "removed", "added_word", "removed_word", "match", "match_current", "text"]
     if depth == "none":  # added and removed lines are told by their signs, and so are their words
         names = ["added_word", "match_current", "text"]
