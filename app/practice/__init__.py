@@ -1,0 +1,1 @@
+"""Practice repositories with a planted bug, and an expert's sessions that fix them, to train a model on."""

@@ -1,0 +1,1 @@
+"""Right functions to plant bugs in: templates, and compositions of parts."""

@@ -1,0 +1,102 @@
+"""Writes expert sessions, one JSON object a line: `python -m app.practice.transcripts --count 9 --out FILE`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from app.errors import TidegateError
+from app.practice.draw import Draw
+from app.practice.execution import Dubious, Endless
+from app.practice.expert.session import FORMS, Expert, NotShown, Transcript
+from app.practice.expert.stage import Stage
+from app.practice.model import PracticeTask
+from app.practice.tasks import POOLS, generate, seeds
+
+_POOL_SHARES = {"all": 0.6, "range": 0.35, "reject": 0.05}
+"""Of whole sessions, so that the kinds whose line the tests show are the larger share."""
+_LONGEST = 4500
+"""Characters of all messages together, about 1,400 tokens of the practice model's tokenizer."""
+
+
+def records(split: str, seed: int, pool: str | None, share_of_dense: float) -> Iterator[dict[str, Any]]:
+    """Sessions without end, from the split's first seed at or after `seed`, as they are written to a file."""
+    stage = Stage()
+    try:
+        for number in seeds(split, seed):
+            draw = Draw("transcript", number)
+            is_dense = draw.chance(share_of_dense)
+            chosen = "dense" if is_dense else pool or draw.weighted(_POOL_SHARES)
+            task = generate(number, pool=chosen)
+            found = _transcript(task, stage, draw, is_dense)
+            if found is not None and _length(found) <= _LONGEST:
+                yield _record(task, found, with_files=split != "train")
+    finally:
+        stage.close()
+
+
+def _transcript(task: PracticeTask, stage: Stage, draw: Draw, is_dense: bool) -> Transcript | None:
+    for form in (draw.weighted(FORMS), "plain"):
+        stage.set(task, draw)
+        expert = Expert(task, stage, draw)
+        with suppress(NotShown, Endless, Dubious):
+            return expert.dense() if is_dense else expert.session(form)
+    return None
+
+
+def _length(found: Transcript) -> int:
+    return sum(len(json.dumps(message, ensure_ascii=False)) for message in found.messages)
+
+
+def _record(task: PracticeTask, found: Transcript, with_files: bool) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "seed": task.seed,
+        "pool": task.pool,
+        "kind": task.kind,
+        "template": task.template,
+        "masked": found.masked,
+        "deciding": found.deciding,
+        "messages": found.messages,
+    }
+    if with_files:
+        record |= {
+            "prompt": task.prompt,
+            "files": dict(task.files),
+            "fixed": task.fixed,
+            "test_command": task.test_command,
+            "hidden": dict(task.hidden),
+        }
+    return record
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m app.practice.transcripts", description=__doc__)
+    parser.add_argument("--count", type=int, default=1000, help="how many sessions")
+    parser.add_argument("--seed", type=int, default=0, help="the first seed")
+    parser.add_argument("--split", default="train", help="train, validation or test; no seed is in two")
+    parser.add_argument("--pool", choices=list(POOLS), help="only tasks of this pool")
+    parser.add_argument(
+        "--dense", type=float, default=0.0, help="share of short samples, several edits to a file"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the file, written whole or not at all")
+    arguments = parser.parse_args()
+    unfinished = arguments.out.with_name(arguments.out.name + ".part")
+    try:
+        found = records(arguments.split, arguments.seed, arguments.pool, arguments.dense)
+        with unfinished.open("w", encoding="utf-8") as file:
+            for record in islice(found, arguments.count):
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        unfinished.replace(arguments.out)
+    except (TidegateError, OSError) as error:
+        print(f"No transcripts: {error}.", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
