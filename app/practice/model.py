@@ -23,7 +23,7 @@ class PracticeTask:
     """A project with a bug. `files` are its texts by path, `prompt` what the user asks of the agent.
 
     With the fixes of `bugs`, once each in any order, the tests in `files` and those in `hidden` pass.
-    As it is, some of either fail. `wrong_wish` is the second change that the `prompt` of the pool "reject" wants.
+    As it is, some of either fail. In the pool "reject", `prompt` asks for the change `wrong_wish` as well.
     A comment in the file forbids it and the hidden tests fail with it: it is to be rejected in review.
     """
 

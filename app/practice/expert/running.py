@@ -6,6 +6,7 @@ import linecache
 import sys
 import unittest
 from dataclasses import dataclass
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from pathlib import Path
 
 from app.practice.draw import Draw
@@ -55,7 +56,9 @@ def run_tests(directory: Path, machine: Machine | None = None) -> tuple[bool, st
     """
     names = {path.stem for path in directory.glob("*.py")}
     held = {name: sys.modules.pop(name) for name in names if name in sys.modules}
-    path, writes = list(sys.path), sys.dont_write_bytecode
+    path, finders, writes = list(sys.path), list(sys.meta_path), sys.dont_write_bytecode
+    # A test runner that this runs in may have a finder of its own for files named test_*.
+    sys.meta_path[:] = [BuiltinImporter, FrozenImporter, PathFinder]
     sys.dont_write_bytecode = True
     importlib.invalidate_caches()
     linecache.clearcache()
@@ -64,7 +67,7 @@ def run_tests(directory: Path, machine: Machine | None = None) -> tuple[bool, st
         suite = unittest.TestLoader().discover(str(directory), top_level_dir=str(directory))
         passed = unittest.TextTestRunner(stream, verbosity=1).run(suite).wasSuccessful()
     finally:
-        sys.path[:], sys.dont_write_bytecode = path, writes
+        sys.path[:], sys.meta_path[:], sys.dont_write_bytecode = path, finders, writes
         for name in names:
             sys.modules.pop(name, None)
         sys.modules.update(held)

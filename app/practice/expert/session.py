@@ -116,11 +116,11 @@ class Expert:
         said = "" if failure is None else failure.said
         return f"{said}: {told(edit)}" if said else capital(told(edit))
 
-    def _edit(self, edit: Hunk, text: str, *, masked: bool = False) -> None:
+    def _edit(self, edit: Hunk, text: str, *, masked: bool = False, undoes: bool = False) -> None:
         before = self._stage.text(edit.path)
         if before.count(edit.old) != 1:
             raise NotShown
-        if not masked:
+        if not masked and not undoes:
             lines = (edit.before[0] if edit.before else "", edit.after[0] if edit.after else "")
             was, will = difference(*(line.strip() for line in lines))
             place = {
@@ -174,7 +174,7 @@ class Expert:
         if len(right.before) <= 1 and len(right.after) <= 1:
             self._edit(right, f"That was not it. {capital(self._because(right))}")
             return
-        self._edit(back, "That was not it; I'll put it back.")
+        self._edit(back, "That was not it; I'll put it back.", undoes=True)
         self._edit(bug.fix, self._because(bug.fix))
 
     def _wrong_edit(self, bug: PlantedBug, right: str) -> Hunk:

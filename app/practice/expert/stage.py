@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from app.agent.errors import ToolFailure
-from app.agent.files import Files
-from app.agent.guard import LoopGuard
-from app.agent.jobs import Jobs
-from app.agent.toolbox import TOOLS
+from app.agent.loop_guard import LoopGuard
+from app.agent.shell.jobs import Jobs
 from app.agent.tools.base import ToolContext
+from app.agent.tools.files import Files
+from app.agent.tools.toolbox import TOOLS
 from app.model.messages import ToolCall
 from app.practice.draw import Draw
 from app.practice.execution import Case, outcomes
