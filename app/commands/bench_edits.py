@@ -9,7 +9,7 @@ import asyncio
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,7 +23,7 @@ from app.agent.tools.files import Files
 from app.errors import TidegateError
 from app.git.errors import GitError
 from app.git.git import Git
-from app.review.model import FileImage
+from app.review.unrecorded import Unrecorded
 from app.workspace.text import decode
 from app.workspace.workspace import Workspace
 
@@ -42,26 +42,6 @@ _FILE = "file.txt"
 
 class NoCorpus(TidegateError):
     """The repository's history has no edits to offer."""
-
-
-class _NoRecord:
-    """A ChangeRecorder that records nothing."""
-
-    def begin_turn(self, turn: int, session: str = "", words: str = "") -> None: ...
-
-    def record(self, path: str, before: FileImage | None, after: FileImage | None) -> None: ...
-
-    def command_started(self, named: Sequence[str] = ()) -> None: ...
-
-    def command_finished(self, still_runs: bool = False) -> tuple[str, ...]:  # noqa: ARG002
-        return ()
-
-    def end_turn(self, turn: int) -> None: ...
-
-    def retell(self, turn: int, session: str) -> None: ...
-
-    def feedback(self) -> str:
-        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +136,7 @@ async def _try(attempt: Attempt, workspace: Workspace, root: Path) -> tuple[Outc
     async def nowhere(_text: str) -> None:
         """The tool prints nothing."""
 
-    context = ToolContext(workspace, Files(_NoRecord()), Jobs(root), nowhere)
+    context = ToolContext(workspace, Files(Unrecorded()), Jobs(root), nowhere)
     arguments = EditArguments(file_path=_FILE, old_string=attempt.old, new_string=attempt.new)
     refusal = ""
     try:

@@ -18,35 +18,8 @@ from app.practice.draw import Draw
 from app.practice.execution import Case, outcomes
 from app.practice.expert.running import Machine, run_tests, some_machine
 from app.practice.model import PracticeTask
-from app.review.model import FileImage
+from app.review.unrecorded import Unrecorded
 from app.workspace.workspace import Workspace
-
-
-class _NoReview:
-    """A recorder of changes for a directory that nobody reviews."""
-
-    def begin_turn(self, turn: int, session: str = "", words: str = "") -> None:
-        """Nothing to do."""
-
-    def record(self, path: str, before: FileImage | None, after: FileImage | None) -> None:
-        """Nothing to do."""
-
-    def end_turn(self, turn: int) -> None:
-        """Nothing to do."""
-
-    def command_started(self) -> None:
-        """Nothing to do."""
-
-    def command_finished(self, still_runs: bool = False) -> tuple[str, ...]:  # noqa: ARG002
-        """Nothing was changed."""
-        return ()
-
-    def feedback(self) -> str:
-        """There is none."""
-        return ""
-
-    def retell(self, turn: int, session: str) -> None:
-        """Nothing to do."""
 
 
 async def _print(_text: str) -> None:
@@ -86,7 +59,7 @@ class Stage:
         for path, text in task.files.items():
             (self._workspace.root / path).write_text(text, encoding="utf-8", newline="\n")
         self._machine = some_machine(draw)
-        self._files = Files(_NoReview())
+        self._files = Files(Unrecorded())
         self._guard = LoopGuard()
         self._runs: dict[str, tuple[bool, str]] = {}
 

@@ -1,0 +1,25 @@
+"""For files that nobody reviews."""
+
+from collections.abc import Sequence
+
+from app.review.model import FileImage
+
+
+class Unrecorded:
+    """A ChangeRecorder that records nothing."""
+
+    def begin_turn(self, turn: int, session: str = "", words: str = "") -> None: ...
+
+    def record(self, path: str, before: FileImage | None, after: FileImage | None) -> None: ...
+
+    def command_started(self, named: Sequence[str] = ()) -> None: ...
+
+    def command_finished(self, still_runs: bool = False) -> tuple[str, ...]:  # noqa: ARG002
+        return ()
+
+    def end_turn(self, turn: int) -> None: ...
+
+    def retell(self, turn: int, session: str) -> None: ...
+
+    def feedback(self) -> str:
+        return ""
