@@ -3,8 +3,8 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ _LONGEST = 4500
 """Characters of all messages together, about 1,400 tokens of the practice model's tokenizer."""
 
 
-def records(split: str, seed: int, pool: str | None, share_of_dense: float) -> Iterator[dict[str, Any]]:
+def records(
+    split: str, seed: int, pool: str | None, share_of_dense: float
+) -> Generator[dict[str, Any], None, None]:
     """Sessions without end, from the split's first seed at or after `seed`, as they are written to a file."""
     stage = Stage()
     try:
@@ -73,6 +75,21 @@ def _record(task: PracticeTask, found: Transcript, with_files: bool) -> dict[str
     return record
 
 
+def write(path: Path, count: int, split: str, seed: int, pool: str | None, share_of_dense: float) -> None:  # noqa: PLR0917
+    """Write `count` sessions to a file, under another name until all are there; see `records`.
+
+    Raises NoSuchTask for an unknown split or pool, OSError where the file cannot be written.
+    """
+    unfinished = path.with_name(path.name + ".part")
+    with (
+        unfinished.open("w", encoding="utf-8") as file,
+        closing(records(split, seed, pool, share_of_dense)) as found,
+    ):
+        for record in islice(found, count):
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    unfinished.replace(path)
+
+
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m app.practice.transcripts", description=__doc__)
@@ -85,13 +102,8 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, required=True, help="the file, written whole or not at all")
     arguments = parser.parse_args()
-    unfinished = arguments.out.with_name(arguments.out.name + ".part")
     try:
-        found = records(arguments.split, arguments.seed, arguments.pool, arguments.dense)
-        with unfinished.open("w", encoding="utf-8") as file:
-            for record in islice(found, arguments.count):
-                file.write(json.dumps(record, ensure_ascii=False) + "\n")
-        unfinished.replace(arguments.out)
+        write(arguments.out, arguments.count, arguments.split, arguments.seed, arguments.pool, arguments.dense)
     except (TidegateError, OSError) as error:
         print(f"No transcripts: {error}.", file=sys.stderr)
         return 1

@@ -13,6 +13,7 @@ from app.agent.shell.jobs import Jobs
 from app.agent.tools.base import ToolContext
 from app.agent.tools.files import Files
 from app.agent.tools.toolbox import TOOLS
+from app.practice import data_folder
 from app.practice.draw import Draw
 from app.practice.expert.session import FORMS, Expert, NotShown
 from app.practice.expert.stage import Stage
@@ -95,3 +96,16 @@ def test_edits_that_are_learnt_name_the_line_they_change() -> None:
             assert place["message"] not in record["masked"]
             assert place["line"].strip() in edit["old_string"] + edit["new_string"]
             assert place["line"].strip() in message["content"]
+
+
+def test_a_data_folder_is_whole_and_goes_on_where_it_was_broken_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["data_folder", str(tmp_path), "--train=2", "--dense=3", "--valid=1"])
+    assert data_folder.main() == 0
+    counts = {path.name: len(path.read_text().splitlines()) for path in tmp_path.iterdir()}
+    valid = {f"valid-{name}.jsonl": 1 for name in ("range", "known", "compositions", "templates")}
+    assert counts == {"train-00.jsonl": 2, "dense-00.jsonl": 3, **valid}
+    (tmp_path / "train-00.jsonl").write_text("kept")
+    assert data_folder.main() == 0
+    assert (tmp_path / "train-00.jsonl").read_text() == "kept"
