@@ -1,4 +1,4 @@
-"""For files that nobody reviews."""
+"""A change recorder for files that nobody reviews."""
 
 from collections.abc import Sequence
 
