@@ -44,9 +44,8 @@ def real_project(directory: Path) -> Path:
 def _make_environment(root: Path) -> None:
     """A virtual environment in the project with no more than its tests need, unknown to git."""
     venv.create(root / ".venv", symlinks=True)
-    ours, theirs = (
-        Path(sysconfig.get_path("purelib", vars=base)) for base in (None, {"base": str(root / ".venv")})
-    )
+    ours = Path(pytest.__file__).parents[1]
+    theirs = Path(sysconfig.get_path("purelib", vars={"base": str(root / ".venv")}))
     for package in _TEST_PACKAGES:
         shutil.copytree(ours / package, theirs / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ours / "py.py", theirs)  # pytest's own
