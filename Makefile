@@ -1,7 +1,8 @@
 # Two commands: `make run` opens the workspace, `make test` runs the tests.
 # Both make the environment first; nothing but Python 3.11+ and git is assumed.
 
-DIR   ?= .
+# Without DIR the workspace opens here, or where no model is found, on the practice range.
+DIR   ?=
 MODEL ?=
 # ORACLE=0 leaves PyTorch and transformers out; the tests that need them are then skipped.
 ORACLE ?= 1
@@ -27,13 +28,13 @@ ifeq ($(ORACLE),1)
 TEST_EXTRAS := $(TEST_EXTRAS),oracle
 endif
 
-.PHONY: run test quick slow stress check format clean test-tools
+.PHONY: run test quick slow stress check format clean practice-eval test-tools
 
 # Through the environment, so that a path may hold spaces and quotes.
 export DIR MODEL
 
 run: $(RUN_READY)
-	@$(BIN)/tidegate $${MODEL:+--model "$$MODEL"} -- "$$DIR"
+	@$(BIN)/tidegate $${MODEL:+--model "$$MODEL"} $${DIR:+-- "$$DIR"}
 
 test: $(TEST_READY) $(PROJECT) test-tools
 	@$(BIN)/pytest $(WORKERS) $(PYTEST)
@@ -56,6 +57,11 @@ stress: $(TEST_READY) $(PROJECT) test-tools
 
 slow: $(TEST_READY) $(PROJECT) test-tools
 	@$(BIN)/pytest $(WORKERS) -m slow --hypothesis-profile new $(PYTEST)
+
+# How many of COUNT practice tasks the practice model mends: minutes, not seconds.
+COUNT ?= 100
+practice-eval: $(RUN_READY)
+	@$(BIN)/tidegate bench practice --count $(COUNT)
 
 check: $(TEST_READY)
 	@$(BIN)/ruff check .

@@ -4,7 +4,11 @@ import importlib
 
 from app.commands.engine import become_engine
 
-_OWN = {"review": "app.ui.bench.review", "edits": "app.commands.bench_edits"}
+_OWN = {
+    "review": "app.ui.bench.review",
+    "edits": "app.commands.bench_edits",
+    "practice": "app.commands.bench_practice",
+}
 
 
 def run(given: list[str]) -> int:

@@ -95,7 +95,9 @@ class TextReporter(Reporter):
             case SubtaskStep(summary=summary):
                 self._note(f"  · {summary}")
             case ToolFinished(ok=False, name=name, result=result):
-                self._note(f"! {name}: {result.strip().splitlines()[0] if result.strip() else 'failed'}")
+                # A tool says in its first line what is wrong, a command in its last how it ended.
+                lines = result.strip().splitlines() or ["failed"]
+                self._note(f"! {name}: {lines[-1 if name == 'run_shell_command' else 0]}")
             case Noticed(text):
                 self._note(text)
 
@@ -157,6 +159,23 @@ def run_headless(
         if output_format == "text"
         else JsonReporter(sys.stdout, stream=output_format == "stream-json")
     )
+    turn = turn_in(
+        directory, prompt, choice=choice, settings=settings, mode=mode, session=session, reporter=reporter
+    )
+    return asyncio.run(turn)
+
+
+async def turn_in(
+    directory: Path,
+    prompt: str,
+    *,
+    choice: ModelChoice,
+    settings: Settings,
+    mode: Mode | None,
+    reporter: Reporter,
+    session: str | None = None,
+) -> int:
+    """The same as a part of something larger, told to `reporter`."""
     workspace = Workspace(directory)
     engine = open_engine(choice, settings)
 
@@ -177,7 +196,7 @@ def run_headless(
             agent.mode = mode
         return agent
 
-    return asyncio.run(_run(prompt, workspace, engine, open_it, reporter))
+    return await _run(prompt, workspace, engine, open_it, reporter)
 
 
 async def _run(

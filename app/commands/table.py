@@ -13,6 +13,9 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {
+    "practice": Command(
+        "a small project to mend, with a model that is part of Tidegate", "app.commands.practice"
+    ),
     "run": Command("let the agent do one thing, without a screen", "app.commands.run"),
     "acp": Command("be the agent of an editor (Agent Client Protocol)", "app.commands.acp"),
     "warm": Command("have a part of the project read beforehand, for all its sessions", "app.commands.warm"),
@@ -24,7 +27,8 @@ COMMANDS: dict[str, Command] = {
     "train-mtp": Command("fit a drafting layer to a checkpoint, over your own code"),
     "info": Command("sizes, memory and the roof of a checkpoint"),
     "bench": Command(
-        "measure speed on this machine (bench review: a large diff; bench edits: where edits land)",
+        "measure speed on this machine (bench review: a large diff; bench edits: where edits land; "
+        "bench practice: practice tasks)",
         "app.commands.bench",
     ),
     "cache": Command("list, verify or clear the snapshots kept on disk"),

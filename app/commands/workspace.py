@@ -1,12 +1,11 @@
 """`tidegate [PATH]`: the workspace."""
 
 import argparse
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from app.commands import practice
 from app.commands.options import (
     BadUsage,
     add_draft,
@@ -18,7 +17,9 @@ from app.commands.options import (
     settings_of,
 )
 from app.commands.table import COMMANDS
-from app.model.catalogue.catalogue import choose_model
+from app.commands.terminal import has_terminal, require_full_screen
+from app.model.catalogue.catalogue import NothingFound, choose_model
+from app.model.catalogue.practice import has_practice_model
 from app.paths import expanded
 
 
@@ -47,7 +48,10 @@ def run(given: list[str]) -> int:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "path", nargs="?", default=".", metavar="PATH", help="a directory, or a file in it to show"
+        "path",
+        nargs="?",
+        metavar="PATH",
+        help="a directory, or a file in it to show (default: here; without any model, the practice range)",
     )
     add_model(parser)
     add_mode(parser, "before it writes or runs anything")
@@ -61,23 +65,21 @@ def run(given: list[str]) -> int:
         )
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    directory, file = _place(options.path)
     settings = settings_of(options)
+    directory, file = _place(options.path or ".")
     # A name that means nothing is told before the screen opens.
-    choose_model(settings.model if options.model is None else options.model)
-    require_terminal("the workspace", 'tidegate run "PROMPT"')
+    choice = choose_model(settings.model if options.model is None else options.model)
+    is_bare = options.path is None and options.mode is None and not (options.goes_on or options.resume)
+    if is_bare and isinstance(choice, NothingFound) and has_practice_model():
+        return practice.first_minute(settings)
+    instead = 'tidegate run "PROMPT"'
+    if not has_terminal():
+        raise BadUsage("the workspace needs a terminal", f"without one, use: {instead}")
+    require_full_screen(instead)
     session = session_of(options, directory)
     from app.ui.app import run_workspace  # noqa: PLC0415
 
     return run_workspace(directory, options.model, settings, show_file=file, session=session, mode=options.mode)
-
-
-def require_terminal(what: str, instead: str) -> None:
-    """Raises BadUsage where there is no terminal to draw `what` on; `instead` is a command that needs none."""
-    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
-        raise BadUsage(f"{what} needs a terminal", f"without one, use: {instead}")
-    if os.environ.get("TERM") == "dumb":
-        raise BadUsage("this terminal (TERM=dumb) has no full screen", f"use another, or: {instead}")
 
 
 def _place(named: str) -> tuple[Path, Path | None]:

@@ -14,6 +14,7 @@ from textual.keys import key_to_character
 Scope = Literal[
     "app",
     "workspace",
+    "practice",
     "tree",
     "lines",
     "viewer",
@@ -28,6 +29,7 @@ Scope = Literal[
 SCOPE_TITLES: dict[Scope, str] = {
     "app": "Anywhere",
     "workspace": "Workspace",
+    "practice": "Practice range",
     "tree": "Files",
     "viewer": "Viewer",
     "review": "Review",
@@ -76,6 +78,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("workspace.sessions", "workspace", "show_sessions", ("ctrl+o",), "Go on with an earlier session"),
     Action("workspace.rewind", "workspace", "rewind", ("f12",), "Go back to before a turn, or forward again"),
     Action("workspace.mode", "workspace", "cycle_mode", ("f9",), "Change the mode: plan, ask, auto"),
+    Action("practice.next", "practice", "next_task", ("ctrl+n",), "Another practice task", "next task"),
     Action("tree.open", "tree", "select_cursor", ("enter", "l", "right"), "Open the file or folder", "open"),
     Action("tree.close", "tree", "close_folder", ("h", "left"), "Close the folder, or go to the one around it"),
     Action("tree.down", "tree", "cursor_down", ("j", "down"), "Next line"),

@@ -1,6 +1,7 @@
 """The workspace as an application: its screen in front of its ports."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -18,7 +19,7 @@ from app.settings.settings import Mode, Settings, remember_model
 from app.ui.base import ActionApp, PaletteCommand
 from app.ui.dialogs.confirm import Confirm
 from app.ui.keymap import Keymap, load_keymap
-from app.ui.ports import Ports
+from app.ui.ports import OpenAgent, Ports
 from app.ui.screens.workspace import WorkspaceScreen
 from app.ui.slash import SLASH_COMMANDS
 from app.workspace.workspace import Workspace
@@ -27,8 +28,16 @@ if TYPE_CHECKING:
     from app.ui.screens.model import ModelScreen
 
 
-class TidegateApp(ActionApp[str | None]):
-    """The workspace. Ends with None, or with the name of the model to open the workspace with again."""
+class Onward(Enum):
+    """Where to go from a workspace, other than to one with another model."""
+
+    PRACTICE = "the practice range"
+    NEXT_TASK = "another practice task"
+
+
+class TidegateApp(ActionApp[str | Onward | None]):
+    """The workspace. Ends with None, with the name of the model to open the workspace with again, or with
+    another place to go to. `screen` makes the screen, where it is not to be the plain workspace's."""
 
     CSS_PATH: ClassVar[list[str]] = ["styles.tcss", "workspace.tcss"]  # type: ignore[assignment]
 
@@ -41,15 +50,21 @@ class TidegateApp(ActionApp[str | None]):
         show_file: str | None = None,
         session: str | None = None,
         notices: tuple[str, ...] = (),
+        screen: "Callable[[TidegateApp], WorkspaceScreen] | None" = None,
     ) -> None:
         super().__init__(keymap=keymap, theme=theme, notices=notices)
         self._ports = ports
+        self._make_screen = screen
         self._show_file = show_file
         self.session = session
         """The session to begin with; when another model was chosen, the one that was open then."""
 
     def on_mount(self) -> None:
-        self.push_screen(WorkspaceScreen(self._ports, self.user_keymap, self._show_file, self.session))
+        self.push_screen(
+            self._make_screen(self)
+            if self._make_screen is not None
+            else WorkspaceScreen(self._ports, self.user_keymap, self._show_file, self.session)
+        )
         self.tell_notices()
 
     @property
@@ -62,6 +77,8 @@ class TidegateApp(ActionApp[str | None]):
         screen = self.workspace_screen
         if scope == "app":
             return self
+        if scope == "practice":
+            return screen if screen is not None and screen.is_practice else None
         if screen is None or scope == "workspace":
             return screen
         return next(iter(screen.query(f"#{scope}")), None)
@@ -115,6 +132,34 @@ class TidegateApp(ActionApp[str | None]):
         self.session = screen.agent.spoken_session if screen is not None else None
         self.exit(event.model)
 
+    def on_model_screen_practice_chosen(self) -> None:
+        self.exit(Onward.PRACTICE)
+
+    def on_practice_screen_next_wanted(self) -> None:
+        self.exit(Onward.NEXT_TASK)
+
+
+def agent_in(workspace: Workspace, engine: EnginePort, review: ReviewPort, settings: Settings) -> OpenAgent:
+    """What opens agents as the settings want them."""
+
+    def agent(asker: PermissionAsker, session: str | None = None) -> AgentPort:
+        from app.agent.agent import open_agent  # noqa: PLC0415  the first frame does not wait for it
+
+        return open_agent(
+            workspace,
+            engine,
+            review,
+            asker,
+            mode=settings.mode,
+            session=session,
+            rules=settings.rules,
+            servers=settings.mcp,
+            is_offline=settings.offline,
+            stays_awake=settings.stay_awake,
+        )
+
+    return agent
+
 
 def run_workspace(
     path: Path,
@@ -141,28 +186,13 @@ def run_workspace(
         engine = open_engine(choose_model(named), settings)
         review = open_late(workspace.root)
 
-        def agent(
-            asker: PermissionAsker,
-            session: str | None = None,
-            *,
-            engine: EnginePort = engine,
-            review: ReviewPort = review,
-        ) -> AgentPort:
-            from app.agent.agent import open_agent  # noqa: PLC0415  the first frame does not wait for it
+        open_agent = agent_in(workspace, engine, review, settings)
 
+        def agent(
+            asker: PermissionAsker, session: str | None = None, *, open_agent: OpenAgent = open_agent
+        ) -> AgentPort:
             nonlocal mode
-            opened = open_agent(
-                workspace,
-                engine,
-                review,
-                asker,
-                mode=settings.mode,
-                session=session,
-                rules=settings.rules,
-                servers=settings.mcp,
-                is_offline=settings.offline,
-                stays_awake=settings.stay_awake,
-            )
+            opened = open_agent(asker, session)
             if mode is not None:
                 # Said of the beginning: what the user chooses later stays, with another model too.
                 opened.mode, mode = mode, None
@@ -178,5 +208,11 @@ def run_workspace(
         chosen = app.run()
         if chosen is None:
             return app.return_code or 0
+        if isinstance(chosen, Onward):
+            from app.model.catalogue.practice import practice_model  # noqa: PLC0415  only where it is wanted
+            from app.practice.range.drawing import fresh_seed  # noqa: PLC0415
+            from app.ui.practice import run_practice  # noqa: PLC0415
+
+            return run_practice(fresh_seed(), None, settings, practice_model())
         remember_model(chosen)
         named, session = chosen, app.session

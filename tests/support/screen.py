@@ -199,9 +199,8 @@ class Stage:
         self.engine = FakeEngine(status)
         self.agent = ScriptedAgent(play)
         self.sessions: dict[str, ScriptedAgent] = {}
-        self.app = TidegateApp(
-            Ports(Workspace(root), self.review, self.engine, self._agent), keymap=keymap, show_file=show_file
-        )
+        self.ports = Ports(Workspace(root), self.review, self.engine, self._agent)
+        self.app = TidegateApp(self.ports, keymap=keymap, show_file=show_file)
         self.pilot: Pilot[str | None]
 
     def _agent(self, asker: PermissionAsker, session: str | None = None) -> ScriptedAgent:

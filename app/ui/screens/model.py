@@ -18,6 +18,7 @@ from textual.worker import Worker
 from app.errors import TidegateError
 from app.model.catalogue.catalogue import LocalModel, choose_model, experts_of, models_on_disk, weight_bytes
 from app.model.catalogue.fetch import FetchProgress, fetch_model
+from app.model.catalogue.practice import has_practice_model
 from app.model.catalogue.recipes import RECIPES, Experts, Recipe, gigabytes, judge, machine_memory
 from app.model.port import EnginePort
 from app.ui.dialogs.confirm import Confirm
@@ -30,6 +31,9 @@ class ModelScreen(Dialog[None]):
     """Choosing here opens the workspace again with that model; Esc goes back to it without."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back")]
+
+    class PracticeChosen(Message):
+        """The user wants to go to the practice range."""
 
     class Chosen(Message):
         """The user wants to work with `model`, as --model takes it."""
@@ -63,12 +67,14 @@ class ModelScreen(Dialog[None]):
         found = await asyncio.to_thread(
             lambda: [(weight_bytes(model.path), experts_of(model.path)) for model in local]
         )
-        options.add_options(
-            [
-                *(self._local_option(model, *facts) for model, facts in zip(local, found, strict=True)),
-                *map(self._recipe_option, range(len(RECIPES))),
-            ]
-        )
+        rows = [
+            *(self._local_option(model, *facts) for model, facts in zip(local, found, strict=True)),
+            *map(self._recipe_option, range(len(RECIPES))),
+        ]
+        if await asyncio.to_thread(has_practice_model):
+            # Where there is nothing else yet, it is what one can begin with.
+            rows.insert(0 if self._engine.status.phase == "absent" else len(rows), self._practice_option())
+        options.add_options(rows)
         if not isinstance(self.focused, Input):  # there the user may be writing already
             self.set_focus(options)
         if options.option_count:
@@ -110,6 +116,16 @@ class ModelScreen(Dialog[None]):
             words.append(f"  {verdict.words}", palette.accent if verdict.runs else palette.warning)
         return Option(words, id=f"open:{model.path}")
 
+    def _practice_option(self) -> Option:
+        palette = self._palette
+        words = Text.assemble(
+            ("● ", palette.success),
+            ("practice", palette.strong),
+            ("  nothing to fetch", palette.success),
+            ("  small tasks for a small model, to try the agent and the review on", palette.faint),
+        )
+        return Option(words, id="practice:")
+
     def _recipe_option(self, number: int) -> Option:
         palette = self._palette
         recipe = RECIPES[number]
@@ -128,6 +144,8 @@ class ModelScreen(Dialog[None]):
         kind, _, value = (event.option_id or "").partition(":")
         if kind == "open":
             self._choose(value)
+        elif kind == "practice":
+            self.post_message(self.PracticeChosen())
         elif self._fetching is None:
             self._ask_to_fetch(RECIPES[int(value)])
 

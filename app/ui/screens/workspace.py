@@ -47,6 +47,7 @@ class WorkspaceScreen(Screen[None]):
     """Files, centre and agent."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("workspace"))
+    is_practice: ClassVar[bool] = False
     AUTO_FOCUS = None  # who gets the focus depends on what was asked for, and is decided below
 
     def __init__(self, ports: Ports, keymap: Keymap, show_file: str | None, session: str | None = None) -> None:
@@ -268,16 +269,20 @@ class WorkspaceScreen(Screen[None]):
         self.run_worker(self._ports.engine.restart(), group="engine")
 
     def action_cancel(self) -> None:
-        """Leave the innermost thing: an open field, then the turn, then a zoomed pane or the tree."""
+        self.leave_innermost()
+
+    def leave_innermost(self) -> bool:
+        """Leave the innermost thing: an open field, then the turn, then a zoomed pane or the tree. False if there
+        was nothing."""
         is_in_centre = self.focused is not None and self._pane_of(self.focused) == "centre"
         if is_in_centre and (self.viewer.leave_input() or self.review.leave_mode()):
-            return
-        if self.agent.permission.leave_comment() or self.agent.turns.cancel():
-            return
-        if self._folding.unzoom():
-            return
+            return True
+        if self.agent.permission.leave_comment() or self.agent.turns.cancel() or self._folding.unzoom():
+            return True
         if self._folding.covers_with_tree:
             self.action_toggle_tree()
+            return True
+        return False
 
     # Files, git and the disk.
 

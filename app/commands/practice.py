@@ -1,0 +1,69 @@
+"""`tidegate practice`: the practice range, on the screen or without one."""
+
+import argparse
+
+from app.commands.options import BadUsage, add_draft, add_model, settings_of
+from app.commands.terminal import has_terminal, require_full_screen
+from app.model.catalogue.catalogue import ModelChoice, choose_model
+from app.model.catalogue.practice import practice_model
+from app.settings.settings import Settings
+
+
+def run(given: list[str]) -> int:
+    """Open the range, or do one task: then 0 is returned when the bug was fixed and 1 when it was not."""
+    parser = argparse.ArgumentParser(
+        prog="tidegate practice",
+        allow_abbrev=False,
+        description="The practice range: a small Python project with a failing test, and an agent that is to "
+        "mend it, with a small model that is part of Tidegate.",
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="the task of this number (default: one by chance)"
+    )
+    parser.add_argument("--kind", metavar="KIND", help="a bug of this kind (--list names them)")
+    parser.add_argument("--list", action="store_true", help="list the kinds of bugs, and end")
+    parser.add_argument("--headless", action="store_true", help="do one task without a screen")
+    parser.add_argument("--json", action="store_true", help="with --headless: say what came of it as one line")
+    add_model(parser)
+    add_draft(parser)
+    options = parser.parse_args(given)
+    if options.json and not options.headless:
+        raise BadUsage("--json goes with --headless", "write it as: tidegate practice --headless --json")
+    if options.list:
+        return _list()
+    settings = settings_of(options)
+    choice: ModelChoice = practice_model() if options.model is None else choose_model(options.model)
+    if options.headless or not has_terminal():
+        from app.commands.practice_task import do_one  # noqa: PLC0415
+
+        return do_one(options.seed, options.kind, choice=choice, settings=settings, as_json=options.json)
+    return _open(options.seed, options.kind, settings, choice)
+
+
+def first_minute(settings: Settings) -> int:
+    """The range for who has no model yet; without a terminal one task as text, which is a success however the
+    task ends. Returns an exit status."""
+    if has_terminal():
+        return _open(None, None, settings, practice_model())
+    from app.commands.practice_task import do_one  # noqa: PLC0415
+
+    status = do_one(None, None, choice=practice_model(), settings=settings, as_json=False)
+    return 0 if status == 1 else status
+
+
+def _open(seed: int | None, kind: str | None, settings: Settings, choice: ModelChoice) -> int:
+    require_full_screen("tidegate practice --headless")
+    from app.practice.range.drawing import fresh_seed  # noqa: PLC0415
+    from app.ui.practice import run_practice  # noqa: PLC0415
+
+    return run_practice(fresh_seed() if seed is None else seed, kind, settings, choice)
+
+
+def _list() -> int:
+    from app.practice.bugs.kinds import KINDS, SHOWN  # noqa: PLC0415
+
+    width = max(map(len, KINDS))
+    for kind in KINDS.values():
+        if kind.name in SHOWN:
+            print(f"{kind.name:{width}}  {kind.description}")
+    return 0
