@@ -6,6 +6,7 @@ from app.commands.options import BadUsage, add_draft, add_model, settings_of
 from app.commands.terminal import has_terminal, require_full_screen
 from app.model.catalogue.catalogue import ModelChoice, choose_model
 from app.model.catalogue.practice import practice_model
+from app.practice.range.drawing import fresh_seed, range_task
 from app.settings.settings import Settings
 
 
@@ -32,6 +33,8 @@ def run(given: list[str]) -> int:
     if options.list:
         return _list()
     settings = settings_of(options)
+    if options.kind is not None:
+        range_task(0, options.kind)  # a kind that there is not is told before anything else
     choice: ModelChoice = practice_model() if options.model is None else choose_model(options.model)
     if options.headless or not has_terminal():
         from app.commands.practice_task import do_one  # noqa: PLC0415
@@ -53,7 +56,6 @@ def first_minute(settings: Settings) -> int:
 
 def _open(seed: int | None, kind: str | None, settings: Settings, choice: ModelChoice) -> int:
     require_full_screen("tidegate practice --headless")
-    from app.practice.range.drawing import fresh_seed  # noqa: PLC0415
     from app.ui.practice import run_practice  # noqa: PLC0415
 
     return run_practice(fresh_seed() if seed is None else seed, kind, settings, choice)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from app.commands import practice
 from app.commands.options import (
     BadUsage,
     add_draft,
@@ -71,7 +70,9 @@ def run(given: list[str]) -> int:
     choice = choose_model(settings.model if options.model is None else options.model)
     is_bare = options.path is None and options.mode is None and not (options.goes_on or options.resume)
     if is_bare and isinstance(choice, NothingFound) and has_practice_model():
-        return practice.first_minute(settings)
+        from app.commands.practice import first_minute  # noqa: PLC0415
+
+        return first_minute(settings)
     instead = 'tidegate run "PROMPT"'
     if not has_terminal():
         raise BadUsage("the workspace needs a terminal", f"without one, use: {instead}")

@@ -22,7 +22,7 @@ def practice_model() -> LocalModel:
     directory = _directory()
     wrong = fault(directory)
     if wrong is not None:
-        raise NoModel(f"the practice model is missing: {wrong}", "install Tidegate again")
+        raise NoModel(f"the practice model is missing: {wrong.what}", "install Tidegate again")
     return LocalModel(PRACTICE, directory)
 
 

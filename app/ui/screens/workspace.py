@@ -272,8 +272,8 @@ class WorkspaceScreen(Screen[None]):
         self.leave_innermost()
 
     def leave_innermost(self) -> bool:
-        """Leave the innermost thing: an open field, then the turn, then a zoomed pane or the tree. False if there
-        was nothing."""
+        """Leave the innermost thing: an open field, then the turn, then a zoomed pane or the tree. False if
+        there was nothing."""
         is_in_centre = self.focused is not None and self._pane_of(self.focused) == "centre"
         if is_in_centre and (self.viewer.leave_input() or self.review.leave_mode()):
             return True

@@ -12,6 +12,7 @@ from app.ui.dialogs.help import HelpLines, HelpScreen
 from app.ui.dialogs.sessions import SessionsScreen
 from app.ui.keymap import KeymapError, clashes, load_keymap
 from app.ui.review_app import ReviewScreen
+from app.ui.screens.practice import PracticeScreen
 from app.ui.slash import SLASH_COMMANDS
 from app.ui.widgets.file_view import FileView
 from tests.support.screen import Stage
@@ -27,7 +28,7 @@ async def test_every_action_has_somebody_who_does_it(tmp_path: Path) -> None:
     async with Stage(tmp_path).run() as stage:
         for action in ACTIONS:
             scope = "transcript" if action.scope == "lines" else action.scope
-            screens = {"sessions": SessionsScreen, "standalone": ReviewScreen}
+            screens = {"sessions": SessionsScreen, "standalone": ReviewScreen, "practice": PracticeScreen}
             target = screens.get(scope) or stage.app.target_of(scope)
             assert target is not None, action.id
             assert callable(getattr(target, f"action_{action.handler}", None)), action.id
