@@ -4,7 +4,7 @@
 # Without DIR the workspace opens here, or where no model is found, on the practice range.
 DIR   ?=
 MODEL ?=
-# ORACLE=0 leaves PyTorch and transformers out; the tests that need them are then skipped.
+# ORACLE=0 leaves PyTorch out; the tests that compare with transformers on it are then skipped.
 ORACLE ?= 1
 # BACKEND=cuda takes MLX's CUDA build on Linux.
 BACKEND ?= cpu

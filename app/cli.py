@@ -14,8 +14,8 @@ from app.errors import TidegateError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0 for success, 1 for what did not come about, 2 for bad
-    input, 130 for Ctrl-C."""
+    """Run the command line and return the exit status: 0 for success, 1 for a failure, 2 for bad input, 130
+    for Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # File names need not be text, and a terminal need not know every character.

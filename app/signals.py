@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a cancellation of what runs, so that it ends as it would anywhere."""
+"""Turns SIGINT and SIGTERM into the cancellation of the running task, so that it cleans up after itself."""
 
 import asyncio
 import os
@@ -6,7 +6,8 @@ import signal
 
 
 def cancel_on_signals() -> list[int]:
-    """Have the first SIGINT or SIGTERM cancel the current task; its number is then in the returned list."""
+    """Have the first SIGINT or SIGTERM cancel the current task; its number is then in the returned list. The
+    second ends the process at once."""
     task = asyncio.current_task()
     assert task is not None
     stopped_by: list[int] = []

@@ -97,7 +97,7 @@ class EditorAgent:
         """One turn at a time changes a workspace; the engine answers one request at a time anyway."""
 
     def on_connect(self, conn: Client) -> None:
-        """The editor is there."""
+        """Keep the connection to the editor: what it is told, and asked, goes there."""
         self._client = conn
 
     async def aclose(self) -> None:
@@ -118,7 +118,7 @@ class EditorAgent:
         client_info: Implementation | None = None,  # noqa: ARG002
         **_meta: Any,
     ) -> InitializeResponse:
-        """Say what we can."""
+        """Tell the editor what this agent supports, and note whether it lets us read its unsaved files."""
         files = client_capabilities.fs if client_capabilities is not None else None
         self._reads_buffers = bool(files and files.read_text_file)
         return InitializeResponse(
@@ -134,7 +134,7 @@ class EditorAgent:
         )
 
     async def authenticate(self, method_id: str, **_meta: Any) -> AuthenticateResponse:
-        """There is nothing to sign in to."""
+        """Refused: there is nothing to sign in to."""
         raise _error(_INVALID, f"there is no way to sign in called {method_id}: none is needed")
 
     async def new_session(
@@ -147,7 +147,7 @@ class EditorAgent:
     async def load_session(
         self, cwd: str, session_id: str, mcp_servers: Sequence[Any] | None = None, **_meta: Any
     ) -> LoadSessionResponse:
-        """Go on with a session, whose story is told again."""
+        """Go on with an earlier session; the editor is sent all that happened in it."""
         session = self._sessions.get(session_id) or await self._open(cwd, mcp_servers or (), session_id)
         try:
             history = await asyncio.to_thread(session.agent.history)
@@ -180,7 +180,7 @@ class EditorAgent:
         )
 
     async def set_session_mode(self, session_id: str, mode_id: str, **_meta: Any) -> SetSessionModeResponse:
-        """Work in another mode from the next call on."""
+        """Change the permission mode (plan, ask, auto), from the agent's next tool call on."""
         agent = self._session(session_id).agent
         if mode_id not in get_args(Mode):
             raise _error(_INVALID, f"there is no mode {mode_id}: there are plan, ask and auto")
@@ -191,7 +191,7 @@ class EditorAgent:
         return SetSessionModeResponse()
 
     async def prompt(self, session_id: str, prompt: Sequence[Any], **_meta: Any) -> PromptResponse:
-        """Run a turn."""
+        """Run a turn with the user's message, and return why it ended."""
         session = self._session(session_id)
         text = as_text(prompt, session.root)
         if not text:
@@ -225,11 +225,11 @@ class EditorAgent:
             session.turn.cancel()  # it waits for another session's
 
     async def ext_method(self, method: str, params: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
-        """There is none."""
+        """Refused: we have no methods beyond the protocol's."""
         raise RequestError.method_not_found(f"_{method}")
 
     async def ext_notification(self, method: str, params: dict[str, Any]) -> None:
-        """None means anything here."""
+        """Ignored: we know no notifications beyond the protocol's."""
 
     # Behind it.
 

@@ -21,7 +21,7 @@ class ModelPort(Protocol):
 
 
 class EnginePort(ModelPort, Protocol):
-    """A model whose life is looked after: found or started, shared, restarted, stopped."""
+    """A model and what runs it: our engine, which is started, shared, restarted and stopped, or a server."""
 
     @property
     def status(self) -> EngineStatus:
@@ -41,7 +41,7 @@ class EnginePort(ModelPort, Protocol):
         ...
 
     def attend(self) -> None:
-        """The user is at work: what the engine keeps at hand for them stays so for a while."""
+        """Say that the user is at work, so that an engine of ours keeps its weights ready for some minutes."""
         ...
 
     async def aclose(self) -> None:

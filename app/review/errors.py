@@ -1,4 +1,4 @@
-"""What review may refuse."""
+"""The error that the review raises."""
 
 from app.errors import TidegateError
 

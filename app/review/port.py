@@ -11,8 +11,8 @@ class ChangeRecorder(Protocol):
     """The agent's side: what it changed, and when a turn begins and ends."""
 
     def begin_turn(self, turn: int, session: str = "", words: str = "") -> None:
-        """From here on decisions wait; differences between disk and log found now are the user's own. `turn`
-        counts within `session`; `words` are what the user said."""
+        """A turn begins: until it ends, decisions raise ReviewError. What differs between disk and log now is
+        the user's own. `turn` counts within `session`; `words` are the user's message."""
         ...
 
     def record(self, path: str, before: FileImage | None, after: FileImage | None) -> None:
@@ -21,18 +21,18 @@ class ChangeRecorder(Protocol):
         ...
 
     def end_turn(self, turn: int) -> None:
-        """Decisions may be made again; changes that shell commands made are found and recorded."""
+        """The turn is over: what shell commands changed is found and recorded; decisions may be made again."""
         ...
 
     def command_started(self, named: Sequence[str] = ()) -> None:
         """A shell command of this turn, or another thing that changes files without `record`, is about to
-        begin: what differs on the disk until now is the user's own, and what will differ is the agent's. Files
-        that it has `named` are copied even where git ignores them."""
+        begin: what differs on the disk until now is the user's own, and what will differ is the agent's. The
+        content of files that the command names (`named`) is kept even where git ignores them."""
         ...
 
     def command_finished(self, still_runs: bool = False) -> tuple[str, ...]:
-        """It has ended: what it changed is found and recorded as the agent's, and the paths are returned.
-        `still_runs`: something goes on in the background, and what changes is the agent's as before."""
+        """The command has ended: what it changed is recorded as the agent's; returns the paths. `still_runs`:
+        it goes on in the background, and what changes from now on is the agent's too."""
         ...
 
     def feedback(self) -> str:
@@ -56,7 +56,7 @@ class ReviewPort(ChangeRecorder, Protocol):
         ...
 
     def keep(self, hunk_ids: frozenset[str]) -> None:
-        """Decide that these stay."""
+        """Decide that these hunks stay as they are."""
         ...
 
     def reject(self, hunk_ids: frozenset[str]) -> str:
@@ -74,8 +74,8 @@ class ReviewPort(ChangeRecorder, Protocol):
         ...
 
     def hunk_ids(self, path: str | None = None, turns: Collection[int] | None = None) -> frozenset[str]:
-        """The ids of a file's hunks, of those of some turns (by their serial numbers), or for
-        all, to be kept or rejected together."""
+        """The ids of all hunks, or only of those in the file `path`, or made by `turns` (serial numbers of
+        TurnSummary), to be kept or rejected together."""
         ...
 
     def rewind(self, turn: int, session: str = "", *, tells: bool = True) -> str:
@@ -98,8 +98,8 @@ class ReviewPort(ChangeRecorder, Protocol):
         ...
 
     def users_own(self, path: str) -> AbstractContextManager[None]:
-        """Inside of it the user edits `path` from here: what becomes of the file is the user's doing, though a
-        command of the agent's may be running."""
+        """For while the user edits `path` from here: its changes are recorded as the user's, even where a
+        command of the agent's is running."""
         ...
 
     def comment(self, path: str, line: int, quoted: str, text: str, source: str = "") -> Comment:

@@ -55,10 +55,10 @@ class Sampler:
         first: int = 0,
         allowed: mx.array | None = None,
     ) -> mx.array:
-        """What would be taken at n positions in a row, [n] from logits [n, vocabulary], if `drafted` [m] were
-        taken before them: the positions begin `first` after the next one, and each counts the drafts before
-        itself as history. Nothing is taken yet. n + first is at most m + 1. Only tokens that are `allowed`
-        [n, vocabulary] count; at least one at each position."""
+        """The tokens [n] that would be chosen from logits [n, vocabulary] of n positions in a row, if the
+        drafts `drafted` [m] were right; nothing is taken yet. The first of the positions lies `first` after the
+        next one to be taken; for each, the drafts in front of it count as history, so n + first is at most
+        m + 1. Only tokens that are `allowed` [n, vocabulary] are chosen; there must be one at each position."""
         logits = self._penalized(logits.astype(mx.float32), drafted, first)
         if allowed is not None:
             logits = mx.where(allowed, logits, _REMOVED)
@@ -72,7 +72,7 @@ class Sampler:
         return mx.take_along_axis(candidates, best, axis=-1)[:, 0]
 
     def take(self, tokens: mx.array) -> None:
-        """These [n] are the next n tokens."""
+        """Makes these [n] the next n tokens of the sequence."""
         if self.parameters.temperature > 0:
             self._split_keys(tokens.size)
             self._keys = self._keys[tokens.size :]

@@ -20,7 +20,8 @@ DEFAULT_KEEP_ALIVE = 1.0
 
 
 class Upkeep:
-    """`keep_alive`: seconds between two tiny operations on the device; 0 for none."""
+    """What the engine's thread does while it has no request. `keep_alive`: seconds between two tiny operations
+    on the device; 0 for none."""
 
     def __init__(
         self,

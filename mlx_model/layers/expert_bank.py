@@ -28,10 +28,10 @@ class ExpertBank(Protocol):
     def load(
         self, chosen: NDArray[Any], tokens: int, meanwhile: Callable[[], None] | None = None
     ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        """Loads the experts chosen for `tokens` tokens, in batches. Each batch is an array of expert indices,
-        which stay in memory until the next batch is requested, and the table [experts] of their slots; what
-        reads a batch must be evaluated before. `meanwhile` is called once, while missing experts are being
-        read. Raises EngineError when one cannot be read."""
+        """Loads the experts that are `chosen` for `tokens` tokens, in batches. A batch is an array of expert
+        indices, and a table [experts] that gives the slot of each. Its experts are in their slots only until
+        the next batch is requested: evaluate what reads them before that. `meanwhile` is called once, while
+        missing experts are being read. Raises EngineError when one cannot be read."""
         ...
 
     def prefetch(self, experts: NDArray[Any]) -> None:

@@ -15,7 +15,7 @@ _Item = TypeVar("_Item")
 
 
 async def unless_gone(request: Request, answer: Awaitable[Response]) -> Response:
-    """The response; cancelled when the client disconnects first."""
+    """The response; where the client disconnects first, `answer` is cancelled and the status is CLIENT_GONE."""
     answering = asyncio.ensure_future(answer)
     leaving = asyncio.ensure_future(_disconnected(request))
     try:
@@ -34,7 +34,7 @@ async def _disconnected(request: Request) -> None:
 
 
 async def with_pauses(items: AsyncGenerator[_Item], seconds: float) -> AsyncGenerator[_Item | None]:
-    """The items, and None whenever there was none for `seconds`."""
+    """The items; and None each time that another `seconds` pass without one."""
     following: asyncio.Task[_Item] | None = None
     try:
         while True:

@@ -47,8 +47,8 @@ _LOST_SUBTASK = (
 
 
 class Log(Protocol):
-    """Where a conversation is kept: a session's file, or for a sub-task its part of one. `records` are those it
-    began with."""
+    """Where a conversation is stored: a session's file, or a sub-task's part of that file. `records` are those
+    that it held when it was opened."""
 
     records: tuple[Record, ...]
 
@@ -66,11 +66,11 @@ class Log(Protocol):
         ...
 
     def discard(self) -> None:
-        """Nothing was said: keep nothing."""
+        """Remove what is stored, because nothing was said."""
         ...
 
     def close(self) -> None:
-        """Nothing more is said."""
+        """Close it: no record follows."""
         ...
 
 
@@ -136,11 +136,11 @@ class Conversation:
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        """What goes to the model, the system prompt excepted."""
+        """The messages that the next request sends, without the system prompt."""
         return tuple(self._messages)
 
     def all_but(self, keep: int) -> tuple[Message, ...]:
-        """Everything that was ever said before the last `keep` messages, what was left out earlier included."""
+        """All messages before the last `keep`, those that an earlier `compact` replaced included."""
         return (*self._left_out, *self._messages[self._preface : len(self._messages) - keep])
 
     def begin_turn(self, text: str) -> int:
@@ -165,7 +165,8 @@ class Conversation:
         self._put(TurnClosed(self.turn, reason, message))
 
     def add(self, message: Message, *, ok: bool = True, display: str = "") -> None:
-        """Append a message. Arguments that do not parse are kept as none: servers refuse to read them again.
+        """Append a message. A tool call whose arguments are no JSON object is stored with none (`{}`): servers
+        refuse a request that repeats them.
 
         Of a call's result, `ok` and `display` are kept for the screen (see ToolFinished).
         """

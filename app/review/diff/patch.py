@@ -27,11 +27,11 @@ def whole(change: FileChange) -> Selection:
 
 
 def build_patch(change: FileChange, selection: Selection, reverse: bool = False) -> bytes:
-    """The patch for the selected part of one file, "" when nothing of it is selected.
+    """The patch for the selected part of one file, b"" when nothing of it is selected.
 
     It may lack context where the change does (at neighbouring hunks, in a diff made with -U0): apply it with
     `--unidiff-zero`. Raises ReviewError for a merge's combined diff and for binary content whose patch is not
-    known: these are taken whole, by path.
+    known: the caller is to stage or discard such a file whole, by its path.
     """
     chosen = [hunk for hunk in change.hunks if hunk.id in selection]
     if not chosen:
@@ -192,8 +192,8 @@ def _arrange(hunks: Sequence[Hunk], selection: Selection, reverse: bool) -> Iter
 def select_lines(
     lines: Sequence[DiffLine], selected: frozenset[int], reverse: bool = False
 ) -> tuple[list[DiffLine], bool]:
-    """A hunk's lines with only `selected` (indices) changed, in the order that this module's text states, and
-    whether any change is left."""
+    """A hunk's lines with only `selected` (indices) changed, in the order that the module's docstring
+    describes; and whether any change is left."""
     fixed: LineKind = "added" if reverse else "removed"
     result: list[DiffLine] = []
     changed = False

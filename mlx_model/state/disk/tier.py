@@ -156,7 +156,7 @@ class DiskTier(DurableTier):
 
     @override
     def touch(self, state: PrefixState) -> None:
-        """The first snapshot of its chain, where every new conversation begins, counts as used too."""
+        """Notes that the snapshot is used, and the first of its chain, where new conversations begin."""
         for used in {state.digest, state.segments[0].digest} & self._recurrent.keys():
             try:
                 os.utime(self._folder / str(self._recurrent[used]))
