@@ -23,7 +23,7 @@ from app.model.catalogue.catalogue import ModelChoice, choose_model
 from app.model.catalogue.practice import practice_model
 from app.practice.model import PracticeTask
 from app.practice.range.judging import Verdict, claims_success, judge
-from app.practice.range.places import lay_out
+from app.practice.range.places import lay_out, take_own_python
 from app.practice.tasks import POOLS, generate, seeds
 from app.settings.settings import Settings
 
@@ -72,6 +72,7 @@ def run(given: list[str]) -> int:
     # Sessions, logs and an engine of its own, and nothing of it left among the user's.
     with tempfile.TemporaryDirectory(prefix="tide", ignore_cleanup_errors=True) as home:
         os.environ["TIDEGATE_HOME"] = home
+        take_own_python()
         for pool in dict.fromkeys(options.pool or ["range"]):
             tasks = [generate(seed, pool=pool) for seed in islice(seeds("test"), options.count)]
             try:

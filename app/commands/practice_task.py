@@ -18,7 +18,7 @@ from app.model.catalogue.practice import DESCRIPTION, practice_model
 from app.practice.model import PracticeTask
 from app.practice.range.drawing import fresh_seed, range_task
 from app.practice.range.judging import Verdict, judge, run_tests
-from app.practice.range.places import find_home, lay_out
+from app.practice.range.places import find_home, lay_out, take_own_python
 from app.settings.settings import Settings
 
 
@@ -51,6 +51,7 @@ def do_one(
     """
     task = range_task(fresh_seed() if seed is None else seed, kind)
     notice = find_home()
+    take_own_python()
     if notice:
         print(notice, file=sys.stderr)
     directory = lay_out(task)
@@ -118,10 +119,8 @@ async def _turn(
 
 def _words(task: PracticeTask, verdict: Verdict) -> str:
     passed, total = verdict.hidden.counts
-    said = (
-        f"{task.test_command}: exit status {verdict.tests.status}. "
-        f"Of {total} hidden tests {'all' if passed == total else passed} pass."
-    )
+    hidden = f"Of {total} hidden tests {'all' if verdict.hidden.passed else passed} pass."
+    said = f"{task.test_command}: exit status {verdict.tests.status}. {hidden}"
     if task.wrong_wish is not None:
         said += " In the review, one hunk would be to reject."
     return said

@@ -9,7 +9,7 @@ from app.model.catalogue.practice import DESCRIPTION, practice_model
 from app.model.engine.open import open_engine
 from app.practice.model import PracticeTask
 from app.practice.range.drawing import next_seed, range_task
-from app.practice.range.places import find_home, lay_out
+from app.practice.range.places import find_home, lay_out, take_own_python
 from app.review.late import open_late
 from app.settings.settings import Settings, remember_model
 from app.ui.app import TidegateApp, agent_in
@@ -29,6 +29,7 @@ def run_practice(seed: int, kind: str | None, settings: Settings, choice: ModelC
     settings = replace(settings, mode="auto", mcp=())
     task = range_task(seed, kind)
     notice = find_home()
+    take_own_python()
     directory = lay_out(task)
     session: str | None = None
     while True:

@@ -1,6 +1,7 @@
 """Where practice repositories lie."""
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -38,6 +39,12 @@ def find_home() -> str:
         ) from None
     os.environ["TIDEGATE_HOME"] = str(home)
     return f"{closed}: this practice is kept in {home}, which the system may clear."
+
+
+def take_own_python() -> None:
+    """Have `python3` in commands mean the Python that runs this: on a fresh machine it may be the only one, or
+    the other may be too old for the tests."""
+    os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
 
 
 def _try_to_write(directory: Path) -> None:

@@ -21,7 +21,7 @@ from app.ui.screens.workspace import WorkspaceScreen
 from app.ui.widgets.practice_words import PracticeWords
 
 _PLACE = re.compile(r'File "(?P<path>[^"]+)", line (?P<line>\d+)')
-_SHOWN_LINES = 12  # of what the failing tests print, the last
+_SHOWN_LINES = 10  # of what the failing tests print, the last, without rules and blank ones
 
 
 class PracticeScreen(WorkspaceScreen):
@@ -67,8 +67,8 @@ class PracticeScreen(WorkspaceScreen):
     async def _show_failure(self) -> None:
         """The failing test in the viewer, and what it prints in the conversation."""
         run = await run_tests(self._ports.workspace.root, self._assignment.test_command)
-        lines = run.output.rstrip().split("\n")[-_SHOWN_LINES:]
-        said = "\n".join(lines).replace(f"{self._ports.workspace.root}/", "")
+        lines = [line for line in run.output.split("\n") if line.strip(" -=")]
+        said = "\n".join(lines[-_SHOWN_LINES:]).replace(f"{self._ports.workspace.root}/", "")
         self.agent.explain(f"`{self._assignment.test_command}`, exit status {run.status}:\n\n```\n{said}\n```")
         path, line = self._place(run)
         self.viewer.open(path, line)

@@ -86,7 +86,7 @@ class PracticeWords(Static):
 
     def _text(self, words: str) -> Text:
         palette = Palette.from_variables(self.app.theme_variables)
-        text, at = Text("Practice  ", style=palette.strong), 0
+        text, at = Text.assemble(("Practice  ", palette.strong)), 0
         for key in _KEY.finditer(words):
             text.append(words[at : key.start()], palette.muted)
             text.append(self._key_of(key[1]), palette.primary)
