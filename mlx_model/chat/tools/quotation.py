@@ -151,10 +151,9 @@ class Quotation:
         if not length or (self.unique and count != 1) or self.text.array[end] & 0xC0 == 0x80:
             return False
         text = self.text.bytes
-        if not self.unique or text[end - 1] != _NEWLINE or text.endswith(b"\n"):
+        if not self.unique or text[end - 1] != _NEWLINE:
             return True
-        # A model that quotes the last line of a text without a last newline adds one: a value that ends in a
-        # newline may mean that line too.
+        # What ends in one newline more than the text does is taken to mean the text's last lines too.
         quoted = text[end - length : end - 1]
         last = len(text) - len(quoted)
         is_last = text.endswith(quoted) and (not last or text[last - 1] == _NEWLINE)

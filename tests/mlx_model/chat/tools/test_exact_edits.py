@@ -217,6 +217,7 @@ CLOSED = "\n</parameter>\n"
         # The last line lacks a newline; who quotes one means that line too.
         (opened("bare.txt") + "no newline" + CLOSED, True),
         (opened("bare.txt") + "no newline\n" + CLOSED, False),
+        (opened("crlf.py") + "\treturn 1\n\n" + CLOSED, False),
         # What is not known is as free as it was.
         (opened("unread.py") + "anything" + CLOSED, True),
         (opened("sub/../repeated.txt") + "anything" + CLOSED, True),
