@@ -134,6 +134,9 @@ def check_request(request: GenerationRequest, context_length: int, vocabulary: i
     unknown = next((token for token in request.prompt if not 0 <= token < vocabulary), None)
     if unknown is not None:
         raise RequestError(f"Token {unknown} is not in the vocabulary of {vocabulary} tokens.")
+    biased = next((token for token, _ in request.sampling.logit_bias if not 0 <= token < vocabulary), None)
+    if biased is not None:
+        raise RequestError(f"logit_bias: token {biased} is not in the vocabulary of {vocabulary} tokens.")
     if request.max_tokens < 0:
         raise RequestError(f"max_tokens is {request.max_tokens}; it may be 0 (no reply) or more.")
     sampling = request.sampling

@@ -16,7 +16,8 @@ DraftMode = Literal["none", "lookup", "mtp", "auto"]
 @dataclass(frozen=True, slots=True)
 class SamplingParameters:
     """Sampling parameters, named as transformers names them. Temperature 0 is greedy; top_k 0, top_p 1, min_p 0
-    and penalty 1 are off; `seed` None draws one.
+    and repetition penalty 1 are off; `seed` None draws one. The presence and the frequency penalty and
+    `logit_bias` (by token) are OpenAI's: see mlx_model.decode.sampling.
 
     The defaults are those of Qwen3-Coder-Next's generation_config.json.
     """
@@ -27,6 +28,9 @@ class SamplingParameters:
     min_p: float = 0.0
     repetition_penalty: float = 1.0
     seed: int | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
 
 
 class Constraint(Protocol):

@@ -2,7 +2,10 @@
 
 The order is that of transformers' generation: repetition penalty, temperature, top-k, top-p, min-p; each filter
 works on the renormalized distribution that the one before it left, and none removes the most likely token.
-Temperature 0 takes the most likely token after the penalty.
+Temperature 0 takes the most likely token after the penalties. OpenAI's logit bias is added before all that, and
+OpenAI's two penalties are subtracted after the repetition penalty: the presence penalty from every token that
+the reply has, the frequency penalty once for each time that it has it. (The repetition penalty applies to the
+prompt's tokens too.) At a position behind drafts, these count as the reply's: drafting is exact with them all.
 
 A draw is an argmax over logits with Gumbel noise (Gumbel 1954: the same as drawing from their softmax), and the
 noise of each position and token is settled by the seed alone. So a reply depends on logits and seed, not on how
@@ -41,6 +44,14 @@ class Sampler:
             self._seen = mx.zeros(vocabulary, dtype=mx.bool_)
             if history:
                 self._seen[mx.array(list(history))] = True
+        self._counts: mx.array | None = None
+        if parameters.presence_penalty or parameters.frequency_penalty:
+            self._counts = mx.zeros(vocabulary, dtype=mx.int32)
+        self._bias: mx.array | None = None
+        if parameters.logit_bias:
+            self._bias = mx.zeros(vocabulary)
+            for token, bias in parameters.logit_bias:
+                self._bias[token] = bias
 
     def __call__(self, logits: mx.array) -> mx.array:
         """One token [1] from logits [vocabulary]; it counts as taken from now on."""
@@ -78,6 +89,8 @@ class Sampler:
             self._keys = self._keys[tokens.size :]
         if self._seen is not None:
             self._seen[tokens] = True
+        if self._counts is not None:
+            self._counts = self._counts.at[tokens].add(1)
 
     def distributions(self, logits: mx.array, drafted: mx.array | None = None, first: int = 0) -> mx.array:
         """The probabilities [n, vocabulary] in float32 that `choose` with these arguments draws from."""
@@ -92,17 +105,22 @@ class Sampler:
         return mx.put_along_axis(mx.zeros(logits.shape), candidates, probabilities, axis=-1)
 
     def _penalized(self, logits: mx.array, drafted: mx.array | None, first: int) -> mx.array:
-        if self._seen is None:
+        if self._bias is not None:
+            logits = logits + self._bias
+        if self._seen is None and self._counts is None:
             return logits
-        seen = self._seen
+        drafts: mx.array | None = None
         if drafted is not None and drafted.size:
-            named = mx.arange(logits.shape[-1]) == drafted[:, None]
-            before = mx.cumsum(named.astype(mx.int32), axis=0, inclusive=False) > 0
-            after_all = mx.any(named, axis=0, keepdims=True)
-            rows = mx.concatenate([before, after_all], axis=0)[first : first + logits.shape[0]]
-            seen = seen | rows
-        penalty = self.parameters.repetition_penalty
-        return mx.where(seen, mx.where(logits > 0, logits / penalty, logits * penalty), logits)
+            drafts = _counts_before(drafted, logits.shape[-1])[first : first + logits.shape[0]]
+        if self._seen is not None:
+            seen = self._seen if drafts is None else self._seen | (drafts > 0)
+            penalty = self.parameters.repetition_penalty
+            logits = mx.where(seen, mx.where(logits > 0, logits / penalty, logits * penalty), logits)
+        if self._counts is not None:
+            counts = self._counts if drafts is None else self._counts + drafts
+            logits = logits - self.parameters.presence_penalty * (counts > 0)
+            logits = logits - self.parameters.frequency_penalty * counts
+        return logits
 
     def _noise(self, first: int, positions: int, vocabulary: int) -> mx.array:
         """Of positions that begin `first` after the next one."""
@@ -120,6 +138,12 @@ class Sampler:
             self._key = keys[0]
             blocks.append(keys[1:])
         self._keys = mx.concatenate(blocks)
+
+
+def _counts_before(drafted: mx.array, vocabulary: int) -> mx.array:
+    """How often each token is among the drafts [m] before each position, and among all: [m + 1, vocabulary]."""
+    named = (mx.arange(vocabulary) == drafted[:, None]).astype(mx.int32)
+    return mx.concatenate([mx.zeros((1, vocabulary), dtype=mx.int32), mx.cumsum(named, axis=0)], axis=0)
 
 
 def _filtered(logits: mx.array, parameters: SamplingParameters) -> tuple[mx.array | None, mx.array]:

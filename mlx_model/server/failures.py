@@ -19,6 +19,10 @@ class ContextOverflow(RequestError):
     """A conversation does not fit into the model's context; gives the numbers."""
 
 
+class UnknownModel(RequestError):
+    """A model is asked for by a name that this server does not have."""
+
+
 class Unavailable(EngineError):
     """The engine is loading or shutting down."""
 
@@ -36,6 +40,8 @@ def described(error: EngineError) -> tuple[int, dict[str, Any]]:
     match error:
         case ContextOverflow():
             return 400, error_body(str(error), "invalid_request_error", "context_length_exceeded")
+        case UnknownModel():
+            return 404, error_body(str(error), "invalid_request_error", "model_not_found")
         case FilesMissing():
             body = error_body(str(error), "invalid_request_error", "files_missing")
             return 409, body | {"missing": list(error.hashes)}

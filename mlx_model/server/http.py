@@ -1,4 +1,4 @@
-"""The HTTP application: three routes over a scheduler."""
+"""The HTTP application: routes over a scheduler."""
 
 import asyncio
 import contextlib
@@ -27,8 +27,17 @@ from mlx_model.decode.request import (
     TokenGenerated,
 )
 from mlx_model.errors import EngineError
-from mlx_model.server.failures import HANDLERS, UNEXPECTED, ContextOverflow, Unavailable, described, error_body
-from mlx_model.server.protocol import ChatCompletionRequest, InvalidRequest, read_request
+from mlx_model.server.body import read_body
+from mlx_model.server.failures import (
+    HANDLERS,
+    UNEXPECTED,
+    ContextOverflow,
+    Unavailable,
+    UnknownModel,
+    described,
+    error_body,
+)
+from mlx_model.server.protocol import ChatCompletionRequest, read_request
 from mlx_model.server.reply import ReplyReader
 from mlx_model.server.reply_writer import ReplyWriter
 from mlx_model.server.scheduler import Scheduler, ServedModel
@@ -36,7 +45,6 @@ from mlx_model.server.waiting import unless_gone, with_pauses
 
 _log = logging.getLogger(__name__)
 
-_LARGEST_BODY = 64 * 2**20
 _KEEP_ALIVE_SECONDS = 10.0
 
 
@@ -53,6 +61,12 @@ class _Reply:
     """So far."""
     finished: GenerationFinished | None = None
 
+    @property
+    def lowered_limit(self) -> int | None:
+        """The most tokens of this reply where the context has room for fewer than were asked for."""
+        asked, limit = self.request.reply_limit, self.generation.max_tokens
+        return limit if asked is not None and limit < asked else None
+
 
 def create_app(scheduler: Scheduler, keep_alive_seconds: float = _KEEP_ALIVE_SECONDS) -> Starlette:
     """The application. A stream without an event for `keep_alive_seconds` sends a comment."""
@@ -60,8 +74,16 @@ def create_app(scheduler: Scheduler, keep_alive_seconds: float = _KEEP_ALIVE_SEC
     return Starlette(
         routes=[
             Route("/health", endpoints.health, methods=["GET"]),
-            Route("/v1/models", endpoints.models, methods=["GET"]),
-            Route("/v1/chat/completions", endpoints.chat_completions, methods=["POST"]),
+            # Some clients are given the address without /v1.
+            *(
+                Route(f"{base}{path}", endpoint, methods=[method])
+                for base in ("/v1", "")
+                for path, endpoint, method in (
+                    ("/models", endpoints.models, "GET"),
+                    ("/models/{name:path}", endpoints.named_model, "GET"),
+                    ("/chat/completions", endpoints.chat_completions, "POST"),
+                )
+            ),
         ],
         exception_handlers=HANDLERS,
     )
@@ -88,8 +110,16 @@ class _Endpoints:
         return JSONResponse(body, 503)
 
     async def models(self, _: Request) -> Response:
-        model = self._ready()
-        entry = {
+        return JSONResponse({"object": "list", "data": [self._entry(self._ready())]})
+
+    async def named_model(self, request: Request) -> Response:
+        model, name = self._ready(), request.path_params["name"]
+        if name != model.name:
+            raise UnknownModel(f"There is no model {name!r} here; this server has {model.name!r}.")
+        return JSONResponse(self._entry(model))
+
+    def _entry(self, model: ServedModel) -> dict[str, Any]:
+        return {
             "id": model.name,
             "object": "model",
             "created": self._started,
@@ -98,11 +128,10 @@ class _Endpoints:
             "keeps_prefixes": model.keeps_prefixes,
             "details": dict(model.details()),
         }
-        return JSONResponse({"object": "list", "data": [entry]})
 
     async def chat_completions(self, request: Request) -> Response:
         model = self._ready()
-        received = read_request(await _body(request))
+        received = read_request(await read_body(request))
         # Rendering and encoding a long conversation takes a while, and must not hold up other clients.
         reply = await asyncio.to_thread(_reply, model, received)
         if received.stream:
@@ -123,26 +152,18 @@ class _Endpoints:
         async for _ in self._parts(reply):
             pass
         assert reply.finished is not None
-        writer = ReplyWriter(reply.model.name)
+        writer = ReplyWriter(reply.model.name, reply.lowered_limit)
         return JSONResponse(writer.whole(reply.reader.message, reply.reader.reason, reply.finished))
 
     async def _stream(self, reply: _Reply) -> AsyncGenerator[bytes]:
-        writer = ReplyWriter(reply.model.name)
+        writer = ReplyWriter(reply.model.name, reply.lowered_limit)
         options = reply.request.stream_options
         yield _event(writer.opening())
         try:
-            parts = with_pauses(self._parts(reply), self._keep_alive_seconds)
-            async with contextlib.aclosing(parts):
-                async for part in parts:
-                    if part is None:
-                        yield b": still working\n\n"
-                    elif isinstance(part, GenerationCosts):
-                        yield _event(writer.costs(part))
-                    elif not isinstance(part, PromptProcessed):
-                        costs = reply.costs if reply.request.timings_per_token else None
-                        yield _event(writer.part(part, costs))
-                    elif reply.request.return_progress:
-                        yield _event(writer.progress(part))
+            chunks = with_pauses(self._chunks(reply, writer), self._keep_alive_seconds)
+            async with contextlib.aclosing(chunks):
+                async for chunk in chunks:
+                    yield b": still working\n\n" if chunk is None else _event(chunk)
         except EngineError as error:
             yield _event(described(error)[1])
             return
@@ -156,6 +177,17 @@ class _Endpoints:
         for chunk in writer.ending(reply.reader.reason, reply.finished, include_usage):
             yield _event(chunk)
         yield b"data: [DONE]\n\n"
+
+    async def _chunks(self, reply: _Reply, writer: ReplyWriter) -> AsyncGenerator[dict[str, Any]]:
+        """The chunks that the client has asked for, without opening and ending."""
+        async with contextlib.aclosing(self._parts(reply)) as parts:
+            async for part in parts:
+                if isinstance(part, GenerationCosts):
+                    yield writer.costs(part)
+                elif not isinstance(part, PromptProcessed):
+                    yield writer.part(part, reply.costs if reply.request.timings_per_token else None)
+                elif reply.request.return_progress:
+                    yield writer.progress(part)
 
     async def _parts(self, reply: _Reply) -> AsyncGenerator[PromptProcessed | GenerationCosts | ReplyPart]:
         """The parts of the reply, until it ends or a stop string makes the rest unwanted."""
@@ -232,16 +264,16 @@ def _generation(model: ServedModel, received: ChatCompletionRequest) -> Generati
         [message.for_template() for message in received.messages],
         [tool.given for tool in received.tools or ()],
     )
-    context, length, limit = model.generator.context_length, len(prompt.tokens), received.reply_limit
-    if length + (limit or 1) > context:
-        wanted = f" and {limit:,} are asked for in reply" if limit else ""
-        remedy = "shorten the conversation" if length >= context else f"ask for {context - length:,} at most"
+    context, length = model.generator.context_length, len(prompt.tokens)
+    room, limit = context - length, received.reply_limit
+    if room < 1:
         raise ContextOverflow(
-            f"The context holds {context:,} tokens, but the conversation has {length:,}{wanted}; {remedy}."
+            f"The context holds {context:,} tokens, but the conversation has {length:,}; "
+            "shorten the conversation."
         )
     return GenerationRequest(
         prompt=prompt.tokens,
-        max_tokens=context - length if limit is None else limit,
+        max_tokens=room if limit is None else min(limit, room),
         stop_tokens=model.encoder.tokenizer.stop_tokens,
         sampling=received.sampling(model.sampling),
         boundaries=prompt.boundaries,
@@ -257,18 +289,6 @@ def _constraint(model: ServedModel, received: ChatCompletionRequest) -> Callable
     if schemas is None or grammar is None:
         return lambda: None
     return partial(grammar.constraint, schemas, grammar.files.resolve(received.named_files()))
-
-
-async def _body(request: Request) -> bytes:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise InvalidRequest("The body must be JSON, with Content-Type: application/json.")
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _LARGEST_BODY:
-            raise InvalidRequest(f"The body is larger than {_LARGEST_BODY // 2**20} MiB.")
-    return bytes(body)
 
 
 def _event(content: dict[str, Any]) -> bytes:

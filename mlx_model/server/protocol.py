@@ -4,7 +4,8 @@ GET /health          503 {"status": "loading", "progress": 0..1} while the model
                      "error": {...}} when it could not be; 200 {"status": "ok", "memory": {"pressure": "normal",
                      "warning" or "critical", "given_back": {NAME: BYTES}}} from then on. It counts as a
                      request: a client that wants an engine with --idle-exit to stay sends it now and then.
-GET /v1/models       one model, with `context_length` in tokens, `keeps_prefixes` (whether the states of prompts
+GET /v1/models, /v1/models/ID
+                     one model, with `context_length` in tokens, `keeps_prefixes` (whether the states of prompts
                      outlive the engine) and `details`, facts for display by name.
 POST /v1/chat/completions
                      `return_progress` adds chunks with `prompt_progress {total, cache, processed, time_ms}`;
@@ -13,6 +14,9 @@ POST /v1/chat/completions
                      and every token makes one.
                      `draft` is the reply's draft mode (none, lookup, mtp or auto; default: --draft). The reply
                      does not depend on it. `timings` counts drafts, in all and by source.
+                     `max_tokens` -1 is the same as none. Beyond the context's room it is lowered to that, and
+                     `usage.max_tokens` says to how many. `seed` -1 is none, and `top_p` 0 is greedy. Penalties
+                     and `logit_bias` are OpenAI's (see mlx_model.decode.sampling).
                      `max_tokens` 0 asks for no reply: the prompt is processed, and the response comes when its
                      states are on disk, for later requests that continue from it.
                      `parallel_tool_calls` false ends the reply after its first tool call.
@@ -26,6 +30,7 @@ POST /v1/chat/completions
                      with status 409, the code files_missing and the hashes as `missing`, and the client sends
                      the request again with those texts.
 
+Every address is there without /v1 too. A body may be packed with gzip, and may begin with a byte order mark.
 Errors are {"error": {"message", "type", "code"}}; one that comes after a stream has begun is its last event.
 """
 
@@ -38,8 +43,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from mlx_model.chat.tools.known_files import NamedFile
 from mlx_model.decode.request import DraftMode, SamplingParameters
-from mlx_model.errors import RequestError
+from mlx_model.server.body import InvalidRequest
 
+_MOST_STOP_STRINGS = 16
 _DEEPEST = 100
 """The most levels of nesting in a call's arguments that are rendered; no tool takes as many."""
 
@@ -158,19 +164,19 @@ class ChatCompletionRequest(_Received):
     draft: DraftMode | None = None
     files: list[ReceivedFile] | None = None
     temperature: Annotated[float, Field(ge=0, le=100)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=-1)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[float, Field(gt=0, le=100)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**64)] | None = None
-    max_tokens: Annotated[int, Field(ge=0)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=0)] | None = None
-    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
+    max_tokens: Annotated[int, Field(ge=-1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=-1)] | None = None
+    stop: str | list[str] | None = None
     n: int | None = None
     logprobs: bool | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
-    logit_bias: dict[str, float] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] | None = None
     response_format: dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     functions: Any = None
@@ -183,6 +189,13 @@ class ChatCompletionRequest(_Received):
             raise ValueError(
                 "this is the old form, which this server does not take: send tools and tool_choice"
             )
+        return value
+
+    @field_validator("stop")
+    @classmethod
+    def _few_stop_strings(cls, value: str | list[str] | None) -> str | list[str] | None:
+        if isinstance(value, list) and len(value) > _MOST_STOP_STRINGS:
+            raise ValueError(f"at most {_MOST_STOP_STRINGS} stop strings are taken, and these are {len(value)}")
         return value
 
     @field_validator("n")
@@ -199,7 +212,7 @@ class ChatCompletionRequest(_Received):
             raise ValueError('this server leaves the choice of tools to the model: use "auto" or "none"')
         return value
 
-    @field_validator("logprobs", "frequency_penalty", "presence_penalty", "logit_bias")
+    @field_validator("logprobs")
     @classmethod
     def _switched_off(cls, value: Any) -> Any:
         if value:
@@ -216,7 +229,8 @@ class ChatCompletionRequest(_Received):
     @property
     def reply_limit(self) -> int | None:
         """The most tokens of the reply; None: as many as the context allows."""
-        return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+        limit = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+        return None if limit == -1 else limit
 
     @property
     def stop_strings(self) -> tuple[str, ...]:
@@ -225,13 +239,17 @@ class ChatCompletionRequest(_Received):
 
     def sampling(self, published: SamplingParameters) -> SamplingParameters:
         """The request's sampling parameters, else the model's `published` ones."""
+        greedy = self.top_p == 0
         given = {
-            "temperature": self.temperature,
-            "top_p": self.top_p,
+            "temperature": 0.0 if greedy else self.temperature,
+            "top_p": None if greedy else self.top_p,
             "top_k": None if self.top_k is None else max(0, self.top_k),
             "min_p": self.min_p,
             "repetition_penalty": self.repetition_penalty,
-            "seed": self.seed,
+            "seed": None if self.seed == -1 else self.seed,
+            "presence_penalty": self.presence_penalty,
+            "frequency_penalty": self.frequency_penalty,
+            "logit_bias": tuple(self.logit_bias.items()) if self.logit_bias else None,
         }
         return replace(published, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
@@ -244,10 +262,6 @@ class ChatCompletionRequest(_Received):
         if not self.tools or self.tool_choice == "none":
             return None
         return {tool.function.name: _schema(tool.function.parameters or {}) for tool in self.tools}
-
-
-class InvalidRequest(RequestError):
-    """A request's body does not follow the protocol; names the field."""
 
 
 def read_request(body: bytes) -> ChatCompletionRequest:

@@ -12,9 +12,11 @@ from mlx_model.decode.timings import timings
 FinishReason = Literal["stop", "length", "tool_calls"]
 
 
-def usage(finished: GenerationFinished) -> dict[str, Any]:
-    """OpenAI's `usage`: tokens of prompt and reply, and prompt tokens found in the cache."""
-    return {
+def usage(finished: GenerationFinished, lowered_limit: int | None = None) -> dict[str, Any]:
+    """OpenAI's `usage`: tokens of prompt and reply, and prompt tokens found in the cache; and `max_tokens`
+    where a `lowered_limit` was used in place of the one asked for."""
+    lowered = {} if lowered_limit is None else {"max_tokens": lowered_limit}
+    return lowered | {
         "prompt_tokens": finished.prompt_tokens,
         "completion_tokens": finished.generated_tokens,
         "total_tokens": finished.prompt_tokens + finished.generated_tokens,
@@ -25,8 +27,10 @@ def usage(finished: GenerationFinished) -> dict[str, Any]:
 class ReplyWriter:
     """Makes the JSON objects of one reply."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, lowered_limit: int | None = None) -> None:
+        """`lowered_limit` as for `usage`."""
         self._model = model
+        self._lowered_limit = lowered_limit
         self._id = f"chatcmpl-{uuid.uuid4().hex}"
         self._created = int(time.time())
 
@@ -71,7 +75,7 @@ class ReplyWriter:
         last = self._chunk({}, reason)
         chunks = [last]
         if include_usage:
-            chunks.append(last | {"choices": [], "usage": usage(finished)})
+            chunks.append(last | {"choices": [], "usage": usage(finished, self._lowered_limit)})
         chunks[-1]["timings"] = timings(finished)
         return chunks
 
@@ -81,7 +85,7 @@ class ReplyWriter:
         """The whole response to a request that does not stream."""
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
         return self._object("chat.completion", [choice]) | {
-            "usage": usage(finished),
+            "usage": usage(finished, self._lowered_limit),
             "timings": timings(finished),
         }
 

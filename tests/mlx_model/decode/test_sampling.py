@@ -97,6 +97,38 @@ def test_equal_seeds_give_equal_tokens_and_others_do_not() -> None:
     assert tokens(None) != tokens(None)
 
 
+@given(
+    st.lists(st.integers(0, 5), max_size=6),
+    st.lists(st.integers(0, 5), max_size=4),
+    st.floats(-2, 2),
+    st.floats(-2, 2),
+)
+@settings(max_examples=40, deadline=None)
+def test_penalties_and_biases_are_those_of_openai_at_each_position(
+    reply: list[int], drafts: list[int], presence: float, frequency: float
+) -> None:
+    parameters = SamplingParameters(
+        1.0,
+        1.0,
+        0,
+        presence_penalty=presence,
+        frequency_penalty=frequency,
+        logit_bias=((4, -100.0), (1, 2.0)),
+    )
+    sampler = Sampler(parameters, 6, [2])  # the prompt does not count
+    for token in reply:
+        sampler.take(mx.array([token]))
+    logits = np.linspace(-1, 1, 6, dtype=np.float32)
+    ours = np.array(
+        sampler.distributions(mx.array(np.tile(logits, (len(drafts) + 1, 1))), mx.array(drafts, dtype=mx.int32))
+    )
+    for place, row in enumerate(ours):
+        counts = np.bincount([*reply, *drafts[:place]], minlength=6)
+        scores = logits + np.array([0, 2, 0, 0, -100, 0]) - presence * (counts > 0) - frequency * counts
+        expected = np.exp(scores - scores.max())
+        np.testing.assert_allclose(row, expected / expected.sum(), atol=1e-5)
+
+
 def test_greedy_takes_the_most_likely_token_that_the_penalty_leaves() -> None:
     sampler = Sampler(SamplingParameters(temperature=0, repetition_penalty=2.0), 4, [2])
     logits = mx.array([0.5, 1.6, 3.0, -1.0])

@@ -26,7 +26,12 @@ LENGTH = 250
 
 SAMPLED = {
     "greedy": {},
-    "greedy with a penalty": {"repetition_penalty": 1.2},
+    "greedy with penalties": {
+        "repetition_penalty": 1.2,
+        "presence_penalty": 0.2,
+        "frequency_penalty": 0.1,
+        "logit_bias": ((7, 0.5),),
+    },
     "plain": {"temperature": 1.0, "top_k": 0, "top_p": 1.0},
     "top-k, top-p": {"temperature": 0.8, "top_k": 12, "top_p": 0.9},
     "min-p and a penalty": {
