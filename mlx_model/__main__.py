@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from mlx_model.errors import EngineError
+from mlx_model.memory.blas import fast_blas
 from mlx_model.memory.device import set_buffer_limits
 
 COMMANDS = {
@@ -40,6 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given[:1] == [name]:
             # Only the chosen command is imported: most of them bring in mlx.
             set_buffer_limits()
+            try:
+                fast_blas()
+            except EngineError as error:
+                print(f"mlx_model {name}: {error}", file=sys.stderr)
+                return error.exit_status
             try:
                 module = importlib.import_module(f"mlx_model.commands.{name.replace('-', '_')}")
             except ImportError as error:

@@ -25,12 +25,14 @@ from app.model.events import EngineStatus
 from app.settings.settings import Settings, load_settings, settings_file
 from app.workspace import ripgrep
 
+Mark = Literal["ok", "note", "missing"]
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One fact. "missing" is what Tidegate cannot do without, "note" what it works around."""
 
-    mark: Literal["ok", "note", "missing"]
+    mark: Mark
     subject: str
     fact: str
 
@@ -56,6 +58,7 @@ def _findings(model: str | None) -> Iterator[Finding]:
     yield Finding("ok", "python", f"{platform.python_version()}, {sys.executable}")
     yield Finding("ok", "machine", f"{platform.system()} {platform.release()}, {platform.machine()}")
     yield _package("mlx", "the engine cannot run; servers can still be used")
+    yield from _blas()
     yield _package("textual", "the workspace cannot open")
     yield _git()
     yield _ripgrep()
@@ -102,6 +105,23 @@ def _package(name: str, consequence: str) -> Finding:
         return Finding("ok", name, version(name))
     except PackageNotFoundError:
         return Finding("missing", name, f"not installed: {consequence}")
+
+
+def _blas() -> Iterator[Finding]:
+    """The library with which the engine will multiply, where it computes on a CPU with Linux."""
+    try:
+        version("mlx-cpu")
+    except PackageNotFoundError:
+        return
+    said = subprocess.run(
+        [sys.executable, "-P", "-m", "mlx_model.memory.blas"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    mark: Mark = "ok" if said.returncode == 0 else "note"
+    yield Finding(mark, "blas", said.stdout.strip() or said.stderr.strip())
 
 
 def _git() -> Finding:

@@ -12,6 +12,7 @@ from rich.table import Table
 from mlx_model.commands.shared.model_shape import ModelShape, add_shape, read_shape
 from mlx_model.commands.shared.sizes import readable_size
 from mlx_model.config.model_config import ModelConfig
+from mlx_model.memory.device import blas_report
 from mlx_model.memory.footprint import ComponentFootprint, Footprint, footprint
 from mlx_model.weights.checkpoint import Checkpoint, StoredProjection, stored_bytes
 from mlx_model.weights.layout import Component
@@ -96,6 +97,7 @@ def _report(
     on_disk = sum(value for part, value in disk.items() if part is not Component.MTP)
     return {
         **named,
+        "blas": blas_report(),
         "parameters": {"total": size.total.parameters, "active": size.total.active_parameters},
         "total": _part(size.total, on_disk),
         "parts": parts,
@@ -135,6 +137,8 @@ def _print(report: dict[str, Any]) -> None:
     console.print(table)
     facts = Table.grid(padding=(0, 2))
     facts.add_row("drafter", report["drafter"])
+    if report["blas"] is not None:
+        facts.add_row("BLAS", report["blas"])
     facts.add_row("KV per token", f"{report['kv_bytes_per_token'] / 1024:.4g} KiB in bfloat16")
     facts.add_row("snapshot", f"{readable_size(report['snapshot_bytes'])} of recurrent state")
     facts.add_row("context", f"{report['context']:,} tokens hold {readable_size(report['context_bytes'])}")

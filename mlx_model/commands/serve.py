@@ -22,7 +22,7 @@ from mlx_model.engine.loading import LoadedModel, load
 from mlx_model.engine.reserves import engine_reserves
 from mlx_model.engine.upkeep import DEFAULT_KEEP_ALIVE, Upkeep
 from mlx_model.errors import RequestError
-from mlx_model.memory.device import default_dtype, on_cpu
+from mlx_model.memory.device import blas_report, default_dtype, on_cpu
 from mlx_model.memory.machine import available_bytes
 from mlx_model.memory.plan import Wishes
 from mlx_model.memory.relief import Relief
@@ -30,6 +30,8 @@ from mlx_model.server.run import ServerOptions, run_server
 from mlx_model.server.scheduler import ServedModel
 from mlx_model.state.disk.folder import EXPERT_USE
 from mlx_model.weights.experts.residency import Residency
+
+_log = logging.getLogger(__name__)
 
 _ENVIRONMENT = """\
 environment variables that MLX reads on macOS; what they are worth was not measured on a Mac:
@@ -39,6 +41,11 @@ environment variables that MLX reads on macOS; what they are worth was not measu
       how often MLX itself asks for wired memory to stay at hand; try it with --keep-alive 0
   MLX_RESIDENCY_SET_MAX_PCT
       how much wired memory is asked for together, in percent of what the GPU should use; 0: all
+
+environment variable on Linux without a GPU:
+  TIDEGATE_BLAS
+      the library that multiplies matrices; "reference": MLX's own, which is slow, but with it drafts change no
+      token even where two are nearly as likely (default: OpenBLAS, MKL or BLIS, where there is one)
 """
 
 
@@ -112,6 +119,9 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
     encoder = PromptEncoder.from_directory(arguments.model)
     sampling = published_sampling(arguments.model)
     fixed = snapshot_memory(arguments)
+    blas = blas_report()
+    if blas is not None:
+        _log.info("BLAS: %s", blas)
     plan = settle_memory(arguments, Wishes(arguments.context, snapshots=fixed))
     with ExitStack() as stack:
         cache = open_engine_cache(arguments, plan.snapshots) if plan is not None else None
@@ -127,6 +137,7 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
             store=cache.store if cache is not None else None,
             expert_slots=plan.expert_slots if plan is not None else None,
             expert_use=read_expert_use(use) if use is not None else None,
+            widened=plan is not None and plan.model.widened,
             progress=progress,
         )
         residency = loaded.residency
@@ -145,6 +156,8 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
             draft=arguments.draft,
         )
         details = _details(loaded, arguments) | _prefixes(cache)
+        if plan is not None and plan.model.widened:
+            details["quantization"] += ", widened to float32"
         return ServedModel(
             name=arguments.model.resolve().name,
             generator=GuardedGenerator(
@@ -204,6 +217,9 @@ def _details(loaded: LoadedModel, arguments: argparse.Namespace) -> dict[str, st
         "quantization": f"{bits} bits" if bits else "none",
         "drafter": loaded.drafter(arguments.draft),
     }
+    blas = blas_report()
+    if blas is not None:
+        details["BLAS"] = blas
     if arguments.kv_bits is not None:
         details["keys and values"] = f"{arguments.kv_bits} bits"
     if arguments.adapter is not None:

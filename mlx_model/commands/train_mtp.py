@@ -135,7 +135,7 @@ def settle_training(arguments: argparse.Namespace, machine: Machine | None = Non
         )
     plan = settle_memory(arguments, Wishes(context=arguments.sequence_length, snapshots=0), machine=machine)
     assert plan is not None, "mlx-lm runs no qwen3_next"
-    return Means(plan.chunk, plan.expert_slots)
+    return Means(plan.chunk, plan.expert_slots, plan.model.widened)
 
 
 def _check(arguments: argparse.Namespace) -> None:

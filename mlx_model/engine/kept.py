@@ -7,6 +7,7 @@ from pathlib import Path
 import platformdirs
 
 from mlx_model.chat.remembered import RememberedReplies
+from mlx_model.memory.device import blas_in_use
 from mlx_model.state.disk.fingerprint import model_fingerprint
 from mlx_model.state.disk.folder import REPLIES
 from mlx_model.state.disk.tier import DiskLimits, DiskTier
@@ -63,6 +64,9 @@ def open_cache(
     if settings.folder is None:
         return EngineCache(PrefixStore(settings.memory), RememberedReplies())
     computed = {"dtype": dtype, "kv": f"{kv_bits} bits" if kv_bits else "exact"}
+    blas = blas_in_use()
+    if blas is not None:
+        computed["blas"] = blas.name
     model = model_fingerprint(directory, adapter, computed)
     description = {"model": str(directory.resolve()), **computed}
     if adapter is not None:

@@ -30,6 +30,7 @@ from mlx_model.weights.adapter import read_adapter
 from mlx_model.weights.checkpoint import Checkpoint, Progress, StoredProjection, open_checkpoint
 from mlx_model.weights.experts.residency import Residency
 from mlx_model.weights.experts.slots import Frequencies
+from mlx_model.weights.unpacking import unpacked_tensors
 
 _KEPT_EXACT = (".A_log", ".dt_bias")
 """Tensors that keep the checkpoint's dtype: DeltaNet's decay is computed from them in float32."""
@@ -148,14 +149,15 @@ def load(
     store: PrefixStore | None = None,
     expert_slots: int | None = None,
     expert_use: Mapping[str, Frequencies] | None = None,
+    widened: bool = False,
     progress: Progress | None = None,
 ) -> LoadedModel:
     """Loads the model of a checkpoint directory.
 
     `dtype`: of activations (default: see `device.default_dtype`); `adapter`: a LoRA directory; `kv_bits`: of
     keys and values (None: exact); `store`: keeps states between generations. `expert_slots`: experts of each
-    layer in memory (None: all), at first the most used by the frequencies `expert_use`. Raises ConfigError or
-    CheckpointError.
+    layer in memory (None: all), at first the most used by the frequencies `expert_use`. `widened`: as of
+    load_qwen3_next. Raises ConfigError or CheckpointError.
     """
     prepare_mlx()
     name = architecture(directory)
@@ -186,7 +188,13 @@ def load(
             progress(done, total + favourites)
 
     model = load_qwen3_next(
-        checkpoint, dtype=dtype, updates=updates, kv_bits=kv_bits, residency=residency, progress=report
+        checkpoint,
+        dtype=dtype,
+        updates=updates,
+        kv_bits=kv_bits,
+        residency=residency,
+        widened=widened,
+        progress=report,
     )
     if residency is not None:
         residency.warm(lambda done: report(others + done, others))
@@ -209,10 +217,12 @@ def load_qwen3_next(
     updates: Mapping[str, mx.array] | None = None,
     kv_bits: KVBits | None = None,
     residency: Residency | None = None,
+    widened: bool = False,
     progress: Progress | None = None,
 ) -> Qwen3Next:
     """The model of an opened checkpoint, with the low-rank `updates` of an adapter, and with all experts in
-    memory or in the banks of a `residency` of the same dtype.
+    memory or in the banks of a `residency` of the same dtype. `widened`: packed weights are unpacked into the
+    dtype of activations, all but those in banks.
 
     Raises CheckpointError, or ConfigError where this device cannot compute in `dtype`.
     """
@@ -224,7 +234,10 @@ def load_qwen3_next(
         )
     tensors = {name: update.astype(compute) for name, update in (updates or {}).items()}
     mx.eval(tensors)
-    for name, tensor in checkpoint.tensors(progress, routed=residency is None):
+    stored = checkpoint.tensors(progress, routed=residency is None)
+    if widened:
+        stored = unpacked_tensors(stored, checkpoint.quantization)
+    for name, tensor in stored:
         tensors[name] = in_dtype(name, tensor, compute)
         # One at a time, so that only one tensor is in memory twice.
         mx.eval(tensors[name])

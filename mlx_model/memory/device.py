@@ -2,9 +2,11 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlx_model.memory.activation_bytes import Arithmetic
+from mlx_model.memory.blas import blas_in_words, fast_blas
 
 if TYPE_CHECKING:
     from mlx_model.memory.plan import MemoryPlan
@@ -58,3 +60,21 @@ def default_dtype(checkpoint: str) -> str:
     """The dtype to compute in: the checkpoint's own on a GPU; float32 on a CPU, where 16-bit floats are
     slower."""
     return "float32" if on_cpu() else checkpoint
+
+
+def blas_in_use() -> Path | None:
+    """The fast BLAS that MLX multiplies with here; None on a GPU, and where it uses the one it brings."""
+    return fast_blas() if on_cpu() else None
+
+
+def blas_report() -> str | None:
+    """Which BLAS multiplies here, or how to get a fast one; None where MLX has other means: on a GPU or a
+    Mac."""
+    return blas_in_words() if sys.platform == "linux" and on_cpu() else None
+
+
+def gains_by_widening(dtype: str) -> bool:
+    """Whether plain weights are multiplied faster than packed ones: in float32 with a fast BLAS, which cannot
+    multiply packed matrices. Measured with OpenBLAS 0.3.21 on two busy cores, 8 bits, 256 by 1,024: 8 times as
+    fast for one row, 58 times for 256."""
+    return dtype == "float32" and blas_in_use() is not None

@@ -84,6 +84,10 @@ def recipe_packing(recipe: Recipe) -> PackingOf:
     return lambda projection, _: quantization_for(recipe, projection)
 
 
+def unpacked(_projection: Projection, _rows: Rows) -> None:
+    """The packing of weights that are all floats."""
+
+
 def stored_packing(checkpoint: Checkpoint) -> PackingOf:
     """The packing of a checkpoint."""
     packing = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from mlx_model.config.model_config import ModelConfig
 from mlx_model.memory.activation_bytes import Arithmetic, block_bytes
-from mlx_model.memory.footprint import Footprint, PackingOf, footprint, slot_bytes
+from mlx_model.memory.footprint import Footprint, PackingOf, footprint, slot_bytes, unpacked
 from mlx_model.memory.machine import GIB, Machine, Pressure
 from mlx_model.state.disk.tier import DiskLimits
 from mlx_model.state.sequence import ROLLBACK_POINTS
@@ -46,7 +46,8 @@ _LEAST_CACHE = 1 << 28
 @dataclass(frozen=True, slots=True)
 class Model:
     """The model to run. `kv_bits` None keeps keys and values exact; `mtp`: with the MTP layer; `all_logits`: as
-    for block_bytes."""
+    for block_bytes; `widened`: packed weights are unpacked when they are loaded, into floats of the
+    arithmetic."""
 
     config: ModelConfig
     packing: PackingOf
@@ -54,6 +55,7 @@ class Model:
     kv_bits: int | None = None
     mtp: bool = False
     all_logits: bool = False
+    widened: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +149,23 @@ def plan_memory(model: Model, machine: Machine, wishes: Wishes | None = None) ->
     return _Planner(model, machine, wishes or Wishes()).best()
 
 
+def widen_if_it_fits(plan: MemoryPlan, wishes: Wishes | None = None) -> MemoryPlan:
+    """The plan with weights widened, where that costs neither context nor chunk nor experts in memory; else the
+    plan as it is."""
+    wide = plan_memory(replace(plan.model, widened=True), plan.machine, wishes)
+    same = (wide.context, wide.chunk, wide.expert_slots) == (plan.context, plan.chunk, None)
+    return wide if wide.fits and same else plan
+
+
 class _Planner:
     def __init__(self, model: Model, machine: Machine, wishes: Wishes) -> None:
         self.model, self.machine, self.wishes = model, machine, wishes
         config, float_bytes = model.config, model.arithmetic.float_bytes
-        self.size: Footprint = footprint(config, model.packing, mtp=model.mtp, float_bytes=float_bytes)
+        packing = unpacked if model.widened else model.packing
+        self.size: Footprint = footprint(config, packing, mtp=model.mtp, float_bytes=float_bytes)
         # One expert of every layer, without and with the MTP layer's.
-        self.main_slot = slot_bytes(config, model.packing, float_bytes=float_bytes)
-        self.slot = slot_bytes(config, model.packing, mtp=model.mtp, float_bytes=float_bytes)
+        self.main_slot = slot_bytes(config, packing, float_bytes=float_bytes)
+        self.slot = slot_bytes(config, packing, mtp=model.mtp, float_bytes=float_bytes)
         longest = config.context_length
         self.context = min(wishes.context or longest, longest)
         self.margin = margin(machine)

@@ -52,11 +52,12 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """The memory plan for collecting hidden states: prompt tokens computed at once, and experts of each layer
-    in memory (None: all)."""
+    """The memory plan for collecting hidden states: prompt tokens computed at once, experts of each layer in
+    memory (None: all), and whether packed weights are widened."""
 
     chunk: int
     expert_slots: int | None = None
+    widened: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,10 @@ def _collect(
     if means.expert_slots is not None and means.expert_slots < checkpoint.config.num_experts:
         residency = Residency(trunk, means.expert_slots, hidden.dtype)
     model = load_qwen3_next(
-        trunk, residency=residency, progress=lambda done, total: report("Loading the model", done, total, "")
+        trunk,
+        residency=residency,
+        widened=means.widened,
+        progress=lambda done, total: report("Loading the model", done, total, ""),
     )
     try:
         for index in range(staging.progress.collected, count):

@@ -8,13 +8,15 @@ from mlx_model.commands.shared.sizes import count
 from mlx_model.config.model_config import ARCHITECTURE, architecture
 from mlx_model.errors import EngineError, RequestError
 from mlx_model.memory.advice import gigabytes, verdict
-from mlx_model.memory.device import arithmetic, default_dtype, set_memory_limits
+from mlx_model.memory.device import arithmetic, default_dtype, gains_by_widening, set_memory_limits
 from mlx_model.memory.footprint import stored_packing
 from mlx_model.memory.machine import Machine, this_machine
-from mlx_model.memory.plan import MemoryPlan, Model, Wishes, margin, plan_memory
+from mlx_model.memory.plan import MemoryPlan, Model, Wishes, margin, plan_memory, widen_if_it_fits
 from mlx_model.weights.checkpoint import open_checkpoint
 
 _log = logging.getLogger(__name__)
+
+_WIDENED = "Quantized weights are widened to float32, which the CPU multiplies faster."
 
 
 class DoesNotFit(EngineError):
@@ -64,10 +66,11 @@ def settle_memory(
             f"--expert-slots is {slots}; each token goes to {config.num_experts_per_tok} experts of a layer, "
             "so as many must fit."
         )
+    dtype = arguments.dtype or default_dtype(config.dtype)
     model = Model(
         config,
         stored_packing(checkpoint),
-        arithmetic(arguments.dtype or default_dtype(config.dtype)),
+        arithmetic(dtype),
         arguments.kv_bits,
         mtp=checkpoint.has_mtp,
         all_logits=all_logits,
@@ -82,6 +85,12 @@ def settle_memory(
     if wishes.context is None and plan.context < config.context_length:
         whole = f"{config.context_length:,}"
         _log.warning("The context is %s tokens; the model's %s would not fit.", f"{plan.context:,}", whole)
+    if checkpoint.quantization and gains_by_widening(dtype):
+        plan = widen_if_it_fits(plan, wishes)
+        _log.info(
+            "%s",
+            _WIDENED if plan.model.widened else "Quantized weights stay packed: widened, they would not fit.",
+        )
     set_memory_limits(plan)
     return plan
 

@@ -42,13 +42,15 @@ def add_draft(parser: argparse.ArgumentParser) -> None:
 
 
 def load_model(arguments: argparse.Namespace, plan: MemoryPlan | None) -> LoadedModel:
-    """Loads the model that `add_model`'s options name, with the plan's expert slots. Raises EngineError."""
+    """Loads the model that `add_model`'s options name, with the plan's expert slots, and its weights
+    widened where it says so. Raises EngineError."""
     return load(
         arguments.model,
         dtype=arguments.dtype,
         adapter=arguments.adapter,
         kv_bits=arguments.kv_bits,
         expert_slots=None if plan is None else plan.expert_slots,
+        widened=plan is not None and plan.model.widened,
     )
 
 

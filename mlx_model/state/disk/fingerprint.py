@@ -25,6 +25,10 @@ def model_fingerprint(directory: Path, adapter: Path | None, settings: Mapping[s
     its name, size and modification time, its header, and blocks spread evenly over it. A file copied without
     its times therefore counts as another model, which costs a prefill. `settings`: whatever else the states
     depend on, such as the dtype. Raises CheckpointError when a file cannot be read.
+
+    A fast BLAS belongs to the settings: with MLX's own a restored state is the cold one to the last bit, and
+    would not be if the fast one had computed it. Whether packed weights were widened does not: that happens
+    only with a fast BLAS, where the chunks that a prompt was computed in change the rounding of a state anyway.
     """
     digest = hashlib.blake2b(digest_size=16)
     for key, value in sorted({**settings, "state": STATE_VERSION}.items()):
