@@ -36,8 +36,8 @@ def add_draft(parser: argparse.ArgumentParser) -> None:
         "--draft",
         choices=get_args(DraftMode),
         default="auto",
-        help="where drafts come from, which make replies faster, never different: the text so far (lookup), "
-        "the checkpoint's MTP layer, or whatever pays just now (default: auto)",
+        help="where drafts come from, which make replies faster and change no token but at near ties: the text "
+        "so far (lookup), the checkpoint's MTP layer, or whatever pays just now (default: auto)",
     )
 
 
