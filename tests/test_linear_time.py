@@ -11,11 +11,11 @@ from app.agent.editing.closest import closest
 from app.agent.editing.match import find_matches
 from app.agent.permission.commands.judge import judge
 from app.agent.prompt.mentions import find_mentions
-from app.agent.shell.process import Cleaner, clean
 from app.model.wire.characters import whole_characters
 from app.model.wire.sse import EventDecoder
 from app.review.diff.parse import parse_diff
 from app.review.diff.words import word_marks
+from app.terminal_output import Cleaner, clean
 from app.ui.drawing.text import visible_block
 from mlx_model.chat.tools.parser import ToolCallParser
 

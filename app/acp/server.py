@@ -5,7 +5,8 @@ import contextlib
 import logging
 import os
 import sys
-from typing import cast
+from collections.abc import Iterable
+from typing import SupportsIndex, cast
 
 from acp.core import DEFAULT_STDIO_BUFFER_LIMIT_BYTES, AgentSideConnection
 from acp.interfaces import Agent
@@ -69,9 +70,30 @@ async def _serve(choice: ModelChoice | NoModel, settings: Settings, out: int) ->
         await engine.aclose()
 
 
+class _Objects(asyncio.StreamReader):
+    """Passes on the lines that begin as a JSON object does. At any other, the SDK would stop listening."""
+
+    _passes: bool | None = None
+    """Whether the line that has begun does; None before its first character."""
+
+    def feed_data(self, data: Iterable[SupportsIndex]) -> None:
+        """More of the input, cut anywhere."""
+        kept = bytearray()
+        for line in bytes(data).splitlines(keepends=True):
+            if self._passes is None and line.strip():
+                self._passes = line.lstrip().startswith(b"{")
+                if not self._passes:
+                    logging.warning("A line that is no JSON object is passed over")
+            if self._passes:
+                kept += line
+            if line.endswith(b"\n"):
+                self._passes = None
+        super().feed_data(bytes(kept))
+
+
 async def _streams(out: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=DEFAULT_STDIO_BUFFER_LIMIT_BYTES)
+    reader = _Objects(limit=DEFAULT_STDIO_BUFFER_LIMIT_BYTES)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     transport, protocol = await loop.connect_write_pipe(
         lambda: asyncio.streams.FlowControlMixin(loop), os.fdopen(out, "wb", buffering=0)

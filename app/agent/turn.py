@@ -153,6 +153,8 @@ class Turn:
             if not reply.calls:
                 if reply.finished.reason == "length":
                     return "limit", 'The reply was cut off at the model\'s limit; say "go on" to have the rest.'
+                if reply.finished.reason == "content_filter":
+                    return "limit", "The server's content filter ended the reply; say it in other words."
                 if not reply.text.strip():
                     await self._emit(Noticed("The model ended its reply without a word."))
                 if await self._steer():

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +13,11 @@ from app.git.git import Git
 from app.review.desks.desk import Desk
 from app.review.desks.source_desk import SourceDesk
 from app.review.desks.sources import STAGED, WORK_TREE, Sources, source_of
+from app.review.diff.received import is_word_diff, without_colours
 from app.review.late import open_late
 
 if TYPE_CHECKING:
     from app.review.port import ReviewPort
-
-# git colours what it sends to a pager.
-_COLOUR = re.compile(rb"\x1b\[[0-9;]*[mK]")
-_COLOURED = re.compile(rb"^\x1b\[[0-9;]*m(?:diff |@@|--- |commit )", re.MULTILINE)
 
 
 class ReviewUsage(TidegateError):
@@ -47,23 +43,27 @@ def run(given: Sequence[str]) -> int:
     if not sys.stdout.isatty():
         raise ReviewUsage("the review needs a terminal", "without one, use: git diff")
     piped = _standard_input() if options.what == "-" else b""
+    plain = without_colours(piped)
+    if is_word_diff(plain):
+        # As git's pager, what cannot be reviewed goes through, with its colours.
+        sys.stdout.buffer.write(piped)
+        return 0
     here = Path.cwd()
     paths = Git(here).paths()
     root = paths.top if paths is not None else here
     # A file is named from where the user is; what is in it, from the repository's top.
-    source = source_of(root, options.what, options.staged, piped, here)
+    source = source_of(root, options.what, options.staged, plain, here)
     log = open_late(root)
     sources = Sources(root, log)
     others = {STAGED: WORK_TREE, WORK_TREE: STAGED}
     desks: list[Desk] = [SourceDesk(one, sources, log) for one in (source, others.get(source)) if one]
-    return _show(root, log, desks, piped, paths.operation if paths is not None else "")
+    return _show(root, log, desks, plain, paths.operation if paths is not None else "")
 
 
 def _standard_input() -> bytes:
     if sys.stdin.isatty():
         raise ReviewUsage("standard input is the terminal", "pipe a diff into it: git diff | tidegate review -")
-    data = sys.stdin.buffer.read()
-    return _COLOUR.sub(b"", data) if _COLOURED.search(data) else data
+    return sys.stdin.buffer.read()
 
 
 def _show(root: Path, log: "ReviewPort", desks: Sequence[Desk], piped: bytes, operation: str) -> int:

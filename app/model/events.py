@@ -64,11 +64,14 @@ class ReplyProgress:
     timings: Timings
 
 
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """The reply is complete. Servers that are not ours may send neither usage nor timings."""
 
-    reason: Literal["stop", "length", "tool_calls"]
+    reason: FinishReason
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached_tokens: int | None = None

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.git.errors import GitError
-from app.git.git import Git
+from app.git.git import Git, GitResult
 from app.review.checkout import images, merge
 from app.review.diff.compare import SYMLINK
 from app.review.display import live_atoms
@@ -24,6 +24,7 @@ from app.review.log.change_log import FileState, ReviewState
 from app.review.log.decisions import AtomsByPath, shifts_to
 from app.review.log.entries import CommitBegan, CommitEnded, Entry
 from app.review.model import FileImage
+from app.terminal_output import clean
 
 # The folder in the git directory for the index of a commit that is being made.
 _SCRATCH = "tidegate-commit-"
@@ -79,26 +80,35 @@ def commit_kept(
     made = git.head
     if answer.status and made == head:
         append(CommitEnded(number, ""))
-        raise _refusal(answer.complaint or answer.output.decode("utf-8", "replace").strip())
+        raise _refusal(_told(answer))
     complaint = _follow(git, head, made)
     append(CommitEnded(number, made))
     words = [_sentence(made, message)]
     if ignored:
         words.append(f"Left out because git ignores it: {', '.join(sorted(ignored))}")
-    printed = [answer.output.decode("utf-8", "replace").strip(), answer.complaint, complaint]
-    return "\n".join([*words, *(text for text in printed if text)])
+    return "\n".join([*words, *(text for text in (*_printed(answer), complaint) if text)])
 
 
 def commit_index(git: Git, message: str, options: tuple[str, ...] = ()) -> str:
     """Commit the index, as `commit_kept` commits the kept hunks."""
     _check(git, message, "--amend" in options)
     answer = git.ask_with_hooks("commit", "--quiet", "--file=-", *options, data=message.encode())
-    printed = answer.output.decode("utf-8", "replace").strip()
     if answer.status:
         if not git.run("diff", "--cached", "--name-only").strip() and "--amend" not in options:
             raise ReviewError("Nothing is staged", "stage some hunks first")
-        raise _refusal(answer.complaint or printed)
-    return "\n".join(text for text in (_sentence(git.head, message), printed, answer.complaint) if text)
+        raise _refusal(_told(answer))
+    return "\n".join(text for text in (_sentence(git.head, message), *_printed(answer)) if text)
+
+
+def _printed(answer: GitResult) -> tuple[str, str]:
+    """What git and hooks wrote to their output and to their error stream."""
+    return clean(answer.output.decode("utf-8", "replace")).strip(), clean(answer.complaint).strip()
+
+
+def _told(answer: GitResult) -> str:
+    """Why they refused."""
+    output, complaint = _printed(answer)
+    return complaint or output
 
 
 def _sentence(made: str, message: str) -> str:

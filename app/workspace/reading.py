@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.workspace.errors import WorkspaceError
 from app.workspace.model import Document
-from app.workspace.text import decode
+from app.workspace.text import decode, is_binary
 
 MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
 
@@ -102,7 +102,6 @@ def read_document(path: Path, name: str, limit: int = MAX_DOCUMENT_BYTES) -> Doc
         return Document(name, None, str(error))
     text = decode(data)
     if text is None:
-        return Document(
-            name, None, f"{name} is a binary file of {describe_size(len(data))}", size=found.st_size
-        )
+        kind = "a binary file" if is_binary(data) else "text in an encoding that cannot be told,"
+        return Document(name, None, f"{name} is {kind} of {describe_size(len(data))}", size=found.st_size)
     return Document(name, text.normal, "", text.encoding, bool(text.mark), text.line_ending, found.st_size)

@@ -4,6 +4,8 @@ import codecs
 import re
 from dataclasses import dataclass
 
+from app.workspace.encodings import detected_encoding
+
 # The longer marks first: UTF-32's little-endian mark begins with UTF-16's.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -45,8 +47,16 @@ def prevailing_line_ending(raw: str) -> str:
     return max(counts, key=lambda ending: counts[ending])
 
 
+def is_binary(data: bytes) -> bool:
+    """Whether `data`, which is no UTF, is no text in another encoding either."""
+    # Eight-bit encodings accept nearly anything: without a mark, control bytes mean a binary file.
+    head = data[:8192]
+    return b"\0" in data or sum(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in head) > len(head) // 50
+
+
 def decode(data: bytes) -> Text | None:
-    """The text in `data`, or None when it is not text. What it returns encodes to the very same bytes."""
+    """The text in `data`, or None when it is not text or its encoding cannot be told. What it returns encodes
+    to the very same bytes."""
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             try:
@@ -56,11 +66,10 @@ def decode(data: bytes) -> Text | None:
             return text if text.encode() == data else None
     if b"\0" in data:
         return None
-    for encoding in ("utf-8", "cp1252", "latin-1"):
-        try:
-            return Text(data.decode(encoding), encoding)
-        except UnicodeDecodeError:
-            # Eight-bit encodings accept nearly anything: without a mark, control bytes mean a binary file.
-            if sum(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in data[:8192]) > len(data[:8192]) // 50:
-                return None
-    return None
+    try:
+        return Text(data.decode())
+    except UnicodeDecodeError:
+        if is_binary(data):
+            return None
+    found = detected_encoding(data)
+    return None if found is None else Text(data.decode(found), found)

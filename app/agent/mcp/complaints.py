@@ -5,7 +5,7 @@ import contextlib
 import os
 from typing import TextIO
 
-from app.agent.shell.process import clean
+from app.terminal_output import clean
 
 _MOST_BYTES = 16 * 1024  # of a server's standard error, the last
 _LONGEST_LINE = 200  # characters

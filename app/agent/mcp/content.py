@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from app.agent.shell.process import clean
+from app.terminal_output import clean
 
 if TYPE_CHECKING:
     from mcp.types import CallToolResult

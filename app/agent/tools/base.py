@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -181,9 +182,16 @@ def _compact(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def locate(path: str, workspace: Workspace) -> Location:
-    """Where a path that the model wrote leads. Raises ToolFailure when it is none."""
+    """Where a path that the model wrote leads. Spaces around it belong to the name, unless only the name
+    without them is there. Raises ToolFailure when it is none."""
+    written, bare = path.strip("\r\n"), path.strip()
     try:
-        return workspace.locate(path.strip() or ".")
+        found = workspace.locate(bare or ".")
+        if bare and written != bare:
+            as_written = workspace.locate(written)
+            if os.path.lexists(as_written.absolute) or not os.path.lexists(found.absolute):
+                return as_written
+        return found
     except TidegateError as error:
         raise ToolFailure(f"{error}.") from error
 

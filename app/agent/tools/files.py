@@ -12,7 +12,7 @@ from app.model.messages import SeenFile
 from app.review.model import FileImage
 from app.review.port import ChangeRecorder
 from app.workspace.reading import FileMissing, NotReadable, TooLarge, read_bytes
-from app.workspace.text import Text, decode
+from app.workspace.text import Text, decode, is_binary
 from app.workspace.workspace import Location
 from app.workspace.writing import write_bytes
 
@@ -57,7 +57,8 @@ class Files:
             return None
         text = decode(image.data)
         if text is None:
-            raise ToolFailure(f"{location.path} is a binary file and cannot be read as text.")
+            kind = "a binary file" if is_binary(image.data) else "in an encoding that cannot be told,"
+            raise ToolFailure(f"{location.path} is {kind} and cannot be read as text.")
         return self._in_editor(location, text)
 
     def _in_editor(self, location: Location, saved: Text) -> Text:

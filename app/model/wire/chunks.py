@@ -10,11 +10,12 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from app.model.errors import ContextOverflow, GarbledReply, ModelError, RequestRefused
 from app.model.events import (
     Finished,
+    FinishReason,
     PromptProgress,
     ReplyProgress,
     StreamEvent,
@@ -25,11 +26,12 @@ from app.model.events import (
 from app.model.wire.characters import CharacterJoiner, whole_characters
 from app.model.wire.overflow import is_overflow, stated_length
 
-_REASONS: dict[str, Literal["stop", "length", "tool_calls"]] = {
+_REASONS: dict[str, FinishReason] = {
     "length": "length",
     "max_tokens": "length",
     "tool_calls": "tool_calls",
     "function_call": "tool_calls",
+    "content_filter": "content_filter",
 }
 
 

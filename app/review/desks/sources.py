@@ -18,6 +18,7 @@ from app.git.git import Git
 from app.review.diff.compare import SYMLINK, file_change, is_opaque
 from app.review.diff.misfit import Misfit, find_misfit
 from app.review.diff.parse import parse_diff, parse_portions
+from app.review.diff.received import as_utf8
 from app.review.diff.splice import splice, spliced
 from app.review.disk import WorkTree
 from app.review.errors import ReviewError
@@ -72,7 +73,7 @@ def source_of(
     standard input, a patch file (seen from `here`, by default from the root), a range A..B or A...B, or a
     commit. Raises ReviewError for anything else."""
     if argument == "-":
-        return Source("patch", "standard input", patch=standard_input or b"")
+        return Source("patch", "standard input", patch=as_utf8(standard_input or b""))
     if argument is None:
         return STAGED if staged else WORK_TREE
     path = (here or root) / argument
@@ -80,7 +81,7 @@ def source_of(
     # A bare repository has a file called HEAD.
     if path.is_file() and not (git.lacks_work_tree and _is_commit(git, argument)):
         try:
-            return Source("patch", argument, patch=path.read_bytes())
+            return Source("patch", argument, patch=as_utf8(path.read_bytes()))
         except OSError as error:
             raise ReviewError(f"{argument} cannot be read", error.strerror or str(error)) from error
     if ".." in argument:
@@ -158,7 +159,10 @@ class Sources:
         self._need_repository()
         if change.kind == "combined":
             self._need_resolved(change.path)
-        if change.kind == "combined" or _by_path(change):
+        if change.kind != "combined" and _by_path(change) and change.after_mode is None:
+            # What may be there now is a directory with changes of its own, which "add" would add.
+            self._git.run("update-index", "--force-remove", "--", change.path)
+        elif change.kind == "combined" or _by_path(change):
             self._git.run("--literal-pathspecs", "add", "-A", "--", *_paths(change))
         else:
             self._apply_to_index(build_patch(change, selection), change)

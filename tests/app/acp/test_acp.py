@@ -379,7 +379,7 @@ def test_nothing_but_the_protocol_is_on_standard_output(scripted_server: Serve, 
         return said
 
     ask(0, "initialize", protocolVersion=1)
-    process.stdin.write(b"this is no JSON\n")
+    process.stdin.write(b"this is no JSON\n[]\n 7\n\n{no JSON}\n")
     assert ask(1, "no/such/method")[-1]["error"]["code"] == -32601
     assert ask(2, "session/new", cwd=7)[-1]["error"]["code"] == -32602
     session = ask(3, "session/new", cwd=str(project), mcpServers=[])[-1]["result"]["sessionId"]
@@ -389,7 +389,8 @@ def test_nothing_but_the_protocol_is_on_standard_output(scripted_server: Serve, 
     process.send_signal(signal.SIGTERM)
     assert process.wait(LONGEST) == 143
     rest, complaints = process.communicate()
-    assert rest == b"" and complaints.count(b"\n") == 1 and b"Error parsing JSON-RPC message" in complaints
+    assert rest == b"" and complaints.count(b"\n") == 4 and b"Error parsing JSON-RPC message" in complaints
+    assert complaints.count(b"A line that is no JSON object is passed over") == 3
     assert b"AssertionError" not in complaints
 
 

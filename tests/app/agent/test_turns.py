@@ -473,3 +473,10 @@ async def test_sessions_are_listed_locked_and_refused_when_damaged(bench: Make) 
         open_journal(b.root, summary.id)
     with pytest.raises(SessionError, match="no session"):
         open_journal(b.root, "../other")
+
+
+async def test_a_reply_that_a_filter_ended_says_so(bench: Make) -> None:
+    b = bench(reply("I will", reason="content_filter"))
+    ended = (await b.run())[-1]
+    assert isinstance(ended, TurnEnded)
+    assert (ended.reason, "content filter" in ended.message) == ("limit", True)

@@ -303,7 +303,7 @@ def test_hooks_speak_and_refuse(repository: Path) -> None:
     with pytest.raises(ReviewError, match="no tabs please"):
         review.commit("x")
     assert review.changes() == before
-    hook.write_text("#!/bin/sh\necho checked >&2\n")
+    hook.write_text("#!/bin/sh\nprintf '\\033[1;32mche\\033[mcked\\n' >&2\n")
     assert "checked" in review.commit("x")
 
 

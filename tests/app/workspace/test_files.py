@@ -164,12 +164,33 @@ def test_nothing_that_is_no_text_is_shown_and_nothing_blocks(
         (b"\xef\xbb\xbfa\n", ("a\n", "utf-8", True, "\n")),
         ("é\r".encode("utf-16"), ("é\n", "utf-16-le", True, "\r")),
         ("“é”\n".encode("cp1252"), ("“é”\n", "cp1252", False, "\n")),
+        *(
+            (text.encode(encoding), (text, encoding, False, "\n"))
+            for encoding, text in (
+                ("gb18030", "# 读取配置文件\ndef main():\n    # 打印所有的用户名称\n"),
+                ("gb18030", "// 中文\n"),
+                ("cp932", "# 設定ファイルを読み込む\n"),
+                ("cp932", "ファイル = 1\n"),
+                ("euc_jp", "# すべてのユーザー名を表示する\n"),
+                ("euc_kr", "# 설정 파일을 읽습니다\n"),
+                ("big5", "# 讀取設定檔案，你好，世界\n"),
+                ("cp1251", "# читаем файл настроек\n"),
+                ("cp1252", "na\u00efve caf\u00e9 \u2014 5 \u20ac\n"),
+            )
+        ),
     ],
 )
 def test_encodings(root: Path, data: bytes, facts: tuple[str, str, bool, str]) -> None:
     (root / "f").write_bytes(data)
     document = Workspace(root).read_document("f")
     assert (document.text, document.encoding, document.has_bom, document.line_ending) == facts
+
+
+def test_an_encoding_that_cannot_be_told_is_not_guessed(root: Path) -> None:
+    (root / "f").write_bytes("Zażółć gęślą jaźń\n".encode("cp1250"))
+    document = Workspace(root).read_document("f")
+    assert document.text is None
+    assert document.notice == "f is text in an encoding that cannot be told, of 18 bytes"
 
 
 def test_where_paths_lead(root: Path, tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from app.agent.events import Noticed
 from app.agent.permission.commands.grants import grant_for
 from app.agent.permission.commands.judge import judge
 from app.agent.port import PermissionAnswer
-from app.agent.shell.process import Cleaner, HeadAndTail, clean
+from app.agent.shell.process import HeadAndTail
+from app.terminal_output import Cleaner, clean
 from tests.support.agent_bench import Bench, end_of, ended, gone, nap
 from tests.support.patience import LONGEST
 from tests.support.scripted_server import call, reply

@@ -5,6 +5,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.agent.errors import ToolFailure
-from app.agent.tools.base import Tool
+from app.agent.tools.base import Tool, locate
 from app.agent.tools.toolbox import TOOLS
 from app.workspace.workspace import Workspace
 from tests.support.agent_bench import Bench, end_of
@@ -151,3 +152,20 @@ def test_no_arguments_can_break_a_tool(tool: Tool[Any], data: st.DataObject) -> 
 def test_arguments_of_the_wrong_type_are_understood(name: str, text: str, expected: dict[str, object]) -> None:
     arguments = TOOLS[name].parse(text).model_dump()
     assert {key: arguments[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "found"),
+    [
+        (("a.py", "a.py "), "a.py ", "a.py "),
+        (("a.py",), "a.py ", "a.py"),
+        (("a.py",), "a.py\n", "a.py"),
+        ((), " new.py ", " new.py "),
+    ],
+)
+def test_a_space_at_the_end_belongs_to_the_name(
+    tmp_path: Path, there: tuple[str, ...], asked: str, found: str
+) -> None:
+    for name in there:
+        (tmp_path / name).touch()
+    assert locate(asked, Workspace(tmp_path)).path == found

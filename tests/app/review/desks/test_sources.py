@@ -6,6 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.review.desks.desk import Part
+from app.review.desks.source_desk import SourceDesk
 from app.review.desks.sources import Source, Sources, source_of
 from app.review.diff.patch import whole
 from app.review.errors import ReviewError
@@ -158,3 +160,31 @@ def test_staging_in_steps_and_back_in_steps(
         change = data.draw(st.sampled_from(changes))
         reader.unstage(change, {data.draw(st.sampled_from(change.hunks)).id: None})
     assert get_index(root) == before
+
+
+@pytest.mark.parametrize("content", [b"text\n", b"\0binary"])
+@pytest.mark.parametrize("was_file", [True, False])
+def test_a_file_in_the_place_of_a_directory_is_staged_after_what_it_replaces(
+    repository: Path, content: bytes, was_file: bool
+) -> None:
+    old, new = ("place", "place/in") if was_file else ("place/in", "place")
+    (repository / old).parent.mkdir(exist_ok=True)
+    (repository / old).write_bytes(content)
+    git(repository, "add", "-A")
+    git(repository, "commit", "--quiet", "-m", "two")
+    (repository / old).unlink()
+    if not was_file:
+        (repository / "place").rmdir()
+    (repository / new).parent.mkdir(exist_ok=True)
+    (repository / new).write_bytes(content + content)
+    review = Review(repository)
+    desk = SourceDesk(WORKTREE, Sources(repository, review), review)
+    changes = desk.changes()
+    parts = [Part(change, hunk, None) for change in changes for hunk in change.hunks]
+    only_gone = [part for part in parts if part.change.path == old]
+    desk.take(only_gone)
+    assert git(repository, "diff", "--cached", "--name-status").decode() == f"D\t{old}\n"
+    desk.undo()
+    desk.take(parts)
+    staged = git(repository, "diff", "--cached", "--name-status", "--no-renames").decode()
+    assert sorted(staged.splitlines()) == sorted([f"D\t{old}", f"A\t{new}"])
