@@ -242,6 +242,7 @@ async def _turn(prompt: str, agent: Agent, reporter: Reporter) -> int:
     words: list[str] = []
     """Those of the last reply: the answer."""
     paths: set[str] = set()
+    notices: list[str] = []
     replies: list[ReplyFinished | SubtaskReplied] = []
     ended = TurnEnded(0, "cancelled")
     try:
@@ -253,6 +254,8 @@ async def _turn(prompt: str, agent: Agent, reporter: Reporter) -> int:
                         words.append(text)
                     case ToolStarted():
                         words.clear()
+                    case Noticed(text):
+                        notices.append(text)
                     case FilesChanged(changed):
                         paths.update(changed)
                     case ReplyFinished() | SubtaskReplied():
@@ -266,6 +269,7 @@ async def _turn(prompt: str, agent: Agent, reporter: Reporter) -> int:
                 "message": ended.message,
                 "result": "".join(words).strip(),
                 "files_changed": sorted(paths),
+                "notices": notices,
                 "replies": len(replies),
                 "prompt_tokens": sum(reply.finished.prompt_tokens or 0 for reply in replies),
                 "cached_tokens": sum(reply.finished.cached_tokens or 0 for reply in replies),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.agent.errors import ServerFailed, ToolFailure
 from app.agent.mcp.complaints import Complaints
+from app.agent.mcp.listing import sound_tools_only
 from app.settings.mcp import McpServer, filled
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Connection:
         self._complaints: Complaints | None = None
         self.last_words: tuple[str, ...] = ()
         """The last lines that the program wrote to its error stream when it last failed."""
+        self.odd_tools: tuple[str, ...] = ()
+        """Tools that it does not describe as the protocol has it, which were left out."""
         self._has_babbled = False
         """Whether it wrote something that is no message of the protocol."""
         self._status = 200
@@ -174,8 +177,11 @@ class Connection:
                 ),
                 self._complaints.stream,
             )
-        client = Client(
-            transport, client_info=Implementation(name="tidegate", version="1"), message_handler=self._heard
+        self.odd_tools = ()
+        client: Client = Client(
+            sound_tools_only(transport, lambda: client.session.protocol_version, self._leave_out),
+            client_info=Implementation(name="tidegate", version="1"),
+            message_handler=self._heard,
         )
         try:
             return await stack.enter_async_context(client)
@@ -186,6 +192,9 @@ class Connection:
     async def _heard(self, message: object) -> None:
         if isinstance(message, Exception):
             self._has_babbled = True
+
+    def _leave_out(self, tool: str) -> None:
+        self.odd_tools = (*dict.fromkeys((*self.odd_tools, tool)),)
 
     async def _note_status(self, response: "Response") -> None:
         if response.request.method == "POST":

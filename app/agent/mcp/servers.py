@@ -28,8 +28,9 @@ ServerPhase = Literal["waiting", "starting", "ready", "failed"]
 @dataclass(frozen=True, slots=True)
 class ServerState:
     """A server as the user is shown it. `tools` are those in the session, as the model calls them, which take
-    so many `tokens` of every prompt; `message` says why it failed, or how it differs from what it was when the
-    session began; `last_words` are what its program wrote to its error stream before it failed."""
+    so many `tokens` of every prompt; `odd_tools` were left out for how it describes them; `message` says
+    why it failed, or how it differs from what it was when the session began; `last_words` are what its program
+    wrote to its error stream before it failed."""
 
     name: str
     place: str
@@ -38,6 +39,7 @@ class ServerState:
     tools: tuple[str, ...] = ()
     tokens: int = 0
     last_words: tuple[str, ...] = ()
+    odd_tools: tuple[str, ...] = ()
 
 
 class Servers:
@@ -95,6 +97,11 @@ class Servers:
             tokens = sum(state.tokens for state in with_tools)
             yield f"Tools of MCP servers: {counts}; about {tokens:,} tokens of every prompt."
         for state in states:
+            if state.odd_tools:
+                yield (
+                    f"The MCP server {state.name} does not describe these as tools are, so they are left out: "
+                    + (f"{', '.join(state.odd_tools)}.")
+                )
             if state.phase == "failed":
                 yield f"The MCP server {state.name} cannot be used: {state.message}."
             elif state.message:
@@ -124,7 +131,8 @@ class Servers:
         self._offers[name] = tuple(
             offer_of(name, tool) for tool in tools if self._servers[name].wants(tool.name)
         )
-        self._states[name] = _with_tools(replace(state, phase="ready"), self._offers[name])
+        odd = self._connections[name].odd_tools
+        self._states[name] = _with_tools(replace(state, phase="ready", odd_tools=odd), self._offers[name])
 
     async def _call(self, server: str, tool: str, arguments: Mapping[str, Any]) -> "CallToolResult":
         connection = self._connections.get(server)
@@ -154,6 +162,7 @@ def described(states: Sequence[ServerState]) -> list[str]:
         cost = f", about {state.tokens:,} tokens of every prompt" if state.tools else ""
         lines.append(f"{state.name} · {state.phase}{about}{cost}")
         lines += [f"  {name}" for name in state.tools]
+        lines += [f"  {name}: left out, for it is not described as a tool is" for name in state.odd_tools]
         lines += [f"  ({state.place})"] if state.place else []
         if len(state.last_words) > 1:  # a single one stands in the message
             lines += ["  Its last words:", *(f"  | {line}" for line in state.last_words)]

@@ -1,8 +1,9 @@
 """An MCP server over standard streams, for what the reference servers do not do; it starts at once.
 
-    python mcp_server.py [--without TOOL] [--notes FILE]
+    python mcp_server.py [--without TOOL] [--notes FILE] [--odd TOOLS]
 
 `--notes` is a file to which `wait`, which never answers, writes that it began, and that it was cancelled.
+`--odd` is a list of more tools as JSON, however they are described.
 """
 
 import argparse
@@ -54,6 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--without", default="")
     parser.add_argument("--notes", type=Path)
+    parser.add_argument("--odd", type=json.loads, default=[])
     options = parser.parse_args()
     names = [name for name in (*TOOLS, "wait", "garble") if name != options.without]
 
@@ -70,7 +72,7 @@ def main() -> None:
                 answer = {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}}}
                 outcome = {"result": answer | {"serverInfo": {"name": "tests", "version": "1"}}}
             case "tools/list":
-                outcome = {"result": {"tools": [described(name) for name in names]}}
+                outcome = {"result": {"tools": [*options.odd, *map(described, names)]}}
             case "tools/call" if params["name"] == "wait":
                 note(f"began {os.getpid()}")
                 continue

@@ -290,6 +290,23 @@ async def test_a_server_that_cannot_be_used_is_told_of_and_the_session_goes_on(
     assert "  | talk" in described(states)
 
 
+async def test_an_odd_tool_costs_itself_only(begin: Open) -> None:
+    sound = {"type": "object"}
+    odd = [
+        {"name": "empty", "inputSchema": {}},
+        {"name": "list", "inputSchema": {"type": "array"}},
+        {"name": "array", "inputSchema": []},
+        {"name": "hinted", "inputSchema": sound, "annotations": {"readOnlyHint": [1]}},
+        {"inputSchema": sound},
+        7,
+    ]
+    session = await begin((reply("Hello."),), ours("ours", "--odd", json.dumps(odd), tools=("add", "e*")))
+    events = await session.run()
+    assert [name for name in session.offered() if name.startswith("ours__")] == ["ours__add"]
+    assert "left out: empty, list, array, hinted, number 5, number 6." in notices(events)
+    assert "  hinted: left out, for it is not described as a tool is" in described(session.agent.servers())
+
+
 async def test_a_server_that_ends_in_a_call_is_started_again_for_the_next(begin: Open) -> None:
     session = await begin(
         (reply(call("ours__fall"), call("ours__add", left=1, right=2)), reply("Done.")), ours()
