@@ -1,6 +1,7 @@
 """What every application of ours has: themes, keys and palette from the table of actions."""
 
 import asyncio
+import os
 import signal
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
@@ -168,6 +169,20 @@ class ActionApp(App[Result], Generic[Result]):
     def key_of(self, action_id: str) -> str:
         """The first key of an action, as the screen writes it."""
         return key_label(keys_of(action_id, self.user_keymap)[0])
+
+    def copy_to_clipboard(self, text: str) -> None:
+        self.run_worker(self.copy(text), group="copy")
+
+    async def copy(self, text: str) -> bool:
+        """Put `text` into the clipboard. False where only the terminal was asked to, which does not answer."""
+        from app.ui.clipboard import clipboard_command, copied  # noqa: PLC0415  the first frame copies nothing
+
+        command = clipboard_command(os.environ)
+        if command is not None and not self.is_headless and await asyncio.to_thread(copied, text, command):
+            self._clipboard = text  # what Textual pastes
+            return True
+        super().copy_to_clipboard(text)
+        return False
 
     def action_leave(self) -> None:
         self.exit()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.app import App
 from textual.events import Click, Key, MouseDown, MouseEvent, MouseMove, MouseScrollDown, MouseScrollUp, MouseUp
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
@@ -439,10 +440,12 @@ async def test_what_a_key_would_decide_is_never_scrolled_out_of_sight(root: Path
 async def test_copying_gives_clean_text(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with reading(root, WORK_TREE) as reader:
         copied: list[str] = []
-        monkeypatch.setattr(reader.app, "copy_to_clipboard", copied.append)
+        monkeypatch.setattr(App, "copy_to_clipboard", lambda _app, text: copied.append(text))
         await reader.press("y")
+        await reader.until(lambda: len(copied) == 1)
         await reader.press("j", "j", "v", "j", "y")
         whole = "line 2\nline 3\nline 4\nline five\nand more\nline 6\nline 7\nline 8"
+        await reader.until(lambda: "Asked the terminal to copy 2 lines; some terminals do not." in reader.told)
         assert copied == [whole, "line 2\nline 3"]
 
 

@@ -354,10 +354,18 @@ class ReviewPane(Vertical):
     def action_copy(self) -> None:
         text = self.view.clean_text()
         if text:
-            self.app.copy_to_clipboard(text)
-            count = text.count("\n") + 1
-            self.app.notify(f"Copied {count} line{'' if count == 1 else 's'}.", timeout=2)
+            self.run_worker(self._copy(text), group="copy")
             self.view.leave_selection()
+
+    async def _copy(self, text: str) -> None:
+        app = self.app
+        assert isinstance(app, ActionApp)
+        count = text.count("\n") + 1
+        lines = f"{count} line{'' if count == 1 else 's'}"
+        if await app.copy(text):
+            app.notify(f"Copied {lines}.", timeout=2)
+        else:
+            app.notify(f"Asked the terminal to copy {lines}; some terminals do not.", timeout=4)
 
     def action_copy_lines(self) -> None:
         """Ctrl+C copies where lines are selected; elsewhere it keeps the application's meaning."""
