@@ -66,18 +66,34 @@ ACTIONS: tuple[Action, ...] = (
     Action("workspace.viewer", "workspace", "show_viewer", ("f3", "2"), "Go to the viewer"),
     Action("workspace.review", "workspace", "show_review", ("f4", "3"), "Go to the review of changes"),
     Action("workspace.agent", "workspace", "show_agent", ("f5", "ctrl+3", "4"), "Go to the agent"),
-    Action("workspace.centre", "workspace", "show_centre", ("ctrl+2",), "Go to the centre, whatever it shows"),
     Action(
-        "workspace.zoom", "workspace", "zoom", ("f6",), "Give the focused pane the whole width, or undo that"
+        "workspace.centre", "workspace", "show_centre", ("ctrl+2", "5"), "Go to the centre, whatever it shows"
     ),
-    Action("workspace.model", "workspace", "show_model", ("f7",), "Model: what is running, what fits, get one"),
-    Action("workspace.restart_engine", "workspace", "restart_engine", ("f8",), "Start the engine again"),
+    Action(
+        "workspace.zoom",
+        "workspace",
+        "zoom",
+        ("f6", "6"),
+        "Give the focused pane the whole width, or undo that",
+    ),
+    Action(
+        "workspace.model", "workspace", "show_model", ("f7", "7"), "Model: what is running, what fits, get one"
+    ),
+    Action("workspace.restart_engine", "workspace", "restart_engine", ("f8", "8"), "Start the engine again"),
     Action("workspace.tree", "workspace", "toggle_tree", ("ctrl+b",), "Show or hide the files"),
     Action("workspace.cancel", "workspace", "cancel", ("escape",), "Stop the agent; what was said stays"),
-    Action("workspace.go_on", "workspace", "go_on", ("f10",), "Go on with the turn that was stopped or failed"),
+    Action(
+        "workspace.go_on", "workspace", "go_on", ("f10", "0"), "Go on with the turn that was stopped or failed"
+    ),
     Action("workspace.sessions", "workspace", "show_sessions", ("ctrl+o",), "Go on with an earlier session"),
-    Action("workspace.rewind", "workspace", "rewind", ("f12",), "Go back to before a turn, or forward again"),
-    Action("workspace.mode", "workspace", "cycle_mode", ("f9",), "Change the mode: plan, ask, auto"),
+    Action(
+        "workspace.rewind",
+        "workspace",
+        "rewind",
+        ("f12", "minus"),
+        "Go back to before a turn, or forward again",
+    ),
+    Action("workspace.mode", "workspace", "cycle_mode", ("f9", "9"), "Change the mode: plan, ask, auto"),
     Action("practice.next", "practice", "next_task", ("ctrl+n",), "Another practice task", "next task"),
     Action("tree.open", "tree", "select_cursor", ("enter", "l", "right"), "Open the file or folder", "open"),
     Action("tree.close", "tree", "close_folder", ("h", "left"), "Close the folder, or go to the one around it"),
@@ -170,16 +186,16 @@ ACTIONS: tuple[Action, ...] = (
     Action("permission.up", "permission", "body_up", ("up", "pageup"), "Read back in it"),
     Action("sessions.down", "sessions", "down", ("down",), "Next session"),
     Action("sessions.up", "sessions", "up", ("up",), "Previous session"),
-    Action("sessions.rename", "sessions", "rename", ("f2",), "Give the session a title"),
-    Action("sessions.fork", "sessions", "fork", ("f3",), "Go on in a copy of the session"),
-    Action("sessions.export", "sessions", "export", ("f4",), "Write the session to a Markdown file"),
+    Action("sessions.rename", "sessions", "rename", ("f2", "ctrl+r"), "Give the session a title"),
+    Action("sessions.fork", "sessions", "fork", ("f3", "ctrl+n"), "Go on in a copy of the session"),
+    Action("sessions.export", "sessions", "export", ("f4", "ctrl+s"), "Write the session to a Markdown file"),
     Action("sessions.leave", "sessions", "leave", ("escape",), "Back, or leave the old title"),
     Action("lines.down", "lines", "down", ("j", "down"), "Down a line"),
     Action("lines.up", "lines", "up", ("k", "up"), "Up a line"),
     Action("lines.half_down", "lines", "half_down", ("ctrl+d",), "Down half a page"),
     Action("lines.half_up", "lines", "half_up", ("ctrl+u",), "Up half a page"),
     Action("lines.page_down", "lines", "page_down", ("pagedown", "ctrl+f"), "Down a page"),
-    Action("lines.page_up", "lines", "page_up", ("pageup",), "Up a page"),
+    Action("lines.page_up", "lines", "page_up", ("pageup", "b"), "Up a page"),
     Action("lines.first", "lines", "first", ("g", "home"), "To the start"),
     Action("lines.last", "lines", "last", ("G", "end"), "To the end"),
     Action("lines.left", "lines", "left", ("h", "left"), "Scroll left"),
@@ -229,6 +245,7 @@ _NAMES |= {
     "tab": "Tab",
     "slash": "/",
     "underscore": "_",
+    "minus": "-",
 }
 
 

@@ -159,3 +159,19 @@ async def test_the_shell_is_one_key_away_from_a_message_half_written(
         assert left == ["half"]
         await stage.press("ctrl+underscore")
         assert prompt.text != "half"
+
+
+def test_every_action_has_a_key_that_a_macbook_sends() -> None:
+    """In Terminal.app, without fn: no function keys, no Home, End and Page keys, Ctrl with letters only, and
+    Shift with neither Enter nor Space."""
+    lettered = "abcdefghijklmnopqrstuvwxyz"
+
+    def is_sent(key: str) -> bool:
+        *modifiers, last = key.split("+")
+        if modifiers:
+            return key == "shift+tab" or (modifiers == ["ctrl"] and last in {*lettered, "underscore"})
+        return last not in {"home", "end", "pageup", "pagedown", "insert", "delete"} and not (
+            last[0] == "f" and last[1:].isdigit()
+        )
+
+    assert [action.id for action in ACTIONS if not any(map(is_sent, action.keys))] == []
