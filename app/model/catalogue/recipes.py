@@ -12,6 +12,7 @@ from typing import Literal
 
 GIGABYTE = 10**9
 _GIB = 1 << 30
+_MIB = 1 << 20
 
 # Beside the weights: context, states and activations, with all experts in memory (32 k tokens at least) and
 # with some (64 k tokens).
@@ -109,6 +110,13 @@ def usable_memory(memory: int, kind: Literal["mac", "linux"], raised: int = 0) -
     return share - max(_GIB, share // 16)
 
 
+def wired_limit_for(needed: int, memory: int) -> int | None:
+    """The `iogpu.wired_limit_mb`, in MiB, with which a model that needs so many bytes would fit a Mac with
+    `memory`; None where that would leave macOS less than an eighth of it."""
+    raised = -(-max(needed * 16 // 15 + 1, needed + _GIB) // _MIB) * _MIB
+    return raised // _MIB if raised <= memory - memory // 8 else None
+
+
 def judge(
     weights: int,
     memory: int | None = None,
@@ -135,6 +143,9 @@ def judge(
         f"{'fit' if fits else 'do not fit'} into the {gigabytes(usable)} that a model may use "
         f"of this machine's {gigabytes(memory)}"
     )
+    is_mac = (kind or sys.platform) in ("mac", "darwin")
+    if not fits and is_mac and (limit := wired_limit_for(needed, memory)) is not None:
+        reason += f"; they would fit with sudo sysctl iogpu.wired_limit_mb={limit}, until the next restart"
     return Verdict(fits, needed, usable, reason, held, experts.count if experts is not None else 0)
 
 

@@ -16,7 +16,7 @@ from app.model.catalogue.catalogue import (
     experts_of,
     models_on_disk,
 )
-from app.model.catalogue.recipes import RECIPES, Experts, judge
+from app.model.catalogue.recipes import RECIPES, Experts, judge, usable_memory
 from app.model.errors import NoModel
 from app.paths import models_directory
 
@@ -125,3 +125,17 @@ def test_whose_experts_may_stay_on_disk() -> None:
     for wrong in ({"model_type": "llama"}, {"num_experts": 0}, {"hidden_size": "wide"}, {"quantization": [1]}):
         (model / "config.json").write_text(json.dumps(sizes | wrong))
         assert experts_of(model) is None
+
+
+@pytest.mark.parametrize("weights", [10 << 30, 20 << 30, 45 << 30, 200 << 30])
+@pytest.mark.parametrize("memory", [16 << 30, 24 << 30, 64 << 30, 256 << 30])
+def test_the_limit_that_is_advised_is_enough(weights: int, memory: int) -> None:
+    verdict = judge(weights, memory, kind="mac")
+    advised = re.search(r"sudo sysctl iogpu.wired_limit_mb=(\d+),", verdict.reason)
+    if advised is None:
+        assert verdict.fits or usable_memory(memory, "mac", memory - memory // 8) < verdict.needed + (1 << 20)
+        return
+    raised = int(advised[1]) << 20
+    assert not verdict.fits and raised <= memory - memory // 8
+    assert usable_memory(memory, "mac", raised) >= verdict.needed
+    assert usable_memory(memory, "mac", raised - (2 << 20)) < verdict.needed
