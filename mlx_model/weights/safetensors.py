@@ -20,7 +20,7 @@ import mlx.core as mx
 import numpy as np
 
 from mlx_model.errors import CheckpointError
-from mlx_model.weights.scattered import Run, fill, join_runs, read_descriptor
+from mlx_model.weights.scattered import Run, fill, join_runs, read_descriptor, read_once
 
 HEADER_BYTES_LIMIT = 100_000_000
 _DIMENSIONS_LIMIT = 8
@@ -253,6 +253,7 @@ def _pieces(run: Run) -> Iterable[Run]:
 def _read(name: str, run: Run) -> None:
     try:
         with run.file.open("rb", buffering=0) as file:
+            read_once(file.fileno())
             fill(run, read_descriptor(file.fileno()))
     except EOFError:
         raise CheckpointError(f"{run.file} was cut short while tensor {name} was read.") from None

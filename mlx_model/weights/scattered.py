@@ -1,7 +1,10 @@
 """Scatter reads: a run of bytes of a file, read into several buffers by one call (preadv)."""
 
+import fcntl
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +12,8 @@ _BUFFERS_LIMIT = 1024
 """Buffers of one call: IOV_MAX of Linux and macOS."""
 _BYTES_LIMIT = 1 << 30
 """Bytes of one call: macOS refuses 2 GiB or more (read(2))."""
+_F_NOCACHE = 48
+"""From macOS's <sys/fcntl.h>; Python has the name only there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +78,12 @@ def _first(buffers: Iterable[memoryview]) -> list[memoryview]:
 def read_descriptor(descriptor: int) -> Callable[[int, Sequence[memoryview]], int]:
     """The `read` of `fill` for an open file. Raises OSError."""
     return lambda offset, buffers: os.preadv(descriptor, buffers, offset)
+
+
+def read_once(descriptor: int) -> None:
+    """Have macOS keep nothing of this file in its cache: what is read goes into memory of ours, and a second
+    copy of the weights would push out other programs. Not seen on a Mac yet."""
+    is_mac = sys.platform == "darwin"
+    if is_mac:
+        with suppress(OSError):  # a file system without this caches, and the bytes are the same
+            fcntl.fcntl(descriptor, _F_NOCACHE, 1)

@@ -35,3 +35,19 @@ def test_all_bytes_land_in_calls_that_the_system_takes(sizes: list[int], limit: 
         patch.setattr(scattered, "_BYTES_LIMIT", limit)
         scattered.fill(scattered.Run(Path("file"), 0, tuple(map(memoryview, places))), read)
     assert b"".join(places) == content
+
+
+@pytest.mark.parametrize(("platform", "asked"), [("darwin", [(7, 48, 1)]), ("linux", [])])
+def test_macos_is_asked_to_cache_no_weights(
+    monkeypatch: pytest.MonkeyPatch, platform: str, asked: list[tuple[int, int, int]]
+) -> None:
+    said: list[tuple[int, ...]] = []
+
+    def refuse(*call: int) -> None:
+        said.append(call)
+        raise OSError("not on this file system")
+
+    monkeypatch.setattr("sys.platform", platform)
+    monkeypatch.setattr("fcntl.fcntl", refuse)
+    scattered.read_once(7)
+    assert said == asked
