@@ -26,7 +26,7 @@ from mlx_model.decode.request import (
     PromptProcessed,
     TokenGenerated,
 )
-from mlx_model.errors import EngineError
+from mlx_model.errors import EngineError, RequestError
 from mlx_model.server.body import read_body
 from mlx_model.server.failures import (
     HANDLERS,
@@ -46,6 +46,7 @@ from mlx_model.server.waiting import unless_gone, with_pauses
 _log = logging.getLogger(__name__)
 
 _KEEP_ALIVE_SECONDS = 10.0
+_NO_CERTAIN_CALL = 'tool_choice: no call of these tools can be made certain with this model; use "auto".'
 
 
 @dataclass(slots=True)
@@ -251,7 +252,7 @@ def _reply(model: ServedModel, received: ChatCompletionRequest) -> _Reply:
         model.encoder.tokenizer,
         received.stop_strings,
         received.schemas(),
-        one_call=received.parallel_tool_calls is False,
+        one_call=received.has_one_call,
     )
     memory = model.encoder.reply_to(generation.prompt, reader.client_prefixes)
     return _Reply(received, generation, model, reader, memory)
@@ -260,11 +261,11 @@ def _reply(model: ServedModel, received: ChatCompletionRequest) -> _Reply:
 def _generation(model: ServedModel, received: ChatCompletionRequest) -> GenerationRequest:
     """The generation that a request asks for. Raises RequestError, ContextOverflow among them."""
     constraint = _constraint(model, received)
-    prompt = model.encoder.encode(
-        [message.for_template() for message in received.messages],
-        [tool.given for tool in received.tools or ()],
-    )
-    context, length = model.generator.context_length, len(prompt.tokens)
+    messages = [message.for_template() for message in received.messages]
+    begun = str(messages.pop()["content"]) if received.continue_final_message else ""
+    prompt = model.encoder.encode(messages, [tool.given for tool in received.tools or ()])
+    tokens = (*prompt.tokens, *model.encoder.tokenizer.encode(begun))
+    context, length = model.generator.context_length, len(tokens)
     room, limit = context - length, received.reply_limit
     if room < 1:
         raise ContextOverflow(
@@ -272,7 +273,7 @@ def _generation(model: ServedModel, received: ChatCompletionRequest) -> Generati
             "shorten the conversation."
         )
     return GenerationRequest(
-        prompt=prompt.tokens,
+        prompt=tokens,
         max_tokens=room if limit is None else min(limit, room),
         stop_tokens=model.encoder.tokenizer.stop_tokens,
         sampling=received.sampling(model.sampling),
@@ -283,12 +284,25 @@ def _generation(model: ServedModel, received: ChatCompletionRequest) -> Generati
 
 
 def _constraint(model: ServedModel, received: ChatCompletionRequest) -> Callable[[], Constraint | None]:
-    """Makes the constraint of tool calls to the registered tools, and of edits to the request's files. Raises
-    RequestError, FilesMissing among them."""
-    schemas, grammar = received.schemas(), model.grammar
+    """Makes the constraint of the reply: to JSON, or of tool calls to the registered tools and of edits to the
+    request's files. Raises RequestError, FilesMissing among them."""
+    schemas, grammar, form = received.schemas(), model.grammar, received.response_format
+    if form is not None and form.type != "text":
+        if grammar is None:
+            raise RequestError(
+                "response_format: this model's replies cannot be held to a grammar; leave it out."
+            )
+        schema = form.json_schema.value if form.json_schema is not None else {"type": "object"}
+        strict = form.json_schema is not None and bool(form.json_schema.strict)
+        return grammar.json_reply(schema, strict)
     if schemas is None or grammar is None:
+        if received.needs_call:
+            raise RequestError(_NO_CERTAIN_CALL)
         return lambda: None
-    return partial(grammar.constraint, schemas, grammar.files.resolve(received.named_files()))
+    files = grammar.files.resolve(received.named_files())
+    if received.needs_call and grammar.constraint(schemas, files, required=True) is None:
+        raise RequestError(_NO_CERTAIN_CALL)
+    return partial(grammar.constraint, schemas, files, required=received.needs_call)
 
 
 def _event(content: dict[str, Any]) -> bytes:

@@ -22,6 +22,11 @@ POST /v1/chat/completions
                      `parallel_tool_calls` false ends the reply after its first tool call.
                      `tool_choice` "none" leaves the tools in the prompt, so that cached states stay valid, and
                      takes the reply as text.
+                     "required" and a named tool make the reply begin with a call; a named one ends it, too.
+                     `response_format` json_object and json_schema hold the reply to JSON by grammar; with
+                     `strict`, a schema that no grammar can express in full is refused.
+                     `continue_final_message` true continues the assistant's text that the messages end with;
+                     the reply is what follows it.
                      `files` [{"paths": [PATH], "sha256": HEX, "text": TEXT}] are the texts of files as the
                      model was shown them, every line ending in "\\n". In a call of the tool `edit` whose
                      `file_path` is one of the paths, the `old_string` after it can only be a substring of the
@@ -39,7 +44,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from mlx_model.chat.tools.known_files import NamedFile
 from mlx_model.decode.request import DraftMode, SamplingParameters
@@ -137,6 +150,33 @@ class ReceivedTool(_Received):
         return {**data, "given": data} if isinstance(data, dict) else data
 
 
+class NamedTool(_Received):
+    """A tool_choice of the one tool to call."""
+
+    class Function(_Received):
+        """The tool's name."""
+
+        name: str
+
+    type: Literal["function"]
+    function: Function
+
+
+class ResponseFormat(_Received):
+    """OpenAI's response_format."""
+
+    class JsonSchema(_Received):
+        """A schema that the reply follows, in every keyword if `strict`."""
+
+        model_config = ConfigDict(populate_by_name=True)
+
+        value: dict[str, Any] = Field(default={}, alias="schema")
+        strict: bool | None = None
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
 class StreamOptions(_Received):
     """OpenAI's stream_options."""
 
@@ -156,7 +196,7 @@ class ChatCompletionRequest(_Received):
 
     messages: Annotated[list[ReceivedMessage], Field(min_length=1)]
     tools: list[ReceivedTool] | None = None
-    tool_choice: Literal["none", "auto"] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     return_progress: bool | None = None
@@ -174,10 +214,12 @@ class ChatCompletionRequest(_Received):
     stop: str | list[str] | None = None
     n: int | None = None
     logprobs: bool | None = None
+    top_logprobs: int | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] | None = None
-    response_format: dict[str, Any] | None = None
+    response_format: ResponseFormat | None = None
+    continue_final_message: bool | None = None
     parallel_tool_calls: bool | None = None
     functions: Any = None
     function_call: Any = None
@@ -207,12 +249,27 @@ class ChatCompletionRequest(_Received):
 
     @field_validator("tool_choice", mode="before")
     @classmethod
-    def _free_choice(cls, value: Any) -> Any:
-        if value not in (None, "none", "auto"):
-            raise ValueError('this server leaves the choice of tools to the model: use "auto" or "none"')
+    def _known_choice(cls, value: Any, info: ValidationInfo) -> Any:
+        if value in (None, "none", "auto"):
+            return value
+        names = [tool.function.name for tool in info.data.get("tools") or ()]
+        if value == "required":
+            if not names:
+                raise ValueError("a call is required, but there are no tools")
+            return value
+        function = (
+            value.get("function") if isinstance(value, dict) and value.get("type") == "function" else None
+        )
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            raise ValueError(
+                'this server takes "auto", "none", "required" or '
+                '{"type": "function", "function": {"name": NAME}}'
+            )
+        if function["name"] not in names:
+            raise ValueError(f"{function['name']!r} is none of the tools")
         return value
 
-    @field_validator("logprobs")
+    @field_validator("logprobs", "top_logprobs")
     @classmethod
     def _switched_off(cls, value: Any) -> Any:
         if value:
@@ -221,9 +278,25 @@ class ChatCompletionRequest(_Received):
 
     @field_validator("response_format")
     @classmethod
-    def _text_format(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
-        if value is not None and value.get("type") != "text":
-            raise ValueError('this server writes free text: only {"type": "text"} is understood')
+    def _text_or_calls(cls, value: ResponseFormat | None, info: ValidationInfo) -> ResponseFormat | None:
+        if value is None or value.type == "text":
+            return value
+        if value.type == "json_schema" and value.json_schema is None:
+            raise ValueError("the type json_schema needs a json_schema")
+        if info.data.get("tools") and info.data.get("tool_choice") != "none":
+            raise ValueError(
+                'a reply held to JSON cannot call tools: leave them out, or set tool_choice to "none"'
+            )
+        return value
+
+    @field_validator("continue_final_message")
+    @classmethod
+    def _begun_reply(cls, value: bool | None, info: ValidationInfo) -> bool | None:
+        messages, held = info.data.get("messages"), info.data.get("response_format")
+        if value and messages and (messages[-1].role != "assistant" or messages[-1].tool_calls):
+            raise ValueError("the last message must be the assistant's, and text only")
+        if value and held is not None and held.type != "text":
+            raise ValueError("a reply that is held to JSON is written from its beginning")
         return value
 
     @property
@@ -261,7 +334,22 @@ class ChatCompletionRequest(_Received):
         """The parameters of the tools that may be called, by name; None: the reply is text only."""
         if not self.tools or self.tool_choice == "none":
             return None
-        return {tool.function.name: _schema(tool.function.parameters or {}) for tool in self.tools}
+        return {
+            tool.function.name: _schema(tool.function.parameters or {})
+            for tool in self.tools
+            if not isinstance(self.tool_choice, NamedTool)
+            or tool.function.name == self.tool_choice.function.name
+        }
+
+    @property
+    def needs_call(self) -> bool:
+        """Whether the reply has to begin with a call."""
+        return self.tool_choice == "required" or isinstance(self.tool_choice, NamedTool)
+
+    @property
+    def has_one_call(self) -> bool:
+        """Whether the reply ends after its first call."""
+        return self.parallel_tool_calls is False or isinstance(self.tool_choice, NamedTool)
 
 
 def read_request(body: bytes) -> ChatCompletionRequest:

@@ -17,9 +17,11 @@ from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper, regex_to_lark
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.chat.tools.arguments import resolved, value_types
 from mlx_model.chat.tools.exact_edits import ExactEdits, Files, can_edit
+from mlx_model.chat.tools.json_reply import JsonConstraint, json_grammar
 from mlx_model.chat.tools.known_files import KnownFiles
 from mlx_model.chat.tools.quotation import QuotingTokens
 from mlx_model.chat.tools.token_grammar import Editing, GrammarConstraint
+from mlx_model.errors import RequestError
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +44,8 @@ _LENIENT = {"x-guidance": {"lenient": True, "coerce_one_of": True}}
 # A pattern that is one group.
 _GROUP = re.compile(r"\((?:[^()\\]|\\.)*\)")
 
-Schemas = Mapping[str, Mapping[str, Any]]
+Schema = Mapping[str, Any]
+Schemas = Mapping[str, Schema]
 
 
 class ToolGrammar:
@@ -51,6 +54,7 @@ class ToolGrammar:
     def __init__(self, tokenizer: Tokenizer, vocabulary: int) -> None:
         """`vocabulary`: the model's number of logits."""
         self._control = tokenizer.control_tokens
+        self._stops = sorted(token for token in tokenizer.stop_tokens if token < vocabulary)
         self._vocabulary = vocabulary
         # At load time, for a large vocabulary takes seconds.
         spelled = _Vocabulary(tokenizer, vocabulary)
@@ -63,10 +67,13 @@ class ToolGrammar:
         """The file texts that edits can be constrained to."""
         self._told: set[str] = set()
 
-    def constraint(self, schemas: Schemas, files: Files | None = None) -> GrammarConstraint | None:
+    def constraint(
+        self, schemas: Schemas, files: Files | None = None, required: bool = False
+    ) -> GrammarConstraint | None:
         """A fresh constraint for replies that may call these tools (parameters by name), with edits of `files`
-        constrained to quote them. None where none of the tools can be called, where the tokenizer has no token
-        that opens a call, and where llguidance refuses the grammar."""
+        constrained to quote them; `required`: the reply begins with a call. None where none of the tools
+        can be called, where the tokenizer has no token that opens a call, and where llguidance refuses the
+        grammar."""
         control = self._control
         if _OPEN not in control or _CLOSE not in control:
             return None
@@ -78,7 +85,23 @@ class ToolGrammar:
             self._tell(f"These tools make no grammar, so that calls are free: {matcher.get_error()}")
             return None
         editing = Editing(self._edits, self._texts, files) if files and can_edit(schemas) else None
-        return GrammarConstraint(matcher, control[_OPEN], self._vocabulary, editing)
+        return GrammarConstraint(matcher, control[_OPEN], self._vocabulary, editing, required)
+
+    def json_reply(self, schema: Schema, strict: bool) -> Callable[[], JsonConstraint]:
+        """Makes fresh constraints for replies that are a JSON value of this schema and nothing else. Unless
+        `strict`, keywords that the grammar cannot express are left out. Raises RequestError where there is no
+        grammar."""
+        if not self._stops:
+            raise RequestError("response_format: this model has no token that ends a reply after its JSON.")
+        wrong = ""
+        for lenient in (False,) if strict else (False, True):
+            grammar = json_grammar(schema, lenient)
+            wrong = LLMatcher.validate_grammar(grammar)
+            if not wrong:
+                matcher = LLMatcher(self._library, grammar, log_level=0)
+                return lambda: JsonConstraint(matcher.deep_copy(), self._stops, self._vocabulary)
+        reason = wrong.strip().splitlines()[-1]
+        raise RequestError(f"response_format: no grammar can hold a reply to this schema ({reason}).")
 
     def _tell(self, what: str) -> None:
         """The same tools come with every request."""

@@ -35,31 +35,39 @@ class GrammarConstraint:
     """Implements decode.request.Constraint for one reply."""
 
     def __init__(
-        self, matcher: LLMatcher, opening: int, vocabulary: int, editing: Editing | None = None
+        self,
+        matcher: LLMatcher,
+        opening: int,
+        vocabulary: int,
+        editing: Editing | None = None,
+        required: bool = False,
     ) -> None:
-        """`matcher`: at its start; a copy of it starts after each token `opening`."""
+        """`matcher`: at its start; a copy of it starts after each token `opening`. With `required` the first
+        token can only be `opening`."""
         self._fresh = matcher
         self._opening = opening
         self._vocabulary = vocabulary
         self._editing = editing
         self._call: _Call | None = None
+        self._awaits_call = required
 
     @property
     def active(self) -> bool:
-        return self._call is not None
+        return self._awaits_call or self._call is not None
 
     def advance(self, token: int) -> None:
+        self._awaits_call = False
         self._call, _ = self._after(self._call, token)
 
     def mask(self) -> Mask:
-        return self._mask(self._call)
+        return self._only_opening() if self._awaits_call else self._mask(self._call)
 
     def check(self, drafts: Sequence[int]) -> tuple[int, Mask | None]:
         call = None if self._call is None else _Call(self._call.matcher.deep_copy(), self._call.edit)
-        rows = [self._mask(call)]
-        constrained = call is not None
+        rows = [self.mask()]
+        constrained = self.active
         for token in drafts:
-            if call is not None and not rows[-1][token]:
+            if not rows[-1][token]:
                 break
             call, fits = self._after(call, token)
             if not fits:
@@ -81,6 +89,11 @@ class GrammarConstraint:
         if edit is not None and self._editing is not None:
             edit = edit.after(self._editing.texts[token])
         return _Call(matcher, edit), True
+
+    def _only_opening(self) -> Mask:
+        mask = np.zeros(self._vocabulary, dtype=np.bool_)
+        mask[self._opening] = True
+        return mask
 
     def _begun(self) -> _Call:
         return _Call(self._fresh.deep_copy(), None if self._editing is None else EditCall(self._editing.files))

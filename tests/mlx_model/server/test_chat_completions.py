@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from tokenizers import Tokenizer
 
+from mlx_model.chat.prompt import PromptEncoder
+from mlx_model.chat.tools.grammar import ToolGrammar
 from mlx_model.decode.request import PromptProcessed, SamplingParameters
 from mlx_model.engine.generation_config import published_sampling
 from mlx_model.errors import CheckpointError
@@ -25,6 +27,7 @@ from mlx_model.server.body import as_json
 from mlx_model.server.scheduler import Scheduler
 from tests.support.patience import LONGEST
 from tests.support.scripted_generator import ScriptedEngine, scripted_engine
+from tests.support.small_tokenizer import VOCABULARY
 
 CALL = (
     "Let me see.\n\n<tool_call>\n<function=read_file>\n<parameter=file_path>\nsrc/ä.py\n</parameter>\n"
@@ -229,6 +232,25 @@ def test_limits_and_seeds_are_taken_as_clients_mean_them(checkpoint: Path) -> No
             assert reply.usage is not None and "max_tokens" not in reply.usage.to_dict()
 
 
+def test_a_begun_reply_is_continued_and_a_named_tool_is_called_once(checkpoint: Path) -> None:
+    grammar = ToolGrammar(PromptEncoder.from_directory(checkpoint).tokenizer, VOCABULARY)
+    with scripted_engine(checkpoint, "more", f"{CALL}\n{CALL}...", "{}", grammar=grammar) as engine:
+        chat, sent = client(engine).chat.completions, engine.generator.requests
+        begun: Any = [*HI, {"role": "assistant", "content": "Once "}]
+        reply = chat.create(model="any", messages=begun, extra_body={"continue_final_message": True})
+        assert reply.choices[0].message.content == "more"
+        named: Any = {"type": "function", "function": {"name": "read_file"}}
+        reply = chat.create(model="any", messages=HI, tools=[TOOL], tool_choice=named)
+        assert len(reply.choices[0].message.tool_calls or []) == 1
+        constraint = sent[1].constraint()
+        assert constraint is not None and constraint.mask().sum() == 1
+        chat.create(model="any", messages=HI, response_format={"type": "json_object"})
+        opening = sent[2].prompt
+        assert sent[0].prompt == (*opening, *engine.generator.encoder.tokenizer.encode("Once "))
+        held = sent[2].constraint()
+        assert held is not None and held.mask().sum() < 10
+
+
 def test_penalties_and_biases_reach_the_sampler(checkpoint: Path) -> None:
     with scripted_engine(checkpoint, "a") as engine:
         client(engine).chat.completions.create(
@@ -407,7 +429,11 @@ def test_a_long_prefill_is_kept_alive_and_ended_by_shutdown(checkpoint: Path) ->
         ("stop", [str(number) for number in range(17)]),
         ("tools", [{"type": "function", "function": {}}]),
         ("tool_choice", "required"),
-        ("response_format", {"type": "json_object"}),
+        ("tool_choice", {"type": "function", "function": {"name": "absent"}}),
+        ("response_format", {"type": "json_object"}),  # there is no grammar here
+        ("response_format", {"type": "json_schema"}),
+        ("continue_final_message", True),
+        ("top_logprobs", 3),
         ("logprobs", True),
         ("presence_penalty", 2.5),
         ("logit_bias", {"the": -100}),
