@@ -24,7 +24,7 @@ VOCABULARY = 256
 PROMPT = tuple(int(token) for token in np.random.default_rng(1).integers(0, VOCABULARY, 70))
 LENGTH = 250
 
-SAMPLED = {
+SAMPLED: dict[str, dict[str, Any]] = {
     "greedy": {},
     "greedy with penalties": {
         "repetition_penalty": 1.2,
