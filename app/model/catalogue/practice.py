@@ -8,7 +8,7 @@ from app.model.errors import NoModel
 
 PRACTICE = "practice"
 """What a person calls it."""
-DESCRIPTION = "a practice model: 8.6 M parameters, trained for these tasks only"
+DESCRIPTION = "a practice model: 9.9 M parameters, trained for these tasks only"
 _DIRECTORY = "assets/practice-model"
 
 
