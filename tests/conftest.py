@@ -32,6 +32,10 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="tide"))
     monkeypatch.setenv("TIDEGATE_HOME", str(directory))
     monkeypatch.delenv("TIDEGATE_MODEL", raising=False)
+    # Colours are those of one terminal, whichever the tests are started from.
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.delenv("NO_COLOR", raising=False)
     before = dict(os.environ)
     yield directory
     os.environ.clear()
