@@ -49,7 +49,7 @@ def test_an_engine_killed_in_mid_reply_costs_no_file_message_or_decision(
         terminal.type(journey.PROMPT).press("enter")
         terminal.wait_for(lambda text: "2 to review" in text and "working" not in text)
         terminal.press("f4")
-        terminal.wait_for("0 of 2 decided")
+        terminal.wait_for(lambda text: "0 of 2 decided" in text and "a keep" in text)
         terminal.press("a")
         terminal.wait_for("1 of 2 decided")
         terminal.press("ctrl+q")

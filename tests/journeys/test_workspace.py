@@ -26,7 +26,7 @@ def test_one_hunk_kept_one_rejected_and_the_rest_untouched(
         terminal.type(journey.PROMPT).press("enter")
         terminal.wait_for(lambda text: "2 to review" in text and "working" not in text)
         terminal.press("f4")
-        terminal.wait_for("0 of 2 decided")
+        terminal.wait_for(lambda text: "0 of 2 decided" in text and "a keep" in text)
         terminal.press("a")
         terminal.wait_for("1 of 2 decided")
         terminal.press("x")
