@@ -16,7 +16,7 @@ from tests.support.processes import pids_of
 from tests.support.terminal import Terminal
 
 TIDEGATE = Path(sys.executable).with_name("tidegate")
-SEEDS = (1, 21, 61)
+SEEDS = (21, 2, 4)
 """Of tasks that the model mends. Sums depend on the machine, and a token may: so one of them is enough."""
 
 pytestmark = [
@@ -74,6 +74,12 @@ def test_the_first_minute(tmp_path: Path) -> None:
     with Terminal([TIDEGATE], tmp_path, environment={"PWD": str(tmp_path)}) as terminal:
         page = terminal.wait_for("sends the task")
         assert "F7" in page and "practice model" in page
+        terminal.press("ctrl+q")
+        assert terminal.wait_closed() == 0
+    # The same with a task that the model is known to mend.
+    line = [TIDEGATE, "practice", "--seed", str(SEEDS[0])]
+    with Terminal(line, tmp_path, environment={"PWD": str(tmp_path)}) as terminal:
+        terminal.wait_for("sends the task")
         terminal.wait_for("● practice")
         terminal.press("enter")
         terminal.wait_for("decided. a keeps")
