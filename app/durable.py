@@ -17,6 +17,7 @@ from pathlib import Path
 TEMPORARY_SUFFIX = ".tidegate-tmp"
 """How the name of a file ends that has not taken its place yet; whoever lists a folder leaves those out."""
 PRIVATE = 0o600
+"""Permissions of what is written: for the user alone."""
 _COPYFILE_ACL, _COPYFILE_XATTR = 1 << 0, 1 << 2  # copyfile(3) of macOS
 _NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOTSUP)
 """What network and FUSE file systems answer that cannot sync a directory; there a rename is as durable as it

@@ -73,6 +73,8 @@ _STOP_REASONS: dict[EndReason, StopReason] = {
 }
 _INTERNAL, _INVALID, _MISSING = -32603, -32602, -32002
 _NAME_CHARACTERS = 32
+"""Characters of a server's name, which begins the names of its tools: those may have 64 (OpenAI's function
+names)."""
 
 
 @dataclass(slots=True)

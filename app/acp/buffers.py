@@ -16,6 +16,7 @@ from acp.interfaces import Client
 from app.agent.errors import ToolFailure
 
 _SECONDS = 10.0
+"""Seconds for the editor to answer with a buffer's text: it only has to look it up, so a slower one hangs."""
 
 
 class EditorBuffers:

@@ -20,6 +20,7 @@ from app.settings.settings import Settings
 from app.signals import cancel_on_signals
 
 _CLOSE_SECONDS = 5.0
+"""Seconds for the last messages to reach the editor before its pipe is closed."""
 
 
 def run_acp(choice: ModelChoice | NoModel, settings: Settings) -> int:

@@ -36,6 +36,7 @@ _TITLES: dict[Outcome, str] = {
 }
 _HELP = ("nearest text is at lines", "occurs", "already there")
 _MAX_BYTES = 200_000
+"""Bytes of a file whose history is read: larger ones are generated rather than edited."""
 _MAX_HUNKS = 4  # of one file in one commit
 _FILE = "file.txt"
 

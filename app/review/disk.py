@@ -17,6 +17,7 @@ from app.review.diff.compare import SYMLINK
 from app.review.model import FileImage
 
 EXECUTABLE = 0o100755
+"""git's modes of files."""
 REGULAR = 0o100644
 
 

@@ -10,6 +10,7 @@ from app.workspace.model import Document
 from app.workspace.text import decode, is_binary
 
 MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
+"""Bytes of a file that is opened as text, whole in memory; a larger one is described."""
 
 
 class NotReadable(WorkspaceError):

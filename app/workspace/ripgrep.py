@@ -20,9 +20,11 @@ from pathspec import GitIgnoreSpec
 from app.workspace.errors import WorkspaceError
 
 _MAX_LINE = 500
+"""Characters of a line that are shown: minified files have lines of megabytes."""
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _BRACKET = re.compile(r"[\[\]]")
 _SECONDS = 30.0
+"""Seconds for a search; what was found by then is shown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,11 @@ from mlx_model.state.prefix_state import Arrays
 from mlx_model.state.prefix_store import PrefixStore
 
 TOKENS = 200_000
+"""Of the conversation: three quarters of the largest context."""
 SNAPSHOTS = 1000
+"""Several long sessions' worth."""
 _REPEATS = 50
+"""Lookups of which the median is taken."""
 
 
 @dataclass(frozen=True, slots=True)

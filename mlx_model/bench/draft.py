@@ -41,6 +41,7 @@ from mlx_model.state.sequence import SequenceState
 _SLICE = 16
 """Tokens that one draft mode makes before the next mode's turn."""
 _SNAPSHOT_BYTES = 1 << 30
+"""Snapshots kept during the bench, in bytes: they hold one prompt's."""
 _CONTEXT = 4096
 """Tokens: more than the texts and their replies have."""
 

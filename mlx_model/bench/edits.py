@@ -49,6 +49,7 @@ _OPENED = (
 # Of the engine's own files, those that make short prompts.
 _MOST_CHARACTERS = 2000
 _LONG_LINES = 100_000
+"""Lines of the longest file: its index is timed."""
 # A quotation that has not ended by then is cut off and counted as such.
 _MOST_TOKENS = 200
 _LONG_EDITS, _LONG_TOKENS = 50, 40

@@ -22,7 +22,9 @@ from mlx_model.model import Qwen3Next
 from mlx_model.state.sequence import SequenceState
 
 _CHUNK = 256
+"""Tokens of a forward pass."""
 _STRETCHES = 4
+"""Parts of the text that figures are given for, so that growth with the context shows."""
 
 
 @dataclass(frozen=True, slots=True)

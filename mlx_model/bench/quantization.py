@@ -44,7 +44,9 @@ from mlx_model.weights.recipes import Recipe, quantization_for
 from mlx_model.weights.safetensors import TensorReader
 
 _CHUNK = 512
+"""Tokens of a forward pass."""
 _DEFAULT_TOKENS = 2048
+"""Tokens judged: minutes on a machine that serves the model."""
 
 
 @dataclass(frozen=True, slots=True)

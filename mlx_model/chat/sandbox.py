@@ -42,6 +42,7 @@ _GROWING_FILTERS = (
 """Jinja's filters whose result can be much larger than what is filtered: by a width, a count or a factor."""
 
 _HIGHEST_POWER = 64
+"""Exponent that a template may raise to, so that no number of megabytes is made."""
 
 
 class TemplateStopped(Exception):

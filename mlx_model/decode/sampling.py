@@ -20,6 +20,7 @@ import mlx.core as mx
 from mlx_model.decode.request import SamplingParameters
 
 _REMOVED = -float("inf")
+"""Logit of a token that cannot be drawn."""
 # Colder than this, logits would overflow; what comes is long since certain.
 _COLDEST = 1e-30
 # Keys are split off in blocks: one call for so many positions.

@@ -12,6 +12,7 @@ from mlx_model.layers.projections import Linear
 from mlx_model.state.recurrent import DeltaBlock, DeltaState
 
 _L2_EPS = 1e-6
+"""Added to the sum of squares before its root, as in flash-linear-attention's `l2norm`."""
 
 
 @partial(mx.compile, shapeless=True)

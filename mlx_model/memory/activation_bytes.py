@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from mlx_model.config.model_config import ModelConfig
 
 _FLOAT32 = 4
+"""Bytes of a number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from typing import Literal
 from mlx_model.errors import EngineError
 
 GIB = 1 << 30
+"""Bytes."""
 
 _SMALL_MAC = 32 * GIB
 """Metal's recommended working set, as others report it: two thirds of up to 32 GiB, three quarters of more

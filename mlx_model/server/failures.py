@@ -13,6 +13,7 @@ from mlx_model.server.scheduler import EngineStopping
 from mlx_model.weights.experts.files import ExpertUnreadable
 
 CLIENT_GONE = 499
+"""nginx's status for a client that closed the connection; only the log sees it."""
 
 
 class ContextOverflow(RequestError):

@@ -46,6 +46,7 @@ from mlx_model.server.waiting import unless_gone, with_pauses
 _log = logging.getLogger(__name__)
 
 _KEEP_ALIVE_SECONDS = 10.0
+"""Seconds between comments in a silent stream, so that no client takes a long prefill for a dead server."""
 _NO_CERTAIN_CALL = 'tool_choice: no call of these tools can be made certain with this model; use "auto".'
 
 

@@ -59,6 +59,7 @@ from mlx_model.decode.request import DraftMode, SamplingParameters
 from mlx_model.server.body import InvalidRequest
 
 _MOST_STOP_STRINGS = 16
+"""OpenAI takes 4; each costs a comparison at every token."""
 _DEEPEST = 100
 """The most levels of nesting in a call's arguments that are rendered; no tool takes as many."""
 

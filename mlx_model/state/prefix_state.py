@@ -18,6 +18,7 @@ Arrays = Mapping[str, NDArray[Any]]
 Tokens = NDArray[np.uint32]
 
 DIGEST_BYTES = 16
+"""128 bits: two of a billion segments are equal by chance once in 10^20."""
 ROOT = bytes(DIGEST_BYTES)
 """The parent of a snapshot whose segment begins at token 0."""
 

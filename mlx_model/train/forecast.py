@@ -9,6 +9,7 @@ from mlx_model.train.steps import DEPTH, SLAB_BYTES
 from mlx_model.weights.layout import Component, mtp_items
 
 _FLOAT32 = 4
+"""Bytes of a number."""
 _COPIES = 4
 """float32 copies of the layer: weights, Adam's two moments, a batch's gradients."""
 _UPDATE_COPIES = 8

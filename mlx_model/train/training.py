@@ -32,6 +32,7 @@ from mlx_model.weights.experts.residency import Residency
 from mlx_model.weights.layout import mtp_items
 
 _FLOAT32 = 4
+"""Bytes of a number."""
 
 
 @dataclass(frozen=True, slots=True)

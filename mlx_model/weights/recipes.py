@@ -10,6 +10,7 @@ from mlx_model.config.model_config import Quantization
 from mlx_model.weights.layout import Component, Projection
 
 GROUP_SIZE = 64
+"""Weights that share a scale: the size of published MLX checkpoints."""
 FOUR_BITS = Quantization(bits=4, group_size=GROUP_SIZE)
 EIGHT_BITS = Quantization(bits=8, group_size=GROUP_SIZE)
 

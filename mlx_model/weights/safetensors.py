@@ -23,11 +23,15 @@ from mlx_model.errors import CheckpointError
 from mlx_model.weights.scattered import Run, fill, join_runs, read_descriptor, read_once
 
 HEADER_BYTES_LIMIT = 100_000_000
+"""Bytes, as the safetensors library has it."""
 _DIMENSIONS_LIMIT = 8
+"""Dimensions of an array: more than any checkpoint has."""
 _ELEMENTS_LIMIT = 1 << 48
+"""Numbers in an array: 256 Ti, beyond any disk, so that sizes never overflow."""
 # Large reads are cut so that several are in flight: one thread cannot keep an NVMe drive busy.
 _READ_CHUNK = 32 << 20
 _READERS = 4
+"""Threads that read at once."""
 
 # The types a checkpoint can hold, by their safetensors name. numpy has no bfloat16: it travels as uint16.
 TYPES: dict[str, tuple[mx.Dtype, type[np.generic]]] = {

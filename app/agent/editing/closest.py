@@ -7,8 +7,11 @@ from difflib import SequenceMatcher, get_close_matches
 from app.agent.editing.match import plain
 
 _MAX_LINES = 60
+"""Lines of `old_string` that are looked for: more say nothing new about where it was meant."""
 _MAX_CANDIDATES = 8
+"""Places compared line by line, those with the most lines in common first."""
 _MAX_COMPARED = 10_000
+"""Lines of the file that a line is compared with, so that a file of a million lines does not cost seconds."""
 
 
 @dataclass(frozen=True, slots=True)

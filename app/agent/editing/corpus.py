@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 _CONTEXT = 2
+"""Unchanged lines on each side of an edit, as models quote them."""
 _MAX_LINES = 60
+"""Lines of an edit: larger changes are written whole and not quoted."""
 _QUOTES = {"'": "‘", '"': "“", "-": "–"}
 _WORD = re.compile(r"[A-Za-z_]{4,}")
 

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 _START_SECONDS = 30.0
 """A server may have to be downloaded first, as npx and uvx do."""
 _CLOSE_SECONDS = 10.0
+"""Seconds for a server to end after its input is closed; then it is killed."""
 _MOST_PAGES = 20  # pages of a list of tools
 _LAST_WORDS = 16
+"""Lines of a server's error output that are shown with its failure."""
 
 
 class Connection:

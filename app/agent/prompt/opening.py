@@ -26,6 +26,7 @@ from app.workspace.writing import write_bytes
 Kind = Literal["instructions", "file", "map"]
 
 _VERSION = 1
+"""Of the file's format."""
 _INTRODUCTION = (
     "Parts of the project as they were when this session began. Later messages say what changed; read a file "
     "again where that matters."

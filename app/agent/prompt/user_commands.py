@@ -21,6 +21,7 @@ _CALL = re.compile(r"/(?P<name>\S+)(?:\s+(?P<words>.*))?\Z", re.DOTALL)
 _PLACE = re.compile(r"\$(?:ARGUMENTS|[1-9])")
 _FRONT = re.compile(r"---\n(?P<head>.*?)\n---(?:\n|\Z)", re.DOTALL)
 _LONGEST_DESCRIPTION = 200
+"""Characters: a line of the completion list, and of the prompt where it is a skill."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from app.agent.session.records import MessageAdded, Record, SessionBegan, ShellR
 from app.agent.session.session import read_records, sessions_directory, title_of
 
 _VERSION = 1
+"""Of the tables. An index of another version is made again from the sessions."""
 _NAME = "index.sqlite"
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS sessions (name TEXT PRIMARY KEY, size INTEGER, modified INTEGER, created TEXT,"

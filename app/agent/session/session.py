@@ -23,6 +23,7 @@ from app.agent.session.records import (
 from app.paths import data_directory
 
 _VERSION = 1
+"""Of the file's format."""
 
 
 class Journal:

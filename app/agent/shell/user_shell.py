@@ -11,6 +11,7 @@ from app.agent.tools.toolbox import TOOLS
 from app.agent.turn import NO_SANDBOX, Hands
 
 _MILLISECONDS = 600_000
+"""Ten minutes: a person's own command may take as long as the agent's longest."""
 _CANCELLED = "Cancelled by the user."
 
 

@@ -19,6 +19,7 @@ from app.model.messages import ToolSpecification
 from app.workspace.workspace import Location, Workspace
 
 MAX_RESULT_CHARACTERS = 32_000
+"""Characters of a tool's result: about 8,000 tokens, a thirtieth of the largest context."""
 
 
 class Arguments(BaseModel):

@@ -22,7 +22,9 @@ from app.agent.tools.base import (
 from app.workspace.workspace import Workspace
 
 _DEFAULT_MS = 120_000
+"""Two minutes, where the model gives no limit."""
 _MAX_MS = 600_000
+"""Ten minutes: what runs longer belongs in the background."""
 _CONFINED = (
     "read-only file system",
     "operation not permitted",

@@ -44,6 +44,7 @@ _FORM = (
 Parts = Sequence[tuple[FileChange, Selection]]
 
 _SUBMODULE = 0o160000
+"""git's mode of a submodule's entry."""
 _MEANT = b"meant to be added\t"
 _APPLY = ("apply", "--unidiff-zero", "--whitespace=nowarn")
 

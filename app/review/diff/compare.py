@@ -18,13 +18,16 @@ from app.review.diff.hunk_text import HunkText
 from app.review.model import ChangeKind, DiffLine, FileChange, FileImage, Hunk, LineKind
 
 SYMLINK = 0o120000
+"""git's mode of a symbolic link."""
 CONTEXT_LINES = 3
+"""Unchanged lines around a hunk, as in `git diff`."""
 # Beyond this a file is compared as one opaque piece, like a binary one.
 MAX_TEXT_BYTES = 64 * 1024 * 1024
 # git looks for a NUL in as many bytes to tell binary from text.
 _BINARY_PROBE = 8000
 _SEARCH_WORK = 4_000_000
 _SECTION_WIDTH = 80
+"""Characters of the line that heads a hunk, as in git (`xfuncname`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from app.review.model import FileChange, FileImage, Hunk, printable
 
 _TOO_COMMON = 50  # lines as frequent as that say nothing about the place
 _MOST_LINES = 40
+"""Lines shown of what stands in a hunk's place: a screen's height."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ _KINDS: dict[bytes, LineKind] = {
     b"\r": "context",
 }
 _REGULAR = 0o100644
+"""git's mode of a file that is not executable."""
 _NO_NEWLINE = b"\\"
 _NEXT_FILE = b"\ndiff --git "  # no line of a hunk begins like this
 # Where a file's part begins, and a line that can be in no hunk. A plain diff's header could be: removed lines.

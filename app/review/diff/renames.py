@@ -12,7 +12,9 @@ from pathlib import PurePosixPath
 from app.review.model import FileImage
 
 _PIECE = 64
+"""Bytes of a piece: files are compared as multisets of lines cut to this length, as git does."""
 _LEAST = 0.5
+"""Share of two files that must be equal for a rename: git's default."""
 # Comparing everything with everything is quadratic; beyond this only files of the same name are compared.
 _MOST_PAIRS = 2_500
 

@@ -13,7 +13,9 @@ Span = tuple[int, int]
 
 _WORD = re.compile(r"\w+|\s+|.", re.DOTALL)
 _LONGEST_LINE = 2000
+"""Characters: words of a longer line are not compared, as it costs the square of their number."""
 _LARGEST_BLOCK = 2500
+"""Removed times added lines that are paired by likeness; of a larger block no lines are paired."""
 # Lines that share less than this part of their words are strangers: marking them would colour nearly all of it.
 _ALIKE = 0.4
 

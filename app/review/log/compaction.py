@@ -15,6 +15,7 @@ from app.review.model import FileImage
 # How much can be undone and rewound after a compaction; chosen, not measured.
 MOST_DECISIONS = 100
 MOST_TURNS = 100
+"""Turns that can be rewound to after a log was compacted."""
 MOST_BYTES = 512 * 1024 * 1024  # of the contents that they need
 
 

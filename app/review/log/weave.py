@@ -21,6 +21,7 @@ Owner = Literal["agent", "user"]
 # the change of mode or existence.
 Atom = tuple[str, int]
 META = -1
+"""The number of an edit's change of the file itself: its creation, deletion or mode."""
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from textual.containers import VerticalScroll
 
 _SIZE = (160, 48)
 _PAGES = 10
+"""Page downs in a round."""
 
 
 def is_installed() -> bool:

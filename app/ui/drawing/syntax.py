@@ -15,7 +15,9 @@ from pygments.util import ClassNotFound
 from textual.cache import LRUCache
 
 _BLOCK = 100
+"""Lines highlighted at once: more than most screens show."""
 _LEAD = 80
+"""Lines read before a block, so that most strings and comments open in it."""
 _LONGEST_BLOCK = (
     60_000  # characters; beyond, a block is minified or data, and colour would cost more than it tells
 )

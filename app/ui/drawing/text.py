@@ -10,6 +10,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 TAB_WIDTH = 4
+"""Columns."""
 
 Span = tuple[int, int, Style]
 

@@ -11,6 +11,7 @@ from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import visible
 
 MOST_SHOWN = 8
+"""Rows: a third of the lowest screen (24)."""
 
 
 class CompletionList(Static):

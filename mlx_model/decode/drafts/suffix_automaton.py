@@ -10,6 +10,7 @@ from array import array
 # How many states up the chain of suffix links learn of the newest occurrence; more would not be constant time.
 _REFRESHED = 4
 _NONE = -1
+"""In place of a state: none."""
 
 
 class SuffixAutomaton:

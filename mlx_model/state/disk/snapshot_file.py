@@ -26,7 +26,9 @@ MAGIC = b"TIDESNP\x01"
 """The last byte is the version of the format; a file of another version is foreign."""
 
 BLOCK_BYTES = 1 << 20
+"""Bytes under one checksum, read and verified at once."""
 _CHECKSUM_BYTES = 16
+"""Of XXH3-128."""
 _DTYPES = frozenset({"uint8", "int8", "uint16", "uint32", "int32", "int64", "float16", "float32", "float64"})
 
 

@@ -43,6 +43,7 @@ _ROOM_KNOWN_SECONDS = 60.0
 
 
 _CLOSE_SECONDS = 30.0
+"""Seconds that the end of the engine waits for the snapshots being written."""
 
 
 @dataclass(frozen=True, slots=True)

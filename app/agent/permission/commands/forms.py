@@ -15,6 +15,7 @@ _VALUED_OF_GIT = frozenset(
 )
 _EXECUTING = frozenset(["-exec", "-execdir", "-ok", "-okdir"])  # of find
 _DEEPEST = 8
+"""Levels of commands within commands (`bash -c "env -S …"`) that are read; deeper ones are asked about."""
 
 
 def forms(part: SimpleCommand, depth: int = 0) -> Iterator[SimpleCommand]:

@@ -12,6 +12,7 @@ from app.agent.permission.commands.wrapped import unwrap
 from app.workspace.workspace import Location, location_in
 
 _LONGEST_PATH = 4096
+"""Bytes of a path: PATH_MAX of Linux. A longer word names no file."""
 _MOST_MATCHES = 500  # of one pattern
 
 
