@@ -8,7 +8,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from app.git.git import Git
-from app.review.desks.desk import Desk, Part, Words, file_lines
+from app.review.desks.desk import Desk, HunkPart, Words, file_lines
 from app.review.diff.misfit import Misfit
 from app.review.diff.splice import new_side, splice
 from app.review.disk import WorkTree
@@ -32,12 +32,12 @@ class AgentDesk(Desk):
         return self._review.changes()
 
     @override
-    def take(self, parts: Sequence[Part]) -> str:
+    def take(self, parts: Sequence[HunkPart]) -> str:
         self._review.keep_selected({part.hunk.id: part.lines for part in parts})
         return ""
 
     @override
-    def drop(self, parts: Sequence[Part]) -> str:
+    def drop(self, parts: Sequence[HunkPart]) -> str:
         return self._review.reject_selected({part.hunk.id: part.lines for part in parts})
 
     @override

@@ -14,7 +14,7 @@ from app.review.model import FileChange, Hunk
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class HunkPart:
     """A hunk, or some of its lines by their index in `Hunk.lines`."""
 
     change: FileChange
@@ -47,11 +47,11 @@ class Desk(Protocol):
         """The changes under review, as they are now."""
         ...
 
-    def take(self, parts: Sequence[Part]) -> str:
+    def take(self, parts: Sequence[HunkPart]) -> str:
         """Decide for these; returns a sentence worth telling, or ""."""
         ...
 
-    def drop(self, parts: Sequence[Part]) -> str:
+    def drop(self, parts: Sequence[HunkPart]) -> str:
         """Decide against these; returns a sentence worth telling, or ""."""
         ...
 

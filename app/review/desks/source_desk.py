@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing_extensions import override
 
 from app.errors import TidegateError
-from app.review.desks.desk import Desk, Part, Words, file_lines
+from app.review.desks.desk import Desk, HunkPart, Words, file_lines
 from app.review.desks.sources import STAGED, Source, Sources
 from app.review.diff.misfit import Misfit
 from app.review.diff.splice import new_side
@@ -77,7 +77,7 @@ class SourceDesk(Desk):
         )
 
     @override
-    def take(self, parts: Sequence[Part]) -> str:
+    def take(self, parts: Sequence[HunkPart]) -> str:
         if not self.words.take:
             raise ReviewError("This is staged already", f"it can be {self.words.dropped}, or committed")
         if self._from.kind == "worktree":
@@ -99,7 +99,7 @@ class SourceDesk(Desk):
         return said
 
     @override
-    def drop(self, parts: Sequence[Part]) -> str:
+    def drop(self, parts: Sequence[HunkPart]) -> str:
         if not self.words.drop:
             raise ReviewError(
                 "A commit stays what it is", "comment on it, and the agent hears of it with the next turn"
@@ -113,7 +113,9 @@ class SourceDesk(Desk):
         self._did(_Step(f"Discarded {_count(parts)}", self._review.undo, self._review.redo))
         return ""
 
-    def _move(self, parts: Sequence[Part], move: Callable[[FileChange, Selection], None], sentence: str) -> str:
+    def _move(
+        self, parts: Sequence[HunkPart], move: Callable[[FileChange, Selection], None], sentence: str
+    ) -> str:
         """Change the index, all or nothing."""
         # What goes makes room for what comes: for a file in a directory of its name, or the other way round.
         is_staged = self._from.kind == "staged"
@@ -146,7 +148,7 @@ class SourceDesk(Desk):
         self._did(_Step(sentence, lambda: put(after, before), lambda: put(before, after)))
         return ""
 
-    def _mark(self, parts: Sequence[Part], decision: Decision, sentence: str) -> None:
+    def _mark(self, parts: Sequence[HunkPart], decision: Decision, sentence: str) -> None:
         earlier = dict(self._decisions)
         later = earlier | {_key(part.change, part.hunk): decision for part in parts}
         writes = self._from.kind == "patch" and decision == "kept"
@@ -271,14 +273,14 @@ def _key(change: FileChange, hunk: Hunk) -> str:
     return f"{change.path}\0{hunk.id}"
 
 
-def _by_change(parts: Sequence[Part]) -> list[tuple[FileChange, dict[str, frozenset[int] | None]]]:
+def _by_change(parts: Sequence[HunkPart]) -> list[tuple[FileChange, dict[str, frozenset[int] | None]]]:
     found: dict[str, tuple[FileChange, dict[str, frozenset[int] | None]]] = {}
     for part in parts:
         found.setdefault(part.change.path, (part.change, {}))[1][part.hunk.id] = part.lines
     return list(found.values())
 
 
-def _count(parts: Sequence[Part]) -> str:
+def _count(parts: Sequence[HunkPart]) -> str:
     lines = sum(len(part.lines) for part in parts if part.lines is not None)
     if lines:
         return f"{lines} line{'' if lines == 1 else 's'} of {parts[0].change.path}"

@@ -22,7 +22,7 @@ _MANY = 9  # entries, from which on one rather searches
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListRow:
     """One row of a list. `head` and `tail` are drawn before and after the name; `tone` colours the head."""
 
     key: str
@@ -32,10 +32,10 @@ class Entry:
     tone: str = "muted"
 
 
-class EntryLines(LineView):
+class ListLines(LineView):
     """The entries as lines."""
 
-    def __init__(self, entries: Sequence[Entry], current: str) -> None:
+    def __init__(self, entries: Sequence[ListRow], current: str) -> None:
         super().__init__(id="listing-lines")
         self.entries = entries
         self._current = current
@@ -46,7 +46,7 @@ class EntryLines(LineView):
         if self._current in keys:
             self.call_after_refresh(self.move_to, keys.index(self._current), centre=True)
 
-    def show(self, entries: Sequence[Entry]) -> None:
+    def show(self, entries: Sequence[ListRow]) -> None:
         """Show these, with the cursor on the first."""
         self.entries = entries
         self.cursor_row = 0
@@ -87,13 +87,13 @@ class Listing(Dialog[tuple[str, str] | None]):
     ]
 
     def __init__(
-        self, title: str, entries: Sequence[Entry], verbs: Mapping[str, str], current: str = ""
+        self, title: str, entries: Sequence[ListRow], verbs: Mapping[str, str], current: str = ""
     ) -> None:
         super().__init__()
         self._title = title
         self._verbs = verbs
         self._entries = entries
-        self._lines = EntryLines(entries, current)
+        self._lines = ListLines(entries, current)
         self._field = AskLine(id="listing-input")
 
     def compose(self) -> ComposeResult:

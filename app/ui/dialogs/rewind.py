@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from app.agent.session.branches import RewindPoint
 from app.errors import TidegateError
 from app.review.model import TurnSummary
-from app.ui.dialogs.listing import Entry, Listing
+from app.ui.dialogs.listing import Listing, ListRow
 from app.ui.panes.agent import AgentPane
 from app.ui.panes.review.pane import ReviewPane
 
@@ -36,9 +36,11 @@ class Rewind:
         changed = {turn.turn: turn.paths for turn in turns if turn.session == own}
         entries = [self._entry(point, changed, is_rewound) for point in reversed(points)]
         if is_rewound and not any(point.ahead for point in points):
-            entries.insert(0, Entry(_FILES_FORWARD, "The files as they were", "forward", tone="success"))
+            entries.insert(0, ListRow(_FILES_FORWARD, "The files as they were", "forward", tone="success"))
         entries += [
-            Entry(f"turn {turn.serial}", _line(turn.words), "before", f"another session · {_names(turn.paths)}")
+            ListRow(
+                f"turn {turn.serial}", _line(turn.words), "before", f"another session · {_names(turn.paths)}"
+            )
             for turn in reversed(others)
         ]
 
@@ -51,13 +53,15 @@ class Rewind:
         self._agent.app.push_screen(Listing("Go back to", entries, _VERBS, current), go)
 
     @staticmethod
-    def _entry(point: RewindPoint, changed: dict[int, tuple[str, ...]], is_rewound: bool) -> Entry:
+    def _entry(point: RewindPoint, changed: dict[int, tuple[str, ...]], is_rewound: bool) -> ListRow:
         key = f"place {point.position}"
         if point.ahead:
             turns = "1 turn" if point.ahead == 1 else f"{point.ahead} turns"
             files = ", and the files" if is_rewound else ""
-            return Entry(key, _line(point.text), "forward", f"{turns} that you went back on{files}", "success")
-        return Entry(key, _line(point.text), "before", _names(changed.get(point.turn, ())), "accent")
+            return ListRow(
+                key, _line(point.text), "forward", f"{turns} that you went back on{files}", "success"
+            )
+        return ListRow(key, _line(point.text), "before", _names(changed.get(point.turn, ())), "accent")
 
     async def _go(
         self, verb: str, key: str, points: Sequence[RewindPoint], others: Sequence[TurnSummary]

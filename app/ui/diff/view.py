@@ -9,7 +9,7 @@ from textual.message import Message
 from textual.strip import Strip
 from typing_extensions import override
 
-from app.review.desks.desk import Part
+from app.review.desks.desk import HunkPart
 from app.review.diff.misfit import Misfit
 from app.review.model import Comment, DiffLine, FileChange, Hunk
 from app.ui.diff.dragging import LineDrag
@@ -292,7 +292,7 @@ class DiffView(LineView):
         self.refresh()
         return had
 
-    def parts_here(self) -> list[Part]:
+    def parts_here(self) -> list[HunkPart]:
         """What a key decides: the selected lines, else the cursor's hunk; nothing that is decided already."""
         if self.selection.is_active:
             return self.selection.parts(self.cursor_row)

@@ -3,25 +3,25 @@
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from app.review.desks.desk import Part
+from app.review.desks.desk import HunkPart
 from app.review.model import FileChange, Hunk
 from app.ui.diff.model.rows import Row
 
 Side = Literal["both", "left", "right"]
 
 
-def parts_of(changes: Sequence[FileChange], rows: Iterable[Row], side: Side = "both") -> list[Part]:
+def parts_of(changes: Sequence[FileChange], rows: Iterable[Row], side: Side = "both") -> list[HunkPart]:
     """The changed lines in `rows` on that side, by hunk, without those of decided hunks."""
     chosen: dict[tuple[int, int], set[int]] = {}
     for row in rows:
         if row.kind == "line":
             chosen.setdefault((row.file, row.hunk), set()).update(_lines_of(row, side))
-    parts: list[Part] = []
+    parts: list[HunkPart] = []
     for (file, number), indices in chosen.items():
         hunk = changes[file].hunks[number]
         lines = frozenset(index for index in indices if hunk.lines[index].kind != "context")
         if lines and hunk.decision == "pending":
-            parts.append(Part(changes[file], hunk, lines))
+            parts.append(HunkPart(changes[file], hunk, lines))
     return parts
 
 

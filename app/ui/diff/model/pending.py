@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.review.desks.desk import Part
+from app.review.desks.desk import HunkPart
 from app.review.model import FileChange
 
 
@@ -25,6 +25,6 @@ def first_new(before: Sequence[FileChange], now: Sequence[FileChange]) -> str | 
     return next((one[0] for one in hunk_ids(now) if one not in known), None)
 
 
-def pending_parts(change: FileChange) -> list[Part]:
+def pending_parts(change: FileChange) -> list[HunkPart]:
     """The undecided hunks of a file."""
-    return [Part(change, hunk) for hunk in change.hunks if hunk.decision == "pending"]
+    return [HunkPart(change, hunk) for hunk in change.hunks if hunk.decision == "pending"]

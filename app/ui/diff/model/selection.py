@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.review.desks.desk import Part
+from app.review.desks.desk import HunkPart
 from app.ui.diff.model.diff_model import DiffModel
 from app.ui.diff.model.parts import Side, parts_of, text_of
 from app.ui.diff.model.rows import Row
@@ -65,7 +65,7 @@ class LineSelection:
         had, self._anchor = self._anchor is not None, None
         return had
 
-    def parts(self, cursor: int) -> list[Part]:
+    def parts(self, cursor: int) -> list[HunkPart]:
         """The selected changed lines, by hunk, without those of decided hunks."""
         return parts_of(self._model.changes, self._places(cursor), self.side)
 

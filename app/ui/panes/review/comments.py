@@ -4,7 +4,7 @@ import asyncio
 
 from app.review.model import Comment
 from app.ui.dialogs.comment import CommentDialog
-from app.ui.dialogs.listing import Entry, Listing
+from app.ui.dialogs.listing import Listing, ListRow
 from app.ui.drawing.text import visible
 from app.ui.panes.review.context import ReviewContext
 
@@ -66,7 +66,7 @@ async def list_all(context: ReviewContext) -> None:
             app.notify("What that comment was on is not in view here.", severity="warning")
 
     entries = [
-        Entry(key, one.text.split("\n")[0], _place(one), f"({one.source})" if one.source else "", "accent")
+        ListRow(key, one.text.split("\n")[0], _place(one), f"({one.source})" if one.source else "", "accent")
         for key, one in comments.items()
     ]
     app.push_screen(Listing("Comments", entries, {"enter": "goes there", "e": "edits", "d": "deletes"}), done)

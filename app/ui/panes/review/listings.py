@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 
 from app.review.model import FileChange, TurnSummary
 from app.review.port import ReviewPort
-from app.ui.dialogs.listing import Entry, Listing
+from app.ui.dialogs.listing import Listing, ListRow
 from app.ui.diff.painter.headings import KIND_LETTERS
 from app.ui.panes.review.context import ReviewContext
 from app.ui.panes.review.progress import Progress
@@ -30,7 +30,7 @@ def list_files(context: ReviewContext, progress: Progress) -> None:
     context.app.push_screen(Listing(title, entries, {"enter": "goes there"}, current), go)
 
 
-def file_entries(changes: Sequence[FileChange], commented: Sequence[str]) -> list[Entry]:
+def file_entries(changes: Sequence[FileChange], commented: Sequence[str]) -> list[ListRow]:
     """A line for each file; `commented` has the path of each comment."""
     entries = []
     for change in changes:
@@ -39,7 +39,7 @@ def file_entries(changes: Sequence[FileChange], commented: Sequence[str]) -> lis
         mark, letter = "✓" if is_done else "○", KIND_LETTERS[change.kind]
         notes = commented.count(change.path)
         entries.append(
-            Entry(
+            ListRow(
                 change.path,
                 change.path,
                 f"{mark} {letter} +{change.added:<4} −{change.removed:<4}",
@@ -68,13 +68,13 @@ async def list_turns(context: ReviewContext) -> None:
     context.app.push_screen(Listing("The changes of", turn_entries(turns), verbs), done)
 
 
-def turn_entries(turns: Sequence[TurnSummary]) -> list[Entry]:
+def turn_entries(turns: Sequence[TurnSummary]) -> list[ListRow]:
     """A line for each turn, the newest first, and one for all of them."""
     entries = [
-        Entry(str(one.serial), _first_line(one.words), f"turn {one.turn}", ", ".join(one.paths), "accent")
+        ListRow(str(one.serial), _first_line(one.words), f"turn {one.turn}", ", ".join(one.paths), "accent")
         for one in reversed(turns)
     ]
-    all_of_them = Entry(_ALL, "All of them", "", f"{len(turns)} turn{'' if len(turns) == 1 else 's'}")
+    all_of_them = ListRow(_ALL, "All of them", "", f"{len(turns)} turn{'' if len(turns) == 1 else 's'}")
     return [*entries, all_of_them]
 
 

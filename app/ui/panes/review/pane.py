@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from app.errors import TidegateError
-from app.review.desks.desk import Desk, Part
+from app.review.desks.desk import Desk, HunkPart
 from app.review.model import Comment, FileChange, Hunk
 from app.review.port import ReviewPort
 from app.ui.actions import bindings
@@ -208,7 +208,7 @@ class ReviewPane(Vertical):
         if decision is not None:
             self.post_message(self.DiskChanged())
 
-    def _decide(self, decide: Callable[[Sequence[Part]], str], parts: Sequence[Part]) -> None:
+    def _decide(self, decide: Callable[[Sequence[HunkPart]], str], parts: Sequence[HunkPart]) -> None:
         if not parts:
             self.app.notify("Nothing is left to decide here.", timeout=3)
             return

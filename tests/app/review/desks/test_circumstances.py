@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.git.errors import GitError
-from app.review.desks.desk import Part
+from app.review.desks.desk import HunkPart
 from app.review.desks.source_desk import SourceDesk
 from app.review.desks.sources import STAGED, WORK_TREE, Source, Sources, source_of
 from app.review.diff.patch import whole
@@ -421,8 +421,8 @@ def test_files_directories_and_links_that_swap_names_are_staged_and_discarded(tm
     log = Review(root)
     desk, staged = (SourceDesk(source, Sources(root, log), log) for source in (WORK_TREE, STAGED))
 
-    def parts(of: SourceDesk) -> list[Part]:
-        return [Part(change, hunk) for change in of.changes() for hunk in change.hunks]
+    def parts(of: SourceDesk) -> list[HunkPart]:
+        return [HunkPart(change, hunk) for change in of.changes() for hunk in change.hunks]
 
     assert len({part.change.path for part in parts(desk)}) == len(parts(desk))
     desk.take(parts(desk))
@@ -449,7 +449,7 @@ def test_what_git_could_not_merge_is_shown_and_staged_when_it_is_resolved(tmp_pa
     log = Review(root)
     desk = SourceDesk(WORK_TREE, Sources(root, log), log)
     before = git(root, "ls-files", "-s")
-    conflict, removed = ([Part(change, hunk) for hunk in change.hunks] for change in desk.changes())
+    conflict, removed = ([HunkPart(change, hunk) for hunk in change.hunks] for change in desk.changes())
     assert [part.change.kind for part in (*conflict, *removed)] == ["combined", "combined"]
     with pytest.raises(ReviewError, match="conflicts"):
         desk.take([*conflict, *removed])
@@ -469,7 +469,7 @@ def test_staging_a_file_that_is_meant_to_be_added_is_taken_back(tmp_path: Path) 
     log = Review(root)
     desk = SourceDesk(WORK_TREE, Sources(root, log), log)
     (change,) = desk.changes()
-    desk.take([Part(change, change.hunks[0], frozenset({1}))])
+    desk.take([HunkPart(change, change.hunks[0], frozenset({1}))])
     assert git(root, "show", ":new") == b"2\n"
     desk.undo()
     assert git(root, "status", "--porcelain") == before
@@ -481,7 +481,7 @@ def test_a_plain_diff_makes_and_removes_files(tmp_path: Path) -> None:
     text = b"--- /dev/null\n+++ b/new\n@@ -0,0 +1 @@\n+new\n--- a/gone\n+++ /dev/null\n@@ -1 +0,0 @@\n-gone\n"
     log = Review(root)
     desk = SourceDesk(Source("patch", "it", patch=text), Sources(root, log), log)
-    desk.take([Part(change, hunk) for change in desk.changes() for hunk in change.hunks])
+    desk.take([HunkPart(change, hunk) for change in desk.changes() for hunk in change.hunks])
     assert (root / "new").read_text() == "new\n"
     assert not (root / "gone").exists()
     desk.undo()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.review.desks.desk import Part
+from app.review.desks.desk import HunkPart
 from app.review.desks.source_desk import SourceDesk
 from app.review.desks.sources import Source, Sources, source_of
 from app.review.diff.patch import whole
@@ -180,7 +180,7 @@ def test_a_file_in_the_place_of_a_directory_is_staged_after_what_it_replaces(
     review = Review(repository)
     desk = SourceDesk(WORKTREE, Sources(repository, review), review)
     changes = desk.changes()
-    parts = [Part(change, hunk, None) for change in changes for hunk in change.hunks]
+    parts = [HunkPart(change, hunk, None) for change in changes for hunk in change.hunks]
     only_gone = [part for part in parts if part.change.path == old]
     desk.take(only_gone)
     assert git(repository, "diff", "--cached", "--name-status").decode() == f"D\t{old}\n"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from app.agent.editing.corpus import PERTURBATIONS, attempts, hunks
 from app.cli import main
-from app.commands.bench_edits import measure, true_edits
-from app.commands.bench_edits import run as bench
+from app.commands.bench.edits import measure, true_edits
+from app.commands.bench.edits import run as bench
 from tests.support.real_project import git, real_project
 
 CHANGES = 12  # commits that are made of the real project's files

@@ -6,8 +6,8 @@ from app.commands.engine import become_engine
 
 _OWN = {
     "review": "app.ui.bench.review",
-    "edits": "app.commands.bench_edits",
-    "practice": "app.commands.bench_practice",
+    "edits": "app.commands.bench.edits",
+    "practice": "app.commands.bench.practice",
 }
 
 
