@@ -316,6 +316,7 @@ class EditorAgent:
                 servers=servers,
                 is_offline=self._settings.offline,
                 stays_awake=self._settings.stay_awake,
+                local_servers=self._settings.local_servers,
                 unsaved=buffers,
             )
 

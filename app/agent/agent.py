@@ -58,12 +58,14 @@ def open_agent(
     servers: Sequence[McpServer] = (),
     is_offline: bool = False,
     stays_awake: bool = False,
+    local_servers: bool = False,
     unsaved: Unsaved | None = None,
 ) -> "Agent":
     """An agent in `workspace`, in a new session or, by its id, in an old one (listed by
     app.agent.session.session), which goes on in the mode it was left in, with the tools of the MCP `servers`
     that it began with (those with an address are refused when `is_offline`). `unsaved` says what the user has
-    in an editor. With `stays_awake` the machine does not fall asleep during a turn.
+    in an editor. With `stays_awake` the machine does not fall asleep during a turn; with `local_servers`
+    confined commands may use its own addresses.
 
     Raises SessionError when the session cannot be opened.
     """
@@ -83,6 +85,7 @@ def open_agent(
         rules=rules,
         servers=Servers(servers, workspace.root, is_offline=is_offline),
         stays_awake=stays_awake,
+        local_servers=local_servers,
         unsaved=unsaved,
         context_length=context_length,
         opening=lambda: opening_for(workspace, engine),
@@ -111,6 +114,7 @@ class Agent(AgentPort):
         rules: Sequence[Rule] = (),
         servers: Servers | None = None,
         stays_awake: bool = False,
+        local_servers: bool = False,
         unsaved: Unsaved | None = None,
         context_length: Callable[[], int | None] = lambda: None,
         opening: Callable[[], Awaitable[Opening | None]] = _nothing,
@@ -127,7 +131,7 @@ class Agent(AgentPort):
         mode = self._conversation.mode or mode
         places = (self._jobs.directory, *skill_directories(workspace.root))
         readable = tuple(place.resolve() for place in places)
-        self._permissions = Permissions(workspace, mode, readable, rules)
+        self._permissions = Permissions(workspace, mode, readable, rules, local_servers)
         self._permissions.grant(self._conversation.grants)
         self._hands = Hands(
             workspace,

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +28,12 @@ from app.agent.events import (
 from app.agent.loop_guard import LoopGuard
 from app.agent.permission.commands.named import named_files
 from app.agent.permission.permissions import Permissions
-from app.agent.port import PermissionAsker, PermissionRequest
+from app.agent.port import PermissionAnswer, PermissionAsker, PermissionRequest
 from app.agent.prompt.prompt import SYSTEM_PROMPT, folder_instructions
 from app.agent.reply import Reply
 from app.agent.session.conversation import Conversation
 from app.agent.session.history import COMPACTED
+from app.agent.shell.again import run_again
 from app.agent.shell.jobs import Jobs
 from app.agent.shell.sandbox import find_sandbox
 from app.agent.tools.base import (
@@ -349,6 +350,7 @@ class Turn:
             permissions.grant(grants)
         context.is_sandboxed = not verdict.is_approved
         context.is_hidden = permissions.hidden(tool.name)
+        context.has_local_servers = permissions.allows_local_servers
         if context.is_sandboxed and not self.has_warned and await in_thread(find_sandbox) is None:
             self.has_warned = True
             await self._emit(Noticed(NO_SANDBOX))
@@ -358,18 +360,25 @@ class Turn:
         if changes_unseen:
             await self._note_what_is(access)
         result: ToolResult = await tool.run(arguments, context)
-        if result.was_confined and await self._may_leave_sandbox(call, given, tool.summary(arguments)):
-            context.is_sandboxed = False
-            result = await tool.run(arguments, context)
+        if result.was_confined:
+            result = await run_again(
+                PermissionRequest(call.id, call.name, given, tool.summary(arguments), ""),
+                result,
+                context,
+                permissions,
+                run=lambda: tool.run(arguments, context),
+                ask=self._ask_for_more,
+                notice=lambda text: self._emit(Noticed(text)),
+            )
         if changes_unseen:
             context.changed += await self._find_what_changed()
         return result
 
-    async def _may_leave_sandbox(self, call: ToolCall, given: Mapping[str, Any], summary: str) -> bool:
-        reason = "it failed in the sandbox (no network, no writing outside): may it run once more, outside?"
-        answer = await self._hands.asker.ask(PermissionRequest(call.id, call.name, given, summary, reason))
-        self._conversation.decide(f"{summary} (outside the sandbox)", answer.answer, answer.comment, ())
-        return answer.answer != "deny"
+    async def _ask_for_more(self, request: PermissionRequest) -> PermissionAnswer:
+        answer = await self._hands.asker.ask(request)
+        what = "with local servers" if answer.answer == "always" else "outside the sandbox"
+        self._conversation.decide(f"{request.summary} ({what})", answer.answer, answer.comment, ())
+        return answer
 
     async def _note_what_is(self, access: Access) -> None:
         root, at, recorder = self._hands.workspace.root, access.location, self._hands.recorder

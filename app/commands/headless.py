@@ -191,6 +191,7 @@ async def turn_in(
             servers=settings.mcp,
             is_offline=settings.offline,
             stays_awake=settings.stay_awake,
+            local_servers=settings.local_servers,
         )
         if mode is not None:
             agent.mode = mode

@@ -45,7 +45,8 @@ class Settings:
     `engine_idle_minutes` is how long an engine that nobody uses keeps its memory. `draft` is how our own engine
     drafts replies: "auto" is whatever its checkpoint has and pays. `exact_edits` has it hold what the agent
     replaces in a file to what stands there. `stay_awake` keeps a Mac from sleeping while the agent works.
-    `rules` are tables, each begun by [[rules]].
+    `local_servers` lets confined commands serve and reach addresses of this machine, where the sandbox has none
+    of its own. `rules` are tables, each begun by [[rules]].
     `offline` refuses what else opens a connection when the user asks for it: fetching models and servers over
     the network; TIDEGATE_OFFLINE=1 says so too. `mcp` are servers of the Model Context
     Protocol, each a table begun by [mcp.NAME].
@@ -59,6 +60,7 @@ class Settings:
     draft: DraftMode = "auto"
     exact_edits: bool = True
     stay_awake: bool = True
+    local_servers: bool = False
     offline: bool = False
     rules: tuple[Rule, ...] = ()
     mcp: tuple[McpServer, ...] = ()
@@ -104,8 +106,8 @@ def load_settings() -> Settings:
     return Settings(**values)
 
 
-def remember_model(model: str) -> None:
-    """Write `model` into the settings file, leaving everything else in it as the user wrote it.
+def remember(name: str, value: str | bool) -> None:
+    """Write the setting `name` into the settings file, leaving everything else in it as the user wrote it.
 
     Raises BadSettings when it cannot be written.
     """
@@ -115,7 +117,7 @@ def remember_model(model: str) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         document = tomlkit.parse(file.read_text(encoding="utf-8")) if file.exists() else tomlkit.document()
-        document["model"] = model
+        document[name] = value
         # Private, because it may hold an api_key.
         durable.replace_file(file, (tomlkit.dumps(document).encode(),), durable.PRIVATE)
     except OSError as error:
@@ -139,7 +141,7 @@ def _check(file: Path, name: str, value: object) -> None:
     right = isinstance(value, str)
     if name == "engine_idle_minutes":
         right = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
-    elif name in ("offline", "exact_edits", "stay_awake"):
+    elif name in ("offline", "exact_edits", "stay_awake", "local_servers"):
         expected = "true or false"
         right = isinstance(value, bool)
     elif name in _CHOICES:

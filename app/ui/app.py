@@ -15,7 +15,7 @@ from app.model.engine.open import open_engine
 from app.model.port import EnginePort
 from app.review.late import open_late
 from app.review.port import ReviewPort
-from app.settings.settings import Mode, Settings, remember_model
+from app.settings.settings import Mode, Settings, remember
 from app.ui.base import ActionApp, PaletteCommand
 from app.ui.dialogs.confirm import Confirm
 from app.ui.keymap import Keymap, load_keymap
@@ -156,6 +156,7 @@ def agent_in(workspace: Workspace, engine: EnginePort, review: ReviewPort, setti
             servers=settings.mcp,
             is_offline=settings.offline,
             stays_awake=settings.stay_awake,
+            local_servers=settings.local_servers,
         )
 
     return agent
@@ -214,5 +215,5 @@ def run_workspace(
             from app.ui.practice import run_practice  # noqa: PLC0415
 
             return run_practice(fresh_seed(), None, settings, practice_model())
-        remember_model(chosen)
+        remember("model", chosen)
         named, session = chosen, app.session

@@ -11,7 +11,7 @@ from app.practice.model import PracticeTask
 from app.practice.range.drawing import next_seed, range_task
 from app.practice.range.places import find_home, lay_out, take_own_python
 from app.review.late import open_late
-from app.settings.settings import Settings, remember_model
+from app.settings.settings import Settings, remember
 from app.ui.app import TidegateApp, agent_in
 from app.ui.keymap import Keymap, load_keymap
 from app.ui.ports import Ports
@@ -47,7 +47,7 @@ def run_practice(seed: int, kind: str | None, settings: Settings, choice: ModelC
         if onward is None:
             return app.return_code or 0
         if isinstance(onward, str):
-            remember_model(onward)
+            remember("model", onward)
             choice, session = choose_model(onward), app.session
         else:
             task, session = range_task(next_seed(task.seed), kind), None

@@ -37,10 +37,15 @@ class Verdict:
 
 class Permissions:
     """What holds in one session. `readable` are directories outside the workspace that are the agent's own;
-    `rules` are the settings'."""
+    `rules` and `allows_local_servers` are the settings'."""
 
     def __init__(
-        self, workspace: Workspace, mode: Mode, readable: tuple[Path, ...] = (), rules: Sequence[Rule] = ()
+        self,
+        workspace: Workspace,
+        mode: Mode,
+        readable: tuple[Path, ...] = (),
+        rules: Sequence[Rule] = (),
+        allows_local_servers: bool = False,
     ) -> None:
         self._workspace = workspace
         self._readable = readable
@@ -48,6 +53,7 @@ class Permissions:
         self._granted: set[str] = set()
         self._refusal = _PLAN
         self.mode: Mode = mode
+        self.allows_local_servers = allows_local_servers
 
     def for_reading(self, refusal: str) -> "Permissions":
         """A read-only copy that shares the grants; anything else is denied with `refusal`."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,12 +54,9 @@ class Jobs:
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
         return place
 
-    async def start(
-        self, command: str, arguments: Sequence[str], directory: Path, after: Callable[[], object]
-    ) -> Job:
-        """Start `arguments`, which run `command`; call `after` when it has ended. Raises ToolFailure."""
+    def add(self, command: str, process: CommandProcess, after: Callable[[], object]) -> Job:
+        """Keep `process`, which runs `command`, as a job; call `after` when it has ended."""
         number = len(self._jobs) + 1
-        process = await CommandProcess.start(arguments, directory)
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         log = self.directory / f"job-{number}.log"
         log.write_text("")

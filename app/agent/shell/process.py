@@ -154,8 +154,11 @@ class CommandProcess:
         return self._process.pid
 
     @classmethod
-    async def start(cls, arguments: Sequence[str], directory: Path) -> "CommandProcess":
-        """Start `arguments` in `directory`, without a terminal or input. Raises ToolFailure."""
+    async def start(
+        cls, arguments: Sequence[str], directory: Path, kept: Sequence[int] = ()
+    ) -> "CommandProcess":
+        """Start `arguments` in `directory`, without a terminal or input. It inherits the descriptors `kept`.
+        Raises ToolFailure."""
         read_end, write_end = os.pipe()
         reader = asyncio.StreamReader()
         pipe = os.fdopen(read_end, "rb", buffering=0)
@@ -169,6 +172,7 @@ class CommandProcess:
                 stderr=write_end,
                 env=command_environment(),
                 start_new_session=True,
+                pass_fds=kept,
             )
         except (OSError, ValueError) as error:
             pipe.close()
@@ -199,11 +203,15 @@ class CommandProcess:
             return Outcome(await ending, timed_out, left_running and not timed_out)
         finally:
             reading.cancel()
-            try:
-                await self.end()
-            finally:
-                self._watcher.end()
+            await self.aclose()
             ending.cancel()
+
+    async def aclose(self) -> None:
+        """End what still runs of it, and watch over it no longer."""
+        try:
+            await self.end()
+        finally:
+            self._watcher.end()
 
     async def _read(self, output: Callable[[str], Awaitable[None]]) -> None:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")

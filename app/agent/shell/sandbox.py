@@ -18,6 +18,7 @@ from typing import Protocol
 from typing_extensions import override
 
 from app.agent.permission.commands.leaving import is_there
+from app.agent.shell.confined import TRIES
 from app.agent.shell.hidden import (
     git_triggers,
     holders,
@@ -39,10 +40,13 @@ class Sandbox(Protocol):
         scratch: Path,
         git: Sequence[Path] = (),
         hidden: Sequence[Path] = (),
+        *,
+        local_servers: bool = False,
     ) -> list[str]:
         """The command line that runs `arguments`, free to write only below `root`, `scratch` and the git
         directories `git` of the repository, of these not where git finds what it is to run. What is `hidden`
-        it can neither read nor write.
+        it can neither read nor write. With `local_servers` it may serve and reach this machine's own addresses,
+        which it may anyway where it `has_own_loopback`.
 
         All exist; `scratch` is where temporary files go.
         """
@@ -51,6 +55,11 @@ class Sandbox(Protocol):
     @property
     def lacks(self) -> str:
         """What it does not do here, in words; "" mostly."""
+        ...
+
+    @property
+    def has_own_loopback(self) -> bool:
+        """Whether 127.0.0.1 is another in it than outside."""
         ...
 
     def hide(self, arguments: Sequence[str], hidden: Sequence[Path]) -> list[str]:
@@ -66,6 +75,8 @@ class Bubblewrap(Sandbox):
     # A user who is root keeps what reaches files of others, and nothing that could undo the confinement. Where
     # something is hidden, files of others are not reached either: else a closed directory would stand open.
     _ROOT_KEEPS = ("CAP_DAC_OVERRIDE", "CAP_CHOWN", "CAP_FOWNER", "CAP_FSETID")
+
+    has_own_loopback = True
 
     def __init__(self, executable: str, *, has_processes: bool = True) -> None:
         self._executable = executable
@@ -86,6 +97,8 @@ class Bubblewrap(Sandbox):
         scratch: Path,
         git: Sequence[Path] = (),
         hidden: Sequence[Path] = (),
+        *,
+        local_servers: bool = False,
     ) -> list[str]:
         command = [self._executable, "--ro-bind", "/", "/", "--dev", "/dev"]
         # Where it had no first process of its own it would be ended too soon: that one is to outlive the
@@ -169,15 +182,20 @@ def find_sandbox() -> Sandbox | None:
         return None
     # In some containers the kernel allows no namespace of process numbers, or no /proc in it.
     for sandbox in (Bubblewrap(executable), Bubblewrap(executable, has_processes=False)):
-        with tempfile.TemporaryDirectory() as name:
-            directory = Path(os.path.realpath(name))
-            tried = subprocess.run(
-                sandbox.wrap(["true"], directory, directory),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                check=False,
-                timeout=20,
-            )
-        if tried.returncode == 0:
+        # What is to be hidden may be gone before it is; see start_confined.
+        if any(_works(sandbox) for _ in range(TRIES)):
             return sandbox
     return None
+
+
+def _works(sandbox: Sandbox) -> bool:
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(os.path.realpath(name))
+        tried = subprocess.run(
+            sandbox.wrap(["true"], directory, directory),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=20,
+        )
+    return tried.returncode == 0

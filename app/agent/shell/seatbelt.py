@@ -59,6 +59,12 @@ _FIXED_RULES = (
     ' (literal "/dev/stdout") (literal "/dev/stderr") (subpath "/dev/fd") (literal "/dev/dtracehelper"))',
     "(allow system-socket (socket-domain AF_UNIX))",
 )
+_LOCAL_SERVERS = (
+    # Servers of tests often bind every address. Only this machine can connect to them.
+    '(allow network-bind (local ip "*:*"))',
+    '(allow network-inbound (local ip "localhost:*"))',
+    '(allow network-outbound (remote ip "localhost:*"))',
+)
 _DARWIN_FOLDER = re.compile(r"(/private)?/var/folders/[^/]+/[^/]+(?=/T/?$)")
 
 
@@ -66,6 +72,7 @@ class Seatbelt:
     """macOS."""
 
     lacks = ""
+    has_own_loopback = False
 
     def wrap(
         self,
@@ -74,8 +81,10 @@ class Seatbelt:
         scratch: Path,
         git: Sequence[Path] = (),
         hidden: Sequence[Path] = (),
+        *,
+        local_servers: bool = False,
     ) -> list[str]:
-        profile = seatbelt_profile(root, scratch, git, hidden)
+        profile = seatbelt_profile(root, scratch, git, hidden, local_servers=local_servers)
         return ["/usr/bin/env", f"TMPDIR={scratch}", _EXECUTABLE, "-p", profile, *arguments]
 
     def hide(self, arguments: Sequence[str], hidden: Sequence[Path]) -> list[str]:
@@ -124,7 +133,14 @@ def _caches() -> list[Path]:
     return [Path(found[0]) / "C"] if found else []
 
 
-def seatbelt_profile(root: Path, scratch: Path, git: Sequence[Path] = (), hidden: Sequence[Path] = ()) -> str:
+def seatbelt_profile(
+    root: Path,
+    scratch: Path,
+    git: Sequence[Path] = (),
+    hidden: Sequence[Path] = (),
+    *,
+    local_servers: bool = False,
+) -> str:
     """The profile for sandbox-exec. Later rules win over earlier ones."""
     secrets = secret_places()
     around = [path for path in secrets if root.is_relative_to(path)]
@@ -147,5 +163,6 @@ def seatbelt_profile(root: Path, scratch: Path, git: Sequence[Path] = (), hidden
             for place in (root, scratch)
             for operation, end in (("network-bind", "local"), ("network-outbound", "remote"))
         ),
+        *(_LOCAL_SERVERS if local_servers else ()),
     ]
     return "\n".join(rules)

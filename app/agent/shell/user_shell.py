@@ -5,6 +5,7 @@ from app.agent.errors import ToolFailure
 from app.agent.events import Noticed, ToolFinished, ToolOutput, ToolStarted
 from app.agent.port import PermissionRequest
 from app.agent.session.conversation import Conversation
+from app.agent.shell.again import run_again
 from app.agent.shell.sandbox import find_sandbox
 from app.agent.tools.base import ToolContext, ToolResult, in_thread
 from app.agent.tools.toolbox import TOOLS
@@ -29,6 +30,7 @@ async def run_for_user(command: str, hands: Hands, conversation: Conversation, e
         hands.jobs,
         lambda text: emit(ToolOutput(call_id, text)),
         is_sandboxed=True,
+        has_local_servers=hands.permissions.allows_local_servers,
     )
     result = ToolResult(_CANCELLED, ok=False)
     try:
@@ -37,11 +39,15 @@ async def run_for_user(command: str, hands: Hands, conversation: Conversation, e
             await emit(Noticed(NO_SANDBOX))
         result = await tool.run(arguments, context)
         if result.was_confined:
-            reason = "it failed in the sandbox (no network, no writing outside): may it run once more, outside?"
-            answer = await hands.asker.ask(PermissionRequest(call_id, tool.name, given, summary, reason))
-            if answer.answer != "deny":
-                context.is_sandboxed = False
-                result = await tool.run(arguments, context)
+            result = await run_again(
+                PermissionRequest(call_id, tool.name, given, summary, ""),
+                result,
+                context,
+                hands.permissions,
+                run=lambda: tool.run(arguments, context),
+                ask=hands.asker.ask,
+                notice=lambda text: emit(Noticed(text)),
+            )
     except ToolFailure as error:
         result = ToolResult(str(error), ok=False)
     finally:

@@ -67,8 +67,9 @@ class Access:
 class ToolResult:
     """What came of a call. `text` is for the model, `display` for a person ("" where the text will do).
 
-    `was_confined`: it failed, it seems, because of the sandbox. `ends_matter`: where the text is too long, its
-    middle is what the model can best do without, as in what a command printed.
+    `was_confined`: it failed, it seems, because of the sandbox; `was_kept_from_serving`: because that keeps it
+    from addresses of this machine, and need not. `ends_matter`: where the text is too long, its middle is what
+    the model can best do without, as in what a command printed.
     """
 
     text: str
@@ -76,6 +77,7 @@ class ToolResult:
     ok: bool = True
     todos: tuple[tuple[str, str], ...] | None = None
     was_confined: bool = False
+    was_kept_from_serving: bool = False
     ends_matter: bool = False
 
 
@@ -84,7 +86,8 @@ class ToolContext:
     """What a call has at hand. `delegate` has a prompt answered by a sub-agent, and is None in one; `changed`
     collects the paths it wrote, also when it is cancelled halfway; `touched` is the directory in the workspace
     that it was about. `is_hidden` tells of a path whether the user's rules keep it out of what is found, and
-    `hidden` is what they keep from a command."""
+    `hidden` is what they keep from a command. `has_local_servers`: a confined command may use addresses of this
+    machine."""
 
     workspace: Workspace
     files: Files
@@ -92,6 +95,7 @@ class ToolContext:
     print: Callable[[str], Awaitable[None]]
     delegate: "Callable[[str], Awaitable[ToolResult]] | None" = None
     is_sandboxed: bool = False
+    has_local_servers: bool = False
     changed: list[str] = field(default_factory=list)
     touched: Path | None = None
     is_hidden: Callable[[str], bool] = lambda _path: False

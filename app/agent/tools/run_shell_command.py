@@ -6,8 +6,10 @@ from pathlib import Path
 from pydantic import Field
 
 from app.agent.errors import ToolFailure
+from app.agent.shell.confined import start_confined
 from app.agent.shell.hidden import absent_triggers, remove_made
 from app.agent.shell.process import CommandProcess, HeadAndTail
+from app.agent.shell.refusals import was_confined, was_kept_from_serving
 from app.agent.shell.sandbox import find_sandbox
 from app.agent.tools.base import (
     MAX_RESULT_CHARACTERS,
@@ -25,20 +27,6 @@ _DEFAULT_MS = 120_000
 """Two minutes, where the model gives no limit."""
 _MAX_MS = 600_000
 """Ten minutes: what runs longer belongs in the background."""
-_CONFINED = (
-    "read-only file system",
-    "operation not permitted",
-    "network is unreachable",
-    "name resolution",
-    "could not resolve",
-    # macOS, Go and Node say the same in their own words.
-    "nodename nor servname provided",
-    "no such host",
-    "getaddrinfo enotfound",
-    "getaddrinfo eai_again",
-    "eperm: ",
-    "sandbox_apply",
-)
 
 
 def shell_of(platform: str) -> str:
@@ -86,11 +74,20 @@ class RunShellCommand(Tool[RunShellCommandArguments]):
         if sandbox is not None and is_sandboxed:
             git = await in_thread(lambda: context.workspace.git.outer_directories(root))
             absent = await in_thread(lambda: absent_triggers(root, git))
-            line = sandbox.wrap(line, root, context.jobs.scratch(), git, context.hidden)
+            scratch = context.jobs.scratch()
+            process = await start_confined(
+                lambda line: sandbox.wrap(
+                    line, root, scratch, git, context.hidden, local_servers=context.has_local_servers
+                ),
+                line,
+                directory,
+            )
         elif sandbox is not None:
-            line = sandbox.hide(line, context.hidden)
+            process = await start_confined(lambda line: sandbox.hide(line, context.hidden), line, directory)
+        else:
+            process = await CommandProcess.start(line, directory)
         if arguments.is_background:
-            job = await context.jobs.start(arguments.command, line, directory, lambda: remove_made(absent))
+            job = context.jobs.add(arguments.command, process, lambda: remove_made(absent))
             return ToolResult(
                 f"Job {job.number} runs in the background. Its output goes to {job.log} (use read_file). "
                 f"Stop it with this alone: kill -- -{job.group}",
@@ -102,7 +99,6 @@ class RunShellCommand(Tool[RunShellCommandArguments]):
             kept.add(text)
             await context.print(text)
 
-        process = await CommandProcess.start(line, directory)
         milliseconds = min(arguments.timeout, _MAX_MS)
         try:
             outcome = await process.run(output, milliseconds / 1000)
@@ -120,14 +116,25 @@ class RunShellCommand(Tool[RunShellCommandArguments]):
             notes.append(f"[Exit status {outcome.status}]")
         if outcome.left_running:
             notes.append("[Processes it left running were ended. Use is_background for those.]")
-        failed_by = said.lower() if outcome.status != 0 else ""
-        was_confined = sandbox is not None and is_sandboxed and any(words in failed_by for words in _CONFINED)
-        if was_confined:
+        failed_by = said if outcome.status != 0 else ""
+        confined_by = sandbox if is_sandboxed else None
+        is_confined = confined_by is not None and was_confined(failed_by)
+        if is_confined:
             notes.append("[The command ran in a sandbox: no network, no writing outside the project.]")
-        if context.hidden and sandbox is not None and "permission denied" in failed_by:
+        if context.hidden and sandbox is not None and "permission denied" in failed_by.lower():
             notes.append("[Files that the user's rules keep from you are kept from commands too.]")
         if made:
             notes.append(f"[Removed, because it would have git run other programs: {', '.join(made)}.]")
         text = "\n".join(part for part in (said or "[No output]", *notes) if part)
         ok = outcome.status == 0 and not outcome.timed_out
-        return ToolResult(text, said[-2000:], ok, was_confined=was_confined, ends_matter=True)
+        return ToolResult(
+            text,
+            said[-2000:],
+            ok,
+            was_confined=is_confined,
+            was_kept_from_serving=is_confined
+            and confined_by is not None
+            and not (confined_by.has_own_loopback or context.has_local_servers)
+            and was_kept_from_serving(failed_by),
+            ends_matter=True,
+        )

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.agent.shell.confined import start_confined
 from app.agent.shell.process import CommandProcess, HeadAndTail
 from app.agent.shell.sandbox import find_sandbox
 from app.agent.tools.base import in_thread
@@ -66,14 +67,15 @@ async def run_tests(directory: Path, command: str) -> TestRun:
     line = ["bash", "-c", f"export PYTHONDONTWRITEBYTECODE=1\n{command}"]
     with _temporary_directory() as scratch:
         sandbox = await in_thread(find_sandbox)
-        if sandbox is not None:
-            line = sandbox.wrap(line, directory, scratch)
+        if sandbox is None:
+            process = await CommandProcess.start(line, directory)
+        else:
+            process = await start_confined(lambda line: sandbox.wrap(line, directory, scratch), line, directory)
         kept = HeadAndTail(_MOST_OUTPUT)
 
         async def keep(text: str) -> None:
             kept.add(text)
 
-        process = await CommandProcess.start(line, directory)
         outcome = await process.run(keep, _SECONDS)
     return TestRun(-1 if outcome.timed_out else outcome.status, kept.text.rstrip("\n"))
 

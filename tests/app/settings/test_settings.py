@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings.settings import BadSettings, Settings, load_settings, remember_model, settings_file
+from app.settings.settings import BadSettings, Settings, load_settings, remember, settings_file
 
 
 def write(text: str) -> None:
@@ -53,10 +53,10 @@ def test_what_is_wrong_is_one_sentence_that_names_the_file(text: str, says: str)
 
 
 def test_a_model_is_remembered_and_the_rest_of_the_file_stays():
-    remember_model("first")
+    remember("model", "first")
     assert load_settings() == Settings(model="first")
     write('# mine\ntheme = "x"  # dark\nmodel = "old"\n')
-    remember_model("http://127.0.0.1:1/v1")
+    remember("model", "http://127.0.0.1:1/v1")
     assert settings_file().read_text() == '# mine\ntheme = "x"  # dark\nmodel = "http://127.0.0.1:1/v1"\n'
 
 
@@ -66,12 +66,12 @@ def test_a_linked_file_stays_a_link_and_one_that_cannot_be_written_is_told(tmp_p
     kept.touch()
     settings_file().parent.mkdir(parents=True)
     settings_file().symlink_to(kept)
-    remember_model("linked")
+    remember("model", "linked")
     assert settings_file().is_symlink() and kept.read_text() == 'model = "linked"\n'
     kept.write_text("model = [")
     with pytest.raises(BadSettings, match="not TOML any more"):
-        remember_model("other")
+        remember("model", "other")
     settings_file().unlink()
     settings_file().symlink_to(kept / "below-a-file")
     with pytest.raises(BadSettings, match="cannot be written"):
-        remember_model("other")
+        remember("model", "other")

@@ -17,6 +17,8 @@ from app.agent.permission.commands.grants import grant_for
 from app.agent.permission.commands.judge import judge
 from app.agent.port import PermissionAnswer
 from app.agent.shell.process import HeadAndTail
+from app.agent.shell.refusals import was_confined, was_kept_from_serving
+from app.settings.settings import load_settings
 from app.terminal_output import Cleaner, clean
 from tests.support.agent_bench import Bench, end_of, ended, gone, nap
 from tests.support.patience import LONGEST
@@ -193,22 +195,32 @@ async def test_without_a_sandbox_auto_mode_says_so_once(bench: Make, monkeypatch
     assert sum(isinstance(event, Noticed) and "no sandbox" in event.text for event in events) == 1
 
 
+class Refusing:
+    """A sandbox that lets nothing but local servers be, and those only where it is told to."""
+
+    has_own_loopback = False
+    says = "sh: x: Read-only file system"
+
+    def wrap(
+        self,
+        arguments: list[str],
+        root: Path,
+        scratch: Path,
+        git: tuple[Path, ...],
+        hidden: tuple[Path, ...],
+        *,
+        local_servers: bool,
+    ) -> list[str]:
+        assert arguments[0] == "bash"
+        assert root.is_dir() and scratch.is_dir() and git == hidden == ()
+        if local_servers:
+            return arguments
+        return [*arguments[:4], "bash", "-c", f"echo '{self.says}'; exit 1"]
+
+
 async def test_what_fails_in_the_sandbox_may_be_run_again_outside(
     bench: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Refusing:
-        def wrap(
-            self,
-            arguments: list[str],
-            root: Path,
-            scratch: Path,
-            git: tuple[Path, ...],
-            hidden: tuple[Path, ...],
-        ) -> list[str]:
-            assert arguments[0] == "bash"
-            assert root.is_dir() and scratch.is_dir() and git == hidden == ()
-            return ["bash", "-c", "echo sh: x: Read-only file system; exit 1"]
-
     for module in ("turn", "tools.run_shell_command"):
         monkeypatch.setattr(f"app.agent.{module}.find_sandbox", Refusing)
     b = bench(reply(shell(command="touch outside"), shell(command="touch denied")), reply("done"))
@@ -218,6 +230,65 @@ async def test_what_fails_in_the_sandbox_may_be_run_again_outside(
     assert b.asker.requests[0].summary == "$ touch outside"
     assert (b.root / "outside").exists() and not (b.root / "denied").exists()
     assert b.results()[0] == "[No output]" and "ran in a sandbox" in b.results()[1]
+
+
+async def test_local_servers_are_offered_where_they_are_missed_and_stay_allowed(
+    bench: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("turn", "tools.run_shell_command", "shell.user_shell"):
+        monkeypatch.setattr(f"app.agent.{module}.find_sandbox", Refusing)
+    b = bench(
+        reply(shell(command="touch a"), shell(command="touch b; echo Operation not permitted; exit 1")),
+        reply("done"),
+    )
+    monkeypatch.setattr(Refusing, "says", "Error: listen EPERM: operation not permitted 127.0.0.1:3000")
+    b.asker.answers = [PermissionAnswer("always"), PermissionAnswer("deny")]
+    await b.run()
+    first, second = b.asker.requests
+    assert "127.0.0.1" in first.always and (b.root / "a").exists()
+    # Nothing more is offered than the rest: to run outside.
+    assert second.always == "" and (b.root / "b").exists()
+    assert load_settings().local_servers
+    async for _ in b.agent.run_command("touch by-hand"):
+        pass
+    assert (b.root / "by-hand").exists() and len(b.asker.requests) == 2
+
+
+_PYTHON = """Traceback (most recent call last):
+  File "test_server.py", line 8, in setUp
+    self.server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+  File "/usr/lib/python3.13/socketserver.py", line 457, in __init__
+    self.server_bind()
+  File "/usr/lib/python3.13/socketserver.py", line 473, in server_bind
+    self.socket.bind(self.server_address)
+PermissionError: [Errno 1] Operation not permitted
+"""
+
+
+@pytest.mark.parametrize(
+    ("output", "is_local"),
+    [
+        ("Error: listen EPERM: operation not permitted 127.0.0.1:3000", True),
+        ("Error: listen EPERM: operation not permitted 0.0.0.0:8080\n    at Server.setupListenHandle", True),
+        ("Error: connect EPERM 127.0.0.1:5432 - Local (0.0.0.0:0)", True),
+        ("httptest: failed to listen on a port: listen tcp6 [::1]:0: bind: operation not permitted", True),
+        ("dial tcp 127.0.0.1:6379: connect: operation not permitted", True),
+        (_PYTHON, True),
+        ('`bind\': Operation not permitted - bind(2) for "127.0.0.1" port 0 (Errno::EPERM)', True),
+        ("java.net.BindException: Operation not permitted\n\tat sun.nio.ch.Net.bind0(Native Method)", True),
+        (
+            "called `Result::unwrap()` on an `Err` value: TcpListener\nOs { code: 1, Operation not permitted }",
+            True,
+        ),
+        ("touch: /etc/x: Operation not permitted", False),
+        ("cp: rebinding.txt: Operation not permitted", False),
+        ("listening on 127.0.0.1\n" + "ok\n" * 20 + "rm: /x: Operation not permitted", False),
+        ("curl: (7) Failed to connect to 127.0.0.1 port 80: Connection refused", False),
+    ],
+)
+def test_what_a_server_or_its_client_says_when_it_may_not_is_recognized(output: str, is_local: bool) -> None:
+    assert was_kept_from_serving(output) == is_local
+    assert was_confined(output) or not is_local
 
 
 def test_output_keeps_its_beginning_and_end() -> None:

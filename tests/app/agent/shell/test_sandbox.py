@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from app.agent.errors import ToolFailure
 from app.agent.port import PermissionAnswer
+from app.agent.shell.confined import TRIES, start_confined
 from app.agent.shell.process import CommandProcess
 from app.agent.shell.sandbox import Bubblewrap, Sandbox, find_sandbox
 from app.git.git import Git
@@ -104,6 +106,54 @@ def test_it_reaches_no_process_of_ours(sandbox: Sandbox, home: Path) -> None:
             assert other.poll() is None
         finally:
             other.kill()
+
+
+def test_it_has_addresses_of_its_own_to_serve_at(sandbox: Sandbox, home: Path) -> None:
+    serve = "import socket as s; a = s.create_server(('127.0.0.1', 0)); s.create_connection(a.getsockname())"
+    assert run(sandbox, home, f'{sys.executable} -c "{serve}"') == 0
+
+
+async def test_what_is_gone_before_it_is_hidden_costs_another_try_and_no_command_runs_twice(
+    sandbox: Sandbox, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sockets end and files are removed between being found and being mounted over."""
+    root, gone = home / "work", home / "was-here"
+    found: list[Path] = []
+    monkeypatch.setattr("app.agent.shell.sandbox.listening_sockets", lambda: [found.pop()] if found else [])
+
+    async def said(command: str) -> tuple[int, str]:
+        words: list[str] = []
+
+        async def output(text: str) -> None:
+            words.append(text)
+
+        process = await start_confined(
+            lambda line: sandbox.wrap(line, root, home / "scratch"), ["bash", "-c", command], root
+        )
+        outcome = await process.run(output, None)
+        return outcome.status, "".join(words)
+
+    for times, command, expected in (
+        (0, "echo begun >> a; exit 7", (7, "")),
+        (TRIES - 1, "echo begun >> a; ls /proc/self/fd | wc -l", (0, "4\n")),
+        # What a command says itself is not taken for the sandbox's word.
+        (1, "echo begun >> a; echo bwrap: no; exit 1", (1, "bwrap: no\n")),
+    ):
+        found[:] = [gone] * times
+        assert await said(command) == expected
+        assert not found and (root / "a").read_text() == "begun\n"
+        (root / "a").unlink()
+    found[:] = [gone] * TRIES
+    with pytest.raises(ToolFailure, match=f"nothing was run: bwrap: .*{gone.name}"):
+        await said("echo begun >> a")
+    assert not (root / "a").exists()
+
+
+def test_one_socket_that_ends_does_not_count_as_no_sandbox(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [home / "was-here"]
+    monkeypatch.setattr("app.agent.shell.sandbox.listening_sockets", lambda: [found.pop()] if found else [])
+    tried = find_sandbox.__wrapped__()
+    assert tried is not None and not found and tried.lacks == find_sandbox().lacks  # type: ignore[union-attr]
 
 
 async def test_what_ends_it_gives_it_time_and_leaves_nothing(sandbox: Sandbox, home: Path) -> None:
