@@ -3,7 +3,7 @@ what makes git run something outside."""
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -77,8 +77,19 @@ def git_triggers(root: Path, git: Sequence[Path]) -> list[Path]:
     """What must not be written, there or not: it decides what git runs, or in which repository it is."""
     places = [place for place in dict.fromkeys((root / ".git", *git)) if place.is_dir()]
     places += [linked for place in places for linked in sorted(place.glob("worktrees/*"))]
+    places += [module for place in places for module in _submodules(place / "modules")]
     link = [root / ".git"] if (root / ".git").is_file() else []
     return link + list(dict.fromkeys(place / name for place in places for name in _GIT_TRIGGERS))
+
+
+def _submodules(directory: Path) -> Iterator[Path]:
+    """The git directories of submodules in `directory`: as deep as their names have parts."""
+    for place in sorted(directory.iterdir()) if directory.is_dir() else ():
+        if (place / "HEAD").is_file():
+            yield place
+            yield from _submodules(place / "modules")
+        else:
+            yield from _submodules(place)
 
 
 def holders(places: Iterable[Path], free: Sequence[Path]) -> list[Path]:

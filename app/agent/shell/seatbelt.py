@@ -50,11 +50,16 @@ _FIXED_RULES = (
     # Python's multiprocessing; OpenMP's registration, without which PyTorch aborts.
     "(allow ipc-posix-sem)",
     '(allow ipc-posix-shm* (ipc-posix-name-prefix "/__KMP_REGISTERED_LIB_"))',
-    # Terminals of its own: pexpect, script, node-pty.
+    # Memory that Python's multiprocessing and PyTorch's data loaders share between processes.
+    '(allow ipc-posix-shm* (ipc-posix-name-prefix "/psm_") (ipc-posix-name-prefix "/torch_"))',
+    "(allow file-read*)",
+    # Terminals of its own (pexpect, script, node-pty), which macOS marks by an extension. Of another it could
+    # read what the user types, and write there what that terminal obeys.
     "(allow pseudo-tty)",
     '(allow file-read* file-write* file-ioctl (literal "/dev/ptmx"))',
-    '(allow file-read* file-write* file-ioctl (regex #"^/dev/ttys[0-9]+$"))',
-    "(allow file-read*)",
+    '(deny file-read* (regex #"^/dev/ttys"))',
+    "(allow file-read* file-write* file-ioctl"
+    ' (require-all (regex #"^/dev/ttys[0-9]+$") (extension "com.apple.sandbox.pty")))',
     '(allow file-write* (literal "/dev/null") (literal "/dev/zero") (literal "/dev/tty")'
     ' (literal "/dev/stdout") (literal "/dev/stderr") (subpath "/dev/fd") (literal "/dev/dtracehelper"))',
     "(allow system-socket (socket-domain AF_UNIX))",

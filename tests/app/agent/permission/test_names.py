@@ -76,6 +76,9 @@ WAYS_ROUND = [
     "git config core.hooksPath $PWD/evil",
     "mv .git/worktrees w; cp -r w .git/worktrees; echo /tmp/evil > .git/worktrees/side/commondir",
     "mv .git/worktrees/side s; cp -r s .git/worktrees/side; echo /tmp/evil > .git/worktrees/side/commondir",
+    "git --git-dir .git/modules/lib config core.fsmonitor /tmp/evil",
+    "echo x > .git/modules/lib/hooks/pre-commit",
+    "mv .git/modules m; cp -r m .git/modules; echo x > .git/modules/lib/config",
     "ln secrets/key k && cat k && cp k shown",
     "mv secrets s && cp s/key shown",
     "mv secrets s; mkdir secrets; echo fake > secrets/key",
@@ -97,18 +100,21 @@ def test_no_way_leads_round_what_is_kept(way: str, tmp_path: Path) -> None:
         ["init", "-q"],
         ["commit", "-q", "--allow-empty", "-m", "one"],
         ["worktree", "add", "-q", "../side"],
+        ["init", "-q", "--bare", ".git/modules/lib"],
     ):
         subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *command], cwd=root, check=True)
     (root / ".git" / "hooks").mkdir(exist_ok=True)
     common = root / ".git" / "worktrees" / "side" / "commondir"
-    before = [(root / ".git" / "config").read_bytes(), common.read_bytes()]
+    module = root / ".git" / "modules" / "lib"
+    kept = (root / ".git" / "config", common, module / "config")
+    before = [file.read_bytes() for file in kept]
     sandbox: Sandbox | None = find_sandbox()
     assert sandbox is not None
     hidden = [root / "secrets" / "key", root / "deep" / "er"]
     line = sandbox.wrap(["bash", "-c", way], root, scratch, (), hidden)
     subprocess.run(line, cwd=root, capture_output=True, check=False)
-    assert not (root / ".git" / "hooks" / "pre-commit").exists()
-    assert [(root / ".git" / "config").read_bytes(), common.read_bytes()] == before
+    assert not any((place / "hooks" / "pre-commit").exists() for place in (root / ".git", module))
+    assert [file.read_bytes() for file in kept] == before
     assert (root / "secrets" / "key").read_text() == (root / "deep" / "er" / "key").read_text() == "private"
     assert not (root / "shown").exists() or (root / "shown").read_text() != "private"
     assert git_triggers(root, ()), "there was something to keep"

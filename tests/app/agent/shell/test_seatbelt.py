@@ -2,7 +2,6 @@
 the same questions are put to bubblewrap in test_commands."""
 
 import re
-from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,8 @@ def parsed(profile: str) -> list[Any]:
 
 
 def decision(profile: str, operation: str, place: str = "") -> str:
-    """What the profile says to an operation on a path: allow or deny."""
+    """What the profile says to an operation on a path, an address or a name: allow or deny. "own:" marks a
+    terminal that the command opened, "unix:" and "ip:" an end of a connection."""
     decided = ""
     for rule in parsed(profile):
         if rule[0] not in ("allow", "deny"):
@@ -40,34 +40,34 @@ def decision(profile: str, operation: str, place: str = "") -> str:
         filters = [item for item in rule[1:] if isinstance(item, list)]
         if not any(name == "default" or fnmatchcase(operation, name) for name in operations):
             continue
-        if not filters or any(_fits(name, value, place) for name, value in _pairs(filters)):
+        if not filters or any(_fits(item, place) for item in filters):
             decided = rule[0]
     return decided
 
 
-def _pairs(filters: list[list[str]]) -> Iterator[tuple[str, str]]:
-    for item in filters:
-        if item[0] in ("local", "remote"):  # an end of a connection: (local unix-socket (subpath …))
-            yield from _pairs([item[2]])
-            continue
-        assert item[0] in _FILTERS, f"a filter unknown here: {item}"
-        yield item[0], item[1]
-
-
-def _fits(name: str, value: str, place: str) -> bool:
+def _fits(condition: list[Any], place: str) -> bool:
+    name, value = condition[0], condition[1]
+    kind, _, rest = place.partition(":")
+    if name == "require-all":
+        return all(_fits(item, place) for item in condition[1:])
+    if name in ("local", "remote"):  # an end of a connection
+        if value == "ip":
+            return kind == "ip" and fnmatchcase(rest, condition[2])
+        return kind == "unix" and _fits(condition[2], rest)
+    if name == "extension":
+        return kind == "own" and value == "com.apple.sandbox.pty"
+    place = place.removeprefix("own:")
     if name == "subpath":
         return Path(place).is_relative_to(value)
     if name == "regex":
         return re.search(value, place) is not None
     if name.endswith("-prefix"):
         return place.startswith(value)
-    return place == value
+    assert name in _EXACT, f"a filter unknown here: {condition}"
+    return bool(place == value)
 
 
-_FILTERS = (
-    *("subpath", "literal", "regex", "target", "global-name", "sysctl-name", "sysctl-name-prefix"),
-    *("ipc-posix-name-prefix", "socket-domain"),
-)
+_EXACT = ("literal", "target", "global-name", "sysctl-name", "socket-domain")
 
 
 @pytest.fixture
@@ -79,63 +79,45 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / 'a "project"'
 
 
-def test_the_profile_allows_the_workspace_and_little_else(root: Path) -> None:
-    profile = seatbelt_profile(root, Path("/scratch"))
-    home = root.parent / "home"
-    assert parsed(profile)[:2] == [["version", "1"], ["deny", "default"]]
-    for operation, place, expected in (
-        ("file-write-data", root / "src" / "a.py", "allow"),
-        ("file-write-data", "/scratch/x", "allow"),
-        ("file-write-data", root.parent / "beside", "deny"),
-        ("file-write-data", home / ".bashrc", "deny"),
-        ("file-write-data", "/etc/hosts", "deny"),
-        ("file-write-data", root / ".git" / "hooks" / "pre-commit", "deny"),
-        ("file-write-data", root / ".git" / "config", "deny"),
-        ("file-write-data", root / ".git" / "index", "allow"),
-        ("file-write-create", root / ".GIT" / "Hooks" / "pre-commit", "deny"),
-        ("file-write-create", root / ".git" / "COMMONDIR", "deny"),
-        ("file-write-create", root / ".git" / "commondirs", "allow"),
-        # A rename unlinks the old name.
-        ("file-write-unlink", root / ".git", "deny"),
-        ("file-write-unlink", root / ".git" / "index.lock", "allow"),
-        ("file-read-data", "/usr/lib/x", "allow"),
-        ("file-read-data", home / ".ssh" / "id_ed25519", "deny"),
-        ("file-read-data", home / ".aws" / "credentials", "deny"),
-        ("file-read-data", settings_file(), "deny"),
-        ("file-read-data", home / "Library" / "Keychains" / "login.keychain-db", "deny"),
-        ("network-outbound", "", "deny"),
-        ("network-bind", "", "deny"),
-        ("process-exec", "/bin/ls", "allow"),
-        ("mach-lookup", "com.apple.SecurityServer", "deny"),
-        ("mach-lookup", "com.apple.SystemConfiguration.configd", "allow"),
-        ("mach-lookup", "com.apple.PowerManagement.control", "deny"),
-        ("pseudo-tty", "", "allow"),
-        ("file-ioctl", "/dev/ptmx", "allow"),
-        ("file-write-data", "/dev/ttys003", "allow"),
-        ("file-write-data", "/dev/disk0", "deny"),
-        ("file-write-data", "/dev/stderr", "allow"),
-        ("file-write-data", "/dev/fd/2", "allow"),
-        ("ipc-posix-shm-write-create", "/__KMP_REGISTERED_LIB_1234", "allow"),
-        ("ipc-posix-shm-write-create", "/other", "deny"),
-        ("ipc-posix-shm-read-data", "apple.cfprefs.501v1", "allow"),
-        ("sysctl-write", "kern.grade_cputype", "allow"),
-        ("sysctl-write", "kern.maxproc", "deny"),
-        ("file-write-create", "/var/folders/zz/abc/C/clang/ModuleCache/x", "allow"),
-        ("file-write-create", "/var/folders/zz/abc/T/x", "deny"),
-        ("file-write-create", "/private/tmp/x", "deny"),
-        ("file-read-data", home / "Library" / "Safari" / "History.db", "deny"),
-        ("file-read-data", home / "Library" / "Application Support" / "Arc" / "x", "deny"),
-        ("network-bind", root / "test.sock", "allow"),
-        ("network-outbound", "/scratch/server.sock", "allow"),
-        ("network-outbound", "/var/run/docker.sock", "deny"),
-        ("iokit-open", "", "deny"),
-        ("signal", "same-sandbox", "allow"),
-        ("signal", "others", "deny"),
-        ("process-info-pidinfo", "others", "deny"),
-        ("sysctl-read", "hw.ncpu", "allow"),
-        ("sysctl-read", "kern.procargs2.1", "deny"),
-    ):
-        assert decision(profile, operation, str(place)) == expected, (operation, place)
+def questions() -> list[tuple[str, ...]]:
+    """The rows of the table beside this file: settings, our answer, Codex's, operation, place and reason."""
+    rows = []
+    for line in Path(__file__).with_name("seatbelt_answers.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            answers, operation, place, *why = [*re.split(r"\s{2,}", line), ""]
+            setting, ours, codex = answers.rpartition(" ")[0].rpartition(" ")[0], *answers.split()[-2:]
+            rows.append((setting, ours, codex, operation, place, "".join(why)))
+    return rows
+
+
+def test_the_profile_answers_as_the_table_says_and_the_table_says_why_where_codex_differs(root: Path) -> None:
+    for number in range(2):
+        (root / ".git" / "modules" / ("lib", "deep/er")[number]).mkdir(parents=True)
+        (root / ".git" / "modules" / ("lib", "deep/er")[number] / "HEAD").touch()
+    profiles = {
+        setting: seatbelt_profile(root, Path("/scratch"), local_servers=bool(setting))
+        for setting in ("", "local")
+    }
+    assert all(parsed(profile)[:2] == [["version", "1"], ["deny", "default"]] for profile in profiles.values())
+    names = {
+        "ROOT": root,
+        "HOME": root.parent / "home",
+        "BESIDE": root.parent,
+        "SCRATCH": "/scratch",
+        "TEMP": "/var/folders/zz/abc/T",
+        "CACHE": "/var/folders/zz/abc/C",
+        "SETTINGS": settings_file(),
+    }
+    rows = questions()
+    assert len(rows) == len(set(rows)) >= 200
+    wrong = []
+    for setting, ours, codex, operation, place, why in rows:
+        assert {ours, codex} <= {"+", "-"}
+        assert ours == codex or why, f"no reason for {operation} {place}"
+        asked = re.sub("|".join(names), lambda match: str(names[match[0]]), place).removeprefix(".")
+        if decision(profiles[setting], operation, asked) != {"+": "allow", "-": "deny"}[ours]:
+            wrong.append((setting, operation, asked))
+    assert wrong == []
 
 
 def test_keys_are_kept_where_the_home_directory_is_the_workspace_or_links_lead(root: Path) -> None:
