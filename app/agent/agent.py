@@ -179,6 +179,11 @@ class Agent(AgentPort):
         """The model's plan, as TodosChanged has it."""
         return self._conversation.todos
 
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What cannot be read of the session any more, a sentence each."""
+        return tuple(map(str, self._conversation.losses))
+
     @override
     def history(self) -> tuple[AgentEvent, ...]:
         return tuple(events_of(read_session(self._workspace.root, self.session_id)))

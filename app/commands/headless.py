@@ -243,9 +243,11 @@ async def _turn(prompt: str, agent: Agent, reporter: Reporter) -> int:
     words: list[str] = []
     """Those of the last reply: the answer."""
     paths: set[str] = set()
-    notices: list[str] = []
+    notices = list(agent.losses)
     replies: list[ReplyFinished | SubtaskReplied] = []
     ended = TurnEnded(0, "cancelled")
+    for loss in notices:
+        reporter.event(Noticed(loss))
     try:
         async with aclosing(agent.run_turn(prompt)) as events:
             async for event in events:

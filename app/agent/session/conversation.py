@@ -16,6 +16,7 @@ from app.agent.session.branches import RewindPoint, active, rewind_points
 from app.agent.session.records import (
     FilesAttached,
     HistoryCompacted,
+    Lost,
     MessageAdded,
     ModeSet,
     OpeningAdded,
@@ -44,6 +45,7 @@ _LOST_RESULT = (
 _LOST_SUBTASK = (
     "Tidegate was closed before the sub-task had its answer. It changes nothing: call it again if needed."
 )
+_GAP = Message("user", "(A part of the conversation is missing here: the file that held it is damaged.)")
 
 
 class Log(Protocol):
@@ -112,6 +114,10 @@ class Conversation:
                 self._apply(record)
         except ValueError as error:
             raise SessionError(f"the session {self._journal.id} is damaged ({error!r})") from error
+        self.losses = tuple(record for record in records if isinstance(record, Lost))
+        """What cannot be read of the session any more."""
+        if self.losses:
+            self._messages = _well_formed(self._messages)
         # Turn numbers are used once, whatever was rewound.
         self._newest_turn = max((record.turn for record in records if isinstance(record, TurnBegan)), default=0)
         self.was_moved = bool(records) and _is_moved(records)
@@ -305,6 +311,8 @@ class Conversation:
                 self.mode = mode
             case ShellRan(command=command, result=result):
                 self.commands += ((command, result),)
+            case Lost():
+                self._messages.append(_GAP)
             case HistoryCompacted(keep=keep, digest=digest):
                 self._left_out = list(self.all_but(keep))
                 self.has_digest = True
@@ -317,6 +325,26 @@ class Conversation:
         self._untold = text
         self.is_open = True
         self.partial = ""
+
+
+def _well_formed(messages: Sequence[Message]) -> list[Message]:
+    """`messages`, of which some are missing, as servers take them: a result for each call, a call for each
+    result, and no two of the user's in a row. The calls of the last are left open."""
+    found: list[Message] = []
+    waiting: dict[str, ToolCall] = {}
+    for message in messages:
+        if message.role == "tool":
+            if waiting.pop(message.tool_call_id or "", None) is None:
+                continue
+        elif message is _GAP and (waiting or found[-1:] == [_GAP]):
+            continue
+        else:
+            found += [Message("tool", _LOST_RESULT, tool_call_id=name) for name in waiting]
+            waiting = {call.id: call for call in message.tool_calls}
+            if message.role == "user" and found and found[-1].role == "user":
+                found.append(Message("assistant", INTERRUPTED))
+        found.append(message)
+    return found
 
 
 def _is_object(text: str) -> bool:

@@ -22,6 +22,7 @@ from app.agent.session.conversation import INTERRUPTED
 from app.agent.session.records import (
     FilesAttached,
     HistoryCompacted,
+    Lost,
     MessageAdded,
     Record,
     ReplyInterrupted,
@@ -86,6 +87,8 @@ def events_of(records: Sequence[Record]) -> Iterator[AgentEvent]:
                 yield TodosChanged(todos)
             case HistoryCompacted():
                 yield Noticed(COMPACTED)
+            case Lost():
+                yield Noticed(f"{record}.")
             case TurnClosed(turn, reason, end):
                 yield TurnEnded(turn, reason, end)
 

@@ -126,11 +126,12 @@ def _described(path: Path) -> tuple[str, str, int, str, str]:
     try:
         records = read_records(path)
         turns = sum(isinstance(record, TurnBegan) for record in records)
-        if turns and isinstance(first := records[0], SessionBegan):
+        if turns:
+            created = first.created if isinstance(first := records[0], SessionBegan) else ""
             title = _text(title_of(records))
             said = [text for text in map(_said, records) if text]
             words = "\n".join([title, *map(_words, records)]).casefold()
-            return first.created, title, turns, _text(words), json.dumps(said)
+            return created, title, turns, _text(words), json.dumps(said)
     except (SessionError, OSError, ValueError):
         pass  # what cannot be read cannot be offered; opening it by name says why
     return "", "", 0, "", "[]"

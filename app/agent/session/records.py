@@ -157,6 +157,17 @@ class SubtaskStepped:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """What stands in the place of a record that cannot be read: line `line` of `file` is damaged."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"Line {self.line} of {self.file} is damaged: what was said or done there is missing"
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """A record that this version does not know. It takes part in the order of records, and is copied as it
     was read."""
@@ -183,6 +194,7 @@ Record = (
     | HistoryCompacted
     | Rewound
     | SubtaskStepped
+    | Lost
     | Unknown
 )
 _TYPES: dict[str, type] = {
@@ -204,6 +216,7 @@ _TYPES: dict[str, type] = {
     "compacted": HistoryCompacted,
     "rewound": Rewound,
     "subtask": SubtaskStepped,
+    "lost": Lost,
 }
 _KINDS = {record_type: kind for kind, record_type in _TYPES.items()}
 _OPTIONAL = {"forked_from": "", "ok": True, "display": ""}

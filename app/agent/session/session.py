@@ -13,13 +13,16 @@ from app import durable
 from app.agent.errors import SessionError
 from app.agent.session.branches import active
 from app.agent.session.records import (
+    Lost,
     Record,
+    Rewound,
     SessionBegan,
     TitleSet,
     TurnBegan,
     decode,
     encode,
 )
+from app.checked_lines import is_intact, sealed
 from app.paths import data_directory
 
 _VERSION = 1
@@ -41,6 +44,7 @@ class Journal:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.records, length = _read(path)
+            self._count = len(self.records)
             # What a crash left of a line that was being written.
             os.ftruncate(self._descriptor, length)
         except BlockingIOError as error:
@@ -71,7 +75,9 @@ class Journal:
     def append_all(self, records: Iterable[Record]) -> None:
         """Store several records, as `append` does."""
         try:
-            durable.append(self._descriptor, b"".join(map(encode, records)))
+            lines = [sealed(encode(record), self._count + n) for n, record in enumerate(records)]
+            durable.append(self._descriptor, b"".join(lines))
+            self._count += len(lines)
         except OSError as error:
             raise SessionError(
                 f"the session cannot be saved ({error.strerror})", "make room on the disk"
@@ -89,24 +95,50 @@ class Journal:
 
 
 def _read(path: Path) -> tuple[tuple[Record, ...], int]:
-    """The whole records in the file, and how many bytes they take. A torn last line is left out."""
+    """The records in the file, and how many bytes they take. A torn last line is left out, a damaged one Lost.
+
+    Records go by their numbers where lines have them: a damaged byte can make two lines of one, or one of two.
+    """
     data = path.read_bytes()
     length = data.rfind(b"\n") + 1
     records: list[Record] = []
-    for number, line in enumerate(data[:length].splitlines(), 1):
-        try:
-            plain = json.loads(line)
-        except ValueError as error:
-            raise SessionError(f"line {number} of the session {path.stem} is damaged") from error
-        if not isinstance(plain, dict) or "kind" not in plain:
-            raise SessionError(f"line {number} of the session {path.stem} is not one of a session's")
-        if not records and (plain["kind"] != "session" or plain.get("version") != _VERSION):
-            raise SessionError(f"the session {path.stem} was written by another version of Tidegate")
-        try:
-            records.append(decode(plain))
-        except (KeyError, TypeError, ValueError) as error:
-            raise SessionError(f"the session {path.stem} is damaged in line {number} ({error!r})") from error
+    for number, line in enumerate(data[:length].split(b"\n")[:-1], 1):
+        lost = Lost(str(path), number)
+        record, at = _decoded(line) or (lost, None)
+        if isinstance(record, Rewound) and not 0 <= record.to < len(records):
+            record = lost
+        if isinstance(at, int) and at <= length:
+            while len(records) > at and isinstance(records[-1], Lost):
+                records.pop()
+            records += [lost] * (at - len(records))
+            if len(records) > at:
+                record = lost
+        if not isinstance(record, Lost) and all(isinstance(before, Lost) for before in records):
+            _check_beginning(path, record, at)
+        records.append(record)
+    if records and all(isinstance(record, Lost) for record in records):
+        raise SessionError(f"nothing in the session {path} can be read", "begin a new one")
     return tuple(records), length
+
+
+def _decoded(line: bytes) -> tuple[Record, int | None] | None:
+    """The record in a line, and its number if it has one; None where the line is damaged."""
+    try:
+        plain = json.loads(line)
+        at, seal = plain.pop("at", None), plain.pop("sum", None)
+        # The checksum itself may be what is damaged.
+        is_older = at is None and seal is None
+        return (decode(plain), at) if is_older or is_intact(line) else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _check_beginning(path: Path, record: Record, at: int | None) -> None:
+    """Raises SessionError unless `record`, the first that can be read, may stand in a session of this version.
+    `at` is its number."""
+    is_ours = record.version == _VERSION if isinstance(record, SessionBegan) else bool(at)
+    if not is_ours:
+        raise SessionError(f"the session {path.stem} was written by another version of Tidegate")
 
 
 def sessions_directory(root: Path) -> Path:

@@ -81,7 +81,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def questions() -> list[tuple[str, ...]]:
     """The rows of the table beside this file: settings, our answer, Codex's, operation, place and reason."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for line in Path(__file__).with_name("seatbelt_answers.txt").read_text().splitlines():
         if line and not line.startswith("#"):
             answers, operation, place, *why = [*re.split(r"\s{2,}", line), ""]
