@@ -130,7 +130,7 @@ def _plan(directory: Path, prompt: Sequence[int], slots: int | None, count: int,
         Namespace(model=directory, dtype=None, kv_bits=None, expert_slots=slots, force=force),
         Wishes(len(prompt) + count, snapshots=0),
     )
-    assert plan is not None, "mlx-lm runs no qwen3_next"
+    assert plan is not None, "mlx-lm does not run it"
     return plan
 
 

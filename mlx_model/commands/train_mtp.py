@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from mlx_model.commands.shared.memory_check import DoesNotFit, add_memory, settle_memory
-from mlx_model.config.model_config import ARCHITECTURE, architecture
+from mlx_model.config.family import ARCHITECTURES
+from mlx_model.config.model_config import architecture
 from mlx_model.errors import ConfigError, RequestError
 from mlx_model.memory.advice import gigabytes
 from mlx_model.memory.device import arithmetic, default_dtype
@@ -116,8 +117,9 @@ def settle_training(arguments: argparse.Namespace, machine: Machine | None = Non
     """The memory plan for running the model over the text. Checks that plan and the memory of the training
     itself. Raises DoesNotFit unless --force is given, and EngineError."""
     name = architecture(arguments.model)
-    if name != ARCHITECTURE:
-        raise ConfigError(f"An MTP layer fits a {ARCHITECTURE} model; {arguments.model} is a {name} model.")
+    if name not in ARCHITECTURES:
+        fitting = ", ".join(sorted(ARCHITECTURES))
+        raise ConfigError(f"An MTP layer fits a model of {fitting}; {arguments.model} is a {name} model.")
     machine = machine or this_machine()
     checkpoint = open_checkpoint(arguments.model)
     config = checkpoint.config
@@ -134,7 +136,7 @@ def settle_training(arguments: argparse.Namespace, machine: Machine | None = Non
             f"{gigabytes(budget)} here. (--force tries it all the same.)"
         )
     plan = settle_memory(arguments, Wishes(context=arguments.sequence_length, snapshots=0), machine=machine)
-    assert plan is not None, "mlx-lm runs no qwen3_next"
+    assert plan is not None, "mlx-lm does not run it"
     return Means(plan.chunk, plan.expert_slots, plan.model.widened)
 
 

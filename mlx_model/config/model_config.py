@@ -1,4 +1,4 @@
-"""config.json of a Qwen3-Next model, read and checked once.
+"""config.json of a model of Qwen3-Next's family (see `family`), read and checked once.
 
 All other modules rely on a ModelConfig: sizes are positive and bounded, head counts divide, every layer has a
 type, and both spellings of the rotary settings (top-level fields, or `rope_parameters`) are read.
@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from mlx_model.config.family import ARCHITECTURES, text_fields
 from mlx_model.config.spelling import one_spelling
 from mlx_model.errors import ConfigError
 
-ARCHITECTURE = "qwen3_next"
 FUSED_LAYOUT = 2
 """The version of our layout that `convert` writes. Version 1, with stacked experts, is still read."""
 CONFIG_BYTES_LIMIT = 16 << 20
@@ -26,6 +26,8 @@ QuantizationMode = Literal["affine", "mxfp4", "nvfp4", "mxfp8"]
 FloatType = Literal["bfloat16", "float16", "float32"]
 
 Size = Annotated[int, Field(gt=0, le=1 << 24)]
+SizeOrNone = Annotated[int, Field(ge=0, le=1 << 24)]
+"""0 where no layer is of the kind that has it."""
 Layers = Annotated[int, Field(gt=0, le=4096)]
 Heads = Annotated[int, Field(gt=0, le=65536)]
 Experts = Annotated[int, Field(ge=0, le=65536)]
@@ -100,11 +102,11 @@ def _default_true(value: Any) -> Any:
 
 
 class ModelConfig(_Value):
-    """The shape of a Qwen3-Next model; field names are those of config.json. Counts are elements, not bytes."""
+    """The shape of a model; field names are those of config.json. Counts are elements, not bytes."""
 
     vocab_size: Size
     hidden_size: Size
-    intermediate_size: Size
+    intermediate_size: SizeOrNone = 0
     num_hidden_layers: Layers
     layer_types: Annotated[tuple[LayerType, ...], BeforeValidator(_tuple)]
 
@@ -122,12 +124,15 @@ class ModelConfig(_Value):
     linear_key_head_dim: Size
     linear_value_head_dim: Size
     linear_conv_kernel_dim: Annotated[int, Field(ge=2, le=64)]
+    interleaved: bool = True
+    """Whether DeltaNet's input projection is stored as two matrices interleaved by key head (Qwen3-Next) or as
+    four (Qwen3.5)."""
 
     num_experts: Experts
-    num_experts_per_tok: Experts
+    num_experts_per_tok: Experts = 0
     norm_topk_prob: Annotated[bool, BeforeValidator(_default_true)] = True
-    moe_intermediate_size: Size
-    shared_expert_intermediate_size: Size
+    moe_intermediate_size: SizeOrNone = 0
+    shared_expert_intermediate_size: SizeOrNone = 0
     decoder_sparse_step: Annotated[int, Field(gt=0, le=4096)] = 1
     mlp_only_layers: Annotated[tuple[int, ...], BeforeValidator(_tuple)] = ()
 
@@ -153,11 +158,11 @@ class ModelConfig(_Value):
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "ModelConfig":
         """The checked config. Raises ConfigError naming the field."""
-        name = architecture_name(data)
-        if name != ARCHITECTURE:
-            raise ConfigError(f"config.json: model_type is {name!r}, which this engine does not know.")
+        for name in {architecture_name(data), architecture_name(text_fields(data))}:
+            if name not in ARCHITECTURES:
+                raise ConfigError(f"config.json: model_type is {name!r}, which this engine does not know.")
         try:
-            return cls.model_validate(one_spelling(data))
+            return cls.model_validate(one_spelling(text_fields(data)))
         except ValidationError as error:
             raise _config_error(error) from None
 
@@ -183,6 +188,13 @@ class ModelConfig(_Value):
                 f"num_experts_per_tok ({self.num_experts_per_tok}) must lie between 1 and "
                 f"num_experts ({self.num_experts})"
             )
+        is_dense = not all(map(self.is_sparse, range(self.num_hidden_layers)))
+        needed = ["intermediate_size"] if is_dense else []
+        if self.num_experts:
+            needed += ["moe_intermediate_size", "shared_expert_intermediate_size"]
+        for field in needed:
+            if not getattr(self, field):
+                raise ValueError(f"{field} is missing or 0")
         if self.rotary_dim < 2 or self.rotary_dim % 2:
             raise ValueError(
                 f"partial_rotary_factor ({self.partial_rotary_factor}) of head_dim ({self.head_dim}) gives "
@@ -230,6 +242,15 @@ class ModelConfig(_Value):
     def conv_dim(self) -> int:
         """Channels of the short convolution: queries, keys and values."""
         return 2 * self.linear_key_dim + self.linear_value_dim
+
+    @property
+    def linear_in_parts(self) -> tuple[tuple[str, int], ...]:
+        """The names and output rows of the matrices that DeltaNet's input projection is stored as: together
+        q | k | v | z | b | a."""
+        heads = self.linear_num_value_heads
+        if self.interleaved:
+            return ("qkvz", self.conv_dim + self.linear_value_dim), ("ba", 2 * heads)
+        return ("qkv", self.conv_dim), ("z", self.linear_value_dim), ("b", heads), ("a", heads)
 
     def is_linear(self, layer: int) -> bool:
         """Whether a layer has Gated DeltaNet rather than attention."""

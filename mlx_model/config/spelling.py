@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mlx_model.config.family import DENSE, INTERLEAVED, text_name
 from mlx_model.errors import ConfigError
 
 # Fields of ModelConfig that have another name or shape in config.json.
@@ -11,6 +12,7 @@ _DERIVED = frozenset(
         "quantization",
         "module_quantization",
         "yarn",
+        "interleaved",
         "fused_layout",
         "mtp_rope_theta",
         "mtp_source",
@@ -20,11 +22,19 @@ _DERIVED = frozenset(
 
 
 def one_spelling(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of ModelConfig from either spelling of config.json, for pydantic to check. Raises
+    """The fields of ModelConfig from either spelling of the text model's fields, for pydantic to check. Raises
     ConfigError."""
     fields = {key: value for key, value in data.items() if key not in _DERIVED}
     if data.get("hidden_act", "silu") != "silu":
         raise ConfigError(f"config.json: hidden_act is {data['hidden_act']!r}; this architecture uses 'silu'.")
+    if data.get("output_gate_type") not in (None, "silu", "swish"):
+        gate = data["output_gate_type"]
+        raise ConfigError(f"config.json: output_gate_type is {gate!r}; this architecture uses 'swish'.")
+    if data.get("attn_output_gate") is False:
+        raise ConfigError("config.json: attn_output_gate is false; this architecture gates attention's output.")
+    fields["interleaved"] = data["model_type"] in INTERLEAVED
+    if data["model_type"] in DENSE:
+        fields.setdefault("num_experts", 0)
     fields["dtype"] = data.get("dtype") or data.get("torch_dtype") or "bfloat16"
     fields.update(_rotary_fields(data))
     fields["layer_types"] = data.get("layer_types") or _interval_layers(data)
@@ -85,7 +95,10 @@ def _quantization_fields(data: Mapping[str, Any]) -> dict[str, Any]:
         )
     default = {key: block[key] for key in ("bits", "group_size", "mode") if key in block}
     modules: dict[str, Any] = {}
-    for path, setting in block.items():
+    for stored_path, setting in block.items():
+        path = text_name(stored_path)
+        if path is None:
+            continue
         if isinstance(setting, dict):
             modules[path] = setting
         elif setting is False:

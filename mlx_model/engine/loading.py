@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import mlx.core as mx
 
-from mlx_model.config.model_config import ARCHITECTURE, architecture
+from mlx_model.config.family import ARCHITECTURES
+from mlx_model.config.model_config import architecture
 from mlx_model.decode.controller import Controller
 from mlx_model.decode.drafting import Drafting, Step
 from mlx_model.decode.drafts.drafter import Drafter
@@ -161,7 +162,7 @@ def load(
     """
     prepare_mlx()
     name = architecture(directory)
-    if name != ARCHITECTURE:
+    if name not in ARCHITECTURES:
         if kv_bits is not None:
             raise ConfigError(
                 f"Keys and values of a {name} model cannot be kept at {kv_bits} bits: leave that out."

@@ -48,7 +48,7 @@ class GatedDeltaNet:
             parameters.scope("in_proj"),
             conv + values + 2 * self.value_heads,
             config.hidden_size,
-            [("qkvz", conv + values), ("ba", 2 * self.value_heads)],
+            config.linear_in_parts,
         )
         self.conv_weight = parameters.take("conv1d.weight", (conv, config.linear_conv_kernel_dim, 1))
         self.rate = mx.exp(parameters.take("A_log", (self.value_heads,)).astype(mx.float32))

@@ -12,7 +12,7 @@ whole one, `PATH.PART` for a part. `PATH.bias` [out] (`PATH.PART.bias` in parts)
 is set.
 
     path (below model.layers.N)      rows of the whole matrix                 parts
-    linear_attn.in_proj              q | k | v | z | b | a                    qkvz, ba
+    linear_attn.in_proj              q | k | v | z | b | a                    qkvz, ba or qkv, z, b, a
     self_attn.qkv_proj               q (all heads) | gate (all heads) | k | v  qg, k, v
     mlp.gate_up_proj                 gate | up                                gate, up
     mlp.shared_expert.gate_up_proj   gate | up                                gate, up

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from mlx_model.config.family import text_name
 from mlx_model.config.model_config import ModelConfig, read_json_object
 from mlx_model.errors import CheckpointError, ConfigError
 from mlx_model.weights.layout import Projection, model_items
@@ -28,7 +29,7 @@ def read_adapter(directory: Path, config: ModelConfig) -> dict[str, mx.array]:
     scale = _scale(directory)
     if not (directory / _FILE).exists():
         raise CheckpointError(f"{directory} has no {_FILE}: it is not an adapter directory.")
-    entries = read_header(directory / _FILE).entries
+    entries = {text_name(name) or name: entry for name, entry in read_header(directory / _FILE).entries.items()}
     modules = {name.rpartition(".")[0] for name in entries}
     used: set[str] = set()
     tensors: dict[str, mx.array] = {}

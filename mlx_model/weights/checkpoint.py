@@ -259,7 +259,9 @@ def _offset_norms(
 
 def _refuse_unknown(config: ModelConfig, entries: Mapping[str, TensorEntry], stored: Iterable[Stored]) -> None:
     known = {entry.name for item in stored for entry in entries_of(item)}
-    for name in sorted(entries):
+    for name, entry in sorted(entries.items()):
         tied_head = config.tie_word_embeddings and name.startswith("lm_head.")
-        if name not in known and not tied_head and not name.endswith(".rotary_emb.inv_freq"):
-            raise CheckpointError(f"The checkpoint has tensor {name}, which is no part of this architecture.")
+        if entry.name not in known and not tied_head and not name.endswith(".rotary_emb.inv_freq"):
+            raise CheckpointError(
+                f"The checkpoint has tensor {entry.name}, which is no part of this architecture."
+            )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from mlx_model.config.family import text_name
 from mlx_model.config.model_config import read_json_object
 from mlx_model.errors import CheckpointError, ConfigError
 from mlx_model.weights.experts.rows import part_entries
@@ -12,37 +13,48 @@ INDEX = "model.safetensors.index.json"
 
 
 def list_tensors(directory: Path, wanted: Callable[[str], bool] = lambda _: True) -> dict[str, TensorEntry]:
-    """The wanted tensors of a checkpoint directory by name, from the headers.
+    """The wanted tensors of a checkpoint directory, from the headers, by the names that they have without a
+    vision encoder (see `config.family`); the encoder's own are left out.
 
     With an index, only the files that it names for wanted tensors need to exist, and MTP tensors in other files
     are ignored: a newly trained MTP layer lies beside the one it replaces. Raises CheckpointError.
     """
+
+    def is_wanted(stored: str) -> bool:
+        name = text_name(stored)
+        return name is not None and wanted(name)
+
     if not directory.is_dir():
         raise CheckpointError(f"{directory} is not a directory.")
     if (directory / INDEX).exists():
-        weight_map = _read_index(directory)
-        files = sorted({file for name, file in weight_map.items() if wanted(name)})
+        weight_map = {name: file for name, file in _read_index(directory).items() if is_wanted(name)}
+        files = sorted(set(weight_map.values()))
     else:
         weight_map = {}
         files = sorted(path.name for path in directory.glob("model*.safetensors"))
         if not files:
             raise CheckpointError(_nothing_found(directory))
     headers = {file: read_header(directory / file) for file in files}
-    for name, file in weight_map.items():
-        if wanted(name) and name not in headers[file].entries:
-            raise CheckpointError(f"{directory / INDEX} places tensor {name} in {file}, where it is not.")
-    mtp_files = {file for name, file in weight_map.items() if name.startswith("mtp.")}
+    for stored, file in weight_map.items():
+        if stored not in headers[file].entries:
+            raise CheckpointError(f"{directory / INDEX} places tensor {stored} in {file}, where it is not.")
+    mtp_files = {file for name, file in weight_map.items() if _is_mtp(name)}
     entries: dict[str, TensorEntry] = {}
     for file, header in headers.items():
         replaced = mtp_files and file not in mtp_files
-        left_out = {name for name in header.entries if replaced and name.startswith("mtp.")}
-        for name, entry in part_entries(directory / file, header, left_out).items():
-            if not wanted(name):
+        left_out = {name for name in header.entries if replaced and _is_mtp(name)}
+        for stored, entry in part_entries(directory / file, header, left_out).items():
+            name = text_name(stored)
+            if name is None or not wanted(name):
                 continue
             if name in entries:
                 raise CheckpointError(f"Tensor {name} is in both {entries[name].file.name} and {file}.")
             entries[name] = entry
     return entries
+
+
+def _is_mtp(stored: str) -> bool:
+    return (text_name(stored) or "").startswith("mtp.")
 
 
 def _read_index(directory: Path) -> dict[str, str]:

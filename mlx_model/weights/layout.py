@@ -155,7 +155,7 @@ def _delta_net(config: ModelConfig, prefix: str) -> Iterator[Item]:
     yield Projection(
         f"{path}.in_proj",
         Component.DELTA_NET,
-        (Rows("qkvz", 2 * config.linear_key_dim + 2 * config.linear_value_dim), Rows("ba", 2 * heads)),
+        tuple(Rows(name, count) for name, count in config.linear_in_parts),
         config.hidden_size,
     )
     yield Vector(

@@ -52,7 +52,8 @@ def locate(config: ModelConfig, projection: Projection, names: Container[str]) -
         return _experts(projection, parent.removesuffix(".experts"), name, names)
     stored: dict[str, tuple[str, Order | None]]
     if name == "in_proj":
-        stored = {"qkvz": ("in_proj_qkvz", _qkvz_order(config)), "ba": ("in_proj_ba", _ba_order(config))}
+        orders = {"qkvz": _qkvz_order(config), "ba": _ba_order(config)} if config.interleaved else {}
+        stored = {part: (f"in_proj_{part}", orders.get(part)) for part, _ in config.linear_in_parts}
     elif name == "qkv_proj":
         stored = {"qg": ("q_proj", _query_gate_order(config)), "k": ("k_proj", None), "v": ("v_proj", None)}
     else:

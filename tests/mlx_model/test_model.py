@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 from mlx_model.config.model_config import ModelConfig
 from mlx_model.layers.rotary import Rotary
 from mlx_model.model import Qwen3Next
-from tests.support.checkpoints import random_tensors, tiny_config, write_checkpoint
+from tests.support.checkpoints import (
+    DENSE_3_5,
+    ROTARY,
+    SPARSE_3_5,
+    random_tensors,
+    tiny_config,
+    write_checkpoint,
+)
 from tests.support.models import load_tiny
 from tests.support.oracle import Reference, turned_by_transformers
 
@@ -53,6 +60,10 @@ SHAPES: dict[str, dict[str, Any]] = {
         "max_position_embeddings": 256,
     },
     "DeltaNet alone": {"num_hidden_layers": 1, "layer_types": ["linear_attention"]},
+    "Qwen3.5, sparse": SPARSE_3_5,
+    "Qwen3.5, dense, three value heads for a key head": {**DENSE_3_5, "linear_num_value_heads": 6},
+    "Qwen3.5, dense, tied": {**DENSE_3_5, "tie_word_embeddings": True, "attention_bias": True},
+    "Qwen3.5, yarn": {**DENSE_3_5, "rope_parameters": {**ROTARY, **YARN}, "max_position_embeddings": 256},
 }
 
 
@@ -141,13 +152,18 @@ def test_heads_turn_as_transformers_turns_them_at_any_position(yarn: dict[str, A
         np.testing.assert_allclose(np.array(rotary(mx.array(heads), position)), theirs, atol=2e-6)
 
 
-@pytest.mark.parametrize("theta", [None, 1e7], ids=["own theta", "grafted theta"])
-def test_mtp_logits_are_those_of_transformers_own_layer(theta: float | None, tmp_path: Path) -> None:
-    grafted = {"tidegate": {"mtp": {"rope_theta": theta}}} if theta else {}
-    directory = write_checkpoint(tmp_path, seed=4, mtp=True, **grafted)
+@pytest.mark.parametrize(
+    ("theta", "shape"),
+    [(5e6, {}), (1e7, {"tidegate": {"mtp": {"rope_theta": 1e7}}}), (1e7, SPARSE_3_5), (1e7, DENSE_3_5)],
+    ids=["own theta", "grafted theta", "Qwen3.5, sparse", "Qwen3.5, dense"],
+)
+def test_mtp_logits_are_those_of_transformers_own_layer(
+    theta: float, shape: dict[str, Any], tmp_path: Path
+) -> None:
+    directory = write_checkpoint(tmp_path, seed=4, mtp=True, **shape)
     tokens = random_tokens(90)
-    tensors = random_tensors(tiny_config(), 4, mtp=True)
-    theirs = Reference(directory).mtp_logits(tokens, tensors, theta or tiny_config()["rope_theta"])
+    tensors = random_tensors(tiny_config(**shape), 4, mtp=True)
+    theirs = Reference(directory).mtp_logits(tokens, tensors, theta)
 
     model = load_tiny(directory)
     assert model.mtp is not None

@@ -1,5 +1,5 @@
-"""Small random Qwen3-Next checkpoints as Hugging Face directories: config.json, safetensors, nothing of
-ours."""
+"""Small random checkpoints of Qwen3-Next and its successors as Hugging Face directories: config.json,
+safetensors, nothing of ours."""
 
 import json
 from pathlib import Path
@@ -45,14 +45,39 @@ TINY: dict[str, Any] = {
 }
 
 
+ROTARY = {
+    "rope_type": "default",
+    "rope_theta": 10000000,
+    "partial_rotary_factor": 0.25,
+    "mrope_interleaved": True,
+    "mrope_section": [2, 1, 1],
+}
+SPARSE_3_5: dict[str, Any] = {"model_type": "qwen3_5_moe_text", "rope_parameters": ROTARY}
+"""Overrides that make the tiny config one of Qwen3.5's text models."""
+DENSE_3_5: dict[str, Any] = {"model_type": "qwen3_5_text", "rope_parameters": ROTARY, "num_experts": 0}
+
+
 def tiny_config(**overrides: Any) -> dict[str, Any]:
     """config.json of a model small enough for a test; `overrides` replace single fields."""
     return {**TINY, **overrides}
 
 
+def in_vision_wrapper(config: dict[str, Any]) -> dict[str, Any]:
+    """A text model's config.json as published: within that of a vision-language model."""
+    wrapper = config["model_type"].removesuffix("_text")
+    return {
+        "architectures": ["Qwen3_5ForConditionalGeneration"],
+        "model_type": wrapper,
+        "image_token_id": 250,
+        "text_config": config,
+        "tie_word_embeddings": config["tie_word_embeddings"],
+        "vision_config": {"model_type": wrapper, "depth": 1, "hidden_size": 8},
+    }
+
+
 def random_tensors(config: dict[str, Any], seed: int = 0, *, mtp: bool = False) -> dict[str, np.ndarray]:
-    """float32 tensors under their Hugging Face names: one per expert, qkvz and ba interleaved, norms as
-    offsets.
+    """float32 tensors under their Hugging Face names: one per expert, qkvz and ba interleaved (qkv, z, b and a
+    apart in Qwen3.5), norms as offsets.
 
     Sizes keep activations near one, decays are spread between forgetting at once and hardly at all, and norms
     differ from one: so that a mistake in any of them shows in the logits.
@@ -137,8 +162,12 @@ def _delta_net(config, prefix, matrix, norm, tensors, random) -> None:  # noqa: 
     key_heads, value_heads = config["linear_num_key_heads"], config["linear_num_value_heads"]
     keys = key_heads * config["linear_key_head_dim"]
     values = value_heads * config["linear_value_head_dim"]
-    matrix(prefix + "in_proj_qkvz.weight", 2 * keys + 2 * values, hidden)
-    matrix(prefix + "in_proj_ba.weight", 2 * value_heads, hidden)
+    if config["model_type"] == "qwen3_next":
+        parts = {"qkvz": 2 * keys + 2 * values, "ba": 2 * value_heads}
+    else:
+        parts = {"qkv": 2 * keys + values, "z": values, "b": value_heads, "a": value_heads}
+    for part, rows in parts.items():
+        matrix(f"{prefix}in_proj_{part}.weight", rows, hidden)
     matrix(prefix + "conv1d.weight", 2 * keys + values, 1, config["linear_conv_kernel_dim"])
     tensors[prefix + "A_log"] = np.log(random.uniform(0.01, 16, value_heads)).astype(np.float32)
     tensors[prefix + "dt_bias"] = (2 * random.standard_normal(value_heads) - 4).astype(np.float32)

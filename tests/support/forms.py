@@ -47,6 +47,23 @@ def stacked(config: Mapping[str, Any], tensors: Tensors, *, shift: bool = True, 
     return result
 
 
+def wrapped(tensors: Tensors, *, by_mlx: bool = False) -> Tensors:
+    """Under the names of a vision-language checkpoint, with tensors of a vision encoder: as transformers writes
+    them, or as MLX conversions do."""
+    inside = "language_model.model." if by_mlx else "model.language_model."
+    encoder = "vision_tower" if by_mlx else "model.visual"
+    result: Tensors = {
+        f"{encoder}.blocks.0.attn.qkv.weight": np.ones((24, 8), np.float32),
+        f"{encoder}.merger.norm.bias": np.ones(8, np.float32),
+    }
+    for name, tensor in tensors.items():
+        if name.startswith("model."):
+            result[inside + name.removeprefix("model.")] = tensor
+        else:
+            result[f"language_model.{name}" if by_mlx else name] = tensor
+    return result
+
+
 def write(directory: Path, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray | mx.array]) -> Path:
     """A directory of one file."""
     directory.mkdir(parents=True)

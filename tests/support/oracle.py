@@ -1,4 +1,4 @@
-"""The independent implementation: transformers' Qwen3-Next on CPU PyTorch."""
+"""The independent implementation: transformers' Qwen3-Next and Qwen3.5 on CPU PyTorch."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ class Reference:
     """A checkpoint as transformers runs it, in float32."""
 
     def __init__(self, directory: Path) -> None:
-        self.model = transformers.Qwen3NextForCausalLM.from_pretrained(
+        self.model = transformers.AutoModelForCausalLM.from_pretrained(
             directory, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager"
         ).eval()
 
@@ -32,7 +32,8 @@ class Reference:
     def mtp_logits(self, tokens: list[int], tensors: dict[str, np.ndarray], theta: float) -> np.ndarray:
         """[n - 1, vocabulary] of the MTP layer, which transformers ignores: composed from its own decoder
         layer, norms and rotary embedding, with the `mtp.*` tensors and the rotary base `theta`."""
-        config = transformers.Qwen3NextConfig(**self.model.config.to_dict())
+        trunk = self.model.model
+        config = type(self.model.config)(**self.model.config.to_dict())
         config.layer_types = ["full_attention"] * config.num_hidden_layers
         config.mlp_only_layers, config.decoder_sparse_step = [], 1
         config.rope_parameters = {**config.rope_parameters, "rope_theta": theta}
@@ -42,25 +43,25 @@ class Reference:
             for name, array in tensors.items()
             if name.startswith("mtp.")
         }
-        layer = modeling.Qwen3NextDecoderLayer(config, 0).eval()
-        layer.load_state_dict(_packed_experts(weights, config.num_experts))
+        layer = type(trunk.layers[0])(config, 0).eval()
+        layer.load_state_dict(_layer_state(weights))
 
         def norm(name: str) -> Any:
-            module = modeling.Qwen3NextRMSNorm(config.hidden_size, config.rms_norm_eps)
+            module = type(trunk.norm)(config.hidden_size, config.rms_norm_eps)
             module.weight.data = weights[name + ".weight"]
             return module
 
         with torch.no_grad():
             ids = torch.tensor([tokens])
-            hidden = self.model.model(ids).last_hidden_state[:, :-1]
-            embedded = self.model.model.embed_tokens(ids)[:, 1:]
+            hidden = trunk(ids).last_hidden_state[:, :-1]
+            embedded = trunk.embed_tokens(ids)[:, 1:]
             joined = torch.cat(
                 [norm("pre_fc_norm_embedding")(embedded), norm("pre_fc_norm_hidden")(hidden)], dim=-1
             )
             x = joined @ weights["fc.weight"].T
             count = x.shape[1]
             positions = torch.arange(count)[None]
-            rotary = modeling.Qwen3NextRotaryEmbedding(config)(x, positions)
+            rotary = type(trunk.rotary_emb)(config)(x, positions)
             mask = torch.full((count, count), -torch.inf).triu(1)[None, None]
             x = layer(x, position_embeddings=rotary, attention_mask=mask, position_ids=positions)
             return np.asarray(self.model.lm_head(norm("norm")(x))[0])
@@ -74,12 +75,15 @@ def turned_by_transformers(config: dict, heads: np.ndarray, position: int) -> np
     return np.asarray(modeling.apply_rotary_pos_emb(x, x, cosines, sines)[0])
 
 
-def _packed_experts(weights: dict, experts: int) -> dict:
-    """The state of the decoder layer: transformers holds the experts of a layer in two tensors."""
+def _layer_state(weights: dict) -> dict:
+    """The state of the decoder layer: transformers holds the experts of a layer that has any in two tensors."""
     state = {}
     for name, tensor in weights.items():
         if name.startswith("layers.0.") and ".experts." not in name:
             state[name.removeprefix("layers.0.")] = tensor
+    experts = len({name.split(".")[4] for name in weights if ".experts." in name})
+    if not experts:
+        return state
     prefix = "layers.0.mlp.experts"
     state["mlp.experts.gate_up_proj"] = torch.stack(
         [

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from mlx_model.config.model_config import ARCHITECTURE, ModelConfig, architecture
+from mlx_model.config.family import ARCHITECTURES
+from mlx_model.config.model_config import ModelConfig, architecture
 from mlx_model.engine.kept import CacheSettings, EngineCache, default_cache_folder, open_cache
 from mlx_model.errors import RequestError
 from mlx_model.memory.device import default_dtype
@@ -45,7 +46,7 @@ def open_engine_cache(arguments: argparse.Namespace, memory: int) -> EngineCache
     """The caches for the model that the options of `options.add_model` and `add_cache` name, with `memory`
     bytes for snapshots in memory. Raises EngineError."""
     # The state of a model that mlx-lm runs cannot be snapshotted: only the replies' tokens are kept.
-    ours = architecture(arguments.model) == ARCHITECTURE
+    ours = architecture(arguments.model) in ARCHITECTURES
     on_disk = ours and not arguments.no_disk_cache
     settings = CacheSettings(
         folder=(arguments.cache or default_cache_folder()) if on_disk else None,

@@ -5,7 +5,8 @@ import logging
 from dataclasses import replace
 
 from mlx_model.commands.shared.sizes import count
-from mlx_model.config.model_config import ARCHITECTURE, architecture
+from mlx_model.config.family import ARCHITECTURES
+from mlx_model.config.model_config import architecture
 from mlx_model.errors import EngineError, RequestError
 from mlx_model.memory.advice import gigabytes, verdict
 from mlx_model.memory.device import arithmetic, default_dtype, gains_by_widening, set_memory_limits
@@ -52,7 +53,7 @@ def settle_memory(
     machine = machine or this_machine()
     name = architecture(arguments.model)
     slots: int | None = getattr(arguments, "expert_slots", None)
-    if name != ARCHITECTURE:
+    if name not in ARCHITECTURES:
         if slots is not None:
             raise RequestError(
                 f"The experts of a {name} model cannot be read from disk: leave --expert-slots out."
