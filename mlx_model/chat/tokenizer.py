@@ -121,8 +121,11 @@ def stop_tokens(directory: Path) -> frozenset[int]:
     """The ids of tokens that end a reply, from generation_config.json and config.json. Raises
     CheckpointError."""
     stops: set[int] = set()
-    for name in ("generation_config.json", "config.json"):
-        found = read_settings(directory / name).get("eos_token_id")
+    config = read_settings(directory / "config.json")
+    text = config.get("text_config")
+    generation = read_settings(directory / "generation_config.json")
+    for settings in (generation, config, text if isinstance(text, dict) else {}):
+        found = settings.get("eos_token_id")
         stops.update(token for token in (found if isinstance(found, list) else [found]) if _is_id(token))
     return frozenset(stops)
 

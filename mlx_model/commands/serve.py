@@ -13,6 +13,7 @@ from mlx_model.commands.shared.cache_options import add_cache, open_engine_cache
 from mlx_model.commands.shared.memory_check import add_memory, settle_memory
 from mlx_model.commands.shared.options import add_draft, add_model
 from mlx_model.commands.shared.sizes import count
+from mlx_model.config.family import text_fields
 from mlx_model.config.model_config import read_json_object
 from mlx_model.engine.expert_use import UseRecord, read_expert_use
 from mlx_model.engine.generation_config import published_sampling
@@ -206,7 +207,7 @@ def _experts(residency: Residency | None) -> dict[str, str]:
 
 def _details(loaded: LoadedModel, arguments: argparse.Namespace) -> dict[str, str]:
     """Facts about the running model, by name, for display."""
-    config = read_json_object(loaded.directory / "config.json")
+    config = text_fields(read_json_object(loaded.directory / "config.json"))
     stored = str(config.get("torch_dtype") or config.get("dtype") or "float32")
     quantization = config.get("quantization") or config.get("quantization_config") or {}
     bits = quantization.get("bits") if isinstance(quantization, dict) else None

@@ -18,15 +18,22 @@ DENSE = frozenset({"qwen3_5", "qwen3_5_text"})
 ARCHITECTURES = INTERLEAVED | DENSE | {"qwen3_5_moe", "qwen3_5_moe_text"}
 """The values of `model_type` that this engine runs itself. mlx-lm runs others."""
 
+MTP_ALONE = "qwen3_5_mtp"
+"""The `model_type` of a directory that holds an MTP layer without its model, to be grafted."""
+
 _OUTER = ("quantization", "quantization_config", "tidegate", "tie_word_embeddings", "dtype", "torch_dtype")
 """Fields beside `text_config` that concern the text model."""
-_RENAMED = (
-    ("model.language_model.", "model."),
+_BY_MLX = (
     ("language_model.model.", "model."),
     ("language_model.lm_head.", "lm_head."),
     ("language_model.mtp.", "mtp."),
+    *(
+        (name, f"mtp.{name}")
+        for name in ("fc.", "layers.", "norm.", "pre_fc_norm_embedding.", "pre_fc_norm_hidden.")
+    ),
 )
-"""Prefixes of tensors of the text model in a vision-language checkpoint, and in one of text alone."""
+"""Prefixes of tensors in MLX conversions, of a text model or of an MTP layer alone, and the plain ones."""
+_RENAMED = (("model.language_model.", "model."), *_BY_MLX)
 _VISION = ("model.visual.", "visual.", "vision_tower.", "model.vision_tower.")
 
 
@@ -50,3 +57,13 @@ def text_name(name: str) -> str | None:
         if name.startswith(prefix):
             return plain + name.removeprefix(prefix)
     return name
+
+
+def is_mtp_name(name: str) -> bool:
+    """Whether a stored tensor, or a module, belongs to the MTP layer."""
+    return (text_name(name) or "").startswith("mtp.")
+
+
+def is_converted(name: str) -> bool:
+    """Whether a stored tensor has a name that only MLX conversions give."""
+    return ".switch_mlp." in name or name.startswith(tuple(prefix for prefix, _ in _BY_MLX))

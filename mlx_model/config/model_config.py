@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from mlx_model.config.family import ARCHITECTURES, text_fields
+from mlx_model.config.family import ARCHITECTURES, MTP_ALONE, text_fields
 from mlx_model.config.spelling import one_spelling
 from mlx_model.errors import ConfigError
 
@@ -158,8 +158,8 @@ class ModelConfig(_Value):
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "ModelConfig":
         """The checked config. Raises ConfigError naming the field."""
-        for name in {architecture_name(data), architecture_name(text_fields(data))}:
-            if name not in ARCHITECTURES:
+        for name in (architecture_name(data), architecture_name(text_fields(data))):
+            if name not in ARCHITECTURES | {MTP_ALONE}:
                 raise ConfigError(f"config.json: model_type is {name!r}, which this engine does not know.")
         try:
             return cls.model_validate(one_spelling(text_fields(data)))
@@ -294,7 +294,13 @@ def architecture_name(data: Mapping[str, Any]) -> str:
 
 def architecture(directory: Path) -> str:
     """The architecture of a checkpoint directory, from config.json alone. Raises ConfigError."""
-    return architecture_name(read_model_config(directory))
+    name = architecture_name(read_model_config(directory))
+    if name == MTP_ALONE:
+        raise ConfigError(
+            f"{directory} holds an MTP layer without its model: add it to the model's checkpoint with "
+            "convert --graft-mtp."
+        )
+    return name
 
 
 def read_model_config(directory: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import mlx.core as mx
 
+from mlx_model.config.family import is_mtp_name, text_name
 from mlx_model.config.model_config import read_json_object
 from mlx_model.errors import CheckpointError
 from mlx_model.weights.checkpoint import Checkpoint
@@ -59,7 +60,7 @@ def write_linked(
 
 
 def _trunk(directory: Path) -> dict[str, str]:
-    """The file of every tensor on disk outside the MTP layer."""
+    """The file of every tensor of the text model on disk outside the MTP layer."""
     if (directory / INDEX).exists():
         weight_map = read_json_object(directory / INDEX)["weight_map"]
     else:
@@ -68,7 +69,7 @@ def _trunk(directory: Path) -> dict[str, str]:
             for file in sorted(directory.glob("model*.safetensors"))
             for name in read_header(file).entries
         }
-    return {name: file for name, file in weight_map.items() if not name.startswith("mtp.")}
+    return {name: file for name, file in weight_map.items() if text_name(name) and not is_mtp_name(name)}
 
 
 def _link(original: Path, link: Path) -> None:
@@ -134,7 +135,7 @@ def _config(
     for key in ("quantization", "quantization_config"):
         block = config.get(key)
         if isinstance(block, dict):
-            kept = {name: value for name, value in block.items() if not name.startswith("mtp.")}
+            kept = {name: value for name, value in block.items() if not is_mtp_name(name)}
             config[key] = {**kept, **packings}
     own = dict(config.get("tidegate", {}))
     own["mtp"] = {"trained": True, "rope_theta": theta, "source": _shown_source(source)}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from mlx_model.config.family import is_converted
 from mlx_model.config.model_config import ModelConfig, Quantization
 from mlx_model.errors import CheckpointError
 from mlx_model.weights.files import list_tensors
@@ -243,9 +244,9 @@ def _offset_norms(
     norms = [vector for vector in vectors if vector.offset_norm and not (vector.mtp and config.mtp_trained)]
     if config.fused_layout is not None:
         return set()
-    stacked = any(".switch_mlp." in name for name in entries)
+    converted = any(is_converted(entry.name) for entry in entries.values())
     turned = any(located[vector.name].shape == vector.shape for vector in vectors if len(vector.shape) == 3)
-    if not stacked and not turned:
+    if not converted and not turned:
         return {vector.name for vector in norms}
     offsets: set[str] = set()
     with TensorReader() as reader:

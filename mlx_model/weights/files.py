@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from mlx_model.config.family import text_name
+from mlx_model.config.family import is_mtp_name, text_name
 from mlx_model.config.model_config import read_json_object
 from mlx_model.errors import CheckpointError, ConfigError
 from mlx_model.weights.experts.rows import part_entries
@@ -38,11 +38,11 @@ def list_tensors(directory: Path, wanted: Callable[[str], bool] = lambda _: True
     for stored, file in weight_map.items():
         if stored not in headers[file].entries:
             raise CheckpointError(f"{directory / INDEX} places tensor {stored} in {file}, where it is not.")
-    mtp_files = {file for name, file in weight_map.items() if _is_mtp(name)}
+    mtp_files = {file for name, file in weight_map.items() if is_mtp_name(name)}
     entries: dict[str, TensorEntry] = {}
     for file, header in headers.items():
         replaced = mtp_files and file not in mtp_files
-        left_out = {name for name in header.entries if replaced and _is_mtp(name)}
+        left_out = {name for name in header.entries if replaced and is_mtp_name(name)}
         for stored, entry in part_entries(directory / file, header, left_out).items():
             name = text_name(stored)
             if name is None or not wanted(name):
@@ -51,10 +51,6 @@ def list_tensors(directory: Path, wanted: Callable[[str], bool] = lambda _: True
                 raise CheckpointError(f"Tensor {name} is in both {entries[name].file.name} and {file}.")
             entries[name] = entry
     return entries
-
-
-def _is_mtp(stored: str) -> bool:
-    return (text_name(stored) or "").startswith("mtp.")
 
 
 def _read_index(directory: Path) -> dict[str, str]:

@@ -53,7 +53,7 @@ def wrapped(tensors: Tensors, *, by_mlx: bool = False) -> Tensors:
     inside = "language_model.model." if by_mlx else "model.language_model."
     encoder = "vision_tower" if by_mlx else "model.visual"
     result: Tensors = {
-        f"{encoder}.blocks.0.attn.qkv.weight": np.ones((24, 8), np.float32),
+        f"{encoder}.blocks.0.attn.qkv.weight": np.ones((24, 64), np.float32),
         f"{encoder}.merger.norm.bias": np.ones(8, np.float32),
     }
     for name, tensor in tensors.items():

@@ -17,6 +17,7 @@ from typing import Any
 
 import mlx.core as mx
 
+from mlx_model.config.family import text_fields
 from mlx_model.config.model_config import FUSED_LAYOUT, ModelConfig, Quantization, read_json_object
 from mlx_model.errors import CheckpointError
 from mlx_model.weights.checkpoint import (
@@ -209,8 +210,9 @@ def _check_packed(item: StoredProjection, wanted: Quantization | None, recipe: R
 
 
 def _config(source: Path, recipe: Recipe, stored: list[Stored], graft_mtp: Path | None) -> dict[str, Any]:
-    """The result's config.json: the source's, with our layout, the recipe and each module's packing."""
-    config = read_json_object(source / "config.json")
+    """The result's config.json: the text model's part of the source's, with our layout, the recipe and each
+    module's packing."""
+    config = text_fields(read_json_object(source / "config.json"))
     for key in ("quantization", "quantization_config"):
         config.pop(key, None)
     config["torch_dtype"] = "bfloat16"
