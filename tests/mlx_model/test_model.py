@@ -141,6 +141,57 @@ def test_every_chunk_length_equals_transformers(
     assert_close(logits(model, tokens, chunks), reference.logits(tokens))
 
 
+shapes = st.fixed_dictionaries(
+    {
+        "family": st.sampled_from([SPARSE_3_5, DENSE_3_5]),
+        "seed": st.integers(0, 99),
+        "layer_types": st.lists(
+            st.sampled_from(["linear_attention", "full_attention"]), min_size=1, max_size=5
+        ),
+        "hidden_size": st.sampled_from([32, 64, 96]),
+        "heads": st.sampled_from([(1, 1), (2, 1), (4, 2), (6, 3), (3, 1)]),
+        "head_dim": st.sampled_from([16, 32, 64]),
+        "linear_heads": st.sampled_from([(1, 1), (2, 2), (1, 3), (2, 4), (2, 6)]),
+        "linear_key_head_dim": st.sampled_from([32, 64]),
+        "linear_value_head_dim": st.sampled_from([16, 32, 64]),
+        "linear_conv_kernel_dim": st.integers(2, 6),
+        "num_experts_per_tok": st.integers(1, 8),
+        "attention_bias": st.booleans(),
+        "tie_word_embeddings": st.booleans(),
+        "rms_norm_eps": st.sampled_from([1e-6, 1e-5]),
+    }
+)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@given(shape=shapes, tokens=st.integers(1, 200))
+@settings(max_examples=150, deadline=None)
+def test_qwen3_5_of_any_shape_is_that_of_transformers(
+    tmp_path_factory: pytest.TempPathFactory, shape: dict[str, Any], tokens: int
+) -> None:
+    shape = dict(shape)
+    family, heads, linear_heads = (shape.pop(name) for name in ("family", "heads", "linear_heads"))
+    counts = {
+        "num_hidden_layers": len(shape["layer_types"]),
+        "num_attention_heads": heads[0],
+        "num_key_value_heads": heads[1],
+        "linear_num_key_heads": linear_heads[0],
+        "linear_num_value_heads": linear_heads[1],
+    }
+    directory = write_checkpoint(tmp_path_factory.mktemp("model"), **family, **counts, **shape)
+    ids = random_tokens(tokens, shape["seed"])
+    model = load_tiny(directory)
+    ours = logits(model, ids, [tokens])
+    theirs = Reference(directory).logits(ids)
+    if family is DENSE_3_5:
+        assert_close(ours, theirs, 2e-5)
+    else:
+        # Where a router is undecided, another order of summation chooses another expert.
+        apart = np.abs(ours - theirs).max(-1) > 2e-5 * np.abs(theirs).max()
+        assert apart.mean() <= 0.05
+
+
 @pytest.mark.parametrize("yarn", [None, {**YARN, "original_max_position_embeddings": 262144}])
 def test_heads_turn_as_transformers_turns_them_at_any_position(yarn: dict[str, Any] | None) -> None:
     shape = {"head_dim": 256, "max_position_embeddings": 262144, "rope_scaling": yarn}

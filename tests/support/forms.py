@@ -8,6 +8,8 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
+from tests.support.checkpoints import in_vision_wrapper
+
 OFFSET_NORMS = (
     "input_layernorm.weight",
     "post_attention_layernorm.weight",
@@ -73,6 +75,11 @@ def write(directory: Path, config: Mapping[str, Any], tensors: Mapping[str, np.n
     mx.save_safetensors(str(directory / "model.safetensors"), arrays, metadata={"format": "mlx"})
     (directory / "config.json").write_text(json.dumps(config))
     return directory
+
+
+def published(directory: Path, config: dict[str, Any], tensors: Tensors) -> Path:
+    """A directory in the form in which Qwen3.5 is published: packed experts, within a vision-language model."""
+    return write(directory, in_vision_wrapper(config), wrapped(packed(config, tensors)))
 
 
 def quantized(

@@ -16,7 +16,8 @@ from mlx_model.engine.loading import load
 from mlx_model.errors import CheckpointError, ConfigError, EngineError
 from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.recipes import Recipe
-from tests.support.checkpoints import write_checkpoint
+from tests.support import forms
+from tests.support.checkpoints import DENSE_3_5, SPARSE_3_5, random_tensors, tiny_config, write_checkpoint
 
 TOKENS = mx.array([[3, 1, 4, 1, 5, 9, 2, 6, 5, 35, 89, 79] * 3])
 EVERYTHING = None
@@ -67,6 +68,19 @@ def test_logits_are_those_of_mlx_lm(
     keys: list[str] | None, layers: int, checkpoint: Path, tmp_path: Path
 ) -> None:
     adapter = write_adapter(tmp_path / "adapter", checkpoint, keys, layers)
+    ours, theirs = by_us(checkpoint, adapter), by_mlx_lm(checkpoint, adapter)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
+    assert np.abs(ours - by_us(checkpoint, None)).max() > 0.1
+
+
+@pytest.mark.parametrize("keys", [EVERYTHING, ["linear_attn.in_proj_z", "linear_attn.in_proj_a"]])
+@pytest.mark.parametrize("shape", [SPARSE_3_5, DENSE_3_5], ids=["sparse", "dense"])
+def test_logits_of_qwen3_5_are_those_of_mlx_lm(
+    keys: list[str] | None, shape: dict[str, Any], tmp_path: Path
+) -> None:
+    config = tiny_config(num_hidden_layers=2, full_attention_interval=2, **shape)
+    checkpoint = forms.published(tmp_path / "model", config, random_tensors(config, 8))
+    adapter = write_adapter(tmp_path / "adapter", checkpoint, keys, 2)
     ours, theirs = by_us(checkpoint, adapter), by_mlx_lm(checkpoint, adapter)
     np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
     assert np.abs(ours - by_us(checkpoint, None)).max() > 0.1

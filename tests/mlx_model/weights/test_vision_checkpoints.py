@@ -12,6 +12,8 @@ from mlx_lm.utils import load_model
 
 from mlx_model.config.model_config import ModelConfig, architecture
 from mlx_model.errors import CheckpointError, ConfigError
+from mlx_model.train.head import stored_head
+from mlx_model.train.linked import write_linked
 from mlx_model.weights.checkpoint import open_checkpoint
 from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.recipes import Recipe
@@ -56,10 +58,6 @@ def expected(
     return logits(forms.write(tmp_path_factory.mktemp("text") / "m", config, tensors))
 
 
-def published(directory: Path, config: dict[str, Any], tensors: forms.Tensors) -> Path:
-    return forms.write(directory, in_vision_wrapper(config), forms.wrapped(forms.packed(config, tensors)))
-
-
 def by_mlx(config: dict[str, Any], tensors: forms.Tensors, **steps: bool) -> forms.Tensors:
     return forms.wrapped(forms.stacked(config, tensors, **steps), by_mlx=True)
 
@@ -68,7 +66,7 @@ def test_every_form_agrees_bit_for_bit(
     config: dict[str, Any], tensors: forms.Tensors, expected: np.ndarray, tmp_path: Path
 ) -> None:
     wrapper = in_vision_wrapper(config)
-    original = published(tmp_path / "published", config, tensors)
+    original = forms.published(tmp_path / "published", config, tensors)
     np.testing.assert_array_equal(logits(original), expected)
     converted = forms.write(tmp_path / "mlx", wrapper, by_mlx(config, tensors))
     np.testing.assert_array_equal(logits(converted), expected)
@@ -83,7 +81,7 @@ def test_every_form_agrees_bit_for_bit(
 def test_the_vision_encoders_files_need_not_be_there(
     config: dict[str, Any], tensors: forms.Tensors, expected: np.ndarray, tmp_path: Path
 ) -> None:
-    original = published(tmp_path / "m", config, tensors)
+    original = forms.published(tmp_path / "m", config, tensors)
     names = mx.load(str(original / "model.safetensors")).keys()
     weight_map = {name: "absent" if ".visual." in name else "model" for name in names}
     index = {"weight_map": {name: f"{file}.safetensors" for name, file in weight_map.items()}}
@@ -108,6 +106,17 @@ def test_a_published_mtp_layer_is_grafted_onto_a_conversion_without_one(
             architecture(drafter)
         convert(model, tmp_path / name / "both", Recipe.BF16, graft_mtp=drafter)
         np.testing.assert_array_equal(logits(tmp_path / name / "both"), expected)
+
+
+def test_a_trained_mtp_layer_lies_beside_the_one_it_replaces(
+    config: dict[str, Any], tensors: forms.Tensors, expected: np.ndarray, tmp_path: Path
+) -> None:
+    wrong = {name: 0 * tensor if name == "mtp.fc.weight" else tensor for name, tensor in tensors.items()}
+    source = forms.write(tmp_path / "m", in_vision_wrapper(config), by_mlx(config, wrong))
+    checkpoint = open_checkpoint(source)
+    layer = stored_head(checkpoint) | {"mtp.fc.weight": mx.array(tensors["mtp.fc.weight"])}
+    write_linked(checkpoint, layer, checkpoint.config.rope_theta, None, tmp_path / "trained")
+    np.testing.assert_array_equal(logits(tmp_path / "trained"), expected)
 
 
 PACKINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
