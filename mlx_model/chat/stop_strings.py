@@ -9,7 +9,13 @@ class StopStrings:
     def __init__(self, strings: Sequence[str]) -> None:
         self._strings = tuple(string for string in strings if string)
         self._held = ""
-        self.stopped = False
+        self.found: str | None = None
+        """The string that has occurred."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether one of the strings has occurred."""
+        return self.found is not None
 
     def add(self, text: str) -> str:
         """More of the stream; returns the text that certainly precedes any stop string. After `stopped`,
@@ -17,11 +23,11 @@ class StopStrings:
         if self.stopped:
             return ""
         held = self._held + text
-        found = [at for string in self._strings if (at := held.find(string)) >= 0]
+        found = [(at, string) for string in self._strings if (at := held.find(string)) >= 0]
         if found:
-            self.stopped = True
+            at, self.found = min(found)
             self._held = ""
-            return held[: min(found)]
+            return held[:at]
         keep = max((_overlap(held, string) for string in self._strings), default=0)
         self._held = held[len(held) - keep :]
         return held[: len(held) - keep]

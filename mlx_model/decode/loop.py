@@ -9,6 +9,7 @@ import mlx.core as mx
 
 from mlx_model.decode.drafting import Drafting, Proposal
 from mlx_model.decode.language_model import LanguageModel, StateT
+from mlx_model.decode.logprobs import Chances, chances
 from mlx_model.decode.request import (
     GenerationCosts,
     GenerationFinished,
@@ -70,6 +71,14 @@ class Run(Generic[StateT]):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The next token [1], and its chances where the request wants them."""
+
+    token: mx.array
+    chances: Chances | None = None
+
+
 class DecodingLoop(Generic[StateT]):
     """Decodes one reply. Whenever it has yielded a token, even if it is closed there, the state has seen
     exactly a prefix of the prompt and the yielded tokens."""
@@ -96,8 +105,8 @@ class DecodingLoop(Generic[StateT]):
         """The reply, from the logits [vocabulary] after the prompt. Plain passes are pipelined: each token is
         read only after the pass for the next one has been launched, so that the device never waits."""
         run, drafting = self._run, self._drafting
-        token = self._choose(logits)
-        self._sampler.take(token)
+        chosen = self._choose(logits)
+        self._sampler.take(chosen.token)
         known = False
         while len(run.tokens) < self._limit:
             room = self._limit - len(run.tokens) - 1
@@ -105,15 +114,15 @@ class DecodingLoop(Generic[StateT]):
             stalls = drafting is not None and (known or drafting.worth_stalling(room))
             known = False
             ahead: mx.array | None = None
-            following: mx.array | None = None
+            following: _Chosen | None = None
             if room and not stalls:
-                ahead = self._model.last_logits(token[None], run.state)
+                ahead = self._model.last_logits(chosen.token[None], run.state)
                 mx.async_eval(ahead)  # type: ignore[no-untyped-call]
                 following = None if self._constrained else self._choose(ahead)
-            value = cast(int, token.item())
+            value = cast(int, chosen.token.item())
             if drafting is not None:
                 drafting.token_read(value, under_way=ahead is not None)
-            if (yield from self._emit(value)):
+            if (yield from self._emit(value, chosen.chances)):
                 return
             if ahead is not None and (following is None or self._constrained):
                 # The constraint's mask depends on the token, which has only now been read.
@@ -126,24 +135,28 @@ class DecodingLoop(Generic[StateT]):
                         return
                     known = True
                 else:
-                    following = self._choose(self._model.last_logits(token[None], run.state))
+                    following = self._choose(self._model.last_logits(chosen.token[None], run.state))
             if following is not None:
-                self._sampler.take(following)
-                token = following
+                self._sampler.take(following.token)
+                chosen = following
         run.reason = "length"
 
     @property
     def _constrained(self) -> bool:
         return self._constraint is not None and self._constraint.active
 
-    def _choose(self, logits: mx.array) -> mx.array:
-        """The token [1] that the sampler would take of logits [vocabulary], under the constraint."""
+    def _choose(self, logits: mx.array) -> _Chosen:
+        """The token that the sampler would take of logits [vocabulary], under the constraint."""
         allowed = None
         if self._constraint is not None and self._constrained:
             allowed = mx.array(self._constraint.mask())[None]
         token = self._sampler.choose(logits[None], allowed=allowed)
         mx.async_eval(token)  # type: ignore[no-untyped-call]
-        return token
+        return _Chosen(token, self._chances(logits[None], token))
+
+    def _chances(self, logits: mx.array, tokens: mx.array) -> Chances | None:
+        top = self._run.request.logprobs
+        return None if top is None else chances(logits, tokens, top)
 
     def _proposal(self, token: int, room: int) -> tuple[Proposal, mx.array | None] | None:
         """The drafts that the constraint admits, and its masks [drafts + 1, vocabulary] for verification."""
@@ -160,25 +173,29 @@ class DecodingLoop(Generic[StateT]):
 
     def _verified(
         self, token: int, proposal: Proposal, allowed: mx.array | None
-    ) -> Generator[TokenGenerated, None, mx.array | None]:
-        """Yields the accepted drafts and returns the token [1] that the model chose after them, which the
-        sampler has not taken yet; None if the reply ended among them."""
+    ) -> Generator[TokenGenerated, None, _Chosen | None]:
+        """Yields the accepted drafts and returns the token that the model chose after them, which the sampler
+        has not taken yet; None if the reply ended among them."""
         assert self._drafting is not None
         run, drafting = self._run, self._drafting
         verified = drafting.verify(run.state, self._sampler, token, proposal, allowed)
         run.judged(proposal.source, proposal.tokens.size, len(verified.accepted))
+        chosen = mx.array([*verified.accepted, verified.following])
+        block = self._chances(verified.logits[: chosen.size], chosen)
         emitted = 0
         try:
             for draft in verified.accepted:
                 emitted += 1
-                if (yield from self._emit(draft)):
+                if (yield from self._emit(draft, block, emitted - 1)):
                     return None
         finally:
             drafting.keep(run.state, self._sampler, token, verified, emitted)
-        return mx.array([verified.following])
+        return _Chosen(chosen[-1:], None if block is None else block.last())
 
-    def _emit(self, token: int) -> Generator[TokenGenerated, None, bool]:
-        """Yields the token and returns whether the reply ends with it."""
+    def _emit(
+        self, token: int, chances: Chances | None, position: int = 0
+    ) -> Generator[TokenGenerated, None, bool]:
+        """Yields the token, whose chances are at this position, and returns whether the reply ends with it."""
         run = self._run
         run.tokens.append(token)
         if self._constraint is not None:
@@ -186,7 +203,7 @@ class DecodingLoop(Generic[StateT]):
             if self._constraint.active:
                 # A reply interrupted inside a tool call is continued from the text before the call.
                 run.state.freeze_rollback_points()
-        yield TokenGenerated(token, run.costs())
+        yield TokenGenerated(token, run.costs(), None if chances is None else chances.at(position))
         if token in run.request.stop_tokens:
             run.reason = "stop"
             return True

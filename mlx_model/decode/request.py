@@ -70,6 +70,8 @@ class GenerationRequest:
     """Makes a fresh constraint on the reply; None: the reply is free."""
     draft: DraftMode | None = None
     """How this reply is drafted; None: the generator's default."""
+    logprobs: int | None = None
+    """Report log-probabilities with each token: its own, and those of so many most likely ones. None: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +121,22 @@ class GenerationCosts:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """Natural logarithms of probabilities (see mlx_model.decode.logprobs): that of a token, and those of the
+    most likely tokens in its place, by token, the most likely first."""
+
+    logprob: float
+    top: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TokenGenerated:
-    """One more token, and the costs so far, this token included. The stop token is reported too, as the
-    last."""
+    """One more token, and the costs so far, this token included. The stop token is reported too, as the last.
+    `logprobs` where the request wants them."""
 
     token: int
     costs: GenerationCosts
+    logprobs: TokenLogprobs | None = None
 
 
 @dataclass(frozen=True, slots=True)

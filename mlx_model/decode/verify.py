@@ -55,11 +55,13 @@ class VerifyingModel(LanguageModel[ReplayableT], Protocol[ReplayableT]):
 @dataclass(frozen=True, slots=True)
 class Verified:
     """`accepted` drafts, and the token that the model chose after them, which it has not taken in. The state
-    has taken in the whole block and waits for `keep`; hidden [1, block, hidden] are those of the block."""
+    has taken in the whole block and waits for `keep`; hidden [1, block, hidden] and logits [block, vocabulary]
+    are those of the block."""
 
     accepted: tuple[int, ...]
     following: int
     hidden: mx.array
+    logits: mx.array
 
 
 def verify(
@@ -79,12 +81,13 @@ def verify(
     block = mx.concatenate([mx.array([token], dtype=drafts.dtype), drafts])
     hidden = model.hidden(block[None], state)
     state.record(False)
-    chosen = sampler.choose(model.head(hidden)[0], drafts, allowed=allowed)
+    logits = model.head(hidden)[0]
+    chosen = sampler.choose(logits, drafts, allowed=allowed)
     count = accepted_count(chosen, drafts)
     mx.eval(chosen, count)
     taken = cast(list[int], chosen.tolist())
     accepted = cast(int, count.item())
-    return Verified(tuple(taken[:accepted]), taken[accepted], hidden)
+    return Verified(tuple(taken[:accepted]), taken[accepted], hidden, logits)
 
 
 def accepted_count(chosen: mx.array, drafts: mx.array) -> mx.array:

@@ -1,5 +1,6 @@
 """Errors as HTTP responses."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -14,6 +15,12 @@ from mlx_model.weights.experts.files import ExpertUnreadable
 
 CLIENT_GONE = 499
 """nginx's status for a client that closed the connection; only the log sees it."""
+_ANTHROPIC = {
+    "model_not_found": "not_found_error",
+    "unavailable": "overloaded_error",
+    "server_error": "api_error",
+}
+"""Types of Anthropic's errors, by OpenAI's codes and types."""
 
 
 class ContextOverflow(RequestError):
@@ -24,6 +31,10 @@ class UnknownModel(RequestError):
     """A model is asked for by a name that this server does not have."""
 
 
+class UnknownResponse(RequestError):
+    """A request continues a response that is not in memory."""
+
+
 class Unavailable(EngineError):
     """The engine is loading or shutting down."""
 
@@ -31,6 +42,21 @@ class Unavailable(EngineError):
 def error_body(message: str, kind: str, code: str | None = None) -> dict[str, Any]:
     """An error body in OpenAI's form."""
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def as_anthropic(body: Mapping[str, Any]) -> dict[str, Any]:
+    """An error body in Anthropic's form."""
+    error = body["error"]
+    kind = _ANTHROPIC.get(error["code"]) or _ANTHROPIC.get(error["type"], error["type"])
+    return {"type": "error", "error": {"type": kind, "message": error["message"]}}
+
+
+def error_response(
+    path: str, body: Mapping[str, Any], status: int, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """The response to a request for this path, in the form of its wire."""
+    is_anthropic = path.removeprefix("/v1").startswith("/messages")
+    return JSONResponse(as_anthropic(body) if is_anthropic else body, status, headers)
 
 
 UNEXPECTED = error_body("The server went wrong; its log says how.", "server_error", "internal_error")
@@ -43,6 +69,8 @@ def described(error: EngineError) -> tuple[int, dict[str, Any]]:
             return 400, error_body(str(error), "invalid_request_error", "context_length_exceeded")
         case UnknownModel():
             return 404, error_body(str(error), "invalid_request_error", "model_not_found")
+        case UnknownResponse():
+            return 400, error_body(str(error), "invalid_request_error", "previous_response_not_found")
         case FilesMissing():
             body = error_body(str(error), "invalid_request_error", "files_missing")
             return 409, body | {"missing": list(error.hashes)}
@@ -58,25 +86,25 @@ def described(error: EngineError) -> tuple[int, dict[str, Any]]:
             return 500, error_body(str(error), "server_error", "generation_failed")
 
 
-async def _engine_error(_: Request, error: Exception) -> Response:
+async def _engine_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, EngineError)
     status, body = described(error)
-    return JSONResponse(body, status, {"Retry-After": "1"} if status == 503 else None)
+    return error_response(request.url.path, body, status, {"Retry-After": "1"} if status == 503 else None)
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = {404: "There is nothing at this address.", 405: "This address does not take that method."}
     body = error_body(message.get(error.status_code, str(error.detail)), "invalid_request_error")
-    return JSONResponse(body, error.status_code, error.headers)
+    return error_response(request.url.path, body, error.status_code, error.headers)
 
 
 async def _client_gone(_: Request, _error: Exception) -> Response:
     return Response(status_code=CLIENT_GONE)
 
 
-async def _unexpected(_: Request, _error: Exception) -> Response:
-    return JSONResponse(UNEXPECTED, 500)
+async def _unexpected(request: Request, _error: Exception) -> Response:
+    return error_response(request.url.path, UNEXPECTED, 500)
 
 
 HANDLERS: dict[Any, Any] = {

@@ -6,10 +6,10 @@ import ipaddress
 import time
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mlx_model.server.failures import error_body
+from mlx_model.server.failures import error_body, error_response
 
 
 class Activity:
@@ -66,22 +66,22 @@ class Guard:
         finally:
             self._activity.end()
 
-    def _refusal(self, path: str, headers: Headers) -> JSONResponse | None:
+    def _refusal(self, path: str, headers: Headers) -> Response | None:
         if self._api_key is not None:
             scheme, _, key = headers.get("authorization", "").partition(" ")
-            known = hmac.compare_digest(key.strip().encode(), self._api_key.encode())
-            if path != "/health" and not (scheme.lower() == "bearer" and known):
-                message = "This server needs its API key, as Authorization: Bearer KEY."
-                return JSONResponse(
-                    error_body(message, "authentication_error", "invalid_api_key"),
-                    401,
-                    {"WWW-Authenticate": "Bearer"},
-                )
+            given = [key.strip()] if scheme.lower() == "bearer" else []
+            given += [headers["x-api-key"].strip()] if "x-api-key" in headers else []
+            known = [hmac.compare_digest(key.encode(), self._api_key.encode()) for key in given]
+            if path != "/health" and not any(known):
+                message = "This server needs its API key, as Authorization: Bearer KEY or as X-Api-Key: KEY."
+                body = error_body(message, "authentication_error", "invalid_api_key")
+                return error_response(path, body, 401, {"WWW-Authenticate": "Bearer"})
         elif "origin" in headers:
-            return JSONResponse(error_body("Requests of web pages are not answered.", "permission_error"), 403)
+            message = "Requests of web pages are not answered."
+            return error_response(path, error_body(message, "permission_error"), 403)
         if self._check_host and not _is_loopback(headers.get("host", "")):
             message = "This server answers to localhost and loopback addresses only."
-            return JSONResponse(error_body(message, "permission_error"), 403)
+            return error_response(path, error_body(message, "permission_error"), 403)
         return None
 
 

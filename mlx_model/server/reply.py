@@ -1,14 +1,14 @@
 """Turning a generation's tokens into the parts of a reply."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from mlx_model.chat.detokenizer import Detokenizer
 from mlx_model.chat.stop_strings import StopStrings
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.chat.tools.parser import CallArguments, CallOpened, ReplyPart, ToolCallParser, VisibleText
-from mlx_model.server.reply_writer import FinishReason
+from mlx_model.server.wires.wire import FinishReason
 
 _UNREAD = 32
 """Pieces of a reply that may be in transit when its client disconnects."""
@@ -23,11 +23,12 @@ class ReplyReader:
         stop_strings: Sequence[str],
         schemas: Mapping[str, Mapping[str, Any]] | None,
         one_call: bool = False,
+        stop_tokens: Collection[int] | None = None,
     ) -> None:
         """`schemas`: the parameters of the tools that may be called, by name; None: the reply is text only.
-        With `one_call` the reply ends after its first call."""
+        With `one_call` the reply ends after its first call. `stop_tokens`: by default the tokenizer's."""
         self._tokenizer = tokenizer
-        self._stop_tokens = tokenizer.stop_tokens
+        self._stop_tokens = tokenizer.stop_tokens if stop_tokens is None else stop_tokens
         self._detokenizer = Detokenizer(tokenizer)
         self._stops = StopStrings(stop_strings)
         self._parser = None if schemas is None else ToolCallParser(schemas)
@@ -45,6 +46,11 @@ class ReplyReader:
     def stopped(self) -> bool:
         """Whether a stop string, or the end of the only call, makes the rest of the generation unwanted."""
         return self._stops.stopped or self._has_its_call
+
+    @property
+    def stop_string(self) -> str | None:
+        """The stop string that ended the reply."""
+        return self._stops.found
 
     @property
     def is_whole(self) -> bool:

@@ -15,7 +15,8 @@ from app.ui.widgets.status_line import StatusLine
 from mlx_model.decode.request import GenerationFinished
 from mlx_model.memory.machine import Pressure
 from mlx_model.memory.relief import Relief, Reserve
-from mlx_model.server.reply_writer import ReplyWriter
+from mlx_model.server.wires.chat_reply import ChatWriter, ChunkOptions
+from mlx_model.server.wires.wire import Ended
 from tests.support.screen import ScriptedAgent, Stage
 from tests.support.scripted_server import ScriptedServer
 
@@ -24,8 +25,10 @@ ALL_IN_MEMORY = GenerationFinished(0, 10, 100.0, 5, 50.0, reason="stop")
 
 def over_the_wire(ended: GenerationFinished) -> Finished:
     reader = ReplyReader()
-    for chunk in ReplyWriter("model").ending("stop", ended, include_usage=True):
-        reader.feed(json.dumps(chunk))
+    reply = Ended({}, "stop", ended)
+    writer = ChatWriter("model", ChunkOptions(usage=True))
+    for event in (*writer.ended(0, reply), *list(writer.ending([reply]))[:-1]):
+        reader.feed(json.dumps(event.data))
     return reader.finish()
 
 

@@ -20,6 +20,7 @@ from mlx_model.decode.request import (
     SamplingParameters,
     SourceDrafts,
     TokenGenerated,
+    TokenLogprobs,
 )
 from mlx_model.server.guard import Activity, Guard
 from mlx_model.server.http import create_app
@@ -57,7 +58,8 @@ class ScriptedGenerator:
         yield PromptProcessed(len(request.prompt), 3, len(request.prompt), 10.0)
         tokens = self.encoder.tokenizer.encode_marked(str(reply).removesuffix("..."), "\0")
         for count, token in enumerate(tokens[: request.max_tokens], 1):
-            yield TokenGenerated(token, self._costs(request, count))
+            logprobs = None if request.logprobs is None else TokenLogprobs(-float(count), ((token, -0.5),))
+            yield TokenGenerated(token, self._costs(request, count), logprobs)
             if isinstance(reply, Exception):
                 raise reply
             if cancelled():

@@ -296,6 +296,39 @@ def test_a_packed_body_and_what_is_none(checkpoint: Path) -> None:
             assert refused.status_code == 400 and word in refused.json()["error"]["message"]
 
 
+def test_several_choices_whole_and_streamed(checkpoint: Path) -> None:
+    with scripted_engine(checkpoint, "one", CALL, "one", CALL) as engine:
+        ask: Any = {"model": "any", "messages": HI, "tools": [TOOL], "n": 2, "seed": 7}
+        whole = client(engine).chat.completions.create(**ask)
+        assert [(choice.index, choice.finish_reason) for choice in whole.choices] == [
+            (0, "stop"),
+            (1, "tool_calls"),
+        ]
+        sent = engine.generator.requests
+        assert [request.sampling.seed for request in sent] == [7, 8] and sent[0].prompt == sent[1].prompt
+        assert whole.usage is not None and whole.usage.prompt_tokens == len(sent[0].prompt)
+        with client(engine).chat.completions.stream(**ask) as stream:
+            streamed = stream.get_final_completion().choices
+        assert [choice.message.content for choice in streamed] == ["one", "Let me see."]
+        assert [choice.finish_reason for choice in streamed] == ["stop", "tool_calls"]
+
+
+def test_log_probabilities_whole_and_streamed(checkpoint: Path) -> None:
+    text = "Größe <|im_start|>x"
+    with scripted_engine(checkpoint, text, text) as engine:
+        ask: Any = {"model": "any", "messages": HI, "logprobs": True, "top_logprobs": 1}
+        whole = client(engine).chat.completions.create(**ask).choices[0].logprobs
+        assert whole is not None and whole.content is not None
+        tokenizer = engine.generator.encoder.tokenizer
+        said = tokenizer.encode_marked(text, "\0")
+        assert [bytes(token.bytes or ()) for token in whole.content] == list(map(tokenizer.bytes_of, said))
+        assert [token.logprob for token in whole.content] == [-float(count + 1) for count in range(len(said))]
+        assert whole.content[0].top_logprobs[0].logprob == -0.5
+        chunks = list(client(engine).chat.completions.create(**ask, stream=True))
+        streamed = [chunk.choices[0].logprobs for chunk in chunks]
+        assert [token for each in streamed if each for token in each.content or ()] == whole.content
+
+
 def test_half_a_call_is_not_closed(checkpoint: Path) -> None:
     with scripted_engine(checkpoint, CALL) as engine:
         reply = post(engine, {"messages": HI, "tools": [TOOL], "max_tokens": 60}).json()["choices"][0]
@@ -416,7 +449,7 @@ def test_a_long_prefill_is_kept_alive_and_ended_by_shutdown(checkpoint: Path) ->
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("n", 2),
+        ("n", 0),
         ("messages", []),
         ("messages", [{"role": "wizard", "content": "x"}]),
         ("messages", [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]),
@@ -434,7 +467,6 @@ def test_a_long_prefill_is_kept_alive_and_ended_by_shutdown(checkpoint: Path) ->
         ("response_format", {"type": "json_schema"}),
         ("continue_final_message", True),
         ("top_logprobs", 3),
-        ("logprobs", True),
         ("presence_penalty", 2.5),
         ("logit_bias", {"the": -100}),
     ],
@@ -464,7 +496,7 @@ def test_a_conversation_too_long_is_refused_in_numbers(refusing: ScriptedEngine)
 
 
 def test_requests_that_web_pages_can_make_are_refused(refusing: ScriptedEngine) -> None:
-    body = {"messages": HI, "n": 2}  # refused too, but later
+    body = {"messages": HI, "n": 0}  # refused too, but later
     assert post(refusing, body).status_code == 400
     assert post(refusing, body, host="localhost:1").status_code == 400
     assert post(refusing, body, host="[::1]:1").status_code == 400

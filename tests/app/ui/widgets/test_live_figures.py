@@ -15,7 +15,8 @@ from app.ui.screens import pane_titles
 from app.ui.widgets.status_line import StatusLine
 from mlx_model.chat.tools.parser import VisibleText
 from mlx_model.decode.request import GenerationCosts, GenerationFinished, SourceDrafts
-from mlx_model.server.reply_writer import ReplyWriter
+from mlx_model.server.wires.chat_reply import ChatWriter, ChunkOptions
+from mlx_model.server.wires.wire import Ended
 from tests.support.screen import ScriptedAgent, Stage
 
 DRAFTS = (SourceDrafts("lookup", 40, 24), SourceDrafts("mtp", 10, 6))
@@ -23,7 +24,7 @@ DRAFTS = (SourceDrafts("lookup", 40, 24), SourceDrafts("mtp", 10, 6))
 
 async def streams(agent: ScriptedAgent) -> AsyncGenerator[AgentEvent, None]:
     """A reply as the engine writes it and the client reads it, which stops half way until it may go on."""
-    reader, writer = ReplyReader(), ReplyWriter("model")
+    reader, writer = ReplyReader(), ChatWriter("model", ChunkOptions(usage=True))
     costs = GenerationCosts(0, 10, 100.0, 50, 1000.0, DRAFTS)
     text, progress = reader.feed(json.dumps(writer.part(VisibleText("Half"), costs)))
     assert isinstance(progress, ReplyProgress)
@@ -31,8 +32,9 @@ async def streams(agent: ScriptedAgent) -> AsyncGenerator[AgentEvent, None]:
     yield ReplyProgressed(progress.timings)
     await agent.go_on.wait()
     ended = GenerationFinished(0, 10, 100.0, 100, 1000.0, reason="stop")
-    for chunk in writer.ending("stop", ended, include_usage=True):
-        reader.feed(json.dumps(chunk))
+    reply = Ended({}, "stop", ended)
+    for event in (*writer.ended(0, reply), *list(writer.ending([reply]))[:-1]):
+        reader.feed(json.dumps(event.data))
     yield ReplyFinished(reader.finish())
 
 

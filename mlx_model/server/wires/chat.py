@@ -1,97 +1,81 @@
-"""The wire: OpenAI Chat Completions, with llama.cpp's fields for what the standard lacks.
+"""OpenAI Chat Completions, with llama.cpp's fields for what the standard lacks.
 
-GET /health          503 {"status": "loading", "progress": 0..1} while the model loads; 503 {"status": "failed",
-                     "error": {...}} when it could not be; 200 {"status": "ok", "memory": {"pressure": "normal",
-                     "warning" or "critical", "given_back": {NAME: BYTES}}} from then on. It counts as a
-                     request: a client that wants an engine with --idle-exit to stay sends it now and then.
-GET /v1/models, /v1/models/ID
-                     one model, with `context_length` in tokens, `keeps_prefixes` (whether the states of prompts
-                     outlive the engine) and `details`, facts for display by name.
-POST /v1/chat/completions
-                     `return_progress` adds chunks with `prompt_progress {total, cache, processed, time_ms}`;
-                     the last chunk carries `timings`, and `usage` if `stream_options.include_usage` is set;
-                     with `timings_per_token`, every chunk of the reply carries its `timings` so far,
-                     and every token makes one.
-                     `draft` is the reply's draft mode (none, lookup, mtp or auto; default: --draft). The reply
-                     does not depend on it. `timings` counts drafts, in all and by source.
-                     `max_tokens` -1 is the same as none. Beyond the context's room it is lowered to that, and
-                     `usage.max_tokens` says to how many. `seed` -1 is none, and `top_p` 0 is greedy. Penalties
-                     and `logit_bias` are OpenAI's (see mlx_model.decode.sampling).
-                     `max_tokens` 0 asks for no reply: the prompt is processed, and the response comes when its
-                     states are on disk, for later requests that continue from it.
-                     `parallel_tool_calls` false ends the reply after its first tool call.
-                     `tool_choice` "none" leaves the tools in the prompt, so that cached states stay valid, and
-                     takes the reply as text.
-                     "required" and a named tool make the reply begin with a call; a named one ends it, too.
-                     `response_format` json_object and json_schema hold the reply to JSON by grammar; with
-                     `strict`, a schema that no grammar can express in full is refused.
-                     `continue_final_message` true continues the assistant's text that the messages end with;
-                     the reply is what follows it.
-                     `files` [{"paths": [PATH], "sha256": HEX, "text": TEXT}] are the texts of files as the
-                     model was shown them, every line ending in "\\n". In a call of the tool `edit` whose
-                     `file_path` is one of the paths, the `old_string` after it can only be a substring of the
-                     text, and only one that occurs once unless `replace_all` is true by then. `text` may be
-                     left out where the engine has it (by the SHA-256 of its UTF-8). If it has not, it answers
-                     with status 409, the code files_missing and the hashes as `missing`, and the client sends
-                     the request again with those texts.
+`return_progress`: chunks with `prompt_progress {total, cache, processed, time_ms}` come too. The last chunk
+carries `timings`, and `usage` if `stream_options.include_usage` is set; with `timings_per_token` every chunk of
+the reply carries its `timings` so far, and every token makes one.
 
-Every address is there without /v1 too. A body may be packed with gzip, and may begin with a byte order mark.
+`draft`: the reply's draft mode (none, lookup, mtp or auto; default: --draft). The reply does not depend on it.
+`timings` counts drafts, in all and by source.
+
+`max_tokens`: -1 is the same as none. Beyond the context's room it is lowered to that, and `usage.max_tokens`
+says to how many. 0 asks for no reply: the prompt is processed, and the response comes when its states are on
+disk, for later requests that continue from it. `seed` -1 is none, and `top_p` 0 is greedy. Penalties and
+`logit_bias` are OpenAI's (see mlx_model.decode.sampling).
+
+`tool_choice`: "none" leaves the tools in the prompt, so that cached states stay valid, and takes the reply as
+text. "required" and a named tool make the reply begin with a call; a named one ends it, too.
+`parallel_tool_calls` false ends the reply after its first tool call.
+
+`response_format`: json_object and json_schema hold the reply to JSON by grammar; with `strict`, a schema that
+no grammar can express in full is refused.
+
+`n`: the replies are made one after the other, with seeds that count up from `seed`. `logprobs`, `top_logprobs`:
+of the model's own distribution (see mlx_model.decode.logprobs), for every token of the reply but the one that
+ends it; tokens of calls are included.
+
+`continue_final_message` true continues the assistant's text that the messages end with; the reply is what
+follows it.
+
+`files` [{"paths": [PATH], "sha256": HEX, "text": TEXT}] are the texts of files as the model was shown them,
+every line ending in "\\n". In a call of the tool `edit` whose `file_path` is one of the paths, the `old_string`
+after it can only be a substring of the text, and only one that occurs once unless `replace_all` is true by
+then. `text` may be left out where the engine has it (by the SHA-256 of its UTF-8). If it has not, it answers
+with status 409, the code files_missing and the hashes as `missing`, and the client sends the request again with
+those texts.
+
 Errors are {"error": {"message", "type", "code"}}; one that comes after a stream has begun is its last event.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from typing_extensions import override
 
+from mlx_model.chat.prompt import EncodedPrompt, PromptEncoder
 from mlx_model.chat.tools.known_files import NamedFile
-from mlx_model.decode.request import DraftMode, SamplingParameters
-from mlx_model.server.body import InvalidRequest
+from mlx_model.server.wires.chat_reply import ChatWriter, ChunkOptions
+from mlx_model.server.wires.received import MOST_LOGPROBS, GenerationOptions, JsonReply, Received, validated
+from mlx_model.server.wires.wire import Asked
 
-_MOST_STOP_STRINGS = 16
-"""OpenAI takes 4; each costs a comparison at every token."""
 _DEEPEST = 100
 """The most levels of nesting in a call's arguments that are rendered; no tool takes as many."""
 
 
-class _Received(BaseModel):
-    """Unknown fields are ignored, as other servers of this protocol do."""
-
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
-
-
-class ReceivedFunction(_Received):
+class ReceivedFunction(Received):
     """The function of a tool call. `arguments` is JSON text on the wire; an object is accepted too."""
 
     name: str
     arguments: str | dict[str, Any] | None = None
 
 
-class ReceivedCall(_Received):
+class ReceivedCall(Received):
     """A tool call of an earlier reply."""
 
     id: str = ""
     function: ReceivedFunction
 
 
-class ContentPart(_Received):
+class ContentPart(Received):
     """A content part of a message."""
 
     type: str
     text: str | None = None
 
 
-class ReceivedMessage(_Received):
+class ReceivedMessage(Received):
     """A message of the conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
@@ -132,10 +116,10 @@ class ReceivedMessage(_Received):
         return message
 
 
-class ReceivedTool(_Received):
+class ReceivedTool(Received):
     """A tool that the model may call. `given`: the tool as the client sent it, for templates."""
 
-    class Function(_Received):
+    class Function(Received):
         """Its name and its parameters' JSON Schema."""
 
         name: str
@@ -151,10 +135,10 @@ class ReceivedTool(_Received):
         return {**data, "given": data} if isinstance(data, dict) else data
 
 
-class NamedTool(_Received):
+class NamedTool(Received):
     """A tool_choice of the one tool to call."""
 
-    class Function(_Received):
+    class Function(Received):
         """The tool's name."""
 
         name: str
@@ -163,28 +147,20 @@ class NamedTool(_Received):
     function: Function
 
 
-class ResponseFormat(_Received):
+class ResponseFormat(Received):
     """OpenAI's response_format."""
 
-    class JsonSchema(_Received):
-        """A schema that the reply follows, in every keyword if `strict`."""
-
-        model_config = ConfigDict(populate_by_name=True)
-
-        value: dict[str, Any] = Field(default={}, alias="schema")
-        strict: bool | None = None
-
     type: Literal["text", "json_object", "json_schema"]
-    json_schema: JsonSchema | None = None
+    json_schema: JsonReply | None = None
 
 
-class StreamOptions(_Received):
+class StreamOptions(Received):
     """OpenAI's stream_options."""
 
     include_usage: bool | None = None
 
 
-class ReceivedFile(_Received):
+class ReceivedFile(Received):
     """A file that the model was shown: see mlx_model.chat.tools.known_files."""
 
     paths: Annotated[list[str], Field(min_length=1)]
@@ -192,33 +168,19 @@ class ReceivedFile(_Received):
     text: str | None = None
 
 
-class ChatCompletionRequest(_Received):
-    """The body of POST /v1/chat/completions. Null is the same as absent."""
+class ChatCompletionRequest(GenerationOptions):
+    """The body of POST /v1/chat/completions."""
 
     messages: Annotated[list[ReceivedMessage], Field(min_length=1)]
     tools: list[ReceivedTool] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
-    stream: bool | None = None
     stream_options: StreamOptions | None = None
     return_progress: bool | None = None
     timings_per_token: bool | None = None
-    draft: DraftMode | None = None
     files: list[ReceivedFile] | None = None
-    temperature: Annotated[float, Field(ge=0, le=100)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=-1)] | None = None
-    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    repetition_penalty: Annotated[float, Field(gt=0, le=100)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**64)] | None = None
-    max_tokens: Annotated[int, Field(ge=-1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=-1)] | None = None
-    stop: str | list[str] | None = None
-    n: int | None = None
     logprobs: bool | None = None
-    top_logprobs: int | None = None
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=MOST_LOGPROBS)] | None = None
     response_format: ResponseFormat | None = None
     continue_final_message: bool | None = None
     parallel_tool_calls: bool | None = None
@@ -232,20 +194,6 @@ class ChatCompletionRequest(_Received):
             raise ValueError(
                 "this is the old form, which this server does not take: send tools and tool_choice"
             )
-        return value
-
-    @field_validator("stop")
-    @classmethod
-    def _few_stop_strings(cls, value: str | list[str] | None) -> str | list[str] | None:
-        if isinstance(value, list) and len(value) > _MOST_STOP_STRINGS:
-            raise ValueError(f"at most {_MOST_STOP_STRINGS} stop strings are taken, and these are {len(value)}")
-        return value
-
-    @field_validator("n")
-    @classmethod
-    def _one_reply(cls, value: int | None) -> int | None:
-        if value not in (None, 1):
-            raise ValueError("this server makes one reply to a request: n must be 1")
         return value
 
     @field_validator("tool_choice", mode="before")
@@ -270,11 +218,11 @@ class ChatCompletionRequest(_Received):
             raise ValueError(f"{function['name']!r} is none of the tools")
         return value
 
-    @field_validator("logprobs", "top_logprobs")
+    @field_validator("top_logprobs")
     @classmethod
-    def _switched_off(cls, value: Any) -> Any:
-        if value:
-            raise ValueError("this server does not have that; leave it out")
+    def _with_logprobs(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value and not info.data.get("logprobs"):
+            raise ValueError("it needs logprobs: true")
         return value
 
     @field_validator("response_format")
@@ -301,38 +249,31 @@ class ChatCompletionRequest(_Received):
         return value
 
     @property
+    @override
     def reply_limit(self) -> int | None:
-        """The most tokens of the reply; None: as many as the context allows."""
         limit = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
         return None if limit == -1 else limit
 
+    @override
+    def prompts(self, encoder: PromptEncoder) -> Sequence[EncodedPrompt]:
+        messages = [message.for_template() for message in self.messages]
+        begun = str(messages.pop()["content"]) if self.continue_final_message else ""
+        prompt = encoder.encode(messages, [tool.given for tool in self.tools or ()])
+        if begun:
+            prompt = replace(prompt, tokens=(*prompt.tokens, *encoder.tokenizer.encode(begun)))
+        return [prompt]
+
     @property
-    def stop_strings(self) -> tuple[str, ...]:
-        """The strings that end the reply; they are not part of it."""
-        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+    @override
+    def logprobs_wanted(self) -> int | None:
+        return (self.top_logprobs or 0) if self.logprobs else None
 
-    def sampling(self, published: SamplingParameters) -> SamplingParameters:
-        """The request's sampling parameters, else the model's `published` ones."""
-        greedy = self.top_p == 0
-        given = {
-            "temperature": 0.0 if greedy else self.temperature,
-            "top_p": None if greedy else self.top_p,
-            "top_k": None if self.top_k is None else max(0, self.top_k),
-            "min_p": self.min_p,
-            "repetition_penalty": self.repetition_penalty,
-            "seed": None if self.seed == -1 else self.seed,
-            "presence_penalty": self.presence_penalty,
-            "frequency_penalty": self.frequency_penalty,
-            "logit_bias": tuple(self.logit_bias.items()) if self.logit_bias else None,
-        }
-        return replace(published, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-
+    @override
     def named_files(self) -> list[NamedFile]:
-        """The files that edits are held to."""
         return [NamedFile(file.paths, file.sha256, file.text) for file in self.files or ()]
 
+    @override
     def schemas(self) -> dict[str, Mapping[str, Any]] | None:
-        """The parameters of the tools that may be called, by name; None: the reply is text only."""
         if not self.tools or self.tool_choice == "none":
             return None
         return {
@@ -343,25 +284,35 @@ class ChatCompletionRequest(_Received):
         }
 
     @property
+    @override
     def needs_call(self) -> bool:
-        """Whether the reply has to begin with a call."""
         return self.tool_choice == "required" or isinstance(self.tool_choice, NamedTool)
 
     @property
+    @override
     def has_one_call(self) -> bool:
-        """Whether the reply ends after its first call."""
         return self.parallel_tool_calls is False or isinstance(self.tool_choice, NamedTool)
 
+    @property
+    @override
+    def json_reply(self) -> JsonReply | None:
+        form = self.response_format
+        if form is None or form.type == "text":
+            return None
+        return form.json_schema or JsonReply(schema={"type": "object"})
 
-def read_request(body: bytes) -> ChatCompletionRequest:
+
+def read_chat(body: bytes) -> Asked:
     """The request in a body. Raises InvalidRequest."""
-    try:
-        return ChatCompletionRequest.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise InvalidRequest(f"{field or 'The body'}: {message}.") from None
+    request = validated(lambda: ChatCompletionRequest.model_validate_json(body))
+    options = ChunkOptions(
+        choices=request.n or 1,
+        usage=bool(request.stream_options and request.stream_options.include_usage),
+        progress=bool(request.return_progress),
+        timings_per_token=bool(request.timings_per_token),
+        logprobs=bool(request.logprobs),
+    )
+    return Asked(request, lambda model, _: ChatWriter(model, options))
 
 
 def _schema(parameters: dict[str, Any]) -> dict[str, Any]:
