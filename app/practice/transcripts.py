@@ -35,8 +35,8 @@ def records(
             chosen = "dense" if is_dense else pool or draw.weighted(_POOL_SHARES)
             task = generate(number, pool=chosen)
             found = _transcript(task, stage, draw, is_dense)
-            if found is not None and _length(found) <= _LONGEST:
-                yield _record(task, found, with_files=split != "train")
+            if found is not None and is_short(found):
+                yield record_of(task, found, with_files=split != "train")
     finally:
         stage.close()
 
@@ -50,11 +50,13 @@ def _transcript(task: PracticeTask, stage: Stage, draw: Draw, is_dense: bool) ->
     return None
 
 
-def _length(found: Transcript) -> int:
-    return sum(len(json.dumps(message, ensure_ascii=False)) for message in found.messages)
+def is_short(found: Transcript) -> bool:
+    """Whether the practice model can read it as a whole."""
+    return sum(len(json.dumps(message, ensure_ascii=False)) for message in found.messages) <= _LONGEST
 
 
-def _record(task: PracticeTask, found: Transcript, with_files: bool) -> dict[str, Any]:
+def record_of(task: PracticeTask, found: Transcript, *, with_files: bool) -> dict[str, Any]:
+    """A session as it is written; `with_files` with all that a model's edits can be judged by."""
     record: dict[str, Any] = {
         "seed": task.seed,
         "pool": task.pool,

@@ -94,6 +94,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     evaluate.add_argument("--json", action="store_true", help="print the result as JSON")
     evaluate.set_defaults(work=_evaluate)
 
+    attempts = steps.add_parser("attempts", parents=[run], help="the model's own wrong edits, to learn from")
+    attempts.add_argument(
+        "--data", type=Path, required=True, nargs="+", metavar="FILE", help="JSONL transcripts"
+    )
+    attempts.add_argument("--out", type=Path, required=True, metavar="FILE", help="the JSONL file to write")
+    attempts.set_defaults(work=_attempts)
+
     export = steps.add_parser("export", parents=[run], help="write the averaged weights as a checkpoint")
     export.add_argument("--out", type=Path, required=True, metavar="DIR", help="the directory to make")
     export.add_argument("--recipe", default="q8", metavar="RECIPE", help="as of convert (default q8)")
@@ -187,6 +194,14 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         table.add_row("all", f"{whole.right} of {whole.count}")
         Console().print(table)
         print(f"first MTP drafts: {whole.drafts_right / max(1, whole.drafts):.1%} of {whole.drafts:,} tokens")
+
+
+def _attempts(arguments: argparse.Namespace) -> None:
+    from mlx_model.practice.attempts import attempts
+
+    with arguments.out.open("w", encoding="utf-8") as file:
+        for attempt in attempts(arguments.folder, arguments.data):
+            file.write(json.dumps(attempt, ensure_ascii=False) + "\n")
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -9,9 +9,10 @@ CHUNK = 32
 """Tokens a chunk: 32 was the fastest of 16, 32 and 64 with heads of 64 on a CPU."""
 
 
-def delta_rule(q: Tensor, k: Tensor, v: Tensor, decay: Tensor, beta: Tensor) -> Tensor:
+def delta_rule(q: Tensor, k: Tensor, v: Tensor, decay: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
     """q, k, v [batch, heads, tokens, head], log decay and beta [batch, heads, tokens]; tokens is a multiple of
-    CHUNK. Gives what is read at each token, in the shape of v."""
+    CHUNK. Gives what is read at each token, in the shape of v, and the state after the last token [batch,
+    heads, head, head]. A token whose decay and beta are zero leaves the state as it is."""
     q, k, between, k_beta, v_beta, k_start, q_start, k_end, chunk_decay = elementwise.delta_chunks(
         (q, k, v), decay, beta, CHUNK
     )
@@ -29,7 +30,17 @@ def delta_rule(q: Tensor, k: Tensor, v: Tensor, decay: Tensor, beta: Tensor) -> 
         new = value - key @ state
         read.append(query @ state + inside @ new)
         state = state * chunk_decay[:, :, n, None, None] + to_end @ new
-    return torch.stack(read, 2).reshape(v.shape)
+    return torch.stack(read, 2).reshape(v.shape), state
+
+
+def delta_step(  # noqa: PLR0917 - as `delta_rule`, and the state
+    q: Tensor, k: Tensor, v: Tensor, decay: Tensor, beta: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One token: q, k, v [batch, heads, 1, head], log decay and beta [batch, heads, 1]; the result is as that
+    of `delta_rule`."""
+    state = state * decay.exp().unsqueeze(-1)
+    state = state + k.transpose(-1, -2) @ ((v - k @ state) * beta.unsqueeze(-1))
+    return q @ state, state
 
 
 def _inverse_of_unit_plus(lower: Tensor) -> Tensor:

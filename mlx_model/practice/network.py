@@ -55,6 +55,12 @@ class Attention(nn.Module):
         self.q_norm, self.k_norm = Norm(dim, shape, dtype), Norm(dim, shape, dtype)
 
     def forward(self, x: Tensor, rotation: Rotation) -> Tensor:
+        q, k, v, gate = self.project(x, rotation)
+        return self.attend(q, k, v, gate)
+
+    def project(self, x: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Rotated queries [batch, heads, tokens, head], rotated keys and values of the fewer heads, and the
+        output gate [batch, tokens, heads, head]."""
         batch, tokens, _ = x.shape
         _, heads, kv_heads, dim = _attention_sizes(self.shape)
         q, gate = self.q_proj(x).view(batch, tokens, heads, 2 * dim).chunk(2, -1)
@@ -62,10 +68,15 @@ class Attention(nn.Module):
         v = self.v_proj(x).view(batch, tokens, kv_heads, dim).transpose(1, 2)
         eps = self.shape.rms_norm_eps
         q = elementwise.normed_rotation(q.transpose(1, 2), self.q_norm.weight, eps, *rotation)
-        k = elementwise.normed_rotation(k, self.k_norm.weight, eps, *rotation)
+        return q, elementwise.normed_rotation(k, self.k_norm.weight, eps, *rotation), v, gate
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, gate: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What the queries read where the mask [batch, 1, queries, keys] is true, causally without one."""
+        _, heads, kv_heads, _ = _attention_sizes(self.shape)
         k, v = (part.repeat_interleave(heads // kv_heads, 1) for part in (k, v))
-        read = functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2)
-        return self.o_proj(read.reshape(batch, tokens, -1) * torch.sigmoid(gate.reshape(batch, tokens, -1)))
+        read = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+        read = read.transpose(1, 2).flatten(2)
+        return self.o_proj(read * torch.sigmoid(gate.flatten(2)))
 
 
 class DeltaNet(nn.Module):
@@ -92,13 +103,24 @@ class DeltaNet(nn.Module):
         self.out_proj = Matrix(shape.hidden_size, heads * dim, zero=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        mixed, ba = self.project(x)
+        read, _state = delta_rule(*self.inputs(mixed, ba, -x.shape[1] % CHUNK))
+        return self.output(read, mixed)
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Before the convolution: q, k, v and z [batch, tokens, heads, 4, head], and the gates [batch, tokens,
+        heads, 2]."""
         batch, tokens, _ = x.shape
         mixed = self.in_proj_qkvz(x).view(batch, tokens, self.heads, 4, self.dim)
-        ba = self.in_proj_ba(x).float().view(batch, tokens, self.heads, 2)
-        conv = self.conv1d.weight.to(x.dtype)[:, 0]
-        padding = -tokens % CHUNK
-        inputs = elementwise.delta_inputs(mixed, ba, conv, (self.dt_bias, self.A_log), padding)
-        read = delta_rule(*inputs)
+        return mixed, self.in_proj_ba(x).float().view(batch, tokens, self.heads, 2)
+
+    def inputs(self, mixed: Tensor, ba: Tensor, padding: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """What the delta rule takes."""
+        conv = self.conv1d.weight.to(mixed.dtype)[:, 0]
+        return elementwise.delta_inputs(mixed, ba, conv, (self.dt_bias, self.A_log), padding)
+
+    def output(self, read: Tensor, mixed: Tensor) -> Tensor:
+        """From what the delta rule read to the residual."""
         return self.out_proj(elementwise.delta_output(read, mixed[:, :, :, 3], self.norm.weight, self.eps))
 
 

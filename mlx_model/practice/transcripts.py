@@ -21,9 +21,9 @@ from mlx_model.chat.template import ChatTemplate
 from mlx_model.errors import ConfigError
 
 _OLD, _NEW, _VALUE_END = "<parameter=old_string>\n", "<parameter=new_string>\n", "\n</parameter>"
-_SEEN = re.compile(r": (?=(?:in |after )?`)")
-"""Ends what a sentence says of the failure; the line at fault follows."""
-_PLACE_TOKENS = 2
+_LINE = re.compile(r"(?:^|: |\. )((?:in |after |before )?`)([^`]*)`(?! gave)", re.IGNORECASE)
+"""The line at fault, where a sentence comes to it; what the tests saw may stand before."""
+_PLACE_TOKENS = 4
 """How many tokens of a line say which line it is."""
 _AT_ONCE = 500
 """Transcripts tokenized in one call: enough to keep the library's threads busy."""
@@ -42,13 +42,15 @@ class Part(IntEnum):
     SAID = 4
     """The sentence before an edit."""
     PLACE = 5
-    """Which line is at fault: its first tokens in the sentence and in old_string."""
+    """Which line is at fault: its first tokens in the sentence, with the word before it, and in old_string."""
     CHANGE = 6
-    """What is wrong and what is right, as quoted in the sentence; and the first token of new_string that
-    differs."""
+    """What is wrong and what is right, as the sentence says after the line; and the first token of new_string
+    that differs."""
+    COPY = 7
+    """The rest of new_string: what a model changes beside the bug, it changes here."""
 
 
-WEIGHTS = (0.0, 0.05, 0.4, 0.6, 1.0, 4.0, 4.0)
+WEIGHTS = (0.0, 0.05, 0.4, 0.6, 1.0, 4.0, 4.0, 2.0)
 """Of each part's loss. An edit's few deciding tokens carry about half of the whole."""
 
 
@@ -142,25 +144,19 @@ class Renderer:
         said = text[: text.index("<tool_call>")]
         parts[_within(starts, at, at + len(said))] = Part.SAID
         (old_at, old), (new_at, new) = _value(text, _OLD), _value(text, _NEW)
-        quoted = _quoted(said)
-        for start, end in (*quoted[:1], (old_at, old_at + len(old) + 1)):
-            line = _within(starts, at + start, at + end)
-            parts[line.start : min(line.start + _PLACE_TOKENS, line.stop)] = Part.PLACE
-        for start, end in quoted[1:]:
-            parts[_within(starts, at + start, at + end)] = Part.CHANGE
+        line = _LINE.search(said)
+        if line is not None:
+            quoted = _within(starts, at + line.start(2), at + line.end(2))
+            place = _within(starts, at + max(0, line.start(1) - 1), at + line.end(2))
+            parts[place.start : min(quoted.start + _PLACE_TOKENS, place.stop)] = Part.PLACE
+            parts[_within(starts, at + line.end(), at + len(said))] = Part.CHANGE
+        line_tokens = _within(starts, at + old_at, at + old_at + len(old) + 1)
+        parts[line_tokens.start : min(line_tokens.start + _PLACE_TOKENS, line_tokens.stop)] = Part.PLACE
+        parts[_within(starts, at + new_at, at + new_at + len(new) + 1)] = Part.COPY
         same = next(
             (n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new))
         )
         parts[int(np.searchsorted(starts, at + new_at + same, side="right")) - 1] = Part.CHANGE
-
-
-def _quoted(said: str) -> list[tuple[int, int]]:
-    """The runs of characters between backticks in what is said of a bug: first the line, then what is wrong in
-    it and what is right. What the test saw stands before the line and is left out."""
-    seen = _SEEN.search(said)
-    start = seen.end() if seen else 0
-    ticks = [at for at in range(start, len(said)) if said[at] == "`"]
-    return [(opening + 1, closing) for opening, closing in zip(ticks[::2], ticks[1::2], strict=False)]
 
 
 def read_transcripts(path: Path) -> list[dict[str, Any]]:

@@ -8,6 +8,9 @@ _TEST = re.compile(r"^(?:FAIL|ERROR): (\w+) \((\S+?)\)", re.MULTILINE)
 _FRAME = re.compile(r'^  File "[^"]*?([^/"]+)", line \d+(?:, in \S+)?\n    (.*)$', re.MULTILINE)
 _LAST = re.compile(r"^(\w+(?:Error|Exception))(?:: (.*))?$", re.MULTILINE)
 _ASSERTION = re.compile(r"self\.assert\w+\((.*)\)$")
+_NAMES = {"NameError", "UnboundLocalError", "AttributeError", "KeyError", "ModuleNotFoundError"}
+"""Errors whose message quotes the name that is wrong, as the last one before what Python suggests."""
+_NOTHING = "None was returned"
 _LONGEST = 110
 
 
@@ -37,9 +40,14 @@ def first_failure(output: str) -> Failure | None:
     inner = [path for path, _line in frames if not path.startswith("test_")]
     error, message = errors[-1]
     if error != "AssertionError":
-        return Failure(inner[-1] if inner else f"{module}.py", error, loads, shown)
+        return Failure(inner[-1] if inner else f"{module}.py", _error(error, message), loads, shown)
     assertion = next((_ASSERTION.match(line) for _path, line in reversed(frames)), None)
     return Failure(f"{module}.py", _difference(assertion[1] if assertion else "", message, part), loads, shown)
+
+
+def _error(error: str, message: str) -> str:
+    names = re.findall(r"'(\w+)'", message.partition(". Did you ")[0]) if error in _NAMES else []
+    return f"{error} of `{names[-1]}`" if names else error
 
 
 def _difference(call: str, message: str, part: str) -> str:
@@ -47,6 +55,8 @@ def _difference(call: str, message: str, part: str) -> str:
     if missing:
         inside = re.search(r"^    with self\.assertRaises", part, re.MULTILINE)
         return f"{missing[1]} was not raised" if inside else ""
+    if re.match(r"None (?:!=|is not) ", message):
+        return _NOTHING
     truth = re.fullmatch(r"(.*) is not (true|false|None)", message)
     if truth:
         said = f"`{call}` gave {truth[1]}, not {truth[2].capitalize()}"

@@ -1,5 +1,6 @@
 """Sessions of an expert who fixes a practice task, in the agent's own messages, for a model to learn from."""
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from app.practice.hunks import Hunk, hunk
 from app.practice.model import PlantedBug, PracticeTask
 
 # How often a session shows what, of a thousand.
-FORMS = {"plain": 760, "wrong-edit": 130, "refused": 50, "loop": 15, "gives-up": 45}
+FORMS = {"plain": 690, "wrong-edit": 210, "refused": 40, "loop": 15, "gives-up": 45}
 _WRONG_KINDS = (
     "wrong-operator",
     "wrong-comparison",
@@ -97,6 +98,35 @@ class Expert:
         self._say(f"Fixed {fixed}.{wished} All tests pass now.")
         return self.transcript
 
+    def corrected(
+        self,
+        recorded: Sequence[Mapping[str, Any]],
+        masked: Collection[int],
+        turn: int,
+        attempt: Mapping[str, Any],
+    ) -> Transcript:
+        """A recorded session once more, with the edit that a learner sent, `attempt`, before the right one in
+        message `turn`, and with what puts it right. `masked` are the messages not to be learnt of the record.
+
+        Raises NotShown where the learner's edit is refused, or the tests do not show it to be wrong.
+        """
+        for index, message in enumerate(recorded):
+            if message["role"] != "assistant":
+                continue
+            if not message.get("tool_calls"):
+                self._say(message["content"])
+                continue
+            name, arguments = _called(message)
+            if index == turn:
+                self._correct(message, attempt)
+            elif name == "run_shell_command":
+                self._test(message["content"], masked=index in masked)
+            else:
+                self._call(message["content"], name, masked=index in masked, **arguments)
+        if first_failure(self._output) is not None:
+            raise NotShown
+        return self.transcript
+
     # Steps.
 
     def _look(self, bug: PlantedBug, loads: bool) -> None:
@@ -155,27 +185,51 @@ class Expert:
 
     def _stumble(self, bug: PlantedBug) -> None:
         """A wrong edit or two, which the tests show to be wrong, then the right one."""
-        start = self._stage.text(bug.fix.path)
+        start, because = self._stage.text(bug.fix.path), self._because(bug.fix)
         for _ in range(1 if self._draw.chance(0.8) else 2):
             wrong = self._wrong_edit(bug, bug.fix.applied(start))
             self._edit(wrong, self._because(wrong), masked=True)
-            self._test("Now the tests again.")
-            if first_failure(self._output) is None:
-                raise NotShown
-        self._put_right(bug, start)
+            self._test_in_vain()
+        self._put_right(bug.fix, because, start, wrong)
 
-    def _put_right(self, bug: PlantedBug, start: str) -> None:
-        """From a wrong edit of `start` to the fix: in one edit where it is the same line, else in two."""
-        now, path = self._stage.text(bug.fix.path), bug.fix.path
-        right = hunk(path, now, bug.fix.applied(start))
-        back = hunk(path, now, start)
-        if right is None or back is None:
+    def _correct(self, message: Mapping[str, Any], attempt: Mapping[str, Any]) -> None:
+        """A learner's edit, which the tests show to be wrong, then the one of a recorded message."""
+        _, right = _called(message)
+        _, wrong = _called(attempt)
+        path = right["file_path"]
+        start = self._stage.text(path)
+        fix = hunk(path, start, start.replace(right["old_string"], right["new_string"], 1))
+        result = self._call(attempt["content"], "edit", masked=True, **wrong)
+        if fix is None or not result.startswith("Edited") or wrong["file_path"] != path:
+            raise NotShown
+        self._test_in_vain()
+        made = Hunk(path, wrong["old_string"], wrong["new_string"], (), ())
+        self._put_right(fix, message["content"], start, made)
+
+    def _test_in_vain(self) -> None:
+        self._test("Now the tests again.")
+        if first_failure(self._output) is None:
+            raise NotShown
+
+    def _put_right(self, fix: Hunk, because: str, start: str, wrong: Hunk) -> None:
+        """From what `wrong` made of `start` to `fix` of it: in one edit where that is the same line, else in
+        two, of which the first is the wrong one turned round where it can be."""
+        path = fix.path
+        now = self._stage.text(path)
+        if now == start:
+            self._edit(fix, because)
+            return
+        right = hunk(path, now, fix.applied(start))
+        back = Hunk(path, wrong.new, wrong.old, (), ())
+        if now.count(back.old) != 1 or back.applied(now) != start:
+            back = hunk(path, now, start) or back
+        if right is None:
             raise NotShown
         if len(right.before) <= 1 and len(right.after) <= 1:
             self._edit(right, f"That was not it. {capital(self._because(right))}")
             return
         self._edit(back, "That was not it; I'll put it back.", undoes=True)
-        self._edit(bug.fix, self._because(bug.fix))
+        self._edit(fix, because)
 
     def _wrong_edit(self, bug: PlantedBug, right: str) -> Hunk:
         """An edit in the bug's function that somebody might try, and that does not make the file `right`."""
@@ -223,14 +277,18 @@ class Expert:
         for _ in range(3):
             wrong = self._wrong_edit(bug, right)
             self._edit(wrong, self._because(wrong), masked=True)
-            self._test("Now the tests again.")
-            if first_failure(self._output) is None:
-                raise NotShown
+            self._test_in_vain()
         failure = first_failure(self._output)
         assert failure is not None
         said = failure.said or f"the failure is in `{bug.function}`"
         self._say(f"The tests still fail: {said}. I could not find the bug.")
         return self.transcript
+
+
+def _called(message: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """The tool that a message calls, and its arguments."""
+    function = message["tool_calls"][0]["function"]
+    return function["name"], dict(function["arguments"])
 
 
 def _function_in(text: str, name: str) -> Function | None:

@@ -11,6 +11,7 @@ from app.errors import TidegateError
 from app.git.git import Git
 from app.paths import data_directory
 from app.practice.model import PracticeTask
+from app.practice.range.keeping import hold, make_room
 from app.practice.tasks import write
 
 
@@ -55,10 +56,12 @@ def _try_to_write(directory: Path) -> None:
 
 def lay_out(task: PracticeTask, parent: Path | None = None) -> Path:
     """Make the task's repository in a folder of its own below `parent`, Tidegate's practice folder where none
-    is named, and return it. Raises NoPlace."""
+    is named, and return it. Old ones are removed, see `make_room`. Raises NoPlace."""
     parent = parent or data_directory() / "practice"
     try:
         directory = _new_folder(parent, f"task-{task.seed}")
+        hold(directory)
+        make_room(parent)
         try:
             write(task, directory)
         except GitCommandNotFound:

@@ -91,8 +91,7 @@ class FileStore(Store):
     @classmethod
     def of_workspace(cls, root: Path) -> "FileStore":
         """The store that belongs to a workspace, wherever it is opened from."""
-        name = sha256(os.fsencode(root.resolve())).hexdigest()[:20]
-        return cls(data_directory() / "reviews" / name)
+        return cls(review_directory(root))
 
     @property
     def _log(self) -> Path:
@@ -219,3 +218,9 @@ class FileStore(Store):
         if self._turn:
             self._turn.close()
             self._turn = None
+
+
+def review_directory(root: Path) -> Path:
+    """Where the review of the workspace at `root` is kept."""
+    name = sha256(os.fsencode(root.resolve())).hexdigest()[:20]
+    return data_directory() / "reviews" / name

@@ -1,11 +1,13 @@
 """The expert's sessions: what the tools really say, and no word that is not true."""
 
 import asyncio
+import copy
 import re
 import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from app.practice import data_folder
 from app.practice.draw import Draw
 from app.practice.expert.session import FORMS, Expert, NotShown
 from app.practice.expert.stage import Stage
+from app.practice.mistakes import corrected
 from app.practice.tasks import generate
 from app.practice.transcripts import records
 from app.workspace.workspace import Workspace
@@ -109,3 +112,30 @@ def test_a_data_folder_is_whole_and_goes_on_where_it_was_broken_off(
     (tmp_path / "train-00.jsonl").write_text("kept")
     assert data_folder.main() == 0
     assert (tmp_path / "train-00.jsonl").read_text() == "kept"
+
+
+def test_a_learners_mistake_is_shown_and_put_right() -> None:
+    wanted = ("missing-colon", "misspelt-name", "missing-import", "missing-return")
+    found = [record for record in islice(records("train", 0, "range", 0.0), 40) if record["kind"] in wanted]
+    attempts = []
+    for record in found:
+        turn = next(n for n, message in enumerate(record["messages"]) if called(message) == "edit")
+        attempt = copy.deepcopy(record["messages"][turn])
+        edit = attempt["tool_calls"][0]["function"]["arguments"]
+        edit["new_string"] = edit["old_string"] + "\n    nothing = more"
+        attempts.append({**record, "turn": turn, "attempt": attempt})
+    lines = 0
+    for record in corrected(attempts):
+        lines += 1
+        edits = [(n, message) for n, message in enumerate(record["messages"]) if called(message) == "edit"]
+        (wrong, _), *rest = edits
+        assert wrong in record["masked"] and not {n for n, _ in rest} & set(record["masked"])
+        assert rest[0][1]["content"].startswith("That was not it")
+        assert record["messages"][-1]["content"].endswith("All tests pass now.")
+        assert record["messages"][-2]["content"].endswith("\nOK")
+    assert lines > 3
+
+
+def called(message: dict[str, Any]) -> str:
+    """The tool that a message calls."""
+    return message["tool_calls"][0]["function"]["name"] if message.get("tool_calls") else ""
