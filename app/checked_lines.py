@@ -19,7 +19,13 @@ def sealed(line: bytes, number: int | None = None) -> bytes:
     return b'%b, "sum": "%08x"}\n' % (body, crc32(body))
 
 
-def is_intact(line: bytes) -> bool | None:
-    """Whether `line`, without its newline, is what was written; None where it has no checksum to tell."""
+def unsealed(line: bytes) -> bytes:
+    """`line`, without a newline, as it was before it was sealed; unchanged where it has no checksum. Raises
+    ValueError when it is not what was written."""
     seal = _SEAL.search(line[-24:])
-    return None if seal is None else int(seal[1], 16) == crc32(line[: len(line) - len(seal[0])])
+    if seal is None:
+        return line
+    body = line[: len(line) - len(seal[0])]
+    if int(seal[1], 16) != crc32(body):
+        raise ValueError("the checksum does not fit")
+    return body + b"}"

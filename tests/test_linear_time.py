@@ -14,6 +14,7 @@ from app.agent.prompt.mentions import find_mentions
 from app.model.wire.characters import whole_characters
 from app.model.wire.sse import EventDecoder
 from app.review.diff.parse import parse_diff
+from app.review.diff.unseen import unseen_changes
 from app.review.diff.words import word_marks
 from app.terminal_output import Cleaner, clean
 from app.ui.drawing.text import visible_block
@@ -45,6 +46,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "diff": lambda text: parse_diff(f"--- a/x\n+++ b/x\n@@ -1 +1 @@\n-{text}".encode()),
     "word diff": lambda text: word_marks(text, text[: len(text) // 2] + "x"),
     "visible text": visible_block,
+    "lines that look the same": lambda text: unseen_changes(text, text + "\ufeff"),
     "tool calls": lambda text: fed(ToolCallParser({}).feed, text),
 }
 decoder = EventDecoder()

@@ -55,6 +55,11 @@ class ReviewPort(ChangeRecorder, Protocol):
         present state is taken in first."""
         ...
 
+    def losses(self) -> tuple[str, ...]:
+        """What is not known any more because the review's store is damaged, a sentence each; those of what was
+        last read."""
+        ...
+
     def keep(self, hunk_ids: frozenset[str]) -> None:
         """Decide that these hunks stay as they are."""
         ...

@@ -114,6 +114,10 @@ class Review(ReviewPort):
                 self._settle_what_others_committed()
             return tuple(shown.change for shown in self._shown())
 
+    @override
+    def losses(self) -> tuple[str, ...]:
+        return tuple(self._state.losses)
+
     def progress(self) -> tuple[int, int]:
         """How many hunks are decided and how many there are; rejected ones are gone and do not count."""
         hunks = [hunk for change in self.changes() for hunk in change.hunks]
@@ -208,7 +212,7 @@ class Review(ReviewPort):
     def rewind(self, turn: int, session: str = "", *, tells: bool = True) -> str:
         with self._deciding():
             wanted = rewinding.plan(self._state, self._state.since(turn, session))
-            images, left = rewinding.files_to_write(
+            images, left, lost = rewinding.files_to_write(
                 self._state, wanted, self._ledger.image, self._ledger.read, self._git
             )
             shifts = shifts_to(self._state, wanted.atoms, "rejected", ("pending", "kept", "settled"))
@@ -218,6 +222,8 @@ class Review(ReviewPort):
                 self._ledger.decide(Decided(0, sentence, shifts, rejected=rejected, is_rewind=True), images)
             left += [places(self._state, [part]) for part in wanted.blocked]
             said = [f"Left as they are, for you edited them since: {', '.join(left)}"] if left else []
+            if lost:
+                said.append(f"Left as they are, for what they were is lost: {', '.join(lost)}")
             if beyond := snapshot.not_covered(self._git):
                 said.append(f"Not known, and so as it is now: what commands did in {beyond}")
             return ". ".join(said)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from app.git.git import Git
 from app.review.checkout import merge
 from app.review.diff.compare import SYMLINK
+from app.review.errors import LostContent
 from app.review.log.change_log import FileState, ReviewState
 from app.review.log.decisions import AtomsByPath, HunkBlocks
 from app.review.log.entries import ImageName
@@ -69,13 +70,18 @@ def files_to_write(
     image: Callable[[ImageName | None], FileImage | None],
     read: Callable[[str], FileImage | None],
     git: Git,
-) -> tuple[Images, list[str]]:
-    """What the files that are no longer under review become, with what was done to them since merged in; and
-    the paths where that cannot be done cleanly. Raises OSError."""
+) -> tuple[Images, list[str], list[str]]:
+    """What the files that are no longer under review become, with what was done to them since merged in; the
+    paths where that cannot be done cleanly; and those whose content is lost. Raises OSError."""
     images: Images = {}
     left: list[str] = []
+    lost: list[str] = []
     for path, first in wanted.gone.items():
-        found, last, target = read(path), image(state.images[path]), image(first)
+        try:
+            found, last, target = read(path), image(state.images[path]), image(first)
+        except LostContent:
+            lost.append(path)
+            continue
         if found == target or (found is None and last is None):
             continue
         if found != last:
@@ -85,7 +91,7 @@ def files_to_write(
                 continue
             target = merged
         images[path] = (found, target)
-    return images, left
+    return images, left, lost
 
 
 def _merged(

@@ -22,7 +22,7 @@ from app.agent.session.records import (
     decode,
     encode,
 )
-from app.checked_lines import is_intact, sealed
+from app.checked_lines import sealed, unsealed
 from app.paths import data_directory
 
 _VERSION = 1
@@ -124,11 +124,12 @@ def _read(path: Path) -> tuple[tuple[Record, ...], int]:
 def _decoded(line: bytes) -> tuple[Record, int | None] | None:
     """The record in a line, and its number if it has one; None where the line is damaged."""
     try:
-        plain = json.loads(line)
-        at, seal = plain.pop("at", None), plain.pop("sum", None)
-        # The checksum itself may be what is damaged.
-        is_older = at is None and seal is None
-        return (decode(plain), at) if is_older or is_intact(line) else None
+        body = unsealed(line)
+        plain = json.loads(body)
+        at = plain.pop("at", None)
+        # Without a checksum that could be read, only a line of an older version may do.
+        is_whole = len(body) < len(line) or (at is None and "sum" not in plain)
+        return (decode(plain), at) if is_whole else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 

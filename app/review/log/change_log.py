@@ -2,12 +2,12 @@
 content they name. Nothing here touches the disk.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.review.diff.compare import Block
-from app.review.errors import ReviewError
+from app.review.errors import LostContent, ReviewError
 from app.review.log.entries import (
     CommandBegan,
     CommandEnded,
@@ -21,6 +21,7 @@ from app.review.log.entries import (
     Entry,
     FeedbackGiven,
     ImageName,
+    Lost,
     RejectedText,
     Retold,
     RolledBack,
@@ -164,10 +165,25 @@ class ReviewState:
     comments: dict[int, Commented] = field(default_factory=dict)
     unsaid_comments: dict[int, Commented] = field(default_factory=dict)
     unsaid_rejections: dict[int, tuple[RejectedText, ...]] = field(default_factory=dict)
+    losses: list[str] = field(default_factory=list)
+    """What the log or the store does not tell any more, a sentence each. An entry may then speak of what is not
+    known, and counts as far as it speaks of the rest."""
 
     def apply(self, entry: Entry, content: Callable[[ImageName | None], FileImage | None]) -> None:
         """Take in the next entry; `content` reads an image from the store."""
+        try:
+            self._apply(entry, content)
+        except (LookupError, ValueError, ReviewError):
+            if not self.losses:
+                raise
+            self.losses.append("An entry of the review's log counts in part, for it speaks of what is lost.")
+
+    def _apply(self, entry: Entry, content: Callable[[ImageName | None], FileImage | None]) -> None:
         match entry:
+            case Lost():
+                place = f"Line {entry.line} of {entry.file}"
+                self.losses.append(f"{place} is damaged: one change or decision is not known.")
+                self._forget_decisions()
             case TurnBegan():
                 self.turn, self.serial = entry, entry.serial
                 self.snapshot, self.is_command_open = dict(entry.snapshot), False
@@ -177,7 +193,8 @@ class ReviewState:
                 self.snapshot, self.is_command_open = {}, False
             case CommandBegan():
                 gone = frozenset(entry.gone)
-                files = {path: name for path, name in self.snapshot["files"].items() if path not in gone}
+                known = self.snapshot.get("files", {})
+                files = {path: name for path, name in known.items() if path not in gone}
                 taken = {"head": entry.head, "complete": entry.complete, "taken_ns": entry.taken_ns}
                 self.snapshot = {**self.snapshot, **taken, "files": {**files, **entry.files}}
                 self.is_command_open = True
@@ -261,11 +278,21 @@ class ReviewState:
         self.redoable = entry.decisions(entry.redoable)
 
     def _edited(self, entry: Edited, content: Callable[[ImageName | None], FileImage | None]) -> None:
-        self.edits = entry.edit
+        self.edits = max(self.edits, entry.edit)
         self.images[entry.path] = entry.after
         if entry.owner == "agent":
             first = None if entry.moved_from else entry.before
             self.firsts.setdefault(entry.turn, {}).setdefault(entry.path, first)
+        try:
+            self._weave(entry, content)
+        except LostContent as error:
+            self._lose(entry.path, str(error))
+
+    def _weave(self, entry: Edited, content: Callable[[ImageName | None], FileImage | None]) -> None:
+        if self.losses and entry.path in self.files:
+            image = None if entry.moved_from else content(entry.before)
+            if self.files[entry.path].image() != image:
+                self._lose(entry.path, "a change to it is not known")
         if entry.path not in self.files:
             self.files[entry.path] = FileState(Weave(content(entry.before), exists=not entry.moved_from))
             if entry.moved_from:
@@ -282,6 +309,18 @@ class ReviewState:
             # What comes back by redoing would land beside work that did not know of it.
             self.redoable.clear()
 
+    def _lose(self, path: str, why: str) -> None:
+        """Of `path`, what was done so far cannot be reviewed any more. What is done to it later can."""
+        self.losses.append(
+            f"{path}: what was changed there before cannot be decided here any more, for {why}. "
+            "The file stays as it is."
+        )
+        self.files.pop(path, None)
+        for file in self.files.values():
+            if file.origin and file.origin.path == path:
+                file.origin = None
+        self._forget_decisions()
+
     def _voided(self, entry: Voided) -> None:
         decided = {shift.path for one in (*self.undoable, *self.redoable) for shift in one.shifts}
         for path, state in list(self.files.items()):
@@ -294,16 +333,18 @@ class ReviewState:
                 del self.files[path]
 
     def _decided(self, entry: Decided) -> None:
-        self.numbers = entry.decision
+        self.numbers = max(self.numbers, entry.decision)
+        if self.losses:
+            entry = replace(entry, shifts=tuple(self._known(entry.shifts)))
         self._shift(entry.shifts)
         self.images.update((write.path, write.after) for write in entry.writes)
-        if entry.undoes:
+        if entry.undoes and self.undoable:
             self.redoable.append(self.undoable.pop())
             for texts in (self.unsaid_rejections, *(told.rejections for told in self.told.values())):
                 texts.pop(entry.undoes, None)
-        elif entry.redoes:
+        elif entry.redoes and self.redoable:
             self.undoable.append(self.redoable.pop())
-        else:
+        elif not (entry.undoes or entry.redoes):
             self.undoable.append(entry)
             self.redoable.clear()
         if entry.rejected:
@@ -334,7 +375,7 @@ class ReviewState:
         if not entry.commit_hash or begun is None:
             return
         self.head = entry.commit_hash
-        self._shift(begun.shifts)
+        self._shift(self._known(begun.shifts) if self.losses else begun.shifts)
         self._forget_decisions()
         # With nothing to undo any more, a file without live changes has no use for its history.
         for path, state in list(self.files.items()):
@@ -360,6 +401,14 @@ class ReviewState:
                 self.unsaid_rejections = {**told.rejections, **self.unsaid_rejections}
                 again = {number: self.comments[number] for number in told.comments if number in self.comments}
                 self.unsaid_comments = {**again, **self.unsaid_comments}
+
+    def _known(self, shifts: Iterable[Shift]) -> Iterator[Shift]:
+        """The shifts, as far as what they move is there."""
+        for shift in shifts:
+            blocks = self.files[shift.path].weave.blocks if shift.path in self.files else {}
+            atoms = tuple((name, numbers) for name, numbers in shift.atoms if name in blocks)
+            if atoms:
+                yield replace(shift, atoms=atoms)
 
     def _shift(self, shifts: Iterable[Shift]) -> None:
         for shift in shifts:

@@ -239,6 +239,14 @@ class Together:
     entries: "tuple[Entry, ...]"
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What stands in the place of an entry that cannot be read: line `line` of `file` is damaged."""
+
+    file: str
+    line: int
+
+
 Entry = (
     TurnBegan
     | TurnEnded
@@ -258,6 +266,7 @@ Entry = (
     | Stood
     | Compacted
     | Together
+    | Lost
 )
 _KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(Entry)}
 
@@ -277,10 +286,9 @@ def _plain(entry: Entry) -> dict[str, Any]:
 
 def decode(line: bytes) -> Entry:
     """The inverse of `encode`. Raises ValueError for anything else."""
-    record = json.loads(line)
     try:
-        return _entry(record)
-    except (KeyError, TypeError, AttributeError) as error:
+        return _entry(json.loads(line))
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(str(error)) from error
 
 

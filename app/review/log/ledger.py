@@ -12,7 +12,7 @@ from pathlib import Path
 
 from app.review.diff.compare import diff_tokens
 from app.review.disk import Disk
-from app.review.errors import ReviewError
+from app.review.errors import LostContent, ReviewError
 from app.review.log.change_log import ReviewState
 from app.review.log.compaction import blobs, compact
 from app.review.log.decisions import images_after
@@ -78,7 +78,7 @@ class Ledger:
     def compact(self) -> None:
         """Make the log short, once it has become long; what may be decided, undone and gone back on stays. A
         crash leaves the old log or the new one."""
-        if self.state.turn or self.state.open_commit or self.state.open_decision:
+        if self.state.turn or self.state.open_commit or self.state.open_decision or self.state.losses:
             return
         entries = self._store.everything()
         last = max((n for n, entry in enumerate(entries) if isinstance(entry, Compacted)), default=-1)
@@ -239,11 +239,15 @@ class Ledger:
 
     def _complete(self, decision: Decided) -> None:
         """Bring the files to where an open decision wants them. A file that is neither as before nor as after
-        has been edited by the user since and is left alone. Where the disk refuses, back to where they were."""
+        has been edited by the user since and is left alone, as is one whose content is lost. Where the disk
+        refuses, back to where they were."""
         try:
             for write in decision.writes:
                 self._disk.tidy(write.path)
-                self._exchange(write.path, self.image(write.before), self.image(write.after))
+                try:
+                    self._exchange(write.path, self.image(write.before), self.image(write.after))
+                except LostContent as error:
+                    self.state.losses.append(f"{write.path} was left as it is, for {error}.")
         except OSError:
             for write in reversed(decision.writes):
                 self._exchange(write.path, self.image(write.after), self.image(write.before))

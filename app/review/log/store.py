@@ -16,9 +16,10 @@ from typing import IO, Protocol
 from typing_extensions import override
 
 from app import durable
+from app.checked_lines import sealed, unsealed
 from app.paths import data_directory
-from app.review.errors import ReviewError
-from app.review.log.entries import Entry, decode, encode
+from app.review.errors import LostContent, ReviewError
+from app.review.log.entries import Entry, Lost, decode, encode
 
 _NEW_LOG = "new-log-"
 
@@ -29,7 +30,7 @@ class Store(Protocol):
     def lock(self) -> AbstractContextManager[None]: ...
 
     def read(self) -> list[Entry]:
-        """The entries that were appended, by anyone, since the last call. Raises ReviewError for damage."""
+        """The entries that were appended, by anyone, since the last call; Lost for those that are damaged."""
         ...
 
     def is_replaced(self) -> bool:
@@ -61,7 +62,7 @@ class Store(Protocol):
         ...
 
     def get(self, name: str) -> bytes:
-        """Content by its name. Raises ReviewError when it is missing or damaged."""
+        """Content by its name. Raises LostContent when it is missing or damaged."""
         ...
 
     def hold_turn(self) -> bool:
@@ -79,6 +80,7 @@ class FileStore(Store):
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._offset = 0
+        self._lines = 0
         self._file = 0
         self._turn: IO[bytes] | None = None
         try:
@@ -112,35 +114,36 @@ class FileStore(Store):
     def read(self) -> list[Entry]:
         """Only whole lines count."""
         if self.is_replaced():
-            self._offset = 0
+            self._offset = self._lines = 0
         with self._log.open("rb") as file:
             self._file = os.fstat(file.fileno()).st_ino
             file.seek(self._offset)
             data = file.read()
-        entries, length = self._decode(data)
+        entries, length = self._decode(data, self._lines)
         self._offset += length
+        self._lines += len(entries)
         return entries
 
     @override
     def everything(self) -> list[Entry]:
-        return self._decode(self._log.read_bytes())[0]
+        return self._decode(self._log.read_bytes(), 0)[0]
 
-    def _decode(self, data: bytes) -> tuple[list[Entry], int]:
+    def _decode(self, data: bytes, before: int) -> tuple[list[Entry], int]:
+        """The entries of the whole lines in `data`, which follow `before` lines of the file, and how many bytes
+        they take."""
         whole = data[: data.rfind(b"\n") + 1]
         entries: list[Entry] = []
-        for line in whole.splitlines():
+        for number, line in enumerate(whole.split(b"\n")[:-1], before + 1):
             try:
-                entries.append(decode(line))
-            except ValueError as error:
-                raise ReviewError(
-                    f"The review log {self._log} is damaged", "move that folder away to begin a new review"
-                ) from error
+                entries.append(decode(unsealed(line)))
+            except ValueError:
+                entries.append(Lost(str(self._log), number))
         return entries, len(whole)
 
     @override
     def replace(self, entries: Sequence[Entry]) -> None:
         # The new file has another inode, by which those who have read the old one see that it was replaced.
-        durable.replace_file(self._log, map(encode, entries), prefix=_NEW_LOG)
+        durable.replace_file(self._log, map(sealed, map(encode, entries)), prefix=_NEW_LOG)
 
     @override
     def keep_only(self, names: Collection[str]) -> None:
@@ -160,12 +163,13 @@ class FileStore(Store):
 
     @override
     def append(self, entry: Entry) -> None:
-        line = encode(entry)
+        line = sealed(encode(entry))
         with self._log.open("r+b", buffering=0) as file:
             # Everything up to here was read; what lies beyond is a torn line.
             file.truncate(self._offset)
             durable.append(file.fileno(), line)
         self._offset += len(line)
+        self._lines += 1
 
     @override
     def put(self, data: bytes) -> str:
@@ -185,15 +189,9 @@ class FileStore(Store):
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise ReviewError(
-                f"The review has lost a file's content ({path})",
-                f"move {self._directory} away to begin a new review",
-            ) from error
+            raise LostContent(f"the review has lost a file's content, {path} ({error.strerror})") from error
         if sha256(data).hexdigest() != name:
-            raise ReviewError(
-                f"A file's content in the review is damaged ({path})",
-                f"move {self._directory} away to begin a new review",
-            )
+            raise LostContent(f"a file's content in the review is damaged, {path}")
         return data
 
     def _path(self, name: str) -> Path:

@@ -14,6 +14,7 @@ class DiffPainter:
 
     def __init__(self, model: DiffModel, colours: DiffColours) -> None:
         self._model = model
+        self._colours = colours
         self._lines = LinePainter(model, colours)
 
     @property
@@ -31,7 +32,8 @@ class DiffPainter:
             case "file":
                 return headings.file_heading(model, frame, place, is_current=row == frame.cursor)
             case "hunk":
-                return headings.hunk_heading(model, frame, place, row)
+                unseen = self._colours.of_hunk(place).unseen
+                return headings.hunk_heading(model, frame, place, row, unseen)
             case "note":
                 return headings.note(model, frame, place, row)
             case "comment":

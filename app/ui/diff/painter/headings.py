@@ -1,5 +1,7 @@
 """How the rows of a diff look that are no code: headings of files and hunks, notes and comments."""
 
+from collections.abc import Sequence
+
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
@@ -77,8 +79,11 @@ def file_heading(model: DiffModel, frame: Frame, place: Row, *, is_current: bool
     return Strip.join([head.crop_extend(0, room, base), counts])
 
 
-def hunk_heading(model: DiffModel, frame: Frame, place: Row, row: int) -> Strip:
-    """What was decided about a hunk, whether it fits, and where it is."""
+def hunk_heading(
+    model: DiffModel, frame: Frame, place: Row, row: int, unseen: Sequence[tuple[int, str]]
+) -> Strip:
+    """What was decided about a hunk, whether it fits, and where it is. `unseen` has the numbers of lines whose
+    change cannot be seen, and what it is."""
     palette = frame.palette
     hunk = model.hunk_of(place)
     base = palette.text + palette.section
@@ -95,6 +100,8 @@ def hunk_heading(model: DiffModel, frame: Frame, place: Row, row: int) -> Strip:
         extra = [Segment(f"  {visible(misfit.sentence)}", base + palette.error)]
     elif hunk.id in model.space_only:
         extra = [Segment("  white space only", base + palette.muted)]
+    if unseen:
+        extra.append(Segment(f"  {_looks_the_same(unseen)}", base + palette.accent))
     where = f"  {hunk.before_start},{hunk.before_count} → {hunk.after_start},{hunk.after_count}"
     segments = [
         edge(model, frame, place, base),
@@ -104,6 +111,18 @@ def hunk_heading(model: DiffModel, frame: Frame, place: Row, row: int) -> Strip:
         Segment(f"  {visible(hunk.section)}", base + palette.muted),
     ]
     return Strip(segments).crop_extend(0, frame.width, base)
+
+
+def _looks_the_same(unseen: Sequence[tuple[int, str]]) -> str:
+    """As few words as say which lines changed without looking so, and how: lines of one reason together."""
+    by_reason: dict[str, list[int]] = {}
+    for number, why in unseen:
+        by_reason.setdefault(why, []).append(number)
+    parts = []
+    for why, numbers in by_reason.items():
+        more = f" and {len(numbers) - 1} more" if len(numbers) > 1 else ""
+        parts.append(f"line {numbers[0]}{more}: {why}")
+    return "≈ " + "; ".join(parts)
 
 
 def note(model: DiffModel, frame: Frame, place: Row, row: int) -> Strip:

@@ -3,10 +3,12 @@
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import cached_property
 
 from pygments.lexer import Lexer
 
 from app.review.diff.hunk_text import line_marks
+from app.review.diff.unseen import lines_that_look_the_same
 from app.review.diff.words import Span, pair, word_marks
 from app.review.model import Hunk
 from app.ui.drawing.syntax import LazySyntax, Spans
@@ -14,6 +16,7 @@ from app.ui.drawing.text import columns, visible
 
 LONG_LINE = 2_000  # characters; beyond, a line has neither colour nor word marks
 
+_MOST_LOOKED_AT = 1_000  # lines of a hunk, whether they look as before
 _LEAD = 60  # lines above a hunk that are searched for the start of a string or comment that reaches into it
 _EMPTY = 1_000  # taken for the indent of an empty line: more than any other line has
 _LASTS = re.compile(
@@ -83,6 +86,19 @@ class HunkColours:
             for number, marked in zip(together, word_marks(old, new), strict=True):
                 self._words[number] = columns(self._lines[number].text, marked)
         return self._words[index]
+
+    @cached_property
+    def unseen(self) -> Sequence[tuple[int, str]]:
+        """The changed lines that look as before, by their numbers, each with why it is another; of a large hunk
+        the first ones."""
+        found: list[tuple[int, str]] = []
+        for start, end in self._blocks:
+            if start >= _MOST_LOOKED_AT:
+                break
+            block = self._lines[start : min(end, start + _MOST_LOOKED_AT)]
+            lines = [line for line in block if len(line.text) <= LONG_LINE]
+            found += [(line.after_number or 0, why) for line, why in lines_that_look_the_same(lines)]
+        return found
 
     def is_space_only(self, index: int) -> bool:
         """Whether line `index` differs from its counterpart by white space alone."""

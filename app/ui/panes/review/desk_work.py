@@ -11,6 +11,7 @@ from app.review.model import Comment, FileChange
 from app.review.port import ReviewPort
 
 Result = TypeVar("Result")
+_MOST_LOSSES = 3  # told one by one
 
 # A decision: returns a sentence worth telling, or nothing. If it raises TidegateError, nothing has changed.
 Decision = Callable[[], str | None]
@@ -46,6 +47,7 @@ class DeskWork:
         self._tell = tell
         self._first = first
         self._lock = asyncio.Lock()
+        self._told_losses: set[str] = set()
 
     def switch(self) -> None:
         """Review the next desk from now on, after the last the first."""
@@ -76,7 +78,15 @@ class DeskWork:
                 first, self._first = self._first, None
                 changes = first if first is not None else await asyncio.to_thread(desk.changes)
                 comments = await asyncio.to_thread(self.port.comments)
+                self._tell_losses()
             except TidegateError as error:
                 self._tell(str(error), True)
                 return None
         return Reading(desk, changes, comments, was_refused)
+
+    def _tell_losses(self) -> None:
+        new = [loss for loss in self.port.losses() if loss not in self._told_losses]
+        self._told_losses.update(new)
+        if new:
+            more = f" (and {len(new) - _MOST_LOSSES} more)" if len(new) > _MOST_LOSSES else ""
+            self._tell(" ".join(new[:_MOST_LOSSES]) + more, True)

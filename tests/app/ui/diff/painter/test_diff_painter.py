@@ -175,3 +175,15 @@ def test_a_comment_is_drawn_with_its_lines() -> None:
     first = next(number for number, row in enumerate(rows) if row.endswith("✎ Why?"))
     assert rows[first - 1].endswith("+ two")
     assert rows[first + 1].endswith("  Say.")
+
+
+@pytest.mark.parametrize("width", [80, 150], ids=["unified", "side by side"])
+def test_a_line_that_looks_as_before_says_why_beside_its_hunk(width: int) -> None:
+    context = "".join(f"{n}\n" for n in range(9))
+    before = f"one\ncaf\u00e9\n{context}password = 1\n{context}two\nthree"
+    after = f"one \ncafe\u0301\n{context}p\u0430ssword = 1\nnew\n{context}other\nthree\n"
+    rows = Drawing(*changes_of({"a.txt": (before, after)}), width=width).rows()
+    said = [row.partition("≈ ")[2] for row in rows if "○ open" in row]
+    assert said[0].startswith("line 1: trailing blanks; line 2: Unicode form (NFC, NFD)")
+    assert said[1].startswith("line 12: letters or signs that look alike")
+    assert said[2].startswith("line 24: newline at the end")
