@@ -120,11 +120,16 @@ def show(path: str, state: FileState, is_moved: bool = False) -> ShownFile | Non
 
 def live_atoms(state: FileState, names: Set[str], kept: bool) -> frozenset[Atom]:
     """The atoms of these blocks that belong to the kept or to the pending layer. A user's atom without a word
-    of its own belongs to the layer its block was counted in."""
+    of its own belongs to the layer its block was counted in; a line that the user removed, and that was not
+    under review, does not come under review by that."""
     result: set[Atom] = set()
+    reviewed = frozenset[str]().union(*state.live())
+    removed = state.weave.makers_of_removed
     for name in names:
         block = state.weave.blocks[name]
         for atom in block.atoms:
+            if atom in removed and removed[atom] not in reviewed:
+                continue
             word = state.standing.get(atom)
             if word == ("kept" if kept else "pending") or (
                 word is None and (not kept or block.owner == "user")

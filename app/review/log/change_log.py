@@ -9,6 +9,7 @@ from typing import Any
 from app.review.diff.compare import Block
 from app.review.errors import LostContent, ReviewError
 from app.review.log.entries import (
+    BroughtBack,
     CommandBegan,
     CommandEnded,
     Commented,
@@ -29,6 +30,7 @@ from app.review.log.entries import (
     Shift,
     Standing,
     Stood,
+    TakenBack,
     Together,
     TurnBegan,
     TurnEnded,
@@ -62,6 +64,9 @@ class FileState:
     gone: frozenset[Atom] = frozenset()
     origin: Origin | None = None
     newest_edit: int = 0
+    # What the user last took back by hand, with what was decided on it before, and the newest edit then.
+    taken_back: dict[Atom, Standing] = field(default_factory=dict)
+    edit_taken_at: int = 0
     # Counts the changes to this state, so that what was made from it can be kept as long as it holds.
     version: int = 0
 
@@ -73,6 +78,7 @@ class FileState:
         self.version += 1
         self.gone = frozenset(atom for atom, word in self.standing.items() if word in ("rejected", "void"))
         self._image: tuple[FileImage | None] | None = None
+        self._live: tuple[frozenset[str], frozenset[str]] | None = None
 
     def image(self) -> FileImage | None:
         """What the log says is on disk."""
@@ -83,6 +89,11 @@ class FileState:
     def live(self) -> tuple[frozenset[str], frozenset[str]]:
         """Blocks with atoms that are kept, and with atoms that are pending. The user's own blocks count where
         they rest on the agent's: they stand or fall with these."""
+        if self._live is None:
+            self._live = self._find_live()
+        return self._live
+
+    def _find_live(self) -> tuple[frozenset[str], frozenset[str]]:
         kept: set[str] = set()
         pending: set[str] = set()
         for block in self.weave.blocks.values():
@@ -97,6 +108,17 @@ class FileState:
             elif self.counts(block) and block.rests_on & (kept | pending):
                 (pending if block.rests_on & pending else kept).add(block.id)
         return frozenset(kept), frozenset(pending)
+
+    def before_taking_back(self) -> dict[Atom, Standing] | None:
+        """The standing of all atoms without what the user took back last, and without the user's edits since;
+        None if there is no way back."""
+        since = [block for block in self.weave.blocks.values() if block.edit > self.edit_taken_at]
+        if not self.taken_back or any(block.owner == "agent" for block in since):
+            return None
+        standing = {atom: word for atom, word in self.standing.items() if atom not in self.taken_back}
+        standing.update({atom: word for atom, word in self.taken_back.items() if word != "pending"})
+        standing.update({atom: "void" for block in since for atom in block.atoms})
+        return standing
 
     def counts(self, block: BlockFacts) -> bool:
         """Whether any atom of a block is neither settled nor gone."""
@@ -204,6 +226,10 @@ class ReviewState:
                 self._edited(entry, content)
             case Voided():
                 self._voided(entry)
+            case TakenBack():
+                self._taken_back(entry)
+            case BroughtBack():
+                self._brought_back(entry)
             case Decided():
                 self._decided(entry)
             case Done():
@@ -332,6 +358,20 @@ class ReviewState:
             if path not in decided and all(state.standing.get(atom) == "void" for atom in atoms):
                 del self.files[path]
 
+    def _taken_back(self, entry: TakenBack) -> None:
+        file = self.files[entry.path]
+        atoms = [(name, number) for name, numbers in entry.atoms for number in numbers]
+        file.taken_back = {atom: file.standing.get(atom, "pending") for atom in atoms}
+        file.edit_taken_at = file.newest_edit
+        file.standing.update(dict.fromkeys(atoms, "void"))
+        file.changed()
+
+    def _brought_back(self, entry: BroughtBack) -> None:
+        file = self.files[entry.path]
+        file.standing = file.before_taking_back() or file.standing
+        file.taken_back = {}
+        file.changed()
+
     def _decided(self, entry: Decided) -> None:
         self.numbers = max(self.numbers, entry.decision)
         if self.losses:
@@ -416,7 +456,11 @@ class ReviewState:
             standing = file.standing
             for name, numbers in shift.atoms:
                 for number in numbers:
-                    if shift.target == "pending":
+                    if standing.get((name, number)) == "void":
+                        # Taken back by hand; that holds until it is there again.
+                        if (name, number) in file.taken_back:
+                            file.taken_back[name, number] = shift.target
+                    elif shift.target == "pending":
                         standing.pop((name, number), None)
                     else:
                         standing[name, number] = shift.target

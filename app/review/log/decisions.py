@@ -247,7 +247,9 @@ def images_after(
     """For each file that shifts change on disk: its image now and then."""
     gone: dict[str, set[Atom]] = {}
     for shift in shifts:
+        standing = state.files[shift.path].standing
         members = {(name, number) for name, numbers in shift.atoms for number in numbers}
+        members = {atom for atom in members if standing.get(atom) != "void"}
         without = gone.setdefault(shift.path, set(state.files[shift.path].gone))
         if shift.target == "rejected":
             without |= members

@@ -83,6 +83,21 @@ class Voided:
 
 
 @dataclass(frozen=True, slots=True)
+class TakenBack:
+    """The user took these atoms of the agent's back by other means than a decision."""
+
+    path: str
+    atoms: tuple[tuple[str, tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BroughtBack:
+    """The file is again what it was before the last `TakenBack` (as by `git stash pop`)."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Shift:
     """Atoms of one file, by block, that went from one standing to another."""
 
@@ -254,6 +269,8 @@ Entry = (
     | CommandEnded
     | Edited
     | Voided
+    | TakenBack
+    | BroughtBack
     | Decided
     | Done
     | RolledBack
@@ -314,6 +331,8 @@ def _entry(record: dict[str, Any]) -> Entry:
         record["files"] = tuple(tuple(file) for file in record["files"])
     if kind is Stood:
         record["standing"] = tuple(tuple(atom) for atom in record["standing"])
+    if kind is TakenBack:
+        record["atoms"] = _atoms(record["atoms"])
     for name in ("paths", "serials", "gone"):
         if name in record:
             record[name] = tuple(record[name])
@@ -326,8 +345,11 @@ def image_name(record: Mapping[str, Any] | None) -> ImageName | None:
 
 
 def _shift(record: Mapping[str, Any]) -> Shift:
-    atoms = tuple((block, tuple(numbers)) for block, numbers in record["atoms"])
-    return Shift(record["path"], record["source"], record["target"], atoms)
+    return Shift(record["path"], record["source"], record["target"], _atoms(record["atoms"]))
+
+
+def _atoms(record: Sequence[Any]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    return tuple((block, tuple(numbers)) for block, numbers in record)
 
 
 def single(entries: Iterable[Entry]) -> Iterator[Entry]:
@@ -340,11 +362,16 @@ def single(entries: Iterable[Entry]) -> Iterator[Entry]:
 
 
 def shift_of(path: str, source: Standing, target: Standing, atoms: Set[Atom]) -> Shift:
-    """A shift of these atoms, in an order that does not vary."""
+    """A shift of these atoms."""
+    return Shift(path, source, target, by_block(atoms))
+
+
+def by_block(atoms: Set[Atom]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Atoms as a log has them, in an order that does not vary."""
     grouped: dict[str, list[int]] = {}
     for name, number in sorted(atoms):
         grouped.setdefault(name, []).append(number)
-    return Shift(path, source, target, tuple((name, tuple(numbers)) for name, numbers in grouped.items()))
+    return tuple((name, tuple(numbers)) for name, numbers in grouped.items())
 
 
 def inverse(shifts: Iterable[Shift]) -> tuple[Shift, ...]:

@@ -13,10 +13,11 @@ from pathlib import Path
 from app.review.diff.compare import diff_tokens
 from app.review.disk import Disk
 from app.review.errors import LostContent, ReviewError
-from app.review.log.change_log import ReviewState
+from app.review.log.change_log import FileState, ReviewState
 from app.review.log.compaction import blobs, compact
 from app.review.log.decisions import images_after
 from app.review.log.entries import (
+    BroughtBack,
     Compacted,
     Decided,
     Done,
@@ -24,11 +25,14 @@ from app.review.log.entries import (
     Entry,
     ImageName,
     RolledBack,
+    TakenBack,
     Together,
     Voided,
     Write,
+    by_block,
 )
 from app.review.log.store import Store
+from app.review.log.taken_back import taken_back
 from app.review.log.weave import EditBlocks, Owner, compare
 from app.review.model import FileImage
 
@@ -203,8 +207,23 @@ class Ledger:
         atoms = frozenset(atom for block in blocks for atom in block.atoms)
         if not atoms & state.standing.keys() and state.weave.image(state.gone | atoms) == found:
             self.append(Together(tuple(map(Voided, sorted(edits)))))
-        else:
-            self.edit(path, found, owner)
+            return
+        if owner == "user":
+            if self._is_brought_back(state, found):
+                self.append(BroughtBack(path))
+                return
+            taken = taken_back(state, found)
+            if taken:
+                self.append(TakenBack(path, by_block(taken)))
+        self.edit(path, found, owner)
+
+    @staticmethod
+    def _is_brought_back(state: FileState, found: FileImage | None) -> bool:
+        standing = state.before_taking_back()
+        if standing is None:
+            return False
+        gone = frozenset(atom for atom, word in standing.items() if word in ("rejected", "void"))
+        return state.weave.image(gone) == found
 
     def decide(self, wanted: Decided, others: Images | None = None) -> None:
         """Write the intent down, then the files, then that it is done; a disk that refuses undoes it all.

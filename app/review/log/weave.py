@@ -88,6 +88,8 @@ class Weave:
         self.tokens = [Token(data, None, [], opaque) for data in diff_tokens(root)]
         self.modes: list[tuple[Atom | None, int | None]] = [(None, root.mode if root and exists else None)]
         self.blocks: dict[str, BlockFacts] = {}
+        self.makers_of_removed: dict[Atom, str | None] = {}
+        """By each removal of the user's: the block that had put the line in, None if it was there before."""
 
     @property
     def atoms(self) -> frozenset[Atom]:
@@ -151,6 +153,10 @@ class Weave:
                 )
             )
             added = data[block.after_start : block.after_end]
+            if owner == "user":
+                for removal, place in enumerate(visible[block.before_start : block.before_end]):
+                    maker = self.tokens[place].inserted
+                    self.makers_of_removed[name, removal] = maker[0] if maker else None
             fresh += self._replacements(name, block, visible, added, opaque=opaque, without=without)
         self._insert(fresh)
         if change.mode:
