@@ -19,6 +19,7 @@ from app.ui.diff.model.pending import pending_parts
 from app.ui.diff.model.selection import LineSelection
 from app.ui.diff.painter.colours import DiffColours
 from app.ui.diff.painter.diff_painter import DiffPainter
+from app.ui.diff.painter.file_colours import file_colours
 from app.ui.diff.painter.frame import Frame
 from app.ui.drawing.syntax import lexer_for_path
 from app.ui.widgets.line_view import LineView
@@ -30,12 +31,11 @@ class DiffView(LineView):
     """Shows a `DiffModel` as a `DiffPainter` draws it: each file's hunks under its heading."""
 
     class FileWanted(Message):
-        """A hunk is drawn whose file is not known; the colours above it depend on the file."""
+        """A hunk is drawn whose file is not known; its colours depend on the file."""
 
-        def __init__(self, change: FileChange, hunk: Hunk) -> None:
+        def __init__(self, change: FileChange) -> None:
             super().__init__()
             self.change = change
-            self.hunk = hunk
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -70,13 +70,19 @@ class DiffView(LineView):
         if row is not None:
             self.move_to(row)
 
-    def know_file(self, change: FileChange, hunk: Hunk, lines: Sequence[str]) -> None:
-        """The answer to `FileWanted`: the lines of the file after the change."""
-        if self._colours.has_file(change, hunk, lines):
-            self.refresh()
+    def know_file(self, change: FileChange, lines: Sequence[str]) -> None:
+        """The answer to `FileWanted`: the lines of the file after the change, none where they are unknown."""
+        self.run_worker(self._colour(change, lines), group="colours")
 
-    def _want_file(self, change: FileChange, hunk: Hunk) -> None:
-        self.post_message(self.FileWanted(change, hunk))
+    async def _colour(self, change: FileChange, lines: Sequence[str]) -> None:
+        lexer = lexer_for_path(change.path)
+        if lexer is not None:
+            sides = await asyncio.to_thread(file_colours, change, lines, lexer)
+            if self._colours.has_file(change, sides):
+                self.refresh()
+
+    def _want_file(self, change: FileChange) -> None:
+        self.post_message(self.FileWanted(change))
 
     def _load_lexer(self, path: str) -> None:
         self.run_worker(self._prepare(path), group="prepare")

@@ -42,11 +42,6 @@ class Surroundings:
         self.files[change.path] = lines
         return True
 
-    def above(self, change: FileChange, hunk: Hunk) -> Sequence[str]:
-        """The lines of the file above a hunk; none if the file was not read."""
-        lines = self.files.get(change.path)
-        return () if lines is None else lines[: max(0, first_lines(hunk)[1] - 1)]
-
     def extend(self, change: FileChange, hunk: Hunk, lines: Sequence[str]) -> bool:
         """Show more lines around `hunk`, at most up to the hunks next to it. `lines` is the whole file; False
         if the lines of `hunk` are not in them."""

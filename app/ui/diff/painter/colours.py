@@ -4,19 +4,24 @@ Where a lexer must be loaded or a file read for them, the text is drawn without 
 file are asked for, and the next drawing uses them.
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from pygments.lexer import Lexer
 
-from app.review.model import FileChange, Hunk
+from app.review.model import FileChange
 from app.ui.diff.model.diff_model import DiffModel
 from app.ui.diff.model.rows import Row
-from app.ui.diff.painter.hunk_colours import LONG_LINE, HunkColours
+from app.ui.diff.painter.file_colours import LONG_LINE, Sides
+from app.ui.diff.painter.hunk_colours import HunkColours
 from app.ui.drawing.syntax import LazySyntax, Spans, is_prepared, lexer_for_path
 from app.ui.drawing.text import visible
 
 _FARTHEST = 50_000  # lines; for a hunk further down, its file is not read for the colours alone
+_SHORT = 200  # lines of a hunk at the top of a file that are coloured at once, without the rest of the file
+# Starts or ends a string or comment of several lines: where the file is not here, such a hunk has no colours.
+_LASTS = re.compile(r"\"{3}|'{3}|/\*|\*/|`|<!--|-->|--\[\[|\{-|-\}|\(\*|\*\)")
 _HUNKS = 48  # hunks whose colours are kept; more than are ever in view
 _FILES = 4  # files whose colours are kept
 
@@ -25,21 +30,22 @@ class DiffColours:
     """Keeps the colours of the hunks and files drawn last.
 
     `want_lexer` is called with the path of a file whose language has no lexer loaded; the answer goes to
-    `has_lexer`. `want_file` is called with a hunk whose file was not read (a string or comment may start above
-    the hunk); the answer goes to `has_file`. Both are called once for each file.
+    `has_lexer`. `want_file` is called with a file that the colours of its hunks depend on; the answer goes to
+    `has_file`. Both are called once for each file.
     """
 
     def __init__(
         self,
         model: DiffModel,
         want_lexer: Callable[[str], object],
-        want_file: Callable[[FileChange, Hunk], object],
+        want_file: Callable[[FileChange], object],
     ) -> None:
         self._model = model
         self._want_lexer = want_lexer
         self._want_file = want_file
         self._lexers_wanted: set[str] = set()
         self._files_wanted: set[str] = set()
+        self._sides: dict[str, Mapping[str, Sides]] = {}
         self._hunk = lru_cache(_HUNKS)(self._read_hunk)
         self._file = lru_cache(_FILES)(self._read_file)
 
@@ -56,6 +62,7 @@ class DiffColours:
         self._hunk.cache_clear()
         self._file.cache_clear()
         self._files_wanted.clear()
+        self._sides.clear()
 
     def has_lexer(self, path: str) -> None:
         """The lexer for `path` is loaded."""
@@ -63,13 +70,12 @@ class DiffColours:
         self._hunk.cache_clear()
         self._file.cache_clear()
 
-    def has_file(self, change: FileChange, hunk: Hunk, lines: Sequence[str]) -> bool:
-        """The file of `hunk` after the change has these lines. False, and nothing happens, if meanwhile the
-        change is no longer shown or the file is another one."""
+    def has_file(self, change: FileChange, sides: Mapping[str, Sides]) -> bool:
+        """The hunks of `change` have these colours by the whole file; those that are missing are not in it, or
+        it is not here. False, and nothing happens, if meanwhile the change is no longer shown."""
         if not any(one is change for one in self._model.changes):
             return False
-        if not self._model.around.know(change, hunk, lines):
-            return False
+        self._sides[change.path] = sides
         self._hunk.cache_clear()
         return True
 
@@ -77,14 +83,18 @@ class DiffColours:
         change = self._model.changes[file]
         hunk = change.hunks[number]
         lexer = self._lexer(change.path)
-        if lexer is not None and self._needs_file(change, hunk):
+        sides = self._sides.get(change.path)
+        if lexer is None or (sides is not None and hunk.id in sides):
+            return HunkColours(hunk, sides=sides[hunk.id] if sides is not None and lexer is not None else None)
+        if max(hunk.before_start, hunk.after_start) <= 1 and len(hunk.lines) <= _SHORT:
+            return HunkColours(hunk, lexer)
+        if sides is not None:
+            is_certain = not any(_LASTS.search(line.text) for line in hunk.lines)
+            return HunkColours(hunk, lexer if is_certain else None)
+        if change.path not in self._files_wanted and hunk.after_start <= _FARTHEST:
             self._files_wanted.add(change.path)
-            self._want_file(change, hunk)
-        return HunkColours(hunk, lexer, self._model.around.above(change, hunk))
-
-    def _needs_file(self, change: FileChange, hunk: Hunk) -> bool:
-        is_known = change.path in self._model.around.files or change.path in self._files_wanted
-        return not is_known and 1 < hunk.after_start <= _FARTHEST
+            self._want_file(change)
+        return HunkColours(hunk)
 
     def _read_file(self, path: str) -> LazySyntax:
         lines = self._model.around.files[path]

@@ -11,27 +11,21 @@ from app.review.diff.hunk_text import line_marks
 from app.review.diff.unseen import lines_that_look_the_same
 from app.review.diff.words import Span, pair, word_marks
 from app.review.model import Hunk
+from app.ui.diff.painter.file_colours import LONG_LINE, Sides
 from app.ui.drawing.syntax import LazySyntax, Spans
 from app.ui.drawing.text import columns, visible
 
-LONG_LINE = 2_000  # characters; beyond, a line has neither colour nor word marks
-
 _MOST_LOOKED_AT = 1_000  # lines of a hunk, whether they look as before
-_LEAD = 60  # lines above a hunk that are searched for the start of a string or comment that reaches into it
-_EMPTY = 1_000  # taken for the indent of an empty line: more than any other line has
-_LASTS = re.compile(
-    r"\"{3}|'{3}|/\*|`|<!--|--\[\[|\{-|\(\*"
-)  # starts or ends a string or comment of several lines
 _CHANGED = re.compile(rb"[-+]+")
 
 
 class HunkColours:
-    """The colours of a hunk's lines, computed for a line when it is first drawn. `above` has the lines of the
-    file above the hunk, if they are known."""
+    """The colours of a hunk's lines: of its syntax those of `sides`; without them those that `lexer` finds in
+    the hunk alone, for a line when it is first drawn."""
 
-    def __init__(self, hunk: Hunk, lexer: Lexer | None, above: Sequence[str] = ()) -> None:
+    def __init__(self, hunk: Hunk, lexer: Lexer | None = None, sides: Sides | None = None) -> None:
         self._lines = hunk.lines
-        self._lead = _lead(above[-_LEAD:])
+        self._sides = sides
         self._marks = marks = line_marks(hunk.lines)
         # The indices of the lines of each side.
         self._before = [index for index, mark in enumerate(marks) if mark != 0x2B]
@@ -44,20 +38,20 @@ class HunkColours:
         self._words: dict[int, Sequence[Span]] = {}
 
     def _syntax_of(self, lexer: Lexer | None, side: Sequence[int]) -> LazySyntax:
-        lead = len(self._lead)
-
         def line(number: int) -> str:
-            text = self._lead[number] if number < lead else self._lines[side[number - lead]].text
+            text = self._lines[side[number]].text
             return visible(text) if len(text) <= LONG_LINE else ""
 
-        return LazySyntax(lexer, lead + len(side), line)
+        return LazySyntax(lexer, len(side), line)
 
     def syntax(self, index: int) -> Spans:
         """The coloured spans of line `index`, in its visible text."""
-        lead = len(self._lead)
-        if self._marks[index : index + 1] == b"-":
-            return self._before_syntax.spans(lead + index - self._marks.count(b"+", 0, index))
-        return self._after_syntax.spans(lead + index - self._marks.count(b"-", 0, index))
+        is_removed = self._marks[index : index + 1] == b"-"
+        number = index - self._marks.count(b"+" if is_removed else b"-", 0, index)
+        if self._sides is not None:
+            side = self._sides[0 if is_removed else 1]
+            return side[number] if number < len(side) else ()
+        return (self._before_syntax if is_removed else self._after_syntax).spans(number)
 
     def _partner(self, index: int) -> tuple[int, int] | None:
         """The removed and the added line of which line `index` is one."""
@@ -107,16 +101,3 @@ class HunkColours:
             return False
         old, new = ("".join(self._lines[number].text.split()) for number in together)
         return old == new
-
-
-def _lead(above: Sequence[str]) -> Sequence[str]:
-    """The lines above a hunk from which the lexer starts, so that strings and comments that reach into the hunk
-    get their colours.
-
-    They start at the line with the least indent, which is seldom within a string. Without a sign of a string or
-    comment of several lines there are none: to colour a line that is not shown takes as long as any other.
-    """
-    if not any(_LASTS.search(line) for line in above):
-        return ()
-    indents = [len(line) - len(line.lstrip()) if line.strip() else _EMPTY for line in above]
-    return above[indents.index(min(indents)) :]

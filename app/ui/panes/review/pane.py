@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from app.errors import TidegateError
 from app.review.desks.desk import Desk, HunkPart
-from app.review.model import Comment, FileChange, Hunk
+from app.review.model import Comment, FileChange
 from app.review.port import ReviewPort
 from app.ui.actions import bindings
 from app.ui.base import ActionApp
@@ -396,12 +396,14 @@ class ReviewPane(Vertical):
 
     def on_diff_view_file_wanted(self, event: DiffView.FileWanted) -> None:
         event.stop()
-        self.run_worker(self._tell_file(event.change, event.hunk), group="files")
+        self.run_worker(self._tell_file(event.change), group="files")
 
-    async def _tell_file(self, change: FileChange, hunk: Hunk) -> None:
-        # Where a file cannot be read, the colours are those that the hunks alone give.
+    async def _tell_file(self, change: FileChange) -> None:
+        lines: Sequence[str] = ()
+        # Where a file cannot be read, the colours are those that the hunks alone give for certain.
         with suppress(TidegateError, OSError):
-            self.view.know_file(change, hunk, await asyncio.to_thread(self.desk.lines, change))
+            lines = await asyncio.to_thread(self.desk.lines, change)
+        self.view.know_file(change, lines)
 
     def action_ignore_space(self) -> None:
         self.view.switch_space()

@@ -1,18 +1,16 @@
 """How the rows of a diff look, drawn from the model and a theme without an application."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from rich.cells import cell_len
 from rich.style import Style
 
 from app.review.diff.misfit import Misfit
-from app.review.model import Comment, FileChange, Hunk
+from app.review.model import Comment, FileChange
 from app.ui.diff.model.diff_model import DiffModel
 from app.ui.diff.model.selection import LineSelection
 from app.ui.diff.painter.colours import DiffColours
 from app.ui.diff.painter.diff_painter import DiffPainter
+from app.ui.diff.painter.file_colours import file_colours
 from app.ui.diff.painter.frame import Frame
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.syntax import lexer_for_path
@@ -34,9 +32,8 @@ class Drawing:
         self.model.arrange(width)
         self.selection = LineSelection(self.model)
         self.lexers_wanted: list[str] = []
-        self.files_wanted: list[Hunk] = []
-        wants_file: Callable[[FileChange, Hunk], Any] = lambda _, hunk: self.files_wanted.append(hunk)  # noqa: E731
-        self.colours = DiffColours(self.model, self.lexers_wanted.append, wants_file)
+        self.files_wanted: list[FileChange] = []
+        self.colours = DiffColours(self.model, self.lexers_wanted.append, self.files_wanted.append)
         self.painter = DiffPainter(self.model, self.colours)
 
     def frame(self, *, cursor: int = 0, has_focus: bool = True, left: int = 0) -> Frame:
@@ -147,24 +144,32 @@ def test_wrapped_or_scrolled_no_character_of_a_long_line_is_lost(width: int) -> 
         assert any(text.strip()[-4:] in row for row in scrolled)
 
 
-def test_colours_ask_once_for_a_lexer_and_once_for_the_file() -> None:
-    text = '    """First.\n' + "    and more\n" * 35 + "    %s this\n" + '    """\n    return 0\n'
-    before, after = (f"def f():\n{text % word}" for word in ("for", "with"))
+def test_colours_come_from_the_whole_file_which_is_asked_for_once() -> None:
+    prose = "".join(f"    and more {number}\n" for number in range(90))
+    text = f'def f():\n    """First.\n{prose}    %s this\n    """\n    return %s\n'
+    before, after = text % ("for", "0"), text % ("with", "1")
     drawing = Drawing(*changes_of({"d.py": (before, after)}))
-    lexer_for_path("d.py")
+    lexer = lexer_for_path("d.py")
+    assert lexer is not None
     (change,) = drawing.model.changes
+
+    def colours_of(piece: str) -> set[object]:
+        return {style.color for (_, text), style in drawing.styles().items() if piece in text and style}
+
+    strings = PALETTE.syntax["string"].color
     drawing.rows()
     drawing.rows()
-    assert drawing.files_wanted == [change.hunks[0]]
+    assert drawing.files_wanted == [change]
     assert not drawing.lexers_wanted
-
-    def colour_of_prose() -> object:
-        return next(style.color for (_, piece), style in drawing.styles().items() if "this" in piece and style)
-
-    assert colour_of_prose() != PALETTE.syntax["string"].color
-    assert not drawing.colours.has_file(change, change.hunks[0], ["another file"])
-    assert drawing.colours.has_file(change, change.hunks[0], after.removesuffix("\n").split("\n"))
-    assert colour_of_prose() == PALETTE.syntax["string"].color
+    assert strings not in colours_of("this")
+    lines = after.removesuffix("\n").split("\n")
+    # With another file, and without any, nothing is guessed: the hunk has a docstring's end.
+    for other in (["another file"], [], lines):
+        assert drawing.colours.has_file(change, file_colours(change, other, lexer))
+        assert (strings in colours_of("this")) == (other is lines)
+        assert strings not in colours_of("return")
+    assert colours_of("return") == {PALETTE.syntax["keyword"].color}
+    assert not drawing.colours.has_file(changes_of({"d.py": (before, after)})[0], {})
 
 
 def test_a_comment_is_drawn_with_its_lines() -> None:
