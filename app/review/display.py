@@ -6,7 +6,7 @@ rest on one another are one hunk; so are changes of one edit a few lines apart.
 """
 
 from collections.abc import Iterable, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from app.review.diff.compare import CONTEXT_LINES, SYMLINK, diff_line
@@ -15,6 +15,7 @@ from app.review.log.weave import META, Atom, Token, is_visible
 from app.review.model import ChangeKind, DiffLine, FileChange, Hunk
 
 KEPT_MARK = ":kept"
+REJECTED_MARK = ":rejected"
 _NO_ATOMS: frozenset[Atom] = frozenset()
 
 
@@ -116,6 +117,52 @@ def show(path: str, state: FileState, is_moved: bool = False) -> ShownFile | Non
         after_mode=after,
     )
     return ShownFile(change, tuple(found))
+
+
+def show_rejected(path: str, state: FileState, is_moved: bool = False) -> ShownFile | None:
+    """What was rejected in one file, as hunks that would bring it back; None if nothing was. `is_moved`: a
+    rename was rejected, and the hunk that stands for it stands for the removal at the old path too."""
+    atoms = state.traced()
+    if not atoms:
+        return None
+    gone = state.gone
+    without = gone - atoms
+    cells = _cells(state, gone, gone, without)
+    arrival = {(state.origin.arrival, META)} if state.origin else set()
+    groups = sorted(_groups(state, cells, atoms - arrival, kept=False), key=lambda group: group.first)
+    in_lines = {name for group in groups for name in group.blocks}
+    was, became = state.weave.mode(gone), state.weave.mode(without)
+    found: list[Shown] = []
+    names = {name for name, number in atoms if number == META} - in_lines
+    if names and was != became:
+        both = names | {state.origin.removal} if is_moved and state.origin else names
+        hunk = Hunk(_name(both, False, set()) + REJECTED_MARK, 0, 0, 0, 0, (), decision="rejected")
+        found.append(Shown(hunk, frozenset(names), False, ()))
+    end = 0
+    for number, group in enumerate(groups):
+        limit = groups[number + 1].first if number + 1 < len(groups) else len(cells)
+        shown, last = _hunk(cells, group, range(end, max(limit, group.last + 1)), without, set())
+        if _changes_something(shown.hunk):
+            hunk = replace(shown.hunk, id=shown.hunk.id + REJECTED_MARK, decision="rejected")
+            found.append(replace(shown, hunk=hunk))
+            end = last
+    if not found:
+        return None
+    is_rename = is_moved and state.origin is not None
+    kind: ChangeKind = "renamed" if is_rename else _kind(cells, was, became)
+    previous = state.origin.path if is_rename and state.origin else None
+    change = FileChange(path, kind, tuple(item.hunk for item in found), previous, was, became)
+    return ShownFile(change, tuple(found))
+
+
+def with_traces(change: FileChange | None, rejected: FileChange) -> FileChange:
+    """A file's hunks, and what was rejected of it in its place between them."""
+    if change is None:
+        return rejected
+    ahead = [hunk for hunk in change.hunks if not hunk.lines]
+    hunks = [hunk for hunk in (*change.hunks, *rejected.hunks) if hunk not in ahead]
+    hunks.sort(key=lambda hunk: hunk.before_start if hunk.decision == "rejected" else hunk.after_start)
+    return replace(change, hunks=(*ahead, *hunks))
 
 
 def live_atoms(state: FileState, names: Set[str], kept: bool) -> frozenset[Atom]:

@@ -99,7 +99,8 @@ Selection = Mapping[str, frozenset[int] | None]
 @dataclass(frozen=True, slots=True)
 class Comment:
     """The user's words on a line. `line` counts from 1 in the file as it was then, 0 for the file as a whole;
-    `quoted` is that line's text; `source` names what was reviewed, "" for the agent's work."""
+    `quoted` is that line's text; `source` names what was reviewed, "" for the agent's work; `hunk` is the id of
+    the hunk that it was made in. `is_sent`: the agent was told."""
 
     id: int
     path: str
@@ -107,6 +108,8 @@ class Comment:
     quoted: str
     text: str
     source: str = ""
+    hunk: str = ""
+    is_sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,16 @@ class ReviewPort(ChangeRecorder, Protocol):
         last read."""
         ...
 
+    def changes_and_traces(self) -> tuple[FileChange, ...]:
+        """`changes`, and what was rejected since the review began, which leaves a trace until it ends: with the
+        first turn after all was decided."""
+        ...
+
+    def bring_back(self, hunk_ids: frozenset[str]) -> None:
+        """Put what was rejected in these hunks back, and keep it, also after the rest was committed; `undo`
+        rejects it again."""
+        ...
+
     def keep(self, hunk_ids: frozenset[str]) -> None:
         """Decide that these hunks stay as they are."""
         ...
@@ -107,8 +117,10 @@ class ReviewPort(ChangeRecorder, Protocol):
         command of the agent's is running."""
         ...
 
-    def comment(self, path: str, line: int, quoted: str, text: str, source: str = "") -> Comment:
-        """Comment on a line; the agent is told with the next turn."""
+    def comment(
+        self, path: str, line: int, quoted: str, text: str, *, source: str = "", hunk: str = ""
+    ) -> Comment:
+        """Comment on a line of a hunk; the agent is told with the next turn."""
         ...
 
     def change_comment(self, comment: int, text: str) -> None:

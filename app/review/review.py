@@ -15,7 +15,14 @@ from app.git.git import Git
 from app.review import commit, rewinding, snapshot
 from app.review.checkout import images
 from app.review.disk import Disk, WorkTree
-from app.review.display import KEPT_MARK, ShownFile, live_atoms, show
+from app.review.display import (
+    KEPT_MARK,
+    ShownFile,
+    live_atoms,
+    show,
+    show_rejected,
+    with_traces,
+)
 from app.review.errors import ReviewError
 from app.review.feedback import rejected_text
 from app.review.log.change_log import FileState, ReviewState, TurnName
@@ -28,6 +35,7 @@ from app.review.log.decisions import (
     places,
     rejectable,
     resolve,
+    restorable,
     shifts_to,
     spare_existence,
     united,
@@ -117,6 +125,33 @@ class Review(ReviewPort):
     @override
     def losses(self) -> tuple[str, ...]:
         return tuple(self._state.losses)
+
+    @override
+    def changes_and_traces(self) -> tuple[FileChange, ...]:
+        with self._acting():
+            found = {change.path: change for change in self.changes()}
+            moves = self._state.rejected_moves()
+            arrivals = {new for new, _ in moves.values()}
+            for path, file in self._state.files.items():
+                rejected = None if path in moves else show_rejected(path, file, path in arrivals)
+                if rejected is not None:
+                    found[path] = with_traces(found.get(path), rejected.change)
+            return tuple(found[path] for path in sorted(found))
+
+    @override
+    def bring_back(self, hunk_ids: frozenset[str]) -> None:
+        with self._deciding():
+            atoms = restorable(self._state, resolve(self._state, hunk_ids))
+            texts = tuple(
+                text
+                for path, members in sorted(atoms.items())
+                for text in rejected_text(show_rejected(path, self._state.files[path]), members)
+            )
+            shifts = shifts_to(self._state, atoms, "kept", ("rejected",))
+            if not shifts:
+                raise ReviewError("That was not rejected, or is no longer known", "look at the hunks again")
+            sentence = f"Brought back {_count(len(hunk_ids), 'hunk')}"
+            self._move(Decided(0, sentence, shifts, restored=texts))
 
     def progress(self) -> tuple[int, int]:
         """How many hunks are decided and how many there are; rejected ones are gone and do not count."""
@@ -262,7 +297,10 @@ class Review(ReviewPort):
             last = self._state.undoable[-1]
             sentence = f"Undone: {_lower(last.sentence)}"
             back = tuple(Write(write.path, write.after, write.before) for write in last.writes)
-            self._move(Decided(0, sentence, inverse(last.shifts), back, undoes=last.decision))
+            shifts = inverse(last.shifts)
+            self._move(
+                Decided(0, sentence, shifts, back, undoes=last.decision, restored=last.restored),
+            )
             return sentence
 
     @override
@@ -295,13 +333,15 @@ class Review(ReviewPort):
             self._ledger.decide(Decided(0, f"Took {_count(number, 'kept hunk')} off the list", shifts))
             return f"{_count(number, 'kept hunk')} left the list; the files stay as they are."
 
-    def comment(self, path: str, line: int, quoted: str, text: str, source: str = "") -> Comment:
-        """Comment on a line; the agent is told with the next turn. `source` names what is reviewed
-        when it is not the agent's work."""
+    def comment(
+        self, path: str, line: int, quoted: str, text: str, *, source: str = "", hunk: str = ""
+    ) -> Comment:
+        """Comment on a line of the hunk with the id `hunk`; the agent is told with the next turn. `source`
+        names what is reviewed when it is not the agent's work."""
         with self._acting():
-            entry = Commented(self._state.numbers + 1, path, line, quoted, text, source)
+            entry = Commented(self._state.numbers + 1, path, line, quoted, text, source, hunk)
             self._ledger.append(entry)
-            return Comment(entry.comment, path, line, quoted, text, source)
+            return self._comment(entry)
 
     def change_comment(self, comment: int, text: str) -> None:
         """Put other words to a comment; "" removes it. Raises ReviewError when it is not there."""
@@ -309,16 +349,19 @@ class Review(ReviewPort):
             old = self._state.comments.get(comment)
             if old is None:
                 raise ReviewError("That comment is no longer there", "look again")
-            self._ledger.append(Commented(comment, old.path, old.line, old.quoted, text, old.source))
+            self._ledger.append(replace(old, text=text))
 
     def comments(self) -> tuple[Comment, ...]:
         """All comments, by path and line."""
         with self._acting():
-            found = [
-                Comment(entry.comment, entry.path, entry.line, entry.quoted, entry.text, entry.source)
-                for entry in self._state.comments.values()
-            ]
+            found = [self._comment(entry) for entry in self._state.comments.values()]
         return tuple(sorted(found, key=lambda comment: (comment.path, comment.line, comment.id)))
+
+    def _comment(self, entry: Commented) -> Comment:
+        is_sent = entry.comment not in self._state.unsaid_comments
+        return Comment(
+            entry.comment, entry.path, entry.line, entry.quoted, entry.text, entry.source, entry.hunk, is_sent
+        )
 
     # Common to all actions
 

@@ -29,7 +29,12 @@ class AgentDesk(Desk):
 
     @override
     def changes(self) -> tuple[FileChange, ...]:
-        return self._review.changes()
+        return self._review.changes_and_traces()
+
+    @override
+    def bring_back(self, change: FileChange, hunk: Hunk) -> str:
+        self._review.bring_back(frozenset({hunk.id}))
+        return ""
 
     @override
     def take(self, parts: Sequence[HunkPart]) -> str:

@@ -55,6 +55,10 @@ class Desk(Protocol):
         """Decide against these; returns a sentence worth telling, or ""."""
         ...
 
+    def bring_back(self, change: FileChange, hunk: Hunk) -> str:
+        """Decide for a hunk that was decided against; returns a sentence worth telling, or ""."""
+        ...
+
     def undo(self) -> str:
         """Take the last decision back; "" if there is none."""
         ...

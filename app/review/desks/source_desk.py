@@ -99,6 +99,10 @@ class SourceDesk(Desk):
         return said
 
     @override
+    def bring_back(self, change: FileChange, hunk: Hunk) -> str:
+        return self.take([HunkPart(change, hunk)])
+
+    @override
     def drop(self, parts: Sequence[HunkPart]) -> str:
         if not self.words.drop:
             raise ReviewError(

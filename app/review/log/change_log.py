@@ -67,6 +67,8 @@ class FileState:
     # What the user last took back by hand, with what was decided on it before, and the newest edit then.
     taken_back: dict[Atom, Standing] = field(default_factory=dict)
     edit_taken_at: int = 0
+    # What was rejected and leaves no trace: gone back on, or in a review that is over.
+    untraced: frozenset[Atom] = frozenset()
     # Counts the changes to this state, so that what was made from it can be kept as long as it holds.
     version: int = 0
 
@@ -108,6 +110,14 @@ class FileState:
             elif self.counts(block) and block.rests_on & (kept | pending):
                 (pending if block.rests_on & pending else kept).add(block.id)
         return frozenset(kept), frozenset(pending)
+
+    def traced(self) -> frozenset[Atom]:
+        """What was rejected in the review that goes on, and can be brought back."""
+        return frozenset(atom for atom, word in self.standing.items() if word == "rejected") - self.untraced
+
+    def is_over(self) -> bool:
+        """Whether there is nothing to decide and nothing to bring back."""
+        return not any(self.live()) and not self.traced()
 
     def before_taking_back(self) -> dict[Atom, Standing] | None:
         """The standing of all atoms without what the user took back last, and without the user's edits since;
@@ -210,6 +220,7 @@ class ReviewState:
                 self.turn, self.serial = entry, entry.serial
                 self.snapshot, self.is_command_open = dict(entry.snapshot), False
                 self.turns[entry.serial] = TurnName(entry.session, entry.turn, entry.words)
+                self._end_review()
             case TurnEnded():
                 self.turn, self.head = None, entry.head
                 self.snapshot, self.is_command_open = {}, False
@@ -241,10 +252,7 @@ class ReviewState:
             case CommitEnded():
                 self._commit_ended(entry)
             case Settled():
-                for path in entry.paths:
-                    self.files.pop(path, None)
-                self._forget_decisions()
-                self.head = entry.head
+                self._settled(entry)
             case Commented():
                 self._commented(entry)
             case FeedbackGiven():
@@ -257,6 +265,7 @@ class ReviewState:
                 if entry.path in self.files:
                     file = self.files[entry.path]
                     file.standing = {(name, number): word for name, number, word in entry.standing}
+                    file.untraced = _of_log(entry.untraced)
                     file.changed()
             case Compacted():
                 self._compacted(entry)
@@ -268,6 +277,18 @@ class ReviewState:
         """The serial numbers of a session's turns from `turn` on."""
         names = self.turns.items()
         return tuple(serial for serial, name in names if name.session == session and name.turn >= turn)
+
+    def rejected_moves(self) -> dict[str, tuple[str, Origin]]:
+        """The renames that were rejected as a whole: by the old path the new one, and how the two hang
+        together."""
+        found: dict[str, tuple[str, Origin]] = {}
+        for path, file in self.files.items():
+            old = self.files.get(file.origin.path) if file.origin else None
+            if file.origin is not None and old is not None:
+                removal = old.weave.blocks[file.origin.removal].atoms
+                if removal <= old.traced() and file.weave.blocks[file.origin.arrival].atoms <= file.traced():
+                    found[file.origin.path] = (path, file.origin)
+        return found
 
     def moves(self) -> dict[str, tuple[str, Origin]]:
         """The renames that hold: by the old path the new one, and how the two hang together."""
@@ -319,7 +340,9 @@ class ReviewState:
             image = None if entry.moved_from else content(entry.before)
             if self.files[entry.path].image() != image:
                 self._lose(entry.path, "a change to it is not known")
-        if entry.path not in self.files:
+        known = self.files.get(entry.path)
+        # A file of which only a trace is left may have been edited while nobody looked (in an older log).
+        if known is None or (not any(known.live()) and known.image() != content(entry.before)):
             self.files[entry.path] = FileState(Weave(content(entry.before), exists=not entry.moved_from))
             if entry.moved_from:
                 removal, arrival = f"{entry.moved_edit}.0", f"{entry.edit}.0"
@@ -359,15 +382,19 @@ class ReviewState:
                 del self.files[path]
 
     def _taken_back(self, entry: TakenBack) -> None:
-        file = self.files[entry.path]
-        atoms = [(name, number) for name, numbers in entry.atoms for number in numbers]
+        file = self.files.get(entry.path)
+        if file is None:
+            return  # lost with the store's damage
+        atoms = _of_log(entry.atoms)
         file.taken_back = {atom: file.standing.get(atom, "pending") for atom in atoms}
         file.edit_taken_at = file.newest_edit
         file.standing.update(dict.fromkeys(atoms, "void"))
         file.changed()
 
     def _brought_back(self, entry: BroughtBack) -> None:
-        file = self.files[entry.path]
+        file = self.files.get(entry.path)
+        if file is None:
+            return
         file.standing = file.before_taking_back() or file.standing
         file.taken_back = {}
         file.changed()
@@ -377,6 +404,8 @@ class ReviewState:
         if self.losses:
             entry = replace(entry, shifts=tuple(self._known(entry.shifts)))
         self._shift(entry.shifts)
+        if entry.is_rewind:
+            self._leave_no_trace(entry.shifts)
         self.images.update((write.path, write.after) for write in entry.writes)
         if entry.undoes and self.undoable:
             self.redoable.append(self.undoable.pop())
@@ -389,7 +418,52 @@ class ReviewState:
             self.redoable.clear()
         if entry.rejected:
             self.unsaid_rejections[entry.redoes or entry.decision] = entry.rejected
+        self._restored(entry)
         self.open_decision = entry if entry.writes else None
+
+    def _restored(self, entry: Decided) -> None:
+        """The agent is not told that something was rejected which is there again."""
+        if not entry.restored:
+            return
+        if entry.undoes:
+            self.unsaid_rejections[entry.undoes] = entry.restored
+            return
+        said = {(text.path, text.text) for text in entry.restored}
+        left = {
+            number: tuple(text for text in texts if (text.path, text.text) not in said)
+            for number, texts in self.unsaid_rejections.items()
+        }
+        self.unsaid_rejections = {number: texts for number, texts in left.items() if texts}
+
+    def _leave_no_trace(self, shifts: Iterable[Shift]) -> None:
+        for shift in shifts:
+            file = self.files[shift.path]
+            atoms = _of_log(shift.atoms)
+            file.untraced = file.untraced | atoms if shift.target == "rejected" else file.untraced - atoms
+
+    def _end_review(self) -> None:
+        """With a turn a new review begins, where nothing is left to decide of the last one."""
+        if any(any(file.live()) for file in self.files.values()):
+            return
+        decided = {shift.path for one in (*self.undoable, *self.redoable) for shift in one.shifts}
+        for path, file in list(self.files.items()):
+            file.untraced |= file.traced()
+            file.changed()
+            if path not in decided:
+                del self.files[path]
+
+    def _settled(self, entry: Settled) -> None:
+        for path in entry.paths:
+            file = self.files.get(path)
+            if file is None or not file.traced():
+                self.files.pop(path, None)
+                continue
+            names = frozenset[str]().union(*file.live())
+            atoms = (atom for name in names for atom in file.weave.blocks[name].atoms)
+            file.standing.update({atom: "settled" for atom in atoms if atom not in file.gone})
+            file.changed()
+        self._forget_decisions()
+        self.head = entry.head
 
     def _rolled_back(self, entry: RolledBack) -> None:
         decision = self.open_decision
@@ -417,9 +491,9 @@ class ReviewState:
         self.head = entry.commit_hash
         self._shift(self._known(begun.shifts) if self.losses else begun.shifts)
         self._forget_decisions()
-        # With nothing to undo any more, a file without live changes has no use for its history.
+        # With nothing to undo any more, a file with nothing to decide or bring back has no use for its history.
         for path, state in list(self.files.items()):
-            if not any(state.live()):
+            if state.is_over():
                 del self.files[path]
 
     def _forget_decisions(self) -> None:
@@ -465,6 +539,10 @@ class ReviewState:
                     else:
                         standing[name, number] = shift.target
             file.changed()
+
+
+def _of_log(atoms: Iterable[tuple[str, tuple[int, ...]]]) -> frozenset[Atom]:
+    return frozenset((name, number) for name, numbers in atoms for number in numbers)
 
 
 def _texts(records: Iterable[Mapping[str, Any]]) -> tuple[RejectedText, ...]:

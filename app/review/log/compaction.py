@@ -41,15 +41,15 @@ def compact(
     result: list[Entry] = []
     for path in _open(state, (*undoable, *redoable)):
         result += edits[path]
-        result.append(Stood.of(path, state.files[path].standing))
+        result.append(Stood.of(path, state.files[path].standing, state.files[path].untraced))
     result.append(_rest(state, undoable, redoable, size))
     return result
 
 
 def _open(state: ReviewState, decisions: Collection[Decided]) -> list[str]:
-    """The files that something can still be decided or undone in."""
+    """The files that something can still be decided, undone or brought back in."""
     decided = {shift.path for decision in decisions for shift in decision.shifts}
-    found = {path for path, file in state.files.items() if path in decided or any(file.live())}
+    found = {path for path, file in state.files.items() if path in decided or not file.is_over()}
     for path, file in state.files.items():
         if file.origin and file.origin.path in state.files and {path, file.origin.path} & found:
             found |= {path, file.origin.path}

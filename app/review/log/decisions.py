@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from app.review.display import KEPT_MARK, Shown, live_atoms, show
+from app.review.display import KEPT_MARK, REJECTED_MARK, Shown, live_atoms, show
 from app.review.errors import ReviewError
 from app.review.log.change_log import FileState, ReviewState
 from app.review.log.entries import Shift, Standing, shift_of
@@ -32,7 +32,7 @@ def resolve(state: ReviewState, ids: Iterable[str]) -> list[HunkBlocks]:
     parts: list[HunkBlocks] = []
     for hunk_id in sorted(ids):
         found: defaultdict[str, set[str]] = defaultdict(set)
-        for name in hunk_id.removesuffix(KEPT_MARK).split("+"):
+        for name in hunk_id.removesuffix(KEPT_MARK).removesuffix(REJECTED_MARK).split("+"):
             if name not in places:
                 raise ReviewError("That change is no longer under review", "look at the hunks again")
             found[places[name]].add(name)
@@ -80,6 +80,21 @@ def keepable(state: ReviewState, parts: Iterable[HunkBlocks]) -> AtomsByPath:
         path: live_atoms(file, file.below(names) & file.live()[1], False)
         for path, file, names in by_file(state, wanted)
     }
+
+
+def restorable(state: ReviewState, parts: Iterable[HunkBlocks]) -> AtomsByPath:
+    """The rejected atoms of parts and of what they rest on."""
+    found: AtomsByPath = {}
+    for path, file, names in by_file(state, parts):
+        traced = file.traced()
+        wanted = set(names)
+        for block in reversed(file.weave.blocks.values()):
+            if block.id in wanted:
+                wanted.update(
+                    name for name in block.rests_on if not file.weave.blocks[name].atoms.isdisjoint(traced)
+                )
+        found[path] = frozenset(atom for atom in traced if atom[0] in wanted)
+    return found
 
 
 def rejectable(state: ReviewState, parts: Iterable[HunkBlocks]) -> tuple[AtomsByPath, list[HunkBlocks]]:

@@ -130,7 +130,7 @@ class Decided:
     """An intent: it counts from here on, `writes` follow, and `Done` or `RolledBack` closes it.
 
     `undoes` and `redoes` name the decision that is taken back or made again. `is_rewind`: it went back to
-    before a turn.
+    before a turn. `restored` is what was rejected earlier and is brought back by this.
     """
 
     decision: int
@@ -141,6 +141,7 @@ class Decided:
     undoes: int = 0
     redoes: int = 0
     is_rewind: bool = False
+    restored: tuple[RejectedText, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,19 +195,23 @@ class Commented:
     quoted: str
     text: str
     source: str = ""
+    hunk: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Stood:
-    """The states of a file's atoms at this place of a compacted log (see app.review.log.compaction)."""
+    """The states of a file's atoms at this place of a compacted log (see app.review.log.compaction).
+    `untraced`: the rejected ones of which nothing is shown any more."""
 
     path: str
     standing: tuple[tuple[str, int, Standing], ...]
+    untraced: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     @classmethod
-    def of(cls, path: str, standing: Mapping[Atom, Standing]) -> "Stood":
+    def of(cls, path: str, standing: Mapping[Atom, Standing], untraced: Set[Atom] = frozenset()) -> "Stood":
         """From the state's own form."""
-        return cls(path, tuple((name, number, word) for (name, number), word in standing.items()))
+        atoms = tuple((name, number, word) for (name, number), word in standing.items())
+        return cls(path, atoms, by_block(untraced))
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,11 +331,13 @@ def _entry(record: dict[str, Any]) -> Entry:
             Write(write["path"], image_name(write["before"]), image_name(write["after"]))
             for write in record["writes"]
         )
-        record["rejected"] = tuple(RejectedText(**text) for text in record["rejected"])
+        for name in ("rejected", "restored"):
+            record[name] = tuple(RejectedText(**text) for text in record.get(name, ()))
     if kind is CommitBegan:
         record["files"] = tuple(tuple(file) for file in record["files"])
     if kind is Stood:
         record["standing"] = tuple(tuple(atom) for atom in record["standing"])
+        record["untraced"] = _atoms(record.get("untraced", ()))
     if kind is TakenBack:
         record["atoms"] = _atoms(record["atoms"])
     for name in ("paths", "serials", "gone"):

@@ -305,6 +305,11 @@ class DiffView(LineView):
         change, hunk = self.current_change, self.current_hunk
         return [part for part in pending_parts(change) if part.hunk is hunk] if change is not None else []
 
+    @property
+    def cursor_place(self) -> int:
+        """The row of the screen that the cursor is in."""
+        return self.region.y + self.cursor_row - self.scroll_offset.y
+
     def clean_text(self) -> str:
         """The selected lines, else the cursor's hunk as it is after the change, without gutters and marks."""
         if self.selection.is_active:

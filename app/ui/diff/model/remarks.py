@@ -19,8 +19,12 @@ def remarks_on(
         place = _place_of(change, comment) if change is not None else None
         if place is not None:
             hunk, index = place
-            for row, text in enumerate(comment.text.split("\n")):
-                found.setdefault(hunk.id, []).append(Remark(index, number, text, is_first=not row))
+            lines = comment.text.split("\n")
+            if comment.is_sent:
+                lines[-1] += "  · sent"
+            for row, text in enumerate(lines):
+                remark = Remark(index, number, text, is_first=not row, is_sent=comment.is_sent)
+                found.setdefault(hunk.id, []).append(remark)
     for name, misfit in misfits.items():
         for row, text in enumerate(misfit.lines):
             found.setdefault(name, []).append(Remark(-1, -1, text, is_first=not row))
@@ -32,18 +36,30 @@ def remarks_on(
 
 def _place_of(change: FileChange, comment: Comment) -> tuple[Hunk, int] | None:
     """The hunk under which a comment is shown and the index of its line there; -1 if it is about no line of the
-    hunk, or the line is another one by now."""
+    hunk, or the line is another one by now. A comment on a hunk that is gone is not shown under another."""
     near: Hunk | None = None
     for hunk in change.hunks:
-        before, after = first_lines(hunk)
-        here = after <= comment.line < after + hunk.after_count
-        if not (here or before <= comment.line < before + hunk.before_count):
+        if comment.hunk and not comment.source and not _is_of(hunk, comment.hunk):
             continue
-        near = near or hunk
+        before, after = first_lines(hunk)
+        is_here = after <= comment.line < after + hunk.after_count
+        is_here |= before <= comment.line < before + hunk.before_count
+        if comment.hunk == hunk.id or (is_here and not comment.hunk) or (comment.hunk and not comment.source):
+            near = near or hunk
         for index, line in enumerate(hunk.lines):
             number = line.before_number if line.kind == "removed" else line.after_number
             if number == comment.line and visible(line.text) == visible(comment.quoted):
                 return hunk, index
-    if near is None and not comment.line and change.hunks:
+    if near is None and not comment.line and not comment.hunk and change.hunks:
         near = change.hunks[0]
-    return (near, -1) if near is not None else None
+    if near is None:
+        return None
+    # The line may have moved within its hunk.
+    same = [n for n, line in enumerate(near.lines) if comment.quoted.strip() and line.text == comment.quoted]
+    return near, same[0] if len(same) == 1 else -1
+
+
+def _is_of(hunk: Hunk, name: str) -> bool:
+    """Whether a hunk of the agent's work is the one of this id, or has become of it."""
+    parts = [{*one.partition(":")[0].split("+")} for one in (hunk.id, name)]
+    return not parts[0].isdisjoint(parts[1])

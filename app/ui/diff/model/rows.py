@@ -32,13 +32,15 @@ class Remark:
     """One line of a comment or of the reason why a hunk does not fit.
 
     It is shown under line `index` of the hunk (-1: under the hunk's heading). `comment` is the index of the
-    comment (-1: the reason of a misfit). `is_first` is true on the first line of either.
+    comment (-1: the reason of a misfit). `is_first` is true on the first line of either; `is_sent` where the
+    agent was told of the comment.
     """
 
     index: int
     comment: int
     text: str
     is_first: bool = True
+    is_sent: bool = False
 
     @property
     def starts_comment(self) -> bool:

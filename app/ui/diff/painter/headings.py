@@ -36,6 +36,10 @@ _NOTES = {  # by kind: for a wide view and for a narrow one
     "deleted": ("An empty file was deleted.", "Was empty."),
     "modified": ("Nothing to show.", "Nothing to show."),
 }
+_EDITED = {  # by kind: where the content was changed too
+    "renamed": ("Renamed; the changes of its content are hunks of their own.", "Renamed, and edited below."),
+    "copied": ("Copied; the changes of its content are hunks of their own.", "Copied, and edited below."),
+}
 _LEAST_NAME = 12  # cells; with less, a file's heading has no counts
 
 
@@ -102,6 +106,8 @@ def hunk_heading(
         extra = [Segment("  white space only", base + palette.muted)]
     if unseen:
         extra.append(Segment(f"  {_looks_the_same(unseen)}", base + palette.accent))
+    elif hunk.decision == "rejected" and row == frame.cursor and frame.has_focus:
+        extra = [Segment(f"  {model.words.take}: bring it back", base + palette.muted)]
     where = f"  {hunk.before_start},{hunk.before_count} → {hunk.after_start},{hunk.after_count}"
     segments = [
         edge(model, frame, place, base),
@@ -127,7 +133,10 @@ def _looks_the_same(unseen: Sequence[tuple[int, str]]) -> str:
 
 def note(model: DiffModel, frame: Frame, place: Row, row: int) -> Strip:
     """Why a hunk has no lines."""
-    long, short = _NOTES[model.changes[place.file].kind]
+    change = model.changes[place.file]
+    long, short = _NOTES[change.kind]
+    if change.kind in _EDITED and any(hunk.lines for hunk in change.hunks):
+        long, short = _EDITED[change.kind]
     text = long if len(long) + 5 <= frame.width else short
     style = frame.base_style(row)
     segments = [edge(model, frame, place, style), Segment(f"   {text}", style + frame.palette.muted)]
@@ -139,10 +148,12 @@ def comment(model: DiffModel, frame: Frame, place: Row, row: int) -> Strip:
     palette = frame.palette
     remark = model.rows.shape(model.hunk_of(place)).comments[place.left or 0]
     is_users = remark.comment >= 0
-    base = palette.user if is_users else palette.text + palette.section
+    base = palette.user if is_users and not remark.is_sent else palette.text + palette.section
     if row == frame.cursor and frame.has_focus:
         base += palette.cursor_line
-    mark = "  " if place.part or not remark.is_first else "✎ " if is_users else "! "
+    mark = (
+        "  " if place.part or not remark.is_first else ("✓ " if remark.is_sent else "✎ ") if is_users else "! "
+    )
     lead = " " * max(0, model.gutter_width - 3) + mark
     text = visible(remark.text)
     if model.wrap:
@@ -150,7 +161,9 @@ def comment(model: DiffModel, frame: Frame, place: Row, row: int) -> Strip:
         text = text[start:end]
     segments = [
         edge(model, frame, place, base),
-        Segment(lead, base + (palette.primary if is_users else palette.error)),
-        Segment(text, base if is_users else base + palette.muted),
+        Segment(
+            lead, base + (palette.muted if remark.is_sent else palette.primary if is_users else palette.error)
+        ),
+        Segment(text, base if is_users and not remark.is_sent else base + palette.muted),
     ]
     return Strip(segments).crop_extend(0, frame.width, base)

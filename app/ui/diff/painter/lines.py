@@ -10,9 +10,9 @@ from app.ui.diff.model.diff_model import DiffModel
 from app.ui.diff.model.rows import Row
 from app.ui.diff.model.texts import NO_NEWLINE
 from app.ui.diff.painter.colours import DiffColours
+from app.ui.diff.painter.file_colours import LONG_LINE
 from app.ui.diff.painter.frame import Frame
 from app.ui.diff.painter.headings import edge
-from app.ui.diff.painter.file_colours import LONG_LINE
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.strips import marked_spans, text_strip
 from app.ui.drawing.text import Span, matches, visible, window

@@ -29,13 +29,13 @@ def write(context: ReviewContext) -> None:
 
     def save(text: str | None) -> None:
         def add() -> None:
-            work.port.comment(change.path, number, quoted, text or "", source)
+            work.port.comment(change.path, number, quoted, text or "", source=source, hunk=hunk.id)
 
         if text:
             context.run(add, None)
 
-    app = context.app
-    app.push_screen(CommentDialog(f"{change.path}:{number}" if number else change.path, quoted), save)
+    place = f"{change.path}:{number}" if number else change.path
+    context.app.push_screen(CommentDialog(place, view.cursor_place), save)
 
 
 def _rewrite(context: ReviewContext, comment: Comment) -> None:
@@ -43,7 +43,7 @@ def _rewrite(context: ReviewContext, comment: Comment) -> None:
         if text is not None:
             context.run(lambda: context.work.port.change_comment(comment.id, text), None)
 
-    context.app.push_screen(CommentDialog(_place(comment), comment.quoted, comment.text), save)
+    context.app.push_screen(CommentDialog(_place(comment), context.view.cursor_place, comment.text), save)
 
 
 async def list_all(context: ReviewContext) -> None:
@@ -66,10 +66,15 @@ async def list_all(context: ReviewContext) -> None:
             app.notify("What that comment was on is not in view here.", severity="warning")
 
     entries = [
-        ListRow(key, one.text.split("\n")[0], _place(one), f"({one.source})" if one.source else "", "accent")
+        ListRow(key, one.text.split("\n")[0], _place(one), _facts(one), "" if one.is_sent else "accent")
         for key, one in comments.items()
     ]
     app.push_screen(Listing("Comments", entries, {"enter": "goes there", "e": "edits", "d": "deletes"}), done)
+
+
+def _facts(comment: Comment) -> str:
+    facts = [comment.source] if comment.source else []
+    return f"({', '.join([*facts, 'sent'] if comment.is_sent else facts)})" if facts or comment.is_sent else ""
 
 
 def _place(comment: Comment) -> str:

@@ -217,7 +217,11 @@ class ReviewPane(Vertical):
         self._run(lambda: decide(parts), next_pending(self.view.model.changes, whole) if whole else None)
 
     def action_keep(self) -> None:
-        self._decide(self.desk.take, self.view.parts_here())
+        change, hunk = self.view.current_change, self.view.current_hunk
+        if change is not None and hunk is not None and hunk.decision == "rejected":
+            self._run(lambda: self.desk.bring_back(change, hunk), follows=True)
+        else:
+            self._decide(self.desk.take, self.view.parts_here())
 
     def action_reject(self) -> None:
         self._decide(self.desk.drop, self.view.parts_here())

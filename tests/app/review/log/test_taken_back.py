@@ -143,3 +143,43 @@ def test_an_edit_of_the_agents_line_is_still_its_hunk() -> None:
     bench.agent("1", "return first(two)", "mine", "3")
     bench.user("1", "return last(two)", "3")
     assert bench.shown() == ({"2"}, {"return last(two)"})
+
+
+def test_what_was_rejected_leaves_a_trace_from_which_it_comes_back() -> None:
+    before = [*"12345678"]
+    bench = Bench(*before)
+    bench.agent("1", "two", *"34567", "eight")
+    first, second = bench.review.changes()[0].hunks
+    bench.review.reject(frozenset({first.id}))
+    trace, _ = bench.review.changes_and_traces()[0].hunks
+    assert trace.decision == "rejected"
+    assert [(line.kind, line.text) for line in trace.lines[1:3]] == [("removed", "2"), ("added", "two")]
+    assert len(bench.review.changes()[0].hunks) == 1
+    # What the user writes above moves it; nothing is left to undo once the rest is off the list.
+    bench.user("0", *before[:-1], "eight")
+    bench.review.keep(frozenset({second.id}))
+    bench.review.put_away()
+    bench.review.feedback()
+    bench.review = Review(NOWHERE, bench.store.again(), bench.disk)
+    assert bench.review.changes() == ()
+    (change,) = bench.review.changes_and_traces()
+    bench.review.bring_back(frozenset(hunk.id for hunk in change.hunks))
+    assert bench.disk.read(PATH) == _image(("0", "1", "two", *before[2:-1], "eight"))
+    assert [hunk.decision for hunk in bench.review.changes_and_traces()[0].hunks] == ["kept"]
+    assert bench.review.undo() == "Undone: brought back 1 hunk"
+    assert bench.disk.read(PATH) == _image(("0", *before[:-1], "eight"))
+    # A new review begins.
+    bench.review.begin_turn(1)
+    bench.review.end_turn(1)
+    assert bench.review.changes_and_traces() == ()
+
+
+def test_the_agent_is_not_told_of_what_was_brought_back() -> None:
+    bench = Bench("1", "2")
+    bench.agent("1", "two")
+    bench.review.reject(bench.review.hunk_ids())
+    (change,) = bench.review.changes_and_traces()
+    bench.review.bring_back(frozenset({change.hunks[0].id}))
+    assert bench.review.feedback() == ""
+    bench.review.undo()
+    assert "+two" in bench.review.feedback()

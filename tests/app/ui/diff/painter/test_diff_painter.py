@@ -1,11 +1,13 @@
 """How the rows of a diff look, drawn from the model and a theme without an application."""
 
+from dataclasses import replace
+
 import pytest
 from rich.cells import cell_len
 from rich.style import Style
 
 from app.review.diff.misfit import Misfit
-from app.review.model import Comment, FileChange
+from app.review.model import Comment, FileChange, Hunk
 from app.ui.diff.model.diff_model import DiffModel
 from app.ui.diff.model.selection import LineSelection
 from app.ui.diff.painter.colours import DiffColours
@@ -192,3 +194,27 @@ def test_a_line_that_looks_as_before_says_why_beside_its_hunk(width: int) -> Non
     assert said[0].startswith("line 1: trailing blanks; line 2: Unicode form (NFC, NFD)")
     assert said[1].startswith("line 12: letters or signs that look alike")
     assert said[2].startswith("line 24: newline at the end")
+
+
+def test_a_sent_comment_looks_sent_and_moves_to_no_other_hunk() -> None:
+    drawing = Drawing()
+    (hunk,) = CHANGES[1].hunks
+
+    def rows(comment: Comment) -> str:
+        drawing.model.set_changes(CHANGES, (comment,), {})
+        drawing.model.arrange(80)
+        return "\n".join(drawing.rows())
+
+    sent = Comment(1, "b.txt", 1, "two", "Why?", hunk=hunk.id, is_sent=True)
+    assert "✓ Why?  · sent" in rows(sent)
+    assert "✎ Why?" in rows(replace(sent, is_sent=False))
+    # The agent has changed that line since: the hunk that is there now is another one.
+    assert "Why?" not in rows(replace(sent, hunk="9.0"))
+
+
+def test_a_rename_says_whether_the_content_was_changed_too() -> None:
+    whole = Hunk("1.0", 0, 0, 0, 0, ())
+    renamed = replace(CHANGES[1], kind="renamed", previous_path="a.txt", hunks=(whole,))
+    assert any("Renamed without a change of content." in row for row in Drawing(renamed).rows())
+    rows = Drawing(replace(renamed, hunks=(whole, *CHANGES[1].hunks))).rows()
+    assert any("Renamed; the changes of its content are hunks" in row for row in rows)

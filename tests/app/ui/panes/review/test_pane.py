@@ -104,6 +104,7 @@ async def test_a_commit_asks_for_a_message_and_shows_what_git_says(root: Path) -
         await reviewing(stage, b__txt="two\n")
         await stage.press("c")
         assert stage.app.screen is stage.screen, "nothing is kept yet"
+        await stage.until(lambda: stage.screen.review.check_action("keep", ()))
         await stage.press("a")
         await stage.until(lambda: stage.screen.review.pending == 0)
         await stage.press("c")
