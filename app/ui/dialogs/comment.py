@@ -25,7 +25,7 @@ class CommentDialog(TextDialog):
 
     def on_mount(self) -> None:
         is_above = self._row >= self.app.size.height / 2
-        self.styles.align_vertical = "top" if is_above else "bottom"
+        self.set_class(is_above, "above")
         self.area.move_cursor(self.area.document.end)
 
     def action_save(self) -> None:
