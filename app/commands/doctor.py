@@ -40,8 +40,19 @@ class Finding:
 def run(given: list[str]) -> int:
     """Examine; see there."""
     parser = argparse.ArgumentParser(prog="tidegate doctor", description="What Tidegate finds on this machine.")
+    parser.add_argument(
+        "subject",
+        nargs="?",
+        choices=["keys"],
+        help="keys: show what the terminal sends for each key pressed, and what it does in the workspace",
+    )
     add_model(parser)
-    return examine(parser.parse_args(given).model)
+    options = parser.parse_args(given)
+    if options.subject == "keys":
+        from app.ui import key_report  # noqa: PLC0415  brings Textual
+
+        return key_report.run()
+    return examine(options.model)
 
 
 def examine(model: str | None) -> int:

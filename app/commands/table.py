@@ -21,7 +21,10 @@ COMMANDS: dict[str, Command] = {
     "warm": Command("have a part of the project read beforehand, for all its sessions", "app.commands.warm"),
     "review": Command("review a commit, a range, the work tree, the index or a patch", "app.commands.review"),
     "model": Command("list and fetch models", "app.commands.model"),
-    "doctor": Command("say what is found on this machine, and what is missing", "app.commands.doctor"),
+    "doctor": Command(
+        "say what is found on this machine, and what is missing (doctor keys: what keys send and do)",
+        "app.commands.doctor",
+    ),
     "serve": Command("run the engine by itself, for other tools (OpenAI Chat Completions)"),
     "convert": Command("write a checkpoint in the engine's own layout, quantized by a recipe"),
     "train-mtp": Command("fit a drafting layer to a checkpoint, over your own code"),

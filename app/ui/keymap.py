@@ -5,7 +5,8 @@
 "lines.down" = ["j", "down"]
 """
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from textual.keys import _character_to_key
@@ -13,6 +14,7 @@ from textual.keys import _character_to_key
 from app.errors import TidegateError
 from app.paths import config_directory
 from app.ui.actions import ACTIONS, BY_ID
+from app.ui.option_key import sent_by_option
 
 Keymap = Mapping[str, tuple[str, ...]]
 
@@ -26,8 +28,9 @@ def keymap_path() -> Path:
     return config_directory() / "keymap.toml"
 
 
-def load_keymap(path: Path | None = None) -> Keymap:
-    """Action ids and the keys that replace theirs; empty without a file. Raises KeymapError."""
+def load_keymap(path: Path | None = None, platform: str = sys.platform) -> Keymap:
+    """Action ids and the keys that replace theirs; empty without a file. On macOS a key with Option is taken in
+    both forms in which terminals send it. Raises KeymapError."""
     path = path or keymap_path()
     try:
         text = path.read_text(encoding="utf-8")
@@ -46,7 +49,10 @@ def load_keymap(path: Path | None = None) -> Keymap:
         raise KeymapError(
             f"{path}: 'keys' must be a table", 'write [keys] and lines such as "review.keep" = "y"'
         )
-    return {name: _keys(path, name, value) for name, value in keys.items()}
+    keymap = {name: _keys(path, name, value) for name, value in keys.items()}
+    if platform != "darwin":
+        return keymap
+    return {name: (*keys, *_characters(name, keys)) for name, keys in keymap.items()}
 
 
 def _keys(path: Path, name: str, value: object) -> tuple[str, ...]:
@@ -60,6 +66,12 @@ def _keys(path: Path, name: str, value: object) -> tuple[str, ...]:
     return tuple(
         "+".join([*key.split("+")[:-1], _character_to_key(key.split("+")[-1] or "+")]) for key in listed
     )
+
+
+def _characters(name: str, keys: Iterable[str]) -> Iterator[str]:
+    """What Option types in place of `keys`, where the action `name` is not one that goes before typing."""
+    if not BY_ID[name].priority and BY_ID[name].scope != "prompt":
+        yield from filter(None, map(sent_by_option, keys))
 
 
 def keys_of(action_id: str, keymap: Keymap) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from app.ui.dialogs.dialog import Dialog
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import age, visible
 from app.ui.keymap import keys_of
+from app.ui.widgets.line_input import LineInput
 
 _MOST_SHOWN = 200  # sessions
 T = TypeVar("T")
@@ -69,7 +70,7 @@ class SessionsScreen(Dialog[str | None]):
                 f"Enter goes on · {keys['rename']} renames · {keys['fork']} copies · "
                 f"{keys['export']} exports · {keys['leave']} goes back"
             )
-            yield Input(self._query, placeholder="Search in what was said", id="sessions-query")
+            yield LineInput(self._query, placeholder="Search in what was said", id="sessions-query")
             yield OptionList(id="sessions-list", compact=True, markup=False)
             yield Static("", id="sessions-message", markup=False)
 

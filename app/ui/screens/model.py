@@ -25,6 +25,7 @@ from app.ui.dialogs.confirm import Confirm
 from app.ui.dialogs.dialog import Dialog
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import visible
+from app.ui.widgets.line_input import LineInput
 
 
 class ModelScreen(Dialog[None]):
@@ -55,7 +56,7 @@ class ModelScreen(Dialog[None]):
                 yield Static("", id="model-facts", markup=False)
             yield OptionList(id="model-choices", compact=True, markup=False)
             yield Static("", id="model-message", markup=False)
-            yield Input(placeholder="http://localhost:8080/v1, or a model's directory", id="model-address")
+            yield LineInput(placeholder="http://localhost:8080/v1, or a model's directory", id="model-address")
 
     async def on_mount(self) -> None:
         self._palette = Palette.of(self.app)

@@ -1,12 +1,13 @@
 """One line that is asked for below a view: what to look for, or which line."""
 
 from textual import events
-from textual.widgets import Input
+
+from app.ui.widgets.line_input import LineInput
 
 _ON_THE_WAY = 0.3  # seconds that keys may take from the terminal to here
 
 
-class AskLine(Input):
+class AskLine(LineInput):
     """Hidden until it is opened. What is typed ahead, before it has the focus, is meant for it."""
 
     def __init__(self, *, id: str | None = None) -> None:

@@ -21,6 +21,7 @@ from app.ui.actions import bindings, in_scope, key_label
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import visible
 from app.ui.keymap import keys_of
+from app.ui.widgets.line_input import LineInput
 
 _SHARE = 0.7  # of the pane's height
 _LEAST_ROWS, _MOST_ROWS = 2, 14  # of what would be done
@@ -61,7 +62,7 @@ class PermissionPrompt(Vertical, can_focus=True):
         self._summary = Static("", id="permission-summary", markup=False)
         self._body = VerticalScroll(self._summary, id="permission-body", can_focus=False)
         self._options = Static("", id="permission-options")
-        self._comment = Input(
+        self._comment = LineInput(
             placeholder="What should it do instead? Enter sends, Esc goes back", id="permission-comment"
         )
 

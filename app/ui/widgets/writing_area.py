@@ -1,11 +1,21 @@
 """Where several lines of text are written."""
 
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
 from textual.strip import Strip
 from textual.widgets import TextArea
 
 
 class WritingArea(TextArea):
-    """A text area at rest, in a terminal of any size."""
+    """A text area at rest, in a terminal of any size, in which Option moves by words (see LineInput)."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("alt+left", "cursor_word_left", show=False),
+        Binding("alt+right", "cursor_word_right", show=False),
+        Binding("alt+shift+left", "cursor_word_left(True)", show=False),
+        Binding("alt+shift+right", "cursor_word_right(True)", show=False),
+    ]
 
     def __init__(
         self, text: str = "", *, placeholder: str, id: str | None = None, compact: bool = False
