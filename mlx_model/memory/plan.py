@@ -25,7 +25,7 @@ _CONTEXT_STEP = 1024
 _USEFUL_CONTEXT = 65_536
 _SHORT_CONTEXT = 32_768
 """Where the user asks for no context: the tokens that a plan tries to fit with all experts in memory, and those
-it shortens the context to before experts leave memory."""
+it shortens the context to before experts leave memory, or where a dense model does not fit."""
 _LEAST_SNAPSHOTS = 2
 _LEAST_SNAPSHOT_TOKENS = 8_192
 """Snapshots that memory holds at least (the end of the system prompt and the conversation's last state), and
@@ -173,7 +173,7 @@ class _Planner:
     def best(self) -> MemoryPlan:
         least = self.context if self.wishes.context else min(self.context, _USEFUL_CONTEXT)
         slots = self._slots(least)
-        if slots is not None and not self.wishes.context:
+        if not self.wishes.context and (slots is not None or not self._holds_all(least)):
             shorter = min(self.context, _SHORT_CONTEXT)
             if self._slots(shorter) is None:
                 least, slots = shorter, None
@@ -191,7 +191,7 @@ class _Planner:
         experts = self.model.config.num_experts
         if self.wishes.expert_slots is not None:
             return self.wishes.expert_slots if self.wishes.expert_slots < experts else None
-        if not experts or any(self._plan(context, chunk, None).fits for chunk in self._chunks(_GOOD_CHUNK)):
+        if not experts or self._holds_all(context):
             return None
         for chunk in self._chunks(_GOOD_CHUNK):
             empty = self._plan(context, chunk, 0)
@@ -199,6 +199,10 @@ class _Planner:
             if slots >= self.model.config.num_experts_per_tok:
                 return slots if slots < experts else None
         return self.model.config.num_experts_per_tok
+
+    def _holds_all(self, context: int) -> bool:
+        """Whether the context fits with all experts in memory."""
+        return any(self._plan(context, chunk, None).fits for chunk in self._chunks(_GOOD_CHUNK))
 
     def _chunk(self, context: int, slots: int | None) -> int:
         chunks = list(self._chunks())
