@@ -30,7 +30,17 @@ from app.model.catalogue.catalogue import (
     weight_bytes,
 )
 from app.model.catalogue.fetch import fetch_model
-from app.model.catalogue.recipes import MIXED_SIZE, ORIGINAL, RECIPES, Experts, gigabytes, judge, machine_memory
+from app.model.catalogue.recipes import (
+    CHECKED,
+    MIXED_SIZE,
+    ORIGINAL,
+    RECIPES,
+    Verdict,
+    gigabytes,
+    judge,
+    machine_memory,
+    suited,
+)
 
 
 def run(given: list[str]) -> int:
@@ -70,22 +80,30 @@ def list_models() -> int:
     found = models_on_disk()
     print("On this machine:" if found else "On this machine: none.")
     for model in found:
-        print(_row(model.name, weight_bytes(model.path), experts_of(model.path)))
+        size = weight_bytes(model.path)
+        print(_row(model.name, size, judge(size, experts=experts_of(model.path))))
         print(f"    {model.path}")
-    print("\nTo fetch (tidegate model fetch OWNER/NAME):")
+    print(f"\nTo fetch (tidegate model fetch OWNER/NAME), as public pages had it on {CHECKED}:")
+    best = suited()
     for recipe in RECIPES:
         begun = directory_for(recipe.repository).with_name(directory_for(recipe.repository).name + ".partial")
-        print(_row(recipe.repository, recipe.size, recipe.experts) + ("  (begun)" if begun.is_dir() else ""))
+        row = _row(recipe.repository, recipe.size, recipe.judged())
+        print(row + ("  (begun)" if begun.is_dir() else ""))
+        facts = [f"{gigabytes(recipe.memory)} of memory with 32 K of context", recipe.license]
+        facts += [] if recipe.mtp else ["no MTP layer"]
+        print(f"    {' · '.join(facts)}" + (" · suits this machine" if recipe is best else ""))
+        if recipe.mtp:
+            print(f"    its MTP layer (convert --graft-mtp): {recipe.mtp}")
     print("\nTo make, with experts at 4 bits and the rest at 8:")
-    print(_row("q4-dense8", MIXED_SIZE, RECIPES[0].experts))
+    print(_row("q4-dense8", MIXED_SIZE, judge(MIXED_SIZE, experts=RECIPES[0].experts)))
     print(f"    tidegate model fetch {ORIGINAL.repository}   ({gigabytes(ORIGINAL.size)}, only to convert)")
     source, made = directory_for(ORIGINAL.repository), directory_for("q4-dense8")
     print(f"    tidegate convert --source '{source}' --out '{made}' --recipe q4-dense8")
     return 0
 
 
-def _row(name: str, size: int, experts: Experts | None) -> str:
-    return f"  {name:42} {gigabytes(size):>9}  {judge(size, experts=experts).words}"
+def _row(name: str, size: int, verdict: Verdict) -> str:
+    return f"  {name:42} {gigabytes(size):>9}  {verdict.words}"
 
 
 def fetch(repository: str) -> int:

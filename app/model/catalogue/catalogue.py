@@ -14,8 +14,9 @@ from app.paths import expanded, models_directory
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _HOST_AND_PORT = re.compile(r"([\w.-]+:\d+)(/|$)")
-_OWN_ARCHITECTURE = "qwen3_next"
-"""What is picked by itself from among the models on disk. What the engine can run, the engine says."""
+OWN_ARCHITECTURES = ("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text")
+"""What our own engine runs, and what is picked by itself from among the models on disk: the first before the
+others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def models_on_disk() -> tuple[LocalModel, ...]:
         owner, separator, name = entry.name.removeprefix("models--").partition("--")
         if entry.name.startswith("models--") and separator:
             snapshot = cached_snapshot(f"{owner}/{name}")
-            if snapshot is not None and architecture(snapshot) == _OWN_ARCHITECTURE:
+            if snapshot is not None and is_ours(snapshot):
                 cached.append(LocalModel(f"{owner}/{name}", snapshot))
     found = [LocalModel(entry.name.replace("--", "/", 1), entry) for entry in own] + cached
     return tuple(model for model in found if fault(model.path) is None)
@@ -137,7 +138,7 @@ def architecture(directory: Path) -> str:
 def experts_of(directory: Path) -> Experts | None:
     """The routed experts of a model that our engine can read from disk one by one; None where there are none,
     or config.json does not say."""
-    config = _config(directory)
+    config = _text_fields(directory)
     packed = config.get("quantization") or {"bits": 16}
     try:
         count, active = int(config["num_experts"]), int(config["num_experts_per_tok"])
@@ -147,9 +148,24 @@ def experts_of(directory: Path) -> Experts | None:
         bits = packed["bits"] + (32 / packed["group_size"] if "group_size" in packed else 0)
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    if config.get("model_type") != _OWN_ARCHITECTURE or not 0 < active <= count or weights <= 0 or bits <= 0:
+    if not is_ours(directory) or not 0 < active <= count or weights <= 0 or bits <= 0:
         return None
     return Experts(count, active, min(int(weights * bits / 8), weight_bytes(directory)))
+
+
+def is_ours(directory: Path) -> bool:
+    """Whether our own engine runs a model, as far as config.json tells: of an architecture of ours, and not
+    packed in a way that MLX does not know."""
+    packed = _config(directory).get("quantization_config")
+    is_foreign = isinstance(packed, dict) and "quant_method" in packed
+    return architecture(directory) in OWN_ARCHITECTURES and not is_foreign
+
+
+def _text_fields(directory: Path) -> dict[str, Any]:
+    """The fields of the text model, which vision-language models have in `text_config`."""
+    config = _config(directory)
+    text = config.get("text_config")
+    return {**config, **text} if isinstance(text, dict) else config
 
 
 def _config(directory: Path) -> dict[str, Any]:
@@ -211,7 +227,8 @@ def _server(named: str) -> ServedModel:
 
 
 def _found_on_disk() -> LocalModel | NothingFound:
-    models = [model for model in models_on_disk() if architecture(model.path) == _OWN_ARCHITECTURE]
+    models = [model for model in models_on_disk() if is_ours(model.path)]
+    models.sort(key=lambda model: architecture(model.path) != OWN_ARCHITECTURES[0])
     verdicts = [judge(weight_bytes(model.path), experts=experts_of(model.path)) for model in models]
     fitting = [model for model, verdict in zip(models, verdicts, strict=True) if verdict.fits]
     running = [model for model, verdict in zip(models, verdicts, strict=True) if verdict.runs]
@@ -221,7 +238,7 @@ def _found_on_disk() -> LocalModel | NothingFound:
         (
             "no --model, no TIDEGATE_MODEL and no model in the settings",
             f"no model in {models_directory()}",
-            f"no {_OWN_ARCHITECTURE} model among the downloads in {hub_cache()}",
+            f"no {OWN_ARCHITECTURES[0]} or qwen3_5 model among the downloads in {hub_cache()}",
         )
     )
 

@@ -1,7 +1,7 @@
 """What this machine's memory can hold, and which published checkpoints there are to fetch.
 
 The engine reckons exactly, from the checkpoint itself, before it loads (`tidegate model fit`). Here is the same
-in round figures for Qwen3-Coder-Next, which a page can show at once; a test holds one against the other.
+in round figures, which a page can show at once; a test holds one against the other.
 """
 
 import ctypes
@@ -14,12 +14,9 @@ GIGABYTE = 10**9
 _GIB = 1 << 30
 _MIB = 1 << 20
 
-# Beside the weights: context, states and activations, with all experts in memory (32 k tokens at least) and
-# with some (64 k tokens).
-_WORKING_BYTES = 2_000_000_000
-_STREAMING_BYTES = 3_900_000_000
-_EXPERT_SHARE = 0.9704
-"""Of the parameters, those of routed experts: 48 layers of 512, each three matrices of 2048 x 512."""
+CHECKED = "2026-11-30"
+"""When ids, licences and MTP layers were looked up on public pages. Sizes are calculated, and agree with the
+pages that state one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,31 +29,133 @@ class Experts:
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """Bytes beside the weights, for context, states and activations: with all weights in memory and 32,768
+    tokens of context, and with some experts on disk and 65,536."""
+
+    whole: int
+    streaming: int = 0
+
+
+# From the engine's own plan.
+_CODER_NEXT = Room(2_000_000_000, 3_900_000_000)
+_35B_A3B = Room(1_700_000_000, 3_460_000_000)
+_27B = Room(4_800_000_000)
+_9B_AND_4B = Room(2_200_000_000)
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
-    """A published checkpoint of Qwen3-Coder-Next. `size` is its weights, in bytes."""
+    """A published checkpoint. `size` of what is fetched, in bytes; `unread`: the part of it that is not loaded,
+    a vision encoder; `mtp`: the repository of its MTP layer, which conversions leave out, "" where there is
+    none."""
 
     title: str
     repository: str
     size: int
+    room: Room
+    experts: Experts | None = None
+    unread: int = 0
+    mtp: str = ""
+    license: str = "Apache-2.0"
 
     @property
-    def experts(self) -> Experts:
-        """What of it need not all be in memory."""
-        return Experts(512, 10, int(self.size * _EXPERT_SHARE))
+    def memory(self) -> int:
+        """What it takes of memory with 32,768 tokens of context, in bytes."""
+        return self.size - self.unread + self.room.whole
+
+    def judged(self, memory: int | None = None, kind: Literal["mac", "linux"] | None = None) -> "Verdict":
+        """Whether it fits, as of `judge`."""
+        return judge(self.size - self.unread, memory, self.experts, self.room, kind=kind)
+
+
+def _coder_next(bits: int, size: int, routed: int) -> Recipe:
+    repository = f"mlx-community/Qwen3-Coder-Next-{bits}bit"
+    return Recipe(f"Coder-Next {bits}-bit", repository, size, _CODER_NEXT, Experts(512, 10, routed))
 
 
 # 79.67 B parameters at 4.5, 6.5 and 8.5 bits: the scale and bias of each group of 64 cost half a bit a weight.
-RECIPES = (
-    Recipe("4-bit", "mlx-community/Qwen3-Coder-Next-4bit", 44_800_000_000),
-    Recipe("6-bit", "mlx-community/Qwen3-Coder-Next-6bit", 64_700_000_000),
-    Recipe("8-bit", "mlx-community/Qwen3-Coder-Next-8bit", 84_700_000_000),
+_CODER_NEXT_4 = _coder_next(4, 44_800_000_000, 43_500_000_000)
+_CODER_NEXT_6 = _coder_next(6, 64_700_000_000, 62_800_000_000)
+_CODER_NEXT_8 = _coder_next(8, 84_700_000_000, 82_100_000_000)
+_SPARSE_4 = Recipe(
+    "Qwen3.6-35B-A3B 4-bit",
+    "mlx-community/Qwen3.6-35B-A3B-4bit",
+    20_400_000_000,
+    _35B_A3B,
+    Experts(256, 8, 18_100_000_000),
+    unread=900_000_000,
+    mtp="mlx-community/Qwen3.6-35B-A3B-MTP-4bit",
+)
+_DENSE_27B = Recipe(
+    "Qwen3.8-27B 4-bit",
+    "mlx-community/Qwen3.8-27B-4bit",
+    16_100_000_000,
+    _27B,
+    unread=900_000_000,
+    mtp="mlx-community/Qwen3.8-27B-MTP-4bit",
+)
+_DENSE_9B_8 = Recipe(
+    "Qwen3.5-9B 8-bit",
+    "mlx-community/Qwen3.5-9B-MLX-8bit",
+    10_430_000_000,
+    _9B_AND_4B,
+    unread=920_000_000,
+    mtp="mlx-community/Qwen3.5-9B-MTP-4bit",
+)
+_DENSE_9B_4 = Recipe(
+    "Qwen3.5-9B 4-bit",
+    "mlx-community/Qwen3.5-9B-MLX-4bit",
+    5_960_000_000,
+    _9B_AND_4B,
+    unread=920_000_000,
+    mtp="mlx-community/Qwen3.5-9B-MTP-4bit",
+)
+_DENSE_4B = Recipe(
+    "Qwen3.5-4B 4-bit",
+    "mlx-community/Qwen3.5-4B-MLX-4bit",
+    3_060_000_000,
+    _9B_AND_4B,
+    unread=680_000_000,
+    mtp="mlx-community/Qwen3.5-4B-MTP-4bit",
 )
 
-ORIGINAL = Recipe("16-bit", "Qwen/Qwen3-Coder-Next", 159_300_000_000)
-"""What the others were made from, and what a conversion starts with."""
+RECIPES = (
+    _CODER_NEXT_4,
+    _CODER_NEXT_6,
+    _CODER_NEXT_8,
+    _SPARSE_4,
+    _DENSE_27B,
+    _DENSE_9B_8,
+    _DENSE_9B_4,
+    _DENSE_4B,
+)
+_PREFERRED = (
+    _CODER_NEXT_8,
+    _CODER_NEXT_6,
+    _CODER_NEXT_4,
+    _SPARSE_4,
+    _DENSE_27B,
+    _DENSE_9B_8,
+    _DENSE_9B_4,
+    _DENSE_4B,
+)
+"""The first of these that fits a machine suits it: the larger model, and of one model more bits. That of 35 B
+goes before the dense one of 27 B because a token passes through 3 B of it."""
+
+ORIGINAL = Recipe("16-bit", "Qwen/Qwen3-Coder-Next", 159_300_000_000, _CODER_NEXT)
+"""What those of Coder-Next were made from, and what a conversion starts with."""
 
 MIXED_SIZE = 46_000_000_000
 """The weights with `q4-dense8` (experts 4 bits, the rest 8), in bytes; calculated, as none is published."""
+
+
+def suited(memory: int | None = None, kind: Literal["mac", "linux"] | None = None) -> Recipe | None:
+    """The published checkpoint that suits a machine with `memory` bytes (this one by default); None where even
+    the smallest is too large."""
+    fitting = (recipe for recipe in _PREFERRED if recipe.judged(memory, kind).fits)
+    running = (recipe for recipe in reversed(_PREFERRED) if recipe.judged(memory, kind).runs)
+    return next(fitting, None) or next(running, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +177,10 @@ class Verdict:
 
     @property
     def words(self) -> str:
-        """In a few words, for a list."""
+        """In a few words, for a list, or after "it runs"."""
         if self.fits:
             return "fits"
-        return (
-            f"runs with {self.held} of {self.experts} experts in memory, slower" if self.runs else "too large"
-        )
+        return f"with {self.held} of {self.experts} experts in memory, slower" if self.runs else "too large"
 
 
 def machine_memory() -> int:
@@ -121,6 +218,7 @@ def judge(
     weights: int,
     memory: int | None = None,
     experts: Experts | None = None,
+    room: Room = _CODER_NEXT,
     *,
     kind: Literal["mac", "linux"] | None = None,
 ) -> Verdict:
@@ -130,16 +228,16 @@ def judge(
     memory = machine_memory() if memory is None else memory
     raised = wired_limit() if here else 0
     usable = usable_memory(memory, kind or ("mac" if sys.platform == "darwin" else "linux"), raised)
-    needed = weights + _WORKING_BYTES
+    needed = weights + room.whole
     fits = needed <= usable
     held = 0
     if not fits and experts is not None:
-        room = usable - _STREAMING_BYTES - (weights - experts.nbytes)
-        found = room * experts.count // experts.nbytes
+        left = usable - room.streaming - (weights - experts.nbytes)
+        found = left * experts.count // experts.nbytes
         # A little too large for all of them still means that one has to go.
         held = min(found, experts.count - 1) if found >= experts.active else 0
     reason = (
-        f"{gigabytes(weights)} of weights and {gigabytes(_WORKING_BYTES)} to work with "
+        f"{gigabytes(weights)} of weights and {gigabytes(room.whole)} to work with "
         f"{'fit' if fits else 'do not fit'} into the {gigabytes(usable)} that a model may use "
         f"of this machine's {gigabytes(memory)}"
     )

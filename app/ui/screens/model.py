@@ -19,7 +19,16 @@ from app.errors import TidegateError
 from app.model.catalogue.catalogue import LocalModel, choose_model, experts_of, models_on_disk, weight_bytes
 from app.model.catalogue.fetch import FetchProgress, fetch_model
 from app.model.catalogue.practice import has_practice_model
-from app.model.catalogue.recipes import RECIPES, Experts, Recipe, gigabytes, judge, machine_memory
+from app.model.catalogue.recipes import (
+    CHECKED,
+    RECIPES,
+    Experts,
+    Recipe,
+    gigabytes,
+    judge,
+    machine_memory,
+    suited,
+)
 from app.model.port import EnginePort
 from app.ui.dialogs.confirm import Confirm
 from app.ui.dialogs.dialog import Dialog
@@ -103,6 +112,14 @@ class ModelScreen(Dialog[None]):
         )
         text.append(gigabytes(usable), palette.strong)
         text.append(".", palette.muted)
+        best = suited()
+        if best is not None:
+            text.append(f" {best.title}", palette.strong)
+            text.append(" suits it.", palette.muted)
+        licenses = " or ".join(sorted({recipe.license for recipe in RECIPES}))
+        text.append(
+            f"\nWhat can be fetched is under {licenses}, as public pages had it on {CHECKED}.", palette.faint
+        )
         return text
 
     def _local_option(self, model: LocalModel, size: int, experts: Experts | None) -> Option:
@@ -130,13 +147,14 @@ class ModelScreen(Dialog[None]):
     def _recipe_option(self, number: int) -> Option:
         palette = self._palette
         recipe = RECIPES[number]
-        verdict = judge(recipe.size, experts=recipe.experts)
+        verdict = recipe.judged()
         tone = palette.success if verdict.fits else palette.accent if verdict.runs else palette.warning
         words = Text.assemble(
             ("↓ ", palette.primary if verdict.runs else palette.faint),
             (f"{recipe.title} {gigabytes(recipe.size)}", palette.strong if verdict.runs else palette.muted),
             (f"  {verdict.words}", tone),
-            (f"  fetch {recipe.repository}", palette.faint),
+            (f"\n  {gigabytes(recipe.memory)} with 32 K, {'MTP' if recipe.mtp else 'no MTP'}", palette.muted),
+            (f"  {recipe.repository}", palette.faint),
         )
         return Option(words, id=f"fetch:{number}")
 
@@ -155,11 +173,11 @@ class ModelScreen(Dialog[None]):
             if yes and self._fetching is None:
                 self._fetching = self.run_worker(self._fetch(recipe.repository))
 
-        verdict = judge(recipe.size, experts=recipe.experts)
+        verdict = recipe.judged()
         if verdict.fits:
             fetch()
         elif verdict.runs:
-            question = f"{gigabytes(recipe.size)} would be fetched. On this machine it {verdict.words}."
+            question = f"{gigabytes(recipe.size)} would be fetched. On this machine it runs {verdict.words}."
             self.app.push_screen(Confirm("Not all in memory", question, "Fetch it", "Leave it"), fetch)
         else:
             question = f"{gigabytes(recipe.size)} would be fetched that do not fit this machine's memory."

@@ -125,7 +125,7 @@ def plan_tensors(item: Stored, recipe: Recipe) -> list[PlannedTensor]:
         kind = "F32" if item.add_one else "BF16" if len(vector.shape) == 3 else item.entry.type
         return [PlannedTensor(vector.name, kind, vector.shape)]
     projection = item.projection
-    wanted = quantization_for(recipe, projection)
+    wanted = _packing(item, recipe)
     path = projection.path
     if _is_packed(item):
         _check_packed(item, wanted, recipe)
@@ -163,7 +163,7 @@ def produce(reader: TensorReader, item: Stored, recipe: Recipe) -> Iterator[tupl
         for name, array in read_vector(reader, item):
             yield name, 0, array.astype(mx.bfloat16) if array.ndim == 3 else array
         return
-    wanted = None if _is_packed(item) else quantization_for(recipe, item.projection)
+    wanted = None if _is_packed(item) else _packing(item, recipe)
     for start, stop in _slabs(item):
         parts = [matrix.read(reader, start, stop) for matrix in item.matrices]
         joined = {
@@ -192,6 +192,14 @@ def _slabs(item: StoredProjection) -> Iterator[tuple[int, int | None]]:
     step = max(1, _SLAB_BYTES * length // stored_bytes(item))
     for start in range(0, length, step):
         yield start, min(start + step, length)
+
+
+def _packing(item: StoredProjection, recipe: Recipe) -> Quantization | None:
+    """How the result packs a projection: as the recipe says; an MTP layer that is packed stays as it is, for it
+    only drafts."""
+    if item.projection.mtp and item.quantization is not None:
+        return item.quantization
+    return quantization_for(recipe, item.projection)
 
 
 def _is_packed(item: StoredProjection) -> bool:
@@ -223,7 +231,7 @@ def _config(source: Path, recipe: Recipe, stored: list[Stored], graft_mtp: Path 
         block: dict[str, Any] = default.model_dump()
         for item in stored:
             if isinstance(item, StoredProjection):
-                given = quantization_for(recipe, item.projection)
+                given = _packing(item, recipe)
                 if given != default:
                     block[item.projection.path] = given.model_dump() if given else False
         config["quantization"] = block

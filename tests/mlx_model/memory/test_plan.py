@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.model.catalogue.recipes import RECIPES, judge
+from app.model.catalogue.recipes import RECIPES
 from mlx_model.__main__ import main
 from mlx_model.config.model_config import Quantization
 from mlx_model.config.published import published_config
@@ -14,7 +14,9 @@ from mlx_model.memory.activation_bytes import Arithmetic
 from mlx_model.memory.footprint import recipe_packing
 from mlx_model.memory.machine import GIB, Machine, Pressure, mac
 from mlx_model.memory.plan import CHUNKS, MemoryPlan, Model, Wishes, plan_memory
+from mlx_model.weights.layout import Component
 from mlx_model.weights.recipes import Recipe
+from tests.support.published_shapes import published_shape
 
 # By hand, for 48 layers (36 DeltaNet, 12 attention) of 512 experts, hidden 2048, inner 512, vocabulary 151,936.
 EXPERTS = 48 * 512 * 3 * 2048 * 512
@@ -156,13 +158,28 @@ def test_a_cpu_pays_for_its_recurrence() -> None:
 def test_what_the_workspace_says_is_what_the_engine_does(gigabytes: int, kind: Any) -> None:
     """Its round figures, for the recipes it offers, against the plan."""
     machine = mac(gigabytes * GIB) if kind == "mac" else Machine(gigabytes * GIB, gigabytes * GIB, "linux")
-    for offered, bits in zip(RECIPES, (4, 6, 8), strict=True):
-        packing = Quantization(bits=bits, group_size=64)
-        found = plan_memory(Model(published_config(), lambda *_, packing=packing: packing), machine)
-        said = judge(offered.size, gigabytes * GIB, offered.experts, kind=kind)
+    for offered in RECIPES:
+        name, _, bits = offered.title.removesuffix("-bit").partition(" ")
+        packing = Quantization(bits=int(bits), group_size=64)
+        found = plan_memory(Model(published_shape(name), lambda *_, packing=packing: packing), machine)
+        said = offered.judged(gigabytes * GIB, kind)
         assert said.usable == found.budget
-        assert (said.fits, said.runs) == (found.expert_slots is None, found.fits), (offered.title, found)
+        is_whole = found.fits and found.expert_slots is None
+        assert (said.fits, said.runs) == (is_whole, found.fits), (offered.title, found)
         assert said.held == pytest.approx(found.expert_slots or 0, abs=6)
+
+
+def test_what_the_workspace_says_of_sizes_is_what_the_engine_counts() -> None:
+    for offered in RECIPES:
+        name, _, bits = offered.title.removesuffix("-bit").partition(" ")
+        packing = Quantization(bits=int(bits), group_size=64)
+        model = Model(published_shape(name), lambda *_, packing=packing: packing)
+        plan = plan_memory(model, mac(512 * GIB))
+        assert offered.size - offered.unread == pytest.approx(plan.weight_bytes, rel=0.01)
+        if offered.experts is not None:
+            assert offered.experts.nbytes == pytest.approx(plan.weights[Component.EXPERTS], rel=0.01)
+            assert offered.experts.count == model.config.num_experts
+            assert offered.experts.active == model.config.num_experts_per_tok
 
 
 def fit(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:

@@ -108,6 +108,22 @@ def test_a_published_mtp_layer_is_grafted_onto_a_conversion_without_one(
         np.testing.assert_array_equal(logits(tmp_path / name / "both"), expected)
 
 
+def test_a_packed_mtp_layer_stays_as_it_is_under_any_recipe(
+    config: dict[str, Any], tensors: forms.Tensors, tmp_path: Path
+) -> None:
+    stacked = forms.stacked(config, tensors)
+    trunk = {name: tensor for name, tensor in stacked.items() if not name.startswith("mtp.")}
+    layer = {name.removeprefix("mtp."): stacked[name] for name in stacked.keys() - trunk.keys()}
+    arrays, block = forms.quantized(layer, {"group_size": 64, "bits": 4})
+    model = forms.write(tmp_path / "model", in_vision_wrapper(config), forms.wrapped(trunk, by_mlx=True))
+    alone = {"model_type": "qwen3_5_mtp", "text_config": config, "quantization": block}
+    drafter = forms.write(tmp_path / "drafter", alone, arrays)
+    convert(model, tmp_path / "both", Recipe.Q8, graft_mtp=drafter)
+    both = open_checkpoint(tmp_path / "both")
+    assert both.quantization["mtp.fc"].bits == 4 and both.quantization["model.embed_tokens"].bits == 8
+    assert np.isfinite(logits(tmp_path / "both")).all()
+
+
 def test_a_trained_mtp_layer_lies_beside_the_one_it_replaces(
     config: dict[str, Any], tensors: forms.Tensors, expected: np.ndarray, tmp_path: Path
 ) -> None:

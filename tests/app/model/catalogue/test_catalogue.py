@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.model.catalogue.catalogue import (
+    OWN_ARCHITECTURES,
     LocalModel,
     NothingFound,
     ServedModel,
@@ -16,9 +17,10 @@ from app.model.catalogue.catalogue import (
     experts_of,
     models_on_disk,
 )
-from app.model.catalogue.recipes import RECIPES, Experts, judge, usable_memory
+from app.model.catalogue.recipes import RECIPES, Experts, judge, suited, usable_memory
 from app.model.errors import NoModel
 from app.paths import models_directory
+from mlx_model.config.family import ARCHITECTURES
 
 
 def make_model(directory: Path, model_type: str = "qwen3_next", missing: bool = False) -> Path:
@@ -98,13 +100,43 @@ def test_without_a_name_complete_models_are_found_and_our_own_go_first(hub_cache
 
 def test_recipes_fit_the_machines_they_should():
     said = {
-        memory: [judge(recipe.size, memory << 30, recipe.experts, kind="mac").words for recipe in RECIPES]
+        memory: [recipe.judged(memory << 30, "mac").words for recipe in RECIPES[:3]]
         for memory in (8, 64, 96, 128)
     }
     assert said[8] == ["too large"] * 3
     assert said[64][0] == said[96][1] == said[128][2] == "fits"
-    assert re.fullmatch(r"runs with 2\d\d of 512 experts in memory, slower", said[64][2])
+    assert re.fullmatch(r"with 2\d\d of 512 experts in memory, slower", said[64][2])
     assert "44.8 GB" in judge(RECIPES[0].size, 36 << 30, kind="mac").reason
+
+
+def test_every_machine_is_offered_what_suits_it():
+    titles = {
+        memory: best.title if (best := suited(memory << 30, "mac")) else None
+        for memory in (4, 8, 16, 24, 36, 48, 64, 96, 128)
+    }
+    assert titles == {
+        4: None,
+        8: "Qwen3.5-4B 4-bit",
+        16: "Qwen3.5-9B 4-bit",
+        24: "Qwen3.5-9B 8-bit",
+        36: "Qwen3.6-35B-A3B 4-bit",
+        48: "Qwen3.6-35B-A3B 4-bit",
+        64: "Coder-Next 4-bit",
+        96: "Coder-Next 6-bit",
+        128: "Coder-Next 8-bit",
+    }
+
+
+def test_what_is_taken_for_the_engines_own_is_its_own(hub_cache: Path):
+    assert set(OWN_ARCHITECTURES) == ARCHITECTURES
+    make_model(directory_for("a/sibling"), model_type="qwen3_5")
+    coder = cached(hub_cache, "b/coder")
+    packed = cached(hub_cache, "c/fp8", model_type="qwen3_5_moe")
+    (packed / "config.json").write_text(
+        json.dumps({"model_type": "qwen3_5_moe", "quantization_config": {"quant_method": "fp8"}})
+    )
+    assert [model.name for model in models_on_disk()] == ["a/sibling", "b/coder"]
+    assert choose_model("") == LocalModel("b/coder", coder)
 
 
 def test_whose_experts_may_stay_on_disk() -> None:
@@ -122,6 +154,11 @@ def test_whose_experts_may_stay_on_disk() -> None:
     (model / "model.safetensors").write_bytes(bytes(200_000))
     (model / "config.json").write_text(json.dumps(sizes))
     assert experts_of(model) == Experts(8, 2, 8 * 4 * 3 * 64 * 32 * 9 // 16)
+    quantization = sizes.pop("quantization")
+    wrapper = {"model_type": "qwen3_5_moe", "text_config": sizes, "quantization": quantization}
+    (model / "config.json").write_text(json.dumps(wrapper))
+    assert experts_of(model) == Experts(8, 2, 8 * 4 * 3 * 64 * 32 * 9 // 16)
+    sizes["quantization"] = quantization
     for wrong in ({"model_type": "llama"}, {"num_experts": 0}, {"hidden_size": "wide"}, {"quantization": [1]}):
         (model / "config.json").write_text(json.dumps(sizes | wrong))
         assert experts_of(model) is None
