@@ -13,6 +13,9 @@ _CONTEXTS = (131_072, 65_536, 32_768, 16_384, 8_192, 4_096)
 _SIZES = (16, 24, 32, 36, 48, 64, 96, 128, 192, 256, 512)
 """Memory sizes in GiB that Macs with Apple silicon are sold with."""
 
+_MIB = 1 << 20
+"""Bytes."""
+
 _Good = Callable[[MemoryPlan], bool]
 
 
@@ -59,11 +62,32 @@ def _remedies(model: Model, machine: Machine, wishes: Wishes, plan: MemoryPlan, 
         plan_memory(four, machine, wishes)
     ):
         yield "at 4 bits (recipe q4)"
+    raised = _wired_limit_mb(machine, lambda larger: good(plan_memory(model, larger, wishes)))
+    if raised is not None:
+        yield f"with sudo sysctl iogpu.wired_limit_mb={raised}, until the next restart"
     for size in _SIZES:
         larger = mac(size * GIB) if machine.kind == "mac" else Machine(size * GIB, size * GIB, machine.kind)
         if larger.usable > machine.usable and good(plan_memory(model, larger, wishes)):
             yield f"{'on a Mac' if machine.kind == 'mac' else 'on a machine'} with {size} GB"
             break
+
+
+def _wired_limit_mb(machine: Machine, does: Callable[[Machine], bool]) -> int | None:
+    """The least limit of the GPU's memory, in MiB, with which this Mac `does`; None where that would leave
+    macOS less than an eighth of the memory."""
+    if machine.kind != "mac":
+        return None
+
+    def raised(limit: int) -> bool:
+        return does(replace(machine, usable=limit * _MIB))
+
+    least, most = machine.usable // _MIB + 1, (machine.memory - machine.memory // 8) // _MIB
+    if least > most or not raised(most):
+        return None
+    while least < most:
+        middle = (least + most) // 2
+        least, most = (least, middle) if raised(middle) else (middle + 1, most)
+    return least
 
 
 def _listed(clauses: Iterator[str]) -> str:

@@ -1,6 +1,7 @@
 """The plan against hand arithmetic for Qwen3-Coder-Next on Macs of every size, and what it advises."""
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from mlx_model.__main__ import main
 from mlx_model.config.model_config import Quantization
 from mlx_model.config.published import published_config
 from mlx_model.memory.activation_bytes import Arithmetic
+from mlx_model.memory.advice import verdict
 from mlx_model.memory.footprint import recipe_packing
 from mlx_model.memory.machine import GIB, Machine, Pressure, mac
 from mlx_model.memory.plan import CHUNKS, MemoryPlan, Model, Wishes, plan_memory
@@ -197,6 +199,25 @@ def test_fit_says_what_would_make_a_misfit_fit(capsys: pytest.CaptureFixture[str
     slots = next(word for word in sentence.split() if word.isdecimal() and int(word) < 512)
     assert fit(capsys, *wanted[:-1], slots)[0] == 0
     assert fit(capsys, "--memory", "128GB", *wanted[2:])[0] == 0
+
+
+@pytest.mark.parametrize(("gigabytes", "context", "is_told"), [(64, 262_144, True), (48, 262_144, False)])
+def test_the_limit_of_the_gpus_memory_is_named_with_the_least_number_that_does(
+    gigabytes: int, context: int, is_told: bool
+) -> None:
+    model = Model(published_config(), recipe_packing(Recipe.Q4))
+    wishes = Wishes(context=context, expert_slots=512)
+    machine = mac(gigabytes * GIB)
+    said = verdict(model, machine, wishes, plan_memory(model, machine, wishes))
+    named = re.search(r"sudo sysctl iogpu\.wired_limit_mb=(\d+), until the next restart", said)
+    assert (named is not None) == is_told, said
+    if named is not None:
+        for limit, fits in ((int(named[1]), True), (int(named[1]) - 1, False)):
+            raised = Machine(machine.memory, limit << 20, "mac")
+            assert plan_memory(model, raised, wishes).fits == fits
+        assert int(named[1]) << 20 <= machine.memory * 7 // 8
+    on_linux = Machine(machine.memory, machine.usable, "linux")
+    assert "sysctl" not in verdict(model, on_linux, wishes, plan_memory(model, on_linux, wishes))
 
 
 def test_fit_draws_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
