@@ -13,7 +13,7 @@ from app.git.git import Git
 from app.review.desks.desk import Desk
 from app.review.desks.source_desk import SourceDesk
 from app.review.desks.sources import STAGED, WORK_TREE, Sources, source_of
-from app.review.diff.received import is_word_diff, without_colours
+from app.review.diff.received import is_word_diff, only_colours, without_colours
 from app.review.late import open_late
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def run(given: Sequence[str]) -> int:
     plain = without_colours(piped)
     if is_word_diff(plain):
         # As git's pager, what cannot be reviewed goes through, with its colours.
-        sys.stdout.buffer.write(piped)
+        sys.stdout.buffer.write(only_colours(piped))
         return 0
     here = Path.cwd()
     paths = Git(here).paths()
@@ -57,7 +57,7 @@ def run(given: Sequence[str]) -> int:
     sources = Sources(root, log)
     others = {STAGED: WORK_TREE, WORK_TREE: STAGED}
     desks: list[Desk] = [SourceDesk(one, sources, log) for one in (source, others.get(source)) if one]
-    return _show(root, log, desks, plain, paths.operation if paths is not None else "")
+    return _show(root, log, desks, piped, paths.operation if paths is not None else "")
 
 
 def _standard_input() -> bytes:
@@ -77,7 +77,8 @@ def _show(root: Path, log: "ReviewPort", desks: Sequence[Desk], piped: bytes, op
         changes = reading.result()
     if not changes:
         # As git's pager, what holds no diff goes through.
-        sys.stdout.write(piped.decode("utf-8", "replace") or f"There are no changes in {desks[0].title}.\n")
+        said = only_colours(piped) or f"There are no changes in {desks[0].title}.\n".encode()
+        sys.stdout.buffer.write(said)
         return 0
     _take_keyboard()
     app = ReviewApp(
