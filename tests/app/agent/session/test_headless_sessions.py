@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from app.paths import data_directory
 from tests.support.scripted_server import ScriptedServer, reply
 
 TIDEGATE = Path(sys.executable).with_name("tidegate")
@@ -35,3 +36,20 @@ def test_a_run_goes_on_where_another_ended(
     ]
     assert "Mode: plan" in told[-1]["content"], "the session's own mode"
     assert run(tmp_path, server, "x", "--resume", "nothing").returncode == 2
+
+
+def test_json_output_has_what_was_noticed(
+    tmp_path: Path, scripted_server: Callable[..., ScriptedServer]
+) -> None:
+    server = scripted_server(reply("Forty-two."), reply(""))
+    assert json.loads(run(tmp_path, server, "Six by seven?").stdout)["notices"] == []
+    (session,) = data_directory().glob("sessions/*/*.jsonl")
+    before, _, after = session.read_bytes().partition(b"Forty-two")
+    session.write_bytes(before + b"Forty-tww" + after)
+    ended = run(tmp_path, server, "And eight?", "--continue")
+    assert ended.returncode == 0 and json.loads(ended.stdout)["notices"] == [
+        f"Line {before.count(10) + 1} of {session} is damaged: what was said or done there is missing",
+        "The model ended its reply without a word.",
+    ]
+    told = [message["content"] for message in server.requests[-1]["messages"]]
+    assert "Forty" not in str(told) and any("missing here" in content for content in told)
