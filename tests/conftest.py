@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -21,6 +22,23 @@ settings.load_profile("same")
 # MLX's own BLAS, whose sums do not depend on how many rows are multiplied at once: on that rest the tests that
 # hold drafted and plain tokens, or restored and cold states, equal to the last bit.
 os.environ["TIDEGATE_BLAS"] = "reference"
+
+
+NEEDS_A_MAC = "needs a Mac"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if sys.platform != "darwin":
+        for item in items:
+            if item.get_closest_marker("mac"):
+                item.add_marker(pytest.mark.skip(reason=NEEDS_A_MAC))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = terminalreporter.stats.get("skipped", ())
+    count = sum(NEEDS_A_MAC in str(report.longrepr) for report in skipped)
+    if count:
+        terminalreporter.write_line(f"{count} tests need a Mac and were not run here")
 
 
 @pytest.fixture(autouse=True)

@@ -62,3 +62,20 @@ def test_the_version_is_the_newest_in_the_changelog() -> None:
 
 def test_the_page_of_keys_is_that_of_the_table() -> None:
     assert (ROOT / ".github" / "docs" / "keys.md").read_text(encoding="utf-8") == page()
+
+
+def test_every_test_that_needs_a_mac_is_marked_and_counted() -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "tests/test_on_a_mac.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    skipped = re.search(r"(\d+) tests need a Mac and were not run here\n(\d+) skipped", said)
+    assert sys.platform == "darwin" or (skipped is not None and int(skipped[1]) == int(skipped[2]) > 20), said
+    # Nowhere else is a test left out because this is no Mac.
+    left_out = re.compile(r"skip(?:if)?\([^)]*(?:!= \"darwin\"|not .*darwin)")
+    assert [
+        path.name for path in (ROOT / "tests").rglob("test_*.py") if left_out.search(path.read_text())
+    ] == []

@@ -10,6 +10,7 @@ import pytest
 
 from app.agent.shell.seatbelt import Seatbelt, seatbelt_profile
 from app.settings.settings import settings_file
+from tests.support.places import ROOT
 
 _TOKEN = re.compile(r'#"((?:[^"\\]|\\.)*)"|"((?:[^"\\]|\\.)*)"|([()])|([^\s()"]+)')
 
@@ -110,6 +111,9 @@ def test_the_profile_answers_as_the_table_says_and_the_table_says_why_where_code
     }
     rows = questions()
     assert len(rows) == len(set(rows)) >= 200
+    differing = sum(ours != codex for _, ours, codex, *_ in rows)
+    said = (ROOT / ".github" / "docs" / "macos.md").read_text()
+    assert f"{len(rows)} of them, with a reason for each of the {differing} that differ" in said
     wrong = []
     for setting, ours, codex, operation, place, why in rows:
         assert {ours, codex} <= {"+", "-"}
