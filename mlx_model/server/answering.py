@@ -52,10 +52,10 @@ class Reply:
 def replies_to(model: ServedModel, request: GenerationOptions) -> list[Reply]:
     """Prepares the replies to a request, for each prompt `n`. Raises RequestError, ContextOverflow among
     them."""
-    constraint = _constraint(model, request)
+    constraint, exact = _constraint(model, request)
     prompts = request.prompts(model.encoder)
     return [
-        _reply(model, request, prompt, constraint, choice)
+        _reply(model, request, prompt, constraint, exact=exact, choice=choice)
         for prompt in prompts
         for choice in range(request.n or 1)
     ]
@@ -66,6 +66,8 @@ def _reply(
     request: GenerationOptions,
     prompt: EncodedPrompt,
     constraint: Callable[[], Constraint | None],
+    *,
+    exact: bool,
     choice: int,
 ) -> Reply:
     tokenizer = model.encoder.tokenizer
@@ -77,7 +79,12 @@ def _reply(
         # The same seed would give the same reply again.
         generation = replace(generation, sampling=replace(generation.sampling, seed=seed + choice))
     reader = ReplyReader(
-        tokenizer, request.stop_strings, request.schemas(), one_call=request.has_one_call, stop_tokens=stops
+        tokenizer,
+        request.stop_strings,
+        request.schemas(),
+        one_call=request.has_one_call,
+        exact=exact,
+        stop_tokens=stops,
     )
     memory = model.encoder.reply_to(generation.prompt, reader.client_prefixes)
     return Reply(request, generation, model, reader, memory)
@@ -109,24 +116,26 @@ def _generation(
     )
 
 
-def _constraint(model: ServedModel, request: GenerationOptions) -> Callable[[], Constraint | None]:
+def _constraint(model: ServedModel, request: GenerationOptions) -> tuple[Callable[[], Constraint | None], bool]:
     """Makes the constraint of a reply: to JSON, or of tool calls to the registered tools and of edits to the
-    request's files. Raises RequestError, FilesMissing among them."""
+    request's files; and whether calls are held to their form. Raises RequestError, FilesMissing among them."""
     schemas, grammar, form = request.schemas(), model.grammar, request.json_reply
     if form is not None:
         if grammar is None:
             raise RequestError(
                 "response_format: this model's replies cannot be held to a grammar; leave it out."
             )
-        return grammar.json_reply(form.value, bool(form.strict))
+        return grammar.json_reply(form.value, bool(form.strict)), False
     if schemas is None or grammar is None:
         if request.needs_call:
             raise RequestError(_NO_CERTAIN_CALL)
-        return lambda: None
+        return lambda: None, False
     files = grammar.files.resolve(request.named_files())
-    if request.needs_call and grammar.constraint(schemas, files, required=True) is None:
+    make = partial(grammar.constraint, schemas, files, required=request.needs_call)
+    can_hold = make() is not None
+    if request.needs_call and not can_hold:
         raise RequestError(_NO_CERTAIN_CALL)
-    return partial(grammar.constraint, schemas, files, required=request.needs_call)
+    return make, can_hold
 
 
 async def pieces(scheduler: Scheduler, reply: Reply) -> AsyncGenerator[PromptProcessed | Piece]:

@@ -7,6 +7,7 @@ from typing import Any
 from mlx_model.chat.detokenizer import Detokenizer
 from mlx_model.chat.stop_strings import StopStrings
 from mlx_model.chat.tokenizer import Tokenizer
+from mlx_model.chat.tools.call_text import CLOSE, MARK, OPEN
 from mlx_model.chat.tools.parser import CallArguments, CallOpened, ReplyPart, ToolCallParser, VisibleText
 from mlx_model.server.wires.wire import FinishReason
 
@@ -22,16 +23,21 @@ class ReplyReader:
         tokenizer: Tokenizer,
         stop_strings: Sequence[str],
         schemas: Mapping[str, Mapping[str, Any]] | None,
+        *,
         one_call: bool = False,
+        exact: bool = False,
         stop_tokens: Collection[int] | None = None,
     ) -> None:
         """`schemas`: the parameters of the tools that may be called, by name; None: the reply is text only.
-        With `one_call` the reply ends after its first call. `stop_tokens`: by default the tokenizer's."""
+        With `one_call` the reply ends after its first call. `exact` as for ToolCallParser. `stop_tokens`: by
+        default the tokenizer's."""
         self._tokenizer = tokenizer
         self._stop_tokens = tokenizer.stop_tokens if stop_tokens is None else stop_tokens
         self._detokenizer = Detokenizer(tokenizer)
         self._stops = StopStrings(stop_strings)
-        self._parser = None if schemas is None else ToolCallParser(schemas)
+        self._parser = None if schemas is None else ToolCallParser(schemas, exact=exact)
+        control = tokenizer.control_tokens
+        self._marked = {control[tag] for tag in (OPEN, CLOSE) if exact and tag in control}
         self._one_call = one_call
         self._text: list[str] = []
         self._length = 0
@@ -65,6 +71,8 @@ class ReplyReader:
         text = "" if token in self._stop_tokens else self._detokenizer.add(token)
         self._raw += len(text)
         self._raw_lengths.append(self._raw)
+        if token in self._marked:
+            text = MARK + text
         return [] if token in self._stop_tokens else self._parts(self._stops.add(text))
 
     def finish(self) -> list[ReplyPart]:

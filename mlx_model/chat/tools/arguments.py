@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-_EVERY_TYPE = frozenset({"null", "boolean", "integer", "number", "object", "array", "string"})
+EVERY_TYPE = frozenset({"null", "boolean", "integer", "number", "object", "array", "string"})
 _TYPE_NAMES = {
     type(None): "null",
     bool: "boolean",
@@ -16,6 +16,13 @@ _TYPE_NAMES = {
     dict: "object",
     list: "array",
 }
+_KEYWORDS = {
+    "object": {"properties", "additionalProperties", "patternProperties", "required"},
+    "array": {"items", "prefixItems", "minItems", "maxItems", "uniqueItems"},
+    "string": {"pattern", "minLength", "maxLength", "format"},
+    "number": {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"},
+}
+"""The type that is meant where none is stated: keywords that say something of that type alone."""
 _LONGEST_INTEGER = 4000
 """Digits: Python refuses to convert more than 4,300."""
 _MOST_REFERENCES = 16
@@ -46,7 +53,8 @@ class ArgumentWriter:
         """A parameter begins."""
         separator = ", " if self._written else "{"
         self._written.add(key)
-        self._types = value_types(self._properties.get(key), self._schema)
+        known = key in self._properties
+        self._types = value_types(self._properties[key], self._schema) if known else frozenset({"string"})
         self._held = []
         return f"{separator}{_string(key)}: " + ('"' if self._streams else "")
 
@@ -108,30 +116,37 @@ def _referred(reference: str, root: Any) -> Any:
 
 
 def value_types(schema: Any, root: Mapping[str, Any], most: int = _MOST_REFERENCES) -> frozenset[str]:
-    """The JSON types that a schema within `root` admits; a string where it names none. Unions are followed
-    `most` levels deep."""
+    """The JSON types that a schema within `root` admits; all where it says nothing of them. Unions are followed
+    `most` levels deep. `nullable` is OpenAPI's."""
     schema = resolved(schema, root)
     if not isinstance(schema, Mapping):
-        return frozenset({"string"})
+        return EVERY_TYPE
+    types = _stated_types(schema, root, most)
+    return types | {"null"} if schema.get("nullable") is True else types
+
+
+def _stated_types(schema: Mapping[str, Any], root: Mapping[str, Any], most: int) -> frozenset[str]:
     if "$ref" in schema or not most:
-        return _EVERY_TYPE
+        return EVERY_TYPE
     declared = schema.get("type")
     if isinstance(declared, str):
-        return frozenset({declared}) & _EVERY_TYPE or frozenset({"string"})
+        return frozenset({declared}) & EVERY_TYPE or EVERY_TYPE
     if isinstance(declared, list):
-        return frozenset(name for name in declared if isinstance(name, str)) & _EVERY_TYPE or _EVERY_TYPE
+        return frozenset(name for name in declared if isinstance(name, str)) & EVERY_TYPE or EVERY_TYPE
     for union in ("anyOf", "oneOf"):
         if isinstance(schema.get(union), list):
             options = (value_types(option, root, most - 1) for option in schema[union])
-            return frozenset().union(*options) or _EVERY_TYPE
+            return frozenset().union(*options) or EVERY_TYPE
     if isinstance(schema.get("enum"), list):
         return _types_of(schema["enum"])
     parts = schema.get("allOf")
     telling = [part for part in parts if _tells_type(part)] if isinstance(parts, list) else []
     if telling:
         all_admit = (value_types(part, root, most - 1) for part in telling)
-        return frozenset.intersection(*all_admit) or _EVERY_TYPE
-    return _types_of([schema["const"]]) if "const" in schema else frozenset({"string"})
+        return frozenset.intersection(*all_admit) or EVERY_TYPE
+    if "const" in schema:
+        return _types_of([schema["const"]])
+    return next((frozenset({name}) for name, keys in _KEYWORDS.items() if keys & schema.keys()), EVERY_TYPE)
 
 
 def _tells_type(schema: Any) -> bool:
@@ -146,6 +161,8 @@ def _types_of(values: Iterable[Any]) -> frozenset[str]:
 def _typed(text: str, types: frozenset[str]) -> str:
     """The JSON text of a value, parsed as the first of `types` that it fits, else as a string."""
     word = text.strip()
+    if types == EVERY_TYPE:
+        return _any_json(word) or _string(text)
     if "null" in types and word in ("null", "None"):
         return "null"
     if "boolean" in types and word.lower() in ("true", "false"):
@@ -158,6 +175,30 @@ def _typed(text: str, types: frozenset[str]) -> str:
     if kinds and (structure := _structure(word, kinds)) is not None:
         return structure
     return _string(text)
+
+
+def fits(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
+    """Whether arguments are those of a tool with these `parameters`: the required ones are there, no unknown
+    ones, and each has a type that its schema admits."""
+    properties = schema.get("properties")
+    properties = properties if isinstance(properties, Mapping) else {}
+    required = schema.get("required")
+    if not set(required if isinstance(required, list) else ()) <= arguments.keys() <= properties.keys():
+        return False
+    for name, value in arguments.items():
+        types, kind = value_types(properties[name], schema), _TYPE_NAMES.get(type(value), "string")
+        if kind not in types and not (kind == "integer" and "number" in types):
+            return False
+    return True
+
+
+def _any_json(word: str) -> str | None:
+    """A JSON value, unchanged; None for anything else."""
+    try:
+        json.loads(word, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return word
 
 
 def _number(word: str) -> str | None:

@@ -1,46 +1,46 @@
 """The grammar of tool calls: a registered tool; its parameters in any order, each at most once, the required
-ones before the call closes; values that fit their schemas. A value ends at a line `</parameter>`. Strings are
-free but for their `enum`, `pattern`, `minLength` and `maxLength`; values written as JSON follow their whole
-schema. A constraint that the grammar cannot express is left out and logged once: of more than 64 parameters
-only 64, the required ones first, are restricted to one occurrence.
+ones before the call closes, or one JSON object in their place; values that fit their schemas. A value ends at
+a line `</parameter>`; one that any text fits ends as call_text says. Strings are free but for their `enum`,
+`pattern`, `minLength` and `maxLength`; values written as JSON follow their whole schema. A constraint that the
+grammar cannot express is left out and logged once: of more than 64 parameters only 64, the required ones first,
+are restricted to one occurrence.
 """
 
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper, regex_to_lark
 
 from mlx_model.chat.tokenizer import Tokenizer
-from mlx_model.chat.tools.arguments import resolved, value_types
-from mlx_model.chat.tools.exact_edits import ExactEdits, Files, can_edit
-from mlx_model.chat.tools.json_reply import JsonConstraint, json_grammar
+from mlx_model.chat.tools.arguments import EVERY_TYPE, resolved, value_types
+from mlx_model.chat.tools.call_text import BITS, CLOSE, OPEN, ToolForm, can_spell, tool_form
+from mlx_model.chat.tools.exact_edits import EDIT, Files, can_edit
+from mlx_model.chat.tools.json_reply import WHITE_SPACE, JsonConstraint, json_grammar
 from mlx_model.chat.tools.known_files import KnownFiles
 from mlx_model.chat.tools.quotation import QuotingTokens
-from mlx_model.chat.tools.token_grammar import Editing, GrammarConstraint
+from mlx_model.chat.tools.token_grammar import CallRules, CallTokens, GrammarConstraint
 from mlx_model.errors import RequestError
 
 _log = logging.getLogger(__name__)
 
-_OPEN, _CLOSE = "<tool_call>", "</tool_call>"
-# Names that can be written between `=` and `>` and parsed again.
-_NAME = re.compile(r"[^<>\n\"' ](?:[^<>\n\"']{0,198}[^<>\n\"' ])?")
-_BITS = 64
-"""llguidance's rule parameters are 64-bit: bit i says that parameter i has been written."""
 # The end of a value; and a text that continues after the first such end.
 _END = r"\n<\/parameter>\n"
 _BEYOND_END = rf"/(?s:.*){_END}(?s:.+)/"
 _ANYTHING = "(?s:.*)"
+_TEXT = "text"
+"""The rule of values that any text fits."""
 # The definition's name of a tool's own schema within the schema of a value.
 _TOOL = "tool"
 _COMPOSING = {"$ref", "allOf", "anyOf", "oneOf", "not"}
 _NARROWING = _COMPOSING | {"enum", "const", "pattern", "minLength", "maxLength"}
 _NARROWING |= {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
 # Options of llguidance: ignore unknown keywords of JSON Schema, and treat oneOf as anyOf.
-_LENIENT = {"x-guidance": {"lenient": True, "coerce_one_of": True}}
+_LENIENT = {"lenient": True, "coerce_one_of": True}
 # A pattern that is one group.
 _GROUP = re.compile(r"\((?:[^()\\]|\\.)*\)")
 
@@ -60,9 +60,16 @@ class ToolGrammar:
         spelled = _Vocabulary(tokenizer, vocabulary)
         self._library = LLTokenizer(TokenizerWrapper(spelled))
         special = set(spelled.special_token_ids)
-        self._texts = [b"" if token in special else text for token, text in enumerate(spelled.tokens)]
-        quoting = QuotingTokens(self._texts)
-        self._edits = ExactEdits(quoting)
+        texts = [b"" if token in special else text for token, text in enumerate(spelled.tokens)]
+        quoting = QuotingTokens(texts)
+        visible = {
+            text: token
+            for text, token in self._control.items()
+            if token < vocabulary and (token not in tokenizer.special_tokens or text in (OPEN, CLOSE))
+        }
+        self._tokens: CallTokens | None = None
+        if OPEN in visible and CLOSE in visible:
+            self._tokens = CallTokens(self._library, texts, quoting.trie, visible)
         self.files = KnownFiles(quoting)
         """The file texts that edits can be constrained to."""
         self._told: set[str] = set()
@@ -74,18 +81,21 @@ class ToolGrammar:
         constrained to quote them; `required`: the reply begins with a call. None where none of the tools
         can be called, where the tokenizer has no token that opens a call, and where llguidance refuses the
         grammar."""
-        control = self._control
-        if _OPEN not in control or _CLOSE not in control:
+        tokens = self._tokens
+        if tokens is None:
             return None
-        grammar = tool_call_grammar(schemas, control[_CLOSE], self._tell)
+        # As JSON, an edit could not be held to the file.
+        quoting = files if files and can_edit(schemas) else {}
+        grammar = tool_call_grammar(schemas, tokens.closing, self._tell, (EDIT,) if quoting else ())
         if grammar is None:
             return None
-        matcher = LLMatcher(self._library, grammar, log_level=0)
+        matcher = LLMatcher(self._library, grammar.text, log_level=0)
         if matcher.is_error():
             self._tell(f"These tools make no grammar, so that calls are free: {matcher.get_error()}")
             return None
-        editing = Editing(self._edits, self._texts, files) if files and can_edit(schemas) else None
-        return GrammarConstraint(matcher, control[_OPEN], self._vocabulary, editing, required)
+        forms = {_as_bytes(tool): _form_as_bytes(tool_form(schemas[tool])) for tool in grammar.free}
+        free = {_as_bytes(tool): frozenset(map(_as_bytes, keys)) for tool, keys in grammar.free.items()}
+        return GrammarConstraint(tokens, CallRules(matcher, forms, free, quoting), required)
 
     def json_reply(self, schema: Schema, strict: bool) -> Callable[[], JsonConstraint]:
         """Makes fresh constraints for replies that are a JSON value of this schema and nothing else. Unless
@@ -126,62 +136,105 @@ class _Vocabulary:
         return self._encode(text)
 
 
+def _as_bytes(name: str) -> str:
+    """A name as CallTokens has text."""
+    return name.encode().decode("latin-1")
+
+
+def _form_as_bytes(form: ToolForm) -> ToolForm:
+    return ToolForm(tuple(map(_as_bytes, form.keys)), form.required)
+
+
+@dataclass(frozen=True, slots=True)
+class CallGrammar:
+    """A grammar in llguidance's Lark dialect; and by tool, the parameters whose values any text fits."""
+
+    text: str
+    free: Mapping[str, frozenset[str]]
+
+
 def tool_call_grammar(
-    schemas: Schemas, close: int, tell: Callable[[str], None] = lambda _what: None
-) -> str | None:
-    """The grammar in llguidance's Lark dialect, from after `<tool_call>` to the token `close`; None where no
-    tool can be called. `tell` is called with each constraint that is left out."""
+    schemas: Schemas,
+    close: int,
+    tell: Callable[[str], None] = lambda _what: None,
+    never_json: Collection[str] = (),
+) -> CallGrammar | None:
+    """The grammar from after `<tool_call>` to the token `close`; None where no tool can be called. `tell` is
+    called with each constraint that is left out; calls of the tools `never_json` are not written as JSON."""
     rules: list[str] = []
-    names = [name for name in schemas if _NAME.fullmatch(name)]
+    free: dict[str, frozenset[str]] = {}
+    names = [name for name in schemas if can_spell(name)]
     for name in schemas.keys() - set(names):
         tell(f"No call can spell the tool name {name!r}: it is never called.")
     for index, name in enumerate(names):
-        rules += _tool(f"tool{index}", name, schemas[name], tell)
+        lines, free[name] = _tool(f"tool{index}", name, schemas[name], tell, name not in never_json)
+        rules += lines
     if not names:
         return None
     calls = " | ".join(f"tool{index}" for index in range(len(names)))
-    return "\n".join(
-        [
-            f'start: "\\n" ({calls}) "</function>\\n" <[{close}]>',
-            'text[suffix="\\n</parameter>\\n"]: /(?s:.*)/',
-            *rules,
-        ]
-    )
+    start = f'start: "\\n" ({calls}) "</function>\\n" <[{close}]>'
+    text = 'text[suffix="\\n</parameter>\\n"]: /(?s:.*)/'
+    return CallGrammar("\n".join([start, text, *rules]), free)
 
 
-def _tool(rule: str, name: str, schema: Mapping[str, Any], tell: Callable[[str], None]) -> list[str]:
-    """The rules of one tool. The rule of its parameters has a bit set of those written, required ones first."""
+def _tool(
+    rule: str, name: str, schema: Mapping[str, Any], tell: Callable[[str], None], may_be_json: bool
+) -> tuple[list[str], frozenset[str]]:
+    """The rules of one tool, and its parameters whose values any text fits. The rule of its parameters has a
+    bit set of those written, required ones first."""
     properties = schema.get("properties")
     properties = properties if isinstance(properties, Mapping) else {}
-    known = [key for key in properties if _NAME.fullmatch(key)]
-    for key in properties.keys() - set(known):
+    form = tool_form(schema)
+    keys, required = form.keys, form.required
+    for key in properties.keys() - set(keys):
         tell(f"No call of {name} can spell the parameter {key!r}: it is never given.")
-    wanted = schema.get("required")
-    required = [key for key in known if isinstance(wanted, Sequence) and key in wanted]
-    keys = [*required, *(key for key in known if key not in required)]
     opening = _quoted(f"<function={name}>")
     if not keys:
-        return [f"{rule}: {opening}"]
+        return [f"{rule}: {opening}"], frozenset()
     rules: list[str] = []
     parameters: list[str] = []
+    free: set[str] = set()
     for number, key in enumerate(keys):
         value = _value(f"{rule}v{number}", properties[key], schema)
         if value.held < 1:
             left = "its value is free" if not value.held else "parts of it are ignored"
             tell(f"No grammar can hold {name}'s parameter {key!r} to its schema: {left}.")
+        if value.text == _TEXT:
+            free.add(key)
         rules += value.rules
         parameters.append(f"{_quoted(f'<parameter={key}>')} {value.text}")
-    counted = min(len(required), _BITS)
-    if len(keys) > _BITS:
-        left_out = f", and {len(required) - counted} required ones left out" if counted < len(required) else ""
-        tell(f"{name} has {len(keys)} parameters: {len(keys) - _BITS} may be given more than once{left_out}.")
+    counted = min(required, BITS)
+    if len(keys) > BITS:
+        left_out = f", and {required - counted} required ones left out" if counted < required else ""
+        tell(f"{name} has {len(keys)} parameters: {len(keys) - BITS} may be given more than once{left_out}.")
     condition = f" %if is_ones([0:{counted}])" if counted else ""
     choices = [
-        f"{parameter} more{rule}::" + (f"set_bit({bit}) %if bit_clear({bit})" if bit < _BITS else "_")
+        f"{parameter} more{rule}::" + (f"set_bit({bit}) %if bit_clear({bit})" if bit < BITS else "_")
         for bit, parameter in enumerate(parameters)
     ]
     more = "\n  | ".join([f'""{condition}', *choices])
-    return [*rules, f"{rule}: {opening} more{rule}::0x0", f"more{rule}::_: {more}"]
+    forms = [f"{opening} more{rule}::0x0"]
+    as_json = _arguments_as_json({key: properties[key] for key in keys}, keys[:required], schema)
+    if may_be_json and as_json is not None:
+        forms.append(f'{opening} %json {as_json} "\\n"')
+    return [*rules, f"{rule}: {' | '.join(forms)}", f"more{rule}::_: {more}"], frozenset(free)
+
+
+def _arguments_as_json(properties: Schema, required: Collection[str], root: Mapping[str, Any]) -> str | None:
+    """The schema of a tool's arguments as one JSON object; None where no grammar can express it."""
+    whole: dict[str, Any] = {"type": "object", "properties": dict(properties), "required": list(required)}
+    whole["additionalProperties"] = False
+    if '"$ref"' in json.dumps(properties):
+        whole = {**_anchored(whole), "$defs": {_TOOL: _anchored(root)}}
+    spaced = {"whitespace_pattern": WHITE_SPACE}
+    texts = (json.dumps({**whole, "x-guidance": {**spaced, **options}}) for options in ({}, _LENIENT))
+    return next((text for text in texts if _makes_grammar(text)), None)
+
+
+@lru_cache(maxsize=1024)
+def _makes_grammar(schema: str) -> bool:
+    """Whether llguidance can express a schema, which takes it a while to say."""
+    return not LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema(schema))
 
 
 def _is_free(schema: Any, root: Mapping[str, Any]) -> bool:
@@ -190,7 +243,8 @@ def _is_free(schema: Any, root: Mapping[str, Any]) -> bool:
     union = schema.get("anyOf", schema.get("oneOf")) if isinstance(schema, Mapping) else None
     options = [resolved(option, root) for option in union] if isinstance(union, list) else [schema]
     narrowed = any(isinstance(option, Mapping) and _NARROWING & option.keys() for option in options)
-    return "string" in types and not types & {"array", "object"} and not narrowed
+    has_parts = types != EVERY_TYPE and bool(types & {"array", "object"})
+    return "string" in types and not has_parts and not narrowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,15 +270,17 @@ def _value(rule: str, schema: Any, root: Mapping[str, Any]) -> _Value:
         if terminal is not None and not LLMatcher.validate_grammar(f"start: {name}\n{name}: {terminal}"):
             return _Value(name, (f"{name}: {terminal}",))
     if "string" in types:
-        return _Value("text", held=float(_is_free(schema, root)))
+        return _Value(_TEXT, held=float(_is_free(schema, root)))
     whole = dict(stated)
+    if not whole.keys() & {*_COMPOSING, "enum", "const"}:
+        whole["type"] = sorted(types)
     if '"$ref"' in json.dumps(stated):
-        whole = {**_anchored(stated), "$defs": {_TOOL: _anchored(root)}}
-    for held, options in ((1.0, {}), (0.5, _LENIENT)):
+        whole = {**_anchored(whole), "$defs": {_TOOL: _anchored(root)}}
+    for held, options in ((1.0, {}), (0.5, {"x-guidance": _LENIENT})):
         text = json.dumps({**whole, **options})
-        if not LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema(text)):
+        if _makes_grammar(text):
             return _Value(f'%json {text} "\\n</parameter>\\n"', held=held)
-    return _Value("text", held=0.0)
+    return _Value(_TEXT, held=0.0)
 
 
 def _choices(schema: Any, root: Mapping[str, Any]) -> list[Any]:

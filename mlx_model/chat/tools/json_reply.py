@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
 
-_WHITE_SPACE = r"(?: |\n[ \t]{0,64})?"
+WHITE_SPACE = r"(?: |\n[ \t]{0,64})?"
 """Between the parts of a value; bounded, so that no reply is spent on it."""
 
 
 def json_grammar(schema: Mapping[str, Any], lenient: bool) -> str:
     """llguidance's grammar of a schema's values. `lenient`: keywords that it cannot express are left out."""
-    options: dict[str, Any] = {"whitespace_pattern": _WHITE_SPACE}
+    options: dict[str, Any] = {"whitespace_pattern": WHITE_SPACE}
     if lenient:
         options |= {"lenient": True, "coerce_one_of": True}
     return LLMatcher.grammar_from_json_schema(json.dumps({**schema, "x-guidance": options}))

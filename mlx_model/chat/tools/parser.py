@@ -1,21 +1,15 @@
 """A streaming parser of tool calls in a reply.
 
-Qwen3-Coder writes a call as
+A call is meant where a reader would take it for one: not in a fenced block or a code span, not where prose
+mentions a tag in mid-sentence. (Under a grammar the same rules, in GrammarConstraint, decide where it holds.)
 
-    <tool_call>
-    <function=NAME>
-    <parameter=KEY>
-    VALUE
-    </parameter>
-    </function>
-    </tool_call>
-
-with raw values: nothing in them is escaped. So a closing tag counts only where the text after it fits, and is
-part of the value anywhere else. Deviations that models write are accepted: no opening `<tool_call>`;
-`</parameter>` doubled or missing; a tag without its `>`; a reply that ends before all is closed; a JSON object
-as a function's body, or, as other Qwen models write calls, `{"name": ..., "arguments": ...}` inside
-`<tool_call>`. Tags never become visible text, except right after a backtick, where they are quoted; other text
-between tags stays visible. The result does not depend on how the reply is cut into pieces.
+A call that the grammar has held to its form, from a control token `<tool_call>` on, is read exactly, by
+call_text. All others may deviate from it as models do: no opening `<tool_call>`; `</parameter>` doubled or
+missing; a tag without its `>`; `<function name="NAME">`; a reply that ends before all is closed; a JSON object
+as a function's body; `{"name": ..., "arguments": ...}` inside `<tool_call>`, or several in an array; such an
+object as the whole reply. Values are raw there: a closing tag counts only where the text after it fits, and is
+part of the value anywhere else. Tags of calls never become visible; other text between them stays visible. The
+result does not depend on how the reply is cut into pieces.
 """
 
 import json
@@ -26,6 +20,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mlx_model.chat.tools.arguments import ArgumentWriter
+from mlx_model.chat.tools.call_text import CLOSE, MARK, OPEN, CallText, Read, tool_form
+from mlx_model.chat.tools.json_calls import calls_in, may_be_whole_call, whole_call
+from mlx_model.chat.tools.prose import Prose, closes_span
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +51,26 @@ class CallArguments:
 
 ReplyPart = VisibleText | CallOpened | CallArguments
 
-_OPEN, _CLOSE = "<tool_call>", "</tool_call>"
+_OPEN, _CLOSE = OPEN, CLOSE
 _FUNCTION, _FUNCTION_END = "<function=", "</function>"
 _PARAMETER, _PARAMETER_END = "<parameter=", "</parameter>"
+# As attributes of XML, which some models write.
+_NAMED_FUNCTION, _NAMED_PARAMETER = "<function name=", "<parameter name="
 
-_IN_TEXT = (_OPEN, _FUNCTION, _CLOSE, _FUNCTION_END, _PARAMETER, _PARAMETER_END)
-_IN_FUNCTION = (_PARAMETER, _PARAMETER_END, _FUNCTION_END, _CLOSE, _OPEN, _FUNCTION)
+_FUNCTIONS, _PARAMETERS = (_FUNCTION, _NAMED_FUNCTION), (_PARAMETER, _NAMED_PARAMETER)
+_IN_TEXT = (_OPEN, *_FUNCTIONS, _CLOSE, _FUNCTION_END, *_PARAMETERS, _PARAMETER_END)
+_IN_FUNCTION = (*_PARAMETERS, _PARAMETER_END, _FUNCTION_END, _CLOSE, _OPEN, *_FUNCTIONS)
 # What may follow a closing tag, white space aside; the reply's end may follow each.
 _AFTER = {
-    _PARAMETER_END: (_PARAMETER, _PARAMETER_END, _FUNCTION_END, _CLOSE, _OPEN, _FUNCTION),
-    _FUNCTION_END: (_CLOSE, _OPEN, _FUNCTION),
-    _CLOSE: (_OPEN, _FUNCTION),
+    _PARAMETER_END: (*_PARAMETERS, _PARAMETER_END, _FUNCTION_END, _CLOSE, _OPEN, *_FUNCTIONS),
+    _FUNCTION_END: (_CLOSE, _OPEN, *_FUNCTIONS),
+    _CLOSE: (_OPEN, *_FUNCTIONS),
 }
 _NAME = re.compile(r"([^<>\n]{0,200}?)(>|(?=[<\n]))")
-_LONGEST_TAG = len(_PARAMETER) + 201
+_LONGEST_TAG = len(_NAMED_PARAMETER) + 201
+# What may follow `<function=NAME>`, white space aside.
+_IN_CALL = (*_PARAMETERS, _FUNCTION_END, "{")
+_TRAILING = re.compile(rf"[\s{MARK}]*\Z")
 # An unfinished tag of at least this many characters at a reply's end is taken for one, and not shown.
 _CLEARLY_A_TAG = 6
 
@@ -81,32 +84,36 @@ class ToolCallParser:
         self,
         schemas: Mapping[str, Mapping[str, Any]],
         new_id: Callable[[], str] = lambda: f"call_{uuid.uuid4().hex[:24]}",
+        exact: bool = False,
     ) -> None:
-        """`schemas` are the parameters of the registered tools, by name."""
+        """`schemas` are the parameters of the registered tools, by name. `exact`: calls that control tokens
+        open, with MARK before them in the text, are held to their form by the grammar."""
         self._schemas = schemas
+        self._exact = exact
         self._new_id = new_id
         self._buffer = ""
         self._ended = False
         self._truncated = False
-        self._state: Callable[[], bool] = self._text
+        self._state: Callable[[], bool] = self._beginning
+        self._held_call: CallText | None = None
         self._parts: list[ReplyPart] = []
         self._arguments: ArgumentWriter | None = None
         self._previous = "\n"
-        """The last character of visible text, or of a value, that is no longer in the buffer."""
-        self._blank_line = True
+        """The last character of a value that is no longer in the buffer."""
+        self._prose = Prose()
         self._behind_call = False
         self._is_orphaned = False
         """Whether a `<tool_call>` was opened without a function in it."""
         self._untouched = False
         """Whether the opened function has no text yet."""
-        self._searched = 0
         self.calls = 0
         self.has_closed_call = False
         """Whether a call was followed by `</tool_call>`."""
 
     def feed(self, text: str) -> list[ReplyPart]:
         """Takes the next piece of the reply; returns the parts that it completes."""
-        self._buffer += text
+        may_be_exact = self._state in (self._beginning, self._text, self._exact_call)
+        self._buffer += text if self._exact and may_be_exact else _unmarked(text)
         return self._advance()
 
     def finish(self, truncated: bool) -> list[ReplyPart]:
@@ -123,15 +130,35 @@ class ToolCallParser:
 
     # Each state consumes what it can of the buffer; it returns False where it needs more text.
 
+    def _beginning(self) -> bool:
+        """As long as the whole reply may be one call in JSON."""
+        text = _unmarked(self._buffer)
+        if not self._ended and may_be_whole_call(text, self._schemas):
+            return False
+        self._state = self._text
+        call = None if self._truncated or not self._ended else whole_call(text, self._schemas)
+        if call is not None:
+            self._buffer = ""
+            self._write_call(*call)
+            self.has_closed_call = True
+        return True
+
     def _text(self) -> bool:
         tag = self._text_before(_IN_TEXT, self._tag_in_text)
         if tag is None:
             return False
-        if tag == _FUNCTION:
+        is_held = self._exact and self._buffer.startswith(MARK)
+        if is_held and tag == _OPEN:
+            self._take(len(MARK + _OPEN))
+            self._held_call = CallText({name: tool_form(schema) for name, schema in self._schemas.items()})
+            self._state = self._exact_call
+            return True
+        self._buffer = _unmarked(self._buffer)
+        if tag in _FUNCTIONS:
             return self._function()
-        if tag == _PARAMETER:
+        if tag in _PARAMETERS:
             self._is_orphaned = True
-            return self._name(_PARAMETER) is not None
+            return self._name(tag) is not None
         self._take(len(tag))
         self._is_orphaned = self._is_orphaned and tag != _CLOSE
         if tag == _OPEN:
@@ -140,40 +167,81 @@ class ToolCallParser:
             self.has_closed_call = True
         return True
 
-    def _tag_in_text(self, tag: str, at: int) -> _Verdict:
-        before = self._buffer[:at]
-        if (before or self._previous)[-1:] == "`":
+    def _tag_in_text(self, tag: str, at: int, place: Prose) -> _Verdict:
+        if place.is_fenced:
             return "text"
-        if self._is_orphaned and tag in (_FUNCTION_END, _PARAMETER, _PARAMETER_END):
-            return "tag"
-        if tag == _PARAMETER:
-            return self._parameter_in_text(at)
-        if tag in (_FUNCTION_END, _PARAMETER_END):
-            if self._behind_call and not before.strip():
-                return "tag"
-            following = self._buffer[at + len(tag) :].lstrip()
-            if following.startswith((_CLOSE, _FUNCTION_END)):
-                return "tag"
-            may_follow = not self._ended and _may_begin(following, (_CLOSE, _FUNCTION_END))
-            return "unknown" if may_follow else "text"
-        if tag == _FUNCTION:
-            name = _NAME.match(self._buffer, at + len(tag))
-            line = before.rpartition("\n")
-            begins_line = not line[2].strip() and (bool(line[1]) or self._blank_line)
-            if name is not None:
-                return "tag" if begins_line or name[1].strip(" \"'") in self._schemas else "text"
-            if not self._ended and len(self._buffer) - at < _LONGEST_TAG:
+        if place.span:
+            line, newline, _ = self._buffer[at:].partition("\n")
+            if not newline and not self._ended:
                 return "unknown"
-            return "tag" if self._ended and begins_line else "text"
-        return "tag"
+            if closes_span(line, place.span):
+                return "text"
+        behind = self._buffer[at + len(tag) :]
+        is_near_call = self._is_orphaned or (self._behind_call and not _unmarked(self._buffer[:at]).strip())
+        if tag in _PARAMETERS:
+            return "tag" if self._is_orphaned else self._parameter_in_text(tag, at, place)
+        if tag in _FUNCTIONS:
+            return self._function_in_text(tag, at, place)
+        if tag in (_FUNCTION_END, _PARAMETER_END):
+            if is_near_call or not place.begins_line:
+                return "tag" if is_near_call else "text"
+            return self._followed(behind.lstrip(), (_CLOSE, _FUNCTION_END))
+        if place.begins_line or (is_near_call and tag == _CLOSE):
+            if is_near_call or (self._exact and self._buffer[:at].endswith(MARK)):
+                return "tag"
+            # Followed by more prose it is prose.
+            following = behind.lstrip(" \t")
+            if not following:
+                return "tag" if self._ended else "unknown"
+            return "tag" if following[0] in "\r\n<{[" else "text"
+        return self._call_in_sentence(behind) if tag == _OPEN else "text"
 
-    def _parameter_in_text(self, at: int) -> _Verdict:
+    def _function_in_text(self, tag: str, at: int, place: Prose) -> _Verdict:
+        """Whether a function's tag without a `<tool_call>` before it counts: on a line of its own, if it is one
+        of the tools or goes on like a call; in a line with other text only if both."""
+        name = _NAME.match(self._buffer, at + len(tag))
+        if name is None:
+            is_open = not self._ended and len(self._buffer) - at < _LONGEST_TAG
+            return "unknown" if is_open else "tag" if self._ended and place.begins_line else "text"
+        is_known = name[1].strip(" \"'") in self._schemas
+        following = self._buffer[name.end() :].lstrip(" \t")
+        if not following and not self._ended:
+            return "unknown"
+        if place.begins_line and is_known:
+            return "tag" if not following or following[0] in "\r\n<{" else "text"
+        if not place.begins_line and not (is_known and following[:1] in ("\r", "\n")):
+            return "text"
+        return self._followed(following.lstrip(), _IN_CALL)
+
+    def _call_in_sentence(self, behind: str) -> _Verdict:
+        """Whether a `<tool_call>` behind other text opens a call: if one of the tools follows."""
+        following = _unmarked(behind).lstrip()
+        tag = next((tag for tag in _FUNCTIONS if following.startswith(tag)), None)
+        if tag is not None:
+            name = _NAME.match(following, len(tag))
+            if name is None:
+                return "unknown" if not self._ended and len(following) < _LONGEST_TAG else "text"
+            return "tag" if name[1].strip(" \"'") in self._schemas else "text"
+        if not following.startswith(("{", "[")):
+            return self._followed(following, (*_FUNCTIONS, "{", "["))
+        body, closing, _ = following.partition(_CLOSE)
+        if not closing and not self._ended:
+            return "unknown"
+        calls = calls_in(body)
+        return "tag" if calls and all(name in self._schemas for name, _ in calls) else "text"
+
+    def _followed(self, following: str, tags: tuple[str, ...]) -> _Verdict:
+        """Whether one of these tags follows."""
+        if following.startswith(tags):
+            return "tag"
+        return "unknown" if not self._ended and _may_begin(following, tags) else "text"
+
+    def _parameter_in_text(self, tag: str, at: int, place: Prose) -> _Verdict:
         """Whether a parameter's tag without a function counts: it does on a line of its own, if some tool has
         the parameter."""
-        line = self._buffer[:at].rpartition("\n")
-        if line[2].strip() or not (line[1] or self._blank_line):
+        if not place.begins_line:
             return "text"
-        name = _NAME.match(self._buffer, at + len(_PARAMETER))
+        name = _NAME.match(self._buffer, at + len(tag))
         if name is None:
             is_open = not self._ended and len(self._buffer) - at < _LONGEST_TAG
             return "unknown" if is_open else "text"
@@ -182,18 +250,63 @@ class ToolCallParser:
             "tag" if any(key in schema.get("properties", ()) for schema in self._schemas.values()) else "text"
         )
 
+    def _exact_call(self) -> bool:
+        """After a `<tool_call>` whose call is held to its form."""
+        call = self._held_call
+        assert call is not None
+        text, self._buffer = self._buffer, ""
+        for item in (*call.add(text), *(call.finish() if self._ended else ())):
+            self._read(item)
+        if call.phase == "closed" or call.broken:
+            self._buffer, call.pending = call.pending, ""
+        if call.phase == "closed":
+            self.has_closed_call = True
+            self._forget_call()
+            return True
+        if call.broken:
+            self._buffer = _unmarked(self._buffer)
+            self._state = self._opened if call.phase == "head" else self._body
+            return True
+        if self._ended and self._arguments is not None:
+            if call.phase == "value":
+                self._write(self._arguments.cut_short() if self._truncated else self._arguments.end())
+            if not self._truncated:
+                self._write(self._arguments.close())
+            self._state = self._nothing
+        return False
+
+    def _read(self, item: Read) -> None:
+        if item.kind == "name":
+            self._open_call(item.text)
+            return
+        if self._arguments is None:
+            return  # all of them were one JSON object
+        match item.kind:
+            case "begin":
+                self._write(self._arguments.begin(item.key))
+            case "value":
+                self._write(self._arguments.add(item.text))
+            case "end":
+                self._write(self._arguments.end())
+            case "json":
+                # Unchanged, for a number in it may exceed a float.
+                text = item.text.strip() if _is_json(item.text) else json.dumps({"input": item.text})
+                self._write(text)
+                self._arguments = None
+            case "close":
+                self._write(self._arguments.close())
+
     def _opened(self) -> bool:
         """After `<tool_call>`."""
         start = self._buffer.lstrip()
-        if start.startswith(_FUNCTION):
+        if start.startswith(_FUNCTIONS):
             self._buffer = start
             return self._function()
-        if start.startswith("{"):
+        if start.startswith(("{", "[")):
             self._buffer = start
-            self._searched = 0
             self._state = self._named_json
             return True
-        if not self._ended and _may_begin(start, (_FUNCTION, "{", _CLOSE)):
+        if not self._ended and _may_begin(start, (*_FUNCTIONS, "{", "[", _CLOSE)):
             return False
         # No call after all; the tag is dropped, as are those that belong to it, and the rest is text.
         self._is_orphaned = True
@@ -202,7 +315,8 @@ class ToolCallParser:
 
     def _function(self) -> bool:
         """At `<function=`."""
-        name = self._name(_FUNCTION)
+        tag = next(tag for tag in _FUNCTIONS if self._buffer.startswith(tag))
+        name = self._name(tag)
         if name is None:
             return False
         self._open_call(name)
@@ -215,16 +329,15 @@ class ToolCallParser:
         start = self._buffer.lstrip()
         if self._untouched and start.startswith("{"):
             self._buffer = start
-            self._searched = 0
             self._state = self._json_body
             return True
-        tag = self._text_before(_IN_FUNCTION, lambda _tag, _at: "tag")
+        tag = self._text_before(_IN_FUNCTION, lambda _tag, _at, _place: "tag")
         if tag is None:
             if self._ended:
                 self._close_call()
             return False
-        if tag == _PARAMETER:
-            return self._parameter()
+        if tag in _PARAMETERS:
+            return self._parameter(tag)
         if tag != _PARAMETER_END:
             self._close_call()
         if tag in (_PARAMETER_END, _FUNCTION_END, _CLOSE):
@@ -233,13 +346,13 @@ class ToolCallParser:
             self.has_closed_call = True
         return True
 
-    def _parameter(self) -> bool:
+    def _parameter(self, tag: str) -> bool:
         """At `<parameter=`."""
         assert self._arguments is not None
         end = self._buffer.find(">") + 1
         if end == len(self._buffer) and not self._ended:
             return False  # a line break may follow, which is not part of the value
-        key = self._name(_PARAMETER)
+        key = self._name(tag)
         if key is None:
             return False
         self._take(self._buffer.startswith("\n"))
@@ -302,17 +415,20 @@ class ToolCallParser:
         body = self._json_until((_CLOSE,))
         if body is None:
             return False
-        call = _parsed(body)
-        arguments = call.get("arguments", call.get("parameters", {})) if call is not None else None
-        if call is not None and isinstance(call.get("name"), str) and isinstance(arguments, (dict, str)):
-            self._open_call(call["name"])
-            self._write(arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False))
-            self._forget_call()
-        else:
+        calls = calls_in(body)
+        for name, arguments in calls or ():
+            self._write_call(name, arguments)
+        if not calls:
             self._buffer = body + self._buffer
             self._is_orphaned = True
             self._state = self._text
         return True
+
+    def _write_call(self, name: str, arguments: dict[str, Any] | str) -> None:
+        """A whole call."""
+        self._open_call(name)
+        self._write(arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False))
+        self._forget_call()
 
     def _json_body(self) -> bool:
         """Inside `<function=NAME>{`: arguments as one JSON object."""
@@ -334,31 +450,43 @@ class ToolCallParser:
         return False
 
     def _json_until(self, tags: tuple[str, ...]) -> str | None:
-        """Consumes the text before the first of these tags, or all of it at the reply's end."""
-        found = [at for tag in tags if (at := self._buffer.find(tag, self._searched)) >= 0]
-        if not found and not self._ended:
-            self._searched = max(0, len(self._buffer) - len(_CLOSE))
-            return None
-        body = self._buffer[: min(found)] if found else self._buffer
-        self._take(len(body))
+        """Consumes JSON before one of these tags, which may stand in its strings too, or all text at the
+        reply's end."""
+        first = -1
+        at = 0
+        while found := [place for tag in tags if (place := self._buffer.find(tag, at)) >= 0]:
+            at = min(found)
+            first = at if first < 0 else first
+            if _is_json(self._buffer[:at]):
+                break
+            at += 1
+        else:
+            if not self._ended:
+                return None
+            at = first if first >= 0 else len(self._buffer)
+        body = self._buffer[:at]
+        self._take(at)
         return body
 
-    def _text_before(self, tags: tuple[str, ...], verdict: Callable[[str, int], _Verdict]) -> str | None:
+    def _text_before(self, tags: tuple[str, ...], verdict: Callable[[str, int, Prose], _Verdict]) -> str | None:
         """Shows the text before the first of these tags, without the white space before the tag, and returns
         the tag; None when the buffer holds none. Text that may be part of a tag stays in the buffer."""
+        place, known = self._prose.copy(), 0
         at = -1
         while (at := self._buffer.find("<", at + 1)) >= 0:
+            place.add(_unmarked(self._buffer[known:at]))
+            known = at
             tag = next((tag for tag in tags if self._buffer.startswith(tag, at)), None)
             decided: _Verdict = "text"
             if tag is not None:
-                decided = verdict(tag, at)
+                decided = verdict(tag, at, place)
             elif (unclosed := self._unclosed(at, tags)) is not None:
                 bare, is_certain = unclosed
-                decided = verdict(f"{bare}>", at) if is_certain else "unknown"
+                decided = verdict(f"{bare}>", at, place) if is_certain else "unknown"
                 if decided == "tag":
                     tag = f"{bare}>"
                     self._buffer = f"{self._buffer[:at]}{tag}{self._buffer[at + len(bare) :]}"
-            elif _may_begin(self._buffer[at : at + len(_CLOSE)], tags):
+            elif not place.is_fenced and _may_begin(self._buffer[at : at + len(_NAMED_PARAMETER)], tags):
                 decided = "unknown"
             if decided == "text":
                 continue
@@ -369,13 +497,15 @@ class ToolCallParser:
                     continue
                 self._buffer = self._buffer[:at]
                 break
-            self._show(self._buffer[:at].rstrip())
+            if self._buffer[:at].endswith(MARK):
+                at -= 1
+            shown = self._buffer[:at].rstrip()
+            self._show(shown)
+            self._buffer = self._buffer[at if decided == "tag" else len(shown) :]
             if decided == "tag":
-                self._buffer = self._buffer[at:]
-                return tag
-            self._buffer = self._buffer[len(self._buffer[:at].rstrip()) :]
-            return None
-        shown = self._buffer if self._ended else self._buffer.rstrip()
+                self._prose = place
+            return tag if decided == "tag" else None
+        shown = self._buffer if self._ended else _TRAILING.sub("", self._buffer)
         if self._ended and (self._behind_call or self._arguments is not None) and not shown.strip():
             shown = ""  # nothing but line breaks behind the last call
         self._show(shown)
@@ -393,12 +523,11 @@ class ToolCallParser:
         return None
 
     def _show(self, text: str) -> None:
+        text = _unmarked(text)
         if not text:
             return
         self._parts.append(VisibleText(text))
-        self._previous = text[-1]
-        line = text.rpartition("\n")
-        self._blank_line = not line[2].strip() and (bool(line[1]) or self._blank_line)
+        self._prose.add(text)
         if text.strip():
             self._behind_call = self._untouched = False
 
@@ -439,12 +568,24 @@ class ToolCallParser:
         self._arguments = None
         self._state = self._text
         self._behind_call = True
-        self._blank_line = True
+        self._prose = Prose()
 
 
 def _may_begin(text: str, tags: tuple[str, ...]) -> bool:
     """Whether `text` is a proper prefix of one of the tags."""
     return any(len(text) < len(tag) and tag.startswith(text) for tag in tags)
+
+
+def _unmarked(text: str) -> str:
+    return text.replace(MARK, "")
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _parsed(text: str) -> dict[str, Any] | None:

@@ -138,7 +138,7 @@ async def test_reference_servers_answer_and_the_list_of_tools_never_changes(begi
         tool["function"]["name"]: tool["function"]["parameters"] for tool in session.server.requests[0]["tools"]
     }
     grammar = tool_call_grammar(schemas, 7)
-    assert grammar is not None and LLMatcher.validate_grammar(grammar) == ""
+    assert grammar is not None and LLMatcher.validate_grammar(grammar.text) == ""
     parts = dict(session.agent.context_use().parts)
     assert 500 < parts["Tools of MCP servers"] < 4_000
 
