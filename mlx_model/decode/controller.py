@@ -58,6 +58,16 @@ class Tuning:
     stale_share: float = 0.8
 
 
+_VECTOR_QUERIES = 32
+"""Query heads a key head times tokens that MLX's Metal backend (0.32) gives to its attention kernel for few
+queries."""
+
+
+def narrow_passes(query_heads: int, key_heads: int) -> int:
+    """The most tokens of a pass that attention runs in the kernel for few queries, on Metal."""
+    return _VECTOR_QUERIES * key_heads // query_heads
+
+
 class _Typical:
     """The median of recent samples, in seconds; None before the first."""
 
@@ -74,8 +84,9 @@ class _Typical:
 class _Costs:
     """Recent seconds of a pass by its width (tokens that go in)."""
 
-    def __init__(self, tuning: Tuning) -> None:
+    def __init__(self, tuning: Tuning, narrow: int) -> None:
         self._tuning = tuning
+        self._narrow = narrow
         self._measured: dict[int, _Typical] = {}
         # (width, seconds) of the measured widths, ascending.
         self._known: list[tuple[int, float]] = []
@@ -99,18 +110,27 @@ class _Costs:
 
     def with_drafts(self, plain: float) -> list[float]:
         """Seconds of passes with 1, 2, … DEEPEST drafts, given those of a plain pass. Linear between measured
-        widths and extrapolated beyond them; never less than a plain pass."""
+        widths and extrapolated beyond them, never less than a plain pass; from the last narrow width to the
+        first measured one beyond it costs may jump, so there each side is extrapolated by itself."""
         if not self._table or plain != self._plain:
             self._plain, self._table = plain, []
             last, seconds = 1, plain
             for width, measured in self._known:
-                step = (measured - seconds) / (width - last)
-                self._table += [max(plain, seconds + step * ahead) for ahead in range(1, width - last + 1)]
+                if last <= self._narrow < width:
+                    self._extrapolate(last, seconds, self._narrow)
+                    self._table += [measured] * (width - self._narrow)
+                else:
+                    step = (measured - seconds) / (width - last)
+                    self._table += [max(plain, seconds + step * ahead) for ahead in range(1, width - last + 1)]
                 last, seconds = width, measured
-            assumed = self._tuning.assumed_draft_cost * plain
-            step = max(0.0, (seconds - plain) / (last - 1)) if last > 1 else assumed
-            self._table += [max(plain, seconds + step * ahead) for ahead in range(1, DEEPEST + 2 - last)]
+            self._extrapolate(last, seconds, DEEPEST + 1)
         return self._table
+
+    def _extrapolate(self, last: int, seconds: float, end: int) -> None:
+        """Continues the table from width `last`, which takes `seconds`, to width `end`."""
+        assumed = self._tuning.assumed_draft_cost * self._plain
+        step = max(0.0, (seconds - self._plain) / (last - 1)) if last > 1 else assumed
+        self._table += [max(self._plain, seconds + step * ahead) for ahead in range(1, end - last + 1)]
 
 
 class _Class:
@@ -164,9 +184,14 @@ class _Prospect:
 
 
 class Controller(DraftPolicy):
-    """A DraftPolicy. With `may_stop` False it drafts whenever a source has something to propose."""
+    """A DraftPolicy. With `may_stop` False it drafts whenever a source has something to propose. `narrow`: the
+    most tokens of a pass that run in another kernel than more do, so that their costs say nothing of each
+    other (see `narrow_passes`)."""
 
-    def __init__(self, tuning: Tuning | None = None, *, may_stop: bool = True) -> None:
+    def __init__(
+        self, tuning: Tuning | None = None, *, may_stop: bool = True, narrow: int = DEEPEST + 1
+    ) -> None:
+        self._narrow = narrow
         self._tuning = tuning or Tuning()
         self._may_stop = may_stop
         self._plain = _Typical(self._tuning.cost_samples)
@@ -295,7 +320,7 @@ class Controller(DraftPolicy):
         return min((guess for guess in guesses if guess is not None), default=1.0)
 
     def _costs_of(self, source: str) -> _Costs:
-        return self._costs.setdefault(source, _Costs(self._tuning))
+        return self._costs.setdefault(source, _Costs(self._tuning, self._narrow))
 
     def _class(self, source: str, outlook: Hashable) -> _Class:
         return self._classes.setdefault((source, outlook), _Class(self._tuning))

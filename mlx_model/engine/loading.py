@@ -10,7 +10,7 @@ import mlx.core as mx
 
 from mlx_model.config.family import ARCHITECTURES
 from mlx_model.config.model_config import architecture
-from mlx_model.decode.controller import Controller
+from mlx_model.decode.controller import Controller, narrow_passes
 from mlx_model.decode.drafting import Drafting, Step
 from mlx_model.decode.drafts.drafter import Drafter
 from mlx_model.decode.drafts.lookup import LookupDrafter
@@ -18,7 +18,7 @@ from mlx_model.decode.drafts.mtp import MtpDrafter
 from mlx_model.decode.generator import Generator
 from mlx_model.decode.language_model import LanguageModel, NothingKept, StateKeeper
 from mlx_model.decode.request import DraftMode
-from mlx_model.decode.verify import VerifyingModel
+from mlx_model.decode.verify import DEEPEST, VerifyingModel
 from mlx_model.engine.state_keeper import StoredStates
 from mlx_model.errors import ConfigError
 from mlx_model.layers.parameters import Parameters
@@ -137,7 +137,9 @@ def ways(
     }
     if mtp:
         possible["mtp"] = Drafting(verifier, mtp, asked_for, clock, watch)
-    possible["auto"] = Drafting(verifier, lookup + mtp, Controller(), clock, watch)
+    config = model.config
+    narrow = DEEPEST + 1 if on_cpu() else narrow_passes(config.num_attention_heads, config.num_key_value_heads)
+    possible["auto"] = Drafting(verifier, lookup + mtp, Controller(narrow=narrow), clock, watch)
     return possible
 
 

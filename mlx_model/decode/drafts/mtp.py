@@ -47,7 +47,9 @@ class MtpDrafter(Drafter):
     model's own tokens are."""
 
     name = "mtp"
-    deepest = 4
+    deepest = 3
+    # With the newest token four are verified at once: with eight query heads a key head, the most that MLX's
+    # attention kernel for few queries takes (see Controller).
 
     def __init__(self, model: PredictingModel) -> None:
         assert model.mtp is not None

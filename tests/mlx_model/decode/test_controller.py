@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mlx_model.decode.controller import Controller
+from mlx_model.decode.controller import Controller, narrow_passes
 from mlx_model.decode.drafting import Step
 
 Rates = dict[str, float]
@@ -60,6 +60,20 @@ def best_possible(rate: float, share: float, deepest: int) -> float:
 def test_it_comes_near_the_best_fixed_depth(rate: float, share: float) -> None:
     speed, _ = tokens_per_second(Controller(), lambda _: {"lookup": rate}, linear(share))
     assert speed > 0.93 * best_possible(rate, share, 16)
+
+
+@pytest.mark.parametrize("rate", [0.6, 0.9])
+def test_a_pass_beyond_the_narrow_kernel_says_nothing_of_passes_within(rate: float) -> None:
+    def cost(_source: str, width: int) -> float:
+        return 1 + 0.03 * (width - 1) + (2.5 if width > 4 else 0)
+
+    best = max(sum(rate**place for place in range(width)) / cost("", width) for width in range(1, 18))
+    speed, _ = tokens_per_second(Controller(narrow=4), lambda _: {"lookup": rate}, cost)
+    unaware, _ = tokens_per_second(Controller(), lambda _: {"lookup": rate}, cost)
+    assert speed > 0.93 * best
+    assert speed >= unaware
+    # With 16 query heads and 2 key heads, as published.
+    assert narrow_passes(16, 2) == 4
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.3])
