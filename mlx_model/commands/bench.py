@@ -11,6 +11,7 @@ MEASUREMENTS = {
     "draft": ("mlx_model.bench.draft", "what drafting gains on three kinds of text, and what passes cost"),
     "edits": ("mlx_model.bench.edits", "how many edits would miss, and what it costs that none can"),
     "kv": ("mlx_model.bench.kv", "what keys and values at 8 bits do to a model's predictions"),
+    "operations": ("mlx_model.bench.operations", "the operations that a token dispatches, beside mlx-lm's"),
     "residency": ("mlx_model.bench.residency", "what keeping only some experts in memory costs and saves"),
     "kl": ("mlx_model.bench.quantization", "how far each recipe's predictions are from bfloat16's"),
 }

@@ -1,11 +1,12 @@
 """Gated full attention: grouped queries, RMS-normalized queries and keys, partial rotary embedding, and a
 sigmoid gate on the output (arXiv 2505.06708)."""
 
+from functools import cached_property
+
 import mlx.core as mx
 
 from mlx_model.config.model_config import ModelConfig
 from mlx_model.layers.elementwise import scaled_by_sigmoid
-from mlx_model.layers.norms import RMSNorm
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear
 from mlx_model.layers.rotary import Rotary
@@ -20,7 +21,7 @@ class GatedAttention:
         self.kv_heads = config.num_key_value_heads
         self.head_dim = config.head_dim
         queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        self.splits = [queries, 2 * queries, 2 * queries + keys]
+        self.splits = [2 * queries + keys]
         bias = config.attention_bias
         self.qkv_proj = Linear(
             parameters.scope("qkv_proj"),
@@ -30,19 +31,33 @@ class GatedAttention:
             bias=bias,
         )
         self.o_proj = Linear(parameters.scope("o_proj"), config.hidden_size, queries, bias=bias)
-        self.q_norm = RMSNorm(parameters.scope("q_norm"), self.head_dim, config.rms_norm_eps)
-        self.k_norm = RMSNorm(parameters.scope("k_norm"), self.head_dim, config.rms_norm_eps)
+        self.eps = config.rms_norm_eps
+        self.q_norm = parameters.take("q_norm.weight", (self.head_dim,))
+        self.k_norm = parameters.take("k_norm.weight", (self.head_dim,))
         self.rotary = rotary
+
+    @cached_property
+    def head_weights(self) -> tuple[mx.array, mx.array]:
+        """The norms' weights of every head [2 · heads + kv_heads, 1, head_dim] in float32, ones for the gates;
+        and their rotary partners."""
+        ones = mx.ones_like(self.q_norm)
+        norms = [self.q_norm] * self.heads + [ones] * self.heads + [self.k_norm] * self.kv_heads
+        weights = mx.stack(norms)[:, None].astype(mx.float32)
+        return weights, self.rotary.partners(weights)
 
     def __call__(self, x: mx.array, kv: KVBuffer) -> mx.array:
         """x [1, tokens, hidden] → the same shape; the tokens' keys and values are appended to `kv`."""
         tokens = x.shape[1]
-        queries, gate, keys, values = mx.split(self.qkv_proj(x), self.splits, axis=-1)
-        queries = self.q_norm(queries.reshape(1, tokens, self.heads, self.head_dim)).swapaxes(1, 2)
-        keys = self.k_norm(keys.reshape(1, tokens, self.kv_heads, self.head_dim)).swapaxes(1, 2)
+        projected, values = mx.split(self.qkv_proj(x), self.splits, axis=-1)
+        gate = projected[..., self.heads * self.head_dim : 2 * self.heads * self.head_dim]
+        # Queries, gates and keys are normalized and rotated as one, in half as many operations; what becomes of
+        # the gates is not used.
+        heads = projected.reshape(1, tokens, -1, self.head_dim)
+        heads = mx.fast.rms_norm(heads, None, self.eps).swapaxes(1, 2)
+        queries, _, keys = mx.split(
+            self.rotary(heads, *self.head_weights, kv.length), [self.heads, 2 * self.heads], axis=1
+        )
         values = values.reshape(1, tokens, self.kv_heads, self.head_dim).swapaxes(1, 2)
-        queries = self.rotary(queries, kv.length)
-        keys = self.rotary(keys, kv.length)
         output = kv.attend(queries, keys, values, self.head_dim**-0.5)
         output = output.swapaxes(1, 2).reshape(1, tokens, -1)
         return self.o_proj(scaled_by_sigmoid(output, gate))

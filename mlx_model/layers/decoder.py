@@ -31,9 +31,10 @@ class _DecoderLayer:
 
     def _feed_forward(self, x: mx.array) -> mx.array:
         normalized = self.post_attention_layernorm(x)
-        if isinstance(self.mlp, SparseFeedForward) and self.following is not None and x.shape[1] == 1:
-            return x + self.mlp(normalized, self.following.guess(x))
-        return x + self.mlp(normalized)
+        if isinstance(self.mlp, FeedForward):
+            return x + self.mlp(normalized)
+        ahead = self.following.guess(x) if self.following is not None and x.shape[1] == 1 else None
+        return self.mlp(normalized, x, ahead)
 
     def guess(self, x: mx.array) -> Guess | None:
         """The experts that this layer will probably need, from x [1, 1, hidden] before the feed-forward network

@@ -16,15 +16,26 @@ _L2_EPS = 1e-6
 
 
 @partial(mx.compile, shapeless=True)
-def _decay(rate: mx.array, a: mx.array, dt_bias: mx.array) -> mx.array:
-    """The factor that a step multiplies the state by, in (0, 1): exp(-rate · softplus(a + dt_bias)), where rate
-    is exp(A_log); a [1, tokens, Hv] → the same in float32."""
-    return mx.exp(-rate * mx.logaddexp(a.astype(mx.float32) + dt_bias, mx.array(0.0)))
+def _beta_and_decay(ba: mx.array, rate: mx.array, dt_bias: mx.array, is_decay: mx.array) -> mx.array:
+    """b | a [1, tokens, 2 · Hv] → in float32, the shares of the new values that a step writes, sigmoid(b), and
+    the factors in (0, 1) that it multiplies the state by, exp(-rate · softplus(a + dt_bias)), where rate is
+    exp(A_log). Both are computed for all and one is chosen, which makes them one kernel."""
+    wide = ba.astype(mx.float32)
+    decay = mx.exp(-rate * mx.logaddexp(wide + dt_bias, mx.array(0.0)))
+    return mx.where(is_decay, decay, mx.sigmoid(wide))
 
 
 @partial(mx.compile, shapeless=True)
-def _silu_float32(x: mx.array) -> mx.array:
-    return (x * mx.sigmoid(x)).astype(mx.float32)
+def _convolved(inputs: list[mx.array], weights: list[mx.array]) -> mx.array:
+    """silu of the causal convolution, in float32: inputs[n] [1, tokens, channels] stands n tokens after the
+    oldest input that the kernel reaches, and is weighted by weights[n] [channels]. A convolution of so few taps
+    is a sum: as such it is one kernel together with the activation, and the same at any number of tokens."""
+    terms = [x.astype(mx.float32) * weight for x, weight in zip(inputs, weights, strict=True)]
+    while len(terms) > 1:
+        # In pairs: mx.compile fuses no deeper than 11 operations.
+        pairs = [a + b for a, b in zip(terms[::2], terms[1::2], strict=False)]
+        terms = pairs + terms[2 * len(pairs) :]
+    return terms[0] * mx.sigmoid(terms[0])
 
 
 class GatedDeltaNet:
@@ -39,40 +50,50 @@ class GatedDeltaNet:
         self.key_dim, self.value_dim = config.linear_key_head_dim, config.linear_value_head_dim
         keys, values = config.linear_key_dim, config.linear_value_dim
         self.qk_width = 2 * keys
-        # Queries are scaled by 1 / sqrt(key_dim) once more, as in attention.
-        scale = self.key_dim**-0.5
-        self.qk_scale = mx.array([scale * scale] * self.key_heads + [scale] * self.key_heads)[:, None]
+        self.qk_weight = mx.full((self.key_dim,), self.key_dim**-0.5)
         conv = config.conv_dim
-        self.in_splits = [conv, conv + values, conv + values + self.value_heads]
+        self.in_splits = [conv, conv + values]
         self.in_proj = Linear(
             parameters.scope("in_proj"),
             conv + values + 2 * self.value_heads,
             config.hidden_size,
             config.linear_in_parts,
         )
-        self.conv_weight = parameters.take("conv1d.weight", (conv, config.linear_conv_kernel_dim, 1))
-        self.rate = mx.exp(parameters.take("A_log", (self.value_heads,)).astype(mx.float32))
-        self.dt_bias = parameters.take("dt_bias", (self.value_heads,)).astype(mx.float32)
-        self.norm = GatedRMSNorm(parameters.scope("norm"), self.value_dim, config.rms_norm_eps)
+        kernel = config.linear_conv_kernel_dim
+        taps = parameters.take("conv1d.weight", (conv, kernel, 1)).astype(mx.float32)
+        self.taps = [mx.contiguous(taps[:, n, 0]) for n in range(kernel)]
+        rate = mx.exp(parameters.take("A_log", (self.value_heads,)).astype(mx.float32))
+        dt_bias = parameters.take("dt_bias", (self.value_heads,)).astype(mx.float32)
+        # Before them, where b stands, what has no effect.
+        self.rate, self.dt_bias = (mx.concatenate([mx.zeros_like(part), part]) for part in (rate, dt_bias))
+        self.is_decay = mx.arange(2 * self.value_heads) >= self.value_heads
+        # Queries are scaled by 1 / sqrt(key_dim) once more, as in attention. The output is linear in them and
+        # is normalized next, so an epsilon that is larger by key_dim does the same.
+        eps = config.rms_norm_eps * self.key_dim
+        self.norm = GatedRMSNorm(parameters.scope("norm"), self.value_dim, eps)
         self.out_proj = Linear(parameters.scope("out_proj"), config.hidden_size, values)
         # Lazy arrays belong to the thread that loads; the model may run in another.
-        mx.eval(self.qk_scale, self.rate, self.dt_bias)
+        mx.eval(self.taps, self.qk_weight, self.rate, self.dt_bias, self.is_decay)
 
     def __call__(self, x: mx.array, state: DeltaState) -> mx.array:
         """x [1, tokens, hidden] → the same shape; `state` advances by the tokens."""
         tokens = x.shape[1]
-        mixed, z, b, a = mx.split(self.in_proj(x), self.in_splits, axis=-1)
-        conv_input = mx.concatenate([state.window, mixed], axis=1)
-        convolved = _silu_float32(mx.conv1d(conv_input, self.conv_weight, groups=conv_input.shape[-1]))
-        qk, v = mx.split(convolved, [self.qk_width], axis=-1)
+        mixed, z, ba = mx.split(self.in_proj(x), self.in_splits, axis=-1)
+        qk, v = mx.split(self._convolve(state.inputs, mixed), [self.qk_width], axis=-1)
         # x / sqrt(sum(x²) + eps) is rms_norm with eps over the length, times 1 / sqrt(length).
         qk = qk.reshape(1, tokens, 2 * self.key_heads, self.key_dim)
-        qk = mx.fast.rms_norm(qk, None, _L2_EPS / self.key_dim) * self.qk_scale
+        qk = mx.fast.rms_norm(qk, self.qk_weight, _L2_EPS / self.key_dim)
         q, k = mx.split(qk, 2, axis=2)
         v = v.reshape(1, tokens, self.value_heads, self.value_dim)
-        block = DeltaBlock(
-            conv_input, k, v, _decay(self.rate, a, self.dt_bias), mx.sigmoid(b.astype(mx.float32))
-        )
-        y = state.advance(q, block)
+        beta, decay = mx.split(_beta_and_decay(ba, self.rate, self.dt_bias, self.is_decay), 2, axis=-1)
+        y = state.advance(q, DeltaBlock(mixed, k, v, decay, beta))
         z = z.reshape(1, tokens, self.value_heads, self.value_dim)
         return self.out_proj(self.norm(y, z).reshape(1, tokens, -1))
+
+    def _convolve(self, before: list[mx.array], mixed: mx.array) -> mx.array:
+        """mixed [1, tokens, channels], after the inputs `before` → the same shape in float32."""
+        tokens = mixed.shape[1]
+        if tokens == 1:
+            return _convolved([*before, mixed], self.taps)
+        whole = mx.concatenate([*before, mixed], axis=1)
+        return _convolved([whole[:, n : n + tokens] for n in range(len(self.taps))], self.taps)

@@ -7,9 +7,9 @@ from mlx_model.layers.elementwise import swiglu
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import ExpertLinear, Linear
 
-SORT_FROM = 64
-"""(token, expert) pairs from which on they are sorted by expert, so that each expert's weights are read once,
-as in mlx-lm."""
+_SORTED_ROWS = 4
+"""(token, expert) pairs per expert of the bank from which on they are sorted by expert: with fewer, MLX's Metal
+backend (0.32) takes the kernel for unsorted pairs all the same, and sorting is for nothing."""
 
 
 class FeedForward:
@@ -33,6 +33,7 @@ class RoutedExperts:
     """A bank of experts: each token passes through those that the router chose for it."""
 
     def __init__(self, parameters: Parameters, experts: int, hidden: int, intermediate: int) -> None:
+        self.count = experts
         self.gate_up_proj = ExpertLinear(
             parameters.scope("gate_up_proj"),
             experts,
@@ -45,7 +46,7 @@ class RoutedExperts:
     def __call__(self, x: mx.array, experts: mx.array, weights: mx.array) -> mx.array:
         """x [1, tokens, hidden]; experts and weights [1, tokens, chosen] → the weighted sum [1, tokens,
         hidden]."""
-        if experts.size < SORT_FROM:
+        if not self.sorts(experts.size):
             y = self.run(mx.expand_dims(x, (-2, -3)), experts, ordered=False).squeeze(-2)
         else:
             chosen = experts.shape[-1]
@@ -55,6 +56,10 @@ class RoutedExperts:
             y = self.run(rows, flat[order], ordered=True).squeeze(-2)
             y = y[mx.argsort(order)].reshape(*experts.shape, -1)
         return (weights[..., None, :] @ y).squeeze(-2)
+
+    def sorts(self, pairs: int) -> bool:
+        """Whether so many (token, expert) pairs are worth sorting by expert."""
+        return pairs >= _SORTED_ROWS * self.count
 
     def run(self, x: mx.array, experts: mx.array, ordered: bool) -> mx.array:
         """Row x[i] [rows, hidden] through expert experts[i], for all leading indices i; `ordered`: `experts`

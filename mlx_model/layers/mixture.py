@@ -1,20 +1,21 @@
 """A mixture of experts: routed experts, all in memory or not, and a gated shared expert."""
 
+from functools import cached_property, partial
+
 import mlx.core as mx
 
 from mlx_model.config.model_config import ModelConfig
-from mlx_model.layers.elementwise import scaled_by_sigmoid
 from mlx_model.layers.experts import FeedForward, RoutedExperts
 from mlx_model.layers.parameters import Parameters
-from mlx_model.layers.projections import Linear
+from mlx_model.layers.projections import Joined, Linear
 from mlx_model.layers.streamed_experts import Guess, StreamedExperts
 
 
 class SparseFeedForward:
     """The top-k experts weighted by their router probabilities, plus a shared expert behind a sigmoid gate.
 
-    Probabilities are a float32 softmax over all experts; with norm_topk_prob those of the chosen experts are
-    scaled to sum to one.
+    Probabilities are a softmax over all experts, summed in float32; with norm_topk_prob those of the chosen
+    experts are scaled to sum to one.
     """
 
     def __init__(self, config: ModelConfig, parameters: Parameters) -> None:
@@ -33,6 +34,10 @@ class SparseFeedForward:
         )
         self.shared_expert_gate = Linear(parameters.scope("shared_expert_gate"), 1, hidden)
 
+    @cached_property
+    def _gates(self) -> Joined:
+        return Joined(self.gate, self.shared_expert_gate)
+
     def guess(self, x: mx.array) -> Guess | None:
         """The likelier half of the experts that the router chooses for x [1, 1, hidden]: the other half is
         guessed wrong too often to be worth reading. None where all experts are in memory."""
@@ -42,19 +47,24 @@ class SparseFeedForward:
         experts = mx.argpartition(self.gate(x), kth=-count, axis=-1)[..., -count:]
         return Guess(experts, self.experts.bank)
 
-    def __call__(self, x: mx.array, ahead: Guess | None = None) -> mx.array:
-        """x [1, tokens, hidden] → the same shape. `ahead`: the next layer's probable experts, to be
-        prefetched."""
-        probabilities = mx.softmax(self.gate(x).astype(mx.float32), axis=-1)
+    def __call__(self, x: mx.array, residual: mx.array, ahead: Guess | None = None) -> mx.array:
+        """x [1, tokens, hidden], and `residual` of that shape, to which the result is added. `ahead`: the next
+        layer's probable experts, to be prefetched."""
+        logits, shared_gate = self._gates(x)
         # The choice of experts has no gradient; the probabilities that weight them have one.
-        experts = mx.argpartition(mx.stop_gradient(probabilities), kth=-self.chosen, axis=-1)
-        experts = experts[..., -self.chosen :]
-        weights = mx.take_along_axis(probabilities, experts, axis=-1)
+        experts = mx.argpartition(mx.stop_gradient(logits), kth=-self.chosen, axis=-1)[..., -self.chosen :]
         if self.normalized:
-            weights = weights / weights.sum(axis=-1, keepdims=True)
-        weights = weights.astype(x.dtype)
+            # Probabilities of all, divided by the sum of those of the chosen: a softmax over the chosen.
+            weights = mx.softmax(mx.take_along_axis(logits, experts, axis=-1), axis=-1, precise=True)
+        else:
+            weights = mx.take_along_axis(mx.softmax(logits, axis=-1, precise=True), experts, axis=-1)
         if isinstance(self.experts, StreamedExperts):
             routed = self.experts(x, experts, weights, ahead)
         else:
             routed = self.experts(x, experts, weights)
-        return routed + scaled_by_sigmoid(self.shared_expert(x), self.shared_expert_gate(x))
+        return _summed(residual, routed, self.shared_expert(x), shared_gate)
+
+
+@partial(mx.compile, shapeless=True)
+def _summed(residual: mx.array, routed: mx.array, shared: mx.array, gate: mx.array) -> mx.array:
+    return residual + (routed + shared * mx.sigmoid(gate))

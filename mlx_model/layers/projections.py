@@ -26,12 +26,18 @@ shared_expert_gate, lm_head, embed_tokens, mtp.fc) is whole.
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import accumulate, pairwise
+from math import prod
 
 import mlx.core as mx
 
 from mlx_model.config.model_config import Quantization
 from mlx_model.errors import CheckpointError
 from mlx_model.layers.parameters import Parameters
+
+_FAST_ROWS = 8
+"""A matrix is padded to a multiple of these rows: MLX's fast kernel for one row of inputs asks for it."""
 
 LinearMap = Callable[[mx.array], mx.array]
 """[..., in] → [..., out]."""
@@ -79,13 +85,17 @@ class Matrix:
     def gather(self, x: mx.array, experts: mx.array, ordered: bool) -> mx.array:
         """x[i] [rows, in] by expert experts[i], for all leading indices i → [..., rows, out]; `ordered`:
         `experts` ascends."""
+        rows = None if ordered else _row_indices(x.shape[:-2])
         if self.packing is None or self.scales is None:
-            return mx.gather_mm(x, self.weight.swapaxes(-1, -2), rhs_indices=experts, sorted_indices=ordered)
+            return mx.gather_mm(
+                x, self.weight.swapaxes(-1, -2), rows, rhs_indices=experts, sorted_indices=ordered
+            )
         return mx.gather_qmm(
             x,
             self.weight,
             self.scales,
             self.biases,
+            lhs_indices=rows,
             rhs_indices=experts,
             group_size=self.packing.group_size,
             bits=self.packing.bits,
@@ -121,6 +131,7 @@ class Linear:
         bias: bool = False,
     ) -> None:
         modules = _modules(parameters, outputs, parts)
+        self.outputs, self.inputs = outputs, inputs
         self.matrices = [Matrix(module, rows, inputs) for module, rows in modules]
         self.biases = [module.take("bias", (rows,)) for module, rows in modules] if bias else []
         self.update = LowRankUpdate(parameters, outputs, inputs) if parameters.has("lora_a") else None
@@ -131,6 +142,22 @@ class Linear:
             outputs = [output + bias for output, bias in zip(outputs, self.biases, strict=True)]
         y = outputs[0] if len(outputs) == 1 else mx.concatenate(outputs, axis=-1)
         return y if self.update is None else y + self.update(x)
+
+
+class Joined:
+    """Projections of the same input, in one product where they are packed alike."""
+
+    def __init__(self, *linears: Linear) -> None:
+        self.linears = linears
+        self.whole = _joined(linears)
+        self.splits = list(accumulate(linear.outputs for linear in linears))
+
+    def __call__(self, x: mx.array) -> list[mx.array]:
+        """[..., in] → the outputs of each, [..., out]."""
+        if self.whole is None:
+            return [linear(x) for linear in self.linears]
+        y = self.whole.project(x)
+        return [y[..., start:end] for start, end in pairwise([0, *self.splits])]
 
 
 class ExpertLinear:
@@ -179,6 +206,35 @@ class LowRankUpdate:
         """As Matrix.gather."""
         low = mx.gather_mm(x, self.a, rhs_indices=experts, sorted_indices=ordered)
         return mx.gather_mm(low, self.b, rhs_indices=experts, sorted_indices=ordered).astype(x.dtype)
+
+
+def _joined(linears: Sequence[Linear]) -> Matrix | None:
+    """One matrix with the rows of all; None where they are packed differently or have more than a matrix."""
+    matrices = [matrix for linear in linears for matrix in linear.matrices]
+    first = matrices[0]
+    if (
+        any(len(linear.matrices) > 1 or linear.biases or linear.update for linear in linears)
+        or any(matrix.packing != first.packing for matrix in matrices)
+        or any(matrix.weight.dtype != first.weight.dtype for matrix in matrices)
+    ):
+        return None
+    count = sum(linear.outputs for linear in linears)
+    padding = -count % _FAST_ROWS
+    tensors = {}
+    for name in ("weight", "scales", "biases"):
+        if (part := getattr(first, name)) is not None:
+            zeros = mx.zeros((padding, part.shape[-1]), part.dtype)
+            tensors[name] = mx.concatenate([*(getattr(matrix, name) for matrix in matrices), zeros])
+    packing = {} if first.packing is None else {"": first.packing}
+    return Matrix(Parameters(tensors, packing), count + padding, linears[0].inputs)
+
+
+@lru_cache(maxsize=256)
+def _row_indices(shape: tuple[int, ...]) -> mx.array:
+    """0, 1, 2, ... in this shape: without them MLX computes them at every call."""
+    indices = mx.arange(prod(shape), dtype=mx.uint32).reshape(shape)
+    mx.eval(indices)
+    return indices
 
 
 def _modules(

@@ -37,10 +37,15 @@ class Rotary:
         self._partners = mx.array(order, dtype=mx.uint32)
         self._last: tuple[int, int, mx.array, mx.array] | None = None
 
-    def __call__(self, x: mx.array, offset: int) -> mx.array:
-        """x [1, heads, tokens, head_dim] → the same shape; the first token is at position `offset`."""
+    def partners(self, x: mx.array) -> mx.array:
+        """x [..., head_dim] → the same shape, each dimension's partner in its place."""
+        return mx.take(x, self._partners, axis=-1)
+
+    def __call__(self, x: mx.array, weight: mx.array, partner_weight: mx.array, offset: int) -> mx.array:
+        """Rotates x · weight; x [1, heads, tokens, head_dim] → the same shape. `weight` [heads, 1, head_dim]
+        and its partners; the first token is at position `offset`."""
         cosines, sines = self._tables(offset, x.shape[2])
-        return _rotated(x, x[..., self._partners], cosines, sines)
+        return _rotated(x, self.partners(x), weight, partner_weight, cosines, sines)
 
     def _tables(self, offset: int, count: int) -> tuple[mx.array, mx.array]:
         """The factors of each dimension and of its partner, each [count, head_dim] in float32."""
@@ -60,9 +65,16 @@ class Rotary:
 
 
 @partial(mx.compile, shapeless=True)
-def _rotated(x: mx.array, partners: mx.array, cosines: mx.array, sines: mx.array) -> mx.array:
-    turned = x.astype(mx.float32) * cosines + partners.astype(mx.float32) * sines
-    return turned.astype(x.dtype)
+def _rotated(  # noqa: PLR0917 (one array each)
+    x: mx.array,
+    partners: mx.array,
+    weight: mx.array,
+    partner_weight: mx.array,
+    cosines: mx.array,
+    sines: mx.array,
+) -> mx.array:
+    wide, wide_partners = x.astype(mx.float32) * weight, partners.astype(mx.float32) * partner_weight
+    return (wide * cosines + wide_partners * sines).astype(x.dtype)
 
 
 def _yarn_frequencies(yarn: YarnScaling, wavelengths: Array, theta: float) -> Array:

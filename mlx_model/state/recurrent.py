@@ -9,11 +9,11 @@ import mlx.core as mx
 class DeltaBlock:
     """The inputs of the recurrence for a block of tokens, enough to run it again without any projection.
 
-    conv_input [1, window + tokens, channels], the window before the block included, in the dtype of
-    activations; k [1, tokens, Hk, Dk], v [1, tokens, Hv, Dv], decay and beta [1, tokens, Hv], all float32.
+    mixed [1, tokens, channels], what the convolution is given, in the dtype of activations; k [1, tokens, Hk,
+    Dk], v [1, tokens, Hv, Dv], decay and beta [1, tokens, Hv], all float32.
     """
 
-    conv_input: mx.array
+    mixed: mx.array
     k: mx.array
     v: mx.array
     decay: mx.array
@@ -21,35 +21,48 @@ class DeltaBlock:
 
 
 class DeltaState:
-    """`window` [1, kernel - 1, channels] in the dtype of activations and `matrix` [1, Hv, Dv, Dk] in float32,
-    both zeros at the start."""
+    """The convolution's last inputs, `window` [1, kernel - 1, channels] in the dtype of activations, and
+    `matrix` [1, Hv, Dv, Dk] in float32, both zeros at the start."""
 
     def __init__(self, window: mx.array, matrix: mx.array) -> None:
         self.window = window
         self.matrix = matrix
         self.length = 0
-        self._recorded: tuple[DeltaBlock, mx.array] | None = None
+        self._recorded: tuple[DeltaBlock, list[mx.array], mx.array] | None = None
         self.recording = False
+
+    @property
+    def window(self) -> mx.array:
+        """The last inputs as one array, oldest first."""
+        return mx.concatenate(self.inputs, axis=1)
+
+    @window.setter
+    def window(self, window: mx.array) -> None:
+        # Token by token, so that a step neither joins nor copies them.
+        self.inputs = _by_token(window)
+
+    def arrays(self) -> list[mx.array]:
+        """The arrays that have to be evaluated for the state to be up to date."""
+        return [*self.inputs, self.matrix]
 
     def advance(self, q: mx.array, block: DeltaBlock) -> mx.array:
         """Runs the recurrence over a block; q [1, tokens, Hk, Dk] → [1, tokens, Hv, Dv]."""
-        self._recorded = (block, self.matrix) if self.recording else None
+        self._recorded = (block, self.inputs, self.matrix) if self.recording else None
         y, self.matrix = mx.fast.gated_delta_update(q, block.k, block.v, block.decay, block.beta, self.matrix)
         self.length += block.k.shape[1]
-        # A copy: a view would keep the whole block's input alive.
-        self.window = mx.contiguous(block.conv_input[:, -self.window.shape[1] :])
+        self.inputs = _followed_by(self.inputs, block.mixed)
         return y
 
     def keep(self, tokens: int) -> None:
         """Cuts the recorded block back to its first `tokens` tokens, by running the recurrence again from
         before it."""
         assert self._recorded is not None, "nothing was recorded"
-        block, before = self._recorded
+        block, inputs, before = self._recorded
         self._recorded = None
         self.length -= block.k.shape[1] - tokens
         if tokens == block.k.shape[1]:
             return
-        self.window = mx.contiguous(block.conv_input[:, tokens : tokens + self.window.shape[1]])
+        self.inputs = _followed_by(inputs, block.mixed[:, :tokens]) if tokens else inputs
         self.matrix = before
         if tokens:
             k = block.k[:, :tokens]
@@ -57,3 +70,16 @@ class DeltaState:
             _, self.matrix = mx.fast.gated_delta_update(
                 k, k, block.v[:, :tokens], block.decay[:, :tokens], block.beta[:, :tokens], before
             )
+
+
+def _followed_by(inputs: list[mx.array], mixed: mx.array) -> list[mx.array]:
+    """The last inputs after `mixed` [1, tokens, channels], as many as there were."""
+    count = len(inputs)
+    if mixed.shape[1] <= count:
+        return [*inputs, *_by_token(mixed)][-count:]
+    # A copy: a view would keep the whole block alive.
+    return _by_token(mx.contiguous(mixed[:, -count:]))
+
+
+def _by_token(inputs: mx.array) -> list[mx.array]:
+    return [inputs[:, n : n + 1] for n in range(inputs.shape[1])]

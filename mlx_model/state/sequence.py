@@ -187,7 +187,7 @@ class SequenceState:
         """The arrays that have to be evaluated for the state to be up to date."""
         arrays: list[mx.array] = []
         for layer in self.layers:
-            arrays += layer.arrays() if isinstance(layer, KVBuffer) else [layer.window, layer.matrix]
+            arrays += layer.arrays()
         return arrays if self.pairs is None else arrays + self.pairs.arrays()
 
     @property

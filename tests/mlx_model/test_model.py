@@ -198,9 +198,10 @@ def test_heads_turn_as_transformers_turns_them_at_any_position(yarn: dict[str, A
     config = ModelConfig.from_dict(tiny_config(**shape))
     rotary = Rotary(config, config.rope_theta)
     heads = np.random.default_rng(0).standard_normal((1, 2, 3, 256)).astype(np.float32)
+    ones = mx.ones((2, 1, 256))
     for position in (0, 5_000, 262_141, 1_040_000):
         theirs = turned_by_transformers(tiny_config(**shape), heads, position)
-        np.testing.assert_allclose(np.array(rotary(mx.array(heads), position)), theirs, atol=2e-6)
+        np.testing.assert_allclose(np.array(rotary(mx.array(heads), ones, ones, position)), theirs, atol=2e-6)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_a_conversation_holds_what_the_plan_counts() -> None:
 
     def block(tokens: int) -> None:
         values = mx.random.normal((1, config.num_key_value_heads, tokens, config.head_dim))
-        conv_input = mx.zeros((1, config.linear_conv_kernel_dim - 1 + tokens, config.conv_dim), mx.bfloat16)
+        mixed = mx.zeros((1, tokens, config.conv_dim), mx.bfloat16)
         k = mx.random.normal((1, tokens, config.linear_num_key_heads, config.linear_key_head_dim))
         v = mx.random.normal((1, tokens, config.linear_num_value_heads, config.linear_value_head_dim))
         rate = mx.full((1, tokens, config.linear_num_value_heads), 0.5)
@@ -56,7 +56,7 @@ def test_a_conversation_holds_what_the_plan_counts() -> None:
             if isinstance(layer, KVBuffer):
                 layer.append(values, values)
             else:
-                layer.advance(k, DeltaBlock(conv_input, k, v, rate, rate))
+                layer.advance(k, DeltaBlock(mixed, k, v, rate, rate))
             mx.eval(state.arrays())
         pairs.append(values, values)
         state.advance(tokens)
