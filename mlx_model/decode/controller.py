@@ -23,11 +23,12 @@ from mlx_model.decode.verify import DEEPEST
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
-    """The controller's constants, chosen on the simulated machines of tests/drafting/test_controller.py (a
-    draft costs 2 to 60 % of a plain pass, acceptance rates are 0 to 97 %) and not yet measured on a device,
-    where `bench draft` shows their effect. Every rule pays in that simulation: of 60 runs, the worst loses 43 %
-    of its speed without the stale costs' rule, 26 % without the doubt after a pause, 13 % without repeated
-    plain passes, 9 % without the margin, and 3 % without longer and longer pauses."""
+    """The controller's constants, chosen on the simulated machines of
+    tests/mlx_model/decode/test_controller.py (a draft costs 2 to 60 % of a plain pass, acceptance rates are 0
+    to 97 %) and not yet measured on a device, where `bench draft` shows their effect. Every rule pays in that
+    simulation: of 60 runs, the worst loses 43 % of its speed without the stale costs' rule, 26 % without the
+    doubt after a pause, 13 % without repeated plain passes, 9 % without the margin, and 3 % without longer and
+    longer pauses."""
 
     cost_samples: int = 9
     """Recent passes of one width whose median is its cost: enough to drop an outlier, few enough to follow a
