@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -57,6 +57,7 @@ from app.model.events import (
     StreamEvent,
     TextDelta,
     ToolCallDelta,
+    Warned,
 )
 from app.model.messages import ChatRequest, Message, ToolCall
 from app.model.port import ModelPort
@@ -90,6 +91,8 @@ class Hands:
     jobs: Jobs
     toolbox: Toolbox
     context_length: budget.ContextLength
+    told: set[str] = field(default_factory=set)
+    """The server's warnings that the user has seen."""
 
     @property
     def fixed_tokens(self) -> int:
@@ -232,6 +235,10 @@ class Turn:
                     if time.monotonic() >= told_at + _BETWEEN_TIMINGS:
                         told_at = time.monotonic()
                         await self._emit(ReplyProgressed(event.timings))
+                case Warned(text):
+                    if text not in self._hands.told:
+                        self._hands.told.add(text)
+                        await self._emit(Noticed(text))
                 case Finished():
                     reply.finished = event
             if reply.length > _MAX_CHARACTERS:

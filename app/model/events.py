@@ -64,6 +64,13 @@ class ReplyProgress:
     timings: Timings
 
 
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """What of the request the server left out, in sentences (our engine's X-Tidegate-Warning)."""
+
+    text: str
+
+
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
@@ -78,7 +85,7 @@ class Finished:
     timings: Timings | None = None
 
 
-StreamEvent = PromptProgress | TextDelta | ToolCallDelta | ReplyProgress | Finished
+StreamEvent = PromptProgress | TextDelta | ToolCallDelta | ReplyProgress | Warned | Finished
 
 
 @dataclass(frozen=True, slots=True)

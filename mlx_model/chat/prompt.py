@@ -1,5 +1,6 @@
 """Encoding a conversation as a prompt: messages and tools to tokens."""
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -9,9 +10,14 @@ from typing import Any
 from mlx_model.chat.look_alikes import LookAlikes
 from mlx_model.chat.remembered import Ends, RememberedReplies
 from mlx_model.chat.template import ChatTemplate
-from mlx_model.chat.tokenizer import Tokenizer
+from mlx_model.chat.tokenizer import Tokenizer, read_settings
 from mlx_model.chat.turns import TurnEncoder
 from mlx_model.state.prefix_state import PrefixDigest
+
+KNOWS_TOOLS = "trained_on_tools"
+"""The field of tokenizer_config.json that says so of a model."""
+_PLAIN_NAME = re.compile(r"\w{2,}", re.ASCII)
+"""Names that templates write as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +27,25 @@ class EncodedPrompt:
 
     tokens: tuple[int, ...]
     boundaries: tuple[int, ...]
+    lacks_tools: bool = False
+    """Whether tools were given that the template leaves out, and that the model was not trained on."""
 
 
 class PromptEncoder:
     """Renders conversations with the checkpoint's template and encodes them with its tokenizer."""
 
     def __init__(
-        self, tokenizer: Tokenizer, template: ChatTemplate, replies: RememberedReplies | None = None
+        self,
+        tokenizer: Tokenizer,
+        template: ChatTemplate,
+        replies: RememberedReplies | None = None,
+        *,
+        knows_tools: bool = False,
     ) -> None:
-        """`replies`: the replies generated so far; by default a new table in memory."""
+        """`replies`: the replies generated so far; by default a new table in memory. `knows_tools`: the model
+        was trained on its tools, and needs no prompt to tell of them."""
         self.tokenizer = tokenizer
+        self.knows_tools = knows_tools
         self.template = template
         self._replies = replies or RememberedReplies()
         self._turns = TurnEncoder(tokenizer, self._replies)
@@ -39,7 +54,9 @@ class PromptEncoder:
     def from_directory(cls, directory: Path, replies: RememberedReplies | None = None) -> "PromptEncoder":
         """The encoder of a checkpoint. Raises CheckpointError when it lacks a usable tokenizer or template."""
         tokenizer = Tokenizer.from_directory(directory)
-        return cls(tokenizer, ChatTemplate.from_directory(directory, tokenizer.named_tokens), replies)
+        template = ChatTemplate.from_directory(directory, tokenizer.named_tokens)
+        knows_tools = read_settings(directory / "tokenizer_config.json").get(KNOWS_TOOLS) is True
+        return cls(tokenizer, template, replies, knows_tools=knows_tools)
 
     def encode(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()
@@ -57,7 +74,10 @@ class PromptEncoder:
         tokens = self._turns.encode(text, look_alikes.mark, messages)
         # Supplied text has no stop tokens, so the template closes a turn at each one.
         stops = self.tokenizer.stop_tokens
-        return EncodedPrompt(tokens, tuple(at + 1 for at, token in enumerate(tokens) if token in stops))
+        ends = tuple(at + 1 for at, token in enumerate(tokens) if token in stops)
+        return EncodedPrompt(
+            tokens, ends, lacks_tools=not self.knows_tools and _lacks(text.replace(look_alikes.mark, ""), tools)
+        )
 
     def reply_to(self, prompt: Sequence[int], ends: Ends) -> "ReplyMemory":
         """The memory of a reply to `prompt`; `ends` gives the prefixes of it that a client may have, at any
@@ -69,6 +89,12 @@ class PromptEncoder:
     def remember(self, prompt: Sequence[int], message: Mapping[str, Any], tokens: Sequence[int]) -> None:
         """Remembers a complete reply to `prompt` (see ReplyMemory.completed)."""
         self.reply_to(prompt, tuple).completed(message, tokens)
+
+
+def _lacks(text: str, tools: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a rendered prompt does not name one of the tools."""
+    names = (tool.get("function", {}).get("name", "") for tool in tools)
+    return any(isinstance(name, str) and _PLAIN_NAME.fullmatch(name) and name not in text for name in names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any, TypeGuard
 
 from tokenizers import Tokenizer as TokenizerLibrary
 
+from mlx_model.config.lfs_pointer import pointer_error
 from mlx_model.errors import CheckpointError
 
 _NAMED_TOKENS = ("bos_token", "eos_token", "pad_token", "unk_token")
@@ -61,6 +62,9 @@ class Tokenizer:
             ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise CheckpointError(f"{path} cannot be read: {error}.") from error
+        pointer = pointer_error(path, description[:100].encode())
+        if pointer is not None:
+            raise CheckpointError(pointer)
         settings = read_settings(directory / "tokenizer_config.json")
         return cls(description, settings, stop_tokens(directory))
 

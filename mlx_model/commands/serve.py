@@ -27,6 +27,7 @@ from mlx_model.memory.device import blas_report, default_dtype, on_cpu
 from mlx_model.memory.machine import available_bytes
 from mlx_model.memory.plan import Wishes
 from mlx_model.memory.relief import Relief
+from mlx_model.server.guard import is_origin
 from mlx_model.server.run import ServerOptions, run_server
 from mlx_model.server.scheduler import ServedModel
 from mlx_model.state.disk.folder import EXPERT_USE
@@ -78,6 +79,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, metavar="P", help="listen on this port; 0 takes a free one")
     parser.add_argument("--api-key", metavar="KEY", help="what clients must show; needed beyond loopback")
     parser.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="answer web pages of this origin, such as http://localhost:3000; may be given several times",
+    )
+    parser.add_argument(
         "--idle-exit", type=float, metavar="SECONDS", help="end after so long without any request"
     )
 
@@ -102,12 +110,18 @@ def _options(arguments: argparse.Namespace) -> ServerOptions:
         raise RequestError("--keep-alive takes a number of seconds, 0 for none.")
     if arguments.api_key is not None and not arguments.api_key.strip():
         raise RequestError("--api-key is empty; an empty key protects nothing.")
+    wrong = next((origin for origin in arguments.allow_origin if not is_origin(origin)), None)
+    if wrong is not None:
+        raise RequestError(
+            f"{wrong} is no origin: that is scheme://host or scheme://host:port, without a path."
+        )
     return ServerOptions(
         socket=arguments.socket,
         host=arguments.host or defaults.host,
         port=defaults.port if arguments.port is None else arguments.port,
         api_key=arguments.api_key,
         idle_exit=arguments.idle_exit,
+        origins=tuple(arguments.allow_origin),
     )
 
 
@@ -128,7 +142,9 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
         cache = open_engine_cache(arguments, plan.snapshots) if plan is not None else None
         if cache is not None:
             stack.callback(cache.close)
-            encoder = PromptEncoder(encoder.tokenizer, encoder.template, cache.replies)
+            encoder = PromptEncoder(
+                encoder.tokenizer, encoder.template, cache.replies, knows_tools=encoder.knows_tools
+            )
         use = cache.folder / EXPERT_USE if cache is not None and cache.folder is not None else None
         loaded = load(
             arguments.model,

@@ -78,6 +78,19 @@ def _rotary_fields(data: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
+_FOREIGN = {
+    "fp8": "FP8 (blocks of 8-bit floats)",
+    "fbgemm_fp8": "FP8 (of FBGEMM)",
+    "modelopt": "FP8 or FP4 of NVIDIA's ModelOpt",
+    "awq": "AWQ",
+    "gptq": "GPTQ",
+    "auto-round": "AutoRound",
+    "compressed-tensors": "compressed-tensors (of vLLM)",
+    "bitsandbytes": "bitsandbytes",
+}
+"""Formats of other engines, by `quant_method` in lower case."""
+
+
 def _quantization_fields(data: Mapping[str, Any]) -> dict[str, Any]:
     """The default and the per-module settings of a `quantization` block."""
     block = data.get("quantization")
@@ -87,11 +100,13 @@ def _quantization_fields(data: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     if not isinstance(block, dict):
         raise ConfigError("config.json: quantization must be an object.")
-    if "bits" not in block and "mode" not in block:
-        method = block.get("quant_method", "unknown")
+    if "quant_method" in block or ("bits" not in block and "mode" not in block):
+        method = str(block.get("quant_method", "unknown"))
         raise ConfigError(
-            f"config.json: the weights are quantized by {method!r}, which MLX cannot read; "
-            "take the bfloat16 original or an MLX conversion."
+            f"config.json: the weights are packed as {_FOREIGN.get(method.lower(), repr(method))}, which this "
+            "engine cannot read. Fetch an MLX conversion of the model (on the Hub their names often end in "
+            "-4bit, -8bit or MLX), or the bfloat16 original and pack that: "
+            "python -m mlx_model convert --source DIRECTORY --out DIRECTORY --recipe q4"
         )
     default = {key: block[key] for key in ("bits", "group_size", "mode") if key in block}
     modules: dict[str, Any] = {}

@@ -9,6 +9,7 @@ from typing import Any
 import mlx.core as mx
 from tokenizers import Tokenizer
 
+from mlx_model.chat.prompt import KNOWS_TOOLS
 from mlx_model.errors import ConfigError
 from mlx_model.practice.run_folder import RunFolder, shape_of
 from mlx_model.weights.conversion.convert import Conversion, convert
@@ -50,7 +51,11 @@ def export_plain(run: RunFolder, directory: Path) -> None:
     files = {
         "config.json": shape_of(state).config(begin, end, "float32"),
         "generation_config.json": {"eos_token_id": end, **SAMPLING},
-        "tokenizer_config.json": {"tokenizer_class": "Qwen2Tokenizer", "eos_token": END, "pad_token": BEGIN},
+        "tokenizer_config.json": {
+            **{"tokenizer_class": "Qwen2Tokenizer", "eos_token": END, "pad_token": BEGIN},
+            # The template names no tools: the model knows the workspace's.
+            KNOWS_TOOLS: True,
+        },
     }
     for name, content in files.items():
         (directory / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -38,6 +38,8 @@ class Reply:
     model: ServedModel
     reader: ReplyReader
     memory: ReplyMemory
+    lacks_tools: bool = False
+    """As of EncodedPrompt."""
     finished: GenerationFinished | None = None
 
     def ended(self) -> Ended:
@@ -87,7 +89,7 @@ def _reply(
         stop_tokens=stops,
     )
     memory = model.encoder.reply_to(generation.prompt, reader.client_prefixes)
-    return Reply(request, generation, model, reader, memory)
+    return Reply(request, generation, model, reader, memory, prompt.lacks_tools)
 
 
 def _generation(

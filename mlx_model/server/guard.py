@@ -3,13 +3,17 @@
 import asyncio
 import hmac
 import ipaddress
+import re
 import time
+from collections.abc import Collection
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlx_model.server.failures import error_body, error_response
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-zA-Z0-9.:\[\]_-]+")
 
 
 class Activity:
@@ -43,11 +47,20 @@ class Guard:
 
     A web page in the user's browser can send requests to loopback addresses too, directly or by a host name
     that resolves to one (DNS rebinding). Such requests carry an Origin, or that name as Host: both are refused
-    where no key protects the server. Where a key is set, everything but /health needs it.
+    where no key protects the server, except for `origins` that the user has allowed. Where a key is set,
+    everything but /health needs it.
     """
 
-    def __init__(self, app: ASGIApp, activity: Activity, api_key: str | None, check_host: bool) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        activity: Activity,
+        api_key: str | None,
+        check_host: bool,
+        origins: Collection[str] = (),
+    ) -> None:
         self._app = app
+        self._origins = frozenset(origins)
         self._activity = activity
         self._api_key = api_key
         self._check_host = check_host
@@ -76,13 +89,23 @@ class Guard:
                 message = "This server needs its API key, as Authorization: Bearer KEY or as X-Api-Key: KEY."
                 body = error_body(message, "authentication_error", "invalid_api_key")
                 return error_response(path, body, 401, {"WWW-Authenticate": "Bearer"})
-        elif "origin" in headers:
-            message = "Requests of web pages are not answered."
+        elif "origin" in headers and headers["origin"] not in self._origins:
+            origin = headers["origin"]
+            named = origin if is_origin(origin) else "ORIGIN"
+            message = (
+                "Requests of web pages are not answered. If you trust this page, start the engine with "
+                f"--allow-origin {named}"
+            )
             return error_response(path, error_body(message, "permission_error"), 403)
         if self._check_host and not _is_loopback(headers.get("host", "")):
             message = "This server answers to localhost and loopback addresses only."
             return error_response(path, error_body(message, "permission_error"), 403)
         return None
+
+
+def is_origin(text: str) -> bool:
+    """Whether a text can be the Origin of a page: scheme, host and perhaps port."""
+    return _ORIGIN.fullmatch(text) is not None
 
 
 def _is_loopback(host: str) -> bool:

@@ -32,6 +32,14 @@ _log = logging.getLogger(__name__)
 _KEEP_ALIVE_SECONDS = 10.0
 """Seconds between comments in a silent stream, so that no client takes a long prefill for a dead server."""
 
+WARNING = "X-Tidegate-Warning"
+_NO_TOOLS = (
+    "The model is not told of the tools: its chat template has no place for them. Take a model whose template "
+    "has, for one that does not know its tools seldom calls them."
+)
+_MOST_TOLD = 1000
+"""Sentences that the log remembers, so that it says each once."""
+
 
 def create_app(scheduler: Scheduler, keep_alive_seconds: float = _KEEP_ALIVE_SECONDS) -> Starlette:
     """The application. A stream without an event for `keep_alive_seconds` sends a comment."""
@@ -64,6 +72,7 @@ class _Endpoints:
         self._keep_alive_seconds = keep_alive_seconds
         self._started = int(time.time())
         self._responses = ResponseMemory()
+        self._told: set[str] = set()
 
     async def health(self, request: Request) -> Response:
         if "attended" in request.query_params:
@@ -123,7 +132,10 @@ class _Endpoints:
         # Rendering and encoding a long conversation takes a while, and must not hold up other clients.
         replies = await asyncio.to_thread(replies_to, model, asked.request)
         writer = asked.writer(model.name, len(replies[0].generation.prompt))
-        headers = self._warnings(asked)
+        left_out = asked.left_out
+        if replies[0].lacks_tools:
+            left_out = (*left_out, _NO_TOOLS)
+        headers = self._warnings(left_out)
         if asked.request.stream:
             return StreamingResponse(
                 self._stream(replies, writer),
@@ -132,11 +144,15 @@ class _Endpoints:
             )
         return await unless_gone(request, self._whole(replies, writer, headers))
 
-    @staticmethod
-    def _warnings(asked: Asked) -> dict[str, str]:
-        for sentence in asked.left_out:
-            _log.warning("%s", sentence)
-        return {"X-Tidegate-Warning": " ".join(asked.left_out)} if asked.left_out else {}
+    def _warnings(self, left_out: Sequence[str]) -> dict[str, str]:
+        """The header that says what of a request was left out; the log says it once."""
+        for sentence in left_out:
+            if sentence not in self._told and len(self._told) < _MOST_TOLD:
+                self._told.add(sentence)
+                _log.warning("%s", sentence)
+        if not left_out:
+            return {}
+        return {WARNING: " ".join(left_out).encode("ascii", "backslashreplace").decode()}
 
     def _ready(self) -> ServedModel:
         model, state = self._scheduler.model, self._scheduler.state

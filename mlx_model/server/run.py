@@ -4,15 +4,17 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from mlx_model.server.guard import Activity, Guard
-from mlx_model.server.http import create_app
+from mlx_model.server.http import WARNING, create_app
 from mlx_model.server.listening import listen_on_file, listen_on_port
 from mlx_model.server.scheduler import Loader, Scheduler
 
@@ -30,13 +32,15 @@ _KEPT_CONNECTION_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """Where to listen (on `socket` if given, else on `host` and `port`), the key that clients need, and the
-    seconds without a request after which the server ends (`idle_exit`; None: never)."""
+    """Where to listen (on `socket` if given, else on `host` and `port`), the key that clients need, the origins
+    of web pages that are answered, and the seconds without a request after which the server ends (`idle_exit`;
+    None: never)."""
 
     socket: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8080
     api_key: str | None = None
+    origins: tuple[str, ...] = ()
     idle_exit: float | None = None
 
 
@@ -54,6 +58,15 @@ def _listener(options: ServerOptions) -> AbstractContextManager[socket.socket]:
     if options.socket is not None:
         return listen_on_file(options.socket)
     return listen_on_port(options.host, options.port, has_key=options.api_key is not None)
+
+
+def answering_pages(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
+    """The application, which lets pages of these origins read its answers."""
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app, list(origins), allow_methods=["GET", "POST"], allow_headers=["*"], expose_headers=[WARNING]
+    )
 
 
 class QuietServer(uvicorn.Server):
@@ -78,10 +91,11 @@ class _Process:
             self._activity,
             options.api_key,
             check_host=on_port and options.api_key is None,
+            origins=options.origins,
         )
         self._server = QuietServer(
             uvicorn.Config(
-                guard,
+                answering_pages(guard, options.origins),
                 lifespan="off",
                 log_config=None,
                 log_level=logging.WARNING,

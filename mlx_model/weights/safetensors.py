@@ -19,6 +19,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
+from mlx_model.config.lfs_pointer import pointer_error
 from mlx_model.errors import CheckpointError
 from mlx_model.weights.scattered import Run, fill, join_runs, read_descriptor, read_once
 
@@ -81,6 +82,9 @@ def read_header(path: Path) -> Header:
         size = path.stat().st_size
         with path.open("rb") as file:
             prefix = file.read(8)
+            pointer = pointer_error(path, prefix)
+            if pointer is not None:
+                raise CheckpointError(pointer)
             if len(prefix) < 8:
                 raise CheckpointError(f"{path} is truncated: it ends inside the safetensors header.")
             length = int.from_bytes(prefix, "little")

@@ -25,7 +25,7 @@ from mlx_model.decode.request import (
 from mlx_model.server.guard import Activity, Guard
 from mlx_model.server.http import create_app
 from mlx_model.server.listening import listen_on_port
-from mlx_model.server.run import QuietServer
+from mlx_model.server.run import QuietServer, answering_pages
 from mlx_model.server.scheduler import Scheduler, ServedModel
 from tests.support.patience import LONGEST
 
@@ -109,6 +109,7 @@ def scripted_engine(
     keep_alive_seconds: float = 10.0,
     sampling: SamplingParameters | None = None,
     grammar: ToolGrammar | None = None,
+    origins: tuple[str, ...] = (),
 ) -> Iterator[ScriptedEngine]:
     """A server on a loopback port, with the tokenizer and template of a checkpoint directory."""
     encoder = PromptEncoder.from_directory(model)
@@ -125,7 +126,8 @@ def scripted_engine(
     ready = threading.Event()
     scheduler.start(ready.set)
     assert ready.wait(LONGEST)
-    app = Guard(create_app(scheduler, keep_alive_seconds), Activity(), api_key, check_host=True)
+    guard = Guard(create_app(scheduler, keep_alive_seconds), Activity(), api_key, True, origins)
+    app = answering_pages(guard, origins)
     server = QuietServer(uvicorn.Config(app, lifespan="off", log_level="critical", timeout_graceful_shutdown=1))
     with listen_on_port("127.0.0.1", 0, has_key=False) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -172,6 +172,7 @@ class ScriptedServer:
         self.requests: list[dict[str, Any]] = []
         """The JSON bodies of the chat requests, in order of arrival."""
         self.headers: list[dict[str, str]] = []
+        self.reply_headers: list[tuple[bytes, bytes]] = []
         self.overruns = 0
         self.disconnects = 0
         self.health_polls = 0
@@ -312,7 +313,7 @@ class ScriptedServer:
                 {
                     "type": "http.response.start",
                     "status": 200,
-                    "headers": [(b"content-type", b"text/event-stream")],
+                    "headers": [(b"content-type", b"text/event-stream"), *self.reply_headers],
                 }
             )
             await chunk({"role": "assistant", "content": ""})

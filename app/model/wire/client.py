@@ -21,7 +21,7 @@ from app.model.errors import (
     RequestRefused,
     Unreachable,
 )
-from app.model.events import ModelDescription, StreamEvent
+from app.model.events import ModelDescription, StreamEvent, Warned
 from app.model.messages import ChatRequest, SeenFile
 from app.model.port import ModelPort
 from app.model.wire.chunks import ReplyReader, error_in_body
@@ -173,6 +173,8 @@ class ChatClient(ModelPort):
             self._connected(self._body(request), files) as response,
             aclosing(self._pieces(response, reader)) as pieces,
         ):
+            if warning := response.headers.get("x-tidegate-warning"):
+                yield Warned(warning)
             if "json" in response.headers.get("content-type", ""):
                 for event in reader.feed((await _whole(pieces)).decode(errors="replace")):
                     yield event

@@ -64,6 +64,14 @@ async def test_a_turn_reads_edits_runs_and_ends_by_itself(bench: Make) -> None:
     check_well_formed(b.sent)
 
 
+async def test_what_the_engine_left_out_is_told_once(bench: Make) -> None:
+    b = bench(reply(call("glob", pattern="*")), reply("one"), reply("two"))
+    b.server.reply_headers.append((b"x-tidegate-warning", b"The model is not told of the tools."))
+    told = [await b.run("first"), await b.run("second")]
+    notices = [[event.text for event in events if isinstance(event, Noticed)] for events in told]
+    assert notices == [["The model is not told of the tools."], []]
+
+
 async def test_the_prompt_never_changes_and_the_history_only_grows(bench: Make) -> None:
     (Path(bench().root) / "AGENTS.md").write_text("Use tabs.")
     b = bench(

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -495,6 +496,37 @@ def test_a_conversation_too_long_is_refused_in_numbers(refusing: ScriptedEngine)
     assert "3,0" in refused.value.message
 
 
+def test_tools_that_a_template_leaves_out_are_named(
+    checkpoint: Path, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    system: Any = [{"role": "system", "content": "S"}, *HI]
+    with scripted_engine(checkpoint, "a", "b", "c") as engine:
+        # This template has tools where there is a system prompt.
+        warned = [
+            post(engine, {"messages": messages, "tools": [TOOL]}).headers.get("x-tidegate-warning")
+            for messages in (HI, HI, system)
+        ]
+        assert warned[0] == warned[1] and "chat template has no place" in (warned[0] or "")
+        assert warned[2] is None
+        assert caplog.text.count("has no place") == 1, "the log says it once"
+    trained = Path(shutil.copytree(checkpoint, tmp_path / "trained"))
+    settings = json.loads((trained / "tokenizer_config.json").read_text())
+    (trained / "tokenizer_config.json").write_text(json.dumps(settings | {"trained_on_tools": True}))
+    with scripted_engine(trained, "a") as engine:
+        assert "x-tidegate-warning" not in post(engine, {"messages": HI, "tools": [TOOL]}).headers
+
+
+def test_a_page_that_the_user_trusts_is_answered(checkpoint: Path) -> None:
+    page = "http://localhost:3000"
+    with scripted_engine(checkpoint, "Hello", origins=(page,)) as engine:
+        url = f"{engine.url}/v1/chat/completions"
+        asks = {"origin": page, "access-control-request-method": "POST"}
+        allowed = httpx2.options(url, headers=asks).headers
+        assert allowed["access-control-allow-origin"] == page
+        assert post(engine, {"messages": HI}, origin=page).headers["access-control-allow-origin"] == page
+        assert post(engine, {"messages": HI}, origin="http://localhost:3001").status_code == 403
+
+
 def test_requests_that_web_pages_can_make_are_refused(refusing: ScriptedEngine) -> None:
     body = {"messages": HI, "n": 0}  # refused too, but later
     assert post(refusing, body).status_code == 400
@@ -502,7 +534,9 @@ def test_requests_that_web_pages_can_make_are_refused(refusing: ScriptedEngine) 
     assert post(refusing, body, host="[::1]:1").status_code == 400
     assert post(refusing, body, host="rebound.example:8080").status_code == 403
     assert post(refusing, body, host="localhost.rebound.example").status_code == 403
-    assert post(refusing, body, origin="http://127.0.0.1:8080").status_code == 403
+    of_page = post(refusing, body, origin="http://127.0.0.1:8080")
+    assert of_page.status_code == 403
+    assert "--allow-origin http://127.0.0.1:8080" in of_page.json()["error"]["message"]
     plain = {"content-type": "text/plain"}
     assert httpx2.post(f"{refusing.url}/v1/chat/completions", content=b"{}", headers=plain).status_code == 400
     assert httpx2.get(f"{refusing.url}/v1/nothing").json()["error"]["type"] == "invalid_request_error"

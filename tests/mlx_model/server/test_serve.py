@@ -154,7 +154,18 @@ def test_bad_models_are_one_sentence(checkpoint: Path, tmp_path: Path) -> None:
     (foreign / "config.json").write_text(json.dumps(config | {"model_type": "martian"}))
     untold = broken("untold")
     (untold / "chat_template.jinja").unlink()
+    pointer = broken("pointer")
+    (weights,) = pointer.glob("*.safetensors")
+    weights.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 123\n")
+    wordless = broken("wordless")
+    (wordless / "tokenizer.json").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+    )
+    packed = broken("packed")
+    method = {"quantization_config": {"quant_method": "awq", "bits": 4}}
+    (packed / "config.json").write_text(json.dumps(config | method))
     models = {missing: str(missing), truncated: weights.name, foreign: "martian", untold: "chat template"}
+    models |= {pointer: "git lfs pull", wordless: "git lfs pull", packed: "packed as AWQ"}
     with ThreadPoolExecutor() as pool:
         said = pool.map(lambda model: refused("--model", model, "--port", 0), models)
         for sentence, named in zip(said, models.values(), strict=True):
