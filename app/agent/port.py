@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     # With the servers come the tools' schemas, which the first frame does not wait for.
     from app.agent.mcp.servers import ServerState
 
-Answer = Literal["once", "always", "deny"]
+Answer = Literal["once", "always", "keep", "deny"]
 
 
 @dataclass(frozen=True, slots=True)
 class PermissionRequest:
     """A call that needs the user's word. `summary` is what will be done, in full and unabridged; `reason` why
-    it is asked; `always` exactly what answering "always" would grant, "" when that is not offered. `is_part`:
-    what asks is a part of the call, which is under way."""
+    it is asked; `always` exactly what answering "always" would grant, "" when that is not offered; `keep` what
+    answering "keep" would write into the settings besides, "" when that is not offered. `is_part`: what asks is
+    a part of the call, which is under way."""
 
     call_id: str
     name: str
@@ -28,6 +29,7 @@ class PermissionRequest:
     summary: str
     reason: str
     always: str = ""
+    keep: str = ""
     is_part: bool = False
 
 

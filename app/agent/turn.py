@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +62,7 @@ from app.model.events import (
 from app.model.messages import ChatRequest, Message, ToolCall
 from app.model.port import ModelPort
 from app.review.port import ChangeRecorder
+from app.settings.settings import BadSettings, Rule, remember_rules
 from app.workspace.workspace import Workspace
 
 _MAX_REPLIES = 100  # of the model in one turn
@@ -347,9 +348,15 @@ class Turn:
             raise ToolFailure(verdict.reason)
         if verdict.decision == "ask":
             summary = await tool.preview(arguments, context)
-            request = PermissionRequest(call.id, call.name, given, summary, verdict.reason, verdict.always)
+            beginnings = verdict.rules_to_keep
+            keep = "allow " + " and ".join(f"`{text} …`" for text in beginnings) if beginnings else ""
+            request = PermissionRequest(
+                call.id, call.name, given, summary, verdict.reason, verdict.always, keep
+            )
             answer = await self._hands.asker.ask(request)
-            grants = verdict.grants if answer.answer == "always" else ()
+            grants = verdict.grants if answer.answer in ("always", "keep") else ()
+            if answer.answer == "keep":
+                await self._keep_rules(tool.name, beginnings)
             self._conversation.decide(summary, answer.answer, answer.comment, grants)
             if answer.answer == "deny":
                 said = f" The user says: {answer.comment}" if answer.comment.strip() else ""
@@ -386,6 +393,13 @@ class Turn:
         what = "with local servers" if answer.answer == "always" else "outside the sandbox"
         self._conversation.decide(f"{request.summary} ({what})", answer.answer, answer.comment, ())
         return answer
+
+    async def _keep_rules(self, tool: str, beginnings: Sequence[str]) -> None:
+        rules = [Rule("allow", tool, command=text) for text in beginnings]
+        try:
+            await in_thread(lambda: remember_rules(rules))
+        except BadSettings as error:
+            await self._emit(Noticed(f"The rule was not kept: {error}."))
 
     async def _note_what_is(self, access: Access) -> None:
         root, at, recorder = self._hands.workspace.root, access.location, self._hands.recorder

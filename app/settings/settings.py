@@ -2,7 +2,8 @@
 
 import os
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -111,13 +112,38 @@ def remember(name: str, value: str | bool) -> None:
 
     Raises BadSettings when it cannot be written.
     """
+
+    def put(document: dict[str, Any]) -> None:
+        document[name] = value
+
+    _change(put)
+
+
+def remember_rules(rules: Sequence[Rule]) -> None:
+    """Add rules to the settings file, leaving everything else in it as the user wrote it.
+
+    Raises BadSettings when it cannot be written.
+    """
+    import tomlkit  # noqa: PLC0415  rarely needed, and start-up has no time for it
+
+    def put(document: dict[str, Any]) -> None:
+        tables = document.setdefault("rules", tomlkit.aot())
+        for rule in rules:
+            values = {name: value for name, value in asdict(rule).items() if value}
+            # Written as `rules = [{…}]`, it is no array of tables.
+            tables.append(values if isinstance(tables, tomlkit.items.Array) else tomlkit.item(values))
+
+    _change(put)
+
+
+def _change(put: Callable[[dict[str, Any]], None]) -> None:
     import tomlkit  # noqa: PLC0415  rarely needed, and start-up has no time for it
 
     file = settings_file().resolve()  # it may be a link to where a user keeps such files
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         document = tomlkit.parse(file.read_text(encoding="utf-8")) if file.exists() else tomlkit.document()
-        document[name] = value
+        put(document)
         # Private, because it may hold an api_key.
         durable.replace_file(file, (tomlkit.dumps(document).encode(),), durable.PRIVATE)
     except OSError as error:

@@ -180,6 +180,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("prompt.mode", "prompt", "cycle_mode", ("shift+tab",), "Change the mode: plan, ask, auto", "mode"),
     Action("permission.once", "permission", "once", ("y",), "Allow this once", "once"),
     Action("permission.always", "permission", "always", ("a",), "Allow always, exactly as shown", "always"),
+    Action("permission.keep", "permission", "keep", ("k",), "Allow it in every session: write a rule", "keep"),
     Action("permission.deny", "permission", "deny", ("n",), "Deny", "deny"),
     Action("permission.comment", "permission", "comment", ("c",), "Deny and say why", "deny, say why"),
     Action("permission.down", "permission", "body_down", ("down", "pagedown"), "Read on in what would be done"),

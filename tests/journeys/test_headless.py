@@ -115,7 +115,7 @@ def test_every_kind_of_rule_in_every_mode(
         call("run_shell_command", command="echo done"): "mode done done",
         call("run_shell_command", command="echo done > out"): "mode asked done",
         call("run_shell_command", command="rm -rf src"): "mode asked asked",
-        call("run_shell_command", command="cat s*.t?t"): "mode asked hidden",
+        call("run_shell_command", command="cat s*.t?t"): "mode hidden hidden",
         call("read_file", file_path="src/a.py"): "done done done",
     }
     signs = {

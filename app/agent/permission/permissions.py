@@ -1,5 +1,6 @@
 """May this call be made? The mode, what was granted, and what always needs the user's word."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Literal
 
 from app.agent.permission.commands.grants import grant_for
 from app.agent.permission.commands.judge import Judgement, judge
+from app.agent.permission.commands.reading import only_reads
 from app.agent.permission.rules import allows, applying, hidden, hidden_places, in_words
 from app.agent.tools.base import Access
 from app.settings.settings import Mode, Rule
@@ -25,7 +27,8 @@ class Verdict:
     """`reason` is for the user when asked, for the model when denied.
 
     `always` says what answering "always" would grant, `grants` is that as keys. `is_approved` is false for a
-    command that nobody looked at: it is confined.
+    command that nobody looked at: it is confined. `rules_to_keep` are beginnings of commands that could be
+    allowed in every session: the same was asked before.
     """
 
     decision: Literal["allow", "ask", "deny"]
@@ -33,6 +36,7 @@ class Verdict:
     always: str = ""
     grants: tuple[str, ...] = ()
     is_approved: bool = True
+    rules_to_keep: tuple[str, ...] = ()
 
 
 class Permissions:
@@ -51,6 +55,7 @@ class Permissions:
         self._readable = readable
         self._rules = rules
         self._granted: set[str] = set()
+        self._asked: Counter[tuple[str, ...]] = Counter()
         self._refusal = _PLAN
         self.mode: Mode = mode
         self.allows_local_servers = allows_local_servers
@@ -168,9 +173,17 @@ class Permissions:
         if all(key in self._granted for key in keys):
             # What was granted was seen; what it is computed to act on was not.
             return Verdict("allow", is_approved=not judgement.is_computed)
-        if self.mode == "auto":
+        if self.mode == "auto" or only_reads(judgement):
             return Verdict("allow", is_approved=False)
         shown = " and ".join(
             f"`{text} …`" if is_prefix else f"exactly `{text}`" for text, is_prefix in grants if f"{text}"
         )
-        return Verdict("ask", "a command would be run", f"run {shown} for the rest of this session", keys)
+        is_known = all(is_prefix for _, is_prefix in grants)
+        rules_to_keep = tuple(text for text, _ in grants) if is_known and self._was_asked(keys) else ()
+        always = f"run {shown} for the rest of this session"
+        return Verdict("ask", "a command would be run", always, keys, rules_to_keep=rules_to_keep)
+
+    def _was_asked(self, keys: tuple[str, ...]) -> bool:
+        """Whether the same was asked before; it was from now on."""
+        self._asked[keys] += 1
+        return self._asked[keys] > 1

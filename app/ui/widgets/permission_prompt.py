@@ -157,17 +157,20 @@ class PermissionPrompt(Vertical, can_focus=True):
         keymap = getattr(self.app, "user_keymap", {})
         is_armed = self.is_armed
         text = Text(style="" if is_armed else "dim")
-        # "Always" comes last, because it says in full what it would allow.
-        for action in sorted(in_scope("permission"), key=lambda action: action.handler == "always"):
-            is_always = action.handler == "always"
-            if not action.hint:
-                continue
-            if is_always and not self._request.always:
+        # What says in full what it would allow comes last.
+        full = {"always": self._request.always, "keep": self._request.keep}
+        for action in sorted(in_scope("permission"), key=lambda action: action.handler in full):
+            said = full.get(action.handler)
+            if not action.hint or said == "":
                 continue
             if text:
-                text.append("\n" if is_always else "  ")
+                text.append("  " if said is None else "\n")
             text.append(f" {key_label(keys_of(action.id, keymap)[0])} ", "bold reverse" if is_armed else "bold")
-            text.append(f" always: {visible(self._request.always)}" if is_always else f" {action.hint}")
+            if said is None:
+                text.append(f" {action.hint}")
+            else:
+                name = "always" if action.handler == "always" else "in every session"
+                text.append(f" {name}: {visible(said)}")
         self._options.update(text)
 
     def on_key(self, event: events.Key) -> None:
@@ -190,6 +193,10 @@ class PermissionPrompt(Vertical, can_focus=True):
     def action_always(self) -> None:
         if self._request is not None and self._request.always:
             self._settle(PermissionAnswer("always"))
+
+    def action_keep(self) -> None:
+        if self._request is not None and self._request.keep:
+            self._settle(PermissionAnswer("keep"))
 
     def action_deny(self) -> None:
         self._settle(PermissionAnswer("deny"))

@@ -180,11 +180,11 @@ async def test_plan_mode_reads_and_nothing_else(bench: Make) -> None:
 async def test_ask_mode_asks_in_full_and_always_means_what_was_shown(bench: Make) -> None:
     edit = call("edit", file_path="notes.md", old_string="two", new_string="2")
     b = bench(
-        reply(edit, call("run_shell_command", command="git status; ls src | wc -l")),
+        reply(edit, call("run_shell_command", command="git status; touch -c src; ls src | wc -l")),
         reply(
-            call("run_shell_command", command="ls src"),
+            call("run_shell_command", command="touch -c src; ls src"),
             call("write_file", file_path="x", content="x\n"),
-            call("run_shell_command", command="ls src && touch z"),
+            call("run_shell_command", command="ls src && mkdir z"),
             call("run_shell_command", command="ls > listing"),
         ),
         reply("done"),
@@ -195,10 +195,11 @@ async def test_ask_mode_asks_in_full_and_always_means_what_was_shown(bench: Make
     await b.run()
     first, second, third, fourth, fifth = b.asker.requests
     assert "-two" in first.summary and "+2" in first.summary and "any file in the workspace" in first.always
-    assert second.summary == "$ git status; ls src | wc -l"
-    assert second.always == "run `git status …` and `ls …` and `wc …` for the rest of this session"
+    assert second.summary == "$ git status; touch -c src; ls src | wc -l"
+    granted = "`git status …` and `touch …` and `ls …` and `wc …`"
+    assert second.always == f"run {granted} for the rest of this session"
     assert third.name == "write_file"  # the edit was granted once
-    assert fourth.summary == "$ ls src && touch z"  # touch was never granted
+    assert fourth.summary == "$ ls src && mkdir z"  # mkdir was never granted
     assert fifth.summary == "$ ls > listing"  # writing a file is more than was shown
     results = b.results()
     assert results[2] == "a.py"
@@ -208,7 +209,7 @@ async def test_ask_mode_asks_in_full_and_always_means_what_was_shown(bench: Make
     # What was granted holds in the session when it is taken up again, and only there.
     journal_id = b.agent.session_id
     await b.agent.aclose()
-    b.server.add(reply(call("run_shell_command", command="ls src")), reply("yes"))
+    b.server.add(reply(call("run_shell_command", command="touch -c src; ls src")), reply("yes"))
     b.open(open_journal(b.root, journal_id))
     await b.run("again")
     assert b.results()[-1] == "a.py" and len(b.asker.requests) == 5
@@ -304,7 +305,7 @@ async def test_cancelled_while_a_command_runs_ends_its_whole_group(bench: Make) 
 
 
 async def test_cancelled_while_asking(bench: Make) -> None:
-    b = bench(reply("Well. ", call("run_shell_command", command="ls")), reply("Fine."), mode="ask")
+    b = bench(reply("Well. ", call("run_shell_command", command="make")), reply("Fine."), mode="ask")
     asked = asyncio.Event()
 
     class Silent:
