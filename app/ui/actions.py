@@ -24,6 +24,7 @@ Scope = Literal[
     "prompt",
     "permission",
     "sessions",
+    "find",
 ]
 
 SCOPE_TITLES: dict[Scope, str] = {
@@ -38,6 +39,7 @@ SCOPE_TITLES: dict[Scope, str] = {
     "prompt": "Message",
     "permission": "Permission",
     "sessions": "Sessions",
+    "find": "Finding",
     "lines": "Movement, in every view",
 }
 
@@ -58,7 +60,15 @@ class Action:
 
 ACTIONS: tuple[Action, ...] = (
     Action("app.help", "app", "help", ("f1", "question_mark"), "Show every key and what it does", "help"),
-    Action("app.palette", "app", "command_palette", ("ctrl+p",), "Find an action by name", "palette", True),
+    Action(
+        "app.palette",
+        "app",
+        "command_palette",
+        ("ctrl+p",),
+        "Find an action, a file or a symbol",
+        "palette",
+        True,
+    ),
     Action("app.theme", "app", "switch_theme", ("ctrl+t",), "Switch between the dark and the light theme"),
     Action("app.suspend", "app", "suspend_process", ("ctrl+z",), "Go to the shell; fg comes back"),
     Action("app.quit", "app", "leave", ("ctrl+q",), "Quit", "", True),
@@ -93,6 +103,17 @@ ACTIONS: tuple[Action, ...] = (
         ("f12", "minus"),
         "Go back to before a turn, or forward again",
     ),
+    Action(
+        "workspace.find_file", "workspace", "find_file", ("ctrl+l", "comma"), "Open a file by its name", "open"
+    ),
+    Action("workspace.find_text", "workspace", "find_text", ("ctrl+s", "full_stop"), "Search in all files"),
+    Action(
+        "workspace.find_symbol",
+        "workspace",
+        "find_symbol",
+        ("ctrl+y", "apostrophe"),
+        "Go to a symbol, in this file or any",
+    ),
     Action("workspace.mode", "workspace", "cycle_mode", ("f9", "9"), "Change the mode: plan, ask, auto"),
     Action("practice.next", "practice", "next_task", ("ctrl+n",), "Another practice task", "next task"),
     Action("tree.open", "tree", "select_cursor", ("enter", "l", "right"), "Open the file or folder", "open"),
@@ -104,8 +125,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("tree.ignored", "tree", "toggle_ignored", ("i",), "Show or hide ignored files", "ignored"),
     Action("tree.refresh", "tree", "reload", ("r",), "Read the folder and git's status again", "refresh"),
     Action("viewer.search", "viewer", "search", ("slash",), "Search in the file", "search"),
-    Action("viewer.next", "viewer", "next_match", ("n",), "Next match"),
-    Action("viewer.previous", "viewer", "previous_match", ("N",), "Previous match"),
+    Action("viewer.next", "viewer", "next_match", ("n",), "Next match, or result in any file", "next"),
+    Action("viewer.previous", "viewer", "previous_match", ("N",), "Previous match, or result"),
+    Action("viewer.symbols", "viewer", "list_symbols", ("s",), "Go to a symbol of this file", "symbols"),
     Action("viewer.goto", "viewer", "goto", ("colon", "ctrl+g"), "Go to a line", "line"),
     Action("viewer.wrap", "viewer", "toggle_wrap", ("w",), "Wrap long lines, or not", "wrap"),
     Action("review.keep", "review", "keep", ("a",), "Keep, stage or apply this hunk, or these lines", "keep"),
@@ -191,6 +213,15 @@ ACTIONS: tuple[Action, ...] = (
     Action("sessions.fork", "sessions", "fork", ("f3", "ctrl+n"), "Go on in a copy of the session"),
     Action("sessions.export", "sessions", "export", ("f4", "ctrl+s"), "Write the session to a Markdown file"),
     Action("sessions.leave", "sessions", "leave", ("escape",), "Back, or leave the old title"),
+    Action("find.down", "find", "down", ("down",), "Next row"),
+    Action("find.up", "find", "up", ("up",), "Previous row"),
+    Action("find.page_down", "find", "page_down", ("pagedown", "ctrl+n"), "Down a page"),
+    Action("find.page_up", "find", "page_up", ("pageup", "ctrl+b"), "Up a page"),
+    Action("find.regex", "find", "regex", ("ctrl+r",), "In a search: a regular expression, or plain text"),
+    Action("find.case", "find", "case", ("ctrl+t",), "In a search: capitals matter, or not"),
+    Action("find.glob", "find", "glob", ("tab",), "In a search: which files"),
+    Action("find.hand_over", "find", "hand_over", ("ctrl+g",), "In a search: hand the results to the agent"),
+    Action("find.leave", "find", "leave", ("escape",), "Back"),
     Action("lines.down", "lines", "down", ("j", "down"), "Down a line"),
     Action("lines.up", "lines", "up", ("k", "up"), "Up a line"),
     Action("lines.half_down", "lines", "half_down", ("ctrl+d",), "Down half a page"),
@@ -245,6 +276,9 @@ _NAMES |= {
     "end": "End",
     "tab": "Tab",
     "slash": "/",
+    "comma": ",",
+    "full_stop": ".",
+    "apostrophe": "'",
     "underscore": "_",
     "minus": "-",
 }

@@ -95,6 +95,26 @@ class TidegateApp(ActionApp[str | Onward | None]):
                 run = partial(self.call_later, self._give, f"/{command.name}", command.words)
                 yield PaletteCommand(command.description, command.name, f"Message  /{command.name}", run)
 
+    palette_words: ClassVar[str] = "An action, a file, a symbol"
+
+    def is_of_use(self, action_id: str) -> bool:
+        screen = self.workspace_screen
+        return screen is None or screen.is_of_use(action_id)
+
+    async def palette_found(self, query: str) -> list[PaletteCommand]:
+        screen = self.workspace_screen
+        if screen is None:
+            return []
+        found = await screen.finding.named(query)
+        return [PaletteCommand(name, "", where, partial(self.call_later, go)) for name, where, go in found]
+
+    def palette_fallback(self, query: str) -> PaletteCommand | None:
+        screen = self.workspace_screen
+        if screen is None:
+            return None
+        run = partial(self.call_later, screen.finding.find_text, query)
+        return PaletteCommand(f"Search for “{query}”", "", "in all files", run)
+
     def _give(self, text: str, words: str) -> None:
         """Carry out a command, or let the user write the words without which it means nothing."""
         screen = self.workspace_screen

@@ -13,6 +13,7 @@ from textual import events
 from textual.app import App
 from textual.binding import BindingType
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
 from textual.dom import DOMNode
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
@@ -26,6 +27,7 @@ from app.ui.driver import TerminalDriver
 from app.ui.keymap import Keymap, clashes, keys_of
 
 Result = TypeVar("Result")
+_LEAST_SCORE = 1e-6  # of the palette's scores, which are above 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +54,34 @@ class ActionProvider(Provider):
                 partial(app.call_later, app.action_perform, action.id),
             )
             for action in ACTIONS
-            if action.scope not in ("lines", "permission", "sessions")
+            if action.scope not in ("lines", "permission", "sessions", "find")
             and action.id not in AT_THE_CURSOR
             and app.target_of(action.scope) is not None
+            and app.is_of_use(action.id)
         ]
         return [*actions, *app.palette_commands()]
 
     async def discover(self) -> Hits:
         for command in self._commands():
-            yield DiscoveryHit(command.words, command.run, help=command.where)
+            yield DiscoveryHit(_row(Content(command.words), command), command.run, command.words)
 
     async def search(self, query: str) -> Hits:
+        app = self.app
+        assert isinstance(app, ActionApp)
         matcher = self.matcher(query)
-        for command in self._commands():
+        for command in [*self._commands(), *await app.palette_found(query)]:
             score = matcher.match(f"{command.words} {command.name}")
             if score > 0:
-                yield Hit(score, matcher.highlight(command.words), command.run, help=command.where)
+                row = _row(matcher.highlight(command.words), command)
+                yield Hit(score, row, command.run, command.words)
+        last = app.palette_fallback(query)
+        if last is not None:
+            yield Hit(_LEAST_SCORE, _row(Content(last.words), last), last.run, last.words)
+
+
+def _row(words: Content, command: PaletteCommand) -> Content:
+    """What it does and where that is, in one row."""
+    return Content.assemble(words, (f"  {visible(command.where)}", "$foreground 55%"))
 
 
 class ActionApp(App[Result], Generic[Result]):
@@ -78,6 +92,7 @@ class ActionApp(App[Result], Generic[Result]):
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("app"))
     COMMANDS: ClassVar[set[type[Provider]]] = {ActionProvider}  # type: ignore[assignment]
     ENABLE_COMMAND_PALETTE = True
+    palette_words: ClassVar[str] = "What do you want to do?"
 
     def __init__(self, *, keymap: Keymap | None = None, theme: str = "", notices: tuple[str, ...] = ()) -> None:
         super().__init__()
@@ -116,6 +131,18 @@ class ActionApp(App[Result], Generic[Result]):
         """What the palette offers besides the table of actions."""
         return ()
 
+    def is_of_use(self, action_id: str) -> bool:  # noqa: ARG002
+        """Whether an action does anything as things stand."""
+        return True
+
+    async def palette_found(self, query: str) -> Iterable[PaletteCommand]:  # noqa: ARG002
+        """What the palette finds besides commands."""
+        return ()
+
+    def palette_fallback(self, query: str) -> PaletteCommand | None:  # noqa: ARG002
+        """What the palette offers last, whatever was found."""
+        return None
+
     def reveal(self, scope: str) -> None:
         """Bring into view what an action of `scope` is for."""
 
@@ -132,7 +159,7 @@ class ActionApp(App[Result], Generic[Result]):
         from app.ui.dialogs.dialog import ActionPalette  # noqa: PLC0415
 
         if not any(isinstance(screen, ActionPalette) for screen in self.screen_stack):
-            self.push_screen(ActionPalette(id="--command-palette", placeholder="What do you want to do?"))
+            self.push_screen(ActionPalette(id="--command-palette", placeholder=self.palette_words))
 
     def action_help(self) -> None:
         from app.ui.dialogs.help import HelpScreen  # noqa: PLC0415  the first frame does not wait for it

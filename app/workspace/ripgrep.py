@@ -133,6 +133,20 @@ def list_files(root: Path, directory: Path, globs: Sequence[str] = ()) -> tuple[
     return tuple(sorted(path for path in paths if is_chosen(path)))
 
 
+def files_with(root: Path, text: str, globs: Sequence[str] = ()) -> tuple[str, ...]:
+    """The files below `root` that hold `text`, in small or capital letters, relative to it; ignore rules and
+    `globs` as in `list_files`."""
+    arguments = ["--files-with-matches", "--null", "--ignore-case", "--fixed-strings", "--max-filesize=1M"]
+    with _running([*arguments, "--", text, str(root)], root) as (output, process):
+        names = [os.fsdecode(name) for name in output.read().split(b"\0") if name]
+        if process.wait() == 2 and not names and (complaint := _complaint(process)):
+            raise WorkspaceError(complaint)
+    prefix = str(root) + os.sep
+    is_chosen = _choice(globs)
+    paths = (name.removeprefix(prefix).replace(os.sep, "/") for name in names)
+    return tuple(sorted(path for path in paths if is_chosen(path)))
+
+
 def _text(value: dict[str, str]) -> str:
     """ripgrep's JSON gives text, or base64 where the bytes are not UTF-8."""
     return value["text"] if "text" in value else b64decode(value["bytes"]).decode("utf-8", "replace")

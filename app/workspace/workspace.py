@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.durable import TEMPORARY_SUFFIX
 from app.workspace import reading, ripgrep
@@ -16,6 +17,9 @@ from app.workspace.ignore import IgnoreRules
 from app.workspace.model import DirectoryEntry, Document, RepositoryStatus
 from app.workspace.names import folds_case, is_git_name, spelled_on_disk
 from app.workspace.watch import watch
+
+if TYPE_CHECKING:
+    from app.workspace.symbols import Symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,21 @@ class Workspace:
             is_literal=is_literal,
             ignore_case=ignore_case,
         )
+
+    def symbols(self, query: str) -> "tuple[Symbol, ...]":
+        """The definitions in the workspace whose names hold `query`, best first."""
+        from app.workspace.symbols import symbols_in  # noqa: PLC0415  the parsers are rarely needed
+
+        return symbols_in(self.root, query)
+
+    def symbols_of(self, path: str) -> "tuple[Symbol, ...]":
+        """The definitions in one file, by line; none where its language is unknown or it cannot be read."""
+        from app.workspace.symbols import symbols_of  # noqa: PLC0415
+
+        try:
+            return symbols_of(path, (self.root / path).read_bytes())
+        except OSError:
+            return ()
 
     def status(self) -> RepositoryStatus | None:
         """git status; None where git features are off, and then `git.notice` says why."""

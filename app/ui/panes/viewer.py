@@ -57,6 +57,16 @@ class ViewerPane(Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("viewer"))
 
+    class ResultWanted(Message):
+        """The user wants the next result of a search in all files (`step` 1), or the one before (-1)."""
+
+        def __init__(self, step: int) -> None:
+            super().__init__()
+            self.step = step
+
+    class SymbolsWanted(Message):
+        """The user wants to go to a symbol of the file."""
+
     class Opened(Message):
         """Another file is shown, or the same with other content."""
 
@@ -73,6 +83,7 @@ class ViewerPane(Vertical):
         self._notice = Static(welcome(keymap), id="viewer-notice")
         self.document: Document | None = None
         self._asks_line = False
+        self._walks_results = False
         self._opening: str | None = None  # the file that is being read, to be shown for the first time
 
     def compose(self) -> ComposeResult:
@@ -88,9 +99,11 @@ class ViewerPane(Vertical):
         """The file that is shown, relative to the root."""
         return self.document.path if self.document is not None else None
 
-    def open(self, path: str, line: int = 1) -> None:
-        """Show the file at `path` with the cursor on `line`, counted from 1."""
+    def open(self, path: str, line: int = 1, *, walks_results: bool = False) -> None:
+        """Show the file at `path` with the cursor on `line`, counted from 1. `walks_results`: it is a result of
+        a search in all files, and the keys for the next match go to the next of these."""
         self._opening = path
+        self._walks_results = walks_results
         self.run_worker(self._open(path, line), group="open", exclusive=True)
 
     def reload(self) -> None:
@@ -166,10 +179,19 @@ class ViewerPane(Vertical):
             self.app.notify(f"{event.value!r} is not in this file.", severity="warning")
 
     def action_next_match(self) -> None:
-        self._view.find(self._view.query_text)
+        self._step(1)
 
     def action_previous_match(self) -> None:
-        self._view.find(self._view.query_text, backwards=True)
+        self._step(-1)
+
+    def _step(self, step: int) -> None:
+        if self._view.query_text or not self._walks_results:
+            self._view.find(self._view.query_text, backwards=step < 0)
+        else:
+            self.post_message(self.ResultWanted(step))
+
+    def action_list_symbols(self) -> None:
+        self.post_message(self.SymbolsWanted())
 
     def action_toggle_wrap(self) -> None:
         if not self._view.wrap and not self._view.can_wrap():

@@ -33,6 +33,7 @@ from app.ui.panes.tree import FileTree
 from app.ui.panes.turns import FilesTouched, Replied, Replying, TurnChanged
 from app.ui.panes.viewer import ViewerPane
 from app.ui.ports import Ports
+from app.ui.screens.finding import Finding
 from app.ui.screens.folding import Folding
 from app.ui.screens.pane_titles import agent_title, centre_title, file_facts
 from app.ui.screens.session_opening import SessionOpening
@@ -41,6 +42,9 @@ from app.ui.widgets.hint_line import HintLine
 from app.ui.widgets.permission_prompt import PermissionPrompt
 from app.ui.widgets.status_line import StatusFacts, StatusLine
 from app.workspace.watch import ANYTHING
+
+# What can be done in a review with nothing in it.
+_WITHOUT_HUNKS = frozenset(["undo", "redo", "desk", "refresh", "rewind", "comments"])
 
 
 class WorkspaceScreen(Screen[None]):
@@ -78,6 +82,7 @@ class WorkspaceScreen(Screen[None]):
         self.slash_commands = SlashCommands(
             self.agent, self._sessions, Rewind(self.agent, self.review), ports.workspace.root
         )
+        self.finding = Finding(self, ports.workspace)
         self._folding = Folding()
         self._panes = self._folding.panes
         self._status_line = StatusLine(StatusFacts(ports.engine.status), id="status")
@@ -286,11 +291,13 @@ class WorkspaceScreen(Screen[None]):
 
     # Files, git and the disk.
 
-    def open_file(self, path: str, line: int = 1) -> None:
+    def open_file(self, path: str, line: int = 1, *, walks_results: bool = False) -> None:
         """Show a file in the centre."""
-        self.viewer.open(path, line)
+        self.viewer.open(path, line, walks_results=walks_results)
         self._folding.reveal("centre")
         self._switch("viewer")
+        self.finding.opened(path)
+        self.run_worker(self.files.reveal(path), group="reveal", exclusive=True)
 
     def on_file_tree_file_chosen(self, event: FileTree.FileChosen) -> None:
         self.open_file(event.path)
@@ -304,7 +311,38 @@ class WorkspaceScreen(Screen[None]):
 
     def on_review_pane_open_wanted(self, event: ReviewPane.OpenWanted) -> None:
         self.open_file(event.path, event.line)
-        self.run_worker(self.files.reveal(event.path), group="reveal", exclusive=True)
+
+    # Finding.
+
+    def is_of_use(self, action_id: str) -> bool:
+        """Whether an action does anything as things stand."""
+        scope, _, name = action_id.partition(".")
+        if scope == "viewer":
+            document = self.viewer.document
+            return document is not None and document.text is not None
+        if scope == "review":
+            is_there = bool(self.review.total) or name in _WITHOUT_HUNKS
+            return is_there and self.review.hint_names.get(action_id, name) != ""
+        if scope == "transcript":
+            return bool(self.agent.transcript.row_count)
+        if action_id == "workspace.go_on":
+            return self.agent.turns.can_go_on
+        return action_id != "workspace.cancel" or self.agent.is_working
+
+    def action_find_file(self) -> None:
+        self.finding.find_file()
+
+    def action_find_text(self) -> None:
+        self.finding.find_text()
+
+    def action_find_symbol(self) -> None:
+        self.finding.find_symbol()
+
+    def on_viewer_pane_symbols_wanted(self) -> None:
+        self.finding.find_symbol(only_here=True)
+
+    def on_viewer_pane_result_wanted(self, event: ViewerPane.ResultWanted) -> None:
+        self.finding.step(event.step)
 
     def on_file_tree_reload_wanted(self) -> None:
         self.read_git_status()
@@ -347,6 +385,7 @@ class WorkspaceScreen(Screen[None]):
 
     def _disk_changed(self, paths: Collection[str]) -> None:
         self.files.changed_on_disk(paths)
+        self.finding.disk_changed()
         self.read_git_status()
         if ANYTHING in paths or self.viewer.path in paths:
             self.viewer.reload()

@@ -1,0 +1,1 @@
+"""Finding files, text and symbols, in boxes over the screen."""
