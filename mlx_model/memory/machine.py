@@ -217,6 +217,16 @@ def _working_set(memory: int) -> int:
     return int(recommended) if recommended else mac(memory).usable
 
 
+def chip() -> str:
+    """The chip's name on macOS ("Apple M4 Max"); "" elsewhere, and where it is not said."""
+    if sys.platform == "darwin":
+        value, size = ctypes.create_string_buffer(256), ctypes.c_size_t(256)
+        library = ctypes.CDLL(None)
+        if not library.sysctlbyname(b"machdep.cpu.brand_string", value, ctypes.byref(size), None, 0):
+            return value.value.decode(errors="replace")
+    return ""
+
+
 def _sysctl(name: str) -> int | None:
     """An integer sysctl of macOS; None where there is none of this name."""
     value, size = ctypes.c_int(), ctypes.c_size_t(ctypes.sizeof(ctypes.c_int))

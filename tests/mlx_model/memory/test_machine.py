@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mlx_model.memory.device import buffer_limits
 from mlx_model.memory.machine import GIB, MemoryGroup, Pressure, mac_pressure, resident_bytes, this_machine
 from mlx_model.memory.relief import Relief, Reserve
 
@@ -64,6 +65,14 @@ def test_no_limit_is_none(tmp_path: Path) -> None:
 def test_this_machine_is_itself() -> None:
     machine = this_machine()
     assert 0 < resident_bytes() < machine.usable <= machine.memory
+
+
+@pytest.mark.parametrize(
+    ("name", "raised"),
+    [("Apple M1", True), ("Apple M4 Max", True), ("Apple M5 Pro", False), ("Apple M10", False), ("", False)],
+)
+def test_command_buffers_are_enlarged_on_the_chips_where_that_was_found_faster(name: str, raised: bool) -> None:
+    assert bool(buffer_limits(name)) == raised
 
 
 def test_macos_levels() -> None:
