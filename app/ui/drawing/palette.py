@@ -3,7 +3,7 @@
 Everything is blended from the theme's base colours, so that any theme of Textual's works, not only ours.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -23,6 +23,8 @@ _DARK_256 = {
     "match": "#5f5f00",
     "match_current": "#af8700",
     "filler": "#1c1c1c",
+    "header": "#262626",
+    "section": "#121212",
 }
 _LIGHT_256 = {
     "added": "#d7ffd7",
@@ -34,7 +36,11 @@ _LIGHT_256 = {
     "match": "#ffffaf",
     "match_current": "#ffd700",
     "filler": "#eeeeee",
+    "header": "#d0d0d0",
+    "section": "#eeeeee",
 }
+_FAINT_256 = {True: "#8a8a8a", False: "#6c6c6c"}
+"""Line numbers, by whether the ground is dark: to be read on the tints too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,7 @@ class Palette:
     def of(cls, app: App[object]) -> "Palette":
         """The palette of the theme that is set, on the terminal that is there."""
         depth: Depth = "truecolor"
-        if app.no_color:
+        if app.no_color or app.console.color_system is None:
             depth = "none"
         elif app.console.color_system == "256":
             depth = "256"
@@ -142,17 +148,19 @@ class Palette:
                 "removed": fore(error),
             },
         )
-        return full if depth == "truecolor" else replace(full, **_few_colours(depth, dark, full.syntax))
+        return full if depth == "truecolor" else replace(full, **_few_colours(depth, dark, full))
 
 
-def _few_colours(depth: Depth, dark: bool, categories: Iterable[str]) -> dict[str, Any]:
+def _few_colours(depth: Depth, dark: bool, full: Palette) -> dict[str, Any]:
     """The styles that a terminal of few colours would run together, chosen by hand: blended tints of added,
     removed and found text all come out as the same dark grey of 256 colours, and as none of 16."""
     if depth == "256":
         # Colours of the 6 x 6 x 6 cube and its greys, which such a terminal has exactly.
         names = _DARK_256 if dark else _LIGHT_256
-        return {name: Style(bgcolor=value) for name, value in names.items()}
+        grounds = {name: Style(bgcolor=value) for name, value in names.items()}
+        return {**grounds, "faint": Style(color=_FAINT_256[dark])}
     underlined = Style(bold=True, underline=True)
+    plain = dict.fromkeys(full.syntax, Style())
     if depth == "none":
         return {
             "added": Style(),
@@ -161,16 +169,36 @@ def _few_colours(depth: Depth, dark: bool, categories: Iterable[str]) -> dict[st
             "removed_word": underlined,
             "match": Style(underline=True),
             "match_current": Style(reverse=True),
-            "selection": Style(reverse=True),
+            # As colours: reversed, the shades of text and cursor would become grounds, and hard to read.
+            "selection": Style(color=full.text.bgcolor, bgcolor=full.text.color),
+            "strong": Style(bold=True),
+            "syntax": plain,
         }
+    # The nearest of 16 colours to a light theme's text is a grey that can hardly be read, and so is yellow.
+    on_white = {
+        "text": Style(color="#000000", bgcolor="#ffffff"),
+        "muted": Style(color="#000000"),
+        "faint": Style(color="#555555"),
+        "section": Style(color="#000000"),
+    }
+    red, highlight, frame = ("#ff5555", "#808000", "#008080") if dark else ("#800000", "#800080", "#000080")
     return {
+        **({} if dark else on_white),
+        "strong": Style(bold=True),
         "added": Style(color="#008000"),
-        "removed": Style(color="#800000"),
+        "removed": Style(color=red),
         "added_word": Style(color="#008000") + underlined,
-        "removed_word": Style(color="#800000") + underlined,
+        "removed_word": Style(color=red) + underlined,
         "match": Style(color="#000000", bgcolor="#808000"),
         "match_current": Style(color="#000000", bgcolor="#ffff00"),
         "selection": Style(color="#ffffff", bgcolor="#000080"),
+        "success": Style(color="#008000"),
+        "error": Style(color=red),
+        "warning": Style(color=highlight),
+        "accent": Style(color=highlight),
+        "primary": Style(color=frame),
+        # No ground is left for headings.
+        "header": Style(bold=True, underline=True),
         # Of 16 colours none is left for syntax where added is green and removed is red.
-        "syntax": dict.fromkeys(categories, Style()),
+        "syntax": plain,
     }
