@@ -72,22 +72,27 @@ check: $(TEST_READY)
 	@$(BIN)/codespell
 	@$(BIN)/vulture
 
-# The practice model from nothing: transcripts, first weights, training, checkpoint. Stopped, it goes on where it
-# was. TOKENS is in millions; two cores do about 10 an hour when they do nothing else, a GPU far more.
+# The practice model from nothing: transcripts, first weights, training, its own mistakes, more training,
+# checkpoint. Stopped, it goes on where it was. TOKENS is in millions; two cores do about 10 an hour when they do
+# nothing else, a GPU far more. SESSIONS and SAMPLES are how many transcripts are written: whole ones and short ones.
 PRACTICE ?= .cache/practice
 TOKENS   ?= 60
+SESSIONS ?= 20000
+SAMPLES  ?= 60000
 practice-train: $(TEST_READY)
-	@mkdir -p $(PRACTICE)/data
-	@for shard in 0 1 2 3 4 5 6 7 8 9; do \
-		for kind in dense:1 train:0; do \
-			file=$(PRACTICE)/data/$${kind%:*}-0$$shard.jsonl; \
-			[ -e $$file ] || { echo "Writing $$file…"; $(BIN)/python -m app.practice.transcripts \
-				--count 4000 --seed $$((shard * 4000)) --dense $${kind#*:} --out $$file; } || exit 1; \
-		done; \
-	done
+	@mkdir -p $(PRACTICE)
+	@echo "Writing transcripts…"
+	@$(BIN)/python -m app.practice.data_folder $(PRACTICE)/data --train $(SESSIONS) --dense $(SAMPLES) --valid 0
 	@[ -e $(PRACTICE)/run/training.pt ] || \
 		$(BIN)/python -m mlx_model practice init --run $(PRACTICE)/run --tokenizer assets/practice-model
-	@$(BIN)/python -m mlx_model practice train --run $(PRACTICE)/run --data $(PRACTICE)/data --tokens $(TOKENS)
+	@[ -e $(PRACTICE)/data/retry-00.jsonl ] || { \
+		$(BIN)/python -m mlx_model practice train --run $(PRACTICE)/run --data $(PRACTICE)/data --decay 0 \
+			--tokens $$($(BIN)/python -c 'print(0.6 * $(TOKENS))') && \
+		$(BIN)/python -m mlx_model practice attempts --run $(PRACTICE)/run \
+			--data $(PRACTICE)/data/train-00.jsonl --out $(PRACTICE)/attempts.jsonl && \
+		$(BIN)/python -m app.practice.mistakes $(PRACTICE)/attempts.jsonl --out $(PRACTICE)/data/retry-00.jsonl; }
+	@$(BIN)/python -m mlx_model practice train --run $(PRACTICE)/run --data $(PRACTICE)/data --tokens $(TOKENS) \
+		--share dense=1 --share train=1 --share retry=0.6
 	@rm -rf $(PRACTICE)/model
 	@$(BIN)/python -m mlx_model practice export --run $(PRACTICE)/run --out $(PRACTICE)/model
 

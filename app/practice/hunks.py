@@ -1,6 +1,9 @@
 """The one place where two texts differ, as an edit that can be made by text alone."""
 
+import re
 from dataclasses import dataclass
+
+_WORDS = re.compile(r"\w+|\s+|.", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +52,28 @@ def hunk(path: str, before: str, after: str) -> Hunk | None:
             return Hunk(path, text, "\n".join(kept), tuple(changed), tuple(made))
         last += 1
     return None
+
+
+def without_rest(text: str, old: str, new: str) -> tuple[str, str]:
+    """`old` and `new`, one line each, without the words and signs after the last that differ, as far as `old`
+    stays unique in `text`. Where nothing is taken away, one word or sign after what is put in is left.
+
+    A learner copies what stands before a change easily; after it, what it wrote last is not in the old line,
+    and it goes on as after the same word elsewhere.
+    """
+    if "\n" in old or "\n" in new:
+        return old, new
+    was, will = _WORDS.findall(old), _WORDS.findall(new)
+    same = next(
+        (n for n, (a, b) in enumerate(zip(was, will, strict=False)) if a != b), min(len(was), len(will))
+    )
+    end = 0
+    while end < min(len(was), len(will)) - same and was[-1 - end] == will[-1 - end]:
+        end += 1
+    if same + end == len(was):
+        end -= 1  # nothing is taken away
+    for rest in range(max(end, 0), 0, -1):
+        short = "".join(was[: len(was) - rest])
+        if short.strip() and not short[-1].isspace() and text.count(short) == 1:
+            return short, "".join(will[: len(will) - rest])
+    return old, new

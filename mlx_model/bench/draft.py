@@ -1,9 +1,11 @@
-"""bench draft: the speedup by drafting on this machine, on three kinds of text, and the cost of passes by
-width.
+"""bench draft: the speedup by drafting on this machine, on three kinds of text or on recorded chats, and the
+cost of passes by width.
 
 The replies are given: every pass computes everything it computes in serving, and then the given token replaces
 the model's choice. So the texts are the same for every model, and drafts are accepted as they would be for a
-model that writes them. Replies are greedy; with --own-words the model writes its own.
+model that writes them. Replies are greedy; with --own-words the model writes its own. With --chats it writes
+its own as well, to all chats one after the other, and each draft mode learns from one to the next as in
+serving.
 
 All draft modes make the same reply side by side, _SLICE tokens each in turn, each with its own clock, so that
 other load and heat slow all of them alike.
@@ -24,6 +26,7 @@ from typing_extensions import override
 
 from mlx_model.bench.draft_texts import TEXTS
 from mlx_model.chat.tokenizer import Tokenizer
+from mlx_model.commands.shared.chats import add_chats, read_chats
 from mlx_model.commands.shared.memory_check import add_memory, settle_memory
 from mlx_model.commands.shared.options import load_model
 from mlx_model.decode.drafting import Step
@@ -51,7 +54,8 @@ class Result:
     """One text in one draft mode. `tokens_per_second`: decoded, the median of the rounds; `speedup`: over plain
     decoding in the same round, the median, and its range; `first_speedup`: of the warm-up round, in which the
     controller has no measurements; `tokens_per_step`: per pass of the model; acceptance[source][position]: the
-    share of drafts accepted at that position of a block (from 1), among those after no rejected draft."""
+    share of drafts accepted at that position of a block (from 1), among those after no rejected draft;
+    `as_plain`: the share of tokens that are those of plain decoding."""
 
     tokens_per_second: float
     speedup: float
@@ -59,6 +63,15 @@ class Result:
     first_speedup: float
     tokens_per_step: float
     acceptance: dict[str, dict[int, float]]
+    as_plain: float
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A prompt's tokens, and how many tokens are to be written after it."""
+
+    prompt: Sequence[int]
+    count: int
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--own-words", action="store_true", help="replies are the model's own, not the texts given"
     )
+    add_chats(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_memory(parser, slots=False)
     parser.set_defaults(dtype=None, adapter=None, kv_bits=None)
@@ -89,19 +103,36 @@ def run(arguments: argparse.Namespace) -> int:
     if not isinstance(model, Qwen3Next):
         raise ConfigError(f"A {loaded.architecture} model is run by mlx-lm, which cannot draft.")
     costs = pass_milliseconds(model, tokenizer.encode(TEXTS["prose"].reply))
+    own_words = arguments.own_words or arguments.chats is not None
     results = {}
-    for name, text in TEXTS.items():
-        prompt, given = tokenizer.encode(text.prompt), tokenizer.encode(text.reply)
-        count = arguments.max_tokens if arguments.own_words else min(arguments.max_tokens, len(given))
-        verifier = model if arguments.own_words else Reciting(model, [*prompt, *given])
-        seconds = arguments.seconds / len(TEXTS)
-        results[name] = measure(model, verifier, prompt, count, rounds=arguments.rounds, seconds=seconds)
+    for name, verifier, asked in _texts(arguments, model, tokenizer):
+        seconds = arguments.seconds if arguments.chats is not None else arguments.seconds / len(TEXTS)
+        results[name] = measure(model, verifier, asked, rounds=arguments.rounds, seconds=seconds)
     if arguments.json:
         texts = {name: {mode: asdict(result) for mode, result in by.items()} for name, by in results.items()}
-        print(json.dumps({"given_replies": not arguments.own_words, "pass_ms": costs, "texts": texts}))
+        print(json.dumps({"given_replies": not own_words, "pass_ms": costs, "texts": texts}))
     else:
-        _print(costs, results, arguments.own_words)
+        _print(costs, results, own_words)
     return 0
+
+
+def _texts(
+    arguments: argparse.Namespace, model: Qwen3Next, tokenizer: Tokenizer
+) -> Iterator[tuple[str, VerifyingModel[SequenceState], list[Asked]]]:
+    """Each text's name, what writes it, and what is asked."""
+    if arguments.chats is not None:
+        chats = read_chats(arguments.chats, arguments.model)
+        # A reply is as long as the one recorded: what the model writes after its end is no chat.
+        asked = [Asked(chat.prompt, max(2, min(arguments.max_tokens, len(chat.reply)))) for chat in chats]
+        yield f"{len(chats)} chats", model, asked
+        return
+    for name, text in TEXTS.items():
+        prompt, given = tokenizer.encode(text.prompt), tokenizer.encode(text.reply)
+        if arguments.own_words:
+            yield name, model, [Asked(prompt, arguments.max_tokens)]
+        else:
+            count = min(arguments.max_tokens, len(given))
+            yield name, Reciting(model, [*prompt, *given]), [Asked(prompt, count)]
 
 
 def _print(
@@ -118,7 +149,7 @@ def _print(
             print(
                 f"  {mode:7} {result.tokens_per_second:8.1f} tok/s, {result.speedup:.3f}× none "
                 f"({low:.3f} to {high:.3f}, at first {result.first_speedup:.3f}), "
-                f"{result.tokens_per_step:.2f} tokens a pass"
+                f"{result.tokens_per_step:.2f} tokens a pass, {result.as_plain:.1%} as none"
             )
             for source, shares in result.acceptance.items():
                 print(f"          {source}: " + ", ".join(f"{at}: {share:.0%}" for at, share in shares.items()))
@@ -246,14 +277,19 @@ class _Way:
         self.steps: list[Step] = []
         drafting = ways(model, verifier, watch=self.steps.append, clock=self.clock)[mode]
         self._generator: Generator[Any] = Generator(verifier, states, drafting=drafting)
-        self._tokens: Iterator[TokenGenerated] = iter(())
-        self.last: TokenGenerated | None = None
+        self._events: Iterator[TokenGenerated] = iter(())
+        self._last: TokenGenerated | None = None
+        self.tokens: list[int] = []
+        """Of the last round."""
+        self.accepted = 0
+        """Drafts, in the last round."""
 
     def begin(self, request: GenerationRequest) -> None:
         """Processes the prompt and decodes the first token."""
         events = self._generator.generate(request, lambda: False)
-        self._tokens = (event for event in events if isinstance(event, TokenGenerated))
-        self.last = next(self._tokens)
+        self._events = (event for event in events if isinstance(event, TokenGenerated))
+        self._last = next(self._events)
+        self.tokens.append(self._last.token)
         mx.synchronize()
 
     def go_on(self, tokens: int) -> float:
@@ -261,54 +297,72 @@ class _Way:
         started = self.clock()
         self.clock.go()
         for _ in range(tokens):
-            self.last = next(self._tokens, self.last)
+            self._last = next(self._events, self._last)
+            assert self._last is not None
+            self.tokens.append(self._last.token)
         mx.synchronize()
         self.clock.stop()
         return self.clock() - started
+
+    def end(self) -> None:
+        """The reply is whole."""
+        assert self._last is not None
+        self.accepted += self._last.costs.accepted_tokens
 
 
 def measure(
     model: Qwen3Next,
     verifier: VerifyingModel[SequenceState],
-    prompt: Sequence[int],
-    count: int,
+    asked: Sequence[Asked],
     *,
     rounds: int,
     seconds: float,
 ) -> dict[DraftMode, Result]:
-    """Measures every draft mode of the model on `count` tokens after a prompt, side by side, in a warm-up round
-    and up to `rounds` more; after `seconds` no new round begins, except the first after the warm-up."""
+    """Measures every draft mode of the model on what is asked, side by side, in a warm-up round and up to
+    `rounds` more; after `seconds` no new round begins, except the first after the warm-up."""
     states = _SharedPrompts(model)
     modes = list(ways(model, verifier))
     by_mode = {mode: _Way(mode, model, verifier, states) for mode in modes}
-    request = GenerationRequest(
-        tuple(prompt), count, frozenset(), SamplingParameters(temperature=0), boundaries=(len(prompt) - 1,)
-    )
     taken: dict[DraftMode, list[float]] = defaultdict(list)
     ends_at = time.perf_counter() + seconds
     while len(taken["none"]) < 2 or (len(taken["none"]) <= rounds and time.perf_counter() < ends_at):
-        # The last mode, whose drafters follow the prompt, processes it; the others start from its snapshot.
-        for way in reversed(by_mode.values()):
-            way.begin(request)
+        for way in by_mode.values():
+            way.tokens, way.accepted = [], 0
         spent = dict.fromkeys(modes, 0.0)
-        for number in range(-(-(count - 1) // _SLICE)):
-            for mode in modes if number % 2 else reversed(modes):
-                spent[mode] += by_mode[mode].go_on(min(_SLICE, count - 1 - number * _SLICE))
+        for one in asked:
+            _reply(by_mode, one, spent)
         for mode, time_spent in spent.items():
             taken[mode].append(time_spent)
-    return {mode: _result(way, count, taken[mode], taken["none"]) for mode, way in by_mode.items()}
+    plain = by_mode["none"]
+    decoded = sum(one.count - 1 for one in asked)
+    return {mode: _result(way, decoded, taken[mode], taken["none"], plain) for mode, way in by_mode.items()}
 
 
-def _result(way: _Way, count: int, taken: Sequence[float], plain: Sequence[float]) -> Result:
-    assert way.last is not None
+def _reply(by_mode: dict[DraftMode, _Way], asked: Asked, spent: dict[DraftMode, float]) -> None:
+    """Has every mode make the reply, and adds the seconds to those spent."""
+    prompt, greedy = tuple(asked.prompt), SamplingParameters(temperature=0)
+    request = GenerationRequest(prompt, asked.count, frozenset(), greedy, boundaries=(len(prompt) - 1,))
+    # The last mode, whose drafters follow the prompt, processes it; the others start from its snapshot.
+    for way in reversed(by_mode.values()):
+        way.begin(request)
+    for number in range(-(-(asked.count - 1) // _SLICE)):
+        for mode in by_mode if number % 2 else reversed(by_mode):
+            spent[mode] += by_mode[mode].go_on(min(_SLICE, asked.count - 1 - number * _SLICE))
+    for way in by_mode.values():
+        way.end()
+
+
+def _result(way: _Way, decoded: int, taken: Sequence[float], plain: Sequence[float], undrafted: _Way) -> Result:
     first, *speedups = (without / with_drafts for without, with_drafts in zip(plain, taken, strict=True))
+    same = sum(ours == theirs for ours, theirs in zip(way.tokens, undrafted.tokens, strict=True))
     return Result(
-        tokens_per_second=(count - 1) / median(taken[1:]),
+        tokens_per_second=decoded / median(taken[1:]),
         speedup=median(speedups),
         speedup_range=(min(speedups), max(speedups)),
         first_speedup=first,
-        tokens_per_step=count / (count - way.last.costs.accepted_tokens),
+        tokens_per_step=len(way.tokens) / (len(way.tokens) - way.accepted),
         acceptance=acceptance(way.steps),
+        as_plain=same / len(way.tokens),
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
+from mlx_model.commands.shared.chats import add_chats, joined_chats
 from mlx_model.commands.shared.memory_check import add_memory, settle_memory
 from mlx_model.commands.shared.options import load_model, prompt_tokens, read_text
 from mlx_model.errors import ConfigError, RequestError
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--tokens", metavar="1,2,3", help="token ids")
     source.add_argument("--file", type=Path, metavar="F", help="a UTF-8 text file")
+    add_chats(source)
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_memory(parser, slots=False)
     parser.set_defaults(dtype=None, adapter=None, kv_bits=None)
@@ -53,7 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints the divergence, and the bytes of a token's keys and values at both precisions. Raises
     EngineError."""
-    tokens = prompt_tokens(arguments.tokens, read_text(arguments.file), arguments.model)
+    if arguments.chats is not None:
+        tokens = joined_chats(arguments.chats, arguments.model)
+    else:
+        tokens = prompt_tokens(arguments.tokens, read_text(arguments.file), arguments.model)
     if len(tokens) < _STRETCHES:
         raise RequestError(f"{len(tokens)} tokens are too few to compare anything.")
     plan = settle_memory(arguments, Wishes(len(tokens), chunk=_CHUNK, snapshots=0), all_logits=True)

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from mlx_model.commands.shared.chats import add_chats, joined_chats
 from mlx_model.commands.shared.options import prompt_tokens, read_text
 from mlx_model.config.model_config import ModelConfig
 from mlx_model.engine.loading import in_dtype
@@ -68,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--tokens", metavar="1,2,3", help="token ids")
     source.add_argument("--file", type=Path, metavar="F", help="a UTF-8 text file")
+    add_chats(source)
     parser.add_argument(
         "--count",
         type=int,
@@ -82,8 +84,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints the divergences. Raises EngineError."""
     if arguments.count < 2:
         raise RequestError(f"--count is {arguments.count}; it takes at least two tokens.")
-    text = read_text(arguments.file)
-    tokens = prompt_tokens(arguments.tokens, text, arguments.model)[: arguments.count]
+    if arguments.chats is not None:
+        tokens = joined_chats(arguments.chats, arguments.model)[: arguments.count]
+    else:
+        text = read_text(arguments.file)
+        tokens = prompt_tokens(arguments.tokens, text, arguments.model)[: arguments.count]
     found = measure_divergence(open_checkpoint(arguments.model), tokens)
     if arguments.json:
         print(json.dumps({"tokens": len(tokens), "recipes": [asdict(divergence) for divergence in found]}))

@@ -53,11 +53,12 @@ def attempts(run: Path, files: list[Path]) -> Iterator[dict[str, Any]]:
 
 
 def _message(text: str) -> dict[str, Any] | None:
-    """A reply as a message; None where it is not one edit."""
+    """A reply as a message; None where it is not one whole edit."""
     found = _CALL.fullmatch(text)
-    if found is None:
+    arguments = dict(_PARAMETER.findall(found[2])) if found else {}
+    if found is None or list(arguments) != ["file_path", "old_string", "new_string"]:
         return None
-    function = {"name": "edit", "arguments": dict(_PARAMETER.findall(found[2]))}
+    function = {"name": "edit", "arguments": arguments}
     return {
         "role": "assistant",
         "content": found[1],

@@ -105,7 +105,7 @@ class Batches:
         return samples[place.sample], Place(place.turn + 1)
 
     def _names(self, name: str) -> list[Path]:
-        return sorted(self.folder.glob(f"{name}-[0-9]*.jsonl"))
+        return sorted(path for path in self.folder.glob(f"{name}-[0-9]*.jsonl") if path.stat().st_size)
 
     def _steps(self, samples: list[Sample], window: int) -> list[list[list[Sample]]]:
         """For each step a batch for every process, of about one length."""

@@ -86,17 +86,20 @@ class _Past:
     def _attention(
         self, layer: Attention, x: Tensor, rotation: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        q, k, v, gate = layer.project(x, rotation)
+        _, keys, values, _ = layer.project(x, rotation)
         room = (0, 0, 0, self.most)
-        return layer.attend(q, k, v, gate), tuple(nn.functional.pad(part, room) for part in (k, v))
+        return layer(x, rotation), tuple(nn.functional.pad(part, room) for part in (keys, values))
 
     def _attention_step(
         self, layer: Attention, x: Tensor, rotation: tuple[Tensor, Tensor], keys: Tensor, values: Tensor
     ) -> Tensor:
         q, k, v, gate = layer.project(x, rotation)
         keys[self.rows, :, self.lengths], values[self.rows, :, self.lengths] = k[:, :, 0], v[:, :, 0]
+        # Heads that share keys are taken as so many queries: copying keys took most of a step's time.
+        shared = q.view(len(q), keys.shape[1], -1, q.shape[-1])
         mask = torch.arange(keys.shape[2]) <= self.lengths[:, None]
-        return layer.attend(q, keys, values, gate, mask[:, None, None])
+        read = nn.functional.scaled_dot_product_attention(shared, keys, values, attn_mask=mask[:, None, None])
+        return layer.output(read.reshape(q.shape), gate)
 
     def _delta_net(self, layer: DeltaNet, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         mixed, ba = layer.project(x)

@@ -104,4 +104,5 @@ def compile_all() -> None:
         "delta_chunks",
         "delta_output",
     ):
-        globals()[name] = torch.compile(globals()[name], dynamic=True)
+        # The norm alone comes in more forms (dtypes, ranks, with and without gradient) than the default of 8.
+        globals()[name] = torch.compile(globals()[name], dynamic=True, recompile_limit=64)

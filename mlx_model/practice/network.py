@@ -56,7 +56,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, rotation: Rotation) -> Tensor:
         q, k, v, gate = self.project(x, rotation)
-        return self.attend(q, k, v, gate)
+        k, v = (part.repeat_interleave(q.shape[1] // k.shape[1], 1) for part in (k, v))
+        return self.output(functional.scaled_dot_product_attention(q, k, v, is_causal=True), gate)
 
     def project(self, x: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Rotated queries [batch, heads, tokens, head], rotated keys and values of the fewer heads, and the
@@ -70,11 +71,8 @@ class Attention(nn.Module):
         q = elementwise.normed_rotation(q.transpose(1, 2), self.q_norm.weight, eps, *rotation)
         return q, elementwise.normed_rotation(k, self.k_norm.weight, eps, *rotation), v, gate
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, gate: Tensor, mask: Tensor | None = None) -> Tensor:
-        """What the queries read where the mask [batch, 1, queries, keys] is true, causally without one."""
-        _, heads, kv_heads, _ = _attention_sizes(self.shape)
-        k, v = (part.repeat_interleave(heads // kv_heads, 1) for part in (k, v))
-        read = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+    def output(self, read: Tensor, gate: Tensor) -> Tensor:
+        """From what each head read [batch, heads, tokens, head] to the residual."""
         read = read.transpose(1, 2).flatten(2)
         return self.o_proj(read * torch.sigmoid(gate.flatten(2)))
 

@@ -47,6 +47,8 @@ def first_failure(output: str) -> Failure | None:
 
 def _error(error: str, message: str) -> str:
     names = re.findall(r"'(\w+)'", message.partition(". Did you ")[0]) if error in _NAMES else []
+    if error == "TypeError":
+        names = re.findall(r"(\w+)\(\) (?:takes|missing)", message)
     return f"{error} of `{names[-1]}`" if names else error
 
 

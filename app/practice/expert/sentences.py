@@ -21,11 +21,23 @@ def told(edit: Hunk) -> str:
         too_far = len(before[0]) > len(after[0])
         return f"`{old}` is indented {'too far' if too_far else 'too little'}."
     was, will = difference(old, new)
+    if will == "self." and not was:
+        was = _without_self(old, new)
+        will = f"self.{was}"
     if not was:
         return f"`{old}` lacks `{will}`."
     if not will:
         return f"in `{old}`, `{was}` is too much."
     return f"in `{old}`, `{was}` must be `{will}`."
+
+
+def _without_self(old: str, new: str) -> str:
+    """The name before which `new` has `self.` and `old` has not."""
+    return next(
+        found[1]
+        for found in re.finditer(r"self\.(\w+)", new)
+        if new[: found.start()] + new[found.start(1) :] == old
+    )
 
 
 def difference(old: str, new: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from app.practice.expert.evidence import first_failure
 from app.practice.expert.sentences import capital, difference, told
 from app.practice.expert.stage import Stage
 from app.practice.functions.function import Function
-from app.practice.hunks import Hunk, hunk
+from app.practice.hunks import Hunk, hunk, without_rest
 from app.practice.model import PlantedBug, PracticeTask
 
 # How often a session shows what, of a thousand.
@@ -108,7 +108,8 @@ class Expert:
         """A recorded session once more, with the edit that a learner sent, `attempt`, before the right one in
         message `turn`, and with what puts it right. `masked` are the messages not to be learnt of the record.
 
-        Raises NotShown where the learner's edit is refused, or the tests do not show it to be wrong.
+        Raises NotShown where the learner's edit quotes what is not in the file, or the tests do not show it to
+        be wrong.
         """
         for index, message in enumerate(recorded):
             if message["role"] != "assistant":
@@ -160,7 +161,8 @@ class Expert:
                 "will": will,
             }
             self.transcript.deciding.append(place)
-        written = {"file_path": edit.path, "old_string": edit.old, "new_string": edit.new}
+        old, new = without_rest(before, edit.old, edit.new)
+        written = {"file_path": edit.path, "old_string": old, "new_string": new}
         result = self._call(text, "edit", masked=masked, **written)
         if not result.startswith("Edited"):
             raise NotShown
@@ -193,15 +195,21 @@ class Expert:
         self._put_right(bug.fix, because, start, wrong)
 
     def _correct(self, message: Mapping[str, Any], attempt: Mapping[str, Any]) -> None:
-        """A learner's edit, which the tests show to be wrong, then the one of a recorded message."""
+        """A learner's edit, which changes nothing or which the tests show to be wrong, then the one of a
+        recorded message."""
         _, right = _called(message)
         _, wrong = _called(attempt)
         path = right["file_path"]
         start = self._stage.text(path)
         fix = hunk(path, start, start.replace(right["old_string"], right["new_string"], 1))
         result = self._call(attempt["content"], "edit", masked=True, **wrong)
-        if fix is None or not result.startswith("Edited") or wrong["file_path"] != path:
+        if fix is None or wrong["file_path"] != path:
             raise NotShown
+        if wrong["old_string"] == wrong["new_string"]:
+            self._edit(fix, message["content"])
+            return
+        if not result.startswith("Edited"):
+            raise NotShown  # the engine lets no model quote what is not there
         self._test_in_vain()
         made = Hunk(path, wrong["old_string"], wrong["new_string"], (), ())
         self._put_right(fix, message["content"], start, made)
@@ -257,12 +265,12 @@ class Expert:
 
     def _misquote(self, right: Hunk) -> None:
         """A call of edit that the tool refuses."""
-        old, new = right.old, right.new
+        old, new = without_rest(self._stage.text(right.path), right.old, right.new)
         how = self._draw.integer(0, 3)
-        if how == 0:
+        places = [place for place, letter in enumerate(old) if letter.isalpha()]
+        if how == 0 or not places:
             new = old
         else:
-            places = [place for place, letter in enumerate(old) if letter.isalpha()]
             place = self._draw.choice(places)
             old = old[:place] + (old[place] * 2 if how == 1 else "") + old[place + 1 :]
         result = self._call(

@@ -14,6 +14,7 @@ from app.practice.draw import Draw
 from app.practice.expert.running import run_tests
 from app.practice.functions.compositions import composed
 from app.practice.functions.function import is_held_out, templates, training_templates
+from app.practice.hunks import without_rest
 from app.practice.model import PracticeTask
 from app.practice.tasks import NoSuchTask, generate, seeds, write
 
@@ -102,3 +103,23 @@ def test_a_written_task_is_a_clean_repository(tmp_path: Path) -> None:
 def test_a_kind_that_a_pool_lacks_is_named() -> None:
     with pytest.raises(NoSuchTask, match="has no kind wrong-constant"):
         generate(1, "wrong-constant", "range")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "short"),
+    [
+        ("    return toal * count", "    return total * count", ("    return toal", "    return total")),
+        (
+            "    return len(things)",
+            "    return len(self.things)",
+            ("    return len(things", "    return len(self.things"),
+        ),
+        ("    if value < 2:", "    if value > 2:", ("    if value < 2", "    if value > 2")),
+        ("    values", "    return values", ("    values", "    return values")),
+        ("def f(a)", "def f(a):", ("def f(a)", "def f(a):")),
+        ("    return x + 1", "    return x", ("    return x + 1", "    return x")),
+    ],
+)
+def test_an_edit_ends_with_what_differs(old: str, new: str, short: tuple[str, str]) -> None:
+    text = f"{old}\n    if value < 3:\n        pass\n" if "value <" in old else f"{old}\n"
+    assert without_rest(text, old, new) == short

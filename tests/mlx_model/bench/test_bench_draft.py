@@ -10,8 +10,10 @@ from mlx_model.__main__ import main
 from mlx_model.bench.draft import Reciting, acceptance
 from mlx_model.bench.draft_texts import TEXTS
 from mlx_model.chat.tokenizer import Tokenizer
+from mlx_model.commands.shared.chats import read_chats
 from mlx_model.decode.drafting import Step
 from mlx_model.engine.loading import ways
+from mlx_model.errors import RequestError
 from tests.support.drafting import asked, drafting_generator, reply
 from tests.support.models import load_tiny
 from tests.support.servable import servable_checkpoint
@@ -39,6 +41,28 @@ def test_it_measures_every_mode_on_every_text(
         assert modes["none"]["tokens_per_step"] == modes["none"]["speedup"] == 1
         assert all(result["tokens_per_second"] > 0 for result in modes.values())
         assert modes["mtp"]["acceptance"]["mtp"]
+
+
+def test_every_mode_writes_the_same_replies_to_chats(
+    capsys: pytest.CaptureFixture[str], checkpoint: Path, tmp_path: Path
+) -> None:
+    asked, answer = (
+        {"role": "user", "content": "Count."},
+        {"role": "assistant", "content": "One, two, three, " * 4},
+    )
+    short = {"role": "assistant", "content": "One."}
+    chats = tmp_path / "chats.jsonl"
+    lines = [{"messages": [asked, answer]}, {"messages": [asked, short, asked, answer]}]
+    chats.write_text("\n".join(map(json.dumps, lines)))
+    arguments = ["--model", str(checkpoint), "--chats", str(chats), "--max-tokens", "20", "--seconds", "0.001"]
+    assert main(["bench", "draft", *arguments, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    (modes,) = report["texts"].values()
+    assert not report["given_replies"] and list(report["texts"]) == ["2 chats"]
+    assert {result["as_plain"] for result in modes.values()} == {1}
+    assert modes["mtp"]["acceptance"]["mtp"]
+    with pytest.raises(RequestError, match="cannot be read as chats, one a line"):
+        read_chats(checkpoint / "config.json", checkpoint)
 
 
 def test_acceptance_counts_what_was_judged() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import mlx.core as mx
 import numpy as np
 import pytest
 from hypothesis import given
@@ -27,7 +28,9 @@ from mlx_model.chat.tools.parser import CallArguments, ToolCallParser
 from mlx_model.chat.tools.quotation import QuotableText, Quotation, QuotingTokens
 from mlx_model.chat.tools.token_grammar import GrammarConstraint
 from mlx_model.engine.loading import load
+from mlx_model.model import Qwen3Next
 from tests.support.drafting import Depths, Oracle, asked, drafting_generator, reply
+from tests.support.practice_chats import PRACTICE_MODEL
 from tests.support.servable import servable_checkpoint
 from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer
 
@@ -188,6 +191,40 @@ def test_what_random_models_quote_stands_in_the_file(bench: Bench) -> None:
 def test_two_thousand_edits_hit(tmp_path: Path, grammar: ToolGrammar, tokenizer: Tokenizer) -> None:
     files = FILES | {"long.py": lines(100_000), "long.crlf": lines(2_000).replace(b"\n", b"\r\n")}
     assert_edits_hit(made_bench(tmp_path, files, grammar, tokenizer), range(1000, 3000))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_what_the_practice_model_quotes_at_temperature_2_stands_in_the_file(tmp_path: Path) -> None:
+    tokenizer = Tokenizer.from_directory(PRACTICE_MODEL)
+    model = load(PRACTICE_MODEL).model
+    assert isinstance(model, Qwen3Next)
+    grammar = ToolGrammar(tokenizer, model.vocabulary)
+    bench = made_bench(tmp_path, FILES | {"long.py": lines(100_000)}, grammar, tokenizer)
+    shown = bench.shown()
+    for seed in range(400):
+        noise = np.random.default_rng(seed)
+        path = str(noise.choice([path for file in shown for path in file.paths]))
+        constraint = bench.constraint(shown)
+        text = opened(path)
+        assert follow(constraint, tokenizer, text)
+        state = model.state()
+        given = tokenizer.encode_marked(f"<|im_start|>assistant\n{text}", "\0")
+        written = b""
+        while not written.endswith(b"\n</parameter>\n"):
+            logits = np.asarray(model.last_logits(mx.array([given]), state).astype(mx.float32))
+            if len(written) > 300:
+                logits = logits + 20 * np.isin(np.arange(len(logits)), tokenizer.encode("\n</"))
+            scores = logits / 2 + noise.gumbel(size=len(logits))
+            token = int(np.where(constraint.mask()[: len(scores)], scores, -np.inf).argmax())
+            constraint.advance(token)
+            written += tokenizer.bytes_of(token)
+            given = [token]
+        old = written.decode().removesuffix("\n</parameter>\n")
+        location = bench.context.workspace.locate(path)
+        _apply(EditArguments(file_path=path, old_string=old, new_string=f"{seed}"), location, bench.context)
+        content = decode(location.absolute.read_bytes())
+        assert content is not None and content.normal.count(old) == 1, (path, old)
 
 
 def opened(path: str, *before: tuple[str, str]) -> str:
