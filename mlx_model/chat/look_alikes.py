@@ -15,8 +15,9 @@ from typing import Any
 
 # Keys that templates look up in messages, tools and schemas; marked ones would not be found.
 _STRUCTURE = frozenset(
-    {"role", "content", "tool_calls", "tool_call_id", "id", "function", "name", "arguments", "description"}
-    | {"parameters", "properties", "required", "type", "items", "enum", "default", "anyOf", "allOf", "oneOf"}
+    {"role", "content", "reasoning_content", "tool_calls", "tool_call_id", "id", "function", "name"}
+    | {"arguments", "description", "parameters", "properties", "required", "type", "items", "enum", "default"}
+    | {"anyOf", "allOf", "oneOf"}
 )
 
 # Type names of JSON Schema, which templates compare; "object" is part of a control token of Qwen's.

@@ -59,10 +59,14 @@ class PromptEncoder:
         return cls(tokenizer, template, replies, knows_tools=knows_tools)
 
     def encode(
-        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] = (),
+        variables: Mapping[str, Any] | None = None,
     ) -> EncodedPrompt:
         """The prompt of a conversation. Roles must be those of the template; every other string is supplied
-        text, which never yields a control token. Raises TemplateError."""
+        text, which never yields a control token. `variables` of the template, such as enable_thinking. Raises
+        TemplateError."""
         look_alikes = LookAlikes(self.tokenizer.control_pattern, self.tokenizer.control_tokens)
         text = self.template.render(
             [
@@ -70,6 +74,7 @@ class PromptEncoder:
                 for message in messages
             ],
             [look_alikes.marked(tool) for tool in tools],
+            {name: look_alikes.marked(value) for name, value in (variables or {}).items()},
         )
         tokens = self._turns.encode(text, look_alikes.mark, messages)
         # Supplied text has no stop tokens, so the template closes a turn at each one.

@@ -65,13 +65,19 @@ class ChatTemplate:
             )
         return cls(source, named_tokens)
 
-    def render(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()) -> str:
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] = (),
+        variables: Mapping[str, Any] | None = None,
+    ) -> str:
         """The prompt's text, up to the opening of the assistant's reply. Arguments of tool calls are mappings
-        here, not JSON text. Raises TemplateError."""
+        here, not JSON text. `variables` beside those that every template has, which they cannot replace. Raises
+        TemplateError."""
         with self._lock:
             limits = self._environment.limits = Limits(self._seconds, self._characters)
             try:
-                return self._rendered(limits, messages, tools)
+                return self._rendered(limits, messages, tools, variables or {})
             except TemplateStopped as error:
                 raise TemplateError(f"The model's chat template was stopped: {error}.") from error
             except jinja2.exceptions.SecurityError as error:
@@ -92,17 +98,22 @@ class ChatTemplate:
                 ) from error
 
     def _rendered(
-        self, limits: Limits, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
+        self,
+        limits: Limits,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]],
+        variables: Mapping[str, Any],
     ) -> str:
         pieces: list[str] = []
         length = 0
-        for piece in self._template.generate(
-            messages=list(messages),
-            tools=list(tools) or None,
-            documents=None,
-            add_generation_prompt=True,
+        fixed = {
+            "messages": list(messages),
+            "tools": list(tools) or None,
+            "documents": None,
+            "add_generation_prompt": True,
             **self._named_tokens,
-        ):
+        }
+        for piece in self._template.generate({**variables, **fixed}):
             length += len(piece)
             limits.check_time()
             limits.check_size(length)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlx_model.chat.remembered import RememberedReplies
+from mlx_model.chat.thoughts import OPENING
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.state.prefix_state import PrefixDigest
 
@@ -31,9 +32,9 @@ class TurnEncoder:
         """The tokens of `text`, which the template rendered from `messages` and which ends with the opening of
         a reply; `mark` as in `Tokenizer.encode_marked`.
 
-        The model's own turns are those that begin with that opening. Each one that is remembered after exactly
-        the tokens before it is encoded as it was generated; one that was cut short is closed as the template
-        closes it.
+        The model's own turns are those that begin with that opening, up to a thought that it opens. Each one
+        that is remembered after exactly the tokens before it is encoded as it was generated; one that was cut
+        short is closed as the template closes it.
         """
         with self._lock:
             return self._encode_turns(text, mark, messages)
@@ -41,7 +42,9 @@ class TurnEncoder:
     def _encode_turns(self, text: str, mark: str, messages: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
         turns, opening = self._split(text)
         own = [message for message in messages if message.get("role") == "assistant"]
-        is_own = [bool(opening) and turn.startswith(opening) for turn, _ in turns]
+        # A past reply may be without the thought that the template opens.
+        begins = opening.partition(OPENING)[0]
+        is_own = [bool(begins) and turn.startswith(begins) for turn, _ in turns]
         # Where the template leaves a reply out, or writes a past reply's opening differently, none is looked
         # up.
         told = iter(own if sum(is_own) == len(own) else ())
@@ -49,7 +52,8 @@ class TurnEncoder:
         tokens: list[int] = []
         for (turn, stop), spoken in zip(turns, is_own, strict=True):
             message = next(told, None) if spoken else None
-            encoded = message and self._as_generated(prefix, opening, mark, message, stop)
+            is_whole = turn.startswith(opening)
+            encoded = message and is_whole and self._as_generated(prefix, opening, mark, message, stop)
             encoded = encoded or self._encode(turn, mark)
             prefix.extend(encoded)
             tokens += encoded

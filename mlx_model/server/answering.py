@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from mlx_model.chat.prompt import EncodedPrompt, ReplyMemory
+from mlx_model.chat.thoughts import ThoughtTokens
 from mlx_model.decode.request import (
     Constraint,
     GenerationCosts,
@@ -18,6 +19,7 @@ from mlx_model.decode.request import (
     TokenGenerated,
 )
 from mlx_model.errors import RequestError
+from mlx_model.server.after_thought import AfterThought
 from mlx_model.server.failures import ContextOverflow
 from mlx_model.server.reply import ReplyReader
 from mlx_model.server.scheduler import Scheduler, ServedModel
@@ -74,6 +76,10 @@ def _reply(
 ) -> Reply:
     tokenizer = model.encoder.tokenizer
     beside = (tokenizer.control_tokens.get(text) for text in request.stops_beside)
+    thought = ThoughtTokens.of(tokenizer) if request.tells_thoughts_apart else None
+    thinks = thought is not None and thought.opened_by(prompt.tokens)
+    if thought is not None and thinks:
+        constraint = partial(_after_thought, constraint, thought.close)
     stops = tokenizer.stop_tokens | {token for token in beside if token is not None}
     generation = _generation(model, request, prompt, constraint, frozenset(stops))
     seed = generation.sampling.seed
@@ -87,9 +93,16 @@ def _reply(
         one_call=request.has_one_call,
         exact=exact,
         stop_tokens=stops,
+        thought=thought,
+        thinks=thinks,
     )
     memory = model.encoder.reply_to(generation.prompt, reader.client_prefixes)
     return Reply(request, generation, model, reader, memory, prompt.lacks_tools)
+
+
+def _after_thought(constraint: Callable[[], Constraint | None], close: int) -> Constraint | None:
+    made = constraint()
+    return None if made is None else AfterThought(made, close)
 
 
 def _generation(

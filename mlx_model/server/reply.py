@@ -6,6 +6,7 @@ from typing import Any
 
 from mlx_model.chat.detokenizer import Detokenizer
 from mlx_model.chat.stop_strings import StopStrings
+from mlx_model.chat.thoughts import ReadPart, Thought, ThoughtTokens
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.chat.tools.call_text import CLOSE, MARK, OPEN
 from mlx_model.chat.tools.parser import CallArguments, CallOpened, ReplyPart, ToolCallParser, VisibleText
@@ -27,10 +28,13 @@ class ReplyReader:
         one_call: bool = False,
         exact: bool = False,
         stop_tokens: Collection[int] | None = None,
+        thought: ThoughtTokens | None = None,
+        thinks: bool = False,
     ) -> None:
         """`schemas`: the parameters of the tools that may be called, by name; None: the reply is text only.
         With `one_call` the reply ends after its first call. `exact` as for ToolCallParser. `stop_tokens`: by
-        default the tokenizer's."""
+        default the tokenizer's. `thought`: the tokens around a thought, which is told apart; None: it is text
+        like any other. `thinks`: the reply begins in one."""
         self._tokenizer = tokenizer
         self._stop_tokens = tokenizer.stop_tokens if stop_tokens is None else stop_tokens
         self._detokenizer = Detokenizer(tokenizer)
@@ -39,6 +43,10 @@ class ReplyReader:
         control = tokenizer.control_tokens
         self._marked = {control[tag] for tag in (OPEN, CLOSE) if exact and tag in control}
         self._one_call = one_call
+        self._thought_tokens = thought
+        self._thinks = thinks
+        self._is_behind_thought = False
+        self._thought: list[str] = []
         self._text: list[str] = []
         self._length = 0
         self._calls: list[dict[str, Any]] = []
@@ -63,25 +71,53 @@ class ReplyReader:
         """Whether the message is everything that was generated, so that it can be remembered by its tokens."""
         return not self.stopped or (self._has_its_call and len(self._calls) == 1 and self._closed)
 
-    def add(self, token: int) -> list[ReplyPart]:
+    def add(self, token: int) -> list[ReadPart]:
         """Takes the next token; returns the parts that it completes."""
         if self._has_its_call:
             return []
         self.tokens.append(token)
+        if self._is_of_thought(token):
+            self._raw_lengths.append(self._raw)
+            return self._thought_parts(token)
         text = "" if token in self._stop_tokens else self._detokenizer.add(token)
+        if self._is_behind_thought and not self._raw:
+            text = text.lstrip()  # the template writes the line feeds behind a thought
         self._raw += len(text)
         self._raw_lengths.append(self._raw)
         if token in self._marked:
             text = MARK + text
-        return [] if token in self._stop_tokens else self._parts(self._stops.add(text))
+        return [] if token in self._stop_tokens else [*self._parts(self._stops.add(text))]
 
-    def finish(self) -> list[ReplyPart]:
+    def _is_of_thought(self, token: int) -> bool:
+        """Whether a token belongs to a thought, its opening and its end included."""
+        known = self._thought_tokens
+        if known is not None and token == known.open and not self._raw:
+            self._thinks = True
+        return self._thinks
+
+    def _thought_parts(self, token: int) -> list[ReadPart]:
+        known = self._thought_tokens
+        assert known is not None
+        text = ""
+        if token == known.close:
+            self._thinks, self._is_behind_thought = False, True
+            text, self._detokenizer = self._detokenizer.finish(), Detokenizer(self._tokenizer)
+        elif token != known.open and token not in self._stop_tokens:
+            text = self._detokenizer.add(token)
+        if not text:
+            return []
+        self._thought.append(text)
+        return [Thought(text)]
+
+    def finish(self) -> list[ReadPart]:
         """The parts held back, at the end of the reply."""
+        if self._thinks:
+            return []
         text = self._stops.add(self._detokenizer.finish()) + self._stops.finish()
         parts = self._parts(text)
         if self._parser is None:
-            return parts
-        return parts + self._noted(self._parser.finish(truncated=not self._ended_by_itself))
+            return [*parts]
+        return [*parts, *self._noted(self._parser.finish(truncated=not self._ended_by_itself))]
 
     @property
     def message(self) -> dict[str, Any]:
@@ -91,6 +127,8 @@ class ReplyReader:
             message["tool_calls"] = self._calls
         else:
             message["content"] = "".join(self._text)
+        if self._thought:
+            message["reasoning_content"] = "".join(self._thought).strip()
         return message
 
     def client_prefixes(self) -> Iterator[tuple[str, list[int]]]:

@@ -58,8 +58,71 @@ TEMPLATE = """
 """
 
 
-def write_small_tokenizer(directory: Path) -> Path:
-    """tokenizer.json, tokenizer_config.json, generation_config.json and chat_template.jinja; the directory."""
+THINKING_TEMPLATE = """
+{%- macro text(content) %}
+    {%- if content is string %}{{- content }}
+    {%- elif content is none or content is undefined %}{{- '' }}
+    {%- else %}{{- raise_exception('Content is text.') }}
+    {%- endif %}
+{%- endmacro %}
+{%- set ns = namespace(searching=true, last=messages | length - 1) %}
+{%- for message in messages[::-1] %}
+    {%- set said = text(message.content) | trim %}
+    {%- if ns.searching and message.role == 'user' and not said.startswith('<tool_response>') %}
+        {%- set ns.searching = false %}
+        {%- set ns.last = messages | length - 1 - loop.index0 %}
+    {%- endif %}
+{%- endfor %}
+{%- if ns.searching %}{{- raise_exception('Nobody asks anything.') }}{%- endif %}
+{%- if tools and tools is iterable and tools is not mapping %}
+    {{- '<|im_start|>system\\n' }}
+    {%- for tool in tools %}{{- (tool | tojson) + '\\n' }}{%- endfor %}
+    {{- '<|im_end|>\\n' }}
+{%- endif %}
+{%- for message in messages %}
+    {%- set said = text(message.content) | trim %}
+    {%- if message.role == 'assistant' %}
+        {%- set thought = '' %}
+        {%- if message.reasoning_content is string %}
+            {%- set thought = message.reasoning_content | trim %}
+        {%- elif '</think>' in said %}
+            {%- set thought = said.split('</think>')[0].split('<think>')[-1] | trim %}
+            {%- set said = said.split('</think>')[-1].lstrip('\\n') %}
+        {%- endif %}
+        {{- '<|im_start|>assistant\\n' }}
+        {%- if loop.index0 > ns.last %}{{- '<think>\\n' + thought + '\\n</think>\\n\\n' }}{%- endif %}
+        {{- said }}
+        {%- for call in message.tool_calls or [] %}
+            {{- '\\n\\n<tool_call>\\n<function=' + call.function.name + '>\\n' }}
+            {%- for name in call.function.arguments %}
+                {%- set value = call.function.arguments[name] %}
+                {{- '<parameter=' + name + '>\\n' }}
+                {{- value | string if value is string else value | tojson | safe }}
+                {{- '\\n</parameter>\\n' }}
+            {%- endfor %}
+            {{- '</function>\\n</tool_call>' }}
+        {%- endfor %}
+        {{- '<|im_end|>\\n' }}
+    {%- elif message.role == 'tool' %}
+        {%- if loop.previtem and loop.previtem.role != 'tool' %}{{- '<|im_start|>user' }}{%- endif %}
+        {{- '\\n<tool_response>\\n' + said + '\\n</tool_response>' }}
+        {%- if loop.last or loop.nextitem.role != 'tool' %}{{- '<|im_end|>\\n' }}{%- endif %}
+    {%- else %}
+        {{- '<|im_start|>' + message.role + '\\n' + said + '<|im_end|>\\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n<think>\\n' }}
+    {%- if enable_thinking is defined and enable_thinking is false %}{{- '\\n</think>\\n\\n' }}{%- endif %}
+{%- endif %}
+"""
+"""In Qwen3.5's ways: it opens the thought, keeps those since the last question, and has a switch."""
+THOUGHT = ("<think>", "</think>")
+
+
+def write_small_tokenizer(directory: Path, *, thinks: bool = False) -> Path:
+    """tokenizer.json, tokenizer_config.json, generation_config.json and chat_template.jinja; the directory.
+    `thinks`: those of a reasoning model."""
     directory.mkdir(parents=True, exist_ok=True)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -71,7 +134,8 @@ def write_small_tokenizer(directory: Path) -> Path:
     )
     tokenizer.train_from_iterator(_CORPUS, trainer)
     tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in CONTROL])
-    tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in MARKUP])
+    markup = (*MARKUP, *THOUGHT) if thinks else MARKUP
+    tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in markup])
     tokenizer.save(str(directory / "tokenizer.json"))
     stops = [tokenizer.token_to_id(text) for text in ("<|im_end|>", "<|endoftext|>")]
     settings = {
@@ -81,5 +145,5 @@ def write_small_tokenizer(directory: Path) -> Path:
     }
     (directory / "tokenizer_config.json").write_text(json.dumps(settings))
     (directory / "generation_config.json").write_text(json.dumps({"eos_token_id": stops}))
-    (directory / "chat_template.jinja").write_text(TEMPLATE)
+    (directory / "chat_template.jinja").write_text(THINKING_TEMPLATE if thinks else TEMPLATE)
     return directory

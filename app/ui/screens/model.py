@@ -153,7 +153,10 @@ class ModelScreen(Dialog[None]):
             ("↓ ", palette.primary if verdict.runs else palette.faint),
             (f"{recipe.title} {gigabytes(recipe.size)}", palette.strong if verdict.runs else palette.muted),
             (f"  {verdict.words}", tone),
-            (f"\n  {gigabytes(recipe.memory)} with 32 K, {'MTP' if recipe.mtp else 'no MTP'}", palette.muted),
+            (
+                f"\n  {gigabytes(recipe.memory)} with 32 K, {'MTP to graft' if recipe.mtp else 'no MTP'}",
+                palette.muted,
+            ),
             (f"  {recipe.repository}", palette.faint),
         )
         return Option(words, id=f"fetch:{number}")

@@ -26,6 +26,10 @@ ends it; tokens of calls are included.
 `continue_final_message` true continues the assistant's text that the messages end with; the reply is what
 follows it.
 
+`reasoning_content`: a reasoning model's thought, beside `content`, in messages and in chunks. Messages of the
+request may leave it out. `chat_template_kwargs`: variables of the model's chat template, such as
+{"enable_thinking": false}, which has no thought where the template can do that.
+
 `files` [{"paths": [PATH], "sha256": HEX, "text": TEXT}] are the texts of files as the model was shown them,
 every line ending in "\\n". In a call of the tool `edit` whose `file_path` is one of the paths, the `old_string`
 after it can only be a substring of the text, and only one that occurs once unless `replace_all` is true by
@@ -45,6 +49,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from typing_extensions import override
 
 from mlx_model.chat.prompt import EncodedPrompt, PromptEncoder
+from mlx_model.chat.thoughts import ThoughtTokens
 from mlx_model.chat.tools.known_files import NamedFile
 from mlx_model.server.wires.chat_reply import ChatWriter, ChunkOptions
 from mlx_model.server.wires.received import MOST_LOGPROBS, GenerationOptions, JsonReply, Received, validated
@@ -82,6 +87,7 @@ class ReceivedMessage(Received):
     content: str | list[ContentPart] | None = ""
     tool_calls: list[ReceivedCall] | None = None
     tool_call_id: str | None = None
+    reasoning_content: str | None = None
 
     @field_validator("content")
     @classmethod
@@ -113,6 +119,8 @@ class ReceivedMessage(Received):
             ]
         if self.tool_call_id is not None:
             message["tool_call_id"] = self.tool_call_id
+        if self.reasoning_content is not None:
+            message["reasoning_content"] = self.reasoning_content
         return message
 
 
@@ -184,6 +192,7 @@ class ChatCompletionRequest(GenerationOptions):
     response_format: ResponseFormat | None = None
     continue_final_message: bool | None = None
     parallel_tool_calls: bool | None = None
+    chat_template_kwargs: dict[str, bool | int | float | str | None] | None = None
     functions: Any = None
     function_call: Any = None
 
@@ -258,9 +267,12 @@ class ChatCompletionRequest(GenerationOptions):
     def prompts(self, encoder: PromptEncoder) -> Sequence[EncodedPrompt]:
         messages = [message.for_template() for message in self.messages]
         begun = str(messages.pop()["content"]) if self.continue_final_message else ""
-        prompt = encoder.encode(messages, [tool.given for tool in self.tools or ()])
+        tools = [tool.given for tool in self.tools or ()]
+        prompt = encoder.encode(messages, tools, self.chat_template_kwargs or {})
         if begun:
-            prompt = replace(prompt, tokens=(*prompt.tokens, *encoder.tokenizer.encode(begun)))
+            encode, thought = encoder.tokenizer.encode, ThoughtTokens.of(encoder.tokenizer)
+            closed = (thought.close, *encode("\n\n")) if thought and thought.opened_by(prompt.tokens) else ()
+            prompt = replace(prompt, tokens=(*prompt.tokens, *closed, *encode(begun)))
         return [prompt]
 
     @property

@@ -9,7 +9,8 @@ from typing import Any
 
 from typing_extensions import override
 
-from mlx_model.chat.tools.parser import CallArguments, CallOpened, ReplyPart, VisibleText
+from mlx_model.chat.thoughts import ReadPart, Thought
+from mlx_model.chat.tools.parser import CallArguments, CallOpened, VisibleText
 from mlx_model.decode.request import GenerationCosts, PromptProcessed
 from mlx_model.decode.timings import timings
 from mlx_model.server.wires.wire import Ended, Event, FinishReason, Piece, ReadToken, Writer
@@ -102,12 +103,14 @@ class ChatWriter(Writer):
         if not piece.parts and costs is not None:
             yield Event(self._chunk(choice, {}) | {"timings": timings(costs)})
 
-    def part(self, part: ReplyPart, costs: GenerationCosts | None = None, choice: int = 0) -> dict[str, Any]:
+    def part(self, part: ReadPart, costs: GenerationCosts | None = None, choice: int = 0) -> dict[str, Any]:
         """A chunk with a part of the reply and, given `costs`, its `timings` so far."""
         delta: dict[str, Any]
         match part:
             case VisibleText(text):
                 delta = {"content": text}
+            case Thought(text):
+                delta = {"reasoning_content": text}
             case CallOpened(index, identifier, name):
                 function = {"name": name, "arguments": ""}
                 call = {"index": index, "id": identifier, "type": "function", "function": function}

@@ -69,6 +69,11 @@ class CompletionRequest(GenerationOptions):
         return value
 
     @property
+    @override
+    def tells_thoughts_apart(self) -> bool:
+        return False
+
+    @property
     def each(self) -> list[Prompt]:
         """The prompts."""
         prompt = self.prompt

@@ -7,7 +7,8 @@ from typing import Any
 
 from typing_extensions import override
 
-from mlx_model.chat.tools.parser import CallArguments, CallOpened, ReplyPart, VisibleText
+from mlx_model.chat.thoughts import ReadPart
+from mlx_model.chat.tools.parser import CallArguments, CallOpened, VisibleText
 from mlx_model.decode.request import GenerationFinished, PromptProcessed
 from mlx_model.server.failures import as_anthropic
 from mlx_model.server.wires.wire import Ended, Event, Piece, Writer
@@ -63,7 +64,7 @@ class MessagesWriter(Writer):
     def failed(self, error: Mapping[str, Any]) -> Iterable[Event]:
         yield Event(as_anthropic(error), "error")
 
-    def _part(self, part: ReplyPart) -> Iterable[Event]:
+    def _part(self, part: ReadPart) -> Iterable[Event]:
         if isinstance(part, VisibleText):
             if not self._blocks or self._blocks[-1]["type"] != "text":
                 yield from self._begun({"type": "text", "text": ""})

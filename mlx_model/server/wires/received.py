@@ -96,6 +96,11 @@ class GenerationOptions(Received):
         return None
 
     @property
+    def tells_thoughts_apart(self) -> bool:
+        """Whether a reasoning model's thought is no part of the text."""
+        return True
+
+    @property
     def stops_beside(self) -> Sequence[str]:
         """Control tokens that end a reply, beside the model's own."""
         return ()

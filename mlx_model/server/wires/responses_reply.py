@@ -9,7 +9,8 @@ from typing import Any
 
 from typing_extensions import override
 
-from mlx_model.chat.tools.parser import CallArguments, CallOpened, ReplyPart, VisibleText
+from mlx_model.chat.thoughts import ReadPart
+from mlx_model.chat.tools.parser import CallArguments, CallOpened, VisibleText
 from mlx_model.decode.request import PromptProcessed
 from mlx_model.decode.timings import timings
 from mlx_model.server.wires.chat_reply import token_logprobs, usage
@@ -111,7 +112,7 @@ class ResponseWriter(Writer):
         response["error"] = {"code": what["code"] or "server_error", "message": what["message"]}
         yield self._event("response.failed", response=response)
 
-    def _part(self, part: ReplyPart) -> Iterable[Event]:
+    def _part(self, part: ReadPart) -> Iterable[Event]:
         if isinstance(part, VisibleText):
             yield from self._text(part.text)
         elif isinstance(part, CallOpened):

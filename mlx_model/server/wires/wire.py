@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from mlx_model.chat.tools.parser import ReplyPart
+from mlx_model.chat.thoughts import ReadPart
 from mlx_model.decode.request import GenerationCosts, GenerationFinished, PromptProcessed, TokenLogprobs
 from mlx_model.server.wires.received import GenerationOptions
 
@@ -42,7 +42,7 @@ class Piece:
     """What a token, or the reply's end, completes. `costs`: so far; None at the end. `token` where the request
     wants log-probabilities."""
 
-    parts: tuple[ReplyPart, ...]
+    parts: tuple[ReadPart, ...]
     costs: GenerationCosts | None = None
     token: ReadToken | None = None
 
