@@ -110,10 +110,11 @@ def scripted_engine(
     sampling: SamplingParameters | None = None,
     grammar: ToolGrammar | None = None,
     origins: tuple[str, ...] = (),
+    context_length: int = 2000,
 ) -> Iterator[ScriptedEngine]:
     """A server on a loopback port, with the tokenizer and template of a checkpoint directory."""
     encoder = PromptEncoder.from_directory(model)
-    generator = ScriptedGenerator(encoder, list(replies))
+    generator = ScriptedGenerator(encoder, list(replies), context_length)
     served = ServedModel(
         "scripted",
         generator,

@@ -20,7 +20,7 @@ from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.chat.tools.arguments import EVERY_TYPE, resolved, value_types
 from mlx_model.chat.tools.call_text import BITS, CLOSE, OPEN, ToolForm, can_spell, tool_form
 from mlx_model.chat.tools.exact_edits import EDIT, Files, can_edit
-from mlx_model.chat.tools.json_reply import WHITE_SPACE, JsonConstraint, json_grammar
+from mlx_model.chat.tools.json_reply import WHITE_SPACE, JsonConstraint, json_grammar, not_held
 from mlx_model.chat.tools.known_files import KnownFiles
 from mlx_model.chat.tools.quotation import QuotingTokens
 from mlx_model.chat.tools.token_grammar import CallRules, CallTokens, GrammarConstraint
@@ -103,6 +103,12 @@ class ToolGrammar:
         grammar."""
         if not self._stops:
             raise RequestError("response_format: this model has no token that ends a reply after its JSON.")
+        keyword = not_held(schema) if strict else None
+        if keyword is not None:
+            raise RequestError(
+                f"response_format: no grammar can hold a reply to {keyword!r} of this schema; leave that out, "
+                "or strict."
+            )
         wrong = ""
         for lenient in (False,) if strict else (False, True):
             grammar = json_grammar(schema, lenient)

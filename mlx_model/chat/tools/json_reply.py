@@ -2,7 +2,7 @@
 complete, only those that end the reply."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,18 @@ from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
+
+_OF_SCHEMAS = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
+_SCHEMAS = {"items", "additionalItems", "additionalProperties", "prefixItems", "anyOf", "oneOf", "allOf", "not"}
+_SCHEMAS |= {"if", "then", "else", "contains", "propertyNames", "unevaluatedItems", "unevaluatedProperties"}
+_KNOWN = _OF_SCHEMAS | _SCHEMAS | {"type", "enum", "const", "required", "minProperties", "maxProperties"}
+_KNOWN |= {"minLength", "maxLength", "pattern", "format", "minItems", "maxItems", "uniqueItems", "minContains"}
+_KNOWN |= {"maxContains", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
+_KNOWN |= {"dependentRequired", "dependencies", "$ref", "$dynamicRef", "nullable"}
+# Those that say nothing of a value.
+_KNOWN |= {"$schema", "$id", "$anchor", "$dynamicAnchor", "$comment", "$vocabulary", "title", "description"}
+_KNOWN |= {"default", "examples", "example", "deprecated", "readOnly", "writeOnly", "discriminator"}
+"""Keywords that llguidance 1.9 enforces or refuses, and those without an effect."""
 
 WHITE_SPACE = r"(?: |\n[ \t]{0,64})?"
 """Between the parts of a value; bounded, so that no reply is spent on it."""
@@ -22,6 +34,29 @@ def json_grammar(schema: Mapping[str, Any], lenient: bool) -> str:
     if lenient:
         options |= {"lenient": True, "coerce_one_of": True}
     return LLMatcher.grammar_from_json_schema(json.dumps({**schema, "x-guidance": options}))
+
+
+def not_held(schema: Any) -> str | None:
+    """A keyword of a schema that llguidance takes and does not enforce; None where it enforces or refuses all
+    of them. It counts a key that is repeated towards `minProperties`, and passes over keywords that it does
+    not know."""
+    if not isinstance(schema, Mapping):
+        return None
+    least = schema.get("minProperties")
+    if isinstance(least, int | float) and least > 1:
+        return "minProperties"
+    for key, value in schema.items():
+        if key not in _KNOWN and not key.startswith("x-"):
+            return str(key)
+        inner: Iterable[Any] = ()
+        if key in _OF_SCHEMAS and isinstance(value, Mapping):
+            inner = value.values()
+        elif key in _SCHEMAS:
+            inner = value if isinstance(value, list) else [value]
+        for part in inner:
+            if (found := not_held(part)) is not None:
+                return found
+    return None
 
 
 class JsonConstraint:

@@ -45,8 +45,20 @@ def test_whatever_is_sampled_is_a_value_of_the_schema(
     assert value.keys() == {"mode", "whole"} and value["mode"] in "ab" and isinstance(value["whole"], bool)
 
 
-def test_a_schema_beyond_the_grammar_is_refused_only_where_it_is_strict(grammar: ToolGrammar) -> None:
-    schema = {"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}}
+@pytest.mark.parametrize(
+    "beyond",
+    (
+        {"type": "array", "uniqueItems": True},
+        # These the grammar takes and does not enforce.
+        {"type": "object", "minProperties": 2},
+        {"type": "string", "contentEncoding": "base64"},
+        {"anyOf": [{"type": "integer", "divisibleBy": 3}]},
+    ),
+)
+def test_a_schema_beyond_the_grammar_is_refused_only_where_it_is_strict(
+    grammar: ToolGrammar, beyond: dict[str, Any]
+) -> None:
+    schema = {"type": "object", "properties": {"a": beyond}, "title": "T"}
     grammar.json_reply(schema, strict=False)
     with pytest.raises(RequestError, match="response_format: no grammar can hold"):
         grammar.json_reply(schema, strict=True)
