@@ -89,4 +89,9 @@ def _place(named: str) -> tuple[Path, Path | None]:
     if not path.exists():
         raise BadUsage(f"{named} does not exist", "name a directory, a file or a command (tidegate --help)")
     path = resolved(path)
-    return (path, None) if path.is_dir() else (path.parent, path)
+    return (path, None) if path.is_dir() else (_repository_of(path), path)
+
+
+def _repository_of(file: Path) -> Path:
+    """The root of the repository that a file lies in, else its folder."""
+    return next((parent for parent in file.parents if (parent / ".git").exists()), file.parent)

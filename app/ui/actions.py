@@ -123,6 +123,18 @@ ACTIONS: tuple[Action, ...] = (
     Action("tree.first", "tree", "scroll_home", ("g", "home"), "First line"),
     Action("tree.last", "tree", "scroll_end", ("G", "end"), "Last line"),
     Action("tree.ignored", "tree", "toggle_ignored", ("i",), "Show or hide ignored files", "ignored"),
+    Action("tree.hidden", "tree", "toggle_hidden", ("full_stop",), "Show or hide names that begin with a dot"),
+    Action(
+        "tree.filter", "tree", "filter", ("slash",), "Show only files with these letters; Esc ends it", "filter"
+    ),
+    Action("tree.jump", "tree", "jump", ("f",), "Go to the name that begins with what is typed next"),
+    Action("tree.create", "tree", "create", ("n",), "New file, or folder", "new"),
+    Action("tree.rename", "tree", "rename", ("m",), "Rename it, or move it", "move"),
+    Action("tree.copy", "tree", "copy_to", ("c",), "Copy it to another place"),
+    Action("tree.delete", "tree", "delete", ("d",), "Delete it: it goes to the trash", "delete"),
+    Action("tree.undo", "tree", "undo", ("u",), "Take back what was last done to a file here"),
+    Action("tree.stage", "tree", "stage", ("s",), "Stage it, or take it out of the index", "stage"),
+    Action("tree.path", "tree", "copy_path", ("y",), "Copy its path"),
     Action("tree.refresh", "tree", "reload", ("r",), "Read the folder and git's status again", "refresh"),
     Action("viewer.search", "viewer", "search", ("slash",), "Search in the file", "search"),
     Action("viewer.next", "viewer", "next_match", ("n",), "Next match, or result in any file", "next"),

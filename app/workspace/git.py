@@ -101,6 +101,18 @@ class GitRepository:
         self.notice = ""
         return parse_status(answer.output, git.prefix, operation_in(Path(repository.git_dir)))
 
+    def stage(self, path: str) -> None:
+        """Put a file, or what has changed in a folder, into the index. Raises GitError."""
+        Git(self._root).run("--literal-pathspecs", "add", "-A", "--", path)
+
+    def unstage(self, path: str) -> None:
+        """Take it out of the index again; the work tree does not change. Raises GitError."""
+        git = Git(self._root)
+        if git.head:
+            git.run("--literal-pathspecs", "reset", "--quiet", "HEAD", "--", path)
+        else:
+            git.run("--literal-pathspecs", "rm", "--cached", "-r", "--quiet", "--", path)
+
 
 def parse_status(output: bytes, prefix: str = "", operation: str | None = None) -> RepositoryStatus:
     """The output of `git status --porcelain=v2 --branch -z`; paths are cut to what lies below `prefix`, which

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
+from app.commands.workspace import _place
 from tests.support.patience import LONGEST
 
 HEAVY = {"mlx", "mlx_lm", "mlx_model", "transformers", "torch", "huggingface_hub", "tokenizers"}
@@ -136,3 +137,13 @@ def test_a_reader_that_leaves_is_no_crash(tmp_path: Path):
         check=False,
     )
     assert "Traceback" not in said.stderr
+
+
+def test_a_file_opens_the_repository_that_it_lies_in(tmp_path: Path) -> None:
+    file = tmp_path / "project" / "src" / "a.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("")
+    assert _place(str(file)) == (file.parent, file)
+    (tmp_path / "project" / ".git").mkdir()
+    assert _place(str(file)) == (tmp_path / "project", file)
+    assert _place(str(file.parent)) == (file.parent, None)

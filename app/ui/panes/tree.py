@@ -1,11 +1,13 @@
 """The files, with what git says of each."""
 
 import asyncio
+import time
 from collections.abc import Collection, Iterable
 from typing import ClassVar
 
 from rich.style import Style
 from rich.text import Text
+from textual import events
 from textual.binding import BindingType
 from textual.message import Message
 from textual.widgets import Tree
@@ -19,6 +21,7 @@ from app.workspace.model import DirectoryEntry, RepositoryStatus, StatusCode
 from app.workspace.watch import ANYTHING
 from app.workspace.workspace import Workspace
 
+_TYPING = 2.0  # seconds between two letters of a name, at most
 _PORTION = 1_000  # names of one folder shown at a time
 
 _MARKS: dict[StatusCode, str] = {
@@ -48,6 +51,14 @@ class FileTree(Tree[DirectoryEntry | None]):
             super().__init__()
             self.path = path
 
+    class WorkWanted(Message):
+        """The user wants something done to a file or folder; `what` names it, `path` is "" for the root."""
+
+        def __init__(self, what: str, path: str) -> None:
+            super().__init__()
+            self.what = what
+            self.path = path
+
     class ReloadWanted(Message):
         """The user wants git's status read again."""
 
@@ -60,6 +71,9 @@ class FileTree(Tree[DirectoryEntry | None]):
         self._touched: dict[str, str] = {}
         self._palette: Palette | None = None
         self.shows_ignored = True
+        self.shows_hidden = True
+        self._filtered: list[DirectoryEntry] | None = None  # what is shown instead of the folders
+        self._typed: tuple[str, float] | None = None  # the beginning of a name, and when it was typed
         self.show_root = False
         self.guide_depth = 2
         self.auto_expand = False
@@ -94,7 +108,9 @@ class FileTree(Tree[DirectoryEntry | None]):
         if node is None:
             return
         here = self.cursor_node.data if self.cursor_node is not None else None
-        entries = [e for e in self._listings[path] if self.shows_ignored or not e.is_ignored]
+        if self._filtered is not None:
+            return
+        entries = [e for e in self._listings[path] if self._is_shown(e)]
         inside = f"{path}/" if path else ""
         open_folders = [p for p, n in self._by_path.items() if p and p.startswith(inside) and n.is_expanded]
         for known in [p for p in self._by_path if p and p.startswith(inside)]:
@@ -115,6 +131,10 @@ class FileTree(Tree[DirectoryEntry | None]):
         elif self.cursor_line < 0 and node is self.root and entries:
             self.cursor_line = 0
 
+    def _is_shown(self, entry: DirectoryEntry) -> bool:
+        is_hidden = entry.name.startswith(".")
+        return (self.shows_ignored or not entry.is_ignored) and (self.shows_hidden or not is_hidden)
+
     def on_tree_node_expanded(self, event: Tree.NodeExpanded[DirectoryEntry | None]) -> None:
         entry = event.node.data
         if entry is not None and not event.node.children:
@@ -133,6 +153,115 @@ class FileTree(Tree[DirectoryEntry | None]):
         else:
             self.post_message(self.FileChosen(entry.path))
 
+    # Filtering, and going to a name.
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether only some files are shown."""
+        return self._filtered is not None
+
+    def show_only(self, paths: Collection[str] | None) -> None:
+        """Show only these files and the folders around them, all open; None shows everything again."""
+        if paths is None:
+            if self._filtered is not None:
+                here = self.cursor_node.data if self.cursor_node is not None else None
+                self._filtered = None
+                self._fill("")
+                if here is not None:
+                    self.run_worker(self.reveal(here.path), group="reveal", exclusive=True)
+            return
+        self._filtered = []
+        self._by_path = {"": self.root}
+        self.root.remove_children()
+        for path in sorted(paths, key=lambda path: [(part.casefold(), part) for part in path.split("/")]):
+            self._add_filtered(path, is_directory=False)
+        if self._filtered:
+            first = next(entry for entry in self._filtered if not entry.is_directory)
+            self._go_to(first.path)
+
+    def _add_filtered(self, path: str, *, is_directory: bool) -> Node:
+        folder, _, name = path.rpartition("/")
+        around = self._by_path.get(folder)
+        if around is None:
+            around = self._add_filtered(folder, is_directory=True)
+        entry = DirectoryEntry(name, path, is_directory)
+        node = around.add(Text(visible(name)), entry, expand=is_directory, allow_expand=is_directory)
+        assert self._filtered is not None
+        self._filtered.append(entry)
+        self._by_path[path] = node
+        return node
+
+    def action_jump(self) -> None:
+        self._typed = ("", time.monotonic())
+
+    def on_key(self, event: events.Key) -> None:
+        """While a name is being typed, letters are of it."""
+        if self._typed is None:
+            return
+        typed, since = self._typed
+        is_late = time.monotonic() - since > _TYPING
+        if is_late or not event.is_printable or event.character is None:
+            self._typed = None
+            return
+        event.stop()
+        event.prevent_default()
+        typed += event.character.casefold()
+        self._typed = (typed, time.monotonic())
+        lines = [*range(max(0, self.cursor_line), self.last_line + 1), *range(max(0, self.cursor_line))]
+        for line in lines:
+            node = self.get_node_at_line(line)
+            if node is not None and str(node.label).casefold().startswith(typed):
+                self.move_cursor(node)
+                return
+
+    # What is done to files is somebody else's: of a folder, a new file is in it.
+
+    def _want(self, what: str) -> None:
+        entry = self.cursor_node.data if self.cursor_node is not None else None
+        path = entry.path if entry is not None else ""
+        if what == "create" and entry is not None and not entry.is_directory:
+            path = path.rpartition("/")[0]
+        if path or what in ("create", "undo", "filter"):
+            self.post_message(self.WorkWanted(what, path))
+
+    def action_filter(self) -> None:
+        self._want("filter")
+
+    def action_create(self) -> None:
+        self._want("create")
+
+    def action_rename(self) -> None:
+        self._want("rename")
+
+    def action_copy_to(self) -> None:
+        self._want("copy")
+
+    def action_delete(self) -> None:
+        self._want("throw_away")
+
+    def action_undo(self) -> None:
+        self._want("undo")
+
+    def action_stage(self) -> None:
+        self._want("stage")
+
+    def action_copy_path(self) -> None:
+        self._want("copy_path")
+
+    def is_staged(self, path: str) -> bool:
+        """Whether all that changed at `path`, or below it, is in the index."""
+        files = self._status.files if self._status is not None else {}
+        states = [state for name, state in files.items() if name == path or name.startswith(f"{path}/")]
+        return bool(states) and all(state.index is not None and state.worktree is None for state in states)
+
+    async def read_again(self, path: str | None) -> None:
+        """Read all known folders again, and go to `path`."""
+        self._listings = {known: self._listings[known] for known in self._listings if known in self._by_path}
+        await self._read_all(tuple(sorted(self._listings)))
+        self.post_message(self.ReloadWanted())
+        if path is not None:
+            await self.reveal(path)
+
     def changed_on_disk(self, paths: Collection[str]) -> None:
         """Other programs touched `paths`: read again the folders that are known and hold them."""
         folders = {path.rpartition("/")[0] for path in paths}
@@ -141,6 +270,8 @@ class FileTree(Tree[DirectoryEntry | None]):
 
     async def reveal(self, path: str) -> None:
         """Open the folders around `path` and put the cursor on it."""
+        if "" not in self._listings:
+            await self._read_all(("",))
         parts = path.split("/")
         for depth in range(1, len(parts)):
             folder = "/".join(parts[:depth])
@@ -249,6 +380,13 @@ class FileTree(Tree[DirectoryEntry | None]):
             self._fill("")
         words = "shown" if self.shows_ignored else "hidden"
         self.app.notify(f"Ignored files are {words}.", timeout=2)
+
+    def action_toggle_hidden(self) -> None:
+        self.shows_hidden = not self.shows_hidden
+        if "" in self._listings:
+            self._fill("")
+        words = "shown" if self.shows_hidden else "hidden"
+        self.app.notify(f"Names that begin with a dot are {words}.", timeout=2)
 
     def action_reload(self) -> None:
         self._read(sorted(self._listings))

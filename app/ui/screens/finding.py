@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from app.ui.find.finder import Found
     from app.ui.screens.workspace import WorkspaceScreen
 
+_MOST_IN_TREE = 200  # files of a filter; with more, one writes on
 _MOST_OFFERED = 20  # files, and symbols, in the palette
 _MOST_RECENT = 50  # files that are offered first
 _MOST_HANDED = 40  # results that the agent is given; it can search by itself
@@ -41,6 +42,14 @@ class Finding:
         if self._paths is None:
             self._paths = await asyncio.to_thread(lambda: Paths(self._workspace.files()))
         return self._paths
+
+    async def filtered(self, query: str) -> list[str]:
+        """The files that have the letters of `query`, as many as a tree can show."""
+        try:
+            paths = await self.paths()
+        except TidegateError:
+            return []
+        return await asyncio.to_thread(paths.find, query, _MOST_IN_TREE)
 
     async def named(self, query: str) -> list[tuple[str, str, Callable[[], None]]]:
         """Files, and symbols of the file in view, that `query` may mean: each by its name, where it is, and

@@ -30,6 +30,7 @@ from app.ui.keymap import Keymap
 from app.ui.panes.agent import AgentPane
 from app.ui.panes.review.pane import ReviewPane
 from app.ui.panes.tree import FileTree
+from app.ui.panes.tree_work import TreeWork
 from app.ui.panes.turns import FilesTouched, Replied, Replying, TurnChanged
 from app.ui.panes.viewer import ViewerPane
 from app.ui.ports import Ports
@@ -38,6 +39,7 @@ from app.ui.screens.folding import Folding
 from app.ui.screens.pane_titles import agent_title, centre_title, file_facts
 from app.ui.screens.session_opening import SessionOpening
 from app.ui.screens.slash_commands import SlashCommands
+from app.ui.widgets.ask_line import AskLine
 from app.ui.widgets.hint_line import HintLine
 from app.ui.widgets.permission_prompt import PermissionPrompt
 from app.ui.widgets.status_line import StatusFacts, StatusLine
@@ -64,8 +66,11 @@ class WorkspaceScreen(Screen[None]):
         self._working_since = 0.0
         self._reading_status = False
         self._read_status_again = False
+        self._is_filtering = False
         sources = Sources(ports.workspace.root, ports.review)
         self.files = FileTree(ports.workspace, id="tree")
+        self._tree_line = AskLine(id="tree-input")
+        self._tree_work = TreeWork(self.files, self._tree_line, ports.workspace, ports.review)
         self.viewer = ViewerPane(ports.workspace, keymap, id="viewer")
         self.review = ReviewPane(
             ports.review,
@@ -93,6 +98,7 @@ class WorkspaceScreen(Screen[None]):
         with Horizontal(id="panes"):
             with self._panes["tree"]:
                 yield self.files
+                yield self._tree_line
             with self._panes["centre"], self.switcher:
                 yield self.viewer
                 yield self.review
@@ -279,6 +285,8 @@ class WorkspaceScreen(Screen[None]):
     def leave_innermost(self) -> bool:
         """Leave the innermost thing: an open field, then the turn, then a zoomed pane or the tree. False if
         there was nothing."""
+        if self.focused in (self._tree_line, self.files) and self._leave_tree_line():
+            return True
         is_in_centre = self.focused is not None and self._pane_of(self.focused) == "centre"
         if is_in_centre and (self.viewer.leave_input() or self.review.leave_mode()):
             return True
@@ -288,6 +296,12 @@ class WorkspaceScreen(Screen[None]):
             self.action_toggle_tree()
             return True
         return False
+
+    def _leave_tree_line(self) -> bool:
+        was_open, was_filtered = self._tree_work.leave(), self.files.is_filtered
+        self._is_filtering = False
+        self.files.show_only(None)
+        return was_open or was_filtered
 
     # Files, git and the disk.
 
@@ -343,6 +357,37 @@ class WorkspaceScreen(Screen[None]):
 
     def on_viewer_pane_result_wanted(self, event: ViewerPane.ResultWanted) -> None:
         self.finding.step(event.step)
+
+    def on_file_tree_work_wanted(self, event: FileTree.WorkWanted) -> None:
+        work, path = self._tree_work, event.path
+        if event.what == "filter":
+            work.ask("Letters of the path; Enter goes there", "", self._filtered)
+            self._is_filtering = True
+        elif event.what == "undo":
+            work.undo()
+        elif event.what == "stage":
+            work.stage(path, is_staged=self.files.is_staged(path))
+        elif event.what == "copy_path":
+            self.run_worker(work.copy_path(path), group="copy")
+        else:
+            getattr(work, event.what)(path)
+
+    def on_input_changed(self, event: AskLine.Changed) -> None:
+        if event.input is self._tree_line and self._is_filtering:
+            self.run_worker(self._filter(event.value), group="filter", exclusive=True)
+
+    def on_input_submitted(self, event: AskLine.Submitted) -> None:
+        if event.input is self._tree_line:
+            self._tree_work.answered(event.value)
+            self._is_filtering = False
+
+    async def _filter(self, query: str) -> None:
+        found = await self.finding.filtered(query) if query.strip() else None
+        if self._is_filtering:
+            self.files.show_only(found)
+
+    def _filtered(self, query: str) -> None:
+        """The filter stays until Esc."""
 
     def on_file_tree_reload_wanted(self) -> None:
         self.read_git_status()

@@ -1,0 +1,158 @@
+"""What is done to files from the tree: asked for in a line below it, done in a thread, told and taken back."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING
+
+from app.errors import TidegateError
+from app.review.port import ReviewPort
+from app.ui.base import ActionApp
+from app.ui.dialogs.confirm import Confirm
+from app.ui.drawing.text import visible
+from app.ui.widgets.ask_line import AskLine
+from app.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from app.ui.panes.tree import FileTree
+    from app.workspace.file_work import FileWork
+
+
+class TreeWork:
+    """Does what the keys of `tree` ask for. What is changed is the user's own in the review."""
+
+    def __init__(self, tree: "FileTree", line: AskLine, workspace: Workspace, review: ReviewPort) -> None:
+        self._tree = tree
+        self._line = line
+        self._workspace = workspace
+        self._review = review
+        self._made: FileWork | None = None
+        self._answer: Callable[[str], None] | None = None
+
+    @property
+    def _work(self) -> "FileWork":
+        from app.workspace.file_work import FileWork  # noqa: PLC0415  the first frame does without
+
+        if self._made is None:
+            self._made = FileWork(self._workspace.root)
+        return self._made
+
+    # The line.
+
+    def ask(self, words: str, value: str, answer: Callable[[str], None]) -> None:
+        """Ask for a text, beginning with `value`."""
+        self._answer = answer
+        self._line.open(words)
+        self._line.value = value
+        self._line.cursor_position = len(value)
+
+    def answered(self, value: str) -> None:
+        """Enter was pressed in the line."""
+        answer, self._answer = self._answer, None
+        self.leave()
+        if answer is not None and value.strip():
+            answer(value)
+
+    def leave(self) -> bool:
+        """Close the line. False if it was not open."""
+        if not self._line.close():
+            return False
+        self._tree.focus()
+        return True
+
+    # What is asked for.
+
+    def create(self, folder: str) -> None:
+        """Ask for a new file or folder."""
+        self.ask("New file; with a / behind it a folder", f"{folder}/" if folder else "", self._create)
+
+    def _create(self, path: str) -> None:
+        self._do((path,), lambda: self._work.create(path), "Made {}", shows=True)
+
+    def rename(self, path: str) -> None:
+        """Ask for another name or place."""
+
+        def move(new: str) -> None:
+            self._do(
+                (path, new), lambda: self._work.move(path, new), f"Moved {visible(path)} to {{}}", shows=True
+            )
+
+        self.ask("New name, or place", path, move)
+
+    def copy(self, path: str) -> None:
+        """Ask where a copy is to be."""
+
+        def copy(new: str) -> None:
+            self._do((new,), lambda: self._work.copy(path, new), f"Copied {visible(path)} to {{}}", shows=True)
+
+        self.ask("Copy it to", path, copy)
+
+    def throw_away(self, path: str) -> None:
+        """Ask whether a file or folder is to go to the trash."""
+
+        def do(yes: bool | None) -> None:
+            if yes:
+                self._do((path,), partial(self._throw_away, path), "{}")
+
+        question = f"{visible(path)} goes to the trash."
+        self._tree.app.push_screen(Confirm("Delete", question, "Delete it", "Keep it"), do)
+
+    def _throw_away(self, path: str) -> str:
+        if self._work.throw_away(path):
+            return f"{path} is in the trash; {self._key('tree.undo')} takes that back."
+        return f"{path} is in the trash, and too large to be taken back from here."
+
+    def undo(self) -> None:
+        """Take the last step back."""
+
+        def back() -> str:
+            words = self._work.undo()
+            return f"Taken back: {words}." if words else "Nothing was done here that could be taken back."
+
+        self._do((), back, "{}")
+
+    def stage(self, path: str, *, is_staged: bool) -> None:
+        """Stage a file or folder, or take it out of the index."""
+
+        def do() -> str:
+            if is_staged:
+                self._workspace.git.unstage(path)
+                return f"{path} is no longer staged."
+            self._workspace.git.stage(path)
+            return f"{path} is staged."
+
+        self._do((), do, "{}")
+
+    async def copy_path(self, path: str) -> None:
+        """Put a path into the clipboard."""
+        app = self._tree.app
+        assert isinstance(app, ActionApp)
+        if await app.copy(path):
+            app.notify(f"Copied {path}.", timeout=2)
+        else:
+            app.notify(f"Asked the terminal to copy {path}; some terminals do not.", timeout=4)
+
+    def _key(self, name: str) -> str:
+        app = self._tree.app
+        assert isinstance(app, ActionApp)
+        return app.key_of(name)
+
+    def _do(self, paths: tuple[str, ...], step: Callable[[], str], words: str, *, shows: bool = False) -> None:
+        self._tree.run_worker(self._run(paths, step, words, shows), group="work")
+
+    async def _run(self, paths: tuple[str, ...], step: Callable[[], str], words: str, shows: bool) -> None:
+        def run() -> str:
+            with ExitStack() as stack:
+                for path in paths:
+                    stack.enter_context(self._review.users_own(path))
+                return step()
+
+        app = self._tree.app
+        try:
+            said = await asyncio.to_thread(run)
+        except TidegateError as error:
+            app.notify(str(error), severity="error", timeout=8)
+            return
+        app.notify(words.format(visible(said)), timeout=4)
+        await self._tree.read_again(said if shows else None)
