@@ -1,0 +1,233 @@
+"""bench decode: how fast the model reads and writes on this machine, beside what its memory bandwidth allows,
+and beside mlx-lm's speed on the same work.
+
+Measured are steps of the model as serving runs them, greedy and with the next step submitted before the last
+token is read. Drafts are left out (see bench draft), and so are grammar, text and the wire. Engines take turns
+within each round, so that other load and heat slow both alike.
+
+The roof is bandwidth over bytes: a step reads the active weights and all keys and values, a prompt reads all
+weights once a chunk. No speed without drafts is above it; how near one comes is what a change can gain.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from platform import machine as architecture
+from statistics import median
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from mlx_model.commands.shared.memory_check import add_memory, settle_memory
+from mlx_model.commands.shared.options import load_model
+from mlx_model.decode.language_model import LanguageModel, State
+from mlx_model.engine.mlx_lm_model import load_mlx_lm
+from mlx_model.errors import ConfigError, RequestError
+from mlx_model.memory.bandwidth import copied_bandwidth, stated_bandwidth
+from mlx_model.memory.footprint import Footprint, footprint, stored_packing
+from mlx_model.memory.machine import chip
+from mlx_model.memory.plan import Wishes
+from mlx_model.model import Qwen3Next
+from mlx_model.weights.checkpoint import open_checkpoint
+
+_CONTEXTS = (0, 8192)
+"""Tokens before those that are decoded."""
+_PROMPTS = (128, 512, 2048)
+"""Tokens of prompts."""
+_LATER_TURN = (8192, 256)
+"""A later turn of an agent: tokens that are known by then, and new ones."""
+_DECODED = 64
+"""Tokens decoded in a round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is timed: reading `tokens` after `context`, or writing as many."""
+
+    name: str
+    context: int
+    tokens: int
+    writes: bool
+
+    def roof(self, size: Footprint, bandwidth: float, chunk: int) -> float:
+        """Tokens a second that a bandwidth in GB/s allows."""
+        if self.writes:
+            return size.roof(bandwidth, self.context)
+        chunks = -(-self.tokens // chunk)
+        read = chunks * (size.total.nbytes + self.context * size.kv_bytes_per_token)
+        return self.tokens * bandwidth * 1e9 / read
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Tokens a second at some work: the median of the rounds and their range; `host_ms`: of a written token,
+    the time to submit it; `ratio`: of our speed to mlx-lm's in the same round, the median."""
+
+    work: Work
+    roof: float
+    median: float
+    least: float
+    most: float
+    host_ms: float | None
+    beside: float | None = None
+    ratio: float | None = None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this measurement."""
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="checkpoint directory")
+    parser.add_argument(
+        "--beside", type=Path, metavar="DIR", help="the same model as mlx-lm reads it, to run beside ours"
+    )
+    parser.add_argument(
+        "--contexts",
+        default=",".join(map(str, _CONTEXTS)),
+        metavar="N,N",
+        help="tokens before those that are decoded (default: %(default)s)",
+    )
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds of everything (default: 3)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_memory(parser, slots=False)
+    parser.set_defaults(dtype=None, adapter=None, kv_bits=None)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints a table in Markdown. Raises EngineError."""
+    works = _works(arguments.contexts, arguments.rounds)
+    longest = max(work.context + work.tokens for work in works) + (1 + arguments.rounds) * _DECODED
+    plan = settle_memory(arguments, Wishes(longest, snapshots=0))
+    started = time.perf_counter()
+    loaded = load_model(arguments, plan)
+    seconds = time.perf_counter() - started
+    if plan is None or not isinstance(loaded.model, Qwen3Next):
+        raise ConfigError(f"A {loaded.architecture} model is run by mlx-lm itself.")
+    engines: list[LanguageModel[Any]] = [loaded.model]
+    if arguments.beside is not None:
+        dtype = loaded.model.dtype
+        engines.append(load_mlx_lm(arguments.beside, loaded.architecture, dtype=dtype, adapter=None))
+    named = chip()
+    bandwidth = stated_bandwidth(named) or copied_bandwidth()
+    checkpoint = open_checkpoint(arguments.model)
+    size = footprint(checkpoint.config, stored_packing(checkpoint))
+    mx.reset_peak_memory()
+    speeds = [measure(engines, work, arguments.rounds, plan.chunk, size, bandwidth) for work in works]
+    report = {
+        "machine": named or architecture(),
+        "bandwidth_gb_per_second": round(bandwidth, 1),
+        "bandwidth_is_stated": stated_bandwidth(named) is not None,
+        "mlx": version("mlx"),
+        "mlx_lm": version("mlx-lm"),
+        "dtype": str(loaded.model.dtype).removeprefix("mlx.core."),
+        "chunk": plan.chunk,
+        "load_seconds": seconds,
+        "peak_bytes": mx.get_peak_memory(),
+    }
+    if arguments.json:
+        print(json.dumps({**report, "speeds": [asdict(speed) for speed in speeds]}))
+    else:
+        _print(report, speeds)
+    return 0
+
+
+def _works(contexts: str, rounds: int) -> list[Work]:
+    try:
+        lengths = [int(part) for part in contexts.split(",")]
+    except ValueError:
+        raise RequestError(f"{contexts!r} is no list of lengths; write them as 0,8192.") from None
+    if rounds < 1 or min(lengths) < 0:
+        raise RequestError("At least one round is needed, and no context is shorter than 0 tokens.")
+    known, new = _LATER_TURN
+    return [
+        *(Work(f"prompt of {count:,}", 0, count, False) for count in _PROMPTS),
+        Work(f"{new} more after {known:,}", known, new, False),
+        *(Work(f"decoding after {length:,}", length, _DECODED, True) for length in lengths),
+    ]
+
+
+def measure(  # noqa: PLR0917 (the work, and what its roof needs)
+    engines: Sequence[LanguageModel[Any]],
+    work: Work,
+    rounds: int,
+    chunk: int,
+    size: Footprint,
+    bandwidth: float,
+) -> Speed:
+    """The speed of the first engine at some work, the other's beside it. A round that is not counted goes
+    first: it compiles kernels. With a context each round begins where the last one ended."""
+    tokens = np.random.default_rng(0).integers(0, engines[0].vocabulary, work.context + work.tokens).tolist()
+    context, new = tokens[: work.context], tokens[work.context :]
+    states = [_read(engine, engine.state(), context, chunk) for engine in engines]
+    times: list[list[float]] = [[] for _ in engines]
+    hosts: list[float] = []
+    for number in range(rounds + 1):
+        for index, engine in enumerate(engines):
+            if not work.context:
+                states[index] = engine.state()
+            started = time.perf_counter()
+            host = _write(engine, states[index], new) if work.writes else None
+            if not work.writes:
+                _read(engine, states[index], new, chunk)
+            if number:
+                times[index].append(time.perf_counter() - started)
+                if host is not None and not index:
+                    hosts.append(1000 * host / work.tokens)
+    rates = [[work.tokens / took for took in seconds] for seconds in times]
+    ours = rates[0]
+    beside = rates[1] if len(rates) > 1 else None
+    return Speed(
+        work,
+        work.roof(size, bandwidth, chunk),
+        median(ours),
+        min(ours),
+        max(ours),
+        median(hosts) if hosts else None,
+        None if beside is None else median(beside),
+        None if beside is None else median(own / other for own, other in zip(ours, beside, strict=True)),
+    )
+
+
+def _read(engine: LanguageModel[Any], state: State, tokens: Sequence[int], chunk: int) -> State:
+    """Has the engine read tokens, a chunk at a time; returns the state."""
+    for start in range(0, len(tokens), chunk):
+        logits = engine.last_logits(mx.array([tokens[start : start + chunk]]), state)
+        mx.eval(logits, state.arrays())
+    return state
+
+
+def _write(engine: LanguageModel[Any], state: State, given: Sequence[int]) -> float:
+    """Has the engine write as many greedy tokens as are given, after the first of them; seconds in which steps
+    were submitted."""
+    host = 0.0
+    newest = mx.array(given[0])
+    for _ in given:
+        before, begun = newest, time.perf_counter()
+        newest = mx.argmax(engine.last_logits(before.reshape(1, 1), state))
+        mx.async_eval(newest, state.arrays())  # type: ignore[no-untyped-call]
+        host += time.perf_counter() - begun
+        before.item()
+    newest.item()
+    return host
+
+
+def _print(report: dict[str, Any], speeds: Sequence[Speed]) -> None:
+    source = "as stated" if report["bandwidth_is_stated"] else "measured by a copy"
+    print(
+        f"{report['machine']}, {report['bandwidth_gb_per_second']:g} GB/s ({source}); MLX {report['mlx']}, "
+        f"mlx-lm {report['mlx_lm']}; {report['dtype']}, chunks of {report['chunk']} tokens; loaded in "
+        f"{report['load_seconds']:.1f} s, at most {report['peak_bytes'] / 1e9:.2f} GB in use\n"
+    )
+    print("| Work | Tokens/s | Range | Roof | Of the roof | To submit a token | mlx-lm | Times mlx-lm |")
+    print("|---|---|---|---|---|---|---|---|")
+    for speed in speeds:
+        host = "" if speed.host_ms is None else f"{speed.host_ms:.2f} ms"
+        beside = "" if speed.beside is None else f"{speed.beside:.1f}"
+        ratio = "" if speed.ratio is None else f"{speed.ratio:.2f}"
+        print(
+            f"| {speed.work.name} | {speed.median:.1f} | {speed.least:.1f} to {speed.most:.1f} | "
+            f"{speed.roof:.0f} | {speed.median / speed.roof:.0%} | {host} | {beside} | {ratio} |"
+        )

@@ -1,0 +1,43 @@
+"""`bench decode` times both engines at the same work and sets the roof beside it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mlx_model.__main__ import main
+from mlx_model.bench import decode
+from mlx_model.memory.bandwidth import stated_bandwidth
+from tests.support.checkpoints import write_checkpoint
+
+
+def test_it_times_ours_and_mlx_lm_and_says_what_bandwidth_allows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decode, "_PROMPTS", (32,))
+    monkeypatch.setattr(decode, "_LATER_TURN", (16, 8))
+    monkeypatch.setattr(decode, "_DECODED", 4)
+    model = str(write_checkpoint(tmp_path))
+    given = ["bench", "decode", "--model", model, "--beside", model, "--rounds", "2", "--contexts", "0,16"]
+    assert main([*given, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["load_seconds"] > 0 and report["peak_bytes"] > 0 and report["bandwidth_gb_per_second"] > 0
+    assert [speed["work"]["name"] for speed in report["speeds"]] == [
+        "prompt of 32",
+        "8 more after 16",
+        "decoding after 0",
+        "decoding after 16",
+    ]
+    for speed in report["speeds"]:
+        assert 0 < speed["least"] <= speed["median"] <= speed["most"] and speed["beside"] > 0 < speed["ratio"]
+        assert (speed["host_ms"] is not None) == speed["work"]["writes"]
+    # Keys and values of the context are read with every token.
+    empty, later = report["speeds"][2:]
+    assert later["roof"] < empty["roof"]
+    assert main(given) == 0
+    assert "| decoding after 16 |" in capsys.readouterr().out
+
+
+def test_bandwidths_are_those_of_the_chip_by_its_whole_name() -> None:
+    assert stated_bandwidth("Apple M4 Max") == 546 and stated_bandwidth("Apple M4") == 120
+    assert stated_bandwidth("AMD EPYC") is None
