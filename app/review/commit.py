@@ -75,7 +75,13 @@ def commit_kept(
         number = state.numbers + 1
         append(CommitBegan(number, head, tuple(files), shifts_to(state, settled, "settled")))
         answer = git.ask_with_hooks(
-            "commit", "--quiet", "--file=-", *options, data=message.encode(), environment=index
+            "commit",
+            "--quiet",
+            "--cleanup=whitespace",
+            "--file=-",
+            *options,
+            data=message.encode(),
+            environment=index,
         )
     made = git.head
     if answer.status and made == head:
@@ -92,7 +98,9 @@ def commit_kept(
 def commit_index(git: Git, message: str, options: tuple[str, ...] = ()) -> str:
     """Commit the index, as `commit_kept` commits the kept hunks."""
     _check(git, message, "--amend" in options)
-    answer = git.ask_with_hooks("commit", "--quiet", "--file=-", *options, data=message.encode())
+    answer = git.ask_with_hooks(
+        "commit", "--quiet", "--cleanup=whitespace", "--file=-", *options, data=message.encode()
+    )
     if answer.status:
         if not git.run("diff", "--cached", "--name-only").strip() and "--amend" not in options:
             raise ReviewError("Nothing is staged", "stage some hunks first")

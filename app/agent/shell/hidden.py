@@ -2,6 +2,7 @@
 what makes git run something outside."""
 
 import os
+import shutil
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -75,10 +76,13 @@ def secret_places() -> list[Path]:
 
 def git_triggers(root: Path, git: Sequence[Path]) -> list[Path]:
     """What must not be written, there or not: it decides what git runs, or in which repository it is."""
-    places = [place for place in dict.fromkeys((root / ".git", *git)) if place.is_dir()]
+    own = root / ".git"
+    # Where the directory is a link, as Android's repo makes it, what it leads to; see `linked_repository`.
+    found = (Path(os.path.realpath(place)) for place in (own, *git) if place.is_dir())
+    places = list(dict.fromkeys(found))
     places += [linked for place in places for linked in sorted(place.glob("worktrees/*"))]
     places += [module for place in places for module in _submodules(place / "modules")]
-    link = [root / ".git"] if (root / ".git").is_file() else []
+    link = [own] if own.is_file() and not own.is_symlink() else []
     return link + list(dict.fromkeys(place / name for place in places for name in _GIT_TRIGGERS))
 
 
@@ -106,15 +110,31 @@ def holders(places: Iterable[Path], free: Sequence[Path]) -> list[Path]:
     return sorted(found, key=lambda path: (len(path.parts), path))
 
 
+def linked_repository(root: Path) -> tuple[Path, str] | None:
+    """The workspace's `.git` and where it leads, if it is a symbolic link. Nothing can be mounted on a link, so
+    that bubblewrap cannot keep a command from putting a repository of its own there; see `remove_made`."""
+    own = root / ".git"
+    return (own, str(own.readlink())) if own.is_symlink() else None
+
+
 def absent_triggers(root: Path, git: Sequence[Path]) -> list[Path]:
     """The files among `git_triggers` that are not there. A sandbox that hides existing files cannot keep a
     command from making them; see `remove_made`."""
     return [path for path in git_triggers(root, git) if path.name != "hooks" and not os.path.lexists(path)]
 
 
-def remove_made(absent: Iterable[Path]) -> list[str]:
-    """Remove what of `absent` is there now; says what that was."""
+def remove_made(absent: Iterable[Path], link: tuple[Path, str] | None = None) -> list[str]:
+    """Remove what of `absent` is there now, and what has taken the place of `link`; says what that was."""
     made = []
+    if link is not None and not (link[0].is_symlink() and str(link[0].readlink()) == link[1]):
+        own, target = link
+        with suppress(OSError):
+            if own.is_dir() and not own.is_symlink():
+                shutil.rmtree(own)
+            else:
+                own.unlink(missing_ok=True)
+            own.symlink_to(target)
+            made.append(str(own))
     for path in absent:
         with suppress(OSError):
             path.unlink()

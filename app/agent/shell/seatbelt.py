@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from app.agent.shell.hidden import git_triggers, holders, secret_places
+from app.agent.shell.hidden import git_triggers, holders, linked_repository, secret_places
 
 _EXECUTABLE = "/usr/bin/sandbox-exec"
 _FIXED_RULES = (
@@ -151,6 +151,7 @@ def seatbelt_profile(
     around = [path for path in secrets if root.is_relative_to(path)]
     triggers = git_triggers(root, git)
     kept = [path for path in (*secrets, *hidden) if path not in around]
+    link = linked_repository(root)
     rules = [
         *_FIXED_RULES,
         *_denied(around),
@@ -160,7 +161,7 @@ def seatbelt_profile(
         # A name that is not there yet may be made in other capitals on a disk that folds them.
         *(f"(deny file-write* (regex {_in_any_case(path)}))" for path in triggers),
         *_denied(kept),
-        *_fixed(holders((*triggers, *kept), (root, *git))),
+        *_fixed([*holders((*triggers, *kept), (root, *git)), *([link[0]] if link else [])]),
         "(deny network*)",
         # A test's own server on a socket; what others listen on lies elsewhere.
         *(

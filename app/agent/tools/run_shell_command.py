@@ -7,7 +7,7 @@ from pydantic import Field
 
 from app.agent.errors import ToolFailure
 from app.agent.shell.confined import start_confined
-from app.agent.shell.hidden import absent_triggers, remove_made
+from app.agent.shell.hidden import absent_triggers, linked_repository, remove_made
 from app.agent.shell.process import CommandProcess, HeadAndTail
 from app.agent.shell.refusals import was_confined, was_kept_from_serving
 from app.agent.shell.sandbox import find_sandbox
@@ -71,9 +71,11 @@ class RunShellCommand(Tool[RunShellCommandArguments]):
         sandbox = await in_thread(find_sandbox) if is_sandboxed or context.hidden else None
         root = context.workspace.root
         absent: list[Path] = []
+        link: tuple[Path, str] | None = None
         if sandbox is not None and is_sandboxed:
             git = await in_thread(lambda: context.workspace.git.outer_directories(root))
             absent = await in_thread(lambda: absent_triggers(root, git))
+            link = linked_repository(root)
             scratch = context.jobs.scratch()
             process = await start_confined(
                 lambda line: sandbox.wrap(
@@ -87,7 +89,7 @@ class RunShellCommand(Tool[RunShellCommandArguments]):
         else:
             process = await CommandProcess.start(line, directory)
         if arguments.is_background:
-            job = context.jobs.add(arguments.command, process, lambda: remove_made(absent))
+            job = context.jobs.add(arguments.command, process, lambda: remove_made(absent, link))
             return ToolResult(
                 f"Job {job.number} runs in the background. Its output goes to {job.log} (use read_file). "
                 f"Stop it with this alone: kill -- -{job.group}",
@@ -103,7 +105,7 @@ class RunShellCommand(Tool[RunShellCommandArguments]):
         try:
             outcome = await process.run(output, milliseconds / 1000)
         finally:
-            made = remove_made(absent)
+            made = remove_made(absent, link)
         said = kept.text.rstrip("\n")
         notes = []
         if outcome.timed_out:

@@ -6,14 +6,12 @@ _ESCAPE = re.compile(rb'\\([0-7]{3}|[abtnvfr"\\])')
 _NAMED_ESCAPES = {b"a": b"\a", b"b": b"\b", b"t": b"\t", b"n": b"\n", b"v": b"\v", b"f": b"\f", b"r": b"\r"}
 
 
-def marked_path(raw: bytes, prefix: bytes, prefixed: bool) -> str:
-    """The name of a "---" or "+++" line behind its mark, without git's `prefix` if it is `prefixed`."""
+def marked_path(raw: bytes, prefix: bytes) -> str:
+    """The name of a "---" or "+++" line behind its mark, without the `prefix` that git gave it."""
     # What follows a tab is a time stamp, or nothing: git ends a name that has spaces with a tab.
     text = raw.rstrip(b"\r\n")
     name = unquote(text) if text.startswith(b'"') else text.split(b"\t")[0]
-    if prefixed and name.startswith(prefix):
-        name = name[len(prefix) :]
-    return name.decode("utf-8", "surrogateescape")
+    return name.removeprefix(prefix).decode("utf-8", "surrogateescape")
 
 
 def plain_path(raw: bytes) -> str:
@@ -54,9 +52,9 @@ def quote(name: bytes) -> bytes:
     return bytes(quoted + b'"')
 
 
-def git_paths(raw: bytes) -> tuple[str, str]:
-    """The two names of a "diff --git" line. Unquoted names with spaces are ambiguous unless both are the same,
-    which they are wherever no later line names them."""
+def git_names(raw: bytes) -> tuple[bytes, bytes]:
+    """The two names of a "diff --git" line, as written. Unquoted names with spaces are ambiguous unless both
+    are the same, which they are wherever no later line names them."""
     text = raw.rstrip(b"\r\n")
     if text.startswith(b'"'):
         end = re.match(rb'"(?:[^"\\]|\\.)*"', text)
@@ -71,4 +69,16 @@ def git_paths(raw: bytes) -> tuple[str, str]:
         if first.partition(b"/")[2] != second.partition(b"/")[2]:
             first, _, second = text.partition(b" b/")
             second = b"b/" + second
-    return marked_path(first, b"a/", True), marked_path(second, b"b/", True)
+    return first, second
+
+
+def prefixes(first: bytes, second: bytes) -> tuple[bytes, bytes]:
+    """What stands before the two names of one file: a/ and b/, nothing (diff.noprefix), the initials of what is
+    compared (diff.mnemonicPrefix), or the user's own words (diff.srcPrefix)."""
+    before, after = unquote(first), unquote(second)
+    if before.startswith(b"a/") and after.startswith(b"b/"):
+        return b"a/", b"b/"
+    start, _, name = before.partition(b"/")
+    other_start, _, other = after.partition(b"/")
+    # Of a renamed file other lines give the names.
+    return (start + b"/", other_start + b"/") if start != other_start and name == other else (b"", b"")

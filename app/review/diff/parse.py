@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from app.review.diff.compare import SYMLINK, diff_line, header_hunk, hunk_id
 from app.review.diff.hunk_text import HunkText
-from app.review.diff.names import git_paths, marked_path, plain_path
+from app.review.diff.names import git_names, marked_path, plain_path, prefixes
 from app.review.errors import ReviewError
 from app.review.model import ChangeKind, DiffLine, FileChange, Hunk, LineKind
 
@@ -109,25 +109,30 @@ class _Reader:
             self._go_to(found.start())
             line = self._line
             if line.startswith(b"diff --git "):
-                yield self._git_file(*git_paths(line[len(b"diff --git ") :]))
+                yield self._git_file(*git_names(line[len(b"diff --git ") :]))
             elif line.startswith(_UNMERGED):
                 name = plain_path(self._advance()[len(_UNMERGED) :])
                 yield FileChange(name, "combined", (header_hunk(name),))
             elif line.startswith(b"diff "):
-                name = plain_path(line.split(b" ", 2)[2])
+                name = line.split(b" ", 2)[2].rstrip(b"\r\n")
                 yield self._git_file(name, name, combined=True)
             else:
                 header = _Header()
-                self._paths(header, prefixed=False)
+                self._paths(header, None)
                 self._hunks(header)
                 yield _change(header)
 
-    def _git_file(self, before: str, after: str, combined: bool = False) -> FileChange:
-        header = _Header(before_path=before, after_path=after, combined=combined)
+    def _git_file(self, before: bytes, after: bytes, combined: bool = False) -> FileChange:
+        marks = prefixes(before, after)
+        header = _Header(
+            before_path=marked_path(before, marks[0]),
+            after_path=marked_path(after, marks[1]),
+            combined=combined,
+        )
         self._advance()
         while line := self._line:
             if line.startswith(b"--- "):
-                self._paths(header, prefixed=True)
+                self._paths(header, (b"a/", b"b/") if combined else marks)
                 break
             if line.startswith(b"GIT binary patch"):
                 self._binary(header)
@@ -142,17 +147,20 @@ class _Reader:
         self._hunks(header)
         return _change(header)
 
-    def _paths(self, header: _Header, prefixed: bool) -> None:
-        """The --- and +++ lines; they name a file more reliably than "diff --git" does."""
+    def _paths(self, header: _Header, marks: tuple[bytes, bytes] | None) -> None:
+        """The --- and +++ lines; they name a file more reliably than "diff --git" does. `marks` stand before
+        these names; None where no such line says."""
         before, after = self._advance()[4:], self._advance()[4:]
+        if marks is None:
+            marks = (b"a/", b"b/") if _git_style(before, after) else (b"", b"")
         if _is_null(before):
             header.created = True
         elif not (header.renamed or header.copied):
-            header.before_path = marked_path(before, b"a/", prefixed or _git_style(before, after))
+            header.before_path = marked_path(before, marks[0])
         if _is_null(after):
             header.deleted = True
         elif not (header.renamed or header.copied):
-            header.after_path = marked_path(after, b"b/", prefixed or _git_style(before, after))
+            header.after_path = marked_path(after, marks[1])
 
     def _binary(self, header: _Header) -> None:
         start = self._at

@@ -734,3 +734,16 @@ def test_a_damaged_content_is_found_and_named(repository: Path, damage: bytes | 
         with pytest.raises(ReviewError, match=path.name):
             store.get(path.parent.name + path.name)
     assert store.put(TEXT.encode()) and (damage is None or store.get(store.put(TEXT.encode())) == TEXT.encode())
+
+
+@pytest.mark.parametrize("setting", ["commit.cleanup=strip", "commit.cleanup=scissors", "core.commentChar=f"])
+def test_a_message_keeps_every_line_whatever_git_would_take_for_a_comment(
+    repository: Path, setting: str
+) -> None:
+    git(repository, "config", *setting.split("="))
+    review = Review(repository)
+    turn(review, lambda: edit(review, repository, "a.txt", EDITED))
+    review.keep(review.hunk_ids())
+    message = "#123 mend it\n\n# why\nfor a reason"
+    assert "#123 mend it" in review.commit(message)
+    assert git(repository, "log", "-1", "--format=%B").decode().strip() == message

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.agent.errors import ToolFailure
+from app.agent.permission.permissions import Permissions, Verdict
 from app.agent.port import PermissionAnswer
 from app.agent.shell.confined import TRIES, start_confined
 from app.agent.shell.process import CommandProcess
@@ -296,3 +297,33 @@ def test_without_a_namespace_of_processes_it_ends_with_its_monitor() -> None:
     line = Bubblewrap("bwrap", has_processes=False).wrap(["true"], Path("/project"), Path("/scratch"))
     assert "--unshare-pid" not in line and "--die-with-parent" in line
     assert line.index("--ro-bind") < line.index("/scratch") < line.index("/project")
+
+
+async def test_a_repository_that_is_a_link_works_and_stays_the_one_it_is(
+    bench: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Android's `repo` lays it out: no command ran at all."""
+    evil = "rm .git; git init -q .; echo 'echo evil' > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit"
+    b = bench(
+        reply(
+            call("run_shell_command", command="git add -A && git status --short"),
+            call("run_shell_command", command="echo x > .git/hooks/pre-commit; echo x > .git/config"),
+            call("run_shell_command", command=evil),
+        ),
+        reply("done"),
+    )
+    b.asker.answers = [PermissionAnswer("deny")]
+    # As if nothing in these lines could be told.
+    monkeypatch.setattr(Permissions, "judge", lambda *_: Verdict("allow", is_approved=False))
+    kept = b.root.parent / "meta" / "project.git"
+    kept.parent.mkdir()
+    git(b.root, "init", "--quiet")
+    (b.root / ".git").rename(kept)
+    (b.root / ".git").symlink_to(kept)
+    (kept / "hooks").mkdir(exist_ok=True)
+    before = (kept / "config").read_bytes()
+    await b.run()
+    staged, _, replaced = b.results()
+    assert "A  notes.md" in staged
+    assert (kept / "config").read_bytes() == before and not (kept / "hooks" / "pre-commit").exists()
+    assert (b.root / ".git").readlink() == kept and "[Removed, because" in replaced
