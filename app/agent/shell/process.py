@@ -85,11 +85,12 @@ class HeadAndTail:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a command ended. `status` is the exit status, negative for a signal; `left_running` says that it left
-    processes behind, which were ended."""
+    processes behind, which were ended; `has_escaped` that some of them left its process group and still run."""
 
     status: int
     timed_out: bool = False
     left_running: bool = False
+    has_escaped: bool = False
 
 
 def has_living(group: int) -> bool:
@@ -102,6 +103,18 @@ def has_living(group: int) -> bool:
             if int(its_group) == group and state not in "ZX":
                 return True
     return not Path("/proc/self/stat").exists()
+
+
+def _holders(pipe: int) -> list[int]:
+    """The other processes that have the pipe with this inode open, as far as Linux shows them."""
+    found = []
+    for descriptors in Path("/proc").glob("[0-9]*/fd"):
+        with contextlib.suppress(OSError):
+            number = int(descriptors.parent.name)
+            is_there = any(str(link.readlink()) == f"pipe:[{pipe}]" for link in descriptors.iterdir())
+            if is_there and number != os.getpid():
+                found.append(number)
+    return found
 
 
 class _Watcher:
@@ -142,9 +155,14 @@ class CommandProcess:
     """A running command. Everything it starts is in one process group, and ends with it, and with us."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, watcher: "_Watcher"
+        self,
+        process: asyncio.subprocess.Process,
+        reader: asyncio.StreamReader,
+        watcher: "_Watcher",
+        pipe: int,
     ) -> None:
         self._process = process
+        self._pipe = pipe
         self._reader = reader
         self._watcher = watcher
 
@@ -162,6 +180,7 @@ class CommandProcess:
         read_end, write_end = os.pipe()
         reader = asyncio.StreamReader()
         pipe = os.fdopen(read_end, "rb", buffering=0)
+        inode = os.fstat(read_end).st_ino
         try:
             process = await asyncio.create_subprocess_exec(
                 *arguments,
@@ -180,7 +199,7 @@ class CommandProcess:
         finally:
             os.close(write_end)
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-        return cls(process, reader, await _Watcher.start(process.pid))
+        return cls(process, reader, await _Watcher.start(process.pid), inode)
 
     async def run(self, output: Callable[[str], Awaitable[None]], seconds: float | None) -> Outcome:
         """Read until the command ends, at most `seconds`. Cancelled, it ends the whole group first."""
@@ -198,9 +217,16 @@ class CommandProcess:
             if left_running:
                 await self.end()
                 await asyncio.wait({reading}, timeout=_SETTLING_SECONDS)
-            if reading.done():
+            if not reading.done():
+                # Whoever still has our pipe began a session of its own (setsid), and left the group.
+                for number in await asyncio.to_thread(_holders, self._pipe):
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.kill(number, signal.SIGKILL)
+                await asyncio.wait({reading}, timeout=_SETTLING_SECONDS)
+            has_escaped = not reading.done()
+            if not has_escaped:
                 reading.result()
-            return Outcome(await ending, timed_out, left_running and not timed_out)
+            return Outcome(await ending, timed_out, left_running and not timed_out, has_escaped)
         finally:
             reading.cancel()
             await self.aclose()

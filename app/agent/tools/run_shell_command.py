@@ -116,7 +116,9 @@ class RunShellCommand(Tool[RunShellCommandArguments]):
             notes.append(f"[It was ended by signal {-outcome.status}.]")
         elif outcome.status:
             notes.append(f"[Exit status {outcome.status}]")
-        if outcome.left_running:
+        if outcome.has_escaped:
+            notes.append("[It left processes in sessions of their own, which still run.]")
+        elif outcome.left_running:
             notes.append("[Processes it left running were ended. Use is_background for those.]")
         failed_by = said if outcome.status != 0 else ""
         confined_by = sandbox if is_sandboxed else None

@@ -114,8 +114,8 @@ class _Reader:
                 name = plain_path(self._advance()[len(_UNMERGED) :])
                 yield FileChange(name, "combined", (header_hunk(name),))
             elif line.startswith(b"diff "):
-                name = line.split(b" ", 2)[2].rstrip(b"\r\n")
-                yield self._git_file(name, name, combined=True)
+                written = line.split(b" ", 2)[2].rstrip(b"\r\n")
+                yield self._git_file(written, written, combined=True)
             else:
                 header = _Header()
                 self._paths(header, None)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +17,7 @@ from app.agent.events import Noticed
 from app.agent.permission.commands.grants import grant_for
 from app.agent.permission.commands.judge import judge
 from app.agent.port import PermissionAnswer
+from app.agent.shell import process
 from app.agent.shell.process import HeadAndTail
 from app.agent.shell.refusals import was_confined, was_kept_from_serving
 from app.settings.settings import load_settings
@@ -179,6 +181,37 @@ async def test_a_background_job_is_read_reported_and_ended(bench: Make) -> None:
 
 def _log(request: dict[str, object]) -> str:
     return str(re.findall(r"goes to (\S+)", json.dumps(request))[0])
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only /proc tells who holds a pipe")
+async def test_without_a_sandbox_what_left_its_group_is_ended_or_said_to_run(
+    bench: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("turn", "tools.run_shell_command"):
+        monkeypatch.setattr(f"app.agent.{module}.find_sandbox", lambda: None)
+    ended_one, running = nap(), nap()
+    b = bench(
+        reply(shell(command=f"setsid {ended_one} & echo up")),
+        reply("a"),
+        reply(shell(command=f"setsid {running} & echo up")),
+        reply("b"),
+    )
+    await b.run()
+    assert b.results()[0].startswith("up\n[Processes it left running were ended")
+    await ended(ended_one)
+    holders: list[int] = []
+    found = process._holders
+
+    def see_none(pipe: int) -> list[int]:
+        holders.extend(found(pipe))
+        return []
+
+    monkeypatch.setattr(process, "_holders", see_none)
+    await b.run("again")
+    assert "in sessions of their own, which still run" in b.results()[-1]
+    for number in holders:
+        os.kill(number, signal.SIGKILL)
+    await ended(running)
 
 
 async def test_without_a_sandbox_auto_mode_says_so_once(bench: Make, monkeypatch: pytest.MonkeyPatch) -> None:
