@@ -27,6 +27,7 @@ from app.agent.events import (
     Steered,
     SubtaskStep,
     TextStreamed,
+    ThoughtStreamed,
     TodosChanged,
     ToolCallStreamed,
     ToolFinished,
@@ -118,6 +119,8 @@ class Translator:
                 yield update_user_message_text(text)
             case TextStreamed(text=text):
                 yield update_agent_message_text(text)
+            case ThoughtStreamed(text=text):
+                yield update_agent_thought_text(text)
             case Noticed(text=text):
                 yield update_agent_thought_text(f"{text}\n")
             case TodosChanged(todos=todos):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.model.events import TextDelta
+from app.model.events import TextDelta, TextWasThought
 from app.model.messages import ChatRequest, Message
 from app.model.port import ModelPort
 from app.review.diff.patch import build_patch, whole
@@ -19,11 +19,15 @@ _ORDER = (
 
 async def suggest_message(model: ModelPort, changes: Sequence[FileChange]) -> str:
     """Ask `model` for a message for `changes`. Raises ModelError."""
-    request = ChatRequest((Message("user", _ORDER + _diff(changes)),), temperature=0.2, max_tokens=300)
+    request = ChatRequest(
+        (Message("user", _ORDER + _diff(changes)),), temperature=0.2, max_tokens=300, thinks=False
+    )
     parts: list[str] = []
     async for event in model.stream(request):
         if isinstance(event, TextDelta):
             parts.append(event.text)
+        elif isinstance(event, TextWasThought):
+            parts.clear()
     return "".join(parts).strip().strip("`").strip()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from app.model.events import Finished, PromptProgress, Timings
+from app.model.events import Finished, PromptProgress, TextWasThought, Timings
 
 EndReason = Literal["done", "cancelled", "error", "limit"]
 
@@ -41,6 +41,13 @@ class PromptProgressed:
 @dataclass(frozen=True, slots=True)
 class TextStreamed:
     """More of the model's visible words."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThoughtStreamed:
+    """More of what the model thinks before it answers."""
 
     text: str
 
@@ -152,6 +159,8 @@ AgentEvent = (
     | Attached
     | PromptProgressed
     | TextStreamed
+    | ThoughtStreamed
+    | TextWasThought
     | ToolCallStreamed
     | ToolStarted
     | ToolOutput

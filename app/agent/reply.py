@@ -15,6 +15,8 @@ class Reply:
     def __init__(self, free_id: Callable[[str], str]) -> None:
         self._free_id = free_id
         self.text = ""
+        self.thought = 0
+        """Characters of the thought before it, which is not kept."""
         self.finished: Finished | None = None
         self.is_runaway = False
         """Whether it was stopped because it came to no end."""
@@ -32,8 +34,8 @@ class Reply:
 
     @property
     def length(self) -> int:
-        """How many characters it has so far."""
-        return len(self.text) + sum(len(call.arguments) for call in self._calls.values())
+        """How many characters it has so far, the thought included."""
+        return self.thought + len(self.text) + sum(len(call.arguments) for call in self._calls.values())
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:

@@ -19,6 +19,7 @@ from app.agent.events import (
     ReplyFinished,
     ReplyProgressed,
     TextStreamed,
+    ThoughtStreamed,
     TodosChanged,
     ToolCallStreamed,
     ToolFinished,
@@ -56,6 +57,8 @@ from app.model.events import (
     ReplyProgress,
     StreamEvent,
     TextDelta,
+    TextWasThought,
+    ThoughtDelta,
     ToolCallDelta,
     Warned,
 )
@@ -228,6 +231,12 @@ class Turn:
                 case TextDelta():
                     reply.text += event.text
                     await self._emit(TextStreamed(event.text))
+                case ThoughtDelta():
+                    reply.thought += len(event.text)
+                    await self._emit(ThoughtStreamed(event.text))
+                case TextWasThought():
+                    reply.thought, reply.text = reply.thought + len(reply.text), ""
+                    await self._emit(event)
                 case ToolCallDelta():
                     call = reply.add_call(event)
                     await self._emit(ToolCallStreamed(call.id, call.name, call.arguments))

@@ -34,7 +34,7 @@ from app.model.catalogue.catalogue import ModelChoice
 from app.model.engine.open import open_engine
 from app.model.engine.ready import until_settled
 from app.model.errors import EngineFailed
-from app.model.events import EngineStatus
+from app.model.events import EngineStatus, TextWasThought
 from app.model.port import EnginePort
 from app.review.review import Review
 from app.settings.settings import Mode, Settings
@@ -80,14 +80,18 @@ class TextReporter(Reporter):
         self._out, self._err = out, err
         self._to_terminal = out.isatty()
         self._midline = False
+        self._held: list[str] = []
 
     @override
     def event(self, event: AgentEvent) -> None:
         match event:
+            case TextStreamed(text) if self._to_terminal:
+                self._write(text.translate(_COMMANDING))
             case TextStreamed(text):
-                self._out.write(text.translate(_COMMANDING) if self._to_terminal else text)
-                self._out.flush()
-                self._midline = not text.endswith("\n")
+                # A program takes what it gets: only when the reply is complete is none of it a thought.
+                self._held.append(text)
+            case TextWasThought():
+                self._held.clear()
             case ReplyFinished():
                 self._end_line()
             case ToolStarted(summary=summary):
@@ -111,7 +115,15 @@ class TextReporter(Reporter):
         self._end_line()
         print(text.translate(_COMMANDING), file=self._err, flush=True)
 
+    def _write(self, text: str) -> None:
+        if text:
+            self._out.write(text)
+            self._out.flush()
+            self._midline = not text.endswith("\n")
+
     def _end_line(self) -> None:
+        self._write("".join(self._held))
+        self._held.clear()
         if self._midline:
             self._out.write("\n")
             self._out.flush()
@@ -255,7 +267,7 @@ async def _turn(prompt: str, agent: Agent, reporter: Reporter) -> int:
                 match event:
                     case TextStreamed(text):
                         words.append(text)
-                    case ToolStarted():
+                    case ToolStarted() | TextWasThought():
                         words.clear()
                     case Noticed(text):
                         notices.append(text)

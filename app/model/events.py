@@ -22,6 +22,18 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ThoughtDelta:
+    """More of what the model thinks before it answers; no part of the reply."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextWasThought:
+    """All text of the reply so far was a thought: its end has come, whose beginning the server did not send."""
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCallDelta:
     """More of tool call `index`. `id` and `name` come with its first fragment, "" afterwards."""
 
@@ -85,7 +97,16 @@ class Finished:
     timings: Timings | None = None
 
 
-StreamEvent = PromptProgress | TextDelta | ToolCallDelta | ReplyProgress | Warned | Finished
+StreamEvent = (
+    PromptProgress
+    | TextDelta
+    | ThoughtDelta
+    | TextWasThought
+    | ToolCallDelta
+    | ReplyProgress
+    | Warned
+    | Finished
+)
 
 
 @dataclass(frozen=True, slots=True)

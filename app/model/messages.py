@@ -88,7 +88,8 @@ class SeenFile:
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One request for a reply. What is None is left to the server's defaults. `files` tells what the model was
-    shown of files, to which our own engine holds its edits; it blocks, and nobody else asks."""
+    shown of files, to which our own engine holds its edits; it blocks, and nobody else asks. Without `thinks`
+    our own engine has a reasoning model answer at once."""
 
     messages: tuple[Message, ...]
     tools: tuple[ToolSpecification, ...] = ()
@@ -98,3 +99,4 @@ class ChatRequest:
     max_tokens: int | None = None
     seed: int | None = None
     files: Callable[[], tuple[SeenFile, ...]] = tuple
+    thinks: bool = True

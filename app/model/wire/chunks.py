@@ -2,8 +2,8 @@
 
 Seen among servers that call themselves compatible: tool calls without index, or all at index 0; without id;
 with the name repeated in every fragment; arguments as an object in place of JSON text; a usage chunk without
-choices; null for absent; finish_reason "stop" after tool calls; content as a list of parts; reasoning in fields
-of its own (left out here).
+choices; null for absent; finish_reason "stop" after tool calls; content as a list of parts; a thought as
+reasoning_content, as reasoning, or within the text (see `thoughts`).
 """
 
 import json
@@ -19,12 +19,13 @@ from app.model.events import (
     PromptProgress,
     ReplyProgress,
     StreamEvent,
-    TextDelta,
+    ThoughtDelta,
     Timings,
     ToolCallDelta,
 )
 from app.model.wire.characters import CharacterJoiner, whole_characters
 from app.model.wire.overflow import is_overflow, stated_length
+from app.model.wire.thoughts import ThoughtSplitter
 
 _REASONS: dict[str, FinishReason] = {
     "length": "length",
@@ -52,6 +53,8 @@ class ReplyReader:
 
     def __init__(self) -> None:
         self._characters = CharacterJoiner()
+        self._thought_characters = CharacterJoiner()
+        self._splitter = ThoughtSplitter()
         self._calls: list[_OpenCall] = []
         self._by_wire_index: dict[int, _OpenCall] = {}
         self._reason: str | None = None
@@ -120,12 +123,20 @@ class ReplyReader:
             text = self._characters.add(_text(delta.get("content")))
             if choice.get("finish_reason"):
                 text += self._characters.finish()
+            thought = delta.get("reasoning_content") or delta.get("reasoning")
+            if isinstance(thought, str) and (thought := self._thought_characters.add(thought)):
+                self.said_something = True
+                self._splitter.is_apart()
+                yield ThoughtDelta(thought)
             if text:
                 self.said_something = True
-                yield TextDelta(text)
+                yield from self._splitter.add(text)
             for fragment in delta.get("tool_calls") or ():
+                self._splitter.is_apart()
+                yield from self._splitter.finish()
                 yield from self._call(fragment)
             if choice.get("finish_reason"):
+                yield from self._splitter.finish()
                 for call in self._calls:
                     if call.name and (rest := call.characters.finish()):
                         yield ToolCallDelta(call.index, "", "", rest)

@@ -205,6 +205,8 @@ class ChatClient(ModelPort):
             body["timings_per_token"] = True
         if self._is_ours and self._draft != "auto":
             body["draft"] = self._draft
+        if self._is_ours and not request.thinks:
+            body["chat_template_kwargs"] = {"enable_thinking": False}
         return body
 
     @asynccontextmanager

@@ -1,5 +1,7 @@
 """From the agent's events to what the transcript shows."""
 
+import time
+
 from app.agent.events import (
     AgentEvent,
     Attached,
@@ -12,6 +14,7 @@ from app.agent.events import (
     SubtaskReplied,
     SubtaskStep,
     TextStreamed,
+    ThoughtStreamed,
     TodosChanged,
     ToolCallStreamed,
     ToolFinished,
@@ -22,7 +25,7 @@ from app.agent.events import (
 )
 from app.agent.last_tests import LastTests
 from app.agent.port import PermissionRequest
-from app.model.events import Finished
+from app.model.events import Finished, TextWasThought
 from app.ui.widgets.transcript import Transcript
 from app.ui.widgets.transcript_items import CallItem, Item, NoticeItem, ProgressItem, ReplyItem, UserItem
 
@@ -37,6 +40,8 @@ class Conversation:
         self.go_on_key = ""  # the key that continues a turn that was stopped
         self._reply: ReplyItem | None = None
         self._progress: ProgressItem | None = None
+        self._thought: CallItem | None = None
+        self._thinks_since = 0.0
         self._calls: dict[str, CallItem] = {}
         self._tests = LastTests()
 
@@ -83,8 +88,19 @@ class Conversation:
                 shown = self._progress
                 shown.processed, shown.total, shown.cached = progress.processed, progress.total, progress.cached
                 self._transcript.changed(shown)
+            case ThoughtStreamed(text=text):
+                self._drop_progress()
+                self._think(text)
+            case TextWasThought():
+                said = self._reply
+                if said is not None:
+                    self._transcript.remove_item(said)
+                    self._reply = None
+                    self._think(said.text)
+                self._close_thought()
             case TextStreamed(text=text):
                 self._drop_progress()
+                self._close_thought()
                 if self._reply is None:
                     text = text.lstrip("\n")
                     if not text:
@@ -95,6 +111,7 @@ class Conversation:
                 self._transcript.changed(self._reply)
             case ToolCallStreamed(call_id=call_id, name=name, arguments=arguments):
                 self._drop_progress()
+                self._close_thought()
                 call = self._call(call_id, name)
                 call.written = len(arguments)
                 self._transcript.changed(call)
@@ -120,6 +137,7 @@ class Conversation:
                 self.add(NoticeItem(text, "warning"))
             case ReplyFinished():
                 self._drop_progress()
+                self._close_thought()
                 self._reply = None
             case TurnEnded():
                 self._end(event)
@@ -148,6 +166,24 @@ class Conversation:
         call.summary = call.summary or event.name
         call.output = event.display or event.result
         self._transcript.changed(call)
+
+    def _think(self, text: str) -> None:
+        """More of a thought: a folded row that can be opened like a call."""
+        if self._thought is None:
+            self._thought = CallItem("", "thought", state="running")
+            self._thinks_since = time.monotonic()
+            self.add(self._thought)
+        thought = self._thought
+        thought.output = (thought.output + text)[-_MOST_OUTPUT:]
+        thought.summary = f"Thinking, {time.monotonic() - self._thinks_since:.0f} s"
+        self._transcript.changed(thought)
+
+    def _close_thought(self) -> None:
+        thought, self._thought = self._thought, None
+        if thought is not None:
+            thought.summary = f"Thought for {time.monotonic() - self._thinks_since:.0f} s"
+            thought.state = "ok"
+            self._transcript.changed(thought)
 
     def _drop_progress(self) -> None:
         if self._progress is not None:
@@ -181,6 +217,7 @@ class Conversation:
     def settle(self) -> None:
         """Close the open items: nothing more comes for them."""
         self._drop_progress()
+        self._close_thought()
         self._reply = None
         for call in self._calls.values():
             if call.state in ("writing", "asking", "running"):

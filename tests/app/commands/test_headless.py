@@ -76,6 +76,18 @@ def test_text_a_pipe_and_an_edit(scripted_server, run, project: Path):
     assert "Change two" in asked and "from the pipe" in asked
 
 
+def test_thoughts_are_no_part_of_what_is_said_or_sent_back(scripted_server, run):
+    apart = {"choices": [{"index": 0, "delta": {"reasoning_content": "HMM"}}]}
+    server = scripted_server(
+        reply("<think>HMM</think>\n\nI will look.", call("read_file", file_path="a.py")),
+        reply("HMM.\n</think>\n\n", call("read_file", file_path="a.py", offset=1)),
+        reply(Raw(f"data: {json.dumps(apart)}\n\n".encode()), "It is short."),
+    )
+    done = run(server, "Look")
+    assert (done.returncode, done.stdout) == (0, "I will look.\nIt is short.\n"), done.stderr
+    assert "HMM" not in json.dumps(server.requests)
+
+
 def test_json_lines_for_every_event_and_the_sum_at_the_end(scripted_server, run):
     done = run(scripted_server(*EDIT), "Change two", "--mode", "auto", "--output-format", "stream-json")
     lines = [json.loads(line) for line in done.stdout.splitlines()]

@@ -16,12 +16,14 @@ from app.agent.events import (
     PromptProgressed,
     ReplyFinished,
     TextStreamed,
+    ThoughtStreamed,
     TodosChanged,
+    ToolCallStreamed,
     ToolFinished,
     ToolStarted,
 )
 from app.agent.port import PermissionAnswer, PermissionRequest
-from app.model.events import EngineStatus, Finished, PromptProgress, Timings
+from app.model.events import EngineStatus, Finished, PromptProgress, TextWasThought, Timings
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.themes import DARK, LIGHT
 from app.ui.widgets.permission_prompt import PermissionPrompt
@@ -95,6 +97,30 @@ async def test_a_turn_can_be_read_in_the_transcript(tmp_path: Path) -> None:
         stage.screen.agent.transcript.focus()
         await stage.press("n", "enter")
         assert "secret line" in stage.transcript()
+
+
+async def thinks(_agent: ScriptedAgent) -> AsyncGenerator[AgentEvent, None]:
+    yield ThoughtStreamed("The user wants\n")
+    yield ThoughtStreamed("a deep secret.\n")
+    yield ToolCallStreamed("1", "read_file", "{}")
+    yield ToolFinished("1", "read_file", True, "x", "x")
+    yield TextStreamed("Unmarked musing.\n\n")
+    yield TextWasThought()
+    yield TextStreamed("Done.")
+    yield ReplyFinished(Finished("stop"))
+
+
+async def test_a_thought_is_folded_and_opens_on_a_key(tmp_path: Path) -> None:
+    async with Stage(tmp_path, thinks).run() as stage:
+        await stage.say("Look at it")
+        await stage.until(lambda: "Done." in stage.transcript() and not stage.screen.agent.is_working)
+        text = stage.transcript()
+        assert text.count("Thought for 0 s") == 2 and "secret" not in text and "musing" not in text
+        stage.screen.agent.transcript.focus()
+        await stage.press("n", "enter")
+        assert "a deep secret." in stage.transcript()
+        await stage.press("n", "n", "enter")
+        assert "Unmarked musing." in stage.transcript()
 
 
 async def test_escape_stops_the_turn_and_keeps_what_was_said(tmp_path: Path) -> None:
