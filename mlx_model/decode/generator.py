@@ -19,6 +19,10 @@ SNAPSHOT_EVERY = 4096
 """Tokens of a long prefill between two snapshots, beside those at message boundaries."""
 
 
+_REPLY_ROOM = 1024
+"""Tokens of a reply that room is made for with the prompt's: few replies are longer, and room takes memory."""
+
+
 class Generator(GeneratorPort, Generic[StateT]):
     """A GeneratorPort over a language model.
 
@@ -70,6 +74,8 @@ class Generator(GeneratorPort, Generic[StateT]):
         started = time.perf_counter()
         run = Run(request, self._states.begin(request.prompt), started)
         run.cached = run.kept = run.state.length
+        expected = len(request.prompt) + min(request.max_tokens, _REPLY_ROOM)
+        run.state.reserve(min(expected, self.context_length))
         if drafting is not None:
             drafting.begin(request.prompt[: run.cached], run.state)
         yield run.processed()

@@ -16,6 +16,10 @@ class State(Protocol):
         """The arrays that have to be evaluated for the state to be up to date."""
         ...
 
+    def reserve(self, length: int) -> None:
+        """Has the next tokens allocate room for `length` tokens in all."""
+        ...
+
     def freeze_rollback_points(self) -> None:
         """Freezes the rollback points: tokens from here on add none."""
         ...

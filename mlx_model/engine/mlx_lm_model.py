@@ -39,6 +39,10 @@ class MlxLmState(State):
         return [leaf for leaf in leaves if isinstance(leaf, mx.array)]
 
     @override
+    def reserve(self, length: int) -> None:
+        pass  # these caches grow by themselves
+
+    @override
     def freeze_rollback_points(self) -> None:
         pass  # these caches can be trimmed to any length, or not at all
 

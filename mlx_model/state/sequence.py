@@ -96,6 +96,13 @@ class SequenceState:
         lengths = (self.length, *(point.length for point in self._points))
         return max((length for length in lengths if length <= limit), default=0)
 
+    def reserve(self, length: int) -> None:
+        """Has the next tokens allocate room for the keys and values of `length` tokens in all: growing block by
+        block would copy them each time."""
+        for layer in self.layers:
+            if isinstance(layer, KVBuffer):
+                layer.reserve(length)
+
     def freeze_rollback_points(self) -> None:
         """Freezes the rollback points until the next `roll_back`: tokens from here on add none."""
         if not self._points_frozen and self.pairs is not None:

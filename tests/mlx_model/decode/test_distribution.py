@@ -135,7 +135,10 @@ class ChainState:
     def arrays(self) -> list[mx.array]:
         return []
 
-    def hold(self) -> None:
+    def reserve(self, length: int) -> None:
+        pass
+
+    def freeze_rollback_points(self) -> None:
         pass
 
     def record(self, on: bool) -> None:

@@ -102,6 +102,18 @@ def test_a_token_is_written_in_place_not_by_copying_what_came_before() -> None:
     assert total.item() == 20 * 8 * 128
 
 
+def test_keys_and_values_of_an_announced_length_are_moved_once(model: Qwen3Next) -> None:
+    state = model.state()
+    state.reserve(700)
+    rooms = set()
+    for _ in range(10):
+        model.hidden(mx.array([list(range(70))]), state)
+        rooms |= {
+            part.shape[2] for layer in state.layers if isinstance(layer, KVBuffer) for part in layer.arrays()
+        }
+    assert rooms == {768}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_five_thousand_tokens_of_greedy_decoding_do_not_drift(model: Qwen3Next) -> None:
