@@ -86,6 +86,10 @@ ACTIONS: tuple[Action, ...] = (
         ("f6", "6"),
         "Give the focused pane the whole width, or undo that",
     ),
+    Action("workspace.wider", "workspace", "wider", ("greater_than_sign",), "Make the focused pane wider"),
+    Action(
+        "workspace.narrower", "workspace", "narrower", ("less_than_sign",), "Make the focused pane narrower"
+    ),
     Action(
         "workspace.model", "workspace", "show_model", ("f7", "7"), "Model: what is running, what fits, get one"
     ),

@@ -22,6 +22,7 @@ from app.review.desks.agent_desk import AgentDesk
 from app.review.desks.source_desk import SourceDesk
 from app.review.desks.sources import STAGED, WORK_TREE, Sources
 from app.review.model import FileChange
+from app.settings.layout import pane_widths, remember_pane_widths
 from app.ui.actions import Scope, bindings
 from app.ui.base import ActionApp
 from app.ui.dialogs.rewind import Rewind
@@ -35,7 +36,7 @@ from app.ui.panes.turns import FilesTouched, Replied, Replying, TurnChanged
 from app.ui.panes.viewer import ViewerPane
 from app.ui.ports import Ports
 from app.ui.screens.finding import Finding
-from app.ui.screens.folding import Folding
+from app.ui.screens.folding import STEP, Folding
 from app.ui.screens.pane_titles import agent_title, centre_title, file_facts
 from app.ui.screens.session_opening import SessionOpening
 from app.ui.screens.slash_commands import SlashCommands
@@ -67,6 +68,7 @@ class WorkspaceScreen(Screen[None]):
         self._reading_status = False
         self._read_status_again = False
         self._is_filtering = False
+        self._dragged: str | None = None  # the pane whose border is under the mouse
         sources = Sources(ports.workspace.root, ports.review)
         self.files = FileTree(ports.workspace, id="tree")
         self._tree_line = AskLine(id="tree-input")
@@ -89,6 +91,7 @@ class WorkspaceScreen(Screen[None]):
         )
         self.finding = Finding(self, ports.workspace)
         self._folding = Folding()
+        self._folding.take_widths(pane_widths(ports.workspace.root))
         self._panes = self._folding.panes
         self._status_line = StatusLine(StatusFacts(ports.engine.status), id="status")
         self._hint_line = HintLine(keymap, id="hints")
@@ -264,6 +267,44 @@ class WorkspaceScreen(Screen[None]):
             focused = self.focused
             pane = self._pane_of(focused) if focused is not None else None
             self._folding.zoom(pane or self._folding.main)
+
+    def action_wider(self) -> None:
+        self._resize(STEP)
+
+    def action_narrower(self) -> None:
+        self._resize(-STEP)
+
+    def _resize(self, columns: int) -> None:
+        pane = self._pane_of(self.focused) if self.focused is not None else None
+        self._folding.resize(pane or self._folding.main, columns)
+        self._keep_widths()
+
+    def _keep_widths(self) -> None:
+        root, widths = self._ports.workspace.root, dict(self._folding.widths)
+
+        async def keep() -> None:
+            try:
+                await asyncio.to_thread(remember_pane_widths, root, widths)
+            except OSError as error:
+                self.app.notify(f"The widths are not kept: {error.strerror}.", severity="warning")
+
+        self.run_worker(keep(), group="widths", exclusive=True)
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        self._dragged = self._folding.border_at(event.screen_x) if event.button == 1 else None
+        if self._dragged is not None:
+            event.stop()
+            self.capture_mouse()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        if self._dragged is not None:
+            self._folding.drag(self._dragged, event.screen_x)
+
+    def on_mouse_up(self) -> None:
+        if self._dragged is not None:
+            self._dragged = None
+            self.release_mouse()
+            self._keep_widths()
 
     def action_show_model(self) -> None:
         from app.ui.screens.model import ModelScreen  # noqa: PLC0415

@@ -24,6 +24,7 @@ from app.ui.drawing.text import matches, visible
 
 Arrangement = Literal["auto", "unified", "split"]
 
+_LEAST_COLUMN = 40  # cells for the code of either side
 _SPLIT_FROM = 130  # cells of width from which on two columns of code are comfortable
 
 
@@ -88,14 +89,31 @@ class DiffModel:
             if (hunk.decision != "pending" or hunk.id in self.space_only) and hunk.id not in self._opened
         }
         self.width = width
-        self.split = self.arrangement == "split" or (self.arrangement == "auto" and width >= _SPLIT_FROM)
-        self.gutter_width = 1 + self.number_width + 3 if self.split else 1 + 2 * self.number_width + 4
+        self.split = self._wants_split and self._has_columns
+        self.gutter_width = self._split_gutter if self.split else 1 + 2 * self.number_width + 4
         remarks = remarks_on(self.changes, self.comments, self.misfits)
         shapes = {
             name: HunkShape(*self.around.of(name), comments=remarks.get(name, ()))
             for name in {*self.around, *remarks}
         }
         self._lay_out(Shapes(frozenset(folded), shapes))
+
+    @property
+    def _wants_split(self) -> bool:
+        return self.arrangement == "split" or (self.arrangement == "auto" and self.width >= _SPLIT_FROM)
+
+    @property
+    def _split_gutter(self) -> int:
+        return 1 + self.number_width + 3
+
+    @property
+    def _has_columns(self) -> bool:
+        return (self.width - 1) // 2 - self._split_gutter >= _LEAST_COLUMN
+
+    @property
+    def lacks_columns(self) -> bool:
+        """Whether it would be side by side, if the view were not too narrow."""
+        return self._wants_split and not self._has_columns
 
     def _lay_out(self, shapes: Shapes) -> None:
         self.texts = RowTexts(
@@ -119,7 +137,7 @@ class DiffModel:
 
     def switch_arrangement(self) -> None:
         """Side by side if it was unified, and the other way round."""
-        self.arrangement = "unified" if self.split else "split"
+        self.arrangement = "unified" if self._wants_split else "split"
 
     def switch_space(self) -> None:
         """Hide changes of nothing but white space, or show them again."""

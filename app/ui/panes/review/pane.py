@@ -446,6 +446,8 @@ class ReviewPane(Vertical):
 
     def action_switch_layout(self) -> None:
         self.view.switch_arrangement()
+        if self.view.model.lacks_columns:
+            self.app.notify("Side by side needs a wider view: until then it is unified.", timeout=4)
 
     def action_wrap(self) -> None:
         self.view.switch_wrap()

@@ -12,6 +12,7 @@ import pytest
 from textual.drivers._writer_thread import WriterThread
 
 from app.model.events import EngineStatus
+from app.settings.layout import pane_widths
 from app.ui.driver import LastingFile
 from tests.support.patience import LONGEST
 from tests.support.screen import Stage
@@ -78,6 +79,39 @@ async def test_resizing_keeps_the_pane_that_is_used(root: Path) -> None:
         await stage.pilot.resize_terminal(160, 40)
         await stage.pilot.pause()
         assert stage.shown() == {"tree", "centre", "agent"}
+
+
+def width(stage: Stage, pane: str) -> int:
+    return stage.screen.query_one(f"#{pane}-pane").region.width
+
+
+@pytest.mark.parametrize(("columns", "widths"), [(120, (22, 50, 48)), (110, (16, 46, 48)), (200, (32, 98, 70))])
+async def test_the_tree_gives_way_before_the_agent(
+    root: Path, columns: int, widths: tuple[int, int, int]
+) -> None:
+    async with Stage(root).run((columns, 40)) as stage:
+        assert tuple(width(stage, pane) for pane in ("tree", "centre", "agent")) == widths
+
+
+async def test_panes_are_resized_by_key_and_mouse_and_that_is_kept(root: Path) -> None:
+    async with Stage(root).run((160, 40)) as stage:
+        tree, agent = width(stage, "tree"), width(stage, "agent")
+        await stage.press("f2", "greater_than_sign", "greater_than_sign", "less_than_sign")
+        await stage.until(lambda: width(stage, "tree") == tree + 4)
+        border = stage.screen.query_one("#agent-pane").region.x
+        await stage.pilot.mouse_down(offset=(border, 10))
+        await stage.pilot.hover(offset=(border - 9, 10))
+        await stage.pilot.mouse_up(offset=(border - 9, 10))
+        await stage.until(lambda: width(stage, "agent") == agent + 9)
+        # Nothing can be made so wide that the others are gone.
+        for _ in range(40):
+            await stage.press("greater_than_sign")
+        assert width(stage, "centre") >= 40
+        assert width(stage, "agent") == agent + 9
+        wide = width(stage, "tree")
+        await stage.until(lambda: pane_widths(root) == {"tree": wide, "agent": agent + 9})
+    async with Stage(root).run((160, 40)) as stage:
+        assert (width(stage, "tree"), width(stage, "agent")) == (wide, agent + 9)
 
 
 async def test_zoom_gives_one_pane_everything_and_takes_it_back(root: Path) -> None:

@@ -65,6 +65,17 @@ def test_side_by_side_and_unified_keep_the_line() -> None:
                 assert (model.hunk_at(again), model.line_at(again)) == (hunk, line)
 
 
+def test_it_is_unified_where_the_columns_would_be_too_narrow() -> None:
+    model = modelled(width=SPLIT)
+    model.arrangement = "split"
+    for width in range(60, 120):
+        model.arrange(width)
+        assert model.split == ((width - 1) // 2 - (1 + model.number_width + 3) >= 40)
+        assert model.lacks_columns != model.split
+    model.switch_arrangement()
+    assert (model.arrangement, model.lacks_columns) == ("unified", False)
+
+
 @pytest.mark.parametrize("width", [UNIFIED, SPLIT])
 def test_the_file_around_a_hunk_is_shown_up_to_its_neighbours(width: int) -> None:
     model = modelled(width=width)
