@@ -9,8 +9,10 @@ are restricted to one occurrence.
 import json
 import logging
 import re
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -20,7 +22,14 @@ from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.chat.tools.arguments import EVERY_TYPE, resolved, value_types
 from mlx_model.chat.tools.call_text import BITS, CLOSE, OPEN, ToolForm, can_spell, tool_form
 from mlx_model.chat.tools.exact_edits import EDIT, Files, can_edit
-from mlx_model.chat.tools.json_reply import WHITE_SPACE, JsonConstraint, json_grammar, not_held
+from mlx_model.chat.tools.json_reply import (
+    LONGEST_BOUND,
+    WHITE_SPACE,
+    JsonConstraint,
+    bounded,
+    json_grammar,
+    not_held,
+)
 from mlx_model.chat.tools.known_files import KnownFiles
 from mlx_model.chat.tools.quotation import QuotingTokens
 from mlx_model.chat.tools.token_grammar import CallRules, CallTokens, GrammarConstraint
@@ -32,6 +41,8 @@ _log = logging.getLogger(__name__)
 _END = r"\n<\/parameter>\n"
 _BEYOND_END = rf"/(?s:.*){_END}(?s:.+)/"
 _ANYTHING = "(?s:.*)"
+_RECENT = 8
+"""Sets of tools whose grammars are kept: those of a few clients."""
 _TEXT = "text"
 """The rule of values that any text fits."""
 # The definition's name of a tool's own schema within the schema of a value.
@@ -73,6 +84,8 @@ class ToolGrammar:
         self.files = KnownFiles(quoting)
         """The file texts that edits can be constrained to."""
         self._told: set[str] = set()
+        self._lock = threading.Lock()
+        self._recent: OrderedDict[str, CallRules | None] = OrderedDict()
 
     def constraint(
         self, schemas: Schemas, files: Files | None = None, required: bool = False
@@ -84,9 +97,22 @@ class ToolGrammar:
         tokens = self._tokens
         if tokens is None:
             return None
-        # As JSON, an edit could not be held to the file.
         quoting = files if files and can_edit(schemas) else {}
-        grammar = tool_call_grammar(schemas, tokens.closing, self._tell, (EDIT,) if quoting else ())
+        # A client sends the same tools with every request.
+        key = json.dumps([schemas, bool(quoting)])
+        with self._lock:
+            if key not in self._recent:
+                self._recent[key] = self._rules(tokens, schemas, bool(quoting))
+            self._recent.move_to_end(key)
+            if len(self._recent) > _RECENT:
+                self._recent.popitem(last=False)
+            rules = self._recent[key]
+        return None if rules is None else GrammarConstraint(tokens, replace(rules, files=quoting), required)
+
+    def _rules(self, tokens: CallTokens, schemas: Schemas, quoting: bool) -> CallRules | None:
+        # As JSON, an edit could not be held to the file.
+        never_json = (EDIT,) if quoting else ()
+        grammar = tool_call_grammar(schemas, tokens.closing, self._tell, never_json)
         if grammar is None:
             return None
         matcher = LLMatcher(self._library, grammar.text, log_level=0)
@@ -95,7 +121,7 @@ class ToolGrammar:
             return None
         forms = {_as_bytes(tool): _form_as_bytes(tool_form(schemas[tool])) for tool in grammar.free}
         free = {_as_bytes(tool): frozenset(map(_as_bytes, keys)) for tool, keys in grammar.free.items()}
-        return GrammarConstraint(tokens, CallRules(matcher, forms, free, quoting), required)
+        return CallRules(matcher, forms, free)
 
     def json_reply(self, schema: Schema, strict: bool) -> Callable[[], JsonConstraint]:
         """Makes fresh constraints for replies that are a JSON value of this schema and nothing else. Unless
@@ -111,10 +137,9 @@ class ToolGrammar:
             )
         wrong = ""
         for lenient in (False,) if strict else (False, True):
-            grammar = json_grammar(schema, lenient)
-            wrong = LLMatcher.validate_grammar(grammar)
+            matcher = LLMatcher(self._library, json_grammar(schema, lenient), log_level=0)
+            wrong = matcher.get_error() if matcher.is_error() else ""
             if not wrong:
-                matcher = LLMatcher(self._library, grammar, log_level=0)
                 return lambda: JsonConstraint(matcher.deep_copy(), self._stops, self._vocabulary)
         reason = wrong.strip().splitlines()[-1]
         raise RequestError(f"response_format: no grammar can hold a reply to this schema ({reason}).")
@@ -173,7 +198,12 @@ def tool_call_grammar(
     for name in schemas.keys() - set(names):
         tell(f"No call can spell the tool name {name!r}: it is never called.")
     for index, name in enumerate(names):
-        lines, free[name] = _tool(f"tool{index}", name, schemas[name], tell, name not in never_json)
+        schema = bounded(schemas[name])
+        if schema != schemas[name]:
+            tell(
+                f"No grammar can hold {name}'s strings to lengths above {LONGEST_BOUND:,}: these are left out."
+            )
+        lines, free[name] = _tool(f"tool{index}", name, schema, tell, name not in never_json)
         rules += lines
     if not names:
         return None

@@ -28,12 +28,30 @@ WHITE_SPACE = r"(?: |\n[ \t]{0,64})?"
 """Between the parts of a value; bounded, so that no reply is spent on it."""
 
 
+LONGEST_BOUND = 1000
+"""Characters: of minLength and maxLength, llguidance 1.9 gives up at 4,000."""
+
+
 def json_grammar(schema: Mapping[str, Any], lenient: bool) -> str:
     """llguidance's grammar of a schema's values. `lenient`: keywords that it cannot express are left out."""
     options: dict[str, Any] = {"whitespace_pattern": WHITE_SPACE}
     if lenient:
+        schema = bounded(schema)
         options |= {"lenient": True, "coerce_one_of": True}
     return LLMatcher.grammar_from_json_schema(json.dumps({**schema, "x-guidance": options}))
+
+
+def bounded(schema: Any) -> Any:
+    """A schema without bounds of lengths above LONGEST_BOUND."""
+    if isinstance(schema, list):
+        return [bounded(part) for part in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    return {key: bounded(part) for key, part in schema.items() if not _is_long_bound(key, part)}
+
+
+def _is_long_bound(keyword: str, value: Any) -> bool:
+    return keyword in ("minLength", "maxLength") and isinstance(value, int | float) and value > LONGEST_BOUND
 
 
 def not_held(schema: Any) -> str | None:
@@ -46,7 +64,7 @@ def not_held(schema: Any) -> str | None:
     if isinstance(least, int | float) and least > 1:
         return "minProperties"
     for key, value in schema.items():
-        if key not in _KNOWN and not key.startswith("x-"):
+        if _is_long_bound(key, value) or (key not in _KNOWN and not key.startswith("x-")):
             return str(key)
         inner: Iterable[Any] = ()
         if key in _OF_SCHEMAS and isinstance(value, Mapping):

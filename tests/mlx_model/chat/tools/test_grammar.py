@@ -151,10 +151,20 @@ def test_of_more_required_parameters_than_can_be_counted_most_are(
     assert "2 may be given more than once, and 2 required ones left out" in caplog.text
 
 
+def test_a_length_beyond_the_grammar_frees_that_string_alone(
+    grammar: ToolGrammar, tokenizer: Tokenizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    long = {"long": {"properties": {"s": {"type": "string", "maxLength": 524_288}, "n": {"type": "integer"}}}}
+    assert admits(grammar, tokenizer, written("long", ("s", "x"), ("n", "1")), long)
+    assert not admits(grammar, tokenizer, written("long", ("s", "x"), ("n", "one")), long)
+    assert "lengths above 1,000" in caplog.text
+
+
 def test_what_is_left_free_is_logged_once(grammar: ToolGrammar, caplog: pytest.LogCaptureFixture) -> None:
     odd = {"a<b": {}, "n": {"type": "string", "minLength": "much"}, "u": {"type": "array", "uniqueItems": True}}
     schemas = {**TOOLS, "odd": {"properties": odd}}
     grammar._told.clear()
+    grammar._recent.clear()
     for _ in range(3):
         assert grammar.constraint(schemas) is not None
     said = [record.getMessage() for record in caplog.records]

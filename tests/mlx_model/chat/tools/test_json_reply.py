@@ -53,6 +53,7 @@ def test_whatever_is_sampled_is_a_value_of_the_schema(
         {"type": "object", "minProperties": 2},
         {"type": "string", "contentEncoding": "base64"},
         {"anyOf": [{"type": "integer", "divisibleBy": 3}]},
+        {"type": "string", "maxLength": 524_288},
     ),
 )
 def test_a_schema_beyond_the_grammar_is_refused_only_where_it_is_strict(
