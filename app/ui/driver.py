@@ -1,6 +1,7 @@
 """The terminal, which may be closed at any time."""
 
 import contextlib
+import sys
 from io import TextIOWrapper
 from typing import Any, cast
 
@@ -34,4 +35,6 @@ class TerminalDriver(LinuxDriver):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._file = cast(TextIOWrapper, LastingFile(self._file))
+        # Textual draws on standard error, which may have been sent to a file.
+        here = next((file for file in (self._file, sys.__stdout__) if file and file.isatty()), self._file)
+        self._file = cast(TextIOWrapper, LastingFile(here))

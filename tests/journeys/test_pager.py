@@ -51,3 +51,11 @@ def test_a_diff_opens_the_review(changed: Path) -> None:
         terminal.wait_for("open")
         terminal.type("q")
         assert terminal.wait_closed() == 0
+
+
+def test_the_screen_is_drawn_where_standard_error_goes_to_a_file(changed: Path) -> None:
+    with Terminal(["bash", "-c", f"{TIDEGATE} review 2>errors"], changed, columns=90, rows=24) as terminal:
+        terminal.wait_for("one 2 three")
+        terminal.type("q")
+        assert terminal.wait_closed() == 0
+    assert (changed / "errors").read_bytes() == b""
