@@ -45,7 +45,8 @@ class Settings:
     own engine; TIDEGATE_API_KEY goes before it. `mode` is the agent's permission mode at the start.
     `engine_idle_minutes` is how long an engine that nobody uses keeps its memory. `draft` is how our own engine
     drafts replies: "auto" is whatever its checkpoint has and pays. `exact_edits` has it hold what the agent
-    replaces in a file to what stands there. `stay_awake` keeps a Mac from sleeping while the agent works.
+    replaces in a file to what stands there. Without `thinking` a reasoning model answers at once, where its
+    template and its server know how. `stay_awake` keeps a Mac from sleeping while the agent works.
     `local_servers` lets confined commands serve and reach addresses of this machine, where the sandbox has none
     of its own. `rules` are tables, each begun by [[rules]].
     `offline` refuses what else opens a connection when the user asks for it: fetching models and servers over
@@ -60,6 +61,7 @@ class Settings:
     engine_idle_minutes: float = 15.0
     draft: DraftMode = "auto"
     exact_edits: bool = True
+    thinking: bool = True
     stay_awake: bool = True
     local_servers: bool = False
     offline: bool = False
@@ -167,7 +169,7 @@ def _check(file: Path, name: str, value: object) -> None:
     right = isinstance(value, str)
     if name == "engine_idle_minutes":
         right = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
-    elif name in ("offline", "exact_edits", "stay_awake", "local_servers"):
+    elif name in ("offline", "exact_edits", "thinking", "stay_awake", "local_servers"):
         expected = "true or false"
         right = isinstance(value, bool)
     elif name in _CHOICES:

@@ -69,6 +69,7 @@ class LocalEngine(EnginePort):
         idle_seconds: float,
         draft: DraftMode = "auto",
         exact_edits: bool = True,
+        thinks: bool = True,
         command: EngineCommand = engine_command,
         pace: Pace | None = None,
     ) -> None:
@@ -78,7 +79,7 @@ class LocalEngine(EnginePort):
         self._pace = pace or Pace()
         self._place = EngineFiles.of(model.path)
         address = Address("http://localhost/v1", self._place.socket)
-        self._client = ChatClient(address, is_ours=True, draft=draft, exact_edits=exact_edits)
+        self._client = ChatClient(address, is_ours=True, draft=draft, exact_edits=exact_edits, thinks=thinks)
         self._board = StatusBoard(EngineStatus("starting", f"Starting the engine for {model.name}."))
         self._watch: asyncio.Task[None] | None = None
         self._look_now = asyncio.Event()

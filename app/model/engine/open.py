@@ -15,11 +15,16 @@ def open_engine(choice: ModelChoice, settings: Settings) -> EnginePort:
             idle_seconds=settings.engine_idle_minutes * 60,
             draft=settings.draft,
             exact_edits=settings.exact_edits,
+            thinks=settings.thinking,
         )
     if not isinstance(choice, ServedModel):
         return absent_engine(choice)
     if settings.offline:
         return refused_engine(choice)
     return RemoteEngine(
-        choice, api_key=settings.api_key or None, draft=settings.draft, exact_edits=settings.exact_edits
+        choice,
+        api_key=settings.api_key or None,
+        draft=settings.draft,
+        exact_edits=settings.exact_edits,
+        thinks=settings.thinking,
     )

@@ -26,6 +26,7 @@ class RemoteEngine(EnginePort):
         api_key: str | None = None,
         draft: DraftMode = "auto",
         exact_edits: bool = True,
+        thinks: bool = True,
         patience: Patience | None = None,
     ) -> None:
         self._served = served
@@ -35,6 +36,7 @@ class RemoteEngine(EnginePort):
             api_key=api_key,
             draft=draft,
             exact_edits=exact_edits,
+            thinks=thinks,
             patience=patience,
         )
         self._connecting = EngineStatus("starting", f"Connecting to {self._client.address}.")

@@ -91,7 +91,8 @@ class Health:
 class ChatClient(ModelPort):
     """A ModelPort on one address. `model` is what requests name; `is_ours`: an engine of ours listens there,
     which else shows in what it offers. Only one of ours is told how to `draft` ("auto" leaves that to it), and,
-    for `exact_edits`, the texts of the files that the model was shown, each text once."""
+    for `exact_edits`, the texts of the files that the model was shown, each text once. Unless it `thinks`, a
+    reasoning model is to answer at once."""
 
     def __init__(
         self,
@@ -101,6 +102,7 @@ class ChatClient(ModelPort):
         is_ours: bool = False,
         draft: DraftMode = "auto",
         exact_edits: bool = True,
+        thinks: bool = True,
         api_key: str | None = None,
         patience: Patience | None = None,
     ) -> None:
@@ -109,6 +111,7 @@ class ChatClient(ModelPort):
         self._is_ours = self._progress = is_ours
         self._draft = draft
         self._exact_edits = exact_edits
+        self._thinks = thinks
         self._has_key = bool(api_key)
         self._patience = patience or Patience()
         self._headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
@@ -205,7 +208,8 @@ class ChatClient(ModelPort):
             body["timings_per_token"] = True
         if self._is_ours and self._draft != "auto":
             body["draft"] = self._draft
-        if self._is_ours and not request.thinks:
+        if not self._thinks or (self._is_ours and not request.thinks):
+            # As vLLM, SGLang and llama-server take it, too.
             body["chat_template_kwargs"] = {"enable_thinking": False}
         return body
 

@@ -96,7 +96,7 @@ class ReceivedMessage(Received):
             return content or ""
         for part in content:
             if part.type != "text" or part.text is None:
-                raise ValueError(f"this model reads text only, and cannot take a part of type {part.type!r}")
+                raise ValueError(f"this engine reads text only, and cannot take a part of type {part.type!r}")
         return "".join(part.text or "" for part in content)
 
     def for_template(self) -> dict[str, Any]:

@@ -166,7 +166,7 @@ def _text(content: str | list[Block], where: str, role: str = "user") -> str:
     for block in content:
         if block.type != "text" or block.text is None:
             raise InvalidRequest(
-                f"{where}: this model reads text only, and cannot take a block of type {block.type!r}."
+                f"{where}: this engine reads text only, and cannot take a block of type {block.type!r}."
             )
     # Blocks of a reply are pieces of one text; those of a user are texts of their own.
     return ("" if role == "assistant" else "\n").join(block.text or "" for block in content)

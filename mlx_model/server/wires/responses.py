@@ -247,7 +247,7 @@ def _text(content: str | list[Part] | None, where: str) -> str:
     for part in content:
         if part.type not in _TEXT_PARTS:
             raise InvalidRequest(
-                f"{where}: this model reads text only, and cannot take a part of type {part.type!r}."
+                f"{where}: this engine reads text only, and cannot take a part of type {part.type!r}."
             )
     return "".join(part.text or part.refusal or "" for part in content)
 

@@ -13,7 +13,7 @@ from mlx_model.decode.drafts.lookup import LookupDrafter
 from mlx_model.decode.drafts.mtp import MtpDrafter
 from mlx_model.engine.state_keeper import StoredStates
 from mlx_model.state.prefix_store import PrefixStore
-from tests.support.checkpoints import write_checkpoint
+from tests.support.checkpoints import DENSE_3_5, SPARSE_3_5, write_checkpoint
 from tests.support.drafting import Depths, Oracle, asked, assert_cold, drafting_generator, reply
 from tests.support.models import load_tiny
 
@@ -27,6 +27,8 @@ SHAPES: dict[str, dict[str, Any]] = {
     "dense, one key head": {"num_experts": 0, "num_key_value_heads": 1},
     "a wide convolution": {"linear_conv_kernel_dim": 8, "linear_num_value_heads": 2},
     "tied, one expert": {"tie_word_embeddings": True, "num_experts_per_tok": 1},
+    "Qwen3.5, sparse": SPARSE_3_5,
+    "Qwen3.5, dense": {**DENSE_3_5, "linear_num_value_heads": 6},
 }
 
 
@@ -48,7 +50,7 @@ class Exactly(Depths):
 def test_thousands_of_tokens_at_every_depth(shape: str, tmp_path: Path) -> None:
     options = SHAPES[shape]
     layers = len(options.get("layer_types", [0] * 4))
-    has_mtp = options.get("num_experts", 8) > 0
+    has_mtp = options.get("num_experts", 8) > 0 or "model_type" in options
     seed = sorted(SHAPES).index(shape)
     model = load_tiny(
         write_checkpoint(

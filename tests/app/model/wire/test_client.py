@@ -81,6 +81,19 @@ async def test_only_an_engine_of_ours_is_told_how_to_draft(scripted_server):
         assert server.requests[0].get("draft") == told
 
 
+async def test_who_is_asked_to_answer_without_a_thought(scripted_server):
+    at_once = {"enable_thinking": False}
+    for options, thinks, told in (
+        ({"thinks": False}, True, at_once),
+        ({"is_ours": True}, False, at_once),
+        ({}, False, None),
+        ({"is_ours": True}, True, None),
+    ):
+        server = scripted_server(reply("Hello"))
+        await events_of(client_of(server, **options), replace(ASK, thinks=thinks))
+        assert server.requests[0].get("chat_template_kwargs") == told
+
+
 @pytest.mark.parametrize("options", [{}, {"is_ours": True, "exact_edits": False}])
 async def test_only_an_engine_of_ours_that_holds_edits_is_told_of_files(scripted_server, options):
     server = scripted_server(reply("Hello"))
