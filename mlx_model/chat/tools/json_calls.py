@@ -71,3 +71,22 @@ def may_be_whole_call(beginning: str, schemas: Schemas) -> bool:
         return False
     # Behind the fence there is nothing else.
     return "\n```" not in text or not text.partition("\n```")[2].strip()
+
+
+def is_json(text: str) -> bool:
+    """Whether a text is JSON."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def json_object(text: str) -> dict[str, Any] | None:
+    """A JSON object with numbers that JSON has; None for any other text."""
+    try:
+        value = json.loads(text)
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

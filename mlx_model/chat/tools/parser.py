@@ -17,12 +17,29 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from mlx_model.chat.tools.arguments import ArgumentWriter
 from mlx_model.chat.tools.call_text import CLOSE, MARK, OPEN, CallText, Read, tool_form
-from mlx_model.chat.tools.json_calls import calls_in, may_be_whole_call, whole_call
-from mlx_model.chat.tools.prose import Prose, closes_span
+from mlx_model.chat.tools.json_calls import calls_in, is_json, json_object, may_be_whole_call, whole_call
+from mlx_model.chat.tools.openings import (
+    AFTER,
+    FUNCTION_END,
+    FUNCTIONS,
+    IN_FUNCTION,
+    IN_TEXT,
+    LONGEST_TAG,
+    NAME,
+    NAMED_PARAMETER,
+    PARAMETER,
+    PARAMETER_END,
+    PARAMETERS,
+    TagInText,
+    Verdict,
+    may_begin,
+    unmarked,
+)
+from mlx_model.chat.tools.prose import Prose
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +68,9 @@ class CallArguments:
 
 ReplyPart = VisibleText | CallOpened | CallArguments
 
-_OPEN, _CLOSE = OPEN, CLOSE
-_FUNCTION, _FUNCTION_END = "<function=", "</function>"
-_PARAMETER, _PARAMETER_END = "<parameter=", "</parameter>"
-# As attributes of XML, which some models write.
-_NAMED_FUNCTION, _NAMED_PARAMETER = "<function name=", "<parameter name="
-
-_FUNCTIONS, _PARAMETERS = (_FUNCTION, _NAMED_FUNCTION), (_PARAMETER, _NAMED_PARAMETER)
-_IN_TEXT = (_OPEN, *_FUNCTIONS, _CLOSE, _FUNCTION_END, *_PARAMETERS, _PARAMETER_END)
-_IN_FUNCTION = (*_PARAMETERS, _PARAMETER_END, _FUNCTION_END, _CLOSE, _OPEN, *_FUNCTIONS)
-# What may follow a closing tag, white space aside; the reply's end may follow each.
-_AFTER = {
-    _PARAMETER_END: (*_PARAMETERS, _PARAMETER_END, _FUNCTION_END, _CLOSE, _OPEN, *_FUNCTIONS),
-    _FUNCTION_END: (_CLOSE, _OPEN, *_FUNCTIONS),
-    _CLOSE: (_OPEN, *_FUNCTIONS),
-}
-_NAME = re.compile(r"([^<>\n]{0,200}?)(>|(?=[<\n]))")
-_LONGEST_TAG = len(_NAMED_PARAMETER) + 201
-# What may follow `<function=NAME>`, white space aside.
-_IN_CALL = (*_PARAMETERS, _FUNCTION_END, "{")
 _TRAILING = re.compile(rf"[\s{MARK}]*\Z")
 # An unfinished tag of at least this many characters at a reply's end is taken for one, and not shown.
 _CLEARLY_A_TAG = 6
-
-_Verdict = Literal["tag", "text", "unknown"]
 
 
 class ToolCallParser:
@@ -113,7 +109,7 @@ class ToolCallParser:
     def feed(self, text: str) -> list[ReplyPart]:
         """Takes the next piece of the reply; returns the parts that it completes."""
         may_be_exact = self._state in (self._beginning, self._text, self._exact_call)
-        self._buffer += text if self._exact and may_be_exact else _unmarked(text)
+        self._buffer += text if self._exact and may_be_exact else unmarked(text)
         return self._advance()
 
     def finish(self, truncated: bool) -> list[ReplyPart]:
@@ -132,7 +128,7 @@ class ToolCallParser:
 
     def _beginning(self) -> bool:
         """As long as the whole reply may be one call in JSON."""
-        text = _unmarked(self._buffer)
+        text = unmarked(self._buffer)
         if not self._ended and may_be_whole_call(text, self._schemas):
             return False
         self._state = self._text
@@ -144,111 +140,35 @@ class ToolCallParser:
         return True
 
     def _text(self) -> bool:
-        tag = self._text_before(_IN_TEXT, self._tag_in_text)
+        tag = self._text_before(IN_TEXT, self._tag_in_text)
         if tag is None:
             return False
         is_held = self._exact and self._buffer.startswith(MARK)
-        if is_held and tag == _OPEN:
-            self._take(len(MARK + _OPEN))
+        if is_held and tag == OPEN:
+            self._take(len(MARK + OPEN))
             self._held_call = CallText({name: tool_form(schema) for name, schema in self._schemas.items()})
             self._state = self._exact_call
             return True
-        self._buffer = _unmarked(self._buffer)
-        if tag in _FUNCTIONS:
+        self._buffer = unmarked(self._buffer)
+        if tag in FUNCTIONS:
             return self._function()
-        if tag in _PARAMETERS:
+        if tag in PARAMETERS:
             self._is_orphaned = True
             return self._name(tag) is not None
         self._take(len(tag))
-        self._is_orphaned = self._is_orphaned and tag != _CLOSE
-        if tag == _OPEN:
+        self._is_orphaned = self._is_orphaned and tag != CLOSE
+        if tag == OPEN:
             self._state = self._opened
-        elif tag == _CLOSE and self.calls:
+        elif tag == CLOSE and self.calls:
             self.has_closed_call = True
         return True
 
-    def _tag_in_text(self, tag: str, at: int, place: Prose) -> _Verdict:
-        if place.is_fenced:
-            return "text"
-        if place.span:
-            line, newline, _ = self._buffer[at:].partition("\n")
-            if not newline and not self._ended:
-                return "unknown"
-            if closes_span(line, place.span):
-                return "text"
-        behind = self._buffer[at + len(tag) :]
-        is_near_call = self._is_orphaned or (self._behind_call and not _unmarked(self._buffer[:at]).strip())
-        if tag in _PARAMETERS:
-            return "tag" if self._is_orphaned else self._parameter_in_text(tag, at, place)
-        if tag in _FUNCTIONS:
-            return self._function_in_text(tag, at, place)
-        if tag in (_FUNCTION_END, _PARAMETER_END):
-            if is_near_call or not place.begins_line:
-                return "tag" if is_near_call else "text"
-            return self._followed(behind.lstrip(), (_CLOSE, _FUNCTION_END))
-        if place.begins_line or (is_near_call and tag == _CLOSE):
-            if is_near_call or (self._exact and self._buffer[:at].endswith(MARK)):
-                return "tag"
-            # Followed by more prose it is prose.
-            following = behind.lstrip(" \t")
-            if not following:
-                return "tag" if self._ended else "unknown"
-            return "tag" if following[0] in "\r\n<{[" else "text"
-        return self._call_in_sentence(behind) if tag == _OPEN else "text"
-
-    def _function_in_text(self, tag: str, at: int, place: Prose) -> _Verdict:
-        """Whether a function's tag without a `<tool_call>` before it counts: on a line of its own, if it is one
-        of the tools or goes on like a call; in a line with other text only if both."""
-        name = _NAME.match(self._buffer, at + len(tag))
-        if name is None:
-            is_open = not self._ended and len(self._buffer) - at < _LONGEST_TAG
-            return "unknown" if is_open else "tag" if self._ended and place.begins_line else "text"
-        is_known = name[1].strip(" \"'") in self._schemas
-        following = self._buffer[name.end() :].lstrip(" \t")
-        if not following and not self._ended:
-            return "unknown"
-        if place.begins_line and is_known:
-            return "tag" if not following or following[0] in "\r\n<{" else "text"
-        if not place.begins_line and not (is_known and following[:1] in ("\r", "\n")):
-            return "text"
-        return self._followed(following.lstrip(), _IN_CALL)
-
-    def _call_in_sentence(self, behind: str) -> _Verdict:
-        """Whether a `<tool_call>` behind other text opens a call: if one of the tools follows."""
-        following = _unmarked(behind).lstrip()
-        tag = next((tag for tag in _FUNCTIONS if following.startswith(tag)), None)
-        if tag is not None:
-            name = _NAME.match(following, len(tag))
-            if name is None:
-                return "unknown" if not self._ended and len(following) < _LONGEST_TAG else "text"
-            return "tag" if name[1].strip(" \"'") in self._schemas else "text"
-        if not following.startswith(("{", "[")):
-            return self._followed(following, (*_FUNCTIONS, "{", "["))
-        body, closing, _ = following.partition(_CLOSE)
-        if not closing and not self._ended:
-            return "unknown"
-        calls = calls_in(body)
-        return "tag" if calls and all(name in self._schemas for name, _ in calls) else "text"
-
-    def _followed(self, following: str, tags: tuple[str, ...]) -> _Verdict:
-        """Whether one of these tags follows."""
-        if following.startswith(tags):
+    def _tag_in_text(self, tag: str, at: int, place: Prose) -> Verdict:
+        is_near_call = self._is_orphaned or (self._behind_call and not unmarked(self._buffer[:at]).strip())
+        seen = TagInText(self._schemas, self._buffer, at, place, self._ended, self._exact, is_near_call)
+        if tag in PARAMETERS and self._is_orphaned and not place.is_fenced:
             return "tag"
-        return "unknown" if not self._ended and _may_begin(following, tags) else "text"
-
-    def _parameter_in_text(self, tag: str, at: int, place: Prose) -> _Verdict:
-        """Whether a parameter's tag without a function counts: it does on a line of its own, if some tool has
-        the parameter."""
-        if not place.begins_line:
-            return "text"
-        name = _NAME.match(self._buffer, at + len(tag))
-        if name is None:
-            is_open = not self._ended and len(self._buffer) - at < _LONGEST_TAG
-            return "unknown" if is_open else "text"
-        key = name[1].strip(" \"'")
-        return (
-            "tag" if any(key in schema.get("properties", ()) for schema in self._schemas.values()) else "text"
-        )
+        return seen.verdict(tag)
 
     def _exact_call(self) -> bool:
         """After a `<tool_call>` whose call is held to its form."""
@@ -264,7 +184,7 @@ class ToolCallParser:
             self._forget_call()
             return True
         if call.broken:
-            self._buffer = _unmarked(self._buffer)
+            self._buffer = unmarked(self._buffer)
             self._state = self._opened if call.phase == "head" else self._body
             return True
         if self._ended and self._arguments is not None:
@@ -290,7 +210,7 @@ class ToolCallParser:
                 self._write(self._arguments.end())
             case "json":
                 # Unchanged, for a number in it may exceed a float.
-                text = item.text.strip() if _is_json(item.text) else json.dumps({"input": item.text})
+                text = item.text.strip() if is_json(item.text) else json.dumps({"input": item.text})
                 self._write(text)
                 self._arguments = None
             case "close":
@@ -299,14 +219,14 @@ class ToolCallParser:
     def _opened(self) -> bool:
         """After `<tool_call>`."""
         start = self._buffer.lstrip()
-        if start.startswith(_FUNCTIONS):
+        if start.startswith(FUNCTIONS):
             self._buffer = start
             return self._function()
         if start.startswith(("{", "[")):
             self._buffer = start
             self._state = self._named_json
             return True
-        if not self._ended and _may_begin(start, (*_FUNCTIONS, "{", "[", _CLOSE)):
+        if not self._ended and may_begin(start, (*FUNCTIONS, "{", "[", CLOSE)):
             return False
         # No call after all; the tag is dropped, as are those that belong to it, and the rest is text.
         self._is_orphaned = True
@@ -315,7 +235,7 @@ class ToolCallParser:
 
     def _function(self) -> bool:
         """At `<function=`."""
-        tag = next(tag for tag in _FUNCTIONS if self._buffer.startswith(tag))
+        tag = next(tag for tag in FUNCTIONS if self._buffer.startswith(tag))
         name = self._name(tag)
         if name is None:
             return False
@@ -331,18 +251,18 @@ class ToolCallParser:
             self._buffer = start
             self._state = self._json_body
             return True
-        tag = self._text_before(_IN_FUNCTION, lambda _tag, _at, _place: "tag")
+        tag = self._text_before(IN_FUNCTION, lambda _tag, _at, _place: "tag")
         if tag is None:
             if self._ended:
                 self._close_call()
             return False
-        if tag in _PARAMETERS:
+        if tag in PARAMETERS:
             return self._parameter(tag)
-        if tag != _PARAMETER_END:
+        if tag != PARAMETER_END:
             self._close_call()
-        if tag in (_PARAMETER_END, _FUNCTION_END, _CLOSE):
+        if tag in (PARAMETER_END, FUNCTION_END, CLOSE):
             self._take(len(tag))
-        if tag == _CLOSE:
+        if tag == CLOSE:
             self.has_closed_call = True
         return True
 
@@ -366,7 +286,7 @@ class ToolCallParser:
         """Inside a parameter's value."""
         assert self._arguments is not None
         at = -1
-        verdict: _Verdict = "text"
+        verdict: Verdict = "text"
         while verdict == "text":
             at = self._buffer.find("<", at + 1)
             if at < 0:
@@ -390,29 +310,29 @@ class ToolCallParser:
         self._state = self._body
         return True
 
-    def _ends_value(self, at: int) -> _Verdict:
+    def _ends_value(self, at: int) -> Verdict:
         """Whether the `<` at this place ends the value."""
         assert self._arguments is not None
-        rest = self._buffer[at : at + _LONGEST_TAG]
+        rest = self._buffer[at : at + LONGEST_TAG]
         begins_line = (self._buffer[:at] or self._previous)[-1] == "\n"
-        for tag, followers in _AFTER.items():
+        for tag, followers in AFTER.items():
             if rest.startswith(tag):
-                if tag == _CLOSE and not begins_line:
+                if tag == CLOSE and not begins_line:
                     return "text"
                 following = self._buffer[at + len(tag) :].lstrip()
                 if following.startswith(followers) or (self._ended and not following):
                     return "tag"
-                return "unknown" if not self._ended and _may_begin(following, followers) else "text"
-        if begins_line and rest.startswith(_PARAMETER):
-            key = _NAME.match(rest, len(_PARAMETER))
+                return "unknown" if not self._ended and may_begin(following, followers) else "text"
+        if begins_line and rest.startswith(PARAMETER):
+            key = NAME.match(rest, len(PARAMETER))
             if key is not None:
                 return "tag" if self._arguments.expects(key[1].strip(" \"'")) else "text"
-            return "unknown" if not self._ended and len(rest) < _LONGEST_TAG else "text"
-        return "unknown" if not self._ended and _may_begin(rest, (*_AFTER, _PARAMETER)) else "text"
+            return "unknown" if not self._ended and len(rest) < LONGEST_TAG else "text"
+        return "unknown" if not self._ended and may_begin(rest, (*AFTER, PARAMETER)) else "text"
 
     def _named_json(self) -> bool:
         """Inside `<tool_call>{`: a call in the JSON form of other models."""
-        body = self._json_until((_CLOSE,))
+        body = self._json_until((CLOSE,))
         if body is None:
             return False
         calls = calls_in(body)
@@ -432,10 +352,10 @@ class ToolCallParser:
 
     def _json_body(self) -> bool:
         """Inside `<function=NAME>{`: arguments as one JSON object."""
-        body = self._json_until((_FUNCTION_END, _CLOSE))
+        body = self._json_until((FUNCTION_END, CLOSE))
         if body is None:
             return False
-        arguments = _parsed(body)
+        arguments = json_object(body)
         if arguments is not None:
             self._write(json.dumps(arguments, ensure_ascii=False))
             self._forget_call()
@@ -457,7 +377,7 @@ class ToolCallParser:
         while found := [place for tag in tags if (place := self._buffer.find(tag, at)) >= 0]:
             at = min(found)
             first = at if first < 0 else first
-            if _is_json(self._buffer[:at]):
+            if is_json(self._buffer[:at]):
                 break
             at += 1
         else:
@@ -468,16 +388,16 @@ class ToolCallParser:
         self._take(at)
         return body
 
-    def _text_before(self, tags: tuple[str, ...], verdict: Callable[[str, int, Prose], _Verdict]) -> str | None:
+    def _text_before(self, tags: tuple[str, ...], verdict: Callable[[str, int, Prose], Verdict]) -> str | None:
         """Shows the text before the first of these tags, without the white space before the tag, and returns
         the tag; None when the buffer holds none. Text that may be part of a tag stays in the buffer."""
         place, known = self._prose.copy(), 0
         at = -1
         while (at := self._buffer.find("<", at + 1)) >= 0:
-            place.add(_unmarked(self._buffer[known:at]))
+            place.add(unmarked(self._buffer[known:at]))
             known = at
             tag = next((tag for tag in tags if self._buffer.startswith(tag, at)), None)
-            decided: _Verdict = "text"
+            decided: Verdict = "text"
             if tag is not None:
                 decided = verdict(tag, at, place)
             elif (unclosed := self._unclosed(at, tags)) is not None:
@@ -486,7 +406,7 @@ class ToolCallParser:
                 if decided == "tag":
                     tag = f"{bare}>"
                     self._buffer = f"{self._buffer[:at]}{tag}{self._buffer[at + len(bare) :]}"
-            elif not place.is_fenced and _may_begin(self._buffer[at : at + len(_NAMED_PARAMETER)], tags):
+            elif not place.is_fenced and may_begin(self._buffer[at : at + len(NAMED_PARAMETER)], tags):
                 decided = "unknown"
             if decided == "text":
                 continue
@@ -523,7 +443,7 @@ class ToolCallParser:
         return None
 
     def _show(self, text: str) -> None:
-        text = _unmarked(text)
+        text = unmarked(text)
         if not text:
             return
         self._parts.append(VisibleText(text))
@@ -534,10 +454,10 @@ class ToolCallParser:
     def _name(self, tag: str) -> str | None:
         """Consumes a tag and returns the name in it. The tag ends at its `>`, or where that is missing at the
         line's end or after too many characters; None: it has not ended yet."""
-        found = _NAME.match(self._buffer, len(tag))
-        if found is None and not self._ended and len(self._buffer) < _LONGEST_TAG:
+        found = NAME.match(self._buffer, len(tag))
+        if found is None and not self._ended and len(self._buffer) < LONGEST_TAG:
             return None
-        end = min(len(self._buffer), _LONGEST_TAG) if found is None else found.end()
+        end = min(len(self._buffer), LONGEST_TAG) if found is None else found.end()
         text = self._buffer[len(tag) : end] if found is None else found[1]
         self._take(end)
         return text.strip(" \"'")
@@ -569,32 +489,6 @@ class ToolCallParser:
         self._state = self._text
         self._behind_call = True
         self._prose = Prose()
-
-
-def _may_begin(text: str, tags: tuple[str, ...]) -> bool:
-    """Whether `text` is a proper prefix of one of the tags."""
-    return any(len(text) < len(tag) and tag.startswith(text) for tag in tags)
-
-
-def _unmarked(text: str) -> str:
-    return text.replace(MARK, "")
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _parsed(text: str) -> dict[str, Any] | None:
-    try:
-        value = json.loads(text)
-        json.dumps(value, allow_nan=False)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _merged(parts: list[ReplyPart]) -> list[ReplyPart]:
