@@ -11,9 +11,11 @@ from app.agent.editing.closest import closest
 from app.agent.editing.match import find_matches
 from app.agent.permission.commands.judge import judge
 from app.agent.prompt.mentions import find_mentions
+from app.agent.shell.refusals import was_kept_from_serving
 from app.model.wire.characters import whole_characters
 from app.model.wire.sse import EventDecoder
 from app.review.diff.parse import parse_diff
+from app.review.diff.received import only_colours
 from app.review.diff.unseen import unseen_changes
 from app.review.diff.words import word_marks
 from app.terminal_output import Cleaner, clean
@@ -46,6 +48,8 @@ READERS: dict[str, Callable[[str], object]] = {
     "diff": lambda text: parse_diff(f"--- a/x\n+++ b/x\n@@ -1 +1 @@\n-{text}".encode()),
     "word diff": lambda text: word_marks(text, text[: len(text) // 2] + "x"),
     "visible text": visible_block,
+    "what is passed on": lambda text: only_colours(text.encode()),
+    "refusals": lambda text: was_kept_from_serving(f"{text}\nEPERM\n{text}"),
     "lines that look the same": lambda text: unseen_changes(text, text + "\ufeff"),
     "tool calls": lambda text: fed(ToolCallParser({}).feed, text),
 }
