@@ -20,6 +20,7 @@ _PRINTING = ("echo", "printf")  # of what they are given, only a pattern looks a
 _BEFORE_PATTERN = names("-path -ipath -name -iname -wholename -regex -iregex -exclude --exclude -g -I")
 _EXCLUDING = ("!", "--exclude", "--ignore", "--glob=!")
 _UNCERTAIN = "it cannot be taken apart with certainty"
+_APPEND_BOTH = "&>>"  # output and errors, to the end of a file
 _DEEPEST = 8  # command lines within command lines
 
 
@@ -47,7 +48,13 @@ def judge(command: str, directory: Path, root: Path, depth: int = 0) -> Judgemen
     words = [word for part in parts for word in (*part.spoken, *part.reads)]
     words += [word for part in parts for _name, word in part.assigned]
     is_computed = any(word.value is None for word in words)
-    return Judgement(parts, tuple(dict.fromkeys(reasons)), is_computed, tuple(walk.inner))
+    inner = walk.inner
+    if _APPEND_BOTH in command:
+        # To bash 3.2, which macOS has, this is `&` and then another command.
+        old = judge(command.replace(_APPEND_BOTH, "& >>"), directory, root, depth)
+        reasons += old.reasons
+        inner += [*old.parts, *old.inner]
+    return Judgement(parts, tuple(dict.fromkeys(reasons)), is_computed, tuple(inner))
 
 
 class _Walk:
