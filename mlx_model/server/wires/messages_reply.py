@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from mlx_model.chat.thoughts import ReadPart
 from mlx_model.chat.tools.parser import CallArguments, CallOpened, VisibleText
-from mlx_model.decode.request import GenerationFinished, PromptProcessed
+from mlx_model.decode.request import PromptProcessed
 from mlx_model.server.failures import as_anthropic
 from mlx_model.server.wires.wire import Ended, Event, Piece, Writer
 
@@ -52,13 +52,13 @@ class MessagesWriter(Writer):
     def ending(self, replies: Sequence[Ended]) -> Iterable[Event]:
         (reply,) = replies
         delta = {"stop_reason": _reason(reply), "stop_sequence": reply.stop_string}
-        yield _event("message_delta", delta=delta, usage=_usage(reply.finished))
+        yield _event("message_delta", delta=delta, usage=_usage(reply))
         yield _event("message_stop")
 
     @override
     def whole(self, replies: Sequence[Ended]) -> dict[str, Any]:
         (reply,) = replies
-        return self._message(self._blocks, _reason(reply), reply.stop_string, _usage(reply.finished))
+        return self._message(self._blocks, _reason(reply), reply.stop_string, _usage(reply))
 
     @override
     def failed(self, error: Mapping[str, Any]) -> Iterable[Event]:
@@ -116,8 +116,11 @@ def _reason(reply: Ended) -> str:
     return "stop_sequence" if reply.stop_string is not None else _REASONS[reply.reason]
 
 
-def _usage(finished: GenerationFinished) -> dict[str, int]:
-    return {
+def _usage(reply: Ended) -> dict[str, int]:
+    """Anthropic's `usage`; and `max_tokens` where a lowered limit was used in place of the one asked for."""
+    finished = reply.finished
+    lowered = {} if reply.lowered_limit is None else {"max_tokens": reply.lowered_limit}
+    return lowered | {
         "input_tokens": finished.prompt_tokens - finished.cached_tokens,
         "cache_read_input_tokens": finished.cached_tokens,
         "cache_creation_input_tokens": 0,

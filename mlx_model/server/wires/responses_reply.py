@@ -101,6 +101,7 @@ class ResponseWriter(Writer):
             "output_tokens": figures["completion_tokens"],
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": figures["total_tokens"],
+            **({"max_tokens": figures["max_tokens"]} if "max_tokens" in figures else {}),
         }
         response["timings"] = timings(reply.finished)
         return response

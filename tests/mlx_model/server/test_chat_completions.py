@@ -277,6 +277,19 @@ def test_any_string_of_json_arrives_with_halves_of_pairs_replaced(text: str) -> 
     assert TypeAdapter(dict[str, str]).validate_json(as_json(body)) == {"text": meant}
 
 
+def test_sixty_thousand_emoji_of_tool_output_do_no_harm(checkpoint: Path) -> None:
+    with scripted_engine(checkpoint, "Hello", context_length=400_000) as engine:
+        # Cut in the midst of the last, as JavaScript cuts strings.
+        call = {"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "read_file"}}]}
+        result = {"role": "tool", "tool_call_id": "c", "content": "\U0001f600" * 60_000 + "\ud83d"}
+        body = json.dumps({"messages": [*HI, call, result], "max_tokens": 9}).encode()
+        headers = {"content-type": "application/json"}
+        url = f"{engine.url}/v1/chat/completions"
+        response = httpx2.post(url, content=body, headers=headers, timeout=LONGEST)
+        assert response.json()["choices"][0]["message"]["content"] == "Hello"
+        assert len(engine.generator.requests[0].prompt) > 60_000
+
+
 def test_a_packed_body_and_what_is_none(checkpoint: Path) -> None:
     with scripted_engine(checkpoint, "Hello") as engine:
 

@@ -151,6 +151,51 @@ def test_of_more_required_parameters_than_can_be_counted_most_are(
     assert "2 may be given more than once, and 2 required ones left out" in caplog.text
 
 
+TYPELESS: dict[str, Any] = {
+    "any": {},
+    "told": {"description": "Anything."},
+    "object": {"properties": {"x": {"type": "integer"}}},
+    "map": {"additionalProperties": {"type": "integer"}},
+    "array": {"items": {"type": "integer"}},
+    "maybe": {"type": "integer", "nullable": True},
+    "word": {"type": "string", "nullable": True},
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "read"),
+    [
+        *(
+            ("any", text, value)
+            for text, value in (("x", "x"), ("1", 1), ('{"a": [1]}', {"a": [1]}), ("[", "["))
+        ),
+        *(("any", "null", None), ("any", '"x"', "x"), ("any", "True", "True"), ("told", "true", True)),
+        *(("object", '{"x": 1}', {"x": 1}), ("map", '{"y": 1}', {"y": 1}), ("array", "[1, 2]", [1, 2])),
+        *(("maybe", "null", None), ("maybe", "3", 3), ("word", "null", None), ("word", "[1]", "[1]")),
+    ],
+)
+def test_parameters_without_a_type_take_json_where_it_is_some(
+    grammar: ToolGrammar, tokenizer: Tokenizer, key: str, value: str, read: Any
+) -> None:
+    tools = {"f": {"properties": TYPELESS}}
+    call = written("f", (key, value))
+    assert admits(grammar, tokenizer, call, tools)
+    parser = ToolCallParser(tools, exact=True)
+    marked = spelled(tokenizer, tokenizer.encode_marked(call, "\0"))
+    parts = [*parser.feed(marked), *parser.finish(truncated=False)]
+    fragments = [part.fragment for part in parts if isinstance(part, CallArguments)]
+    assert json.loads("".join(fragments)) == {key: read}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("object", "x"), ("array", "1"), ("map", '{"y": "z"}'), ("maybe", "x")]
+)
+def test_what_their_keywords_rule_out_is_not_admitted(
+    grammar: ToolGrammar, tokenizer: Tokenizer, key: str, value: str
+) -> None:
+    assert not admits(grammar, tokenizer, written("f", (key, value)), {"f": {"properties": TYPELESS}})
+
+
 def test_a_length_beyond_the_grammar_frees_that_string_alone(
     grammar: ToolGrammar, tokenizer: Tokenizer, caplog: pytest.LogCaptureFixture
 ) -> None:

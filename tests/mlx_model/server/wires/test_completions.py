@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 
@@ -81,6 +82,15 @@ def test_log_probabilities_in_columns(talker: Talker) -> None:
     assert columns.token_logprobs == [-float(count + 1) for count in range(len(columns.tokens))]
     chunks = [chunk.choices[0].logprobs for chunk in completions.create(**ask, stream=True)]
     assert [at for each in chunks if each for at in each.text_offset or ()] == columns.text_offset
+
+
+def test_a_long_prefill_is_kept_alive(talker: Talker) -> None:
+    talker.says("")
+    body, headers = {"prompt": "a", "stream": True}, {"authorization": "Bearer sesame"}
+    url = f"{talker.engine.url}/completions"
+    with httpx2.stream("POST", url, json=body, headers=headers, timeout=LONGEST) as response:
+        assert any(line.startswith(":") for line in response.iter_lines())
+    assert talker.engine.generator.cancelled.acquire(timeout=LONGEST), "a client that leaves ends its reply"
 
 
 def test_what_cannot_be_done_is_refused_by_name(talker: Talker) -> None:
