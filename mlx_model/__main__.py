@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal's encoding may lack characters that a model writes.
         sys.stdout.reconfigure(errors="backslashreplace")
-    parser = argparse.ArgumentParser(prog="python -m mlx_model", description="Tidegate's engine.")
+    program = os.environ.get("TIDEGATE_PROGRAM", "python -m mlx_model")
+    parser = argparse.ArgumentParser(prog=program, description="Tidegate's engine.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")

@@ -1,26 +1,30 @@
 """`tidegate acp`: the agent of an editor."""
 
-import argparse
 import os
 import stat
 import sys
 
-from app.commands.options import BadUsage, add_draft, add_model, settings_of
+from app.commands.options import BadUsage, Parser, add_draft, add_model, settings_of
 from app.model.catalogue.catalogue import ModelChoice, choose_model
 from app.model.errors import NoModel
 
 
-def run(given: list[str]) -> int:
-    """Speak with the editor until it leaves. Raises BadUsage where there is none, or the extra is missing."""
-    parser = argparse.ArgumentParser(
+def parser() -> Parser:
+    """The options that it takes."""
+    made = Parser(
         prog="tidegate acp",
         allow_abbrev=False,
         description="Be the agent of an editor, which speaks the Agent Client Protocol over standard input and "
         "output: name this command in the editor's settings.",
     )
-    add_model(parser)
-    add_draft(parser)
-    options = parser.parse_args(given)
+    add_model(made)
+    add_draft(made)
+    return made
+
+
+def run(given: list[str]) -> int:
+    """Speak with the editor until it leaves. Raises BadUsage where there is none, or the extra is missing."""
+    options = parser().parse_args(given)
     settings = settings_of(options)
     if not (_is_pipe(0) and _is_pipe(1)):
         raise BadUsage(

@@ -1,6 +1,5 @@
 """`tidegate doctor`: facts about this machine, and what Tidegate lacks on it."""
 
-import argparse
 import asyncio
 import platform
 import shutil
@@ -14,7 +13,7 @@ from typing import Literal
 
 from app.agent.mcp.servers import Servers, ServerState
 from app.agent.shell.sandbox import find_sandbox
-from app.commands.options import add_model
+from app.commands.options import Parser, add_model
 from app.errors import TidegateError
 from app.model.catalogue.catalogue import LocalModel, NothingFound, ServedModel, choose_model, weight_bytes
 from app.model.catalogue.recipes import gigabytes, judge, machine_memory
@@ -37,17 +36,22 @@ class Finding:
     fact: str
 
 
-def run(given: list[str]) -> int:
-    """Examine; see there."""
-    parser = argparse.ArgumentParser(prog="tidegate doctor", description="What Tidegate finds on this machine.")
-    parser.add_argument(
+def parser() -> Parser:
+    """The options that it takes."""
+    made = Parser(prog="tidegate doctor", description="What Tidegate finds on this machine.")
+    made.add_argument(
         "subject",
         nargs="?",
         choices=["keys"],
         help="keys: show what the terminal sends for each key pressed, and what it does in the workspace",
     )
-    add_model(parser)
-    options = parser.parse_args(given)
+    add_model(made)
+    return made
+
+
+def run(given: list[str]) -> int:
+    """Examine; see there."""
+    options = parser().parse_args(given)
     if options.subject == "keys":
         from app.ui import key_report  # noqa: PLC0415  brings Textual
 

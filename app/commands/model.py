@@ -1,6 +1,5 @@
 """`tidegate model`: listing and fetching from the command line."""
 
-import argparse
 import asyncio
 import signal
 import sys
@@ -19,7 +18,7 @@ from rich.progress import (
 )
 
 from app.commands.engine import become_engine
-from app.commands.options import BadUsage
+from app.commands.options import BadUsage, Parser
 from app.model.catalogue.catalogue import (
     LocalModel,
     ServedModel,
@@ -45,24 +44,29 @@ from app.model.catalogue.recipes import (
 
 def run(given: list[str]) -> int:
     """List, fetch or reckon."""
-    parser = argparse.ArgumentParser(prog="tidegate model", description="The models on this machine.")
     if given[:1] == ["fit"]:
         _fit(given[1:])
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    options = parser().parse_args(given)
+    return list_models() if options.command == "list" else fetch(options.repository)
+
+
+def parser() -> Parser:
+    """The options that it takes."""
+    made = Parser(prog="tidegate model", description="The models on this machine.")
+    commands = made.add_subparsers(dest="command", metavar="COMMAND", required=True)
     commands.add_parser("list", help="what is here, what can be fetched, and what fits into memory")
     commands.add_parser("fit", help="what a model holds in this machine's memory or another's", add_help=False)
     fetching = commands.add_parser("fetch", help="download a model from the Hub, or go on with a download")
     fetching.add_argument("repository", metavar="OWNER/NAME")
-    options = parser.parse_args(given)
-    return list_models() if options.command == "list" else fetch(options.repository)
+    return made
 
 
 def _fit(given: list[str]) -> NoReturn:
     """The engine does the reckoning; here only a model's name becomes its directory."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--model", default="")
-    parser.add_argument("--config")
-    options, rest = parser.parse_known_args(given)
+    naming = Parser(add_help=False, allow_abbrev=False)
+    naming.add_argument("--model", default="")
+    naming.add_argument("--config")
+    options, rest = naming.parse_known_args(given)
     if options.config is not None:
         become_engine(["fit", *given])
     choice = choose_model(options.model)

@@ -1,9 +1,11 @@
 """The options that several commands share, and what they come to."""
 
 import argparse
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import NoReturn, get_args
 
 from app.errors import TidegateError
 from app.paths import expanded
@@ -12,6 +14,33 @@ from app.settings.settings import DraftMode, Settings, load_settings
 
 class BadUsage(TidegateError):
     """The command line asks for something that there is not."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says of a mistyped option or command which one was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        wrong = re.search(r"unrecognized arguments: (\S+)|invalid choice: '([^']+)'", message)
+        if wrong:
+            meant = alike(wrong[1] or wrong[2], _words_of(self), most=2)
+            message += f". Did you mean {meant}?" if meant else ""
+        super().error(message)
+
+
+def alike(word: str, known: Iterable[str], most: int = 1) -> str:
+    """What of `known` was probably meant by a mistyped word, "" if nothing is like it."""
+    from difflib import get_close_matches  # noqa: PLC0415  only after a mistake
+
+    return " or ".join(get_close_matches(word, list(dict.fromkeys(known)), most))
+
+
+def _words_of(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """The options and choices of a parser and of those below it."""
+    for action in parser._actions:
+        yield from action.option_strings
+        yield from map(str, action.choices or ())
+        for below in action.choices.values() if isinstance(action.choices, dict) else ():
+            yield from _words_of(below)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

@@ -1,8 +1,6 @@
 """`tidegate practice`: the practice range, on the screen or without one."""
 
-import argparse
-
-from app.commands.options import BadUsage, add_draft, add_model, settings_of
+from app.commands.options import BadUsage, Parser, add_draft, add_model, settings_of
 from app.commands.terminal import has_terminal, require_full_screen
 from app.model.catalogue.catalogue import ModelChoice, choose_model
 from app.model.catalogue.practice import practice_model
@@ -10,24 +8,27 @@ from app.practice.range.drawing import fresh_seed, range_task
 from app.settings.settings import Settings
 
 
-def run(given: list[str]) -> int:
-    """Open the range, or do one task: then 0 is returned when the bug was fixed and 1 when it was not."""
-    parser = argparse.ArgumentParser(
+def parser() -> Parser:
+    """The options that it takes."""
+    made = Parser(
         prog="tidegate practice",
         allow_abbrev=False,
         description="The practice range: a small Python project with a failing test, and an agent that is to "
         "mend it, with a small model that is part of Tidegate.",
     )
-    parser.add_argument(
-        "--seed", type=int, metavar="N", help="the task of this number (default: one by chance)"
-    )
-    parser.add_argument("--kind", metavar="KIND", help="a bug of this kind (--list names them)")
-    parser.add_argument("--list", action="store_true", help="list the kinds of bugs, and end")
-    parser.add_argument("--headless", action="store_true", help="do one task without a screen")
-    parser.add_argument("--json", action="store_true", help="with --headless: say what came of it as one line")
-    add_model(parser)
-    add_draft(parser)
-    options = parser.parse_args(given)
+    made.add_argument("--seed", type=int, metavar="N", help="the task of this number (default: one by chance)")
+    made.add_argument("--kind", metavar="KIND", help="a bug of this kind (--list names them)")
+    made.add_argument("--list", action="store_true", help="list the kinds of bugs, and end")
+    made.add_argument("--headless", action="store_true", help="do one task without a screen")
+    made.add_argument("--json", action="store_true", help="with --headless: say what came of it as one line")
+    add_model(made)
+    add_draft(made)
+    return made
+
+
+def run(given: list[str]) -> int:
+    """Open the range, or do one task: then 0 is returned when the bug was fixed and 1 when it was not."""
+    options = parser().parse_args(given)
     if options.json and not options.headless:
         raise BadUsage("--json goes with --headless", "write it as: tidegate practice --headless --json")
     if options.list:

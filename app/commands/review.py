@@ -1,6 +1,5 @@
 """`tidegate review`: anything that git can show, a patch or standard input on the review screen."""
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.commands.options import Parser
 from app.errors import TidegateError
 from app.git.git import Git
 from app.review.desks.desk import Desk
@@ -24,20 +24,25 @@ class ReviewUsage(TidegateError):
     """`tidegate review` was asked for something that cannot be."""
 
 
-def run(given: Sequence[str]) -> int:
-    """Run the command; returns the exit status. Raises TidegateError for bad input."""
-    parser = argparse.ArgumentParser(
+def parser() -> Parser:
+    """The options that it takes."""
+    made = Parser(
         prog="tidegate review",
         description="Review anything that git can show, hunk by hunk. Without an argument: the work tree.",
     )
-    parser.add_argument(
+    made.add_argument(
         "what",
         nargs="?",
         metavar="REV | A..B | A...B | FILE.patch | -",
         help="a commit, a range, a patch file, or - for a diff on standard input",
     )
-    parser.add_argument("--staged", action="store_true", help="review the index")
-    options = parser.parse_args(given)
+    made.add_argument("--staged", action="store_true", help="review the index")
+    return made
+
+
+def run(given: Sequence[str]) -> int:
+    """Run the command; returns the exit status. Raises TidegateError for bad input."""
+    options = parser().parse_args(given)
     if options.staged and options.what is not None:
         raise ReviewUsage("--staged reviews the index, and nothing else", f"leave out {options.what!r}")
     if not sys.stdout.isatty():

@@ -1,11 +1,11 @@
 """`tidegate run`: the agent does one thing, without a screen."""
 
-import argparse
 import sys
 
 from app.commands.headless import run_headless
 from app.commands.options import (
     BadUsage,
+    Parser,
     add_draft,
     add_mode,
     add_model,
@@ -17,23 +17,26 @@ from app.commands.options import (
 from app.model.catalogue.catalogue import choose_model
 
 
-def run(given: list[str]) -> int:
-    """Do it; see run_headless."""
-    parser = argparse.ArgumentParser(
+def parser() -> Parser:
+    """The options that it takes."""
+    made = Parser(
         prog="tidegate run",
         allow_abbrev=False,
         description="Let the agent do one thing, without a screen. Standard input is added.",
     )
-    parser.add_argument("prompt", metavar="PROMPT")
-    parser.add_argument(
-        "-C", dest="directory", default=".", metavar="DIR", help="where to work (default: here)"
-    )
-    add_model(parser)
-    add_draft(parser)
-    add_mode(parser, "nothing that would need asking")
-    parser.add_argument("--output-format", choices=("text", "json", "stream-json"), default="text")
-    add_session(parser)
-    options = parser.parse_args(given)
+    made.add_argument("prompt", metavar="PROMPT")
+    made.add_argument("-C", dest="directory", default=".", metavar="DIR", help="where to work (default: here)")
+    add_model(made)
+    add_draft(made)
+    add_mode(made, "nothing that would need asking")
+    made.add_argument("--output-format", choices=("text", "json", "stream-json"), default="text")
+    add_session(made)
+    return made
+
+
+def run(given: list[str]) -> int:
+    """Do it; see run_headless."""
+    options = parser().parse_args(given)
     directory = directory_of(options.directory)
     prompt = options.prompt
     if sys.stdin is not None and not sys.stdin.isatty():

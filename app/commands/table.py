@@ -25,6 +25,9 @@ COMMANDS: dict[str, Command] = {
         "say what is found on this machine, and what is missing (doctor keys: what keys send and do)",
         "app.commands.doctor",
     ),
+    "completions": Command(
+        "print what completes the command line in bash, zsh or fish", "app.commands.completions"
+    ),
     "serve": Command("run the engine by itself, for other tools (OpenAI Chat Completions)"),
     "convert": Command("write a checkpoint in the engine's own layout, quantized by a recipe"),
     "train-mtp": Command("fit a drafting layer to a checkpoint, over your own code"),

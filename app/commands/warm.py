@@ -1,6 +1,5 @@
 """`tidegate warm`: have the engine read a project's beginning once, so that its sessions need not."""
 
-import argparse
 import asyncio
 import sys
 import time
@@ -21,7 +20,7 @@ from app.agent.prompt.opening import (
 )
 from app.agent.prompt.prompt import SYSTEM_PROMPT
 from app.agent.tools.toolbox import specifications
-from app.commands.options import add_model, directory_of
+from app.commands.options import Parser, add_model, directory_of
 from app.model.catalogue.catalogue import ModelChoice, choose_model
 from app.model.engine.open import open_engine
 from app.model.engine.ready import until_settled
@@ -37,21 +36,26 @@ _SHARE = 0.5
 """Of the model's context: the rest is for the work."""
 
 
-def run(given: list[str]) -> int:
-    """Read, or forget; see run_warm and run_forget."""
-    parser = argparse.ArgumentParser(
+def parser() -> Parser:
+    """The options that it takes."""
+    made = Parser(
         prog="tidegate warm",
         allow_abbrev=False,
         description="Have the model read a part of the project once, so that sessions in it begin from there: "
         "AGENTS.md, a map of all files, and what is named. Without PATH, what was named the last time.",
     )
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="files, or directories with all text in them")
-    parser.add_argument("-C", dest="directory", default=".", metavar="DIR", help="the project (default: here)")
-    parser.add_argument(
+    made.add_argument("paths", nargs="*", metavar="PATH", help="files, or directories with all text in them")
+    made.add_argument("-C", dest="directory", default=".", metavar="DIR", help="the project (default: here)")
+    made.add_argument(
         "--forget", action="store_true", help="let sessions in the project begin with nothing again"
     )
-    add_model(parser)
-    options = parser.parse_args(given)
+    add_model(made)
+    return made
+
+
+def run(given: list[str]) -> int:
+    """Read, or forget; see run_warm and run_forget."""
+    options = parser().parse_args(given)
     directory = directory_of(options.directory)
     if options.forget:
         return run_forget(directory)

@@ -7,10 +7,12 @@ from typing import Any
 
 from app.commands.options import (
     BadUsage,
+    Parser,
     add_draft,
     add_mode,
     add_model,
     add_session,
+    alike,
     resolved,
     session_of,
     settings_of,
@@ -37,33 +39,14 @@ class _Version(argparse.Action):
 
 def run(given: list[str]) -> int:
     """Open it. Raises TidegateError for what cannot be opened."""
-    parser = argparse.ArgumentParser(
-        prog="tidegate",
-        usage="tidegate [PATH] [--model MODEL] [--mode MODE] [--draft MODE] [--continue | --resume ID]\n"
-        "       tidegate COMMAND ...",
-        description="A coding workspace for the terminal, with a model of its own and review by hunk.",
-        epilog="commands:\n" + "\n".join(f"  {name:9} {command.summary}" for name, command in COMMANDS.items()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "path",
-        nargs="?",
-        metavar="PATH",
-        help="a directory, or a file in it to show (default: here; without any model, the practice range)",
-    )
-    add_model(parser)
-    add_mode(parser, "before it writes or runs anything")
-    add_draft(parser)
-    add_session(parser)
-    parser.add_argument("--version", action=_Version)
-    options, rest = parser.parse_known_args(given)
+    made = parser()
+    options, rest = made.parse_known_args(given)
     if options.path in COMMANDS and not Path(options.path).exists():
         raise BadUsage(
             f"{options.path} is a command, and goes first", f"write it as: tidegate {options.path} …"
         )
     if rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        made.error(f"unrecognized arguments: {' '.join(rest)}")
     settings = settings_of(options)
     directory, file = _place(options.path or ".")
     # A name that means nothing is told before the screen opens.
@@ -83,11 +66,38 @@ def run(given: list[str]) -> int:
     return run_workspace(directory, options.model, settings, show_file=file, session=session, mode=options.mode)
 
 
+def parser() -> Parser:
+    """The options that it takes."""
+    made = Parser(
+        prog="tidegate",
+        usage="tidegate [PATH] [--model MODEL] [--mode MODE] [--draft MODE] [--continue | --resume ID]\n"
+        "       tidegate COMMAND ...",
+        description="A coding workspace for the terminal, with a model of its own and review by hunk.",
+        epilog="commands:\n" + "\n".join(f"  {name:9} {command.summary}" for name, command in COMMANDS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.add_argument(
+        "path",
+        nargs="?",
+        metavar="PATH",
+        help="a directory, or a file in it to show (default: here; without any model, the practice range)",
+    )
+    add_model(made)
+    add_mode(made, "before it writes or runs anything")
+    add_draft(made)
+    add_session(made)
+    made.add_argument("--version", action=_Version)
+    return made
+
+
 def _place(named: str) -> tuple[Path, Path | None]:
     """The directory to open and the file in it to show."""
     path = expanded(named)
     if not path.exists():
-        raise BadUsage(f"{named} does not exist", "name a directory, a file or a command (tidegate --help)")
+        meant = alike(named, COMMANDS)
+        remedy = f"did you mean tidegate {meant}?" if meant else "name a directory, a file or a command"
+        raise BadUsage(f"{named} does not exist", f"{remedy} (tidegate --help)")
     path = resolved(path)
     return (path, None) if path.is_dir() else (_repository_of(path), path)
 

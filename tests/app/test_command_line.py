@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
+from app.commands.table import COMMANDS
 from app.commands.workspace import _place
 from tests.support.patience import LONGEST
 
@@ -147,3 +148,62 @@ def test_a_file_opens_the_repository_that_it_lies_in(tmp_path: Path) -> None:
     (tmp_path / "project" / ".git").mkdir()
     assert _place(str(file)) == (tmp_path / "project", file)
     assert _place(str(file.parent)) == (file.parent, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (["reveiw"], "did you mean tidegate review?"),
+        (["run", "x", "--outptu-format", "json"], "Did you mean --output-format?"),
+        (["doctor", "kyes"], "Did you mean keys?"),
+        (["model", "fecth"], "Did you mean fetch?"),
+        (["--mdoel", "x"], "Did you mean --model"),
+        (["something/else"], "does not exist: name a directory, a file or a command"),
+    ],
+)
+def test_a_mistyped_word_is_answered_with_what_was_meant(
+    given: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        status = main(given)
+    except SystemExit as ended:
+        status = ended.code
+    assert status == 2
+    assert meant in capsys.readouterr().err
+
+
+def test_a_shell_completes_commands_and_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for shell in ("zsh", "fish", "bash"):
+        assert main(["completions", shell]) == 0
+        said = capsys.readouterr().out
+        assert all(name in said for name in COMMANDS)
+    script = tmp_path / "completions.bash"
+    script.write_text(said)
+
+    def completed(*words: str) -> list[str]:
+        line = f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _shtab_tidegate"
+        line = f'source {script}; {line}; echo "${{COMPREPLY[@]}}"'
+        return subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True).stdout.split()
+
+    assert completed("tidegate", "re") == ["review"]
+    assert "--model" in completed("tidegate", "run", "--m")
+    assert completed("tidegate", "run", "--mode", "a") == ["auto", "ask"]
+    assert completed("tidegate", "model", "f") == ["fit", "fetch"]
+
+
+def test_the_help_of_the_measurements_names_all_of_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handed: list[list[str]] = []
+
+    def hand_over(given: list[str]) -> None:
+        handed.append(given)
+        raise SystemExit(0)
+
+    monkeypatch.setattr("app.commands.bench.become_engine", hand_over)
+    for given in ([], ["--help"]):
+        with pytest.raises(SystemExit):
+            main(["bench", *given])
+        said = capsys.readouterr().out
+        assert all(name in said for name in ("review", "edits", "practice"))
+    assert handed == [["bench", "--help"]] * 2

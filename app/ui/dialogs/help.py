@@ -29,7 +29,7 @@ class _Row:
 
 
 class HelpLines(LineView):
-    """The table as lines, wrapped to the width; the names that the keymap file uses where there is room."""
+    """The table as lines, wrapped to the width; the names that the keymap file uses beside it, or below."""
 
     has_cursor: ClassVar[bool] = False
 
@@ -67,6 +67,9 @@ class HelpLines(LineView):
                         text = f"{text:<{at + room}}  {action.id}"
                         tones = (*tones, (at + room, len(text), "name"))
                     yield _Row(text, tones)
+                if not shows_names:
+                    for part in wrap(action.id, room):
+                        yield _Row(f"{'':<{at}}{part}", ((at, at + len(part), "name"),))
             yield _Row("")
         own = "Keys of your own"
         yield _Row(own, ((0, len(own), "title"),))

@@ -55,6 +55,7 @@ async def test_help_lists_every_action_with_its_keys(columns: int, tmp_path: Pat
         if columns == 80:
             words = " ".join(" ".join(rows).split())
             assert [action.id for action in ACTIONS if action.description not in words] == []
+            assert [action.id for action in ACTIONS if action.id not in words] == []
         else:
             assert {row.split()[-1] for row in rows if row} >= {action.id for action in ACTIONS}
         await stage.press("escape")
