@@ -1,4 +1,4 @@
-"""Qwen3-Next: embedding, the stack of layers, final norm and head, and the MTP layer."""
+"""Qwen3-Next and its successors: embedding, the stack of layers, final norm and head, and the MTP layer."""
 
 from itertools import pairwise
 
