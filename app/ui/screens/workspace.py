@@ -415,7 +415,7 @@ class WorkspaceScreen(Screen[None]):
 
     def on_input_changed(self, event: AskLine.Changed) -> None:
         if event.input is self._tree_line and self._is_filtering:
-            self.run_worker(self._filter(event.value), group="filter", exclusive=True)
+            self.run_worker(self._filter(event.value), group="filter")
 
     def on_input_submitted(self, event: AskLine.Submitted) -> None:
         if event.input is self._tree_line:
@@ -424,7 +424,7 @@ class WorkspaceScreen(Screen[None]):
 
     async def _filter(self, query: str) -> None:
         found = await self.finding.filtered(query) if query.strip() else None
-        if self._is_filtering:
+        if self._is_filtering and query == self._tree_line.value:
             self.files.show_only(found)
 
     def _filtered(self, query: str) -> None:
