@@ -98,7 +98,8 @@ class CallText:
         self.phase: Literal["head", "body", "value", "json", "closed"] = "head"
         self.broken = False
         self.strayed = False
-        """Whether a value has gone on where only its end could be meant: a parameter that may not follow."""
+        """Whether a value has gone on where only its end could be meant: with a parameter that may not follow,
+        or with a closing tag where a parameter is missing."""
         # Within a value: the line break before the pending text, which may belong to the value's end; whether
         # that text begins a line; how many parameters of the value itself are open.
         self._held = ""
@@ -218,6 +219,8 @@ class CallText:
                 return None
             self.strayed = True
             return False
+        if not self._depth and rest.startswith("</") and not self.form.is_complete(self.written):
+            self.strayed = True
         may_begin = not self._depth and _PARAMETER_START.startswith(rest)
         return None if may_begin or closing.startswith(rest) else False
 

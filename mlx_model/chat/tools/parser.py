@@ -402,10 +402,13 @@ class ToolCallParser:
                 decided = verdict(tag, at, place)
             elif (unclosed := self._unclosed(at, tags)) is not None:
                 bare, is_certain = unclosed
-                decided = verdict(f"{bare}>", at, place) if is_certain else "unknown"
+                written, whole = self._buffer, f"{bare}>"
+                self._buffer = f"{written[:at]}{whole}{written[at + len(bare) :]}"
+                decided = verdict(whole, at, place) if is_certain else "unknown"
                 if decided == "tag":
-                    tag = f"{bare}>"
-                    self._buffer = f"{self._buffer[:at]}{tag}{self._buffer[at + len(bare) :]}"
+                    tag = whole
+                else:
+                    self._buffer = written
             elif not place.is_fenced and may_begin(self._buffer[at : at + len(NAMED_PARAMETER)], tags):
                 decided = "unknown"
             if decided == "text":

@@ -20,7 +20,7 @@ from mlx_model.chat.tools.token_trie import TokenTrie
 Mask = NDArray[np.bool_]
 
 _RISKY = re.compile(rb"</parameter>\n.|<parameter=.", re.DOTALL)
-_FUNCTION, _PARAMETER = "\n<function=", "<parameter="
+_FUNCTION, _PARAMETER, _CLOSING = "\n<function=", "<parameter=", "</"
 
 
 class CallTokens:
@@ -255,8 +255,9 @@ class GrammarConstraint:
             self._remove_beyond(mask, call, edited, line)
         else:
             mask = self._tokens.spelled.copy()
-            if line is not None and _PARAMETER.startswith(line):
-                doubtful = [*doubtful, *self._tokens.beginning(_PARAMETER[len(line) :])]
+            for tag in (_PARAMETER, _CLOSING) if line is not None else ():
+                if tag != line and tag.startswith(line or ""):
+                    doubtful = [*doubtful, *self._tokens.beginning(tag[len(line or "") :])]
         for token in doubtful:
             mask[token] = bool(mask[token]) and self._would_take(token)
         mask[self._tokens.closing] = call.text.may_close

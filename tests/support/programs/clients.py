@@ -40,7 +40,7 @@ def agents(url: str) -> Any:
 
 
 def pydantic_ai(url: str) -> Any:
-    """pydantic-ai: structured output by a tool and by a schema, a tool, Anthropic's wire."""
+    """pydantic-ai: structured output by a tool and by a schema; a tool, streamed too, on Anthropic's wire."""
     from pydantic import BaseModel  # noqa: PLC0415
     from pydantic_ai import Agent, NativeOutput  # noqa: PLC0415
     from pydantic_ai.models.anthropic import AnthropicModel  # noqa: PLC0415
@@ -65,7 +65,11 @@ def pydantic_ai(url: str) -> Any:
         """Reads a file."""
         return f"text of {file_path}"
 
-    return [*said, agent.run_sync("hi").output]
+    async def streamed() -> Any:
+        async with agent.run_stream("hi") as stream:
+            return await stream.get_output()
+
+    return [*said, agent.run_sync("hi").output, asyncio.run(streamed())]
 
 
 def litellm(url: str) -> Any:

@@ -196,6 +196,22 @@ def test_what_their_keywords_rule_out_is_not_admitted(
     assert not admits(grammar, tokenizer, written("f", (key, value)), {"f": {"properties": TYPELESS}})
 
 
+def test_a_missing_parameter_cannot_become_text_of_the_one_before(
+    grammar: ToolGrammar, tokenizer: Tokenizer
+) -> None:
+    constraint = grammar.constraint(TOOLS)
+    assert constraint is not None
+    begun = "<tool_call>\n<function=read_file>\n<parameter=file_path>\na\n</parameter>\n"
+    for token in tokenizer.encode_marked(begun, "\0"):
+        assert constraint.mask()[token]
+        constraint.advance(token)
+    mask, (less, slash) = constraint.mask(), tokenizer.encode("</")
+    assert mask[less], "the next parameter, and any other text"
+    constraint.advance(less)
+    mask = constraint.mask()
+    assert not mask[slash] and mask[tokenizer.encode("b")[0]]
+
+
 def test_a_length_beyond_the_grammar_frees_that_string_alone(
     grammar: ToolGrammar, tokenizer: Tokenizer, caplog: pytest.LogCaptureFixture
 ) -> None:

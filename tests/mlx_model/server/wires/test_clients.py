@@ -31,7 +31,10 @@ CITY = {"name": "Ghent", "people": 270_000}
 TURN = [READ, "Done."]
 CONVERSATIONS: dict[str, tuple[list[str], Any]] = {
     "agents": (TURN * 4, ["Done.", "Done.", True] * 2),
-    "pydantic_ai": ([call("final_result", **CITY), json.dumps(CITY), *TURN], [CITY, CITY, "Done."]),
+    "pydantic_ai": (
+        [call("final_result", **CITY), json.dumps(CITY), *TURN, *TURN],
+        [CITY, CITY, "Done.", "Done."],
+    ),
     "litellm": ([READ, "Hello there"] * 2, [["read_file", {"file_path": "a.py"}], "Hello there"] * 2),
     "llm": (
         [json.dumps(CITY), "Hello there", "Hello there"],
