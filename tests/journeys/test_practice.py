@@ -16,7 +16,7 @@ from tests.support.processes import pids_of
 from tests.support.terminal import Terminal
 
 TIDEGATE = Path(sys.executable).with_name("tidegate")
-SEEDS = (21, 2, 4)
+SEEDS = (21, 1, 81)
 """Of tasks that the model mends. Sums depend on the machine, and a token may: so one of them is enough."""
 
 pytestmark = [
