@@ -60,7 +60,7 @@ def test_thousands_of_tokens_at_every_depth(shape: str, tmp_path: Path) -> None:
     chance = random.Random(seed)
     start = tuple(chance.randrange(VOCABULARY) for _ in range(70))
     plain, _ = reply(drafting_generator(model), asked(start, LENGTH))
-    sources = {"oracle": 16, "lookup": 16, **({"mtp": 4, "all": 16} if has_mtp else {})}
+    sources = {"oracle": 16, "lookup": 16, **({"mtp": MtpDrafter.deepest, "all": 16} if has_mtp else {})}
     for source, deepest in sources.items():
         for depth in range(1, deepest + 1):
             drafters: list[Drafter] = []
