@@ -115,7 +115,7 @@ ACTIONS: tuple[Action, ...] = (
         "workspace.find_symbol",
         "workspace",
         "find_symbol",
-        ("ctrl+y", "apostrophe"),
+        ("ctrl+n", "apostrophe"),
         "Go to a symbol, in this file or any",
     ),
     Action("workspace.mode", "workspace", "cycle_mode", ("f9", "9"), "Change the mode: plan, ask, auto"),

@@ -131,7 +131,7 @@ async def test_symbols_of_the_file_and_of_all_files(root: Path) -> None:
         ]
         await stage.press(*"tot", "enter")
         await stage.until(lambda: place(stage) == ("src/review/pane.py", 6))
-        await stage.press("ctrl+y", *"ote")
+        await stage.press("ctrl+n", *"ote")
         rows = await settled(stage, FindSymbol)
         assert [row.split()[1] for row in rows] == ["Notes"]
         await stage.press("enter")
