@@ -117,7 +117,8 @@ async def test_hunks_and_lines_are_staged_unstaged_and_discarded(root: Path) -> 
         await reader.until(lambda: (root / "b.txt").read_text() == "one\n")
         await reader.press("g", "u")
         await reader.until(lambda: (root / "b.txt").read_text() == "two\n")
-        await reader.until(lambda: reader.view.current_change.path == "b.txt", "what came back")
+        here = lambda: reader.view.current_change  # noqa: E731  none until what came back is read
+        await reader.until(lambda: here() is not None and here().path == "b.txt", "what came back")
         await reader.press("t")
         await reader.until(lambda: reader.pane.desk.title == "the index" and reader.pane.total == 2)
         await reader.press("x")
