@@ -144,6 +144,10 @@ def _git() -> Finding:
     if git is None:
         return Finding("missing", "git", "not found: install it; review and commits need it")
     said = subprocess.run([git, "--version"], capture_output=True, text=True, check=False, timeout=20)
+    if said.returncode:
+        # On a Mac without developer tools git is there, and only says how to get them.
+        reason = " ".join(said.stderr.split()) or f"it ends with status {said.returncode}"
+        return Finding("missing", "git", f"{git} does not run ({reason}); on a Mac: xcode-select --install")
     return Finding("ok", "git", f"{said.stdout.strip().removeprefix('git version ')}, {git}")
 
 

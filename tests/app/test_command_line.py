@@ -111,6 +111,16 @@ def test_the_workspace_imports_neither_the_engine_nor_the_hub():
     assert not {"textual", "httpx2", "git"} & set(said.stdout.split())
 
 
+def test_a_git_that_only_stands_for_its_installer_is_missing(tmp_path: Path, monkeypatch):
+    stand_in = tmp_path / "git"
+    stand_in.write_text("#!/bin/sh\necho 'xcode-select: note: No developer tools were found' >&2\nexit 1\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    said = tidegate("doctor")
+    (line,) = (line for line in said.stdout.splitlines() if line.split()[1] == "git")
+    assert said.returncode == 1 and line.startswith("missing") and "No developer tools" in line
+
+
 def test_doctor_tells_facts_and_what_is_missing(tmp_path: Path, monkeypatch, scripted_server):
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     said = tidegate("doctor")

@@ -9,6 +9,7 @@ import pytest
 
 from app.workspace.errors import WorkspaceError, WriteRefused
 from app.workspace.reading import NotReadable, read_bytes
+from app.workspace.ripgrep import files_with, list_files
 from app.workspace.workspace import Workspace
 from app.workspace.writing import write_bytes
 
@@ -35,6 +36,14 @@ def root(tmp_path: Path) -> Path:
     ):
         (root / name).write_text("needle\n")
     return root
+
+
+@pytest.mark.parametrize("name", ["app/[slug]/page.tsx", "app/{a}/page.tsx", "app/a*b/page.tsx"])
+def test_a_name_with_the_signs_of_patterns_is_found_by_itself(root: Path, name: str) -> None:
+    (root / name).parent.mkdir(parents=True)
+    (root / name).write_text("needle\n")
+    assert list_files(root, root, [name]) == (name,)
+    assert files_with(root, "needle", [name]) == (name,)
 
 
 def test_listing_is_sorted_and_knows_what_is_ignored(root: Path) -> None:
