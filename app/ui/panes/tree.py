@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Collection, Iterable
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from rich.style import Style
 from rich.text import Text
@@ -36,6 +36,9 @@ _MARKS: dict[StatusCode, str] = {
 
 Node = TreeNode[DirectoryEntry | None]
 
+TreeAsks = Literal["filter", "create", "rename", "copy", "throw_away", "undo", "stage", "copy_path"]
+"""What the user can ask for in the tree."""
+
 
 class FileTree(Tree[DirectoryEntry | None]):
     """Folders are read in a thread when they are opened. A node without entry says that names are left out."""
@@ -52,9 +55,9 @@ class FileTree(Tree[DirectoryEntry | None]):
             self.path = path
 
     class WorkWanted(Message):
-        """The user wants something done to a file or folder; `what` names it, `path` is "" for the root."""
+        """The user wants something done to a file or folder; `path` is "" for the root."""
 
-        def __init__(self, what: str, path: str) -> None:
+        def __init__(self, what: TreeAsks, path: str) -> None:
             super().__init__()
             self.what = what
             self.path = path
@@ -216,7 +219,7 @@ class FileTree(Tree[DirectoryEntry | None]):
 
     # What is done to files is somebody else's: of a folder, a new file is in it.
 
-    def _want(self, what: str) -> None:
+    def _want(self, what: TreeAsks) -> None:
         entry = self.cursor_node.data if self.cursor_node is not None else None
         path = entry.path if entry is not None else ""
         if what == "create" and entry is not None and not entry.is_directory:

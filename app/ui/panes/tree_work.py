@@ -1,7 +1,7 @@
 """What is done to files from the tree: asked for in a line below it, done in a thread, told and taken back."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,15 +15,25 @@ from app.ui.widgets.ask_line import AskLine
 from app.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
-    from app.ui.panes.tree import FileTree
+    from app.ui.panes.tree import FileTree, TreeAsks
     from app.workspace.file_work import FileWork
 
 
 class TreeWork:
-    """Does what the keys of `tree` ask for. What is changed is the user's own in the review."""
+    """Does what the keys of `tree` ask for. What is changed is the user's own in the review. `matching` finds
+    the paths that a filter leaves."""
 
-    def __init__(self, tree: "FileTree", line: AskLine, workspace: Workspace, review: ReviewPort) -> None:
+    def __init__(
+        self,
+        tree: "FileTree",
+        line: AskLine,
+        workspace: Workspace,
+        review: ReviewPort,
+        matching: Callable[[str], Awaitable[Collection[str]]],
+    ) -> None:
         self._tree = tree
+        self._matching = matching
+        self._is_filtering = False
         self._line = line
         self._workspace = workspace
         self._review = review
@@ -50,18 +60,60 @@ class TreeWork:
     def answered(self, value: str) -> None:
         """Enter was pressed in the line."""
         answer, self._answer = self._answer, None
-        self.leave()
+        self._is_filtering = False
+        self._close()
         if answer is not None and value.strip():
             answer(value)
 
     def leave(self) -> bool:
-        """Close the line. False if it was not open."""
+        """Close the line and end a filter. False if there was neither."""
+        was_filtered, was_open = self._tree.is_filtered, self._close()
+        self._is_filtering = False
+        self._tree.show_only(None)
+        return was_open or was_filtered
+
+    def _close(self) -> bool:
         if not self._line.close():
             return False
         self._tree.focus()
         return True
 
     # What is asked for.
+
+    def begin(self, what: "TreeAsks", path: str) -> None:
+        """Begin what a key asked for."""
+        match what:
+            case "filter":
+                self.filter()
+            case "create":
+                self.create(path)
+            case "rename":
+                self.rename(path)
+            case "copy":
+                self.copy(path)
+            case "throw_away":
+                self.throw_away(path)
+            case "undo":
+                self.undo()
+            case "stage":
+                self.stage(path)
+            case "copy_path":
+                self._tree.run_worker(self.copy_path(path), group="copy")
+
+    def filter(self) -> None:
+        """Ask for letters; the tree shows what matches them as they are typed, until Esc."""
+        self.ask("Letters of the path; Enter goes there", "", lambda _letters: None)
+        self._is_filtering = True
+
+    def typed(self, letters: str) -> None:
+        """The text of the line changed."""
+        if self._is_filtering:
+            self._tree.run_worker(self._filter(letters), group="filter")
+
+    async def _filter(self, letters: str) -> None:
+        found = await self._matching(letters) if letters.strip() else None
+        if self._is_filtering and letters == self._line.value:
+            self._tree.show_only(found)
 
     def create(self, folder: str) -> None:
         """Ask for a new file or folder."""
@@ -112,8 +164,9 @@ class TreeWork:
 
         self._do((), back, "{}")
 
-    def stage(self, path: str, *, is_staged: bool) -> None:
+    def stage(self, path: str) -> None:
         """Stage a file or folder, or take it out of the index."""
+        is_staged = self._tree.is_staged(path)
 
         def do() -> str:
             if is_staged:

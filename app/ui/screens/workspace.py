@@ -1,6 +1,5 @@
 """The three panes, how they fold, and what passes between them."""
 
-import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -22,7 +21,6 @@ from app.review.desks.agent_desk import AgentDesk
 from app.review.desks.source_desk import SourceDesk
 from app.review.desks.sources import STAGED, WORK_TREE, Sources
 from app.review.model import FileChange
-from app.settings.layout import pane_widths, remember_pane_widths
 from app.ui.actions import Scope, bindings
 from app.ui.base import ActionApp
 from app.ui.dialogs.rewind import Rewind
@@ -37,13 +35,16 @@ from app.ui.panes.viewer import ViewerPane
 from app.ui.ports import Ports
 from app.ui.screens.finding import Finding
 from app.ui.screens.folding import STEP, Folding
+from app.ui.screens.git_status import GitStatusReader
 from app.ui.screens.pane_titles import agent_title, centre_title, file_facts
+from app.ui.screens.resizing import Resizing
 from app.ui.screens.session_opening import SessionOpening
 from app.ui.screens.slash_commands import SlashCommands
 from app.ui.widgets.ask_line import AskLine
 from app.ui.widgets.hint_line import HintLine
 from app.ui.widgets.permission_prompt import PermissionPrompt
 from app.ui.widgets.status_line import StatusFacts, StatusLine
+from app.workspace.model import RepositoryStatus
 from app.workspace.watch import ANYTHING
 
 # What can be done in a review with nothing in it.
@@ -65,14 +66,10 @@ class WorkspaceScreen(Screen[None]):
         self._unsubscribe: Callable[[], None] | None = None
         self._clock: Timer | None = None
         self._working_since = 0.0
-        self._reading_status = False
-        self._read_status_again = False
-        self._is_filtering = False
-        self._dragged: str | None = None  # the pane whose border is under the mouse
+        self._git_status = GitStatusReader(ports, self._show_git_status, self._warn)
         sources = Sources(ports.workspace.root, ports.review)
         self.files = FileTree(ports.workspace, id="tree")
         self._tree_line = AskLine(id="tree-input")
-        self._tree_work = TreeWork(self.files, self._tree_line, ports.workspace, ports.review)
         self.viewer = ViewerPane(ports.workspace, keymap, id="viewer")
         self.review = ReviewPane(
             ports.review,
@@ -90,8 +87,11 @@ class WorkspaceScreen(Screen[None]):
             self.agent, self._sessions, Rewind(self.agent, self.review), ports.workspace.root
         )
         self.finding = Finding(self, ports.workspace)
+        self._tree_work = TreeWork(
+            self.files, self._tree_line, ports.workspace, ports.review, self.finding.filtered
+        )
         self._folding = Folding()
-        self._folding.take_widths(pane_widths(ports.workspace.root))
+        self._resizing = Resizing(self, self._folding, ports.workspace.root)
         self._panes = self._folding.panes
         self._status_line = StatusLine(StatusFacts(ports.engine.status), id="status")
         self._hint_line = HintLine(keymap, id="hints")
@@ -276,35 +276,16 @@ class WorkspaceScreen(Screen[None]):
 
     def _resize(self, columns: int) -> None:
         pane = self._pane_of(self.focused) if self.focused is not None else None
-        self._folding.resize(pane or self._folding.main, columns)
-        self._keep_widths()
-
-    def _keep_widths(self) -> None:
-        root, widths = self._ports.workspace.root, dict(self._folding.widths)
-
-        async def keep() -> None:
-            try:
-                await asyncio.to_thread(remember_pane_widths, root, widths)
-            except OSError as error:
-                self.app.notify(f"The widths are not kept: {error.strerror}.", severity="warning")
-
-        self.run_worker(keep(), group="widths", exclusive=True)
+        self._resizing.by(pane or self._folding.main, columns)
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
-        self._dragged = self._folding.border_at(event.screen_x) if event.button == 1 else None
-        if self._dragged is not None:
-            event.stop()
-            self.capture_mouse()
+        self._resizing.press(event)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        if self._dragged is not None:
-            self._folding.drag(self._dragged, event.screen_x)
+        self._resizing.move(event)
 
     def on_mouse_up(self) -> None:
-        if self._dragged is not None:
-            self._dragged = None
-            self.release_mouse()
-            self._keep_widths()
+        self._resizing.release()
 
     def action_show_model(self) -> None:
         from app.ui.screens.model import ModelScreen  # noqa: PLC0415
@@ -326,7 +307,7 @@ class WorkspaceScreen(Screen[None]):
     def leave_innermost(self) -> bool:
         """Leave the innermost thing: an open field, then the turn, then a zoomed pane or the tree. False if
         there was nothing."""
-        if self.focused in (self._tree_line, self.files) and self._leave_tree_line():
+        if self.focused in (self._tree_line, self.files) and self._tree_work.leave():
             return True
         is_in_centre = self.focused is not None and self._pane_of(self.focused) == "centre"
         if is_in_centre and (self.viewer.leave_input() or self.review.leave_mode()):
@@ -337,12 +318,6 @@ class WorkspaceScreen(Screen[None]):
             self.action_toggle_tree()
             return True
         return False
-
-    def _leave_tree_line(self) -> bool:
-        was_open, was_filtered = self._tree_work.leave(), self.files.is_filtered
-        self._is_filtering = False
-        self.files.show_only(None)
-        return was_open or was_filtered
 
     # Files, git and the disk.
 
@@ -400,74 +375,38 @@ class WorkspaceScreen(Screen[None]):
         self.finding.step(event.step)
 
     def on_file_tree_work_wanted(self, event: FileTree.WorkWanted) -> None:
-        work, path = self._tree_work, event.path
-        if event.what == "filter":
-            work.ask("Letters of the path; Enter goes there", "", self._filtered)
-            self._is_filtering = True
-        elif event.what == "undo":
-            work.undo()
-        elif event.what == "stage":
-            work.stage(path, is_staged=self.files.is_staged(path))
-        elif event.what == "copy_path":
-            self.run_worker(work.copy_path(path), group="copy")
-        else:
-            getattr(work, event.what)(path)
+        self._tree_work.begin(event.what, event.path)
 
     def on_input_changed(self, event: AskLine.Changed) -> None:
-        if event.input is self._tree_line and self._is_filtering:
-            self.run_worker(self._filter(event.value), group="filter")
+        if event.input is self._tree_line:
+            self._tree_work.typed(event.value)
 
     def on_input_submitted(self, event: AskLine.Submitted) -> None:
         if event.input is self._tree_line:
             self._tree_work.answered(event.value)
-            self._is_filtering = False
-
-    async def _filter(self, query: str) -> None:
-        found = await self.finding.filtered(query) if query.strip() else None
-        if self._is_filtering and query == self._tree_line.value:
-            self.files.show_only(found)
-
-    def _filtered(self, query: str) -> None:
-        """The filter stays until Esc."""
 
     def on_file_tree_reload_wanted(self) -> None:
         self.read_git_status()
 
     def read_git_status(self) -> None:
-        """Read git's status in a thread; asked for again meanwhile, it is read once more."""
-        if self._reading_status:
-            self._read_status_again = True
-            return
-        self._reading_status = True
-        self.run_worker(self._read_git_status(), group="status")
+        """Read git's status in a thread."""
+        self.run_worker(self._git_status.read(), group="status")
 
-    async def _read_git_status(self) -> None:
-        try:
-            while True:
-                self._read_status_again = False
-                status = await asyncio.to_thread(self._ports.workspace.status)
-                self.files.set_status(status)
-                branch = None
-                if status is not None:
-                    branch = status.branch or (status.head[:8] if status.head else None)
-                self._facts(
-                    branch=branch,
-                    operation=status.operation if status is not None else None,
-                    has_git=status is not None,
-                )
-                if not self._read_status_again:
-                    return
-        except TidegateError as error:
-            self.app.notify(str(error), severity="warning")
-        finally:
-            self._reading_status = False
+    def _show_git_status(self, status: RepositoryStatus | None) -> None:
+        self.files.set_status(status)
+        branch = None if status is None else status.branch or (status.head[:8] if status.head else None)
+        operation = status.operation if status is not None else None
+        self._facts(branch=branch, operation=operation, has_git=status is not None)
+
+    def _warn(self, words: str) -> None:
+        self.app.notify(words, severity="warning")
 
     async def _watch(self) -> None:
         try:
             async for paths in self._ports.workspace.watch():
                 self._disk_changed(paths)
         except TidegateError as error:
-            self.app.notify(str(error), severity="warning")
+            self._warn(str(error))
 
     def _disk_changed(self, paths: Collection[str]) -> None:
         self.files.changed_on_disk(paths)
