@@ -19,6 +19,7 @@ from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer
 
 _PIECE = 12  # characters
 _BEGIN = "<|reply|>"
+_PARAMETER = "<parameter="
 _END = "\n</parameter>\n</function>\n"
 _SILENT = ("o_proj.weight", "out_proj.weight", "down_proj.weight")
 
@@ -28,7 +29,7 @@ def one_call_checkpoint(directory: Path, tool: str, parameter: str, value: str, 
     write_small_tokenizer(directory)
     cuts = [*range(0, max(1, len(value) - _PIECE + 1), _PIECE), len(value)]
     pieces = [value[start:end] for start, end in pairwise(cuts)]
-    tokens = _add(directory, [tool, parameter, _END, *pieces])
+    tokens = _add(directory, [tool, parameter, _PARAMETER, _END, *pieces])
     stop = json.loads((directory / "generation_config.json").read_text())["eos_token_id"][0]
 
     sizes = {"hidden_size": VOCABULARY, "vocab_size": VOCABULARY, "num_experts": 4}
@@ -41,7 +42,8 @@ def one_call_checkpoint(directory: Path, tool: str, parameter: str, value: str, 
     tensors["model.embed_tokens.weight"] = np.eye(VOCABULARY, dtype=np.float32)
     tensors["model.norm.weight"] = np.zeros(VOCABULARY, np.float32)
     head = np.zeros((VOCABULARY, VOCABULARY), np.float32)  # next token, last token
-    for weight, wanted in {5: parameter, 6: tool, 7: pieces[0], -1: _END}.items():
+    # Parameters, and not the object that may stand in their place.
+    for weight, wanted in {4: _PARAMETER, 5: parameter, 6: tool, 7: pieces[0], -1: _END}.items():
         head[tokens[wanted]] = weight
     for before, after in (
         (tokens[_BEGIN], tokens["<tool_call>"]),

@@ -13,7 +13,6 @@ result does not depend on how the reply is cut into pieces.
 """
 
 import json
-import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -68,7 +67,8 @@ class CallArguments:
 
 ReplyPart = VisibleText | CallOpened | CallArguments
 
-_TRAILING = re.compile(rf"[\s{MARK}]*\Z")
+_BLANK = MARK + "".join(filter(str.isspace, map(chr, range(0x3001))))
+"""White space (none lies beyond U+3000), and the mark of control tokens."""
 # An unfinished tag of at least this many characters at a reply's end is taken for one, and not shown.
 _CLEARLY_A_TAG = 6
 
@@ -88,6 +88,8 @@ class ToolCallParser:
         self._exact = exact
         self._new_id = new_id
         self._buffer = ""
+        self._is_blank = True
+        """Whether the reply is white space until now."""
         self._ended = False
         self._truncated = False
         self._state: Callable[[], bool] = self._beginning
@@ -108,6 +110,7 @@ class ToolCallParser:
 
     def feed(self, text: str) -> list[ReplyPart]:
         """Takes the next piece of the reply; returns the parts that it completes."""
+        self._is_blank = self._is_blank and (not text or text.isspace())
         may_be_exact = self._state in (self._beginning, self._text, self._exact_call)
         self._buffer += text if self._exact and may_be_exact else unmarked(text)
         return self._advance()
@@ -128,6 +131,8 @@ class ToolCallParser:
 
     def _beginning(self) -> bool:
         """As long as the whole reply may be one call in JSON."""
+        if self._is_blank and not self._ended:
+            return False
         text = unmarked(self._buffer)
         if not self._ended and may_be_whole_call(text, self._schemas):
             return False
@@ -428,7 +433,7 @@ class ToolCallParser:
             if decided == "tag":
                 self._prose = place
             return tag if decided == "tag" else None
-        shown = self._buffer if self._ended else _TRAILING.sub("", self._buffer)
+        shown = self._buffer if self._ended else self._buffer.rstrip(_BLANK)
         if self._ended and (self._behind_call or self._arguments is not None) and not shown.strip():
             shown = ""  # nothing but line breaks behind the last call
         self._show(shown)

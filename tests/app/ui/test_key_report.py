@@ -19,7 +19,13 @@ def told(sent: str) -> list[str]:
 @pytest.mark.parametrize(
     ("sent", "lines"),
     [
-        ("\x10", ["Ctrl+P   Textual: ctrl+p   bytes: 10", "Anywhere: Find an action by name (app.palette)"]),
+        (
+            "\x10",
+            [
+                "Ctrl+P   Textual: ctrl+p   bytes: 10",
+                "Anywhere: Find an action, a file or a symbol (app.palette)",
+            ],
+        ),
         ("\x1bOQ", ["F2   Textual: f2   bytes: 1b 4f 51", "Workspace: Go to the files (workspace.files)"]),
         ("z", ["Review: Reject, discard, unstage or skip it (review.reject)", "it is typed"]),
         ("\x1b[1;3D", ["Alt+←   Textual: alt+left   bytes: 1b 5b 31 3b 33 44", "cursor word left"]),

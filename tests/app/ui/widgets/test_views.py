@@ -46,7 +46,7 @@ async def test_the_viewer_searches_jumps_and_wraps(tmp_path: Path) -> None:
         assert view.line_number == 701
         await stage.press("w")
         assert view.line_number == 701
-        assert "needle" in drawn(view)
+        assert "needle" in "".join(drawn(view).split()), "a word may be broken where the pane ends"
         await stage.press("w", "g")
         assert view.line_number == 1
 
