@@ -13,23 +13,45 @@ _RUN = re.compile("`+")
 class Prose:
     """The visible text of a reply so far: the line that is being written, and the fence that is open."""
 
-    __slots__ = ("_fence", "line")
+    __slots__ = ("_fence", "_opened", "_run", "line")
 
-    def __init__(self, line: str = "", fence: str = "") -> None:
-        self.line = line
-        self._fence = fence
+    def __init__(self) -> None:
+        self.line = ""
+        self._fence = ""
+        # Backticks of the span that is open in the line, and those that the line ends with until now.
+        self._opened = 0
+        self._run = 0
 
     def copy(self) -> "Prose":
         """Independent of this one from now on."""
-        return Prose(self.line, self._fence)
+        other = Prose()
+        other.line, other._fence = self.line, self._fence
+        other._opened, other._run = self._opened, self._run
+        return other
 
     def add(self, text: str) -> None:
         """Takes more text in."""
         first, *lines = text.split("\n")
-        self.line += first
+        self._add_to_line(first)
         for line in lines:
             self._end_line()
-            self.line = line
+            self.line, self._opened, self._run = "", 0, 0
+            self._add_to_line(line)
+
+    def _add_to_line(self, text: str) -> None:
+        self.line += text
+        if not text:
+            return
+        start = len(text) - len(text.lstrip("`")) if self._run else 0
+        self._run += start
+        if start == len(text):
+            return
+        self._opened, self._run = _after(self._opened, self._run), 0
+        for run in _RUN.finditer(text, start):
+            if run.end() == len(text):
+                self._run = len(run[0])
+            else:
+                self._opened = _after(self._opened, len(run[0]))
 
     @property
     def is_fenced(self) -> bool:
@@ -44,14 +66,7 @@ class Prose:
     @property
     def span(self) -> int:
         """How many backticks opened the span that is open in this line, if it is one; 0 for none."""
-        opened = 0
-        for run in _RUN.finditer(self.line):
-            length = len(run[0])
-            if not opened:
-                opened = length
-            elif length == opened:
-                opened = 0
-        return opened
+        return _after(self._opened, self._run)
 
     def _end_line(self) -> None:
         found = _FENCE.fullmatch(self.line)
@@ -62,6 +77,13 @@ class Prose:
             self._fence = marker
         elif marker.startswith(self._fence) and not rest.strip():
             self._fence = ""
+
+
+def _after(opened: int, run: int) -> int:
+    """The backticks of the open span after a run of so many more."""
+    if not opened or not run:
+        return opened or run
+    return 0 if run == opened else opened
 
 
 def closes_span(text: str, opened: int) -> bool:
