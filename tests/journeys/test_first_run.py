@@ -44,7 +44,7 @@ def test_from_no_model_to_a_reply(tmp_path: Path, hub: FakeHub) -> None:
             terminal.press("y")
         terminal.wait_for(ready)
         terminal.type("hello").press("enter")
-        terminal.wait_for("tok/s")
+        terminal.wait_for(lambda text: "tok/s" in text and "working" not in text)
         terminal.press("ctrl+q")
         terminal.wait_for(lambda text: "Stop it and quit" in text or not terminal.is_running)
         terminal.press("y")

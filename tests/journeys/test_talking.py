@@ -89,6 +89,8 @@ def test_mentions_commands_skills_and_the_shell(project: Path, scripted_server: 
         terminal.press("up").wait_for(lambda text: text.count("What was that?") == 2)
         terminal.press("down").type("one").press("ctrl+j").type("two").press("enter").wait_for("Answer 5.")
         assert words(last(server)) == "one\ntwo"
+        # While it works, quitting asks.
+        terminal.wait_for(lambda text: "working" not in text)
         terminal.press("ctrl+q")
         assert terminal.wait_closed() == 0
 
