@@ -122,23 +122,21 @@ def _choice(globs: Sequence[str]) -> Callable[[str], bool]:
 def list_files(root: Path, directory: Path, globs: Sequence[str] = ()) -> tuple[str, ...]:
     """All files below `directory` that no ignore rule excludes and that match one of `globs` if there are any,
     relative to `root` with forward slashes, sorted."""
-    with _running(["--files", "--null", "--", str(directory)], root) as (output, process):
-        names = [os.fsdecode(name) for name in output.read().split(b"\0") if name]
-        # Status 2 with output: some directory could not be read, and the rest was listed.
-        if process.wait() == 2 and not names and (complaint := _complaint(process)):
-            raise WorkspaceError(complaint)
-    prefix = str(root) + os.sep
-    is_chosen = _choice(globs)
-    paths = (name.removeprefix(prefix).replace(os.sep, "/") for name in names)
-    return tuple(sorted(path for path in paths if is_chosen(path)))
+    return _named(["--files", "--null", "--", str(directory)], root, globs)
 
 
 def files_with(root: Path, text: str, globs: Sequence[str] = ()) -> tuple[str, ...]:
     """The files below `root` that hold `text`, in small or capital letters, relative to it; ignore rules and
     `globs` as in `list_files`."""
     arguments = ["--files-with-matches", "--null", "--ignore-case", "--fixed-strings", "--max-filesize=1M"]
-    with _running([*arguments, "--", text, str(root)], root) as (output, process):
+    return _named([*arguments, "--", text, str(root)], root, globs)
+
+
+def _named(arguments: Sequence[str], root: Path, globs: Sequence[str]) -> tuple[str, ...]:
+    """The files that ripgrep names, a NUL byte after each, and that match one of `globs` if there are any."""
+    with _running(arguments, root) as (output, process):
         names = [os.fsdecode(name) for name in output.read().split(b"\0") if name]
+        # Status 2 with output: some directory could not be read, and the rest was listed.
         if process.wait() == 2 and not names and (complaint := _complaint(process)):
             raise WorkspaceError(complaint)
     prefix = str(root) + os.sep
