@@ -22,7 +22,7 @@ from app.model.engine.process import EngineFiles
 from app.model.engine.ready import until_settled
 from app.model.events import EngineStatus
 from app.settings.settings import Settings, load_settings, settings_file
-from app.workspace import ripgrep
+from app.workspace.search import ripgrep
 
 Mark = Literal["ok", "note", "missing"]
 

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.durable import TEMPORARY_SUFFIX
-from app.workspace import reading, ripgrep
 from app.workspace.errors import WorkspaceError
+from app.workspace.files import reading
 from app.workspace.git import GitRepository
 from app.workspace.ignore import IgnoreRules
 from app.workspace.model import DirectoryEntry, Document, RepositoryStatus
 from app.workspace.names import folds_case, is_git_name, spelled_on_disk
+from app.workspace.search import ripgrep
 from app.workspace.watch import watch
 
 if TYPE_CHECKING:
-    from app.workspace.symbols import Symbol
+    from app.workspace.search.symbols import Symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +143,13 @@ class Workspace:
 
     def symbols(self, query: str) -> "tuple[Symbol, ...]":
         """The definitions in the workspace whose names hold `query`, best first."""
-        from app.workspace.symbols import symbols_in  # noqa: PLC0415  the parsers are rarely needed
+        from app.workspace.search.symbols import symbols_in  # noqa: PLC0415  the parsers are rarely needed
 
         return symbols_in(self.root, query)
 
     def symbols_of(self, path: str) -> "tuple[Symbol, ...]":
         """The definitions in one file, by line; none where its language is unknown or it cannot be read."""
-        from app.workspace.symbols import symbols_of  # noqa: PLC0415
+        from app.workspace.search.symbols import symbols_of  # noqa: PLC0415
 
         try:
             return symbols_of(path, (self.root / path).read_bytes())

@@ -21,10 +21,10 @@ import numpy as np
 import mlx_model
 from mlx_model.chat.prompt import PromptEncoder
 from mlx_model.chat.tokenizer import Tokenizer
-from mlx_model.chat.tools.exact_edits import Files
+from mlx_model.chat.tools.edits.exact_edits import Files
+from mlx_model.chat.tools.edits.known_files import NamedFile
+from mlx_model.chat.tools.edits.quotation import END
 from mlx_model.chat.tools.grammar import Schemas, ToolGrammar
-from mlx_model.chat.tools.known_files import NamedFile
-from mlx_model.chat.tools.quotation import END
 from mlx_model.chat.tools.token_grammar import GrammarConstraint
 from mlx_model.commands.shared.memory_check import add_memory, settle_memory
 from mlx_model.commands.shared.options import load_model, read_text

@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from mlx_model.chat.tools.known_files import FilesMissing
+from mlx_model.chat.tools.edits.known_files import FilesMissing
 from mlx_model.engine.guarded import OutOfMemory
 from mlx_model.errors import EngineError, RequestError
 from mlx_model.server.scheduler import EngineStopping

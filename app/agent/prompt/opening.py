@@ -20,8 +20,8 @@ from app.model.engine.ready import until_settled
 from app.model.messages import Message
 from app.model.port import EnginePort
 from app.paths import data_directory
+from app.workspace.files.writing import write_bytes
 from app.workspace.workspace import Workspace
-from app.workspace.writing import write_bytes
 
 Kind = Literal["instructions", "file", "map"]
 

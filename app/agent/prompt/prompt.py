@@ -9,8 +9,8 @@ from datetime import date
 from pathlib import Path
 
 from app.settings.settings import Mode
+from app.workspace.files.reading import read_document
 from app.workspace.model import RepositoryStatus
-from app.workspace.reading import read_document
 
 SYSTEM_PROMPT = """\
 You are Tidegate's coding agent. You work in a project on the user's machine, through tools.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.paths import config_directory
-from app.workspace.reading import read_document
+from app.workspace.files.reading import read_document
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*\Z", re.IGNORECASE)
 _CALL = re.compile(r"/(?P<name>\S+)(?:\s+(?P<words>.*))?\Z", re.DOTALL)

@@ -11,10 +11,10 @@ from app.errors import TidegateError
 from app.model.messages import SeenFile
 from app.review.model import FileImage
 from app.review.port import ChangeRecorder
-from app.workspace.reading import FileMissing, NotReadable, TooLarge, read_bytes
-from app.workspace.text import Text, decode, is_binary
+from app.workspace.files.reading import FileMissing, NotReadable, TooLarge, read_bytes
+from app.workspace.files.text import Text, decode, is_binary
+from app.workspace.files.writing import write_bytes
 from app.workspace.workspace import Location
-from app.workspace.writing import write_bytes
 
 _MARK = "\ufeff"
 _LARGEST_SEEN = 4 << 20

@@ -24,7 +24,7 @@ from app.errors import TidegateError
 from app.git.errors import GitError
 from app.git.git import Git
 from app.review.unrecorded import Unrecorded
-from app.workspace.text import decode
+from app.workspace.files.text import decode
 from app.workspace.workspace import Workspace
 
 Outcome = Literal["right", "helped", "refused", "wrong"]

@@ -14,8 +14,8 @@ from app.ui.actions import ACTIONS, SCOPE_TITLES, in_scope, key_label
 from app.ui.dialogs.dialog import Dialog
 from app.ui.drawing.text import Span
 from app.ui.keymap import Keymap, keymap_path, keys_of
+from app.ui.widgets.agent.transcript_items import wrap
 from app.ui.widgets.line_view import LineView
-from app.ui.widgets.transcript_items import wrap
 
 Tone = Literal["title", "key", "name", "note"]
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from app.ui.dialogs.listing import ListRow
 from app.ui.find.finder import Finder, Found
-from app.workspace.fuzzy import Paths
+from app.workspace.search.fuzzy import Paths
 
 _MOST_SHOWN = 200
 

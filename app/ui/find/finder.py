@@ -18,7 +18,7 @@ from app.ui.dialogs.dialog import Dialog
 from app.ui.dialogs.listing import ListLines, ListRow
 from app.ui.drawing.text import visible
 from app.ui.keymap import keys_of
-from app.workspace.ripgrep import Match
+from app.workspace.search.ripgrep import Match
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from app.ui.dialogs.listing import ListRow
 from app.ui.find.finder import Finder, Found
-from app.workspace.symbols import Symbol
+from app.workspace.search.symbols import Symbol
 from app.workspace.workspace import Workspace
 
 _MOST_SHOWN = 500

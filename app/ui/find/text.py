@@ -8,7 +8,7 @@ from textual.widgets import Input
 
 from app.ui.dialogs.listing import ListRow
 from app.ui.find.finder import Finder, Found
-from app.workspace.ripgrep import Match
+from app.workspace.search.ripgrep import Match
 from app.workspace.workspace import Workspace
 
 _MOST_SHOWN = 1_000  # results; who gets more writes more of what is looked for

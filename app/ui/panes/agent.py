@@ -17,14 +17,14 @@ from app.ui.panes.completer import Completer, read_user_commands
 from app.ui.panes.conversation import Conversation
 from app.ui.panes.turns import TurnRunner
 from app.ui.slash import parse
-from app.ui.widgets.completion_list import CompletionList
-from app.ui.widgets.engine_banner import EngineBanner
-from app.ui.widgets.permission_prompt import PermissionPrompt
-from app.ui.widgets.prompt_input import PromptInput
-from app.ui.widgets.queued_messages import QueuedMessages
-from app.ui.widgets.todo_list import TodoList
-from app.ui.widgets.transcript import Transcript
-from app.ui.widgets.transcript_items import NoticeItem, ReplyItem, UserItem
+from app.ui.widgets.agent.completion_list import CompletionList
+from app.ui.widgets.agent.engine_banner import EngineBanner
+from app.ui.widgets.agent.permission_prompt import PermissionPrompt
+from app.ui.widgets.agent.prompt_input import PromptInput
+from app.ui.widgets.agent.queued_messages import QueuedMessages
+from app.ui.widgets.agent.todo_list import TodoList
+from app.ui.widgets.agent.transcript import Transcript
+from app.ui.widgets.agent.transcript_items import NoticeItem, ReplyItem, UserItem
 from app.workspace.workspace import Workspace
 
 _MODES: tuple[Mode, ...] = ("plan", "ask", "auto")

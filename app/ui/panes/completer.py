@@ -8,8 +8,8 @@ from app.agent.port import AgentPort
 from app.errors import TidegateError
 from app.ui.completion import Token, command_candidates, file_candidate, rank, with_directories
 from app.ui.slash import SLASH_COMMANDS
-from app.ui.widgets.completion_list import MOST_SHOWN
-from app.ui.widgets.prompt_input import PromptInput
+from app.ui.widgets.agent.completion_list import MOST_SHOWN
+from app.ui.widgets.agent.prompt_input import PromptInput
 from app.workspace.workspace import Workspace
 
 

@@ -26,8 +26,8 @@ from app.agent.events import (
 from app.agent.last_tests import LastTests
 from app.agent.port import PermissionRequest
 from app.model.events import Finished, TextWasThought
-from app.ui.widgets.transcript import Transcript
-from app.ui.widgets.transcript_items import CallItem, Item, NoticeItem, ProgressItem, ReplyItem, UserItem
+from app.ui.widgets.agent.transcript import Transcript
+from app.ui.widgets.agent.transcript_items import CallItem, Item, NoticeItem, ProgressItem, ReplyItem, UserItem
 
 _MOST_OUTPUT = 100_000  # characters kept of a call's output, the newest
 

@@ -23,9 +23,9 @@ from app.agent.port import AgentPort
 from app.errors import TidegateError
 from app.model.events import Finished, Timings
 from app.ui.panes.conversation import Conversation
-from app.ui.widgets.prompt_input import PromptInput
-from app.ui.widgets.queued_messages import QueuedMessages
-from app.ui.widgets.todo_list import TodoList
+from app.ui.widgets.agent.prompt_input import PromptInput
+from app.ui.widgets.agent.queued_messages import QueuedMessages
+from app.ui.widgets.agent.todo_list import TodoList
 
 
 class TurnChanged(Message, namespace="agent_pane"):

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from app.errors import TidegateError
-from app.workspace.fuzzy import Paths
-from app.workspace.ripgrep import Match
+from app.workspace.search.fuzzy import Paths
+from app.workspace.search.ripgrep import Match
 from app.workspace.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -40,9 +40,9 @@ from app.ui.screens.pane_titles import agent_title, centre_title, file_facts
 from app.ui.screens.resizing import Resizing
 from app.ui.screens.session_opening import SessionOpening
 from app.ui.screens.slash_commands import SlashCommands
+from app.ui.widgets.agent.permission_prompt import PermissionPrompt
 from app.ui.widgets.ask_line import AskLine
 from app.ui.widgets.hint_line import HintLine
-from app.ui.widgets.permission_prompt import PermissionPrompt
 from app.ui.widgets.status_line import StatusFacts, StatusLine
 from app.workspace.model import RepositoryStatus
 from app.workspace.watch import ANYTHING

@@ -21,7 +21,9 @@ from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper, regex_to_lark
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.chat.tools.arguments import EVERY_TYPE, resolved, value_types
 from mlx_model.chat.tools.call_text import BITS, CLOSE, OPEN, ToolForm, can_spell, tool_form
-from mlx_model.chat.tools.exact_edits import EDIT, Files, can_edit
+from mlx_model.chat.tools.edits.exact_edits import EDIT, Files, can_edit
+from mlx_model.chat.tools.edits.known_files import KnownFiles
+from mlx_model.chat.tools.edits.quotation import QuotingTokens
 from mlx_model.chat.tools.json_reply import (
     LONGEST_BOUND,
     WHITE_SPACE,
@@ -30,8 +32,6 @@ from mlx_model.chat.tools.json_reply import (
     json_grammar,
     not_held,
 )
-from mlx_model.chat.tools.known_files import KnownFiles
-from mlx_model.chat.tools.quotation import QuotingTokens
 from mlx_model.chat.tools.token_grammar import CallRules, CallTokens, GrammarConstraint
 from mlx_model.errors import RequestError
 

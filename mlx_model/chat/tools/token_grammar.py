@@ -12,9 +12,9 @@ from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from numpy.typing import NDArray
 
 from mlx_model.chat.tools.call_text import CLOSE, END, MARK, OPEN, CallText, Read, ToolForm
-from mlx_model.chat.tools.exact_edits import EditedFile, Files
+from mlx_model.chat.tools.edits.exact_edits import EditedFile, Files
+from mlx_model.chat.tools.edits.quotation import Quotation
 from mlx_model.chat.tools.prose import Prose
-from mlx_model.chat.tools.quotation import Quotation
 from mlx_model.chat.tools.token_trie import TokenTrie
 
 Mask = NDArray[np.bool_]

@@ -50,7 +50,7 @@ from typing_extensions import override
 
 from mlx_model.chat.prompt import EncodedPrompt, PromptEncoder
 from mlx_model.chat.thoughts import ThoughtTokens
-from mlx_model.chat.tools.known_files import NamedFile
+from mlx_model.chat.tools.edits.known_files import NamedFile
 from mlx_model.server.wires.chat_reply import ChatWriter, ChunkOptions
 from mlx_model.server.wires.received import MOST_LOGPROBS, GenerationOptions, JsonReply, Received, validated
 from mlx_model.server.wires.wire import Asked
@@ -169,7 +169,7 @@ class StreamOptions(Received):
 
 
 class ReceivedFile(Received):
-    """A file that the model was shown: see mlx_model.chat.tools.known_files."""
+    """A file that the model was shown: see mlx_model.chat.tools.edits.known_files."""
 
     paths: Annotated[list[str], Field(min_length=1)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

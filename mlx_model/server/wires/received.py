@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mlx_model.chat.prompt import EncodedPrompt, PromptEncoder
-from mlx_model.chat.tools.known_files import NamedFile
+from mlx_model.chat.tools.edits.known_files import NamedFile
 from mlx_model.decode.request import DraftMode, SamplingParameters
 from mlx_model.server.body import InvalidRequest
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from app.workspace.errors import WorkspaceError, WriteRefused
-from app.workspace.reading import NotReadable, read_bytes
-from app.workspace.ripgrep import files_with, list_files
+from app.workspace.files.reading import NotReadable, read_bytes
+from app.workspace.files.writing import write_bytes
+from app.workspace.search.ripgrep import files_with, list_files
 from app.workspace.workspace import Workspace
-from app.workspace.writing import write_bytes
 
 is_root = os.geteuid() == 0
 

@@ -5,7 +5,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.workspace.fuzzy import Paths
+from app.workspace.search.fuzzy import Paths
 
 PATHS = ["app/ui/panes/review/pane.py", "app/review.py", "tests/test_review.py", "app/reading/vine.py", "a.py"]
 

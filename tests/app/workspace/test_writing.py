@@ -7,7 +7,7 @@ import pytest
 
 from app.review.disk import WorkTree
 from app.review.model import FileImage
-from app.workspace.writing import write_bytes
+from app.workspace.files.writing import write_bytes
 
 
 def by_the_agent(path: Path, data: bytes) -> None:

@@ -9,8 +9,8 @@ from app.model.events import Finished
 from app.model.messages import ChatRequest, Message, SeenFile, ToolSpecification
 from app.model.wire.client import Address, ChatClient
 from mlx_model.chat.tokenizer import Tokenizer
+from mlx_model.chat.tools.edits.known_files import NamedFile
 from mlx_model.chat.tools.grammar import ToolGrammar
-from mlx_model.chat.tools.known_files import NamedFile
 from tests.support.scripted_generator import scripted_engine
 from tests.support.small_tokenizer import VOCABULARY
 

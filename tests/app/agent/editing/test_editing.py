@@ -19,7 +19,7 @@ from app.agent.tools.base import ToolContext
 from app.agent.tools.edit import Edit
 from app.agent.tools.files import Files
 from app.review.model import FileImage
-from app.workspace.text import decode
+from app.workspace.files.text import decode
 from app.workspace.workspace import Workspace
 
 WORDS = st.sampled_from(

@@ -26,8 +26,8 @@ from app.agent.port import PermissionAnswer, PermissionRequest
 from app.model.events import EngineStatus, Finished, PromptProgress, TextWasThought, Timings
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.themes import DARK, LIGHT
-from app.ui.widgets.permission_prompt import PermissionPrompt
-from app.ui.widgets.transcript_items import CallItem, NoticeItem
+from app.ui.widgets.agent.permission_prompt import PermissionPrompt
+from app.ui.widgets.agent.transcript_items import CallItem, NoticeItem
 from tests.support.screen import READY, ScriptedAgent, Stage
 
 REQUEST = PermissionRequest(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from app.ui.widgets.transcript import Transcript
-from app.ui.widgets.transcript_items import CallItem, Item, ReplyItem, UserItem
+from app.ui.widgets.agent.transcript import Transcript
+from app.ui.widgets.agent.transcript_items import CallItem, Item, ReplyItem, UserItem
 from tests.support.screen import Stage
 
 MANY = 1_500

@@ -14,8 +14,8 @@ from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import columns, paint, visible
 from app.ui.drawing.themes import DARK, LIGHT
 from app.ui.panes.viewer import split_lines
+from app.ui.widgets.agent.transcript_items import NoticeItem, ReplyItem, wrap
 from app.ui.widgets.file_view import FileView
-from app.ui.widgets.transcript_items import NoticeItem, ReplyItem, wrap
 from tests.support.screen import Stage
 
 

@@ -19,13 +19,13 @@ from app.agent.shell.jobs import Jobs
 from app.agent.tools.base import ToolContext
 from app.agent.tools.edit import Edit, EditArguments, _apply
 from app.agent.tools.files import Files
-from app.workspace.text import decode
+from app.workspace.files.text import decode
 from app.workspace.workspace import Workspace
 from mlx_model.chat.tokenizer import Tokenizer
+from mlx_model.chat.tools.edits.known_files import FilesMissing, FileTampered, KnownFiles, NamedFile
+from mlx_model.chat.tools.edits.quotation import QuotableText, Quotation, QuotingTokens
 from mlx_model.chat.tools.grammar import ToolGrammar
-from mlx_model.chat.tools.known_files import FilesMissing, FileTampered, KnownFiles, NamedFile
 from mlx_model.chat.tools.parser import CallArguments, ToolCallParser
-from mlx_model.chat.tools.quotation import QuotableText, Quotation, QuotingTokens
 from mlx_model.chat.tools.token_grammar import GrammarConstraint
 from mlx_model.engine.loading import load
 from mlx_model.model import Qwen3Next

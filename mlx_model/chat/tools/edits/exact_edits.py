@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from mlx_model.chat.tools.call_text import Read
-from mlx_model.chat.tools.quotation import QuotableText, Quotation
+from mlx_model.chat.tools.edits.quotation import QuotableText, Quotation
 
 EDIT = "edit"
 _PATH, _QUOTE, _EVERYWHERE = "file_path", "old_string", "replace_all"

@@ -6,8 +6,8 @@ import stat
 from pathlib import Path
 
 from app.workspace.errors import WorkspaceError
+from app.workspace.files.text import decode, is_binary
 from app.workspace.model import Document
-from app.workspace.text import decode, is_binary
 
 MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
 """Bytes of a file that is opened as text, whole in memory; a larger one is described."""

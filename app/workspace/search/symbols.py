@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tree_sitter import Language, Node, Parser, Query, QueryCursor
 
-from app.workspace import ripgrep
+from app.workspace.search import ripgrep
 
 # By a file's ending, the grammar's package and its language; those that Textual's text area knows, and bash.
 _LANGUAGES = {

@@ -11,8 +11,8 @@ from textual.strip import Strip
 from textual.timer import Timer
 
 from app.ui.actions import bindings
+from app.ui.widgets.agent.transcript_items import CallItem, Item
 from app.ui.widgets.line_view import LineView
-from app.ui.widgets.transcript_items import CallItem, Item
 
 _FRAME = 1 / 25  # seconds between redraws while text streams
 _SHARE = 0.25  # of the time, at most, goes into them: a very long paragraph is drawn less often

@@ -4,7 +4,7 @@ import codecs
 import re
 from dataclasses import dataclass
 
-from app.workspace.encodings import detected_encoding
+from app.workspace.files.encodings import detected_encoding
 
 # The longer marks first: UTF-32's little-endian mark begins with UTF-16's.
 _MARKS = (

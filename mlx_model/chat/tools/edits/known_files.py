@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mlx_model.chat.tools.exact_edits import Files, normal_path
-from mlx_model.chat.tools.quotation import QuotableText, QuotingTokens
+from mlx_model.chat.tools.edits.exact_edits import Files, normal_path
+from mlx_model.chat.tools.edits.quotation import QuotableText, QuotingTokens
 from mlx_model.errors import RequestError
 
 _MOST_BYTES = 64 << 20

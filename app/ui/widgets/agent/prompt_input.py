@@ -13,7 +13,7 @@ from app.ui.actions import bindings, in_scope
 from app.ui.completion import Token, rank, token_before
 from app.ui.editor import EditorError, edit_text
 from app.ui.keymap import keys_of
-from app.ui.widgets.completion_list import CompletionList
+from app.ui.widgets.agent.completion_list import CompletionList
 from app.ui.widgets.writing_area import WritingArea
 
 _LONG_PASTE = 1_200  # characters

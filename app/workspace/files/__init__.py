@@ -1,0 +1,1 @@
+"""A file's content: encoding, line endings, reading and writing."""
