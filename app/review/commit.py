@@ -20,9 +20,10 @@ from app.review.checkout import images, merge
 from app.review.diff.compare import SYMLINK
 from app.review.display import live_atoms
 from app.review.errors import ReviewError
-from app.review.log.change_log import FileState, ReviewState
+from app.review.log.change_log import ReviewState
 from app.review.log.decisions import AtomsByPath, shifts_to
 from app.review.log.entries import CommitBegan, CommitEnded, Entry
+from app.review.log.file_state import FileState
 from app.review.model import FileImage
 from app.terminal_output import clean
 

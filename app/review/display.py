@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from app.review.diff.compare import CONTEXT_LINES, SYMLINK, diff_line
-from app.review.log.change_log import FileState
+from app.review.log.file_state import FileState
 from app.review.log.weave import META, Atom, Token, is_visible
 from app.review.model import ChangeKind, DiffLine, FileChange, Hunk
 

@@ -25,7 +25,7 @@ from app.review.display import (
 )
 from app.review.errors import ReviewError
 from app.review.feedback import rejected_text
-from app.review.log.change_log import FileState, ReviewState, TurnName
+from app.review.log.change_log import ReviewState, TurnName
 from app.review.log.decisions import (
     AtomsByPath,
     LinesOf,
@@ -43,6 +43,7 @@ from app.review.log.decisions import (
     with_return,
 )
 from app.review.log.entries import Commented, Decided, RejectedText, Settled, Write, inverse
+from app.review.log.file_state import FileState
 from app.review.log.ledger import Images, Ledger
 from app.review.log.store import FileStore, Store
 from app.review.model import Comment, FileChange, FileImage, Selection, TurnSummary

@@ -8,9 +8,10 @@ from app.git.git import Git
 from app.review.checkout import merge
 from app.review.diff.compare import SYMLINK
 from app.review.errors import LostContent
-from app.review.log.change_log import FileState, ReviewState
+from app.review.log.change_log import ReviewState
 from app.review.log.decisions import AtomsByPath, HunkBlocks
 from app.review.log.entries import ImageName
+from app.review.log.file_state import FileState
 from app.review.log.ledger import Images
 from app.review.log.weave import Atom
 from app.review.model import FileImage

@@ -13,8 +13,9 @@ from app.review.diff.renames import find_renames
 from app.review.disk import Disk
 from app.review.errors import ReviewError
 from app.review.feedback import feedback_text
-from app.review.log.change_log import FileState, ReviewState
+from app.review.log.change_log import ReviewState
 from app.review.log.entries import CommandBegan, CommandEnded, FeedbackGiven, Retold, TurnBegan, TurnEnded
+from app.review.log.file_state import FileState
 from app.review.log.ledger import Images, Ledger
 from app.review.log.store import Store
 from app.review.log.weave import Owner

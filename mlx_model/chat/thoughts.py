@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlx_model.chat.tokenizer import Tokenizer
-from mlx_model.chat.tools.parser import ReplyPart
+from mlx_model.chat.tools.reply_parts import ReplyPart
 
 OPENING = "<think>"
 _OPEN, _CLOSE = OPENING, "</think>"

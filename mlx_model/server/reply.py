@@ -9,7 +9,8 @@ from mlx_model.chat.stop_strings import StopStrings
 from mlx_model.chat.thoughts import ReadPart, Thought, ThoughtTokens
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.chat.tools.call_text import CLOSE, MARK, OPEN
-from mlx_model.chat.tools.parser import CallArguments, CallOpened, ReplyPart, ToolCallParser, VisibleText
+from mlx_model.chat.tools.parser import ToolCallParser
+from mlx_model.chat.tools.reply_parts import CallArguments, CallOpened, ReplyPart, VisibleText
 from mlx_model.server.wires.wire import FinishReason
 
 _UNREAD = 32

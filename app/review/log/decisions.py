@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from app.review.display import KEPT_MARK, REJECTED_MARK, Shown, live_atoms, show
 from app.review.errors import ReviewError
-from app.review.log.change_log import FileState, ReviewState
+from app.review.log.change_log import ReviewState
 from app.review.log.entries import Shift, Standing, shift_of
+from app.review.log.file_state import FileState
 from app.review.log.weave import META, Atom
 from app.review.model import FileImage
 

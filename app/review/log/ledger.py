@@ -13,7 +13,7 @@ from pathlib import Path
 from app.review.diff.compare import diff_tokens
 from app.review.disk import Disk
 from app.review.errors import LostContent, ReviewError
-from app.review.log.change_log import FileState, ReviewState
+from app.review.log.change_log import ReviewState
 from app.review.log.compaction import blobs, compact
 from app.review.log.decisions import images_after
 from app.review.log.entries import (
@@ -31,6 +31,7 @@ from app.review.log.entries import (
     Write,
     by_block,
 )
+from app.review.log.file_state import FileState
 from app.review.log.store import Store
 from app.review.log.taken_back import taken_back
 from app.review.log.weave import EditBlocks, Owner, compare

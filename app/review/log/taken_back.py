@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from app.review.diff.compare import Block, blocks, diff_tokens
 from app.review.diff.words import similarity
-from app.review.log.change_log import FileState
+from app.review.log.file_state import FileState
 from app.review.log.weave import META, Atom, Token, is_visible
 from app.review.model import FileImage
 

@@ -15,7 +15,6 @@ result does not depend on how the reply is cut into pieces.
 import json
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from mlx_model.chat.tools.arguments import ArgumentWriter
@@ -39,33 +38,7 @@ from mlx_model.chat.tools.openings import (
     unmarked,
 )
 from mlx_model.chat.tools.prose import Prose
-
-
-@dataclass(frozen=True, slots=True)
-class VisibleText:
-    """The next piece of the visible reply."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class CallOpened:
-    """Tool call `index` (from 0) begins."""
-
-    index: int
-    id: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class CallArguments:
-    """The next piece of the JSON text of call `index`'s arguments."""
-
-    index: int
-    fragment: str
-
-
-ReplyPart = VisibleText | CallOpened | CallArguments
+from mlx_model.chat.tools.reply_parts import CallArguments, CallOpened, ReplyPart, VisibleText, merged
 
 _BLANK = MARK + "".join(filter(str.isspace, map(chr, range(0x3001))))
 """White space (none lies beyond U+3000), and the mark of control tokens."""
@@ -125,7 +98,7 @@ class ToolCallParser:
         while self._state():
             pass
         parts, self._parts = self._parts, []
-        return _merged(parts)
+        return merged(parts)
 
     # Each state consumes what it can of the buffer; it returns False where it needs more text.
 
@@ -497,17 +470,3 @@ class ToolCallParser:
         self._state = self._text
         self._behind_call = True
         self._prose = Prose()
-
-
-def _merged(parts: list[ReplyPart]) -> list[ReplyPart]:
-    """Joins neighbouring parts of one kind."""
-    merged: list[ReplyPart] = []
-    for part in parts:
-        last = merged[-1] if merged else None
-        if isinstance(part, VisibleText) and isinstance(last, VisibleText):
-            merged[-1] = VisibleText(last.text + part.text)
-        elif isinstance(part, CallArguments) and isinstance(last, CallArguments) and part.index == last.index:
-            merged[-1] = CallArguments(part.index, last.fragment + part.fragment)
-        else:
-            merged.append(part)
-    return merged

@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from mlx_model.chat.prompt import EncodedPrompt, PromptEncoder
 from mlx_model.chat.tokenizer import Tokenizer
-from mlx_model.chat.tools.parser import VisibleText
+from mlx_model.chat.tools.reply_parts import VisibleText
 from mlx_model.decode.request import PromptProcessed
 from mlx_model.decode.timings import timings
 from mlx_model.errors import RequestError

@@ -10,7 +10,7 @@ from typing import Any
 from typing_extensions import override
 
 from mlx_model.chat.thoughts import ReadPart
-from mlx_model.chat.tools.parser import CallArguments, CallOpened, VisibleText
+from mlx_model.chat.tools.reply_parts import CallArguments, CallOpened, VisibleText
 from mlx_model.decode.request import PromptProcessed
 from mlx_model.decode.timings import timings
 from mlx_model.server.wires.chat_reply import token_logprobs, usage

@@ -13,7 +13,7 @@ from app.model.events import ReplyProgress
 from app.model.wire.chunks import ReplyReader
 from app.ui.screens import pane_titles
 from app.ui.widgets.status_line import StatusLine
-from mlx_model.chat.tools.parser import VisibleText
+from mlx_model.chat.tools.reply_parts import VisibleText
 from mlx_model.decode.request import GenerationCosts, GenerationFinished, SourceDrafts
 from mlx_model.server.wires.chat_reply import ChatWriter, ChunkOptions
 from mlx_model.server.wires.wire import Ended

@@ -11,7 +11,8 @@ import pytest
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.chat.tools.call_text import CLOSE, MARK, OPEN
 from mlx_model.chat.tools.grammar import ToolGrammar
-from mlx_model.chat.tools.parser import CallArguments, CallOpened, ToolCallParser, VisibleText
+from mlx_model.chat.tools.parser import ToolCallParser
+from mlx_model.chat.tools.reply_parts import CallArguments, CallOpened, VisibleText
 from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer
 
 TOOLS: dict[str, Any] = {

@@ -25,7 +25,8 @@ from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.chat.tools.edits.known_files import FilesMissing, FileTampered, KnownFiles, NamedFile
 from mlx_model.chat.tools.edits.quotation import QuotableText, Quotation, QuotingTokens
 from mlx_model.chat.tools.grammar import ToolGrammar
-from mlx_model.chat.tools.parser import CallArguments, ToolCallParser
+from mlx_model.chat.tools.parser import ToolCallParser
+from mlx_model.chat.tools.reply_parts import CallArguments
 from mlx_model.chat.tools.token_grammar import GrammarConstraint
 from mlx_model.engine.loading import load
 from mlx_model.model import Qwen3Next

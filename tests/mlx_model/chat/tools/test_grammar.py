@@ -15,7 +15,8 @@ import pytest
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.chat.tools.call_text import MARK
 from mlx_model.chat.tools.grammar import Schemas, ToolGrammar
-from mlx_model.chat.tools.parser import CallArguments, CallOpened, ToolCallParser, VisibleText
+from mlx_model.chat.tools.parser import ToolCallParser
+from mlx_model.chat.tools.reply_parts import CallArguments, CallOpened, VisibleText
 from mlx_model.chat.tools.token_grammar import GrammarConstraint
 from mlx_model.engine.loading import load
 from tests.support.drafting import Depths, Oracle, asked, drafting_generator, reply

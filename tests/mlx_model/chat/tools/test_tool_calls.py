@@ -8,7 +8,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlx_model.chat.tools.parser import CallArguments, CallOpened, ReplyPart, ToolCallParser, VisibleText
+from mlx_model.chat.tools.parser import ToolCallParser
+from mlx_model.chat.tools.reply_parts import CallArguments, CallOpened, ReplyPart, VisibleText
 
 SCHEMAS = {
     "edit": {
