@@ -1,19 +1,13 @@
-"""The three panes, how they fold, and what passes between them."""
+"""What passes between the panes of the workspace: files, centre and agent."""
 
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from textual import events
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
 from textual.markup import escape
-from textual.screen import Screen
 from textual.timer import Timer
-from textual.widget import Widget
-from textual.widgets import ContentSwitcher
 
 from app.errors import TidegateError
 from app.model.events import EngineStatus, Timings
@@ -21,7 +15,7 @@ from app.review.desks.agent_desk import AgentDesk
 from app.review.desks.source_desk import SourceDesk
 from app.review.desks.sources import STAGED, WORK_TREE, Sources
 from app.review.model import FileChange
-from app.ui.actions import Scope, bindings
+from app.ui.actions import bindings
 from app.ui.base import ActionApp
 from app.ui.dialogs.rewind import Rewind
 from app.ui.drawing.text import visible
@@ -34,15 +28,13 @@ from app.ui.panes.turns import FilesTouched, Replied, Replying, TurnChanged
 from app.ui.panes.viewer import ViewerPane
 from app.ui.ports import Ports
 from app.ui.screens.finding import Finding
-from app.ui.screens.folding import STEP, Folding
 from app.ui.screens.git_status import GitStatusReader
 from app.ui.screens.pane_titles import agent_title, centre_title, file_facts
-from app.ui.screens.resizing import Resizing
+from app.ui.screens.panes import PanesScreen
 from app.ui.screens.session_opening import SessionOpening
 from app.ui.screens.slash_commands import SlashCommands
 from app.ui.widgets.agent.permission_prompt import PermissionPrompt
 from app.ui.widgets.ask_line import AskLine
-from app.ui.widgets.hint_line import HintLine
 from app.ui.widgets.status_line import StatusFacts, StatusLine
 from app.workspace.model import RepositoryStatus
 from app.workspace.watch import ANYTHING
@@ -51,7 +43,7 @@ from app.workspace.watch import ANYTHING
 _WITHOUT_HUNKS = frozenset(["undo", "redo", "desk", "refresh", "rewind", "comments"])
 
 
-class WorkspaceScreen(Screen[None]):
+class WorkspaceScreen(PanesScreen):
     """Files, centre and agent."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("workspace"))
@@ -59,7 +51,7 @@ class WorkspaceScreen(Screen[None]):
     AUTO_FOCUS = None  # who gets the focus depends on what was asked for, and is decided below
 
     def __init__(self, ports: Ports, keymap: Keymap, show_file: str | None, session: str | None = None) -> None:
-        super().__init__()
+        super().__init__(keymap, ports.workspace.root)
         self._ports = ports
         self._show_file = show_file
         self._session = session
@@ -69,7 +61,7 @@ class WorkspaceScreen(Screen[None]):
         self._git_status = GitStatusReader(ports, self._show_git_status, self._warn)
         sources = Sources(ports.workspace.root, ports.review)
         self.files = FileTree(ports.workspace, id="tree")
-        self._tree_line = AskLine(id="tree-input")
+        self.tree_line = AskLine(id="tree-input")
         self.viewer = ViewerPane(ports.workspace, keymap, id="viewer")
         self.review = ReviewPane(
             ports.review,
@@ -81,6 +73,7 @@ class WorkspaceScreen(Screen[None]):
             suggest=self._suggest_message,
             id="review",
         )
+        self.views = (self.viewer, self.review)
         self.agent = AgentPane(ports.workspace, id="agent")
         self._sessions = SessionOpening(self.agent, ports.agent, ports.workspace.root)
         self.slash_commands = SlashCommands(
@@ -88,35 +81,17 @@ class WorkspaceScreen(Screen[None]):
         )
         self.finding = Finding(self, ports.workspace)
         self._tree_work = TreeWork(
-            self.files, self._tree_line, ports.workspace, ports.review, self.finding.filtered
+            self.files, self.tree_line, ports.workspace, ports.review, self.finding.filtered
         )
-        self._folding = Folding()
-        self._resizing = Resizing(self, self._folding, ports.workspace.root)
-        self._panes = self._folding.panes
-        self._status_line = StatusLine(StatusFacts(ports.engine.status), id="status")
-        self._hint_line = HintLine(keymap, id="hints")
-        self.switcher = ContentSwitcher(id="centre", initial="viewer")
-
-    def compose(self) -> ComposeResult:
-        with Horizontal(id="panes"):
-            with self._panes["tree"]:
-                yield self.files
-                yield self._tree_line
-            with self._panes["centre"], self.switcher:
-                yield self.viewer
-                yield self.review
-            with self._panes["agent"]:
-                yield self.agent
-        yield self._status_line
-        yield self._hint_line
+        self.status_line = StatusLine(StatusFacts(ports.engine.status), id="status")
 
     def on_mount(self) -> None:
-        self._panes["tree"].border_title = escape(visible(self._ports.workspace.root.name)) or "/"
-        self._panes["agent"].border_title = "Agent"
-        self._title_centre()
+        self.panes["tree"].border_title = escape(visible(self._ports.workspace.root.name)) or "/"
+        self.panes["agent"].border_title = "Agent"
+        self.title_centre()
         self.agent.greet(self._greeting(), self._key("workspace.go_on"))
         self._unsubscribe = self._ports.engine.subscribe(self._engine_changed)
-        self._fold()
+        self.fold()
         if self._show_file is not None:
             self.open_file(self._show_file)
         else:
@@ -168,125 +143,6 @@ class WorkspaceScreen(Screen[None]):
         await self.agent.aclose()
         await self._ports.engine.aclose()
 
-    # Which panes are there, and which has the focus.
-
-    def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002
-        self._fold()
-
-    def _fold(self) -> None:
-        size = self.app.size
-        self.set_class(size.height < 12, "short")
-        self.set_class(size.width < 44 or size.height < 7, "tiny")
-        self._folding.fit(size)
-
-    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        pane = self._pane_of(event.widget)
-        self._mark_focused(pane)
-        if pane in ("centre", "agent"):
-            self._folding.main = pane
-        self._hint_line.show(self._scopes_of(event.widget))
-
-    @staticmethod
-    def _pane_of(widget: Widget) -> str | None:
-        for node in widget.ancestors_with_self:
-            if node.id in ("tree-pane", "centre-pane", "agent-pane"):
-                return node.id.removesuffix("-pane")
-        return None
-
-    @staticmethod
-    def _scopes_of(widget: Widget) -> tuple[Scope, ...]:
-        by_id: dict[str, Scope] = {
-            "tree": "tree",
-            "viewer": "viewer",
-            "review": "review",
-            "transcript": "transcript",
-            "prompt": "prompt",
-            "permission": "permission",
-        }
-        found = [by_id[node.id] for node in widget.ancestors_with_self if node.id in by_id]
-        return (*found[:1], "app")
-
-    # Going places.
-
-    def action_show_files(self) -> None:
-        self._folding.reveal("tree")
-        self.files.focus()
-
-    def action_toggle_tree(self) -> None:
-        if not self._folding.shows_tree:
-            self.action_show_files()
-            return
-        had_focus = self.files.has_focus
-        self._folding.hide_tree()
-        if had_focus:
-            self._focus_main()
-
-    def _focus_main(self) -> None:
-        if self._folding.main == "agent":
-            self.action_show_agent()
-        else:
-            self.action_show_centre()
-
-    def action_show_viewer(self) -> None:
-        self._show("viewer")
-
-    def action_show_review(self) -> None:
-        self._show("review")
-
-    def action_show_centre(self) -> None:
-        self._show(self.switcher.current or "viewer")
-
-    def _show(self, name: str) -> None:
-        self._folding.reveal("centre")
-        self._switch(name)
-        pane = self.query_one(f"#{name}")
-        views = (widget for widget in pane.query("LineView").results(Widget) if widget.display)
-        focusable = next(views, pane if pane.can_focus else None)
-        if focusable is not None:
-            focusable.focus()
-        else:
-            self.set_focus(None)
-            self._mark_focused("centre")
-            self._hint_line.show(("app",))
-
-    def _mark_focused(self, pane: str | None) -> None:
-        """Show by its border which pane the user is in, though perhaps nothing in it can take a key."""
-        for name, container in self._panes.items():
-            container.set_class(name == pane, "focused")
-
-    def _switch(self, name: str) -> None:
-        self.switcher.current = name
-        self._title_centre()
-
-    def action_show_agent(self) -> None:
-        self._folding.reveal("agent")
-        self.agent.main_widget.focus()
-
-    def action_zoom(self) -> None:
-        if not self._folding.unzoom():
-            focused = self.focused
-            pane = self._pane_of(focused) if focused is not None else None
-            self._folding.zoom(pane or self._folding.main)
-
-    def action_wider(self) -> None:
-        self._resize(STEP)
-
-    def action_narrower(self) -> None:
-        self._resize(-STEP)
-
-    def _resize(self, columns: int) -> None:
-        pane = self._pane_of(self.focused) if self.focused is not None else None
-        self._resizing.by(pane or self._folding.main, columns)
-
-    def on_mouse_down(self, event: events.MouseDown) -> None:
-        self._resizing.press(event)
-
-    def on_mouse_move(self, event: events.MouseMove) -> None:
-        self._resizing.move(event)
-
-    def on_mouse_up(self) -> None:
-        self._resizing.release()
-
     def action_show_model(self) -> None:
         from app.ui.screens.model import ModelScreen  # noqa: PLC0415
 
@@ -307,14 +163,14 @@ class WorkspaceScreen(Screen[None]):
     def leave_innermost(self) -> bool:
         """Leave the innermost thing: an open field, then the turn, then a zoomed pane or the tree. False if
         there was nothing."""
-        if self.focused in (self._tree_line, self.files) and self._tree_work.leave():
+        if self.focused in (self.tree_line, self.files) and self._tree_work.leave():
             return True
-        is_in_centre = self.focused is not None and self._pane_of(self.focused) == "centre"
+        is_in_centre = self.focused is not None and self.pane_of(self.focused) == "centre"
         if is_in_centre and (self.viewer.leave_input() or self.review.leave_mode()):
             return True
-        if self.agent.permission.leave_comment() or self.agent.turns.cancel() or self._folding.unzoom():
+        if self.agent.permission.leave_comment() or self.agent.turns.cancel() or self.folding.unzoom():
             return True
-        if self._folding.covers_with_tree:
+        if self.folding.covers_with_tree:
             self.action_toggle_tree()
             return True
         return False
@@ -324,8 +180,8 @@ class WorkspaceScreen(Screen[None]):
     def open_file(self, path: str, line: int = 1, *, walks_results: bool = False) -> None:
         """Show a file in the centre."""
         self.viewer.open(path, line, walks_results=walks_results)
-        self._folding.reveal("centre")
-        self._switch("viewer")
+        self.folding.reveal("centre")
+        self.switch("viewer")
         self.finding.opened(path)
         self.run_worker(self.files.reveal(path), group="reveal", exclusive=True)
 
@@ -333,7 +189,7 @@ class WorkspaceScreen(Screen[None]):
         self.open_file(event.path)
 
     def on_viewer_pane_opened(self, event: ViewerPane.Opened) -> None:
-        self._title_centre()
+        self.title_centre()
         if self.switcher.current == "viewer" and event.document.text is not None:
             view = self.viewer.query_one("#file-view")
             if self.focused is None or self.focused is self.files or self.review in self.focused.ancestors:
@@ -378,11 +234,11 @@ class WorkspaceScreen(Screen[None]):
         self._tree_work.begin(event.what, event.path)
 
     def on_input_changed(self, event: AskLine.Changed) -> None:
-        if event.input is self._tree_line:
+        if event.input is self.tree_line:
             self._tree_work.typed(event.value)
 
     def on_input_submitted(self, event: AskLine.Submitted) -> None:
-        if event.input is self._tree_line:
+        if event.input is self.tree_line:
             self._tree_work.answered(event.value)
 
     def on_file_tree_reload_wanted(self) -> None:
@@ -439,7 +295,7 @@ class WorkspaceScreen(Screen[None]):
         self.review.reload()
         looking = self.focused is not None and self.viewer in self.focused.ancestors
         if not looking:
-            self._switch("review")
+            self.switch("review")
 
     def on_agent_pane_replied(self, event: Replied) -> None:
         finished = event.finished
@@ -477,15 +333,15 @@ class WorkspaceScreen(Screen[None]):
     def on_review_pane_counted(self, event: ReviewPane.Counted) -> None:
         if self.review.desk.source == "":
             self._facts(pending_hunks=event.total - event.decided)
-        self._hint_line.rename(self.review.hint_names)
-        self._title_centre()
+        self.hint_line.rename(self.review.hint_names)
+        self.title_centre()
 
     def on_review_pane_disk_changed(self) -> None:
         self.read_git_status()
         self.viewer.reload()
 
     def _engine_changed(self, status: EngineStatus) -> None:
-        if status.given_up and status.given_up != self._status_line.facts.engine.given_up:
+        if status.given_up and status.given_up != self.status_line.facts.engine.given_up:
             self.agent.tell(status.given_up)
         self._facts(engine=status)
         self.agent.banner.show(status, self._key("workspace.restart_engine"), self._key("workspace.model"))
@@ -493,18 +349,18 @@ class WorkspaceScreen(Screen[None]):
             self.action_show_model()
 
     def _facts(self, **changes: object) -> None:
-        self._status_line.show(replace(self._status_line.facts, **changes))  # type: ignore[arg-type]
+        self.status_line.show(replace(self.status_line.facts, **changes))  # type: ignore[arg-type]
 
-    def _title_centre(self) -> None:
+    def title_centre(self) -> None:
         review, current = self.review, self.switcher.current
-        pane = self._panes["centre"]
+        pane = self.panes["centre"]
         pane.border_title = centre_title(self.viewer.path, review, current)
         is_review = current == "review" and review.total
         pane.border_subtitle = review.summary if is_review else file_facts(self.viewer.document)
 
     def _title_agent(self) -> None:
         turns = self.agent.turns
-        self._panes["agent"].border_title = agent_title(
+        self.panes["agent"].border_title = agent_title(
             is_asking=self.agent.permission.is_asking,
             working=time.monotonic() - self._working_since if turns.is_working else None,
             silent=turns.silent_seconds,
