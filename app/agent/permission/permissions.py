@@ -8,6 +8,7 @@ from typing import Literal
 
 from app.agent.permission.commands.grants import grant_for
 from app.agent.permission.commands.judge import Judgement, judge
+from app.agent.permission.commands.needs_terminal import needs_terminal
 from app.agent.permission.commands.reading import only_reads
 from app.agent.permission.rules import allows, applying, hidden, hidden_places, in_words
 from app.agent.tools.base import Access
@@ -18,6 +19,10 @@ from app.workspace.workspace import Workspace
 _PLAN = (
     "Not done: the user chose plan mode, in which files are only read. Finish with a plan in words; the user "
     "will change the mode to have it carried out."
+)
+_NO_TERMINAL = (
+    "Not done: `{}` needs a terminal, and your commands have none. Give the command all it needs on its line "
+    "(git commit -m …), use your tools for files, or ask the user to do it in the terminal pane."
 )
 _EDITS = "edits"
 
@@ -164,6 +169,9 @@ class Permissions:
 
     def _judge_command(self, access: Access, judgement: Judgement, rules: Sequence[Rule]) -> Verdict:
         assert access.location is not None
+        drawing = needs_terminal(judgement)
+        if drawing is not None:
+            return Verdict("deny", _NO_TERMINAL.format(drawing))
         if not access.location.is_inside:
             return Verdict("ask", f"it runs in {access.location.absolute}, outside the workspace")
         if judgement.reasons:

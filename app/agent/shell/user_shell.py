@@ -3,6 +3,8 @@
 from app.agent.activity import Emit
 from app.agent.errors import ToolFailure
 from app.agent.events import Noticed, ToolFinished, ToolOutput, ToolStarted
+from app.agent.permission.commands.judge import judge
+from app.agent.permission.commands.needs_terminal import needs_terminal
 from app.agent.port import PermissionRequest
 from app.agent.session.conversation import Conversation
 from app.agent.shell.again import run_again
@@ -35,6 +37,12 @@ async def run_for_user(command: str, hands: Hands, conversation: Conversation, e
     result = ToolResult(_CANCELLED, ok=False)
     try:
         await emit(ToolStarted(call_id, tool.name, {"command": command}, summary))
+        root = hands.workspace.root
+        drawing = needs_terminal(judge(command, root, root))
+        if drawing is not None:
+            raise ToolFailure(
+                f"{drawing} needs a terminal, which commands behind ! do not have: use the terminal pane."
+            )
         if await in_thread(find_sandbox) is None:
             await emit(Noticed(NO_SANDBOX))
         result = await tool.run(arguments, context)
