@@ -63,12 +63,14 @@ class ToolCallStreamed:
 
 @dataclass(frozen=True, slots=True)
 class ToolStarted:
-    """A call was parsed, permitted and begun. `summary` is one line for a person: "Read src/a.py 1-40"."""
+    """A call was parsed, permitted and begun. `summary` is one line for a person: "Read src/a.py 1-40".
+    `is_users`: the user ran the command, not the model."""
 
     call_id: str
     name: str
     arguments: Mapping[str, Any]
     summary: str
+    is_users: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,12 +194,22 @@ ACTIONS: tuple[Action, ...] = (
     Action("review.refresh", "review", "reload", ("r",), "Look at the disk again"),
     Action("standalone.leave", "standalone", "leave_mode", ("escape",), "End the selection or the search"),
     Action("standalone.quit", "standalone", "quit", ("q",), "Quit the review", "quit"),
-    Action("transcript.next", "transcript", "next_call", ("n",), "Next tool call", "next call"),
-    Action("transcript.previous", "transcript", "previous_call", ("p", "N"), "Previous tool call"),
+    Action(
+        "transcript.next",
+        "transcript",
+        "next_call",
+        ("n",),
+        "Next tool call, or match of a search",
+        "next call",
+    ),
+    Action("transcript.previous", "transcript", "previous_call", ("p", "N"), "Previous tool call, or match"),
     Action(
         "transcript.expand", "transcript", "expand", ("enter", "space"), "Show or hide its output", "output"
     ),
     Action("transcript.expand_all", "transcript", "expand_all", ("e",), "Show or hide all output"),
+    Action("transcript.newest", "transcript", "newest_call", ("o",), "Show the newest output, or hide it"),
+    Action("transcript.search", "transcript", "search", ("slash",), "Search in it; Esc ends that", "search"),
+    Action("transcript.plan", "transcript", "unfold_plan", ("t",), "Unfold the agent's plan, or fold it"),
     Action("transcript.reply", "transcript", "reply", ("i",), "Back to the message", "write"),
     Action(
         "prompt.send",
@@ -212,6 +222,21 @@ ACTIONS: tuple[Action, ...] = (
     Action("prompt.newline", "prompt", "newline", ("shift+enter", "ctrl+j"), "New line", "new line"),
     Action("prompt.older", "prompt", "older", ("up",), "Earlier message, from the first line"),
     Action("prompt.newer", "prompt", "newer", ("down",), "Later message, from the last line"),
+    Action("prompt.history", "prompt", "history", ("ctrl+r",), "Find a message of yours, of any session"),
+    Action("prompt.read_up", "prompt", "read_up", ("pageup",), "Scroll the conversation up"),
+    Action("prompt.read_down", "prompt", "read_down", ("pagedown",), "Scroll the conversation down"),
+    Action("prompt.read_first", "prompt", "read_first", ("ctrl+home",), "To the start of the conversation"),
+    Action("prompt.read_last", "prompt", "read_last", ("ctrl+end",), "To the end of the conversation"),
+    Action("prompt.plan", "prompt", "unfold_plan", ("f11",), "Unfold the agent's plan, or fold it"),
+    Action("prompt.find", "prompt", "find", ("ctrl+f",), "Search in the conversation"),
+    Action("prompt.newest", "prompt", "newest_call", ("ctrl+d",), "Show the newest output, or hide it"),
+    Action(
+        "prompt.expand_all",
+        "prompt",
+        "expand_all",
+        ("ctrl+x",),
+        "Show or hide all output, if nothing is selected",
+    ),
     Action("prompt.complete", "prompt", "complete", ("tab",), "Take the completion that is offered"),
     Action("prompt.undo", "prompt", "undo_edit", ("ctrl+underscore", "super+z"), "Undo what was last written"),
     Action("prompt.editor", "prompt", "edit_outside", ("ctrl+g",), "Write the message in $EDITOR"),
@@ -254,6 +279,8 @@ AT_THE_CURSOR = frozenset(
     [f"tree.{name}" for name in ("open", "close", "down", "up", "first", "last")]
     + [f"transcript.{name}" for name in ("next", "previous", "expand", "reply")]
     + [f"prompt.{name}" for name in ("send", "newline", "older", "newer", "complete", "undo", "mode")]
+    + [f"prompt.{name}" for name in ("read_up", "read_down", "read_first", "read_last")]
+    + [f"prompt.{name}" for name in ("find", "newest", "expand_all", "plan")]  # the transcript's own
     + ["app.palette", "review.rewind"]
 )
 """What moves in a view or edits the text at the cursor, and so is nothing to be found in the palette; nor is

@@ -145,7 +145,7 @@ class ScriptedAgent:
 
     async def run_command(self, command: str) -> AsyncGenerator[AgentEvent, None]:
         self.heard.append(f"$ {command}")
-        yield ToolStarted("shell", "run_shell_command", {}, f"$ {command}")
+        yield ToolStarted("shell", "run_shell_command", {}, f"$ {command}", is_users=True)
         yield ToolFinished("shell", "run_shell_command", True, "its output", "its output")
         yield TurnEnded(0, "done")
 

@@ -81,7 +81,7 @@ def events_of(records: Sequence[Record]) -> Iterator[AgentEvent]:
                     )
             case ShellRan(command, result, ok):
                 call_id = f"shell-{id(record)}"
-                yield ToolStarted(call_id, "run_shell_command", {"command": command}, f"$ {command}")
+                yield ToolStarted(call_id, "run_shell_command", {"command": command}, f"$ {command}", True)
                 yield ToolFinished(call_id, "run_shell_command", ok, result, result)
             case TodosSet(todos):
                 yield TodosChanged(todos)

@@ -36,7 +36,7 @@ async def run_for_user(command: str, hands: Hands, conversation: Conversation, e
     )
     result = ToolResult(_CANCELLED, ok=False)
     try:
-        await emit(ToolStarted(call_id, tool.name, {"command": command}, summary))
+        await emit(ToolStarted(call_id, tool.name, {"command": command}, summary, is_users=True))
         root = hands.workspace.root
         drawing = needs_terminal(judge(command, root, root))
         if drawing is not None:

@@ -144,6 +144,12 @@ def window(text: str, left: int, width: int) -> Window:
     return Window(left // scale, left // scale + width)
 
 
+def duration(seconds: float) -> str:
+    """Whole seconds as "42 s" or "2 min 03 s"."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
 def age(seconds: float) -> str:
     """How long ago, in the unit that tells: 0 to "just now", 7200 to "2 h ago"."""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):

@@ -5,14 +5,15 @@ import time
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 
 from app.agent.errors import AgentMissing
-from app.agent.events import AgentEvent, TodosChanged, TurnEnded
+from app.agent.events import AgentEvent, TurnEnded
 from app.agent.port import AgentPort, PermissionAnswer, PermissionRequest
 from app.settings.settings import Mode
-from app.ui.drawing.text import age
+from app.ui.drawing.text import age, visible
 from app.ui.panes.completer import Completer, read_user_commands
 from app.ui.panes.conversation import Conversation
 from app.ui.panes.turns import TurnRunner
@@ -25,6 +26,7 @@ from app.ui.widgets.agent.queued_messages import QueuedMessages
 from app.ui.widgets.agent.todo_list import TodoList
 from app.ui.widgets.agent.transcript import Transcript
 from app.ui.widgets.agent.transcript_items import NoticeItem, ReplyItem, UserItem
+from app.ui.widgets.ask_line import AskLine
 from app.workspace.workspace import Workspace
 
 _MODES: tuple[Mode, ...] = ("plan", "ask", "auto")
@@ -60,15 +62,17 @@ class AgentPane(Vertical):
         self.permission = PermissionPrompt(id="permission")
         self.prompt = PromptInput(id="prompt")
         self.banner = EngineBanner(id="engine-banner")
-        self._todos = TodoList(id="todos")
+        self.plan = TodoList(id="todos")
+        self._search_line = AskLine(id="transcript-input")
         self._queued = QueuedMessages(id="queued")
         self._conversation = Conversation(self.transcript)
         self._completer = Completer(self.prompt, workspace)
-        self.turns = TurnRunner(self, self._conversation, self._todos, self._queued, self.prompt)
+        self.turns = TurnRunner(self, self._conversation, self.plan, self._queued, self.prompt)
 
     def compose(self) -> ComposeResult:
         yield self.transcript
-        yield self._todos
+        yield self._search_line
+        yield self.plan
         yield self.banner
         yield self._queued
         yield self.permission
@@ -107,17 +111,14 @@ class AgentPane(Vertical):
 
     def _clear(self) -> None:
         self._conversation.clear()
-        self._todos.show(())
+        self.plan.show(())
         self.turns.can_go_on = False
 
     def _show_past(self, history: tuple[AgentEvent, ...]) -> None:
         for event in history:
             self._conversation.apply(event)
-            match event:
-                case TodosChanged(todos=todos):
-                    self._todos.show(todos)
-                case TurnEnded(reason=reason):
-                    self.turns.can_go_on = reason != "done"
+            if isinstance(event, TurnEnded):
+                self.turns.can_go_on = event.reason != "done"
         self._conversation.settle()
 
     def offer(self, title: str, used: float, key: str) -> None:
@@ -183,6 +184,50 @@ class AgentPane(Vertical):
         """The agent's question to the user."""
         self._conversation.wait_for_user(request)
         return await self.permission.ask(request)
+
+    # Reading the conversation.
+
+    async def on_prompt_input_read_wanted(self, event: PromptInput.ReadWanted) -> None:
+        event.stop()
+        await self.transcript.run_action(event.action)
+
+    def on_transcript_search_wanted(self, event: Transcript.SearchWanted) -> None:
+        event.stop()
+        self._search_line.open("Search in the conversation; Enter walks the matches with n and N")
+
+    def on_input_changed(self, event: AskLine.Changed) -> None:
+        if event.input is self._search_line:
+            event.stop()
+            self.transcript.look_for(event.value)
+
+    def on_input_submitted(self, event: AskLine.Submitted) -> None:
+        if event.input is self._search_line:
+            event.stop()
+            self._search_line.close()
+            self.transcript.focus()
+
+    def on_transcript_plan_wanted(self, event: Transcript.PlanWanted) -> None:
+        event.stop()
+        self.plan.toggle()
+
+    def on_transcript_searched(self, event: Transcript.Searched) -> None:
+        event.stop()
+        search, frame = self.transcript.search, self.parent
+        if isinstance(frame, Widget):
+            words = f"“{visible(search.query)}” {search.words} · n N · Esc ends" if search.query else ""
+            frame.border_subtitle = Content(words)
+
+    def leave_innermost(self) -> bool:
+        """Leave the innermost thing: a denial's comment, a search, then the turn. False if there was none."""
+        if self.permission.leave_comment():
+            return True
+        focused = self.screen.focused
+        is_here = focused is not None and self in focused.ancestors
+        if is_here and (self._search_line.close() or self.transcript.search.query):
+            self.transcript.look_for("")
+            self.main_widget.focus()
+            return True
+        return self.turns.cancel()
 
     # The turn.
 

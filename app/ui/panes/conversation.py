@@ -26,8 +26,9 @@ from app.agent.events import (
 from app.agent.last_tests import LastTests
 from app.agent.port import PermissionRequest
 from app.model.events import Finished, TextWasThought
+from app.ui.widgets.agent.call_item import COMMAND, CallItem
 from app.ui.widgets.agent.transcript import Transcript
-from app.ui.widgets.agent.transcript_items import CallItem, Item, NoticeItem, ProgressItem, ReplyItem, UserItem
+from app.ui.widgets.agent.transcript_items import Item, NoticeItem, ProgressItem, ReplyItem, UserItem
 
 _MOST_OUTPUT = 100_000  # characters kept of a call's output, the newest
 
@@ -115,9 +116,11 @@ class Conversation:
                 call = self._call(call_id, name)
                 call.written = len(arguments)
                 self._transcript.changed(call)
-            case ToolStarted(call_id=call_id, name=name, summary=summary):
+            case ToolStarted(call_id=call_id, name=name, summary=summary, is_users=is_users):
                 call = self._call(call_id, name)
-                call.summary, call.state = summary, "running"
+                call.summary = summary
+                call.is_users = call.expanded = is_users
+                call.begin()
                 self._transcript.changed(call)
             case ToolOutput(call_id=call_id, text=text):
                 call = self._call(call_id, "")
@@ -126,7 +129,8 @@ class Conversation:
             case SubtaskStep(call_id=call_id, name=name, summary=summary):
                 self._drop_progress()
                 call = self._call(call_id, "task")
-                call.state = "running"
+                if call.state != "running":
+                    call.begin()
                 call.output += f"· {summary}\n"
                 self._transcript.changed(call)
             case SubtaskReplied():
@@ -152,6 +156,13 @@ class Conversation:
         call.state = "asking"
         self._transcript.changed(call)
 
+    def tick(self) -> None:
+        """A second has passed."""
+        for call in self._calls.values():
+            if call.state == "running":
+                call.tick()
+                self._transcript.changed(call)
+
     def _call(self, call_id: str, name: str) -> CallItem:
         call = self._calls.get(call_id)
         if call is None:
@@ -162,9 +173,10 @@ class Conversation:
 
     def _finish_call(self, event: ToolFinished) -> None:
         call = self._call(event.call_id, event.name)
-        call.state = "ok" if event.ok else "failed"
+        call.end("ok" if event.ok else "failed")
         call.summary = call.summary or event.name
-        call.output = event.display or event.result
+        # Of a command the user sees what the model is told, which has its first lines too, and how it ended.
+        call.output = event.result if event.name == COMMAND else event.display or event.result
         self._transcript.changed(call)
 
     def _think(self, text: str) -> None:
@@ -221,7 +233,7 @@ class Conversation:
         self._reply = None
         for call in self._calls.values():
             if call.state in ("writing", "asking", "running"):
-                call.state = "cancelled"
+                call.end("cancelled")
                 self._transcript.changed(call)
         self._calls.clear()
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 from textual.message import Message
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.worker import Worker
 
@@ -87,6 +88,7 @@ class TurnRunner:
         self._ended = False
         self._is_stopping = False
         self._heard_at: float | None = None
+        self._clock: Timer | None = None  # while a turn runs: at rest, nothing ticks
 
     @property
     def is_working(self) -> bool:
@@ -147,6 +149,7 @@ class TurnRunner:
         self._ended = self._is_stopping = False
         self._turn = self._pane.run_worker(self._run(events, text), group="turn")
         self._conversation.follow()
+        self._clock = self._pane.set_interval(1, self._conversation.tick)
         self._pane.post_message(TurnChanged(True))
 
     async def _run(self, events: AsyncIterator[AgentEvent], text: str) -> None:
@@ -202,6 +205,9 @@ class TurnRunner:
             self._after(completed)
 
     def _after(self, completed: bool) -> None:
+        if self._clock is not None:
+            self._clock.stop()
+        self._todos.show(())  # the plan was the turn's
         self._pane.post_message(TurnChanged(False))
         if not self._queue or not self._pane.is_mounted:
             return

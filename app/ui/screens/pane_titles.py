@@ -2,7 +2,7 @@
 
 from textual.content import Content
 
-from app.ui.drawing.text import visible
+from app.ui.drawing.text import duration, visible
 from app.ui.panes.review.pane import ReviewPane
 from app.workspace.model import Document
 
@@ -42,9 +42,4 @@ def agent_title(*, is_asking: bool, working: float | None, silent: float | None)
     word, seconds = "working", working
     if silent is not None and silent >= _SILENT_AFTER:
         word, seconds = "waiting", silent
-    return f"Agent · [$accent]{word}[/] {_duration(seconds)} · [dim]Esc stops[/]"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+    return f"Agent · [$accent]{word}[/] {duration(seconds)} · [dim]Esc stops[/]"

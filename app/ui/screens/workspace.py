@@ -168,7 +168,7 @@ class WorkspaceScreen(PanesScreen):
         is_in_centre = self.focused is not None and self.pane_of(self.focused) == "centre"
         if is_in_centre and (self.viewer.leave_input() or self.review.leave_mode()):
             return True
-        if self.agent.permission.leave_comment() or self.agent.turns.cancel() or self.folding.unzoom():
+        if self.agent.leave_innermost() or self.folding.unzoom():
             return True
         if self.folding.covers_with_tree:
             self.action_toggle_tree()

@@ -177,4 +177,8 @@ def test_every_action_has_a_key_that_a_macbook_sends() -> None:
             last[0] == "f" and last[1:].isdigit()
         )
 
-    assert [action.id for action in ACTIONS if not any(map(is_sent, action.keys))] == []
+    # What the message field does to the conversation, the conversation does by letters; Ctrl+F goes there.
+    reading = {action.id for action in ACTIONS if action.id.startswith("prompt.read_")} | {"prompt.plan"}
+    assert {
+        action.id for action in ACTIONS if not any(map(is_sent, action.keys)) and action.id not in reading
+    } == set()

@@ -40,6 +40,13 @@ class PromptInput(WritingArea):
     class ModeWanted(Message):
         """The user wants the next mode."""
 
+    class ReadWanted(Message):
+        """The transcript should do `action`, while the field keeps the focus."""
+
+        def __init__(self, action: str) -> None:
+            super().__init__()
+            self.action = action
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, compact=True, placeholder="Ask, or say what to change…")
         self._pastes: dict[str, str] = {}
@@ -199,6 +206,45 @@ class PromptInput(WritingArea):
         """Take what was said in earlier sessions into the history, before what was said in this one."""
         self._history[:0] = said
         self._place += len(said)
+
+    def action_history(self) -> None:
+        from app.ui.dialogs.history import HistoryScreen  # noqa: PLC0415  the first frame does not wait for it
+
+        def take(text: str | None) -> None:
+            if text is not None:
+                self.reset()
+                self._recall(text)
+
+        self.app.push_screen(HistoryScreen(self._history, self.full_text()), take)
+
+    # Reading the conversation meanwhile.
+
+    def action_read_up(self) -> None:
+        self.post_message(self.ReadWanted("page_up"))
+
+    def action_read_down(self) -> None:
+        self.post_message(self.ReadWanted("page_down"))
+
+    def action_read_first(self) -> None:
+        self.post_message(self.ReadWanted("first"))
+
+    def action_read_last(self) -> None:
+        self.post_message(self.ReadWanted("last"))
+
+    def action_find(self) -> None:
+        self.post_message(self.ReadWanted("search"))
+
+    def action_newest_call(self) -> None:
+        self.post_message(self.ReadWanted("newest_call"))
+
+    def action_unfold_plan(self) -> None:
+        self.post_message(self.ReadWanted("unfold_plan"))
+
+    def action_expand_all(self) -> None:
+        if self.selection.is_empty:
+            self.post_message(self.ReadWanted("expand_all"))
+        else:
+            self.action_cut()  # as the key does elsewhere
 
     # Completion.
 

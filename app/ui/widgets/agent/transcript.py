@@ -11,7 +11,9 @@ from textual.strip import Strip
 from textual.timer import Timer
 
 from app.ui.actions import bindings
-from app.ui.widgets.agent.transcript_items import CallItem, Item
+from app.ui.widgets.agent.call_item import CallItem
+from app.ui.widgets.agent.transcript_items import Item
+from app.ui.widgets.agent.transcript_search import TranscriptSearch, mark, rows_with
 from app.ui.widgets.line_view import LineView
 
 _FRAME = 1 / 25  # seconds between redraws while text streams
@@ -34,6 +36,15 @@ class Transcript(LineView):
     class ReplyWanted(Message):
         """The user wants to write."""
 
+    class SearchWanted(Message):
+        """The user wants to look for something."""
+
+    class PlanWanted(Message):
+        """The user wants the plan unfolded, or folded."""
+
+    class Searched(Message):
+        """A search began, went on to another place, or ended."""
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.items: list[Item] = []
@@ -43,6 +54,8 @@ class Transcript(LineView):
         self._pause = _FRAME
         self._settling: Timer | None = None
         self._selected: CallItem | None = None
+        self.search = TranscriptSearch()
+        self._found_row: tuple[Item, int] | None = None  # where the search is, as a row of an item
         self._is_drawing_view = False
         self._follows = True  # the end is in view, and stays so when something is added or the size changes
 
@@ -56,6 +69,7 @@ class Transcript(LineView):
     def clear(self) -> None:
         """Take everything away."""
         self.items.clear()
+        self.look_for("")
         self._selected = None
         self._follows = True
         self._mark(0)
@@ -198,6 +212,11 @@ class Transcript(LineView):
         if offset >= len(strips):
             return Strip.blank(width, self.palette.text)
         strip = strips[offset].crop_extend(0, width, self.palette.text)
+        if self.search.query:
+            found = self._found_row
+            is_here = found is not None and found[0] is self.items[index] and found[1] == offset
+            style = self.palette.match_current if is_here else self.palette.match
+            strip = mark(strip, self.search.query, style)
         selection = self.text_selection
         span = selection.get_span(row) if selection is not None else None
         if span is not None:
@@ -233,9 +252,11 @@ class Transcript(LineView):
         self._selected = call
         self._flush()
         if call is not None:
-            row = self._starts[self._index(call)]
-            if not self.scroll_offset.y <= row < self.scroll_offset.y + self.page:
-                self.scroll_to(y=max(0, row - self.page // 3), animate=False, force=True)
+            self._bring_into_view(self._starts[self._index(call)])
+
+    def _bring_into_view(self, row: int) -> None:
+        if not self.scroll_offset.y <= row < self.scroll_offset.y + self.page:
+            self.scroll_to(y=max(0, row - self.page // 3), animate=False, force=True)
 
     def _step(self, step: int) -> None:
         calls = self.calls
@@ -248,10 +269,56 @@ class Transcript(LineView):
         self.select(calls[max(0, min(at, len(calls) - 1))])
 
     def action_next_call(self) -> None:
-        self._step(1)
+        if self.search.query:
+            self.go_to_match(1)
+        else:
+            self._step(1)
 
     def action_previous_call(self) -> None:
-        self._step(-1)
+        if self.search.query:
+            self.go_to_match(-1)
+        else:
+            self._step(-1)
+
+    def action_newest_call(self) -> None:
+        calls = self.calls
+        if calls:
+            self.select(calls[-1])
+            self.toggle(calls[-1])
+
+    def action_unfold_plan(self) -> None:
+        self.post_message(self.PlanWanted())
+
+    # Searching.
+
+    def action_search(self) -> None:
+        self.post_message(self.SearchWanted())
+
+    def look_for(self, query: str) -> None:
+        """Mark every `query`, and go to the newest; "" ends the search."""
+        self.search.look(query, self.items)
+        self._found_row = None
+        self.go_to_match(-1)
+        self.refresh()
+
+    def go_to_match(self, step: int) -> None:
+        """Go to the next place with what is looked for, or the one before; what is folded there opens."""
+        place = self.search.step(step)
+        self.post_message(self.Searched())
+        index = self._index(place.item) if place is not None else len(self.items)
+        if place is None or index == len(self.items):
+            return
+        rows = rows_with(self.search.query, self._draw(index))
+        if place.nth >= len(rows):
+            place.item.open()
+            self.changed(place.item)
+            rows = rows_with(self.search.query, self._draw(index))
+        offset = rows[min(place.nth, len(rows) - 1)] if rows else 0
+        self._found_row = (place.item, offset)
+        self._follows = False
+        self._flush()
+        self._bring_into_view(self._starts[index] + offset)
+        self.refresh()
 
     def action_expand(self) -> None:
         if self._selected is None:

@@ -6,18 +6,13 @@ from typing import Literal
 from rich.cells import cell_len, chop_cells
 from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
 from textual.strip import Strip
 
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import visible
 
-_MOST_OUTPUT = 400  # lines of a call's output shown when expanded
 _MOST_SAID = 40  # lines shown of what the user said: a pasted log is not read again here
-_LONGEST_LINE = 1_000  # characters
-_CLOSED_ROWS = 3  # rows of a call whose output is not shown
-
-CallState = Literal["writing", "asking", "running", "ok", "failed", "cancelled"]
+LONGEST_LINE = 1_000  # characters of a line that are shown
 
 
 def wrap(text: str, width: int) -> list[str]:
@@ -36,7 +31,8 @@ def wrap(text: str, width: int) -> list[str]:
     return rows
 
 
-def _row(*parts: tuple[str, Style]) -> Strip:
+def row_of(*parts: tuple[str, Style]) -> Strip:
+    """One row of these texts, each in its style."""
     return Strip([Segment(text, style) for text, style in parts if text])
 
 
@@ -52,6 +48,14 @@ class Item:
     def touch(self) -> None:
         """Forget what was drawn."""
         self._drawn = self._guessed = None
+
+    @property
+    def source(self) -> str:
+        """The text that a search looks at."""
+        return ""
+
+    def open(self) -> None:
+        """Show what is folded, for what was found in it."""
 
     def height(self, width: int) -> int:
         """How many rows this item has, as it was last drawn; a guess if it never was or has changed since."""
@@ -80,7 +84,8 @@ class Item:
         raise NotImplementedError
 
 
-def _guess(text: str, width: int) -> int:
+def guessed_rows(text: str, width: int) -> int:
+    """About how many rows `text` takes, wrapped to `width`."""
     return sum(1 + len(line) // max(8, width) for line in text.split("\n")) + 1
 
 
@@ -90,19 +95,23 @@ class UserItem(Item):
 
     text: str
 
+    @property
+    def source(self) -> str:
+        return self.text
+
     def render(self, width: int, palette: Palette) -> list[Strip]:
         base = palette.text + palette.user
         lines = self.text.split("\n")
-        shown = "\n".join(line[:_LONGEST_LINE] for line in lines[:_MOST_SAID])
+        shown = "\n".join(line[:LONGEST_LINE] for line in lines[:_MOST_SAID])
         parts = [(line, base) for line in wrap(shown, max(8, width - 4))]
         if len(lines) > _MOST_SAID:
             parts.append((f"and {len(lines) - _MOST_SAID:,} more lines", base + palette.muted))
-        rows = [_row(("▌ ", base + palette.primary), part).extend_cell_length(width, base) for part in parts]
+        rows = [row_of(("▌ ", base + palette.primary), part).extend_cell_length(width, base) for part in parts]
         return [*rows, Strip.blank(width, palette.text)]
 
     def guess(self, width: int) -> int:
         lines = self.text.split("\n")[:_MOST_SAID]
-        return _guess("\n".join(line[:_LONGEST_LINE] for line in lines), width - 4)
+        return guessed_rows("\n".join(line[:LONGEST_LINE] for line in lines), width - 4)
 
 
 @dataclass
@@ -125,6 +134,10 @@ class ReplyItem(Item):
         self._settled += settled
         self.touch()
 
+    @property
+    def source(self) -> str:
+        return self.text
+
     def render(self, width: int, palette: Palette) -> list[Strip]:
         from app.ui.drawing.markdown import render_markdown  # noqa: PLC0415
 
@@ -140,98 +153,7 @@ class ReplyItem(Item):
         return rows or [blank]
 
     def guess(self, width: int) -> int:
-        return _guess(self.text.rstrip("\n"), width)
-
-
-_MARKS: dict[CallState, str] = {
-    "writing": "◌",
-    "asking": "?",
-    "running": "◍",
-    "ok": "●",
-    "failed": "✗",
-    "cancelled": "○",
-}
-
-
-def _shortened(summary: str, width: int) -> list[str]:
-    """The start of what a call does, on as many rows as a closed call has: the word that matters in a command
-    is seldom among its first."""
-    rows = wrap(" ".join(visible(summary.replace("\n", " ")).split()), width)
-    if len(rows) > _CLOSED_ROWS:
-        last = Text(" ".join(rows[_CLOSED_ROWS - 1 :]))
-        last.truncate(width, overflow="ellipsis")
-        rows = [*rows[: _CLOSED_ROWS - 1], last.plain]
-    return rows
-
-
-@dataclass
-class CallItem(Item):
-    """One tool call on one line, with its output under it when expanded."""
-
-    call_id: str
-    name: str
-    summary: str = ""
-    state: CallState = "writing"
-    output: str = ""
-    expanded: bool = False
-    selected: bool = False
-    written: int = 0  # characters of arguments so far
-
-    def render(self, width: int, palette: Palette) -> list[Strip]:
-        tones = {"ok": palette.success, "failed": palette.error, "cancelled": palette.faint}
-        tone = tones.get(self.state, palette.accent)
-        base = palette.text + (palette.cursor_line if self.selected else Style())
-        summary = self.summary or f"{self.name} …"
-        tail = ""
-        lines = self.output.rstrip("\n").split("\n") if self.output.strip() else []
-        if self.state == "writing" and self.written:
-            tail = f" {self.written:,} characters"
-        elif self.state in ("asking", "running"):
-            tail = " asks you" if self.state == "asking" else " running"
-        elif lines:
-            tail = f" {'▾' if self.expanded else '▸'} {len(lines)}"
-        room = max(8, width - 3 - cell_len(tail))
-        said = wrap(summary, room)
-        if len(said) > 1 and not self.expanded:
-            said = _shortened(summary, room)
-        marks = [(f"{_MARKS[self.state]} ", base + tone), *[("  ", base)] * (len(said) - 1)]
-        tails = [*[("", base)] * (len(said) - 1), (tail, base + palette.muted)]
-        rows = [
-            _row(mark, (line, base), end).extend_cell_length(width, base)
-            for mark, line, end in zip(marks, said, tails, strict=True)
-        ]
-        if self.expanded:
-            rows += self._output_rows(lines, width, palette)
-            rows.append(Strip.blank(width, palette.text))
-        elif self.state == "failed" and lines:
-            # A tool says in its first line what is wrong, a command as a rule in its last.
-            why = lines[-1] if self.name == "run_shell_command" else lines[0]
-            style = palette.text + palette.muted
-            rows += [_row(("  ", style), (line, style)) for line in _shortened(why[:_LONGEST_LINE], room)]
-        return rows
-
-    def guess(self, width: int) -> int:
-        shown = "\n".join(self.output.split("\n", _MOST_OUTPUT)[:_MOST_OUTPUT]) if self.expanded else ""
-        return 1 + len(self.summary) // max(8, width) + (_guess(shown, width - 5) if shown else 0)
-
-    def _output_rows(self, lines: list[str], width: int, palette: Palette) -> list[Strip]:
-        looks_like_diff = any(line.startswith("@@") for line in lines[:8])
-        rows = []
-        edge = ("│ ", palette.text + palette.faint)
-        for line in lines[:_MOST_OUTPUT]:
-            style = palette.text + palette.muted
-            if looks_like_diff and line.startswith("+"):
-                style = palette.text + palette.added
-            elif looks_like_diff and line.startswith("-"):
-                style = palette.text + palette.removed
-            rows += [
-                _row(("  ", palette.text), edge, (piece, style))
-                for piece in wrap(line[:_LONGEST_LINE], width - 5)
-            ]
-        if len(lines) > _MOST_OUTPUT:
-            rest = f"{len(lines) - _MOST_OUTPUT:,} more lines"
-            rows.append(_row(("  ", palette.text), edge, (rest, palette.text + palette.faint)))
-        return rows
+        return guessed_rows(self.text.rstrip("\n"), width)
 
 
 @dataclass
@@ -240,6 +162,10 @@ class NoticeItem(Item):
 
     text: str
     severity: Literal["quiet", "note", "warning", "error"] = "note"
+
+    @property
+    def source(self) -> str:
+        return self.text
 
     def render(self, width: int, palette: Palette) -> list[Strip]:
         tone = {
@@ -251,13 +177,13 @@ class NoticeItem(Item):
         mark = {"quiet": "", "note": "· ", "warning": "! ", "error": "✗ "}[self.severity]
         style = palette.text + tone
         rows = [
-            _row((mark if number == 0 else " " * len(mark), style), (line, style))
+            row_of((mark if number == 0 else " " * len(mark), style), (line, style))
             for number, line in enumerate(wrap(self.text, max(8, width - 3)))
         ]
         return [*rows, Strip.blank(width, palette.text)]
 
     def guess(self, width: int) -> int:
-        return _guess(self.text, width - 3)
+        return guessed_rows(self.text, width - 3)
 
 
 @dataclass
@@ -276,8 +202,8 @@ class ProgressItem(Item):
         length = max(4, min(30, width - 2))
         filled = round(length * self.processed / self.total) if self.total else 0
         return [
-            _row((label[: width - 1], base + palette.muted)),
-            _row(("━" * filled, base + palette.primary), ("━" * (length - filled), base + palette.faint)),
+            row_of((label[: width - 1], base + palette.muted)),
+            row_of(("━" * filled, base + palette.primary), ("━" * (length - filled), base + palette.faint)),
             Strip.blank(width, base),
         ]
 

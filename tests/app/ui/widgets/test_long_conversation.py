@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from app.ui.widgets.agent.call_item import CallItem
 from app.ui.widgets.agent.transcript import Transcript
-from app.ui.widgets.agent.transcript_items import CallItem, Item, ReplyItem, UserItem
+from app.ui.widgets.agent.transcript_items import Item, ReplyItem, UserItem
 from tests.support.screen import Stage
 
 MANY = 1_500
