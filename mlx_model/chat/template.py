@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 
 from mlx_model.chat.sandbox import Limits, TemplateEnvironment, TemplateStopped
+from mlx_model.chat.thoughts import CLOSING, OPENING
 from mlx_model.chat.tokenizer import read_settings
 from mlx_model.errors import CheckpointError, RequestError
 
@@ -34,6 +35,7 @@ class ChatTemplate:
         """`named_tokens` (bos_token, ...) are variables of the template; `seconds` and `characters` bound one
         rendering. Raises CheckpointError when the source is no Jinja template.
         """
+        self._source = source
         self._environment = TemplateEnvironment()
         self._named_tokens = dict(named_tokens or {})
         self._seconds = seconds
@@ -64,6 +66,15 @@ class ChatTemplate:
                 "tokenizer_config.json."
             )
         return cls(source, named_tokens)
+
+    def knows(self, name: str) -> bool:
+        """Whether the template has a variable of this name."""
+        return name in self._source
+
+    @property
+    def thinks(self) -> bool:
+        """Whether the template has a place for thoughts."""
+        return OPENING in self._source or CLOSING in self._source
 
     def render(
         self,

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.chat.tools.reply_parts import ReplyPart
 
-OPENING = "<think>"
-_OPEN, _CLOSE = OPENING, "</think>"
+OPENING, CLOSING = "<think>", "</think>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +34,9 @@ class ThoughtTokens:
     def of(cls, tokenizer: Tokenizer) -> "ThoughtTokens | None":
         """A tokenizer's; None where it has none."""
         control = tokenizer.control_tokens
-        if _OPEN not in control or _CLOSE not in control:
+        if OPENING not in control or CLOSING not in control:
             return None
-        return cls(control[_OPEN], control[_CLOSE], tokenizer.stop_tokens)
+        return cls(control[OPENING], control[CLOSING], tokenizer.stop_tokens)
 
     def opened_by(self, prompt: Sequence[int]) -> bool:
         """Whether a prompt ends within a thought."""

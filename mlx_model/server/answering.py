@@ -19,8 +19,8 @@ from mlx_model.decode.request import (
     TokenGenerated,
 )
 from mlx_model.errors import RequestError
-from mlx_model.server.after_thought import AfterThought
 from mlx_model.server.failures import ContextOverflow
+from mlx_model.server.held_thought import HeldThought
 from mlx_model.server.reply import ReplyReader
 from mlx_model.server.scheduler import Scheduler, ServedModel
 from mlx_model.server.wires.received import GenerationOptions
@@ -29,6 +29,8 @@ from mlx_model.server.wires.wire import Ended, Piece, ReadToken
 _log = logging.getLogger(__name__)
 
 _NO_CERTAIN_CALL = 'tool_choice: no call of these tools can be made certain with this model; use "auto".'
+
+_NO_BUDGET = "thinking_token_budget: this model's thoughts cannot be ended; leave it out."
 
 
 @dataclass(slots=True)
@@ -50,7 +52,7 @@ class Reply:
         asked, limit = self.request.reply_limit, self.generation.max_tokens
         lowered = limit if asked is not None and limit < asked else None
         reader = self.reader
-        return Ended(reader.message, reader.reason, self.finished, lowered, reader.stop_string)
+        return Ended(reader.message, reader.reason, self.finished, lowered, reader.stop_string, reader.thought)
 
 
 def replies_to(model: ServedModel, request: GenerationOptions) -> list[Reply]:
@@ -78,8 +80,9 @@ def _reply(
     beside = (tokenizer.control_tokens.get(text) for text in request.stops_beside)
     thought = ThoughtTokens.of(tokenizer) if request.tells_thoughts_apart else None
     thinks = thought is not None and thought.opened_by(prompt.tokens)
-    if thought is not None and thinks:
-        constraint = partial(_after_thought, constraint, thought.close)
+    budget = request.thought_budget(model.encoder.template)
+    if thought is not None and (thinks or budget is not None):
+        constraint = _held(model, constraint, thought, thinks=thinks, budget=budget)
     stops = tokenizer.stop_tokens | {token for token in beside if token is not None}
     generation = _generation(model, request, prompt, constraint, frozenset(stops))
     seed = generation.sampling.seed
@@ -95,14 +98,34 @@ def _reply(
         stop_tokens=stops,
         thought=thought,
         thinks=thinks,
+        budget=budget,
     )
     memory = model.encoder.reply_to(generation.prompt, reader.client_prefixes)
     return Reply(request, generation, model, reader, memory, prompt.lacks_tools)
 
 
-def _after_thought(constraint: Callable[[], Constraint | None], close: int) -> Constraint | None:
-    made = constraint()
-    return None if made is None else AfterThought(made, close)
+def _held(
+    model: ServedModel,
+    constraint: Callable[[], Constraint | None],
+    thought: ThoughtTokens,
+    *,
+    thinks: bool,
+    budget: int | None,
+) -> Callable[[], Constraint | None]:
+    """Makes the constraint of a reply that thinks, or may think, first. Raises RequestError."""
+    grammar = model.grammar
+    if grammar is None:
+        if budget is not None:
+            raise RequestError(_NO_BUDGET)
+        return constraint
+
+    def make() -> Constraint | None:
+        after = constraint()
+        if after is None and budget is None:
+            return None
+        return HeldThought(thought, grammar.vocabulary, thinks=thinks, budget=budget, after=after)
+
+    return make
 
 
 def _generation(

@@ -132,7 +132,7 @@ class _Endpoints:
         # Rendering and encoding a long conversation takes a while, and must not hold up other clients.
         replies = await asyncio.to_thread(replies_to, model, asked.request)
         writer = asked.writer(model.name, len(replies[0].generation.prompt))
-        left_out = asked.left_out
+        left_out = (*asked.left_out, *asked.request.without_effect(model.encoder.template))
         if replies[0].lacks_tools:
             left_out = (*left_out, _NO_TOOLS)
         headers = self._warnings(left_out)

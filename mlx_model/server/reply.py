@@ -11,7 +11,7 @@ from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.chat.tools.call_text import CLOSE, MARK, OPEN
 from mlx_model.chat.tools.parser import ToolCallParser
 from mlx_model.chat.tools.reply_parts import CallArguments, CallOpened, ReplyPart, VisibleText
-from mlx_model.server.wires.wire import FinishReason
+from mlx_model.server.wires.wire import FinishReason, ThoughtUse
 
 _UNREAD = 32
 """Pieces of a reply that may be in transit when its client disconnects."""
@@ -31,11 +31,12 @@ class ReplyReader:
         stop_tokens: Collection[int] | None = None,
         thought: ThoughtTokens | None = None,
         thinks: bool = False,
+        budget: int | None = None,
     ) -> None:
         """`schemas`: the parameters of the tools that may be called, by name; None: the reply is text only.
         With `one_call` the reply ends after its first call. `exact` as for ToolCallParser. `stop_tokens`: by
         default the tokenizer's. `thought`: the tokens around a thought, which is told apart; None: it is text
-        like any other. `thinks`: the reply begins in one."""
+        like any other. `thinks`: the reply begins in one. `budget`: the tokens after which it is ended."""
         self._tokenizer = tokenizer
         self._stop_tokens = tokenizer.stop_tokens if stop_tokens is None else stop_tokens
         self._detokenizer = Detokenizer(tokenizer)
@@ -48,6 +49,8 @@ class ReplyReader:
         self._thinks = thinks
         self._is_behind_thought = False
         self._thought: list[str] = []
+        self._thought_length = 0
+        self._budget = budget
         self._text: list[str] = []
         self._length = 0
         self._calls: list[dict[str, Any]] = []
@@ -71,6 +74,13 @@ class ReplyReader:
     def is_whole(self) -> bool:
         """Whether the message is everything that was generated, so that it can be remembered by its tokens."""
         return not self.stopped or (self._has_its_call and len(self._calls) == 1 and self._closed)
+
+    @property
+    def thought(self) -> ThoughtUse:
+        """What the thought has taken."""
+        length, budget = self._thought_length, self._budget
+        closed = budget is not None and self._is_behind_thought and length >= budget
+        return ThoughtUse(length, closed)
 
     def add(self, token: int) -> list[ReadPart]:
         """Takes the next token; returns the parts that it completes."""
@@ -105,6 +115,7 @@ class ReplyReader:
             text, self._detokenizer = self._detokenizer.finish(), Detokenizer(self._tokenizer)
         elif token != known.open and token not in self._stop_tokens:
             text = self._detokenizer.add(token)
+            self._thought_length += 1
         if not text:
             return []
         self._thought.append(text)

@@ -66,7 +66,8 @@ class ToolGrammar:
         """`vocabulary`: the model's number of logits."""
         self._control = tokenizer.control_tokens
         self._stops = sorted(token for token in tokenizer.stop_tokens if token < vocabulary)
-        self._vocabulary = vocabulary
+        self.vocabulary = vocabulary
+        """The model's number of logits."""
         # At load time, for a large vocabulary takes seconds.
         spelled = _Vocabulary(tokenizer, vocabulary)
         self._library = LLTokenizer(TokenizerWrapper(spelled))
@@ -140,7 +141,7 @@ class ToolGrammar:
             matcher = LLMatcher(self._library, json_grammar(schema, lenient), log_level=0)
             wrong = matcher.get_error() if matcher.is_error() else ""
             if not wrong:
-                return lambda: JsonConstraint(matcher.deep_copy(), self._stops, self._vocabulary)
+                return lambda: JsonConstraint(matcher.deep_copy(), self._stops, self.vocabulary)
         reason = wrong.strip().splitlines()[-1]
         raise RequestError(f"response_format: no grammar can hold a reply to this schema ({reason}).")
 

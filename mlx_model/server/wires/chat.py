@@ -29,6 +29,11 @@ follows it.
 `reasoning_content`: a reasoning model's thought, beside `content`, in messages and in chunks. Messages of the
 request may leave it out. `chat_template_kwargs`: variables of the model's chat template, such as
 {"enable_thinking": false}, which has no thought where the template can do that.
+`thinking_token_budget` (vLLM's name): after so many tokens the thought is ended by its closing token, and the
+reply goes on. `reasoning_effort`: "none" has no thought; the others go to the template where it has the
+variable, and else are the budgets of EFFORT_BUDGETS (see mlx_model.server.wires.thinking).
+`usage.completion_tokens_details` counts the thought's tokens as `reasoning_tokens`; `reasoning_closed` true is
+there where the budget ended it.
 
 `files` [{"paths": [PATH], "sha256": HEX, "text": TEXT}] are the texts of files as the model was shown them,
 every line ending in "\\n". In a call of the tool `edit` whose `file_path` is one of the paths, the `old_string`
@@ -49,10 +54,12 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from typing_extensions import override
 
 from mlx_model.chat.prompt import EncodedPrompt, PromptEncoder
+from mlx_model.chat.template import ChatTemplate
 from mlx_model.chat.thoughts import ThoughtTokens
 from mlx_model.chat.tools.edits.known_files import NamedFile
 from mlx_model.server.wires.chat_reply import ChatWriter, ChunkOptions
 from mlx_model.server.wires.received import MOST_LOGPROBS, GenerationOptions, JsonReply, Received, validated
+from mlx_model.server.wires.thinking import NO_THOUGHTS, Effort, effort_budget, effort_variables
 from mlx_model.server.wires.wire import Asked
 
 _DEEPEST = 100
@@ -193,6 +200,8 @@ class ChatCompletionRequest(GenerationOptions):
     continue_final_message: bool | None = None
     parallel_tool_calls: bool | None = None
     chat_template_kwargs: dict[str, bool | int | float | str | None] | None = None
+    reasoning_effort: Effort | None = None
+    thinking_token_budget: Annotated[int, Field(ge=0)] | None = None
     functions: Any = None
     function_call: Any = None
 
@@ -268,12 +277,24 @@ class ChatCompletionRequest(GenerationOptions):
         messages = [message.for_template() for message in self.messages]
         begun = str(messages.pop()["content"]) if self.continue_final_message else ""
         tools = [tool.given for tool in self.tools or ()]
-        prompt = encoder.encode(messages, tools, self.chat_template_kwargs or {})
+        variables = effort_variables(self.reasoning_effort) | (self.chat_template_kwargs or {})
+        prompt = encoder.encode(messages, tools, variables)
         if begun:
             encode, thought = encoder.tokenizer.encode, ThoughtTokens.of(encoder.tokenizer)
             closed = (thought.close, *encode("\n\n")) if thought and thought.opened_by(prompt.tokens) else ()
             prompt = replace(prompt, tokens=(*prompt.tokens, *closed, *encode(begun)))
         return [prompt]
+
+    @override
+    def thought_budget(self, template: ChatTemplate) -> int | None:
+        if self.thinking_token_budget is not None:
+            return self.thinking_token_budget
+        return effort_budget(self.reasoning_effort, template)
+
+    @override
+    def without_effect(self, template: ChatTemplate) -> Sequence[str]:
+        wants = self.thinking_token_budget is not None or self.reasoning_effort not in (None, "none")
+        return [NO_THOUGHTS] if wants and not template.thinks else []
 
     @property
     @override

@@ -21,8 +21,8 @@ DONE = Event("[DONE]")
 
 def usage(replies: Sequence[Ended], choices: int = 1) -> dict[str, Any]:
     """OpenAI's `usage`: tokens of the prompts, each of which has so many `choices`, and of the replies; prompt
-    tokens found in the cache for the first choice; and `max_tokens` where a lowered limit was used in place of
-    the one asked for."""
+    tokens found in the cache for the first choice; tokens of thoughts, and whether one was ended at its budget;
+    and `max_tokens` where a lowered limit was used in place of the one asked for."""
     finished = [reply.finished for reply in replies]
     lowered = [reply.lowered_limit for reply in replies if reply.lowered_limit is not None]
     prompt = sum(one.prompt_tokens for one in finished[::choices])
@@ -32,6 +32,10 @@ def usage(replies: Sequence[Ended], choices: int = 1) -> dict[str, Any]:
         "completion_tokens": generated,
         "total_tokens": prompt + generated,
         "prompt_tokens_details": {"cached_tokens": sum(one.cached_tokens for one in finished[::choices])},
+        "completion_tokens_details": {
+            "reasoning_tokens": sum(reply.thought.tokens for reply in replies),
+            **({"reasoning_closed": True} if any(reply.thought.was_closed for reply in replies) else {}),
+        },
     }
 
 

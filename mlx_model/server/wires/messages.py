@@ -1,10 +1,16 @@
 """Anthropic Messages, translated to Chat Completions.
 
-`system`, messages and `tool_result` take text, as a string or as blocks. `thinking` blocks of earlier replies
-are left out, for the models here are given none; images and documents are refused. `tool_choice` any and tool
-make the reply begin with a call, by grammar. A message of the assistant at the end is continued.
-`output_config.format` holds the reply to a JSON Schema. Tools that Anthropic's own servers run are left out,
-which a header says.
+`system`, messages and `tool_result` take text, as a string or as blocks; images and documents are refused.
+`tool_choice` any and tool make the reply begin with a call, by grammar. A message of the assistant at the end
+is continued. `output_config.format` holds the reply to a JSON Schema. Tools that Anthropic's own servers run
+are left out, which a header says.
+
+Without `thinking` there is no thought, as far as the model's template can do that, and one that comes all the
+same is left out; disabled ends it at once. enabled, adaptive and between_tools give it as a `thinking` block
+(its `signature` means nothing here; `display` omitted leaves out the text); `budget_tokens` ends it after so
+many, and `output_config.effort` is `reasoning_effort`. `thinking` blocks of earlier replies go to the template,
+which keeps those that the model was trained to see.
+
 `input_tokens` of `usage` leaves out those found in the cache, which `cache_read_input_tokens` counts.
 
 POST /v1/messages/count_tokens: the tokens that the same request's prompt has here.
@@ -12,18 +18,20 @@ POST /v1/messages/count_tokens: the tokens that the same request's prompt has he
 
 import json
 from collections.abc import Iterable
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from mlx_model.server.body import InvalidRequest
 from mlx_model.server.wires.chat import ChatCompletionRequest
-from mlx_model.server.wires.messages_reply import MessagesWriter
+from mlx_model.server.wires.messages_reply import MessagesWriter, Thoughts
 from mlx_model.server.wires.received import Received, validated
+from mlx_model.server.wires.thinking import Effort
 from mlx_model.server.wires.wire import Asked
 
 _OWN_TOOLS = (None, "custom")
-_PASSED_OVER = ("thinking", "redacted_thinking")
+_THOUGHTS = ("thinking", "redacted_thinking")
 
 
 class Block(Received):
@@ -31,6 +39,7 @@ class Block(Received):
 
     type: str
     text: str | None = None
+    thinking: str = ""
     id: str = ""
     name: str = ""
     input: dict[str, Any] = Field(default={})
@@ -70,9 +79,18 @@ class OutputFormat(Received):
 
 
 class OutputConfig(Received):
-    """The form of the reply."""
+    """The form of the reply, and how much the model is to think."""
 
     format: OutputFormat | None = None
+    effort: Effort | None = None
+
+
+class Thinking(Received):
+    """Whether the model thinks, for how many tokens, and whether the thought is shown."""
+
+    type: Literal["enabled", "disabled", "adaptive", "between_tools"]
+    budget_tokens: Annotated[int, Field(ge=0)] | None = None
+    display: Literal["summarized", "omitted"] | None = None
 
 
 class CountRequest(Received):
@@ -94,6 +112,14 @@ class MessagesRequest(CountRequest):
     top_k: int | None = None
     stop_sequences: list[str] | None = None
     output_config: OutputConfig | None = None
+    thinking: Thinking | None = None
+
+    @property
+    def thoughts(self) -> Thoughts:
+        """How the reply's thought is shown."""
+        if self.thinking is None or self.thinking.type == "disabled":
+            return "none"
+        return "omitted" if self.thinking.display == "omitted" else "shown"
 
     @field_validator("stop_sequences")
     @classmethod
@@ -106,7 +132,9 @@ class MessagesRequest(CountRequest):
 def read_messages(body: bytes) -> Asked:
     """The request in a body. Raises InvalidRequest."""
     request = validated(lambda: MessagesRequest.model_validate_json(body))
-    return Asked(as_chat(request), MessagesWriter, tuple(_left_out(request)))
+    return Asked(
+        as_chat(request), partial(MessagesWriter, thoughts=request.thoughts), tuple(_left_out(request))
+    )
 
 
 def read_count(body: bytes) -> ChatCompletionRequest:
@@ -132,6 +160,7 @@ def as_chat(request: CountRequest) -> ChatCompletionRequest:
             "top_p": request.top_p,
             "top_k": request.top_k,
             "stop": request.stop_sequences,
+            **_thinking(request),
         }
         held = request.output_config.format if request.output_config is not None else None
         if held is not None:
@@ -140,17 +169,34 @@ def as_chat(request: CountRequest) -> ChatCompletionRequest:
     return validated(lambda: ChatCompletionRequest.model_validate(chat))
 
 
+def _thinking(request: MessagesRequest) -> dict[str, Any]:
+    """Whether and how much the model is to think, in the fields of Chat Completions."""
+    thinking = request.thinking
+    if thinking is None:
+        return {"chat_template_kwargs": {"enable_thinking": False}}
+    if thinking.type == "disabled":
+        return {"reasoning_effort": "none"}
+    return {
+        "chat_template_kwargs": {"enable_thinking": True},
+        "reasoning_effort": request.output_config.effort if request.output_config is not None else None,
+        "thinking_token_budget": thinking.budget_tokens,
+    }
+
+
 def _messages(turn: Turn, where: str) -> Iterable[dict[str, Any]]:
     """A turn as messages of a chat: results of tools are messages of their own there."""
     blocks = [Block(type="text", text=turn.content)] if isinstance(turn.content, str) else turn.content
     calls = [block for block in blocks if block.type == "tool_use"]
     results = [block for block in blocks if block.type == "tool_result"]
-    rest = [block for block in blocks if block.type not in ("tool_use", "tool_result", *_PASSED_OVER)]
+    rest = [block for block in blocks if block.type not in ("tool_use", "tool_result", *_THOUGHTS)]
+    thought = "".join(block.thinking for block in blocks)
     for result in results:
         text = _text(result.content or "", f"{where}.tool_result")
         yield {"role": "tool", "tool_call_id": result.tool_use_id, "content": text}
     if calls or rest or not results:
         message: dict[str, Any] = {"role": turn.role, "content": _text(rest, where, turn.role)}
+        if thought:
+            message["reasoning_content"] = thought
         if calls:
             message["tool_calls"] = [
                 {"id": call.id, "function": {"name": call.name, "arguments": json.dumps(call.input)}}

@@ -3,11 +3,11 @@
 import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from typing_extensions import override
 
-from mlx_model.chat.thoughts import ReadPart
+from mlx_model.chat.thoughts import ReadPart, Thought
 from mlx_model.chat.tools.reply_parts import CallArguments, CallOpened, VisibleText
 from mlx_model.decode.request import PromptProcessed
 from mlx_model.server.failures import as_anthropic
@@ -15,12 +15,16 @@ from mlx_model.server.wires.wire import Ended, Event, Piece, Writer
 
 _REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 
+Thoughts = Literal["none", "shown", "omitted"]
+"""Whether a thought is a block of the reply, and whether its text is."""
+
 
 class MessagesWriter(Writer):
     """Writes the one reply of a response."""
 
-    def __init__(self, model: str, prompt_tokens: int) -> None:
+    def __init__(self, model: str, prompt_tokens: int, thoughts: Thoughts = "none") -> None:
         self._model = model
+        self._thoughts = thoughts
         self._prompt_tokens = prompt_tokens
         self._id = f"msg_{uuid.uuid4().hex}"
         self._blocks: list[dict[str, Any]] = []
@@ -65,7 +69,9 @@ class MessagesWriter(Writer):
         yield Event(as_anthropic(error), "error")
 
     def _part(self, part: ReadPart) -> Iterable[Event]:
-        if isinstance(part, VisibleText):
+        if isinstance(part, Thought):
+            yield from self._thought(part.text)
+        elif isinstance(part, VisibleText):
             if not self._blocks or self._blocks[-1]["type"] != "text":
                 yield from self._begun({"type": "text", "text": ""})
             self._blocks[-1]["text"] += part.text
@@ -75,6 +81,15 @@ class MessagesWriter(Writer):
         elif isinstance(part, CallArguments):
             self._json += part.fragment
             yield self._delta({"type": "input_json_delta", "partial_json": part.fragment})
+
+    def _thought(self, text: str) -> Iterable[Event]:
+        if self._thoughts == "none":
+            return
+        if not self._blocks or self._blocks[-1]["type"] != "thinking":
+            yield from self._begun({"type": "thinking", "thinking": "", "signature": ""})
+        if self._thoughts == "shown":
+            self._blocks[-1]["thinking"] += text
+            yield self._delta({"type": "thinking_delta", "thinking": text})
 
     def _begun(self, block: dict[str, Any]) -> Iterable[Event]:
         yield from self._closed()
@@ -88,6 +103,10 @@ class MessagesWriter(Writer):
         if block["type"] == "tool_use":
             block["input"] = _parsed(self._json)
             self._json = ""
+        elif block["type"] == "thinking":
+            # Some clients take a thought without one for broken.
+            block["signature"] = uuid.uuid4().hex
+            yield self._delta({"type": "signature_delta", "signature": block["signature"]})
         yield _event("content_block_stop", index=len(self._blocks) - 1)
 
     def _delta(self, delta: dict[str, Any]) -> Event:
@@ -116,8 +135,9 @@ def _reason(reply: Ended) -> str:
     return "stop_sequence" if reply.stop_string is not None else _REASONS[reply.reason]
 
 
-def _usage(reply: Ended) -> dict[str, int]:
-    """Anthropic's `usage`; and `max_tokens` where a lowered limit was used in place of the one asked for."""
+def _usage(reply: Ended) -> dict[str, Any]:
+    """Anthropic's `usage`; with whether the thought was ended at its budget, and `max_tokens` where a lowered
+    limit was used in place of the one asked for."""
     finished = reply.finished
     lowered = {} if reply.lowered_limit is None else {"max_tokens": reply.lowered_limit}
     return lowered | {
@@ -125,6 +145,10 @@ def _usage(reply: Ended) -> dict[str, int]:
         "cache_read_input_tokens": finished.cached_tokens,
         "cache_creation_input_tokens": 0,
         "output_tokens": finished.generated_tokens,
+        "output_tokens_details": {
+            "thinking_tokens": reply.thought.tokens,
+            **({"thinking_closed": True} if reply.thought.was_closed else {}),
+        },
     }
 
 
@@ -137,4 +161,4 @@ def _parsed(text: str) -> Any:
 
 
 def _is_whole(block: Mapping[str, Any]) -> bool:
-    return block["type"] == "text" or block["input"] is not None
+    return block["type"] != "tool_use" or block["input"] is not None

@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mlx_model.chat.prompt import EncodedPrompt, PromptEncoder
+from mlx_model.chat.template import ChatTemplate
 from mlx_model.chat.tools.edits.known_files import NamedFile
 from mlx_model.decode.request import DraftMode, SamplingParameters
 from mlx_model.server.body import InvalidRequest
@@ -99,6 +100,14 @@ class GenerationOptions(Received):
     def tells_thoughts_apart(self) -> bool:
         """Whether a reasoning model's thought is no part of the text."""
         return True
+
+    def thought_budget(self, template: ChatTemplate) -> int | None:  # noqa: ARG002
+        """The tokens of thought after which it is ended; None: as many as the model wants."""
+        return None
+
+    def without_effect(self, template: ChatTemplate) -> Sequence[str]:  # noqa: ARG002
+        """A sentence for each thing in the request that this model cannot do."""
+        return ()
 
     @property
     def stops_beside(self) -> Sequence[str]:

@@ -1,10 +1,12 @@
 """OpenAI Responses, translated to Chat Completions.
 
-`input`: a text, or items: messages, function calls and their results; reasoning items are passed over, for the
-models here are given none. `instructions` and system messages at the start become one system message.
-`previous_response_id` continues a response from memory, as long as it is there and was not made with `store`
-false. `tools`: functions; tools of type custom are functions with one text, `input`; those that OpenAI's own
-servers run are left out, which a header says. `text.format` is what `response_format` is in Chat Completions.
+`input`: a text, or items: messages, function calls and their results, and reasoning, whose text goes to the
+model's template with the reply that follows it. `instructions` and system messages at the start become one
+system message. `reasoning.effort` is `reasoning_effort` in Chat Completions; a thought is an item of type
+reasoning, with its text as content and without a summary. `previous_response_id` continues a response from
+memory, as long as it is there and was not made with `store` false. `tools`: functions; tools of type custom are
+functions with one text, `input`; those that OpenAI's own servers run are left out, which a header says.
+`text.format` is what `response_format` is in Chat Completions.
 `include` takes message.output_text.logprobs. Background responses, prompts and conversations stored elsewhere,
 and parts that are not text are refused.
 """
@@ -21,6 +23,7 @@ from mlx_model.server.wires.chat import ChatCompletionRequest
 from mlx_model.server.wires.received import MOST_LOGPROBS, Received, validated
 from mlx_model.server.wires.responses_memory import Conversation, ResponseMemory
 from mlx_model.server.wires.responses_reply import Echo, ResponseWriter
+from mlx_model.server.wires.thinking import Effort
 from mlx_model.server.wires.wire import Asked
 
 _LOGPROBS = "message.output_text.logprobs"
@@ -72,6 +75,12 @@ class TextFormat(Received):
     strict: bool | None = None
 
 
+class Reasoning(Received):
+    """How much the model is to think."""
+
+    effort: Effort | None = None
+
+
 class TextOptions(Received):
     """Options of the reply's text."""
 
@@ -90,6 +99,7 @@ class ResponseRequest(Received):
     tool_choice: Literal["none", "auto", "required"] | Named | None = None
     parallel_tool_calls: bool | None = None
     text: TextOptions | None = None
+    reasoning: Reasoning | None = None
     include: list[str] | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MOST_LOGPROBS)] | None = None
     temperature: float | None = None
@@ -132,6 +142,7 @@ def read_response(body: bytes, memory: ResponseMemory) -> Asked:
         earlier = found
     conversation = [*earlier, *messages_of(request.input)]
     chat = as_chat(request, conversation)
+    effort = request.reasoning.effort if request.reasoning is not None else None
     echo = Echo(
         instructions=request.instructions,
         previous_response_id=request.previous_response_id,
@@ -144,6 +155,7 @@ def read_response(body: bytes, memory: ResponseMemory) -> Asked:
         top_p=request.top_p,
         max_output_tokens=request.max_output_tokens,
         text=request.text.model_dump(by_alias=True, exclude_none=True) if request.text is not None else {},
+        reasoning={"effort": effort, "summary": None},
     )
 
     def keep(identifier: str, reply: Mapping[str, Any]) -> None:
@@ -166,6 +178,7 @@ def as_chat(request: ResponseRequest, conversation: Iterable[Mapping[str, Any]])
         "top_p": request.top_p,
         "max_tokens": request.max_output_tokens,
         "parallel_tool_calls": request.parallel_tool_calls,
+        "reasoning_effort": request.reasoning.effort if request.reasoning is not None else None,
     }
     if request.own_tools:
         chat["tools"] = [_as_function(tool) for tool in request.own_tools]
@@ -201,7 +214,8 @@ def _message(item: Item, where: str) -> dict[str, Any] | None:
         case "function_call_output" | "custom_tool_call_output":
             return {"role": "tool", "tool_call_id": item.call_id, "content": _text(item.output, where)}
         case "reasoning":
-            return None
+            thought = "".join(part.text or "" for part in item.content or () if isinstance(part, Part))
+            return {"role": "assistant", "content": "", "reasoning_content": thought} if thought else None
         case other:
             raise InvalidRequest(f"{where}: this server cannot take an item of type {other!r}.")
 
@@ -212,22 +226,35 @@ def _call(item: Item, arguments: str) -> dict[str, Any]:
 
 
 def _joined(messages: Iterable[dict[str, Any] | None]) -> Iterator[dict[str, Any]]:
-    """Messages with calls joined to what the assistant said before them and between them: all that is one reply
-    in a chat."""
+    """Messages with thoughts and calls joined to what the assistant said beside them: all that is one reply in
+    a chat. A thought that nothing follows is left out."""
     last: dict[str, Any] | None = None
     for message in messages:
         if message is None:
             continue
-        is_reply = last is not None and last["role"] == message["role"] == "assistant"
-        if last is not None and is_reply and ("tool_calls" in message or "tool_calls" in last):
+        if last is not None and _are_one(last, message):
             calls = [*last.get("tool_calls", ()), *message.get("tool_calls", ())]
-            last = {**last, "content": last["content"] + message["content"], "tool_calls": calls}
+            last = {**last, **message, "content": last["content"] + message["content"]}
+            if calls:
+                last["tool_calls"] = calls
             continue
-        if last is not None:
+        if last is not None and not _is_thought(last):
             yield last
         last = message
-    if last is not None:
+    if last is not None and not _is_thought(last):
         yield last
+
+
+def _are_one(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether two messages in a row are parts of one reply. A thought begins a reply."""
+    if before["role"] != "assistant" or after["role"] != "assistant" or _is_thought(after):
+        return False
+    return _is_thought(before) or "tool_calls" in before or "tool_calls" in after
+
+
+def _is_thought(message: Mapping[str, Any]) -> bool:
+    """Whether a message is nothing but the thought before a reply."""
+    return "reasoning_content" in message and not message["content"] and "tool_calls" not in message
 
 
 def _with_one_system(

@@ -9,7 +9,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from mlx_model.chat.thoughts import ReadPart
+from mlx_model.chat.thoughts import ReadPart, Thought
 from mlx_model.chat.tools.reply_parts import CallArguments, CallOpened, VisibleText
 from mlx_model.decode.request import PromptProcessed
 from mlx_model.decode.timings import timings
@@ -32,10 +32,11 @@ class Echo:
     top_p: float | None
     max_output_tokens: int | None
     text: Mapping[str, Any]
+    reasoning: Mapping[str, Any]
 
 
 class ResponseWriter(Writer):
-    """Writes the one reply of a response: its text as messages, its calls as items of their own."""
+    """Writes the one reply of a response: its thought, its text as messages and its calls are items."""
 
     def __init__(
         self,
@@ -76,6 +77,8 @@ class ResponseWriter(Writer):
             self._waiting.append(token_logprobs(piece.token))
         for part in piece.parts:
             yield from self._part(part)
+        if self._is_open("reasoning"):
+            self._waiting = []  # there is no place for those of a thought
 
     @override
     def ended(self, choice: int, reply: Ended) -> Iterable[Event]:
@@ -99,7 +102,7 @@ class ResponseWriter(Writer):
             "input_tokens": figures["prompt_tokens"],
             "input_tokens_details": figures["prompt_tokens_details"],
             "output_tokens": figures["completion_tokens"],
-            "output_tokens_details": {"reasoning_tokens": 0},
+            "output_tokens_details": figures["completion_tokens_details"],
             "total_tokens": figures["total_tokens"],
             **({"max_tokens": figures["max_tokens"]} if "max_tokens" in figures else {}),
         }
@@ -114,7 +117,9 @@ class ResponseWriter(Writer):
         yield self._event("response.failed", response=response)
 
     def _part(self, part: ReadPart) -> Iterable[Event]:
-        if isinstance(part, VisibleText):
+        if isinstance(part, Thought):
+            yield from self._thought(part.text)
+        elif isinstance(part, VisibleText):
             yield from self._text(part.text)
         elif isinstance(part, CallOpened):
             yield from self._call_opened(part)
@@ -124,8 +129,25 @@ class ResponseWriter(Writer):
             if item["type"] == "function_call":
                 yield self._of_item("response.function_call_arguments.delta", delta=part.fragment)
 
+    def _is_open(self, kind: str) -> bool:
+        """Whether the last item is of this type, and more of it may come."""
+        return bool(self._items) and (self._items[-1]["type"], self._items[-1]["status"]) == (
+            kind,
+            "in_progress",
+        )
+
+    def _thought(self, text: str) -> Iterable[Event]:
+        if not self._is_open("reasoning"):
+            yield from self._closed("completed")
+            part = {"type": "reasoning_text", "text": ""}
+            item = {"type": "reasoning", "summary": [], "content": [part], "encrypted_content": None}
+            yield from self._added("rs", item, {"content": []})
+            yield self._of_part("response.content_part.added", part=dict(part))
+        self._items[-1]["content"][0]["text"] += text
+        yield self._of_part("response.reasoning_text.delta", delta=text)
+
     def _text(self, text: str) -> Iterable[Event]:
-        if not self._items or self._items[-1]["type"] != "message":
+        if not self._is_open("message"):
             yield from self._closed("completed")
             part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
             item = {"type": "message", "role": "assistant", "content": [part]}
@@ -163,6 +185,10 @@ class ResponseWriter(Writer):
             case "message":
                 part = item["content"][0]
                 yield self._of_part("response.output_text.done", text=part["text"], logprobs=part["logprobs"])
+                yield self._of_part("response.content_part.done", part=part)
+            case "reasoning":
+                part = item["content"][0]
+                yield self._of_part("response.reasoning_text.done", text=part["text"])
                 yield self._of_part("response.content_part.done", part=part)
             case "function_call":
                 item["arguments"] = self._json

@@ -48,6 +48,14 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class ThoughtUse:
+    """The tokens of a reply's thought, without those around it, and whether it was ended at its budget."""
+
+    tokens: int = 0
+    was_closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """A complete reply. `lowered_limit`: the most tokens of it, where the context has room for fewer than were
     asked for; `stop_string`: the one that ended it."""
@@ -57,6 +65,7 @@ class Ended:
     finished: GenerationFinished
     lowered_limit: int | None = None
     stop_string: str | None = None
+    thought: ThoughtUse = ThoughtUse()
 
 
 class Writer(Protocol):
