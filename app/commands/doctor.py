@@ -74,6 +74,7 @@ def _findings(model: str | None) -> Iterator[Finding]:
     yield Finding("ok", "machine", f"{platform.system()} {platform.release()}, {platform.machine()}")
     yield _package("mlx", "the engine cannot run; servers can still be used")
     yield from _blas()
+    yield from _delta_step()
     yield _package("textual", "the workspace cannot open")
     yield _git()
     yield _ripgrep()
@@ -137,6 +138,24 @@ def _blas() -> Iterator[Finding]:
     )
     mark: Mark = "ok" if said.returncode == 0 else "note"
     yield Finding(mark, "blas", said.stdout.strip() or said.stderr.strip())
+
+
+def _delta_step() -> Iterator[Finding]:
+    """Whether the engine's fused DeltaNet kernel does what plain operations do, where there is Metal."""
+    try:
+        version("mlx-metal")
+    except PackageNotFoundError:
+        return
+    said = subprocess.run(
+        [sys.executable, "-P", "-m", "mlx_model.engine.kernel_choice"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    mark: Mark = "ok" if said.returncode == 0 else "note"
+    last = (said.stdout.strip() or said.stderr.strip() or "no answer").splitlines()[-1]
+    yield Finding(mark, "deltanet step", last)
 
 
 def _git() -> Finding:

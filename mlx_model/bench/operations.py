@@ -24,8 +24,10 @@ import mlx.core as mx
 from mlx_model.commands.shared.memory_check import add_memory, settle_memory
 from mlx_model.commands.shared.options import load_model
 from mlx_model.config.model_config import ModelConfig
+from mlx_model.engine.kernel_choice import DeltaStepChoice, use_delta_step
 from mlx_model.errors import ConfigError
 from mlx_model.layers.decoder import AttentionLayer, DeltaNetLayer
+from mlx_model.layers.kernels.delta_step import DeltaWeights
 from mlx_model.memory.device import on_cpu
 from mlx_model.memory.plan import Wishes
 from mlx_model.model import Qwen3Next
@@ -78,23 +80,35 @@ def run(arguments: argparse.Namespace) -> int:
     if not isinstance(loaded.model, Qwen3Next):
         raise ConfigError(f"A {loaded.architecture} model is run by mlx-lm itself.")
     config = loaded.model.config
-    ours, theirs = count_ours(loaded.model), count_mlx_lm(config)
+    counted = {
+        "ours": count_ours(loaded.model),
+        "fused": count_ours(loaded.model, fused=True),
+        "mlx_lm": count_mlx_lm(config),
+    }
     if arguments.json:
-        print(json.dumps({"ours": asdict(ours), "mlx_lm": asdict(theirs)}))
+        print(json.dumps({name: asdict(operations) for name, operations in counted.items()}))
         return 0
-    names = sorted({*ours.kinds, *theirs.kinds}, key=lambda name: (-ours.kinds.get(name, 0), name))
-    print(f"{'operation':<40}{'ours':>8}{'mlx-lm':>8}")
-    for name in names:
-        print(f"{name:<40}{ours.kinds.get(name, 0):8}{theirs.kinds.get(name, 0):8}")
+    kinds = {kind for operations in counted.values() for kind in operations.kinds}
+    _print_row("operation", *counted)
+    for kind in sorted(kinds, key=lambda kind: (-counted["ours"].kinds.get(kind, 0), kind)):
+        _print_row(kind, *(operations.kinds.get(kind, 0) for operations in counted.values()))
     for kind, is_linear in (("DeltaNet", True), ("attention", False)):
         if (index := next(iter(_layers_of(config, is_linear)), None)) is not None:
-            print(f"{f'a layer with {kind}':<40}{ours.layers[index]:8}{theirs.layers[index]:8}")
-    print(f"{'a token':<40}{ours.total:8}{theirs.total:8}")
+            _print_row(f"a layer with {kind}", *(found.layers[index] for found in counted.values()))
+    _print_row("a token", *(operations.total for operations in counted.values()))
     return 0
 
 
-def count_ours(model: Qwen3Next) -> Operations:
-    """Those of our engine, in the dtype that the model was loaded for."""
+def _print_row(name: str, *cells: object) -> None:
+    print(f"{name:<40}" + "".join(f"{cell!s:>8}" for cell in cells))
+
+
+def count_ours(model: Qwen3Next, *, fused: bool = False) -> Operations:
+    """Those of our engine, in the dtype that the model was loaded for. `fused`: with our own kernel for a step
+    of DeltaNet, which runs in Metal only (see engine.kernel_choice)."""
+    calls: Counter[str] = Counter()
+    step_of_delta_net = _one_operation("DeltaStep", _step_shapes, calls) if fused else None
+    use_delta_step(model, DeltaStepChoice(step_of_delta_net, ""))
     state = model.state()
     mx.eval(model.last_logits(mx.array([list(range(_PROMPT))]), state), state.arrays())
 
@@ -102,7 +116,7 @@ def count_ours(model: Qwen3Next) -> Operations:
         logits = model.last_logits(mx.array([[_PROMPT]]), state)
         return logits, [layer.arrays() for layer in state.layers]
 
-    return _count(step, (AttentionLayer, DeltaNetLayer), Counter())
+    return _count(step, (AttentionLayer, DeltaNetLayer), calls)
 
 
 def count_mlx_lm(config: ModelConfig) -> Operations:
@@ -256,6 +270,14 @@ def _delta_shapes(
     q: mx.array, _k: mx.array, v: mx.array, _decay: mx.array, _beta: mx.array, state: mx.array, *_args: Any
 ) -> list[tuple[tuple[int, ...], mx.Dtype]]:
     return [(v.shape, q.dtype), (state.shape, state.dtype)]
+
+
+def _step_shapes(
+    projected: mx.array, _inputs: Sequence[mx.array], matrix: mx.array, weights: DeltaWeights
+) -> list[tuple[tuple[int, ...], mx.Dtype]]:
+    values = matrix.shape[1] * matrix.shape[2]
+    assert weights.norm.size == matrix.shape[2]
+    return [((1, 1, values), projected.dtype), (matrix.shape, matrix.dtype)]
 
 
 def _unpacked_shape(

@@ -5,6 +5,7 @@ import json
 import math
 from typing import Any
 
+import mlx.core as mx
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -12,7 +13,8 @@ from rich.table import Table
 from mlx_model.commands.shared.model_shape import ModelShape, add_shape, read_shape
 from mlx_model.commands.shared.sizes import readable_size
 from mlx_model.config.model_config import ModelConfig
-from mlx_model.memory.device import blas_report
+from mlx_model.engine.kernel_choice import choose_delta_step
+from mlx_model.memory.device import blas_report, default_dtype
 from mlx_model.memory.footprint import ComponentFootprint, Footprint, footprint
 from mlx_model.weights.checkpoint import Checkpoint, StoredProjection, stored_bytes
 from mlx_model.weights.layout import Component
@@ -60,7 +62,13 @@ def model_report(shape: ModelShape, context: int, bandwidth_gb: float) -> dict[s
         disk = _disk_bytes(shape.checkpoint)
     else:
         disk = {part: value.nbytes for part, value in size.components.items()}
-    named = {"model": str(shape.source), "recipe": shape.made_by, "drafter": _drafter(shape)}
+    dtype: mx.Dtype = getattr(mx, default_dtype(shape.config.dtype))
+    named = {
+        "model": str(shape.source),
+        "recipe": shape.made_by,
+        "drafter": _drafter(shape),
+        "delta_step": choose_delta_step(shape.config, dtype).words,
+    }
     return _report(size, disk, context, bandwidth_gb, **named)
 
 
@@ -137,6 +145,7 @@ def _print(report: dict[str, Any]) -> None:
     console.print(table)
     facts = Table.grid(padding=(0, 2))
     facts.add_row("drafter", report["drafter"])
+    facts.add_row("DeltaNet step", report["delta_step"])
     if report["blas"] is not None:
         facts.add_row("BLAS", report["blas"])
     facts.add_row("KV per token", f"{report['kv_bytes_per_token'] / 1024:.4g} KiB in bfloat16")

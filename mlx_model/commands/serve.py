@@ -157,6 +157,8 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
             widened=plan is not None and plan.model.widened,
             progress=progress,
         )
+        if loaded.delta_step is not None:
+            _log.info("DeltaNet step: %s", loaded.delta_step)
         residency = loaded.residency
         if residency is not None:
             stack.callback(residency.close)
@@ -234,6 +236,8 @@ def _details(loaded: LoadedModel, arguments: argparse.Namespace) -> dict[str, st
         "quantization": f"{bits} bits" if bits else "none",
         "drafter": loaded.drafter(arguments.draft),
     }
+    if loaded.delta_step is not None:
+        details["DeltaNet step"] = loaded.delta_step
     blas = blas_report()
     if blas is not None:
         details["BLAS"] = blas

@@ -19,6 +19,7 @@ from mlx_model.decode.generator import Generator
 from mlx_model.decode.language_model import LanguageModel, NothingKept, StateKeeper
 from mlx_model.decode.request import DraftMode
 from mlx_model.decode.verify import DEEPEST, VerifyingModel
+from mlx_model.engine.kernel_choice import choose_delta_step, use_delta_step
 from mlx_model.engine.state_keeper import StoredStates
 from mlx_model.errors import ConfigError
 from mlx_model.layers.parameters import Parameters
@@ -52,6 +53,8 @@ class LoadedModel:
     lacks: tuple[str, ...] = ()
     residency: Residency | None = None
     """The experts' residency, where only some of them are in memory."""
+    delta_step: str | None = None
+    """By which operations DeltaNet layers decode a token, for display; None: mlx-lm runs the model."""
 
     def generator(
         self,
@@ -201,8 +204,10 @@ def load(
     )
     if residency is not None:
         residency.warm(lambda done: report(others + done, others))
+    choice = choose_delta_step(model.config, model.dtype)
+    use_delta_step(model, choice)
     states = NothingKept(model) if store is None else StoredStates(model, store)
-    return LoadedModel(directory, name, "tidegate", model, states, residency=residency)
+    return LoadedModel(directory, name, "tidegate", model, states, residency=residency, delta_step=choice.words)
 
 
 def _load_with_mlx_lm(directory: Path, name: str, dtype: DType | None, adapter: Path | None) -> LoadedModel:

@@ -6,13 +6,11 @@ from functools import partial
 import mlx.core as mx
 
 from mlx_model.config.model_config import ModelConfig
+from mlx_model.layers.kernels.delta_step import L2_EPS, DeltaStep, DeltaWeights
 from mlx_model.layers.norms import GatedRMSNorm
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear
 from mlx_model.state.recurrent import DeltaBlock, DeltaState
-
-_L2_EPS = 1e-6
-"""Added to the sum of squares before its root, as in flash-linear-attention's `l2norm`."""
 
 
 @partial(mx.compile, shapeless=True)
@@ -38,57 +36,59 @@ def _convolved(inputs: list[mx.array], weights: list[mx.array]) -> mx.array:
     return terms[0] * mx.sigmoid(terms[0])
 
 
-class GatedDeltaNet:
-    """Parameters under `linear_attn`.
+class DeltaRule:
+    """Everything between the projections. Parameters under `linear_attn`.
 
-    Everything between the projections runs in float32: the decay is close to one, and the Metal kernel computes
-    in the dtype of its queries, so bfloat16 would round most decays to exactly one.
+    All of it runs in float32: the decay is close to one, and MLX's kernel computes in the dtype of its queries,
+    so bfloat16 would round most decays to exactly one. `step`: a kernel that computes one token as the plain
+    path does; None: the plain path.
     """
 
     def __init__(self, config: ModelConfig, parameters: Parameters) -> None:
         self.key_heads, self.value_heads = config.linear_num_key_heads, config.linear_num_value_heads
         self.key_dim, self.value_dim = config.linear_key_head_dim, config.linear_value_head_dim
-        keys, values = config.linear_key_dim, config.linear_value_dim
-        self.qk_width = 2 * keys
+        self.qk_width = 2 * config.linear_key_dim
         self.qk_weight = mx.full((self.key_dim,), self.key_dim**-0.5)
         conv = config.conv_dim
-        self.in_splits = [conv, conv + values]
-        self.in_proj = Linear(
-            parameters.scope("in_proj"),
-            conv + values + 2 * self.value_heads,
-            config.hidden_size,
-            config.linear_in_parts,
-        )
+        self.splits = [conv, conv + config.linear_value_dim]
         kernel = config.linear_conv_kernel_dim
         taps = parameters.take("conv1d.weight", (conv, kernel, 1)).astype(mx.float32)
-        self.taps = [mx.contiguous(taps[:, n, 0]) for n in range(kernel)]
+        taps = mx.contiguous(taps[..., 0].T)
+        self.taps = [taps[n] for n in range(kernel)]
         rate = mx.exp(parameters.take("A_log", (self.value_heads,)).astype(mx.float32))
         dt_bias = parameters.take("dt_bias", (self.value_heads,)).astype(mx.float32)
         # Before them, where b stands, what has no effect.
-        self.rate, self.dt_bias = (mx.concatenate([mx.zeros_like(part), part]) for part in (rate, dt_bias))
+        rate, dt_bias = (mx.concatenate([mx.zeros_like(part), part]) for part in (rate, dt_bias))
         self.is_decay = mx.arange(2 * self.value_heads) >= self.value_heads
         # Queries are scaled by 1 / sqrt(key_dim) once more, as in attention. The output is linear in them and
         # is normalized next, so an epsilon that is larger by key_dim does the same.
         eps = config.rms_norm_eps * self.key_dim
         self.norm = GatedRMSNorm(parameters.scope("norm"), self.value_dim, eps)
-        self.out_proj = Linear(parameters.scope("out_proj"), config.hidden_size, values)
+        self.weights = DeltaWeights(taps, rate, dt_bias, self.norm.weight, mx.array([eps]))
+        self.step: DeltaStep | None = None
         # Lazy arrays belong to the thread that loads; the model may run in another.
-        mx.eval(self.taps, self.qk_weight, self.rate, self.dt_bias, self.is_decay)
+        mx.eval(taps, self.taps, self.qk_weight, rate, dt_bias, self.is_decay, self.weights.eps)
 
-    def __call__(self, x: mx.array, state: DeltaState) -> mx.array:
-        """x [1, tokens, hidden] → the same shape; `state` advances by the tokens."""
-        tokens = x.shape[1]
-        mixed, z, ba = mx.split(self.in_proj(x), self.in_splits, axis=-1)
+    def __call__(self, projected: mx.array, state: DeltaState) -> mx.array:
+        """projected [1, tokens, q | k | v | z | b | a] → [1, tokens, Hv · Dv] in the same dtype; `state`
+        advances by the tokens."""
+        tokens = projected.shape[1]
+        mixed, z, ba = mx.split(projected, self.splits, axis=-1)
+        if self.step is not None and tokens == 1 and not state.recording:
+            y, matrix = self.step(projected, state.inputs, state.matrix, self.weights)
+            state.follow(mixed, matrix)
+            return y
         qk, v = mx.split(self._convolve(state.inputs, mixed), [self.qk_width], axis=-1)
         # x / sqrt(sum(x²) + eps) is rms_norm with eps over the length, times 1 / sqrt(length).
         qk = qk.reshape(1, tokens, 2 * self.key_heads, self.key_dim)
-        qk = mx.fast.rms_norm(qk, self.qk_weight, _L2_EPS / self.key_dim)
+        qk = mx.fast.rms_norm(qk, self.qk_weight, L2_EPS / self.key_dim)
         q, k = mx.split(qk, 2, axis=2)
         v = v.reshape(1, tokens, self.value_heads, self.value_dim)
-        beta, decay = mx.split(_beta_and_decay(ba, self.rate, self.dt_bias, self.is_decay), 2, axis=-1)
+        rates = _beta_and_decay(ba, self.weights.rate, self.weights.dt_bias, self.is_decay)
+        beta, decay = mx.split(rates, 2, axis=-1)
         y = state.advance(q, DeltaBlock(mixed, k, v, decay, beta))
         z = z.reshape(1, tokens, self.value_heads, self.value_dim)
-        return self.out_proj(self.norm(y, z).reshape(1, tokens, -1))
+        return self.norm(y, z).reshape(1, tokens, -1)
 
     def _convolve(self, before: list[mx.array], mixed: mx.array) -> mx.array:
         """mixed [1, tokens, channels], after the inputs `before` → the same shape in float32."""
@@ -97,3 +97,21 @@ class GatedDeltaNet:
             return _convolved([*before, mixed], self.taps)
         whole = mx.concatenate([*before, mixed], axis=1)
         return _convolved([whole[:, n : n + tokens] for n in range(len(self.taps))], self.taps)
+
+
+class GatedDeltaNet:
+    """Parameters under `linear_attn`."""
+
+    def __init__(self, config: ModelConfig, parameters: Parameters) -> None:
+        self.in_proj = Linear(
+            parameters.scope("in_proj"),
+            config.conv_dim + config.linear_value_dim + 2 * config.linear_num_value_heads,
+            config.hidden_size,
+            config.linear_in_parts,
+        )
+        self.rule = DeltaRule(config, parameters)
+        self.out_proj = Linear(parameters.scope("out_proj"), config.hidden_size, config.linear_value_dim)
+
+    def __call__(self, x: mx.array, state: DeltaState) -> mx.array:
+        """x [1, tokens, hidden] → the same shape; `state` advances by the tokens."""
+        return self.out_proj(self.rule(self.in_proj(x), state))

@@ -53,6 +53,14 @@ class DeltaState:
         self.inputs = _followed_by(self.inputs, block.mixed)
         return y
 
+    def follow(self, mixed: mx.array, matrix: mx.array) -> None:
+        """Takes in a token whose recurrence was computed elsewhere: its convolution's input [1, 1, channels]
+        and the matrix after it. It cannot be cut back."""
+        self._recorded = None
+        self.matrix = matrix
+        self.length += 1
+        self.inputs = _followed_by(self.inputs, mixed)
+
     def keep(self, tokens: int) -> None:
         """Cuts the recorded block back to its first `tokens` tokens, by running the recurrence again from
         before it."""

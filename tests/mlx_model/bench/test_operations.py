@@ -27,4 +27,5 @@ def test_a_token_of_the_published_model_takes_at_most_1150_operations(
         rest = found["total"] - sum(found["layers"])
         at_48_layers[name] = 36 * delta_net + 12 * attention + rest
     assert at_48_layers["ours"] <= 1150
+    assert at_48_layers["fused"] <= 950
     assert at_48_layers["ours"] < 0.6 * at_48_layers["mlx_lm"]

@@ -1,0 +1,1 @@
+"""Metal kernels of our own, where MLX's would be many launches."""
