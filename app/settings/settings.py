@@ -2,8 +2,8 @@
 
 import os
 import tomllib
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -48,7 +48,8 @@ class Settings:
     replaces in a file to what stands there. Without `thinking` a reasoning model answers at once, where its
     template and its server know how. `stay_awake` keeps a Mac from sleeping while the agent works.
     `local_servers` lets confined commands serve and reach addresses of this machine, where the sandbox has none
-    of its own. `rules` are tables, each begun by [[rules]].
+    of its own. `test_commands` are commands that run a project's tests, by the folder. `rules` are tables, each
+    begun by [[rules]].
     `offline` refuses what else opens a connection when the user asks for it: fetching models and servers over
     the network; TIDEGATE_OFFLINE=1 says so too. `mcp` are servers of the Model Context
     Protocol, each a table begun by [mcp.NAME].
@@ -65,6 +66,7 @@ class Settings:
     stay_awake: bool = True
     local_servers: bool = False
     offline: bool = False
+    test_commands: Mapping[str, str] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     mcp: tuple[McpServer, ...] = ()
 
@@ -138,6 +140,23 @@ def remember_rules(rules: Sequence[Rule]) -> None:
     _change(put)
 
 
+def remember_test_command(folder: Path, line: str) -> None:
+    """Let `line` run the tests of the project in `folder`; "" is to find the command again. Leaves everything
+    else in the settings file as the user wrote it.
+
+    Raises BadSettings when it cannot be written.
+    """
+    import tomlkit  # noqa: PLC0415  rarely needed, and start-up has no time for it
+
+    def put(document: dict[str, Any]) -> None:
+        table = document.setdefault("test_commands", tomlkit.table())
+        table.pop(str(folder), None)
+        if line:
+            table[str(folder)] = line
+
+    _change(put)
+
+
 def _change(put: Callable[[dict[str, Any]], None]) -> None:
     import tomlkit  # noqa: PLC0415  rarely needed, and start-up has no time for it
 
@@ -165,6 +184,12 @@ def _check(file: Path, name: str, value: object) -> None:
         return
     if name == "mcp":
         return  # read_servers checks them
+    if name == "test_commands":
+        if not isinstance(value, dict) or not all(isinstance(line, str) for line in value.values()):
+            raise BadSettings(
+                f"{file} sets {name} to {value!r}", 'write lines such as "~/project" = "make test"'
+            )
+        return
     expected = "a positive number" if name == "engine_idle_minutes" else "a text in quotes"
     right = isinstance(value, str)
     if name == "engine_idle_minutes":

@@ -25,6 +25,7 @@ Scope = Literal[
     "permission",
     "sessions",
     "find",
+    "tests",
 ]
 
 SCOPE_TITLES: dict[Scope, str] = {
@@ -40,6 +41,7 @@ SCOPE_TITLES: dict[Scope, str] = {
     "permission": "Permission",
     "sessions": "Sessions",
     "find": "Finding",
+    "tests": "Tests",
     "lines": "Movement, in every view",
 }
 
@@ -118,6 +120,8 @@ ACTIONS: tuple[Action, ...] = (
         ("ctrl+n", "apostrophe"),
         "Go to a symbol, in this file or any",
     ),
+    Action("workspace.run_tests", "workspace", "run_tests", ("equals_sign",), "Run the project's tests"),
+    Action("workspace.tests", "workspace", "show_tests", ("plus",), "Go to the tests: output, and what failed"),
     Action("workspace.mode", "workspace", "cycle_mode", ("f9", "9"), "Change the mode: plan, ask, auto"),
     Action("practice.next", "practice", "next_task", ("ctrl+n",), "Another practice task", "next task"),
     Action("tree.open", "tree", "select_cursor", ("enter", "l", "right"), "Open the file or folder", "open"),
@@ -263,6 +267,16 @@ ACTIONS: tuple[Action, ...] = (
     Action("find.glob", "find", "glob", ("tab",), "In a search: which files"),
     Action("find.hand_over", "find", "hand_over", ("ctrl+g",), "In a search: hand the results to the agent"),
     Action("find.leave", "find", "leave", ("escape",), "Back"),
+    Action("tests.open", "tests", "open", ("enter", "o"), "Open what the line is about", "open"),
+    Action("tests.next", "tests", "next", ("n",), "Next failure", "next"),
+    Action("tests.previous", "tests", "previous", ("p", "N"), "Previous failure"),
+    Action("tests.hand_over", "tests", "hand_over", ("a",), "Hand the failures to the agent", "agent"),
+    Action("tests.run", "tests", "run", ("r",), "Run them again", "run"),
+    Action("tests.stop", "tests", "stop", ("x",), "Stop them", "stop"),
+    Action("tests.outside", "tests", "outside", ("O",), "Run them again, outside the sandbox"),
+    Action(
+        "tests.command", "tests", "command", ("c",), "Give another command for this project's tests", "command"
+    ),
     Action("lines.down", "lines", "down", ("j", "down"), "Down a line"),
     Action("lines.up", "lines", "up", ("k", "up"), "Up a line"),
     Action("lines.half_down", "lines", "half_down", ("ctrl+d",), "Down half a page"),

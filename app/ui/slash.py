@@ -36,6 +36,7 @@ SLASH_COMMANDS: tuple[SlashCommand, ...] = (
     SlashCommand("diff", "", "Review what was changed", action="workspace.review"),
     SlashCommand("rewind", "", "Go back to before a turn, or forward again", True, "workspace.rewind"),
     SlashCommand("commit", "", "Commit what was kept in the review", True, "review.commit"),
+    SlashCommand("test", "", "Run the project's tests", action="workspace.run_tests"),
     SlashCommand("init", "", "Have AGENTS.md written for this project"),
 )
 BY_NAME = {command.name: command for command in SLASH_COMMANDS}

@@ -1,13 +1,13 @@
 """run_shell_command: a command line, run by bash."""
 
 import sys
-from pathlib import Path
+from collections.abc import Callable
 
 from pydantic import Field
 
 from app.agent.errors import ToolFailure
 from app.agent.shell.confined import start_confined
-from app.agent.shell.hidden import absent_triggers, linked_repository, remove_made
+from app.agent.shell.in_workspace import start_in_workspace
 from app.agent.shell.process import CommandProcess, HeadAndTail
 from app.agent.shell.refusals import was_confined, was_kept_from_serving
 from app.agent.shell.sandbox import find_sandbox
@@ -69,27 +69,23 @@ class RunShellCommand(Tool[RunShellCommandArguments]):
         line = ["bash", "-c", arguments.command]
         is_sandboxed = context.is_sandboxed and not context.jobs.are_meant_by(arguments.command)
         sandbox = await in_thread(find_sandbox) if is_sandboxed or context.hidden else None
-        root = context.workspace.root
-        absent: list[Path] = []
-        link: tuple[Path, str] | None = None
+        clean: Callable[[], list[str]] = list
         if sandbox is not None and is_sandboxed:
-            git = await in_thread(lambda: context.workspace.git.outer_directories(root))
-            absent = await in_thread(lambda: absent_triggers(root, git))
-            link = linked_repository(root)
-            scratch = context.jobs.scratch()
-            process = await start_confined(
-                lambda line: sandbox.wrap(
-                    line, root, scratch, git, context.hidden, local_servers=context.has_local_servers
-                ),
+            process, clean = await start_in_workspace(
+                sandbox,
                 line,
                 directory,
+                context.workspace,
+                context.jobs.scratch(),
+                hidden=context.hidden,
+                local_servers=context.has_local_servers,
             )
         elif sandbox is not None:
             process = await start_confined(lambda line: sandbox.hide(line, context.hidden), line, directory)
         else:
             process = await CommandProcess.start(line, directory)
         if arguments.is_background:
-            job = context.jobs.add(arguments.command, process, lambda: remove_made(absent, link))
+            job = context.jobs.add(arguments.command, process, clean)
             return ToolResult(
                 f"Job {job.number} runs in the background. Its output goes to {job.log} (use read_file). "
                 f"Stop it with this alone: kill -- -{job.group}",
@@ -105,7 +101,7 @@ class RunShellCommand(Tool[RunShellCommandArguments]):
         try:
             outcome = await process.run(output, milliseconds / 1000)
         finally:
-            made = remove_made(absent, link)
+            made = clean()
         said = kept.text.rstrip("\n")
         notes = []
         if outcome.timed_out:

@@ -2,7 +2,7 @@
 
 # ruff: noqa: PLC0415  boxes are imported when they open: the first frame does without them
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -106,6 +106,11 @@ class Finding:
         self._at = places.index((found.path, found.line)) if places else 0
         self._open(found.path, found.line)
 
+    def walk(self, places: Sequence[Match], at: int) -> None:
+        """Open the place `at` of `places`; the keys for the next result go to the others."""
+        self._results, self._at = tuple(places), at
+        self._open(places[at].path, places[at].line)
+
     def _open_alone(self, path: str, line: int) -> None:
         self._results = ()
         self._open(path, line)
@@ -130,6 +135,10 @@ class Finding:
         lines = [f"{match.path}:{match.line}: {match.text.strip()}" for match in results]
         more = len(self._results) - len(results)
         lines += [f"({more:,} more)"] if more > 0 else []
+        self.put_into_message(lines)
+
+    def put_into_message(self, lines: Sequence[str]) -> None:
+        """Put `lines` into the message, for the user to say what is to be done with them."""
         screen = self._screen
         screen.action_show_agent()
         prompt = screen.agent.prompt

@@ -27,6 +27,7 @@ _SCOPES: dict[str, Scope] = {
     "transcript": "transcript",
     "prompt": "prompt",
     "permission": "permission",
+    "tests": "tests",
 }
 
 
@@ -109,9 +110,10 @@ class PanesScreen(Screen[None]):
         had_focus = self.files.has_focus
         self.folding.hide_tree()
         if had_focus:
-            self._focus_main()
+            self.focus_main()
 
-    def _focus_main(self) -> None:
+    def focus_main(self) -> None:
+        """Go to the centre or the agent, whichever had the focus last."""
         if self.folding.main == "agent":
             self.action_show_agent()
         else:

@@ -38,6 +38,7 @@ class SlashCommands:
             "diff": self._diff,
             "rewind": self._rewind,
             "commit": self._commit,
+            "test": self._test,
             "init": self._init,
         }
 
@@ -120,6 +121,9 @@ class SlashCommands:
 
     async def _diff(self, _words: str) -> None:
         await self._app.action_perform("workspace.review")
+
+    async def _test(self, _words: str) -> None:
+        await self._app.action_perform("workspace.run_tests")
 
     async def _commit(self, _words: str) -> None:
         await self._app.action_perform("workspace.review")

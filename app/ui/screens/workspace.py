@@ -15,6 +15,7 @@ from app.review.desks.agent_desk import AgentDesk
 from app.review.desks.source_desk import SourceDesk
 from app.review.desks.sources import STAGED, WORK_TREE, Sources
 from app.review.model import FileChange
+from app.testing.model import TestState
 from app.ui.actions import bindings
 from app.ui.base import ActionApp
 from app.ui.dialogs.rewind import Rewind
@@ -29,8 +30,8 @@ from app.ui.panes.viewer import ViewerPane
 from app.ui.ports import Ports
 from app.ui.screens.finding import Finding
 from app.ui.screens.git_status import GitStatusReader
+from app.ui.screens.lower import LowerScreen
 from app.ui.screens.pane_titles import agent_title, centre_title, file_facts
-from app.ui.screens.panes import PanesScreen
 from app.ui.screens.session_opening import SessionOpening
 from app.ui.screens.slash_commands import SlashCommands
 from app.ui.widgets.agent.permission_prompt import PermissionPrompt
@@ -43,7 +44,7 @@ from app.workspace.watch import ANYTHING
 _WITHOUT_HUNKS = frozenset(["undo", "redo", "desk", "refresh", "rewind", "comments"])
 
 
-class WorkspaceScreen(PanesScreen):
+class WorkspaceScreen(LowerScreen):
     """Files, centre and agent."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("workspace"))
@@ -51,7 +52,7 @@ class WorkspaceScreen(PanesScreen):
     AUTO_FOCUS = None  # who gets the focus depends on what was asked for, and is decided below
 
     def __init__(self, ports: Ports, keymap: Keymap, show_file: str | None, session: str | None = None) -> None:
-        super().__init__(keymap, ports.workspace.root)
+        super().__init__(keymap, ports.workspace)
         self._ports = ports
         self._show_file = show_file
         self._session = session
@@ -168,7 +169,7 @@ class WorkspaceScreen(PanesScreen):
         is_in_centre = self.focused is not None and self.pane_of(self.focused) == "centre"
         if is_in_centre and (self.viewer.leave_input() or self.review.leave_mode()):
             return True
-        if self.agent.leave_innermost() or self.folding.unzoom():
+        if self.leave_lower() or self.agent.leave_innermost() or self.folding.unzoom():
             return True
         if self.folding.covers_with_tree:
             self.action_toggle_tree()
@@ -318,6 +319,9 @@ class WorkspaceScreen(PanesScreen):
             draft_sources=timings.draft_sources,
             expert_hit_rate=timings.expert_hit_rate,
         )
+
+    def tests_changed(self, state: TestState) -> None:
+        self._facts(tests=state)
 
     def on_agent_pane_mode_changed(self) -> None:
         self._facts(mode=self.agent.mode)

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from app.model.events import EngineStatus
 from app.settings.settings import Mode
+from app.testing.model import TestState
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import visible
 from app.ui.widgets.one_line import OneLine
@@ -34,6 +35,8 @@ class StatusFacts:
     pending_hunks: int = 0
     is_working: bool = False
     is_asking: bool = False
+    tests: TestState | None = None
+    """How the last run of the tests ended, or that they run."""
 
 
 def thousands(count: int) -> str:
@@ -115,6 +118,8 @@ class StatusLine(OneLine):
             parts.append((95, Text("the agent asks you", style=palette.warning + Style(bold=True))))
         if facts.engine.is_short:
             parts.append((85, Text("memory is short", style=palette.warning)))
+        if facts.tests is not None:
+            parts.append((70, _tests(facts.tests, palette)))
         if facts.pending_hunks:
             parts.append((80, Text(f"{facts.pending_hunks} to review", style=palette.accent)))
         if facts.tokens_per_second:
@@ -137,3 +142,11 @@ class StatusLine(OneLine):
                 tone = palette.error if share > 0.9 else palette.warning if share > 0.75 else palette.muted
             parts.append((60, Text(f"ctx {words}", style=tone)))
         return parts
+
+
+def _tests(state: TestState, palette: Palette) -> Text:
+    if state.phase == "passed":
+        return Text(f"tests ✓ {state.passed:,}" if state.passed else "tests ✓", style=palette.success)
+    if state.phase == "failed":
+        return Text(f"tests ✗ {state.failed:,}" if state.failed else "tests ✗", style=palette.error)
+    return Text("tests …" if state.phase == "running" else "tests stopped", style=palette.muted)

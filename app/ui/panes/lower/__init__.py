@@ -1,0 +1,1 @@
+"""The pane below the others: tests, terminal and problems."""

@@ -1,0 +1,99 @@
+"""What the workspace's screen does with the pane below the others."""
+
+# ruff: noqa: PLC0415  views are imported when they are first shown: the first frame does without them
+from typing import TYPE_CHECKING
+
+from textual.widget import Widget
+
+from app.testing.model import TestState
+from app.ui.keymap import Keymap
+from app.ui.panes.lower.pane import LowerPane, View
+from app.ui.screens.finding import Finding
+from app.ui.screens.panes import PanesScreen
+from app.workspace.search.ripgrep import Match
+from app.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from app.ui.panes.lower.tests import TestsPane
+
+
+_LOW = 32  # rows; in fewer, the pane gets half of them
+
+
+class LowerScreen(PanesScreen):
+    """A screen of panes with another along its bottom, once there is something for it to show. A subclass has
+    `finding`."""
+
+    finding: Finding
+
+    def __init__(self, keymap: Keymap, workspace: Workspace) -> None:
+        super().__init__(keymap, workspace.root)
+        self._in = workspace
+        self.lower = LowerPane()
+        self._tests: TestsPane | None = None
+
+    def tests_changed(self, state: TestState) -> None:
+        """A run of the tests began or ended."""
+        raise NotImplementedError
+
+    def fold(self) -> None:
+        super().fold()
+        self.set_class(self.app.size.height < _LOW, "low")
+
+    async def _show_lower(self, name: View, view: Widget) -> None:
+        if not self.lower.is_attached:
+            await self.mount(self.lower, after="#panes")
+        await self.lower.show(name, view)
+
+    def action_zoom(self) -> None:
+        if self._is_in_lower:
+            self.toggle_class("lower-zoomed")
+        else:
+            super().action_zoom()
+
+    @property
+    def _is_in_lower(self) -> bool:
+        return self.focused is not None and self.lower in self.focused.ancestors
+
+    def leave_lower(self) -> bool:
+        """Leave the pane, if it has the focus: an open field, then all of it. False if there was nothing."""
+        if not self._is_in_lower:
+            return False
+        if self._tests is None or not self._tests.leave_input():
+            self._hide_lower()
+        return True
+
+    def _hide_lower(self) -> None:
+        self.lower.hide()
+        self.remove_class("lower-zoomed")
+        self.focus_main()
+
+    # Tests.
+
+    async def _show_tests(self) -> "TestsPane":
+        from app.ui.panes.lower.tests import TestsPane
+
+        if self._tests is None:
+            self._tests = TestsPane(self._in)
+        await self._show_lower("tests", self._tests)
+        return self._tests
+
+    async def action_show_tests(self) -> None:
+        tests = await self._show_tests()
+        tests.lines.focus()
+
+    async def action_run_tests(self) -> None:
+        tests = await self._show_tests()
+        tests.run_tests()
+
+    def on_tests_pane_title_changed(self) -> None:
+        self.lower.retitle()
+
+    def on_tests_pane_changed(self, event: "TestsPane.Changed") -> None:
+        self.tests_changed(event.state)
+
+    def on_tests_pane_open_wanted(self, event: "TestsPane.OpenWanted") -> None:
+        self.finding.walk([Match(one.path, one.line, one.message) for one in event.places], event.at)
+
+    def on_tests_pane_hand_over_wanted(self, event: "TestsPane.HandOverWanted") -> None:
+        self.finding.put_into_message(event.lines)
