@@ -3,11 +3,13 @@
 import argparse
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from app.errors import TidegateError
-from app.practice.transcripts import write
+from app.practice.transcripts import records, write
 
 _SHARD = 2000
 """Sessions in a file, so that a training can begin before all are written."""
@@ -59,7 +61,8 @@ def main() -> int:
         for part in parts(arguments.dense, arguments.train, arguments.valid, arguments.seed):
             file = arguments.directory / f"{part.name}.jsonl"
             if not file.exists():
-                write(file, part.count, part.split, part.seed, part.pool, part.dense)
+                with closing(records(part.split, part.seed, part.pool, part.dense)) as found:
+                    write(file, islice(found, part.count))
     except (TidegateError, OSError) as error:
         print(f"The data was not written: {error}.", file=sys.stderr)
         return 1

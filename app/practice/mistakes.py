@@ -17,7 +17,7 @@ from app.practice.execution import Dubious, Endless
 from app.practice.expert.session import Expert, NotShown
 from app.practice.expert.stage import Stage
 from app.practice.tasks import generate
-from app.practice.transcripts import is_short, record_of
+from app.practice.transcripts import is_short, record_of, write
 
 
 def corrected(attempts: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -44,13 +44,9 @@ def main() -> int:
     parser.add_argument("attempts", type=Path, metavar="FILE")
     parser.add_argument("--out", type=Path, required=True, help="the file, written whole or not at all")
     arguments = parser.parse_args()
-    unfinished = arguments.out.with_name(arguments.out.name + ".part")
     try:
         attempts = map(json.loads, arguments.attempts.read_text(encoding="utf-8").splitlines())
-        with unfinished.open("w", encoding="utf-8") as file:
-            for record in corrected(attempts):
-                file.write(json.dumps(record, ensure_ascii=False) + "\n")
-        unfinished.replace(arguments.out)
+        write(arguments.out, corrected(attempts))
     except (TidegateError, OSError, ValueError) as error:
         print(f"No sessions: {error}.", file=sys.stderr)
         return 1

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
@@ -24,16 +24,17 @@ _LONGEST = 4500
 
 
 def records(
-    split: str, seed: int, pool: str | None, share_of_dense: float
+    split: str, seed: int, pool: str | None, share_of_dense: float, kinds: Sequence[str] = ()
 ) -> Generator[dict[str, Any], None, None]:
-    """Sessions without end, from the split's first seed at or after `seed`, as they are written to a file."""
+    """Sessions without end, from the split's first seed at or after `seed`, as they are written to a file. With
+    `kinds` only of those kinds of bug, in equal shares."""
     stage = Stage()
     try:
         for number in seeds(split, seed):
             draw = Draw("transcript", number)
             is_dense = draw.chance(share_of_dense)
             chosen = "dense" if is_dense else pool or draw.weighted(_POOL_SHARES)
-            task = generate(number, pool=chosen)
+            task = generate(number, draw.choice(kinds) if kinds else None, chosen)
             found = _transcript(task, stage, draw, is_dense)
             if found is not None and is_short(found):
                 yield record_of(task, found, with_files=split != "train")
@@ -77,17 +78,14 @@ def record_of(task: PracticeTask, found: Transcript, *, with_files: bool) -> dic
     return record
 
 
-def write(path: Path, count: int, split: str, seed: int, pool: str | None, share_of_dense: float) -> None:  # noqa: PLR0917
-    """Write `count` sessions to a file, under another name until all are there; see `records`.
+def write(path: Path, found: Iterable[Mapping[str, Any]]) -> None:
+    """Write sessions to a file, under another name until all are there.
 
-    Raises NoSuchTask for an unknown split or pool, OSError where the file cannot be written.
+    Raises NoSuchTask for what `records` was asked for, OSError where the file cannot be written.
     """
     unfinished = path.with_name(path.name + ".part")
-    with (
-        unfinished.open("w", encoding="utf-8") as file,
-        closing(records(split, seed, pool, share_of_dense)) as found,
-    ):
-        for record in islice(found, count):
+    with unfinished.open("w", encoding="utf-8") as file:
+        for record in found:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
     unfinished.replace(path)
 
@@ -100,12 +98,17 @@ def main() -> int:
     parser.add_argument("--split", default="train", help="train, validation or test; no seed is in two")
     parser.add_argument("--pool", choices=list(POOLS), help="only tasks of this pool")
     parser.add_argument(
+        "--kind", action="append", default=[], help="only this kind of bug; several in equal shares"
+    )
+    parser.add_argument(
         "--dense", type=float, default=0.0, help="share of short samples, several edits to a file"
     )
     parser.add_argument("--out", type=Path, required=True, help="the file, written whole or not at all")
     arguments = parser.parse_args()
     try:
-        write(arguments.out, arguments.count, arguments.split, arguments.seed, arguments.pool, arguments.dense)
+        wanted = arguments.split, arguments.seed, arguments.pool, arguments.dense, arguments.kind
+        with closing(records(*wanted)) as found:
+            write(arguments.out, islice(found, arguments.count))
     except (TidegateError, OSError) as error:
         print(f"No transcripts: {error}.", file=sys.stderr)
         return 1

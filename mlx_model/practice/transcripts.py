@@ -44,8 +44,8 @@ class Part(IntEnum):
     PLACE = 5
     """Which line is at fault: its first tokens in the sentence, with the word before it, and in old_string."""
     CHANGE = 6
-    """What is wrong and what is right, as the sentence says after the line; and the first token of new_string
-    that differs."""
+    """What is wrong and what is right, as the sentence says after the line; the first token of new_string that
+    differs; and where both strings end, which is just after what changes."""
     COPY = 7
     """The rest of new_string: what a model changes beside the bug, it changes here."""
 
@@ -153,6 +153,8 @@ class Renderer:
         line_tokens = _within(starts, at + old_at, at + old_at + len(old) + 1)
         parts[line_tokens.start : min(line_tokens.start + _PLACE_TOKENS, line_tokens.stop)] = Part.PLACE
         parts[_within(starts, at + new_at, at + new_at + len(new) + 1)] = Part.COPY
+        for end in (old_at + len(old), new_at + len(new)):
+            parts[_within(starts, at + end, at + end + 1)] = Part.CHANGE
         same = next(
             (n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new))
         )

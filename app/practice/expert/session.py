@@ -14,7 +14,7 @@ from app.practice.hunks import Hunk, hunk, without_rest
 from app.practice.model import PlantedBug, PracticeTask
 
 # How often a session shows what, of a thousand.
-FORMS = {"plain": 690, "wrong-edit": 210, "refused": 40, "loop": 15, "gives-up": 45}
+FORMS = {"plain": 650, "wrong-edit": 210, "refused": 80, "loop": 15, "gives-up": 45}
 _WRONG_KINDS = (
     "wrong-operator",
     "wrong-comparison",
@@ -265,14 +265,19 @@ class Expert:
 
     def _misquote(self, right: Hunk) -> None:
         """A call of edit that the tool refuses."""
-        old, new = without_rest(self._stage.text(right.path), right.old, right.new)
+        text = self._stage.text(right.path)
+        old, new = without_rest(text, right.old, right.new)
         how = self._draw.integer(0, 3)
         places = [place for place, letter in enumerate(old) if letter.isalpha()]
-        if how == 0 or not places:
+        if how <= 1 or not places:
+            if how == 0:
+                # It ends before what it was to change, the likeliest mistake of small models.
+                ends = [place for place in range(1, len(old)) if text.count(old[:place]) == 1]
+                old = old[: self._draw.choice([*ends, len(old)])]
             new = old
         else:
             place = self._draw.choice(places)
-            old = old[:place] + (old[place] * 2 if how == 1 else "") + old[place + 1 :]
+            old = old[:place] + (old[place] * 2 if how == 2 else "") + old[place + 1 :]
         result = self._call(
             self._because(right), "edit", masked=True, file_path=right.path, old_string=old, new_string=new
         )

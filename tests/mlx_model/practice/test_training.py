@@ -31,8 +31,9 @@ def test_what_is_learnt_from_a_transcript(run: RunFolder, tmp_path: Path) -> Non
     edit = text(Part.EDIT, Part.SAID, Part.PLACE, Part.CHANGE, Part.COPY)
     assert edit.startswith(SAID) and edit.endswith("</tool_call><|im_end|>") and f"\n{OLD}\n" in edit
     assert text(Part.PLACE).startswith(" in `ret") and text(Part.PLACE).endswith("   r")
-    assert "".join(text(Part.CHANGE).split()) == ",`<`mustbe`>`.>"
-    assert text(Part.COPY) == OLD.replace("<", "") + "\n"
+    # The sentence's end, where old_string ends, what new_string has instead, where it ends.
+    assert text(Part.CHANGE) == ", `<` must be `>`.\n\n\n>\n"
+    assert text(Part.COPY) == OLD.replace("<", "")
     assert text(Part.REPLY).endswith("Fixed.<|im_end|>")
     cut = renderer.tokenizer.decode(list(sample.tokens[sample.core]), skip_special_tokens=False)
     assert cut.startswith("<|im_start|>user\n<tool_response>\ndef") and cut.endswith("</tool_call><|im_end|>\n")
