@@ -63,10 +63,11 @@ def _open(seed: int | None, kind: str | None, settings: Settings, choice: ModelC
 
 
 def _list() -> int:
-    from app.practice.bugs.kinds import KINDS, SHOWN  # noqa: PLC0415
+    from app.practice.bugs.kinds import KINDS  # noqa: PLC0415
+    from app.practice.mastery import MASTERED  # noqa: PLC0415
 
     width = max(map(len, KINDS))
     for kind in KINDS.values():
-        if kind.name in SHOWN:
+        if kind.name in MASTERED:
             print(f"{kind.name:{width}}  {kind.description}")
     return 0

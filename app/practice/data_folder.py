@@ -16,7 +16,7 @@ _SHARD = 2000
 _APART = 1_000_000
 """Seeds between the first of two files: more than either uses."""
 _VALIDATION = {
-    "valid-range": "range",
+    "valid-shown": "shown",
     "valid-known": "all",
     "valid-compositions": "unseen-compositions",
     "valid-templates": "unseen-templates",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from app.practice.bugs.kinds import KINDS, SHOWN, changes
+from app.practice.bugs.kinds import KINDS, changes
 from app.practice.draw import Draw
 from app.practice.execution import Case, Dubious, Endless, Outcome, outcomes
 from app.practice.functions.compositions import composed
@@ -10,6 +10,7 @@ from app.practice.functions.function import Function, call, from_template, train
 from app.practice.functions.words import MODULES
 from app.practice.hunks import hunk
 from app.practice.layout import Module, Planted, Requirement, modules_for, test_file
+from app.practice.mastery import is_mastered
 from app.practice.model import PlantedBug, PracticeTask
 
 PROMPTS = (
@@ -38,8 +39,9 @@ _WIDEST = 118
 """Columns of a line."""
 
 
-def drawn(seed: int, pool: str, kind: str, draw: Draw) -> PracticeTask | None:
-    """A task, or None where this draw does not make one."""
+def drawn(seed: int, pool: str, kind: str, kinds: Sequence[str], draw: Draw) -> PracticeTask | None:
+    """A task with a bug of `kind`, and perhaps another of `kinds`, which are the pool's; None where this
+    draw does not make one."""
     target = _target(pool, draw)
     functions = [target, *(_known(draw) for _ in range(draw.choice(_OTHERS[pool == "dense"])))]
     names = draw.sample(MODULES, 2)
@@ -47,8 +49,8 @@ def drawn(seed: int, pool: str, kind: str, draw: Draw) -> PracticeTask | None:
         return None
     planted: dict[str, tuple[str, tuple[str, ...]]] = {}
     for function in functions:
-        kinds = [kind] if function is target else _others(pool, kind, len(planted), draw)
-        for chosen in kinds:
+        possible = [kind] if function is target else _others(pool, kind, kinds, len(planted), draw)
+        for chosen in possible:
             lines = _planted(function, chosen, draw)
             if lines is not None:
                 planted[function.name] = (chosen, lines)
@@ -62,15 +64,14 @@ def drawn(seed: int, pool: str, kind: str, draw: Draw) -> PracticeTask | None:
     return None if requirements is None else _made(seed, pool, modules, planted, requirements, draw)
 
 
-def _others(pool: str, kind: str, planted: int, draw: Draw) -> list[str]:
+def _others(pool: str, kind: str, kinds: Sequence[str], planted: int, draw: Draw) -> list[str]:
     """Kinds of bugs to try on a function beside the target; none where it is to stay right."""
     if pool == "dense":
         weights = {one.name: one.weight for one in KINDS.values() if "import" not in one.name}
         return [draw.weighted(weights) for _ in range(6)] if draw.chance(_DENSE) else []
     if pool == "reject" or KINDS[kind].is_whole or planted > 1 or not draw.chance(_TWO_BUGS):
         return []
-    kinds = [KINDS[name] for name in (SHOWN if pool == "range" else KINDS)]
-    return draw.sample([one.name for one in kinds if not one.is_whole], 6)
+    return draw.sample([name for name in kinds if not KINDS[name].is_whole], 6)
 
 
 def _target(pool: str, draw: Draw) -> Function:
@@ -78,7 +79,10 @@ def _target(pool: str, draw: Draw) -> Function:
         return composed(draw, held_out=True)
     if pool == "unseen-templates":
         return from_template(draw.choice(training_templates(held_out=True)), draw)
-    return _known(draw)
+    function = _known(draw)
+    while pool in ("range", "reject") and not is_mastered(function.template):
+        function = _known(draw)
+    return function
 
 
 def _known(draw: Draw) -> Function:

@@ -8,17 +8,21 @@ from git import Actor, Repo
 from app.errors import TidegateError
 from app.practice.bugs.kinds import KINDS, SHOWN
 from app.practice.draw import Draw
+from app.practice.mastery import MASTERED
 from app.practice.model import PracticeTask
 from app.practice.planting import drawn
 
 POOLS: Mapping[str, str] = {
-    "range": "what users meet: kinds of bugs whose place the tests print, on functions that training knows",
+    "range": "what users meet: the kinds of bugs and the functions that the model masters",
+    "shown": "kinds of bugs whose place the tests print, on functions that training knows",
     "all": "every kind of bug, on functions that training knows",
     "unseen-compositions": "every kind of bug, on compositions that no training uses",
     "unseen-templates": "every kind of bug, on templates that no training uses",
     "dense": "every kind of bug, one in most functions: for training, where each is one more to learn from",
     "reject": "as range, but the user also asks for a change that a comment in the file forbids",
 }
+_KINDS = {"range": MASTERED, "reject": MASTERED, "shown": SHOWN}
+"""Of pools that do not have them all."""
 _SPLITS = 20
 _MOST_TRIES = 5000
 
@@ -46,7 +50,7 @@ def generate(seed: int, kind: str | None = None, pool: str = "range") -> Practic
     """
     if pool not in POOLS:
         raise NoSuchTask(f"there is no pool {pool}", f"name one of {', '.join(POOLS)}")
-    kinds = SHOWN if pool in ("range", "reject") else tuple(KINDS)
+    kinds = _KINDS.get(pool, tuple(KINDS))
     if kind is not None and kind not in kinds:
         raise NoSuchTask(f"the pool {pool} has no kind {kind}", f"name one of {', '.join(kinds)}")
     draw = Draw("task", pool, kind or "", seed)
@@ -54,7 +58,7 @@ def generate(seed: int, kind: str | None = None, pool: str = "range") -> Practic
         chosen = kind or draw.weighted({name: KINDS[name].weight for name in kinds})
         # A kind that fits few functions gets several tries, so that it is not rarer than it should be.
         for _ in range(30):
-            task = drawn(seed, pool, chosen, draw)
+            task = drawn(seed, pool, chosen, kinds, draw)
             if task is not None:
                 return task
     raise AssertionError(f"no task for seed {seed}, kind {kind}, pool {pool}")

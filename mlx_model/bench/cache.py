@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mlx_model.bench.cache_lookup import measure_lookup
-from mlx_model.bench.cache_scripts import Script, scripts, tools
+from mlx_model.bench.cache_scripts import Script, chat_scripts, scripts, tools
 from mlx_model.bench.chat_server import ChatServer
 from mlx_model.chat.prompt import PromptEncoder
+from mlx_model.commands.shared.chats import add_chats, read_messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reply-tokens", type=int, default=24, metavar="N", help="length of a reply (default 24)"
     )
+    add_chats(parser)
     parser.add_argument(
         "--compare", action="store_true", help="run the same sessions on mlx_lm.server and show both"
     )
@@ -51,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0, or 1 when a server failed. Raises EngineError."""
     encoder = PromptEncoder.from_directory(arguments.model)
+    sessions = scripts() if arguments.chats is None else chat_scripts(read_messages(arguments.chats))
     results: dict[str, list[Row]] = {}
     with tempfile.TemporaryDirectory(prefix="bench-cache-") as name:
         folder = Path(name)
@@ -62,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
             commands["mlx_lm.server"] = ["-m", "mlx_lm", "server", "--model", model]
         for server, command in commands.items():
             with ChatServer(command, folder / f"{server}.log") as running:
-                results[server] = list(replay(running, encoder, scripts(), arguments.reply_tokens))
+                results[server] = list(replay(running, encoder, sessions, arguments.reply_tokens))
     lookup = measure_lookup()
     if arguments.json:
         rows = {server: [_described(row) for row in found] for server, found in results.items()}

@@ -1,6 +1,7 @@
 """Agent sessions as scripts: each request, and the earlier reply that it continues."""
 
 import random
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -65,8 +66,23 @@ class Script:
         return {"role": "system", "content": f"Session: {self.name}. {SYSTEM}"}
 
 
+def chat_scripts(chats: Iterable[Sequence[Mapping[str, Any]]]) -> tuple[Script, ...]:
+    """Recorded chats as sessions: what users and tools said in them; the replies are the model's own."""
+    return tuple(
+        Script(
+            f"chat {number}",
+            tuple(
+                Step({"role": message["role"], "content": message["content"]}, index - 1 if index else None)
+                for index, message in enumerate(said)
+            ),
+        )
+        for number, chat in enumerate(chats, 1)
+        for said in [[message for message in chat if message["role"] in ("user", "tool")]]
+    )
+
+
 def scripts() -> tuple[Script, ...]:
-    """All sessions that the bench replays, the same on every run."""
+    """The sessions that the bench replays where no chats are given, the same on every run."""
     return (
         Script("linear", tuple(Step(_user(f"linear {n}"), n - 1 if n else None) for n in range(8))),
         _rewind(6),

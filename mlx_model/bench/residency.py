@@ -17,6 +17,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from mlx_model.commands.shared.chats import add_chats, read_chats
 from mlx_model.commands.shared.memory_check import add_memory, settle_memory
 from mlx_model.commands.shared.options import prompt_tokens, read_text
 from mlx_model.config.model_config import ModelConfig
@@ -62,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--tokens", metavar="1,2,3", help="the prompt as token ids")
     source.add_argument("--file", type=Path, metavar="F", help="the prompt as a UTF-8 text file")
+    add_chats(source)
     parser.add_argument("--max-tokens", type=int, default=64, metavar="N", help="tokens to decode")
     parser.add_argument(
         "--slots",
@@ -75,7 +77,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints one line a number of slots. Raises EngineError."""
     config = ModelConfig.from_directory(arguments.model)
-    prompt = prompt_tokens(arguments.tokens, read_text(arguments.file), arguments.model)
+    if arguments.chats is not None:
+        prompt = read_chats(arguments.chats, arguments.model)[0].prompt
+    else:
+        prompt = prompt_tokens(arguments.tokens, read_text(arguments.file), arguments.model)
     plan = _plan(arguments.model, prompt, None, arguments.max_tokens, arguments.force)
     slots = _slots(arguments.slots, config, plan.expert_slots or config.num_experts)
     if arguments.max_tokens < 2:

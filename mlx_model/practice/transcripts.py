@@ -50,7 +50,7 @@ class Part(IntEnum):
     """The rest of new_string: what a model changes beside the bug, it changes here."""
 
 
-WEIGHTS = (0.0, 0.05, 0.4, 0.6, 1.0, 4.0, 4.0, 2.0)
+WEIGHTS = (0.0, 0.05, 0.4, 0.6, 2.0, 4.0, 4.0, 2.0)
 """Of each part's loss. An edit's few deciding tokens carry about half of the whole."""
 
 

@@ -60,6 +60,7 @@ def run(given: list[str]) -> int:
         description="Have the agent do practice tasks that no training has seen, and count what it mends.",
     )
     parser.add_argument("--count", type=int, default=100, metavar="N", help="how many tasks (default: 100)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="begin at this seed (default: 0)")
     pools = "; ".join(f"{name}: {what}" for name, what in POOLS.items())
     parser.add_argument("--pool", action="append", choices=tuple(POOLS), help=f"{pools} (default: range)")
     add_model(parser)
@@ -74,7 +75,7 @@ def run(given: list[str]) -> int:
         os.environ["TIDEGATE_HOME"] = home
         take_own_python()
         for pool in dict.fromkeys(options.pool or ["range"]):
-            tasks = [generate(seed, pool=pool) for seed in islice(seeds("test"), options.count)]
+            tasks = [generate(seed, pool=pool) for seed in islice(seeds("test", options.seed), options.count)]
             try:
                 done = asyncio.run(measure(tasks, Path(home), choice, settings))
             except asyncio.CancelledError:

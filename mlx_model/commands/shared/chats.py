@@ -34,14 +34,21 @@ def read_chats(file: Path, directory: Path) -> list[Chat]:
     """The chats of a file for the checkpoint in `directory`. Raises RequestError, CheckpointError,
     TemplateError."""
     encoder = PromptEncoder.from_directory(directory)
+    return [_chat(encoder, messages) for messages in read_messages(file)]
+
+
+def read_messages(file: Path) -> list[list[dict[str, object]]]:
+    """The messages of each chat of a file. Raises RequestError."""
     try:
         chats = [json.loads(line)["messages"] for line in file.read_text(encoding="utf-8").splitlines()]
-        found = [_chat(encoder, messages) for messages in chats]
+        for messages in chats:
+            if not any(message["role"] == "assistant" for message in messages):
+                raise ValueError("a chat has no reply")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RequestError(f"{file} cannot be read as chats, one a line: {error}.") from None
-    if not found:
+    if not chats:
         raise RequestError(f"{file} holds no chat.")
-    return found
+    return chats
 
 
 def joined_chats(file: Path, directory: Path) -> tuple[int, ...]:
@@ -58,6 +65,4 @@ def _chat(encoder: PromptEncoder, messages: Sequence[dict[str, object]]) -> Chat
             stops = encoder.tokenizer.stop_tokens
             end = next((at + 1 for at, token in enumerate(reply) if token in stops), len(reply))
             replies.append((prompt, reply[:end]))
-    if not replies:
-        raise ValueError("a chat has no reply")
     return Chat(encoder.encode(messages).tokens, *max(replies, key=lambda pair: len(pair[1])))

@@ -15,6 +15,7 @@ from app.practice.expert.running import run_tests
 from app.practice.functions.compositions import composed
 from app.practice.functions.function import is_held_out, templates, training_templates
 from app.practice.hunks import without_rest
+from app.practice.mastery import MASTERED, is_mastered
 from app.practice.model import PracticeTask
 from app.practice.tasks import NoSuchTask, generate, seeds, write
 
@@ -75,10 +76,19 @@ def test_there_is_as_much_to_practise_as_promised() -> None:
     draw = Draw("compositions")
     compositions = {composed(draw, held_out=False).template for _ in range(1500)}
     assert len(KINDS) >= 16
-    assert len(SHOWN) >= 10
+    assert len(MASTERED) >= 10 and set(MASTERED) <= set(SHOWN)
+    assert sum(map(is_mastered, training_templates())) >= 60
+    assert sum(map(is_mastered, compositions)) >= 60
     assert len(templates()) >= 150
     assert len(compositions) >= 200
     assert 0.12 < len(training_templates(held_out=True)) / len(templates()) < 0.28
+
+
+def test_the_range_has_what_the_model_masters() -> None:
+    for seed in range(12):
+        for pool in ("range", "reject"):
+            task = generate(seed, pool=pool)
+            assert is_mastered(task.template) and {bug.kind for bug in task.bugs} <= set(MASTERED)
 
 
 def test_what_is_held_back_is_in_no_training() -> None:
