@@ -1,5 +1,6 @@
 """Qwen3-Next and its successors: embedding, the stack of layers, final norm and head, and the MTP layer."""
 
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import mlx.core as mx
@@ -13,11 +14,13 @@ from mlx_model.layers.projections import Linear, LinearMap, Matrix
 from mlx_model.layers.rotary import Rotary
 from mlx_model.state.kv import KVBits, KVBuffer
 from mlx_model.state.recurrent import DeltaState
+from mlx_model.state.rows import DeltaRows, KVRows, StateRows
 from mlx_model.state.sequence import SequenceState
 
 
 class Qwen3Next:
-    """The model over canonical parameters (see layers/projections). One sequence at a time: tokens are [1, n].
+    """The model over canonical parameters (see layers/projections). Tokens are [1, n]: a
+    block of one sequence, or, with StateRows, the next token of each of several.
 
     Raises CheckpointError when parameters are missing, misshaped or left over.
     """
@@ -72,15 +75,15 @@ class Qwen3Next:
         """Tokens [1, n] → embeddings [1, n, hidden]."""
         return self.embedding.rows(tokens).astype(self.dtype)
 
-    def hidden(self, tokens: mx.array, state: SequenceState) -> mx.array:
+    def hidden(self, tokens: mx.array, state: SequenceState | StateRows) -> mx.array:
         """Tokens [1, n] → hidden states [1, n, hidden] after the final norm; advances `state`."""
         x = self.embed(tokens)
         for layer, memory in zip(self.layers, state.layers, strict=True):
             if isinstance(layer, AttentionLayer):
-                assert isinstance(memory, KVBuffer)
+                assert isinstance(memory, KVBuffer | KVRows)
                 x = layer(x, memory)
             else:
-                assert isinstance(memory, DeltaState)
+                assert isinstance(memory, DeltaState | DeltaRows)
                 x = layer(x, memory)
         state.advance(tokens.shape[1])
         return self.norm(x)
@@ -92,6 +95,11 @@ class Qwen3Next:
     def last_logits(self, tokens: mx.array, state: SequenceState) -> mx.array:
         """Tokens [1, n] → logits [vocabulary] of the token after the last; advances `state`."""
         return self.head(self.hidden(tokens, state)[:, -1])[0]
+
+    def side_by_side(self, states: Sequence[SequenceState]) -> Callable[[mx.array], mx.array]:
+        """See BatchingModel."""
+        rows = StateRows(states)
+        return lambda tokens: self.hidden(tokens[None], rows)
 
     def mtp_kv(self) -> KVBuffer:
         """An empty buffer for the MTP layer's keys and values."""

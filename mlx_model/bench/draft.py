@@ -238,8 +238,12 @@ class _SharedPrompts(StateKeeper[SequenceState]):
         return state
 
     @override
-    def keep(self, tokens: Sequence[int], state: SequenceState) -> None:
+    def snapshot(self, tokens: Sequence[int], state: SequenceState) -> None:
         self._store.store(tokens, state)
+
+    @override
+    def keep(self, tokens: Sequence[int], state: SequenceState) -> None:
+        self.snapshot(tokens, state)
 
     @override
     def keep_interrupted(self, tokens: Sequence[int], state: SequenceState) -> None:

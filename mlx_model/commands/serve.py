@@ -186,6 +186,7 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
                 # With --force the user has accepted that memory may run short.
                 request_bytes=None if plan is None or arguments.force else plan.request_bytes,
                 available=lambda: available_bytes() + loaded.held_bytes,
+                fits=plan.holds if plan is not None else lambda _: True,
             ),
             encoder=encoder,
             grammar=ToolGrammar(encoder.tokenizer, loaded.model.vocabulary),

@@ -118,7 +118,7 @@ class Drafting(Generic[ReplayableT]):
     def last_logits(self, tokens: mx.array, state: ReplayableT) -> mx.array:
         """As LanguageModel.last_logits: tokens [1, n] → [vocabulary]."""
         hidden = self._model.hidden(tokens, state)
-        self._follow(tokens[0], hidden)
+        self.follow(tokens[0], hidden)
         return self._model.head(hidden[:, -1])[0]
 
     def token_read(self, token: int, *, under_way: bool) -> None:
@@ -134,6 +134,17 @@ class Drafting(Generic[ReplayableT]):
         self._read_at = now
         self._pass = Step(None, None, 0, 0, stalled=not under_way)
         self.learn([token])
+
+    def token_shared(self, token: int) -> None:
+        """A token has been read that a pass together with other replies made: its cost says nothing of the
+        passes of a reply alone."""
+        self._pass, self._is_decoding = None, True
+        self._judge(token)
+        self.learn([token])
+
+    def interrupted(self) -> None:
+        """Other work came between the last pass and the next, whose cost is therefore not measured."""
+        self._pass = None
 
     def worth_stalling(self, room: int) -> bool:
         """Whether to read the next token before the next pass is launched (see DraftPolicy). `room`: how many
@@ -174,9 +185,10 @@ class Drafting(Generic[ReplayableT]):
         if drafts:
             sampler.take(mx.array(drafts))
             self.learn(drafts)
-        self._follow(mx.array([token, *drafts]), verified.hidden[:, : 1 + accepted])
+        self.follow(mx.array([token, *drafts]), verified.hidden[:, : 1 + accepted])
 
-    def _follow(self, tokens: mx.array, hidden: mx.array) -> None:
+    def follow(self, tokens: mx.array, hidden: mx.array) -> None:
+        """The model computed tokens [n] into hidden states [1, n, hidden]."""
         for name, drafter in self._drafters.items():
             # The prompt serves all drafts to come.
             if not self._is_decoding or self._policy.follows(name):

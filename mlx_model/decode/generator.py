@@ -1,29 +1,24 @@
-"""Serving one request at a time: prefill in chunks, then decoding token by token."""
+"""Serving requests: each is a generation of its own, and those that decode can do it together."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Generic
 
-import mlx.core as mx
 from typing_extensions import override
 
+from mlx_model.decode.batch import Batch, BatchingModel
 from mlx_model.decode.drafting import Drafting
+from mlx_model.decode.generation import Generation, Shared
 from mlx_model.decode.language_model import LanguageModel, StateKeeper, StateT
-from mlx_model.decode.loop import DecodingLoop, Run
 from mlx_model.decode.request import DraftMode, GenerationEvent, GenerationRequest, GeneratorPort
 from mlx_model.errors import RequestError
 
-SNAPSHOT_EVERY = 4096
-"""Tokens of a long prefill between two snapshots, beside those at message boundaries."""
+MOST_ROWS = 8
+"""Requests under way at once. With more, each reply would be slow, and a pass over more tokens takes other
+kernels."""
 
 
-_REPLY_ROOM = 1024
-"""Tokens of a reply that room is made for with the prompt's: few replies are longer, and room takes memory."""
-
-
-class Generator(GeneratorPort, Generic[StateT]):
+class Generator(GeneratorPort[Generation[StateT]], Generic[StateT]):
     """A GeneratorPort over a language model.
 
     `states` gives the state of the longest stored prefix of a prompt. It stores states at the request's
@@ -40,92 +35,61 @@ class Generator(GeneratorPort, Generic[StateT]):
         drafting: Drafting[Any] | None = None,
         ways: Mapping[DraftMode, Drafting[Any] | None] = MappingProxyType({}),
         cannot: Callable[[DraftMode], str] = "Replies cannot be drafted by {} here.".format,
+        batching: BatchingModel[StateT] | None = None,
     ) -> None:
         """`context_length`: the most tokens of prompt and reply together (default: the model's); `chunk`:
         prompt tokens computed at once. `drafting` serves requests without a draft mode, `ways` those with one;
-        `cannot` gives the error message for a mode that is in neither."""
-        self._model = model
-        self._states = states
-        self._chunk = chunk
+        `cannot` gives the error message for a mode that is in neither. `batching`: the model, if it can decode
+        several replies together; None: requests are served one at a time."""
+        batch = None if batching is None else Batch(batching)
+        length = context_length or model.context_length
+        self._shared: Shared[StateT] = Shared(model, states, chunk, length, batch)
         self._drafting = drafting
         self._ways = ways
         self._cannot = cannot
-        self._context_length = context_length or model.context_length
 
     @property
     @override
     def context_length(self) -> int:
-        return self._context_length
+        return self._shared.context_length
 
     @override
-    def generate(self, request: GenerationRequest, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
+    def admits(self, running: Sequence[GenerationRequest], request: GenerationRequest) -> bool:
+        return not running or (self._shared.batch is not None and len(running) < MOST_ROWS)
+
+    @override
+    def begin(self, request: GenerationRequest, cancelled: Callable[[], bool]) -> Generation[StateT]:
         """As the port says; a reply also ends, with reason `length`, where the context is full."""
-        check_request(request, self.context_length, self._model.vocabulary)
+        check_request(request, self.context_length, self._shared.model.vocabulary)
         drafting = self._drafting
         if request.draft is not None:
             if request.draft not in self._ways:
                 raise RequestError(self._cannot(request.draft))
             drafting = self._ways[request.draft]
-        return self._events(request, drafting, cancelled)
+        return Generation(request, cancelled, self._shared, drafting)
 
-    def _events(
-        self, request: GenerationRequest, drafting: Drafting[Any] | None, cancelled: Callable[[], bool]
-    ) -> Iterator[GenerationEvent]:
-        started = time.perf_counter()
-        run = Run(request, self._states.begin(request.prompt), started)
-        run.cached = run.kept = run.state.length
-        expected = len(request.prompt) + min(request.max_tokens, _REPLY_ROOM)
-        run.state.reserve(min(expected, self.context_length))
-        if drafting is not None:
-            drafting.begin(request.prompt[: run.cached], run.state)
-        yield run.processed()
-        logits: mx.array | None = None
-        for chunk in self._chunks(run):
-            tokens = request.prompt[chunk]
-            logits = (drafting or self._model).last_logits(mx.array([tokens]), run.state)
-            if drafting is not None:
-                mx.async_eval(run.state.arrays())  # type: ignore[no-untyped-call]
-                drafting.learn(tokens)
-            if chunk.stop == len(request.prompt):
-                mx.eval(logits)
-                break
-            # MLX is lazy: logits that are never evaluated cost nothing.
-            logits = None
-            mx.eval(run.state.arrays())
-            mx.clear_cache()
-            if run.state.length in request.boundaries or run.state.length - run.kept >= SNAPSHOT_EVERY:
-                self._keep(run, drafting)
-            yield run.processed()
-            if cancelled():
-                break
-        run.prompt_ms = run.elapsed_ms()
-        if logits is not None:
-            yield run.processed()
-            if not cancelled():
-                limit = min(request.max_tokens, self.context_length - len(request.prompt))
-                yield from DecodingLoop(self._model, drafting, run, limit, cancelled).tokens(logits)
-        finished = run.finished()
-        # Without a reply, later requests continue from the last boundary, which is stored already.
-        if request.max_tokens or run.reason == "cancelled":
-            self._keep(run, drafting)
-        yield finished
-
-    def _chunks(self, run: Run[StateT]) -> Iterator[slice]:
-        """The rest of the prompt, cut at the chunk size and at the request's boundaries."""
-        start, total = run.state.length, len(run.request.prompt)
-        boundaries = {boundary for boundary in run.request.boundaries if start < boundary < total}
-        cuts = {start, total, *range(start, total, self._chunk), *boundaries}
-        return (slice(a, b) for a, b in pairwise(sorted(cuts)))
-
-    def _keep(self, run: Run[StateT], drafting: Drafting[Any] | None) -> None:
-        """Stores the state, if it has grown: it has seen a prefix of the prompt, or all tokens but the last."""
-        if run.state.length > run.kept:
-            if drafting is not None:
-                drafting.settle()
-            seen = (*run.request.prompt, *run.tokens)[: run.state.length]
-            interrupted = run.tokens and run.reason == "cancelled"
-            (self._states.keep_interrupted if interrupted else self._states.keep)(seen, run.state)
-            run.kept = run.state.length
+    @override
+    def together(
+        self, generations: Sequence[Generation[StateT]]
+    ) -> Iterator[tuple[Generation[StateT], GenerationEvent | Exception]]:
+        batch = self._shared.batch
+        assert batch is not None, "this model serves one request at a time"
+        self._shared.computed_last = None
+        owners = {generation.loop: generation for generation in generations if generation.loop is not None}
+        for loop, event in batch.step(list(owners)):
+            generation = owners[loop]
+            if isinstance(event, Exception):
+                generation.close()
+            yield generation, event
+        for generation in generations:
+            if generation.loop is None or not generation.loop.ended:
+                continue
+            try:
+                for last in generation.finish():
+                    yield generation, last
+            except Exception as error:  # noqa: BLE001 (it is handed on, and must not end the other replies)
+                generation.close()
+                yield generation, error
 
 
 def check_request(request: GenerationRequest, context_length: int, vocabulary: int) -> None:

@@ -61,8 +61,13 @@ class StateKeeper(Protocol[StateT]):
         """A state that has seen the longest proper prefix of the prompt that is stored, perhaps none of it."""
         ...
 
+    def snapshot(self, tokens: Sequence[int], state: StateT) -> None:
+        """Stores a copy of a state that has seen exactly `tokens`. The generation goes on with the state."""
+        ...
+
     def keep(self, tokens: Sequence[int], state: StateT) -> None:
-        """Stores a state that has seen exactly `tokens`. The generation may go on with it."""
+        """Stores a state that has seen exactly `tokens`, at the end of its generation: the next one may go
+        on with the state itself."""
         ...
 
     def keep_interrupted(self, tokens: Sequence[int], state: StateT) -> None:
@@ -80,6 +85,10 @@ class NothingKept(StateKeeper[StateT]):
     @override
     def begin(self, prompt: Sequence[int]) -> StateT:
         return self._model.state()
+
+    @override
+    def snapshot(self, tokens: Sequence[int], state: StateT) -> None:
+        pass
 
     @override
     def keep(self, tokens: Sequence[int], state: StateT) -> None:

@@ -1,4 +1,8 @@
-"""Decoding: token by token where nothing is drafted, by verified blocks where something is."""
+"""Decoding one reply: token by token where nothing is drafted, by verified blocks where something is.
+
+It goes on pass by pass, and between two passes it may change its company: alone (`step`), or together with
+other replies, whose next tokens are computed in one pass (mlx_model/decode/batch.py).
+"""
 
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -27,7 +31,8 @@ _RELEASE_EVERY = 256
 @dataclass(slots=True)
 class Run(Generic[StateT]):
     """The progress of one generation. `started`: time.perf_counter() in seconds; `cached`: prompt tokens found
-    in the cache; `kept`: length of the state when it was last stored."""
+    in the cache; `kept`: length of the state when it was last stored; `shared`: tokens decoded together
+    with those of other replies."""
 
     request: GenerationRequest
     state: StateT
@@ -36,6 +41,7 @@ class Run(Generic[StateT]):
     kept: int = 0
     prompt_ms: float = 0.0
     tokens: list[int] = field(default_factory=list)
+    shared: int = 0
     drafts: dict[str, SourceDrafts] = field(default_factory=dict)
     reason: Literal["stop", "length", "cancelled"] = "cancelled"
 
@@ -60,7 +66,7 @@ class Run(Generic[StateT]):
         before = self.drafts.get(source, SourceDrafts(source, 0, 0))
         self.drafts[source] = SourceDrafts(source, before.drafted + drafted, before.accepted + accepted)
 
-    def _costs(self) -> tuple[int, int, float, int, float, tuple[SourceDrafts, ...]]:
+    def _costs(self) -> tuple[int, int, float, int, float, tuple[SourceDrafts, ...], int]:
         return (
             self.cached,
             len(self.request.prompt),
@@ -68,6 +74,7 @@ class Run(Generic[StateT]):
             len(self.tokens),
             self.elapsed_ms() - self.prompt_ms,
             tuple(self.drafts.values()),
+            self.shared,
         )
 
 
@@ -81,7 +88,8 @@ class _Chosen:
 
 class DecodingLoop(Generic[StateT]):
     """Decodes one reply. Whenever it has yielded a token, even if it is closed there, the state has seen
-    exactly a prefix of the prompt and the yielded tokens."""
+    exactly a prefix of the prompt and the yielded tokens. Between two passes it has seen all of them, and the
+    next token, which it has not seen, is chosen."""
 
     def __init__(
         self,
@@ -92,54 +100,104 @@ class DecodingLoop(Generic[StateT]):
         cancelled: Callable[[], bool],
     ) -> None:
         """At most `limit` tokens are decoded; `cancelled` is asked after each."""
-        self._model = drafting or model
-        self._drafting = drafting
-        self._run = run
+        self._model = model
+        self.drafting = drafting
+        """May be set between two passes."""
+        self.run = run
+        self.ended = False
         self._limit = limit
         self._cancelled = cancelled
         self._sampler = Sampler(run.request.sampling, model.vocabulary, run.request.prompt)
         self._constraint = run.request.constraint()
         self._released = 0
+        self._chosen: _Chosen | None = None
+        # Whether the next token is on the host already, so that reading it stalls nothing.
+        self._known = False
+        self._ahead: mx.array | None = None
+        self._following: _Chosen | None = None
 
-    def tokens(self, logits: mx.array) -> Iterator[TokenGenerated]:
-        """The reply, from the logits [vocabulary] after the prompt. Plain passes are pipelined: each token is
-        read only after the pass for the next one has been launched, so that the device never waits."""
-        run, drafting = self._run, self._drafting
-        chosen = self._choose(logits)
-        self._sampler.take(chosen.token)
-        known = False
-        while len(run.tokens) < self._limit:
-            room = self._limit - len(run.tokens) - 1
-            # A token that verification gave is on the host already: reading it stalls nothing.
-            stalls = drafting is not None and (known or drafting.worth_stalling(room))
-            known = False
-            ahead: mx.array | None = None
-            following: _Chosen | None = None
-            if room and not stalls:
-                ahead = self._model.last_logits(chosen.token[None], run.state)
-                mx.async_eval(ahead)  # type: ignore[no-untyped-call]
-                following = None if self._constrained else self._choose(ahead)
-            value = cast(int, chosen.token.item())
-            if drafting is not None:
-                drafting.token_read(value, under_way=ahead is not None)
-            if (yield from self._emit(value, chosen.chances)):
-                return
-            if ahead is not None and (following is None or self._constrained):
-                # The constraint's mask depends on the token, which has only now been read.
-                following = self._choose(ahead)
-            elif ahead is None and room:
-                proposal = self._proposal(value, room)
-                if proposal is not None:
-                    following = yield from self._verified(value, *proposal)
-                    if following is None:
-                        return
-                    known = True
-                else:
-                    following = self._choose(self._model.last_logits(chosen.token[None], run.state))
-            if following is not None:
-                self._sampler.take(following.token)
-                chosen = following
-        run.reason = "length"
+    def begin(self, logits: mx.array) -> None:
+        """Chooses the first token from the logits [vocabulary] after the prompt."""
+        self._take(self._choose(logits))
+
+    @property
+    def room(self) -> int:
+        """How many tokens may follow the next one."""
+        return self._limit - len(self.run.tokens) - 1
+
+    @property
+    def chosen(self) -> mx.array:
+        """The next token [1], perhaps still pending on the device."""
+        assert self._chosen is not None
+        return self._chosen.token
+
+    def step(self) -> Iterator[TokenGenerated]:
+        """The tokens of one pass, alone. Plain passes are pipelined: each token is read only after the pass for
+        the next one has been launched, so that the device never waits."""
+        assert self._chosen is not None
+        run, drafting, chosen, room = self.run, self.drafting, self._chosen, self.room
+        model = drafting or self._model
+        stalls = drafting is not None and (self._known or drafting.worth_stalling(room))
+        self._known = False
+        ahead: mx.array | None = None
+        following: _Chosen | None = None
+        if room and not stalls:
+            ahead = model.last_logits(chosen.token[None], run.state)
+            mx.async_eval(ahead)  # type: ignore[no-untyped-call]
+            following = None if self._constrained else self._choose(ahead)
+        value = cast(int, chosen.token.item())
+        if drafting is not None:
+            drafting.token_read(value, under_way=ahead is not None)
+        yield from self._emit(value, chosen.chances)
+        if self.ended:
+            return
+        if ahead is not None and (following is None or self._constrained):
+            # The constraint's mask depends on the token, which has only now been read.
+            following = self._choose(ahead)
+        elif ahead is None and room:
+            proposal = self._proposal(value, room)
+            if proposal is not None:
+                following = yield from self._verified(value, *proposal)
+                if following is None:
+                    return
+                self._known = True
+            else:
+                following = self._choose(model.last_logits(chosen.token[None], run.state))
+        self._take(following)
+
+    def look_ahead(self, logits: mx.array, hidden: mx.array) -> None:
+        """A pass together with others has computed the next token, into logits [vocabulary] and hidden
+        [1, 1, hidden]: chooses the token after it. `read` must follow."""
+        if self.drafting is not None:
+            self.drafting.follow(self.chosen, hidden)
+        self._ahead = logits
+        self._following = None if self._constrained else self._choose(logits)
+
+    def read(self) -> Iterator[TokenGenerated]:
+        """Reads the next token, in a pass together with others; the last one of a reply needs no pass."""
+        assert self._chosen is not None
+        chosen, ahead, following = self._chosen, self._ahead, self._following
+        self._ahead = self._following = None
+        self._known = False
+        value = cast(int, chosen.token.item())
+        if self.drafting is not None:
+            self.drafting.token_shared(value)
+        self.run.shared += 1
+        yield from self._emit(value, chosen.chances)
+        if ahead is not None and not self.ended and (following is None or self._constrained):
+            following = self._choose(ahead)
+        self._take(following)
+
+    def _take(self, following: _Chosen | None) -> None:
+        """The pass is over, and this is the next token."""
+        if self.ended:
+            return
+        if following is not None:
+            self._sampler.take(following.token)
+            self._chosen = following
+        if len(self.run.tokens) >= self._limit:
+            self.run.reason = "length"
+            self.ended = True
 
     @property
     def _constrained(self) -> bool:
@@ -155,14 +213,14 @@ class DecodingLoop(Generic[StateT]):
         return _Chosen(token, self._chances(logits[None], token))
 
     def _chances(self, logits: mx.array, tokens: mx.array) -> Chances | None:
-        top = self._run.request.logprobs
+        top = self.run.request.logprobs
         return None if top is None else chances(logits, tokens, top)
 
     def _proposal(self, token: int, room: int) -> tuple[Proposal, mx.array | None] | None:
         """The drafts that the constraint admits, and its masks [drafts + 1, vocabulary] for verification."""
-        if self._drafting is None:
+        if self.drafting is None:
             return None
-        proposal = self._drafting.propose(token, self._sampler, room)
+        proposal = self.drafting.propose(token, self._sampler, room)
         if proposal is None or self._constraint is None:
             return None if proposal is None else (proposal, None)
         fitting, allowed = self._constraint.check(cast(list[int], proposal.tokens.tolist()))
@@ -176,8 +234,8 @@ class DecodingLoop(Generic[StateT]):
     ) -> Generator[TokenGenerated, None, _Chosen | None]:
         """Yields the accepted drafts and returns the token that the model chose after them, which the sampler
         has not taken yet; None if the reply ended among them."""
-        assert self._drafting is not None
-        run, drafting = self._run, self._drafting
+        assert self.drafting is not None
+        run, drafting = self.run, self.drafting
         verified = drafting.verify(run.state, self._sampler, token, proposal, allowed)
         run.judged(proposal.source, proposal.tokens.size, len(verified.accepted))
         chosen = mx.array([*verified.accepted, verified.following])
@@ -186,17 +244,16 @@ class DecodingLoop(Generic[StateT]):
         try:
             for draft in verified.accepted:
                 emitted += 1
-                if (yield from self._emit(draft, block, emitted - 1)):
+                yield from self._emit(draft, block, emitted - 1)
+                if self.ended:
                     return None
         finally:
             drafting.keep(run.state, self._sampler, token, verified, emitted)
         return _Chosen(chosen[-1:], None if block is None else block.last())
 
-    def _emit(
-        self, token: int, chances: Chances | None, position: int = 0
-    ) -> Generator[TokenGenerated, None, bool]:
-        """Yields the token, whose chances are at this position, and returns whether the reply ends with it."""
-        run = self._run
+    def _emit(self, token: int, chances: Chances | None, position: int = 0) -> Iterator[TokenGenerated]:
+        """Yields the token, whose chances are at this position; the reply may have ended with it."""
+        run = self.run
         run.tokens.append(token)
         if self._constraint is not None:
             self._constraint.advance(token)
@@ -206,10 +263,9 @@ class DecodingLoop(Generic[StateT]):
         yield TokenGenerated(token, run.costs(), None if chances is None else chances.at(position))
         if token in run.request.stop_tokens:
             run.reason = "stop"
-            return True
-        if self._cancelled():
-            return True
-        if len(run.tokens) - self._released >= _RELEASE_EVERY:
+            self.ended = True
+        elif self._cancelled():
+            self.ended = True
+        elif len(run.tokens) - self._released >= _RELEASE_EVERY:
             self._released = len(run.tokens)
             mx.clear_cache()
-        return False

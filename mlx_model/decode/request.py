@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,6 +103,8 @@ class GenerationCosts:
     generated_tokens: int
     generated_ms: float
     drafts: tuple[SourceDrafts, ...] = ()
+    shared_tokens: int = 0
+    """Tokens of the reply that were decoded together with those of other replies, and so without drafts."""
     experts_needed: int | None = None
     """With experts partly on disk: how often one was needed (counted once a layer and pass), how often it had
     to be read, and the bytes read. None where all experts are resident."""
@@ -149,16 +151,71 @@ class GenerationFinished(GenerationCosts):
 GenerationEvent = PromptProcessed | TokenGenerated | GenerationFinished
 
 
-class GeneratorPort(Protocol):
-    """A loaded model that can answer one request at a time; called from one thread only."""
+class GenerationPort(Protocol):
+    """A request under way. Called from one thread only."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether its last event has been given, or it was closed."""
+        ...
+
+    @property
+    def prompt_left(self) -> int:
+        """Prompt tokens still to be computed; 0 once it decodes."""
+        ...
+
+    @property
+    def next_chunk(self) -> int:
+        """How many of them the next step computes; 0 for a step that computes none."""
+        ...
+
+    def step(self) -> Iterator[GenerationEvent]:
+        """Does the next piece of work, and gives its events: finds the prompt's stored prefix, processes a
+        chunk of the prompt, or decodes the tokens of one pass. To be iterated to its end. What it raises ends
+        the request."""
+        ...
+
+    def close(self) -> None:
+        """Ends it without storing anything."""
+        ...
+
+
+GenerationT = TypeVar("GenerationT", bound=GenerationPort)
+
+
+class GeneratorPort(Protocol[GenerationT]):
+    """A loaded model that answers requests; called from one thread only."""
 
     @property
     def context_length(self) -> int:
         """The longest prompt plus reply, in tokens."""
         ...
 
-    def generate(self, request: GenerationRequest, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
-        """The events of one generation, the last of which is its one GenerationFinished. `cancelled` is asked
-        after every prefill chunk and every token. Raises RequestError before the first event for a request that
-        cannot be served."""
+    def admits(self, running: Sequence[GenerationRequest], request: GenerationRequest) -> bool:
+        """Whether a request can be served beside those that are under way; always where none is."""
         ...
+
+    def begin(self, request: GenerationRequest, cancelled: Callable[[], bool]) -> GenerationT:
+        """A generation, the last of whose events is its one GenerationFinished. `cancelled` is asked after
+        every prefill chunk and every token. Raises RequestError for a request that cannot be served."""
+        ...
+
+    def together(
+        self, generations: Sequence[GenerationT]
+    ) -> Iterator[tuple[GenerationT, GenerationEvent | Exception]]:
+        """Decodes one token of each of several generations in one pass, and gives their events. To be iterated
+        to its end. An exception that it gives ends that generation; one that it raises ends them all."""
+        ...
+
+    def generate(self, request: GenerationRequest, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
+        """The events of one generation that is served alone. Raises RequestError before the first event."""
+        return events_of(self.begin(request, cancelled))
+
+
+def events_of(generation: GenerationPort) -> Iterator[GenerationEvent]:
+    """The events of a generation that is served alone. Closed early, the generation is closed, too."""
+    try:
+        while not generation.ended:
+            yield from generation.step()
+    finally:
+        generation.close()

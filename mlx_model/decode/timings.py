@@ -7,7 +7,8 @@ from mlx_model.decode.request import GenerationCosts
 
 def timings(costs: GenerationCosts) -> dict[str, Any]:
     """Counts in tokens, times in milliseconds, rates in tokens a second (0 where there was nothing to time);
-    `draft_sources` has the counts of each source that drafted, which llama.cpp lacks."""
+    llama.cpp lacks `draft_sources`, the counts of each source that drafted, and `shared_n`, how many tokens
+    were decoded together with other replies, if any were."""
     computed = costs.prompt_tokens - costs.cached_tokens
     return {
         "cache_n": costs.cached_tokens,
@@ -23,6 +24,7 @@ def timings(costs: GenerationCosts) -> dict[str, Any]:
             drafts.source: {"draft_n": drafts.drafted, "draft_n_accepted": drafts.accepted}
             for drafts in costs.drafts
         },
+        **({"shared_n": costs.shared_tokens} if costs.shared_tokens else {}),
         **_experts(costs),
     }
 

@@ -80,6 +80,7 @@ class LoadedModel:
             drafting=possible[draft],
             ways=possible,
             cannot=self._cannot,
+            batching=self.model if isinstance(self.model, Qwen3Next) else None,
         )
 
     @property

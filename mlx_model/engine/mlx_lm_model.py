@@ -17,6 +17,7 @@ from mlx_model.errors import CheckpointError, ConfigError
 
 LACKS = (
     "speculative drafting",
+    "several requests at once",
     "snapshots of past prompts (only the last conversation is kept)",
     "the durable cache",
 )
@@ -113,8 +114,11 @@ class LastConversation(StateKeeper[MlxLmState]):
         return state
 
     @override
+    def snapshot(self, tokens: Sequence[int], state: MlxLmState) -> None:
+        pass  # only the state itself is kept, at the end
+
+    @override
     def keep(self, tokens: Sequence[int], state: MlxLmState) -> None:
-        """Keeps the state itself, not a copy: where the generation goes on with it, `begin` trims it."""
         self._tokens, self._state = tuple(tokens), state
 
     @override

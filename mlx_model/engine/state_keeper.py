@@ -17,7 +17,8 @@ _UNREAD = 4
 
 class StoredStates(StateKeeper[SequenceState]):
     """A StateKeeper over a prefix store. It also keeps the state of the last generation itself, so that a
-    conversation that continues copies nothing out of the store."""
+    conversation that continues copies nothing out of the store. Generations
+    under way have their states to themselves."""
 
     def __init__(self, model: Qwen3Next, store: PrefixStore) -> None:
         self._model = model
@@ -42,8 +43,13 @@ class StoredStates(StateKeeper[SequenceState]):
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of the last generation's state. `begin` reuses or drops it, so the next generation has them."""
+        """Bytes of the state of the last generation that ended. `begin` reuses or drops it, so the next
+        generation has them."""
         return 0 if self._last is None else self._last[1].nbytes
+
+    @override
+    def snapshot(self, tokens: Sequence[int], state: SequenceState) -> None:
+        self._store.store(as_tokens(tokens), state)
 
     @override
     def keep(self, tokens: Sequence[int], state: SequenceState) -> None:

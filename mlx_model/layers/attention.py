@@ -11,6 +11,7 @@ from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear
 from mlx_model.layers.rotary import Rotary
 from mlx_model.state.kv import KVBuffer
+from mlx_model.state.rows import KVRows
 
 
 class GatedAttention:
@@ -45,8 +46,9 @@ class GatedAttention:
         weights = mx.stack(norms)[:, None].astype(mx.float32)
         return weights, self.rotary.partners(weights)
 
-    def __call__(self, x: mx.array, kv: KVBuffer) -> mx.array:
-        """x [1, tokens, hidden] → the same shape; the tokens' keys and values are appended to `kv`."""
+    def __call__(self, x: mx.array, kv: KVBuffer | KVRows) -> mx.array:
+        """x [1, tokens, hidden] → the same shape; the keys and values of the tokens, a block of one
+        sequence or one token of each row, are appended to `kv`."""
         tokens = x.shape[1]
         projected, values = mx.split(self.qkv_proj(x), self.splits, axis=-1)
         gate = projected[..., self.heads * self.head_dim : 2 * self.heads * self.head_dim]
@@ -55,7 +57,7 @@ class GatedAttention:
         heads = projected.reshape(1, tokens, -1, self.head_dim)
         heads = mx.fast.rms_norm(heads, None, self.eps).swapaxes(1, 2)
         queries, _, keys = mx.split(
-            self.rotary(heads, *self.head_weights, kv.length), [self.heads, 2 * self.heads], axis=1
+            self.rotary(heads, *self.head_weights, kv.position), [self.heads, 2 * self.heads], axis=1
         )
         values = values.reshape(1, tokens, self.kv_heads, self.head_dim).swapaxes(1, 2)
         output = kv.attend(queries, keys, values, self.head_dim**-0.5)

@@ -14,6 +14,7 @@ from mlx_model.layers.rotary import Rotary
 from mlx_model.layers.streamed_experts import Guess
 from mlx_model.state.kv import KVBuffer
 from mlx_model.state.recurrent import DeltaState
+from mlx_model.state.rows import DeltaRows, KVRows
 
 
 class _DecoderLayer:
@@ -56,7 +57,7 @@ class AttentionLayer(_DecoderLayer):
         rotary = rotary or Rotary(config, config.rope_theta)
         self.self_attn = GatedAttention(config, parameters.scope("self_attn"), rotary)
 
-    def __call__(self, x: mx.array, kv: KVBuffer) -> mx.array:
+    def __call__(self, x: mx.array, kv: KVBuffer | KVRows) -> mx.array:
         """x [1, tokens, hidden] → the same shape; `kv` grows by the tokens."""
         return self._feed_forward(x + self.self_attn(self.input_layernorm(x), kv))
 
@@ -68,6 +69,6 @@ class DeltaNetLayer(_DecoderLayer):
         super().__init__(config, parameters, sparse)
         self.linear_attn = GatedDeltaNet(config, parameters.scope("linear_attn"))
 
-    def __call__(self, x: mx.array, state: DeltaState) -> mx.array:
+    def __call__(self, x: mx.array, state: DeltaState | DeltaRows) -> mx.array:
         """x [1, tokens, hidden] → the same shape; `state` advances by the tokens."""
         return self._feed_forward(x + self.linear_attn(self.input_layernorm(x), state))

@@ -11,6 +11,7 @@ from mlx_model.layers.norms import GatedRMSNorm
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear
 from mlx_model.state.recurrent import DeltaBlock, DeltaState
+from mlx_model.state.rows import DeltaRows
 
 
 @partial(mx.compile, shapeless=True)
@@ -69,12 +70,15 @@ class DeltaRule:
         # Lazy arrays belong to the thread that loads; the model may run in another.
         mx.eval(taps, self.taps, self.qk_weight, rate, dt_bias, self.is_decay, self.weights.eps)
 
-    def __call__(self, projected: mx.array, state: DeltaState) -> mx.array:
+    def __call__(self, projected: mx.array, state: DeltaState | DeltaRows) -> mx.array:
         """projected [1, tokens, q | k | v | z | b | a] → [1, tokens, Hv · Dv] in the same dtype; `state`
-        advances by the tokens."""
+        advances by the tokens, a block of one sequence or one token of each row."""
         tokens = projected.shape[1]
+        if self.step is not None and isinstance(state, DeltaRows):
+            rows = [self(projected[:, row : row + 1], alone) for row, alone in enumerate(state.rows)]
+            return mx.concatenate(rows, axis=1)
         mixed, z, ba = mx.split(projected, self.splits, axis=-1)
-        if self.step is not None and tokens == 1 and not state.recording:
+        if self.step is not None and tokens == 1 and isinstance(state, DeltaState) and not state.recording:
             y, matrix = self.step(projected, state.inputs, state.matrix, self.weights)
             state.follow(mixed, matrix)
             return y
@@ -93,7 +97,7 @@ class DeltaRule:
     def _convolve(self, before: list[mx.array], mixed: mx.array) -> mx.array:
         """mixed [1, tokens, channels], after the inputs `before` → the same shape in float32."""
         tokens = mixed.shape[1]
-        if tokens == 1:
+        if tokens == before[0].shape[1]:  # one token of each sequence
             return _convolved([*before, mixed], self.taps)
         whole = mx.concatenate([*before, mixed], axis=1)
         return _convolved([whole[:, n : n + tokens] for n in range(len(self.taps))], self.taps)
@@ -112,6 +116,6 @@ class GatedDeltaNet:
         self.rule = DeltaRule(config, parameters)
         self.out_proj = Linear(parameters.scope("out_proj"), config.hidden_size, config.linear_value_dim)
 
-    def __call__(self, x: mx.array, state: DeltaState) -> mx.array:
+    def __call__(self, x: mx.array, state: DeltaState | DeltaRows) -> mx.array:
         """x [1, tokens, hidden] → the same shape; `state` advances by the tokens."""
         return self.out_proj(self.rule(self.in_proj(x), state))

@@ -4,7 +4,7 @@ Unified memory is shared by weights, states, other programs and the display, so 
 that does not fit is refused, with advice on what would fit. All sizes are bytes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from mlx_model.config.model_config import ModelConfig
@@ -112,6 +112,12 @@ class MemoryPlan:
             kv_bits=self.model.kv_bits,
         )
         return block + tokens * self.kv // max(self.context, 1) + self.state
+
+    def holds(self, lengths: Sequence[int]) -> bool:
+        """Whether conversations of these lengths in tokens can be under way at once: in what is planned for one
+        with a full context, and what is free beside the peak."""
+        taken = sum(length * self.kv // max(self.context, 1) + self.state for length in lengths)
+        return taken <= self.kv + self.state + max(0, self.budget - self.peak)
 
     @property
     def budget(self) -> int:

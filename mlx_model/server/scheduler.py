@@ -1,7 +1,8 @@
 """The engine's thread, and its queue of requests.
 
-Only this thread loads, runs and closes the model. Requests are served one at a time, in the order of arrival; a
-request whose client has disconnected is skipped, or ended at its next token.
+Only this thread loads, runs and closes the model. Requests are admitted in the order of arrival, as many at
+once as the generator has room for; the others wait. Those under way compute in turns, piece by piece
+(mlx_model/server/sharing.py). A request whose client has disconnected is skipped, or ended at its next piece.
 """
 
 import asyncio
@@ -10,19 +11,22 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from mlx_model.chat.prompt import PromptEncoder
 from mlx_model.chat.tools.grammar import ToolGrammar
 from mlx_model.decode.request import (
     GenerationEvent,
+    GenerationPort,
     GenerationRequest,
     GeneratorPort,
     SamplingParameters,
 )
 from mlx_model.errors import EngineError
+from mlx_model.server.sharing import Chunk, Row, Sharing
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +37,7 @@ class ServedModel:
     waits until all stored states are on disk; `close` is called on the engine's thread when it ends."""
 
     name: str
-    generator: GeneratorPort
+    generator: GeneratorPort[Any]
     encoder: PromptEncoder
     details: Callable[[], Mapping[str, str]] = dict
     keeps_prefixes: bool = False
@@ -77,6 +81,13 @@ class _Job:
     request: GenerationRequest
     cancelled: threading.Event
     deliver: Callable[[GenerationEvent | EngineError | None], None]
+    generation: GenerationPort | None = None
+    """Once it is admitted."""
+
+    def row(self) -> Row:
+        """It, as the decision who computes next sees it."""
+        assert self.generation is not None
+        return Row(self.generation.prompt_left, self.generation.next_chunk, self.cancelled.is_set())
 
 
 class Scheduler:
@@ -171,10 +182,31 @@ class Scheduler:
         self._listener()
         if self._model is None:
             return
-        while (job := self._next_job(self._model)) is not None:
-            self._answer(self._model.generator, job)
+        self._serve(self._model)
         self._state = EngineState("stopped")
         self._model.close()
+
+    def _serve(self, model: ServedModel) -> None:
+        """Until it is stopped and every request has ended."""
+        waiting: deque[_Job] = deque()
+        running: list[_Job] = []
+        sharing = Sharing()
+        stopped = False
+        while not stopped or waiting or running:
+            arrived = list(self._arrived()) if waiting or running else [self._next_job(model)]
+            stopped = stopped or None in arrived
+            waiting.extend(job for job in arrived if job is not None)
+            running += self._admitted(model.generator, waiting, running)
+            if running:
+                work = sharing.next([job.row() for job in running])
+                rows = (work.row,) if isinstance(work, Chunk) else work.rows
+                self._compute(model.generator, [running[row] for row in rows])
+            running = [job for job in running if job.generation is not None]
+
+    def _arrived(self) -> Iterator[_Job | None]:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                yield self._jobs.get_nowait()
 
     def _next_job(self, model: ServedModel) -> _Job | None:
         """The next request; until there is one, the model's periodic work runs (ServedModel.rest)."""
@@ -199,14 +231,67 @@ class Scheduler:
             raise EngineStopping("The engine was stopped while it was loading.")
         self._state = EngineState("loading", min(1.0, max(0.0, progress)))
 
-    def _answer(self, generator: GeneratorPort, job: _Job) -> None:
-        try:
-            if not job.cancelled.is_set():
-                for event in generator.generate(job.request, job.cancelled.is_set):
+    def _admitted(
+        self, generator: GeneratorPort[Any], waiting: deque[_Job], running: Sequence[_Job]
+    ) -> list[_Job]:
+        """Begins the requests that there is room for, in order, and takes them from `waiting`."""
+        admitted: list[_Job] = []
+        while waiting:
+            job = waiting[0]
+            if job.cancelled.is_set():
+                self._end(waiting.popleft())
+                continue
+            if not generator.admits([one.request for one in (*running, *admitted)], job.request):
+                break
+            waiting.popleft()
+            with self._failing(job):
+                job.generation = generator.begin(job.request, job.cancelled.is_set)
+                self._compute(generator, [job])
+            if job.generation is not None:
+                admitted.append(job)
+        return admitted
+
+    def _compute(self, generator: GeneratorPort[Any], jobs: Sequence[_Job]) -> None:
+        """A piece of work of these requests; those that have ended have no generation any more."""
+        if len(jobs) == 1:
+            (job,) = jobs
+            assert job.generation is not None
+            with self._failing(job):
+                for event in job.generation.step():
                     job.deliver(event)
-            job.deliver(EngineStopping("The engine is shutting down.") if self._stopping.is_set() else None)
+        else:
+            by_generation = {job.generation: job for job in jobs}
+            with self._failing(*jobs):
+                for generation, happened in generator.together(list(by_generation)):
+                    job = by_generation[generation]
+                    if isinstance(happened, Exception):
+                        with self._failing(job):
+                            raise happened
+                    else:
+                        job.deliver(happened)
+        for job in jobs:
+            if job.generation is not None and job.generation.ended:
+                self._end(job)
+
+    def _end(self, job: _Job, error: EngineError | None = None) -> None:
+        if job.generation is not None:
+            job.generation.close()
+            job.generation = None
+        stopping = EngineStopping("The engine is shutting down.") if self._stopping.is_set() else None
+        job.deliver(error or stopping)
+
+    @contextlib.contextmanager
+    def _failing(self, *jobs: _Job) -> Iterator[None]:
+        """What is raised within ends these requests, and not the engine."""
+        try:
+            yield
         except EngineError as error:
-            job.deliver(error)
+            failed: EngineError = error
         except Exception as error:  # noqa: BLE001 (one reply's failure must not end the engine)
             _log.exception("A generation failed.")
-            job.deliver(GenerationFailed(f"The reply could not be made: {type(error).__name__}: {error}"))
+            failed = GenerationFailed(f"The reply could not be made: {type(error).__name__}: {error}")
+        else:
+            return
+        for job in jobs:
+            if job.generation is not None or len(jobs) == 1:
+                self._end(job, failed)

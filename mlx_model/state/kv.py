@@ -29,6 +29,11 @@ class KVBuffer:
         self._expected = 0
         self.length = 0
 
+    @property
+    def position(self) -> int:
+        """The position of the next token."""
+        return self.length
+
     def append(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
         """Appends [1, heads, n, head_dim] of each; returns all, [1, heads, length, head_dim]."""
         self.extend({"keys": keys.astype(self._dtype), "values": values.astype(self._dtype)})

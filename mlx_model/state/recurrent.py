@@ -19,6 +19,11 @@ class DeltaBlock:
     decay: mx.array
     beta: mx.array
 
+    def token(self, index: int) -> "DeltaBlock":
+        """One token of the block, as a block."""
+        at = slice(index, index + 1)
+        return DeltaBlock(self.mixed[:, at], self.k[:, at], self.v[:, at], self.decay[:, at], self.beta[:, at])
+
 
 class DeltaState:
     """The convolution's last inputs, `window` [1, kernel - 1, channels] in the dtype of activations, and

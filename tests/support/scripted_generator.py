@@ -27,13 +27,14 @@ from mlx_model.server.http import create_app
 from mlx_model.server.listening import listen_on_port
 from mlx_model.server.run import QuietServer, answering_pages
 from mlx_model.server.scheduler import Scheduler, ServedModel
+from tests.support.one_at_a_time import OneAtATime
 from tests.support.patience import LONGEST
 
 _DRAFTS = (SourceDrafts("lookup", 2, 1),)
 
 
 @dataclass
-class ScriptedGenerator:
+class ScriptedGenerator(OneAtATime):
     """Says each of `replies` in turn, control tokens included. One that ends with "..." goes on until it is
     cancelled, "" waits in its prefill for that, and an exception is raised after the first token."""
 
@@ -45,8 +46,8 @@ class ScriptedGenerator:
     cancelled: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     threads: set[int] = field(default_factory=set)
 
-    def generate(self, request: GenerationRequest, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
-        """See GeneratorPort."""
+    def answer(self, request: GenerationRequest, cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
+        """See OneAtATime."""
         self.requests.append(request)
         self.threads.add(threading.get_ident())
         reply = self.replies[len(self.requests) - 1]

@@ -5,7 +5,8 @@ carries `timings`, and `usage` if `stream_options.include_usage` is set; with `t
 the reply carries its `timings` so far, and every token makes one.
 
 `draft`: the reply's draft mode (none, lookup, mtp or auto; default: --draft). The reply does not depend on it.
-`timings` counts drafts, in all and by source.
+`timings` counts drafts, in all and by source, and as `shared_n` the tokens that were decoded together with
+other replies, and so without drafts.
 
 `max_tokens`: -1 is the same as none. Beyond the context's room it is lowered to that, and `usage.max_tokens`
 says to how many. 0 asks for no reply: the prompt is processed, and the response comes when its states are on

@@ -40,6 +40,9 @@ class ExpertCounts:
     read: int = 0
     nbytes: int = 0
 
+    def __add__(self, other: "ExpertCounts") -> "ExpertCounts":
+        return ExpertCounts(self.needed + other.needed, self.read + other.read, self.nbytes + other.nbytes)
+
     def __sub__(self, other: "ExpertCounts") -> "ExpertCounts":
         return ExpertCounts(self.needed - other.needed, self.read - other.read, self.nbytes - other.nbytes)
 

@@ -217,8 +217,10 @@ def replies(parameters: SamplingParameters, sampled: bool, draws: int, length: i
         )
         drafting = Drafting(model, [Guesses(sampled)], Always())
         logits = drafting.last_logits(mx.array([[2]]), run.state)
-        for _ in DecodingLoop(model, drafting, run, length, lambda: False).tokens(logits):
-            pass
+        loop = DecodingLoop(model, drafting, run, length, lambda: False)
+        loop.begin(logits)
+        while not loop.ended:
+            list(loop.step())
         counts[tuple(run.tokens)] += 1
         accepted += run.costs().accepted_tokens
     assert accepted > draws / 10

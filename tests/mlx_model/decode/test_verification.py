@@ -55,6 +55,9 @@ class Last:
     def begin(self, prompt: Sequence[int]) -> SequenceState:  # noqa: ARG002
         return self._model.state()
 
+    def snapshot(self, tokens: Sequence[int], state: SequenceState) -> None:
+        pass
+
     def keep(self, tokens: Sequence[int], state: SequenceState) -> None:
         self.tokens, self.state = tuple(tokens), state
 

@@ -29,6 +29,7 @@ from mlx_model.state.disk.folder import EXPERT_USE
 from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.recipes import Recipe
 from tests.support.checkpoints import write_checkpoint
+from tests.support.one_at_a_time import OneAtATime
 from tests.support.patience import LONGEST
 from tests.support.places import ROOT
 from tests.support.screen import Stage
@@ -233,12 +234,10 @@ def test_a_server_with_experts_on_disk(packed: Path, home: Path) -> None:
     assert len(use) == 4 and all(frequencies.max() > 0 for frequencies in use.values())
 
 
-class Answering:
+class Answering(OneAtATime):
     """A GeneratorPort that answers at once."""
 
-    context_length = 100
-
-    def generate(self, request: Any, _cancelled: Any) -> Any:
+    def answer(self, request: Any, _cancelled: Any) -> Any:
         yield PromptProcessed(1, 0, 1, 0.0)
         yield GenerationFinished(0, len(request.prompt), 0.0, 0, 0.0, reason="stop")
 

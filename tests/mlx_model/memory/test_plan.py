@@ -99,6 +99,16 @@ def test_the_plan_is_the_hand_arithmetic(gigabytes: int, recipe: Recipe) -> None
             pytest.fail("a case on the edge: choose another, so that the test decides")
 
 
+def test_conversations_at_once_fit_in_the_room_of_one_with_a_full_context() -> None:
+    full = plan(64, Recipe.Q4, context=131_072)
+    room = 131_072 * KV_A_TOKEN + 5 * SNAPSHOT
+    for lengths in ([131_072], [131_072, 1], [50_000, 50_000], [65_536, 65_536], [10_000] * 6, [10_000] * 8):
+        taken = sum(length * KV_A_TOKEN + 5 * SNAPSHOT for length in lengths)
+        assert full.holds(lengths) == (taken <= room), lengths
+    # What is free beside the peak is theirs, too.
+    assert replace(full, snapshots=full.snapshots - 5 * SNAPSHOT - KV_A_TOKEN).holds([131_072, 1])
+
+
 def test_without_a_context_it_is_as_long_as_fits() -> None:
     small, large = plan(64, Recipe.Q4), plan(96, Recipe.Q4)
     assert large.context == 262_144

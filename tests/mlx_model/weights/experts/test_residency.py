@@ -35,6 +35,7 @@ from mlx_model.weights.experts.residency import Residency
 from mlx_model.weights.experts.slots import ExpertSlots
 from mlx_model.weights.recipes import Recipe
 from tests.support.checkpoints import write_checkpoint
+from tests.support.one_at_a_time import OneAtATime
 
 EXPERTS, ACTIVE = 24, 3
 TOKENS = [(37 * place * place + 11 * place) % 256 for place in range(70)]
@@ -149,17 +150,15 @@ def test_what_a_reply_that_ran_out_of_memory_left_pending_is_not_computed_again(
             raise RuntimeError("[malloc] Unable to allocate 1 bytes.")
         evaluate(*trees)
 
-    class Generator:
-        context_length = 100
-
-        def generate(self, _request: Any, _cancelled: Any) -> Any:
+    class Failing(OneAtATime):
+        def answer(self, _request: Any, _cancelled: Any) -> Any:
             for bank in residency.banks.values():
                 bank.used_by(too_large)
             mx.eval(too_large)
             yield
 
     monkeypatch.setattr(mx, "eval", evaluated)
-    guarded = GuardedGenerator(Generator(), Relief(engine_reserves(None, residency)), residency)
+    guarded = GuardedGenerator(Failing(), Relief(engine_reserves(None, residency)), residency)
     with pytest.raises(OutOfMemory):
         list(guarded.generate(GenerationRequest((1,), 1, frozenset()), lambda: False))
     assert mx.array_equal(logits(model, 40), logits(full["packed"], 40)).item()
