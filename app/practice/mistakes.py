@@ -25,7 +25,7 @@ def corrected(attempts: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]
     stage = Stage()
     try:
         for attempt in attempts:
-            task = generate(attempt["seed"], pool=attempt["pool"])
+            task = generate(attempt["seed"], attempt["only_kind"], attempt["pool"])
             draw = Draw("mistake", attempt["seed"])
             stage.set(task, draw)
             with suppress(NotShown, Endless, Dubious):

@@ -25,6 +25,7 @@ class PracticeTask:
     With the fixes of `bugs`, once each in any order, the tests in `files` and those in `hidden` pass.
     As it is, some of either fail. In the pool "reject", `prompt` asks for the change `wrong_wish` as well.
     A comment in the file forbids it and the hidden tests fail with it: it is to be rejected in review.
+    `only_kind` is the kind of bug that was asked for, None for any: with `seed` and `pool` it names the task.
     """
 
     seed: int
@@ -35,6 +36,7 @@ class PracticeTask:
     hidden: Mapping[str, str]
     wrong_wish: Hunk | None = None
     test_command: str = TEST_COMMAND
+    only_kind: str | None = None
 
     @property
     def kind(self) -> str:

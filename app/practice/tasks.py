@@ -1,6 +1,7 @@
 """Practice tasks: a small Python project with a planted bug, the right fix, and tests that judge one."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from git import Actor, Repo
@@ -60,7 +61,7 @@ def generate(seed: int, kind: str | None = None, pool: str = "range") -> Practic
         for _ in range(30):
             task = drawn(seed, pool, chosen, kinds, draw)
             if task is not None:
-                return task
+                return replace(task, only_kind=kind)
     raise AssertionError(f"no task for seed {seed}, kind {kind}, pool {pool}")
 
 

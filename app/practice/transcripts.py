@@ -61,6 +61,7 @@ def record_of(task: PracticeTask, found: Transcript, *, with_files: bool) -> dic
     record: dict[str, Any] = {
         "seed": task.seed,
         "pool": task.pool,
+        "only_kind": task.only_kind,
         "kind": task.kind,
         "template": task.template,
         "masked": found.masked,

@@ -108,7 +108,7 @@ def test_a_data_folder_is_whole_and_goes_on_where_it_was_broken_off(
     monkeypatch.setattr(sys, "argv", ["data_folder", str(tmp_path), "--train=2", "--dense=3", "--valid=1"])
     assert data_folder.main() == 0
     counts = {path.name: len(path.read_text().splitlines()) for path in tmp_path.iterdir()}
-    valid = {f"valid-{name}.jsonl": 1 for name in ("range", "known", "compositions", "templates")}
+    valid = {f"valid-{name}.jsonl": 1 for name in ("shown", "known", "compositions", "templates")}
     assert counts == {"train-00.jsonl": 2, "dense-00.jsonl": 3, **valid}
     (tmp_path / "train-00.jsonl").write_text("kept")
     assert data_folder.main() == 0
@@ -117,9 +117,9 @@ def test_a_data_folder_is_whole_and_goes_on_where_it_was_broken_off(
 
 def test_a_learners_mistake_is_shown_and_put_right() -> None:
     wanted = ("missing-colon", "misspelt-name", "missing-import", "missing-return")
-    found = [record for record in islice(records("train", 0, "range", 0.0), 40) if record["kind"] in wanted]
     attempts = []
-    for record in found:
+    for record in islice(records("train", 0, "range", 0.0, wanted), 12):
+        assert record["kind"] in wanted
         turn = next(n for n, message in enumerate(record["messages"]) if called(message) == "edit")
         attempt = copy.deepcopy(record["messages"][turn])
         edit = attempt["tool_calls"][0]["function"]["arguments"]
