@@ -11,9 +11,10 @@ SYSTEM = 6 * (
 )
 
 _TOOLS = {
-    "read_file": ("file_path", "Read a file of the repository."),
-    "run_shell_command": ("command", "Run a command and return its output."),
-    "grep_search": ("pattern", "Search the repository for a pattern."),
+    "read_file": (("file_path",), "Read a file of the repository."),
+    "edit": (("file_path", "old_string", "new_string"), "Replace text in a file."),
+    "run_shell_command": (("command",), "Run a command and return its output."),
+    "grep_search": (("pattern",), "Search the repository for a pattern."),
 }
 
 _WORDS = (
@@ -32,12 +33,12 @@ def tools() -> list[dict[str, Any]]:
                 "description": description,
                 "parameters": {
                     "type": "object",
-                    "properties": {argument: {"type": "string"}},
-                    "required": [argument],
+                    "properties": {argument: {"type": "string"} for argument in arguments},
+                    "required": list(arguments),
                 },
             },
         }
-        for name, (argument, description) in _TOOLS.items()
+        for name, (arguments, description) in _TOOLS.items()
     ]
 
 
