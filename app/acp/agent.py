@@ -311,6 +311,7 @@ class EditorAgent:
                 review,
                 asker,
                 mode=self._settings.mode,
+                effort=self._settings.reasoning_effort,
                 session=session_id,
                 rules=self._settings.rules,
                 servers=servers,

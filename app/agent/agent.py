@@ -42,7 +42,7 @@ from app.model.port import EnginePort, ModelPort
 from app.paths import cache_directory
 from app.review.port import ChangeRecorder
 from app.settings.mcp import McpServer
-from app.settings.settings import Mode, Rule
+from app.settings.settings import Effort, Mode, Rule
 from app.workspace.workspace import Workspace
 
 
@@ -53,6 +53,7 @@ def open_agent(
     asker: PermissionAsker,
     *,
     mode: Mode = "ask",
+    effort: Effort = "default",
     session: str | None = None,
     rules: Sequence[Rule] = (),
     servers: Sequence[McpServer] = (),
@@ -62,10 +63,10 @@ def open_agent(
     unsaved: Unsaved | None = None,
 ) -> "Agent":
     """An agent in `workspace`, in a new session or, by its id, in an old one (listed by
-    app.agent.session.session), which goes on in the mode it was left in, with the tools of the MCP `servers`
-    that it began with (those with an address are refused when `is_offline`). `unsaved` says what the user has
-    in an editor. With `stays_awake` the machine does not fall asleep during a turn; with `local_servers`
-    confined commands may use its own addresses.
+    app.agent.session.session), which goes on in the mode and the effort it was left in, with the tools of the
+    MCP `servers` that it began with (those with an address are refused when `is_offline`). `unsaved` says what
+    the user has in an editor. With `stays_awake` the machine does not fall asleep during a turn; with
+    `local_servers` confined commands may use its own addresses.
 
     Raises SessionError when the session cannot be opened.
     """
@@ -82,6 +83,7 @@ def open_agent(
         asker,
         journal,
         mode=mode,
+        effort=effort,
         rules=rules,
         servers=Servers(servers, workspace.root, is_offline=is_offline),
         stays_awake=stays_awake,
@@ -111,6 +113,7 @@ class Agent(AgentPort):
         journal: Journal,
         *,
         mode: Mode = "ask",
+        effort: Effort = "default",
         rules: Sequence[Rule] = (),
         servers: Servers | None = None,
         stays_awake: bool = False,
@@ -129,6 +132,7 @@ class Agent(AgentPort):
         self._toolbox = Toolbox()
         self._has_toolbox = False
         mode = self._conversation.mode or mode
+        self._effort = effort
         places = (self._jobs.directory, *skill_directories(workspace.root))
         readable = tuple(place.resolve() for place in places)
         self._permissions = Permissions(workspace, mode, readable, rules, local_servers)
@@ -143,6 +147,7 @@ class Agent(AgentPort):
             self._jobs,
             self._toolbox,
             budget.ContextLength(context_length),
+            lambda: self.effort,
         )
         self._composer = Composer(self._hands, self._conversation, self._jobs)
         self._steering: list[str] = []
@@ -158,6 +163,15 @@ class Agent(AgentPort):
     def mode(self, mode: Mode) -> None:
         self._permissions.mode = mode
         self._conversation.set_mode(mode)
+
+    @property
+    def effort(self) -> Effort:
+        """How much the model thinks. Set, it holds from the next reply on."""
+        return self._conversation.effort or self._effort
+
+    @effort.setter
+    def effort(self, effort: Effort) -> None:
+        self._conversation.set_effort(effort)
 
     @property
     def is_running(self) -> bool:

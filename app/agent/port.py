@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from app.agent.budget import ContextUse
 from app.agent.events import AgentEvent
 from app.agent.session.branches import RewindPoint
-from app.settings.settings import Mode
+from app.settings.settings import Effort, Mode
 
 if TYPE_CHECKING:
     # With the servers come the tools' schemas, which the first frame does not wait for.
@@ -57,6 +57,12 @@ class AgentPort(Protocol):
 
     @mode.setter
     def mode(self, mode: Mode) -> None: ...
+
+    @property
+    def effort(self) -> Effort: ...
+
+    @effort.setter
+    def effort(self, effort: Effort) -> None: ...
 
     @property
     def session_id(self) -> str:

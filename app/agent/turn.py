@@ -65,7 +65,7 @@ from app.model.events import (
 from app.model.messages import ChatRequest, Message, ToolCall
 from app.model.port import ModelPort
 from app.review.port import ChangeRecorder
-from app.settings.settings import BadSettings, Rule, remember_rules
+from app.settings.settings import BadSettings, Effort, Rule, remember_rules
 from app.workspace.workspace import Workspace
 
 _MAX_REPLIES = 100  # of the model in one turn
@@ -95,6 +95,7 @@ class Hands:
     jobs: Jobs
     toolbox: Toolbox
     context_length: budget.ContextLength
+    effort: Callable[[], Effort] = lambda: "default"
     told: set[str] = field(default_factory=set)
     """The server's warnings that the user has seen."""
 
@@ -189,7 +190,9 @@ class Turn:
         while True:
             messages = (Message("system", SYSTEM_PROMPT), *self._conversation.messages)
             tools = self._hands.toolbox.specifications
-            request = ChatRequest(messages, tools, files=self._hands.files.unchanged)
+            request = ChatRequest(
+                messages, tools, files=self._hands.files.unchanged, effort=self._hands.effort()
+            )
             reply = Reply(self._conversation.free_id)
             try:
                 # Every stream is a generator; the protocol does not say so.

@@ -198,6 +198,7 @@ async def turn_in(
             review,
             NobodyToAsk(),
             mode=settings.mode,
+            effort=settings.reasoning_effort,
             session=session,
             rules=settings.rules,
             servers=settings.mcp,
@@ -289,6 +290,7 @@ async def _turn(prompt: str, agent: Agent, reporter: Reporter) -> int:
                 "prompt_tokens": sum(reply.finished.prompt_tokens or 0 for reply in replies),
                 "cached_tokens": sum(reply.finished.cached_tokens or 0 for reply in replies),
                 "completion_tokens": sum(reply.finished.completion_tokens or 0 for reply in replies),
+                "reasoning_tokens": sum(reply.finished.reasoning_tokens or 0 for reply in replies),
                 "session": agent.session_id,
             }
         )

@@ -88,13 +88,16 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The reply is complete. Servers that are not ours may send neither usage nor timings."""
+    """The reply is complete. Servers that are not ours may send neither usage nor timings. `reasoning_tokens`:
+    of its thought, which `thought_was_closed` says was ended at its budget."""
 
     reason: FinishReason
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached_tokens: int | None = None
     timings: Timings | None = None
+    reasoning_tokens: int | None = None
+    thought_was_closed: bool = False
 
 
 StreamEvent = (

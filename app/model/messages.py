@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from app.settings.settings import Effort
+
 Role = Literal["system", "user", "assistant", "tool"]
 
 
@@ -89,7 +91,7 @@ class SeenFile:
 class ChatRequest:
     """One request for a reply. What is None is left to the server's defaults. `files` tells what the model was
     shown of files, to which our own engine holds its edits; it blocks, and nobody else asks. Without `thinks`
-    our own engine has a reasoning model answer at once."""
+    our own engine has a reasoning model answer at once. `effort`: None is what the settings say."""
 
     messages: tuple[Message, ...]
     tools: tuple[ToolSpecification, ...] = ()
@@ -100,3 +102,4 @@ class ChatRequest:
     seed: int | None = None
     files: Callable[[], tuple[SeenFile, ...]] = tuple
     thinks: bool = True
+    effort: Effort | None = None

@@ -16,6 +16,8 @@ Mode = Literal["plan", "ask", "auto"]
 """What the agent may do: only read; change files and run commands when the user says so; both by itself."""
 DraftMode = Literal["none", "lookup", "mtp", "auto"]
 """Where our engine's drafts come from; they make replies faster, never different."""
+Effort = Literal["default", "off", "low", "medium", "high"]
+"""How much a reasoning model thinks before it answers; default: as the model and its server have it."""
 RuleDecision = Literal["allow", "ask", "deny"]
 
 
@@ -45,8 +47,9 @@ class Settings:
     own engine; TIDEGATE_API_KEY goes before it. `mode` is the agent's permission mode at the start.
     `engine_idle_minutes` is how long an engine that nobody uses keeps its memory. `draft` is how our own engine
     drafts replies: "auto" is whatever its checkpoint has and pays. `exact_edits` has it hold what the agent
-    replaces in a file to what stands there. Without `thinking` a reasoning model answers at once, where its
-    template and its server know how. `stay_awake` keeps a Mac from sleeping while the agent works.
+    replaces in a file to what stands there. `reasoning_effort` is how much a reasoning model thinks, where its
+    template or server knows how; after `reasoning_budget` tokens (0: none) the thought is ended, where the
+    server can do that. `stay_awake` keeps a Mac from sleeping while the agent works.
     `local_servers` lets confined commands serve and reach addresses of this machine, where the sandbox has none
     of its own. `test_commands` are commands that run a project's tests, by the folder. `rules` are tables, each
     begun by [[rules]].
@@ -62,7 +65,8 @@ class Settings:
     engine_idle_minutes: float = 15.0
     draft: DraftMode = "auto"
     exact_edits: bool = True
-    thinking: bool = True
+    reasoning_effort: Effort = "default"
+    reasoning_budget: int = 0
     stay_awake: bool = True
     local_servers: bool = False
     offline: bool = False
@@ -72,7 +76,7 @@ class Settings:
 
 
 _TRUE = ("1", "true", "yes", "on")
-_CHOICES = {"mode": get_args(Mode), "draft": get_args(DraftMode)}
+_CHOICES = {"mode": get_args(Mode), "draft": get_args(DraftMode), "reasoning_effort": get_args(Effort)}
 
 
 def settings_file() -> Path:
@@ -194,7 +198,10 @@ def _check(file: Path, name: str, value: object) -> None:
     right = isinstance(value, str)
     if name == "engine_idle_minutes":
         right = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
-    elif name in ("offline", "exact_edits", "thinking", "stay_awake", "local_servers"):
+    elif name == "reasoning_budget":
+        expected = "a whole number of tokens, 0 for none"
+        right = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    elif name in ("offline", "exact_edits", "stay_awake", "local_servers"):
         expected = "true or false"
         right = isinstance(value, bool)
     elif name in _CHOICES:

@@ -171,6 +171,7 @@ def agent_in(workspace: Workspace, engine: EnginePort, review: ReviewPort, setti
             review,
             asker,
             mode=settings.mode,
+            effort=settings.reasoning_effort,
             session=session,
             rules=settings.rules,
             servers=settings.mcp,

@@ -2,6 +2,9 @@
 
 import re
 from dataclasses import dataclass
+from typing import get_args
+
+from app.settings.settings import Effort
 
 _COMMAND = re.compile(r"/(?P<name>[a-zA-Z][\w-]*)(?:\s+(?P<words>.*))?\Z", re.DOTALL)
 
@@ -29,6 +32,7 @@ SLASH_COMMANDS: tuple[SlashCommand, ...] = (
     SlashCommand("rename", "TITLE", "Give this session a title"),
     SlashCommand("export", "[FILE]", "Write this session to a file, as Markdown"),
     SlashCommand("mode", "[plan|ask|auto]", "How freely the agent works", action="workspace.mode"),
+    SlashCommand("effort", f"[{'|'.join(get_args(Effort))}]", "How much a reasoning model thinks"),
     SlashCommand("model", "", "What runs, what fits this machine, and how to get it", action="workspace.model"),
     SlashCommand("context", "", "What takes up the model's context"),
     SlashCommand("mcp", "", "The MCP servers, whether they are there, and their tools"),

@@ -18,7 +18,7 @@ from app.model.events import EngineStatus, ModelDescription, StreamEvent
 from app.model.messages import ChatRequest
 from app.review.model import FileImage
 from app.review.review import Review
-from app.settings.settings import Mode
+from app.settings.settings import Effort, Mode
 from app.ui.app import TidegateApp
 from app.ui.keymap import Keymap
 from app.ui.ports import Ports
@@ -93,6 +93,7 @@ class ScriptedAgent:
 
     def __init__(self, play: Play) -> None:
         self.mode: Mode = "ask"
+        self.effort: Effort = "default"
         self.play = play
         self.asker: PermissionAsker | None = None
         self.heard: list[str] = []

@@ -121,6 +121,7 @@ class Reply:
     fragment: int = 7
     usage: bool = True
     timings: bool = True
+    thought: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -139,10 +140,15 @@ Script = Answer | Callable[[dict[str, Any]], Answer]
 
 
 def reply(
-    *parts: Part, reason: str | None = None, fragment: int = 7, usage: bool = True, timings: bool = True
+    *parts: Part,
+    reason: str | None = None,
+    fragment: int = 7,
+    usage: bool = True,
+    timings: bool = True,
+    thought: dict[str, Any] | None = None,
 ) -> Reply:
-    """A prepared reply of these parts."""
-    return Reply(parts, reason, fragment, usage, timings)
+    """A prepared reply of these parts. `thought`: completion_tokens_details of its usage."""
+    return Reply(parts, reason, fragment, usage, timings, thought or {})
 
 
 def call(name: str, /, **arguments: Any) -> Call:
@@ -172,6 +178,8 @@ class ScriptedServer:
         self.requests: list[dict[str, Any]] = []
         """The JSON bodies of the chat requests, in order of arrival."""
         self.headers: list[dict[str, str]] = []
+        self.owner = "tests"
+        """The `owned_by` of its model."""
         self.reply_headers: list[tuple[bytes, bytes]] = []
         self.overruns = 0
         self.disconnects = 0
@@ -254,7 +262,7 @@ class ScriptedServer:
                 "id": self.model,
                 "object": "model",
                 "created": 0,
-                "owned_by": "tests",
+                "owned_by": self.owner,
                 "max_model_len": self.context_length,
             }
             await _answer(send, 200, {"object": "list", "data": [entry]})
@@ -361,6 +369,7 @@ class ScriptedServer:
             "completion_tokens": spent,
             "total_tokens": prompt + spent,
             "prompt_tokens_details": {"cached_tokens": prompt // 2},
+            **({"completion_tokens_details": answer.thought} if answer.thought else {}),
         }
         timings = {
             "cache_n": prompt // 2,

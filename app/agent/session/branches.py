@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.agent.session.records import (
+    EffortSet,
     ModeSet,
     PermissionAnswered,
     Record,
@@ -19,7 +20,7 @@ from app.agent.session.records import (
 )
 
 # What holds for the whole session, on every branch.
-_SESSION_WIDE = (TitleSet, ModeSet, PermissionAnswered, ToolsOffered)
+_SESSION_WIDE = (TitleSet, ModeSet, EffortSet, PermissionAnswered, ToolsOffered)
 
 
 @dataclass(frozen=True, slots=True)

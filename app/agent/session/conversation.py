@@ -14,6 +14,7 @@ from app.agent.events import EndReason
 from app.agent.mcp.offer import Offer
 from app.agent.session.branches import RewindPoint, active, rewind_points
 from app.agent.session.records import (
+    EffortSet,
     FilesAttached,
     HistoryCompacted,
     Lost,
@@ -35,7 +36,7 @@ from app.agent.session.records import (
     TurnContinued,
 )
 from app.model.messages import Message, ToolCall
-from app.settings.settings import Mode
+from app.settings.settings import Effort, Mode
 
 INTERRUPTED = "(interrupted)"
 _LOST_RESULT = (
@@ -106,7 +107,8 @@ class Conversation:
         self.offers: tuple[Offer, ...] = ()
         """The MCP servers' tools that the session began with."""
         self.mode: Mode | None = None
-        """The mode that was last in force; None where none was noted."""
+        """The mode that was last in force; None where none was noted. Likewise:"""
+        self.effort: Effort | None = None
         self.commands: tuple[tuple[str, str], ...] = ()
         """What the user ran in the shell and what came of it, while the model has not been told."""
         try:
@@ -229,6 +231,11 @@ class Conversation:
         if mode != self.mode:
             self._put(ModeSet(mode))
 
+    def set_effort(self, effort: Effort) -> None:
+        """From now on the model thinks with `effort`."""
+        if effort != self.effort:
+            self._put(EffortSet(effort))
+
     def rename(self, title: str) -> None:
         """The session is now called `title`."""
         self._put(TitleSet(title))
@@ -309,6 +316,8 @@ class Conversation:
                 self._preface = len(self._messages)
             case ModeSet(mode=mode):
                 self.mode = mode
+            case EffortSet(effort=effort):
+                self.effort = effort
             case ShellRan(command=command, result=result):
                 self.commands += ((command, result),)
             case Lost():

@@ -11,7 +11,7 @@ from typing import Any
 from app.agent.events import EndReason
 from app.agent.mcp.offer import Offer
 from app.model.messages import Message
-from app.settings.settings import Mode
+from app.settings.settings import Effort, Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,13 @@ class ModeSet:
 
 
 @dataclass(frozen=True, slots=True)
+class EffortSet:
+    """How much the model thinks from here on."""
+
+    effort: Effort
+
+
+@dataclass(frozen=True, slots=True)
 class TitleSet:
     """The session's title from here on."""
 
@@ -189,6 +196,7 @@ Record = (
     | PermissionAnswered
     | TodosSet
     | ModeSet
+    | EffortSet
     | TitleSet
     | ShellRan
     | HistoryCompacted
@@ -211,6 +219,7 @@ _TYPES: dict[str, type] = {
     "decision": PermissionAnswered,
     "todos": TodosSet,
     "mode": ModeSet,
+    "effort": EffortSet,
     "title": TitleSet,
     "shell": ShellRan,
     "compacted": HistoryCompacted,

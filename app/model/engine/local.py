@@ -23,7 +23,7 @@ from app.model.events import EngineStatus, ModelDescription, StreamEvent
 from app.model.messages import ChatRequest
 from app.model.port import EnginePort
 from app.model.wire.client import Address, ChatClient, Health
-from app.settings.settings import DraftMode
+from app.settings.settings import DraftMode, Effort
 
 _BAD_INPUT = 2
 """The exit status by which the engine says that trying again is of no use."""
@@ -69,7 +69,8 @@ class LocalEngine(EnginePort):
         idle_seconds: float,
         draft: DraftMode = "auto",
         exact_edits: bool = True,
-        thinks: bool = True,
+        effort: Effort = "default",
+        budget: int = 0,
         command: EngineCommand = engine_command,
         pace: Pace | None = None,
     ) -> None:
@@ -79,7 +80,9 @@ class LocalEngine(EnginePort):
         self._pace = pace or Pace()
         self._place = EngineFiles.of(model.path)
         address = Address("http://localhost/v1", self._place.socket)
-        self._client = ChatClient(address, is_ours=True, draft=draft, exact_edits=exact_edits, thinks=thinks)
+        self._client = ChatClient(
+            address, is_ours=True, draft=draft, exact_edits=exact_edits, effort=effort, budget=budget
+        )
         self._board = StatusBoard(EngineStatus("starting", f"Starting the engine for {model.name}."))
         self._watch: asyncio.Task[None] | None = None
         self._look_now = asyncio.Event()

@@ -15,7 +15,8 @@ def open_engine(choice: ModelChoice, settings: Settings) -> EnginePort:
             idle_seconds=settings.engine_idle_minutes * 60,
             draft=settings.draft,
             exact_edits=settings.exact_edits,
-            thinks=settings.thinking,
+            effort=settings.reasoning_effort,
+            budget=settings.reasoning_budget,
         )
     if not isinstance(choice, ServedModel):
         return absent_engine(choice)
@@ -26,5 +27,6 @@ def open_engine(choice: ModelChoice, settings: Settings) -> EnginePort:
         api_key=settings.api_key or None,
         draft=settings.draft,
         exact_edits=settings.exact_edits,
-        thinks=settings.thinking,
+        effort=settings.reasoning_effort,
+        budget=settings.reasoning_budget,
     )

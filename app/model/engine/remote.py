@@ -13,7 +13,7 @@ from app.model.events import EngineStatus, ModelDescription, StreamEvent
 from app.model.messages import ChatRequest
 from app.model.port import EnginePort
 from app.model.wire.client import Address, ChatClient, Patience
-from app.settings.settings import DraftMode
+from app.settings.settings import DraftMode, Effort
 
 
 class RemoteEngine(EnginePort):
@@ -26,7 +26,8 @@ class RemoteEngine(EnginePort):
         api_key: str | None = None,
         draft: DraftMode = "auto",
         exact_edits: bool = True,
-        thinks: bool = True,
+        effort: Effort = "default",
+        budget: int = 0,
         patience: Patience | None = None,
     ) -> None:
         self._served = served
@@ -36,7 +37,8 @@ class RemoteEngine(EnginePort):
             api_key=api_key,
             draft=draft,
             exact_edits=exact_edits,
-            thinks=thinks,
+            effort=effort,
+            budget=budget,
             patience=patience,
         )
         self._connecting = EngineStatus("starting", f"Connecting to {self._client.address}.")

@@ -93,12 +93,16 @@ class ReplyReader:
         if reason == "stop" and self._calls:
             reason = "tool_calls"
         details = self._usage.get("prompt_tokens_details")
+        written = self._usage.get("completion_tokens_details")
+        written = written if isinstance(written, dict) else {}
         return Finished(
             reason,
             prompt_tokens=_count(self._usage.get("prompt_tokens")),
             completion_tokens=_count(self._usage.get("completion_tokens")),
             cached_tokens=_count(details.get("cached_tokens")) if isinstance(details, dict) else None,
             timings=self._timings,
+            reasoning_tokens=_count(written.get("reasoning_tokens", self._usage.get("reasoning_tokens"))),
+            thought_was_closed=written.get("reasoning_closed") is True,
         )
 
     def _chunk(self, chunk: dict[str, Any]) -> Iterator[StreamEvent]:

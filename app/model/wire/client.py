@@ -25,8 +25,9 @@ from app.model.events import ModelDescription, StreamEvent, Warned
 from app.model.messages import ChatRequest, SeenFile
 from app.model.port import ModelPort
 from app.model.wire.chunks import ReplyReader, error_in_body
+from app.model.wire.effort import NO_BUDGET, OURS, effort_fields, lacks_budget
 from app.model.wire.sse import EventDecoder
-from app.settings.settings import DraftMode
+from app.settings.settings import DraftMode, Effort
 
 if TYPE_CHECKING:
     import httpx2  # where it is used it is imported: the screen's first frame does not wait for it
@@ -35,8 +36,7 @@ _LARGEST_ANSWER = 16 * 2**20  # bytes
 _BUSY = {429, 502, 503, 504}  # HTTP statuses of a server that may answer later
 _LONGEST_PAUSE = 30.0  # seconds; a server that wants to be left alone for longer is told of
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-_OURS = "tidegate"
-_KNOW_PROGRESS = {_OURS, "llamacpp"}
+_KNOW_PROGRESS = {OURS, "llamacpp"}
 """The `owned_by` of servers that know `return_progress` and `timings_per_token`; a strict one may refuse what
 it does not know."""
 
@@ -91,8 +91,8 @@ class Health:
 class ChatClient(ModelPort):
     """A ModelPort on one address. `model` is what requests name; `is_ours`: an engine of ours listens there,
     which else shows in what it offers. Only one of ours is told how to `draft` ("auto" leaves that to it), and,
-    for `exact_edits`, the texts of the files that the model was shown, each text once. Unless it `thinks`, a
-    reasoning model is to answer at once."""
+    for `exact_edits`, the texts of the files that the model was shown, each text once. `effort` and `budget`
+    are reasoning_effort and reasoning_budget of the settings."""
 
     def __init__(
         self,
@@ -102,16 +102,19 @@ class ChatClient(ModelPort):
         is_ours: bool = False,
         draft: DraftMode = "auto",
         exact_edits: bool = True,
-        thinks: bool = True,
+        effort: Effort = "default",
+        budget: int = 0,
         api_key: str | None = None,
         patience: Patience | None = None,
     ) -> None:
         self.address = address
         self.model = model
         self._is_ours = self._progress = is_ours
+        self._owners = frozenset({OURS} if is_ours else ())
         self._draft = draft
         self._exact_edits = exact_edits
-        self._thinks = thinks
+        self._effort = effort
+        self._budget = budget
         self._has_key = bool(api_key)
         self._patience = patience or Patience()
         self._headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
@@ -157,14 +160,15 @@ class ChatClient(ModelPort):
         try:
             listed = response.json()["data"]
             descriptions = tuple(_description(entry) for entry in listed)
-            owners = {entry.get("owned_by") for entry in listed}
+            owners = frozenset(str(entry.get("owned_by")) for entry in listed)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise GarbledReply(
                 f"{self.address} does not speak Chat Completions",
                 "check the address, which usually ends in /v1",
             ) from None
         self._progress = self._progress or not owners.isdisjoint(_KNOW_PROGRESS)
-        self._is_ours = self._is_ours or _OURS in owners
+        self._is_ours = self._is_ours or OURS in owners
+        self._owners |= owners
         return descriptions
 
     @override
@@ -178,6 +182,8 @@ class ChatClient(ModelPort):
         ):
             if warning := response.headers.get("x-tidegate-warning"):
                 yield Warned(warning)
+            if request.effort != "off" and lacks_budget(self._budget, self._owners):
+                yield Warned(NO_BUDGET)
             if "json" in response.headers.get("content-type", ""):
                 for event in reader.feed((await _whole(pieces)).decode(errors="replace")):
                     yield event
@@ -208,10 +214,10 @@ class ChatClient(ModelPort):
             body["timings_per_token"] = True
         if self._is_ours and self._draft != "auto":
             body["draft"] = self._draft
-        if not self._thinks or (self._is_ours and not request.thinks):
-            # As vLLM, SGLang and llama-server take it, too.
-            body["chat_template_kwargs"] = {"enable_thinking": False}
-        return body
+        effort = request.effort or self._effort
+        if self._is_ours and not request.thinks:
+            effort = "off"
+        return body | effort_fields(effort, self._budget, self._owners)
 
     @asynccontextmanager
     async def _connected(

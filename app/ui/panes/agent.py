@@ -12,7 +12,7 @@ from textual.widget import Widget
 from app.agent.errors import AgentMissing
 from app.agent.events import AgentEvent, TurnEnded
 from app.agent.port import AgentPort, PermissionAnswer, PermissionRequest
-from app.settings.settings import Mode
+from app.settings.settings import Effort, Mode
 from app.ui.drawing.text import age, visible
 from app.ui.panes.completer import Completer, read_user_commands
 from app.ui.panes.conversation import Conversation
@@ -35,6 +35,13 @@ _MODE_WORDS: dict[Mode, str] = {
     "ask": "ask: it asks before it changes or runs something",
     "auto": "auto: it works by itself inside the sandbox",
 }
+_EFFORT_WORDS: dict[Effort, str] = {
+    "default": "effort default: the model thinks as it and its server have it",
+    "off": "effort off: the model answers at once",
+    "low": "effort low: the model thinks briefly, if it can",
+    "medium": "effort medium: the model thinks for a while, if it can",
+    "high": "effort high: the model thinks at length, if it can",
+}
 _LONGEST_TITLE = 60  # characters
 
 
@@ -42,7 +49,7 @@ class AgentPane(Vertical):
     """Transcript, plan, permission and message field; what runs behind them are its `turns`."""
 
     class ModeChanged(Message):
-        """The agent works in another mode now."""
+        """The agent works in another mode, or thinks with another effort, now."""
 
     class NewMessage(Message):
         """The user sent a message."""
@@ -268,6 +275,17 @@ class AgentPane(Vertical):
         """From here on the agent works in `mode`."""
         self.port.mode = mode
         self.app.notify(_MODE_WORDS[mode], timeout=2.5)
+        self.post_message(self.ModeChanged())
+
+    @property
+    def effort(self) -> Effort:
+        """How much the model thinks."""
+        return self.turns.agent.effort if self.turns.agent is not None else "default"
+
+    def set_effort(self, effort: Effort) -> None:
+        """From the next reply on the model thinks with `effort`."""
+        self.port.effort = effort
+        self.app.notify(_EFFORT_WORDS[effort], timeout=2.5)
         self.post_message(self.ModeChanged())
 
     # Completion.

@@ -26,6 +26,7 @@ from app.agent.events import (
 from app.agent.last_tests import LastTests
 from app.agent.port import PermissionRequest
 from app.model.events import Finished, TextWasThought
+from app.ui.panes.thought import ThoughtRow
 from app.ui.widgets.agent.call_item import COMMAND, CallItem
 from app.ui.widgets.agent.transcript import Transcript
 from app.ui.widgets.agent.transcript_items import Item, NoticeItem, ProgressItem, ReplyItem, UserItem
@@ -41,8 +42,8 @@ class Conversation:
         self.go_on_key = ""  # the key that continues a turn that was stopped
         self._reply: ReplyItem | None = None
         self._progress: ProgressItem | None = None
-        self._thought: CallItem | None = None
-        self._thinks_since = 0.0
+        self._replies_since = 0.0
+        self._thought = ThoughtRow(self.add, transcript.changed)
         self._calls: dict[str, CallItem] = {}
         self._tests = LastTests()
 
@@ -91,28 +92,29 @@ class Conversation:
                 self._transcript.changed(shown)
             case ThoughtStreamed(text=text):
                 self._drop_progress()
-                self._think(text)
+                self._thought.more(text)
             case TextWasThought():
                 said = self._reply
                 if said is not None:
                     self._transcript.remove_item(said)
                     self._reply = None
-                    self._think(said.text)
-                self._close_thought()
+                    self._thought.more(said.text, self._replies_since)
+                self._thought.close()
             case TextStreamed(text=text):
                 self._drop_progress()
-                self._close_thought()
+                self._thought.close()
                 if self._reply is None:
                     text = text.lstrip("\n")
                     if not text:
                         return
                     self._reply = ReplyItem()
+                    self._replies_since = time.monotonic()
                     self.add(self._reply)
                 self._reply.append(text)
                 self._transcript.changed(self._reply)
             case ToolCallStreamed(call_id=call_id, name=name, arguments=arguments):
                 self._drop_progress()
-                self._close_thought()
+                self._thought.close()
                 call = self._call(call_id, name)
                 call.written = len(arguments)
                 self._transcript.changed(call)
@@ -139,13 +141,15 @@ class Conversation:
                 self._finish_call(event)
             case Noticed(text=text):
                 self.add(NoticeItem(text, "warning"))
-            case ReplyFinished():
+            case ReplyFinished(finished=finished):
                 self._drop_progress()
-                self._close_thought()
+                self._thought.finish(finished)
                 self._reply = None
             case TurnEnded():
                 self._end(event)
-            case TodosChanged() | FilesChanged() | ReplyProgressed():
+            case ReplyProgressed(timings=timings):
+                self._thought.count(timings.predicted_n)
+            case TodosChanged() | FilesChanged():
                 pass  # the pane and the screen show these
 
     def wait_for_user(self, request: PermissionRequest) -> None:
@@ -158,6 +162,7 @@ class Conversation:
 
     def tick(self) -> None:
         """A second has passed."""
+        self._thought.tick()
         for call in self._calls.values():
             if call.state == "running":
                 call.tick()
@@ -178,24 +183,6 @@ class Conversation:
         # Of a command the user sees what the model is told, which has its first lines too, and how it ended.
         call.output = event.result if event.name == COMMAND else event.display or event.result
         self._transcript.changed(call)
-
-    def _think(self, text: str) -> None:
-        """More of a thought: a folded row that can be opened like a call."""
-        if self._thought is None:
-            self._thought = CallItem("", "thought", state="running")
-            self._thinks_since = time.monotonic()
-            self.add(self._thought)
-        thought = self._thought
-        thought.output = (thought.output + text)[-_MOST_OUTPUT:]
-        thought.summary = f"Thinking, {time.monotonic() - self._thinks_since:.0f} s"
-        self._transcript.changed(thought)
-
-    def _close_thought(self) -> None:
-        thought, self._thought = self._thought, None
-        if thought is not None:
-            thought.summary = f"Thought for {time.monotonic() - self._thinks_since:.0f} s"
-            thought.state = "ok"
-            self._transcript.changed(thought)
 
     def _drop_progress(self) -> None:
         if self._progress is not None:
@@ -229,7 +216,7 @@ class Conversation:
     def settle(self) -> None:
         """Close the open items: nothing more comes for them."""
         self._drop_progress()
-        self._close_thought()
+        self._thought.finish()
         self._reply = None
         for call in self._calls.values():
             if call.state in ("writing", "asking", "running"):

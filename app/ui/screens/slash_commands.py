@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from app.errors import TidegateError
-from app.settings.settings import Mode
+from app.settings.settings import Effort, Mode
 from app.ui.base import ActionApp
 from app.ui.dialogs.rewind import Rewind
 from app.ui.panes.agent import AgentPane
@@ -31,6 +31,7 @@ class SlashCommands:
             "rename": self._rename,
             "export": self._export,
             "mode": self._mode,
+            "effort": self._effort,
             "model": self._model,
             "context": self._context,
             "mcp": self._mcp,
@@ -94,6 +95,16 @@ class SlashCommands:
             self._agent.set_mode(words)  # type: ignore[arg-type]
         else:
             self._agent.tell(f"There is no mode {words!r}; there are plan, ask and auto.", is_error=True)
+
+    async def _effort(self, words: str) -> None:
+        known = get_args(Effort)
+        if not words:
+            before = known.index(self._agent.port.effort)
+            self._agent.set_effort(known[(before + 1) % len(known)])
+        elif words in known:
+            self._agent.set_effort(words)  # type: ignore[arg-type]
+        else:
+            self._agent.tell(f"There is no effort {words!r}; there are {', '.join(known)}.", is_error=True)
 
     async def _context(self, _words: str) -> None:
         use = self._agent.port.context_use()

@@ -324,7 +324,7 @@ class WorkspaceScreen(LowerScreen):
         self._facts(tests=state)
 
     def on_agent_pane_mode_changed(self) -> None:
-        self._facts(mode=self.agent.mode)
+        self._facts(mode=self.agent.mode, effort=self.agent.effort)
 
     def on_agent_pane_new_message(self) -> None:
         if self._ports.engine.status.phase == "absent":

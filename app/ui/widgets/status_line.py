@@ -7,7 +7,7 @@ from rich.style import Style
 from rich.text import Text
 
 from app.model.events import EngineStatus
-from app.settings.settings import Mode
+from app.settings.settings import Effort, Mode
 from app.testing.model import TestState
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import visible
@@ -20,6 +20,7 @@ class StatusFacts:
 
     engine: EngineStatus
     mode: Mode = "ask"
+    effort: Effort = "default"
     branch: str | None = None
     operation: str | None = None
     has_git: bool = True
@@ -78,6 +79,8 @@ class StatusLine(OneLine):
         modes = {"plan": palette.primary, "ask": palette.accent, "auto": palette.success}
         mode = Text(f"{facts.mode}", style=modes[facts.mode])
         parts = [(100, self._engine(palette)), (90, mode)]
+        if facts.effort != "default":
+            parts.append((70, Text(f"effort {facts.effort}", style=palette.accent)))
         if not facts.has_git:
             parts.append((40, Text("no git", style=palette.muted)))
         elif facts.branch is not None:

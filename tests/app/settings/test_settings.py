@@ -14,8 +14,10 @@ def write(text: str) -> None:
 
 def test_defaults_file_and_environment(monkeypatch: pytest.MonkeyPatch):
     assert load_settings() == Settings()
-    write('model = "a"\nmode = "plan"\nengine_idle_minutes = 2\ndraft = "lookup"\n')
-    assert load_settings() == Settings(model="a", mode="plan", engine_idle_minutes=2, draft="lookup")
+    write('model = "a"\nmode = "plan"\nengine_idle_minutes = 2\ndraft = "lookup"\nreasoning_budget = 9\n')
+    assert load_settings() == Settings(
+        model="a", mode="plan", engine_idle_minutes=2, draft="lookup", reasoning_budget=9
+    )
     monkeypatch.setenv("TIDEGATE_MODEL", "b")
     assert load_settings().model == "b"
 
@@ -37,6 +39,8 @@ def test_offline_is_a_setting_or_a_word_in_the_environment(monkeypatch: pytest.M
         ("modle = 'x'", '"modle", which is no setting'),
         ("model = 3", "sets model to 3: it must be a text"),
         ("mode = 'yolo'", 'one of "plan", "ask", "auto"'),
+        ("reasoning_effort = 'much'", 'one of "default", "off", "low", "medium", "high"'),
+        ("reasoning_budget = -1", "a whole number of tokens"),
         ("draft = 'medusa'", 'one of "none", "lookup", "mtp", "auto"'),
         ("offline = 'yes'", "true or false"),
         ("engine_idle_minutes = 0", "a positive number"),

@@ -62,12 +62,13 @@ async def test_a_session_goes_on_where_it_was_taken_back_to(bench: Make) -> None
         await b.run(f"question {n}")
     b.agent.rename("Kept")
     b.agent.mode = "plan"
+    b.agent.effort = "low"
     b.agent.go_to(b.agent.rewind_points()[0])
     session = b.agent.session_id
     await b.close()
     assert [found.id for found in sessions(b.root)] == [session], "it is kept, though nothing stands in it"
     b.open(open_journal(b.root, session))
-    assert (b.agent.messages, b.agent.mode, shown(b)) == ((), "plan", [])
+    assert (b.agent.messages, b.agent.mode, b.agent.effort, shown(b)) == ((), "plan", "low", [])
     await b.run("anew")
     assert words(b.sent) == ["anew"]
     b.open(open_journal(b.root, fork_session(b.root, session)))

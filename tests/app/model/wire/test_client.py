@@ -21,11 +21,12 @@ from app.model.errors import (
     RequestRefused,
     Unreachable,
 )
-from app.model.events import Finished, PromptProgress, ReplyProgress, TextDelta, ToolCallDelta
+from app.model.events import Finished, PromptProgress, ReplyProgress, TextDelta, ToolCallDelta, Warned
 from app.model.messages import ChatRequest, Message, SeenFile, ToolSpecification
 from app.model.wire import sse
 from app.model.wire.chunks import ReplyReader
 from app.model.wire.client import Address, ChatClient, Patience
+from app.model.wire.effort import NO_BUDGET
 from app.model.wire.sse import EventDecoder
 from tests.support.scripted_server import Call, Drop, Gate, Hang, HttpError, Progress, Raw, call, reply, until
 
@@ -81,17 +82,43 @@ async def test_only_an_engine_of_ours_is_told_how_to_draft(scripted_server):
         assert server.requests[0].get("draft") == told
 
 
-async def test_who_is_asked_to_answer_without_a_thought(scripted_server):
-    at_once = {"enable_thinking": False}
-    for options, thinks, told in (
-        ({"thinks": False}, True, at_once),
-        ({"is_ours": True}, False, at_once),
-        ({}, False, None),
-        ({"is_ours": True}, True, None),
-    ):
-        server = scripted_server(reply("Hello"))
-        await events_of(client_of(server, **options), replace(ASK, thinks=thinks))
-        assert server.requests[0].get("chat_template_kwargs") == told
+OFF, ON = ({"enable_thinking": switch} for switch in (False, True))
+BUDGET = {"effort": "low", "budget": 500}
+
+
+@pytest.mark.parametrize(
+    ("owner", "options", "asked", "told"),
+    [
+        ("tidegate", {}, {}, {}),
+        ("tidegate", {}, {"thinks": False}, {"reasoning_effort": "none"}),
+        ("tidegate", {"effort": "off", "budget": 500}, {}, {"reasoning_effort": "none"}),
+        ("tidegate", BUDGET, {}, {"reasoning_effort": "low", "thinking_token_budget": 500}),
+        ("tidegate", BUDGET, {"effort": "default"}, {"thinking_token_budget": 500}),
+        ("tests", {}, {"thinks": False}, {}),
+        ("tests", {"effort": "off"}, {}, {"chat_template_kwargs": OFF}),
+        ("tests", {"effort": "off"}, {"effort": "high"}, {"reasoning_effort": "high"}),
+        ("tests", BUDGET, {}, {"reasoning_effort": "low"}),
+        (
+            "vllm",
+            BUDGET,
+            {},
+            {"reasoning_effort": "low", "chat_template_kwargs": ON, "thinking_token_budget": 500},
+        ),
+        ("llamacpp", {"budget": 500}, {}, {"thinking_budget_tokens": 500}),
+        ("sglang", {"effort": "low"}, {}, {"reasoning_effort": "low", "chat_template_kwargs": ON}),
+    ],
+)
+async def test_how_much_to_think_is_said_as_each_server_takes_it(scripted_server, owner, options, asked, told):
+    server = scripted_server(reply("Hello"))
+    server.owner = owner
+    client = client_of(server, **options)
+    await client.models()
+    events = await events_of(client, replace(ASK, **asked))
+    fields = ("reasoning_effort", "chat_template_kwargs", "thinking_token_budget", "thinking_budget_tokens")
+    sent = server.requests[0]
+    assert {name: sent[name] for name in fields if name in sent} == told
+    lacks = owner in ("tests", "sglang") and "budget" in options
+    assert [event for event in events if isinstance(event, Warned)] == [Warned(NO_BUDGET)] * lacks
 
 
 @pytest.mark.parametrize("options", [{}, {"is_ours": True, "exact_edits": False}])

@@ -15,6 +15,7 @@ from app.agent.events import (
     FilesChanged,
     PromptProgressed,
     ReplyFinished,
+    ReplyProgressed,
     TextStreamed,
     ThoughtStreamed,
     TodosChanged,
@@ -115,12 +116,45 @@ async def test_a_thought_is_folded_and_opens_on_a_key(tmp_path: Path) -> None:
         await stage.say("Look at it")
         await stage.until(lambda: "Done." in stage.transcript() and not stage.screen.agent.is_working)
         text = stage.transcript()
-        assert text.count("Thought for 0 s") == 2 and "secret" not in text and "musing" not in text
+        assert text.count("Thought for") == 2 and "secret" not in text and "musing" not in text
         stage.screen.agent.transcript.focus()
         await stage.press("n", "enter")
         assert "a deep secret." in stage.transcript()
         await stage.press("n", "n", "enter")
         assert "Unmarked musing." in stage.transcript()
+
+
+async def thinks_in_tokens(agent: ScriptedAgent) -> AsyncGenerator[AgentEvent, None]:
+    yield ThoughtStreamed("Hm.")
+    yield ReplyProgressed(Timings(0, 0, 0.0, 0.0, predicted_n=480, predicted_ms=1.0, predicted_per_second=1.0))
+    await agent.go_on.wait()
+    agent.go_on.clear()
+    yield TextStreamed("Done.")
+    await agent.go_on.wait()
+    yield ReplyFinished(Finished("stop", reasoning_tokens=512, thought_was_closed=True))
+
+
+async def test_a_thought_has_its_tokens_as_far_as_they_are_known(tmp_path: Path) -> None:
+    async with Stage(tmp_path, thinks_in_tokens).run() as stage:
+        await stage.say("Look at it")
+        await stage.until(lambda: "Thinking, 0 s · 480 tokens" in stage.transcript())
+        stage.agent.go_on.set()
+        await stage.until(lambda: "· about 480 tokens" in stage.transcript())
+        stage.agent.go_on.set()
+        await stage.until(lambda: "cut off at 512 tokens" in stage.transcript())
+
+
+async def test_effort_is_set_for_the_session_and_shown(tmp_path: Path) -> None:
+    async with Stage(tmp_path).run() as stage:
+        await stage.say("/effort low")
+        status = stage.screen.query_one("#status")
+        await stage.until(lambda: stage.agent.effort == "low" and "effort low" in str(status.render()))
+        await stage.say("/effort")
+        await stage.until(lambda: stage.agent.effort == "medium")
+        await stage.say("/effort much")
+        await stage.until(lambda: "There is no effort 'much'" in stage.transcript())
+        await stage.say("/effort default")
+        await stage.until(lambda: stage.agent.effort == "default" and "effort" not in str(status.render()))
 
 
 async def test_escape_stops_the_turn_and_keeps_what_was_said(tmp_path: Path) -> None:
