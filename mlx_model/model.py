@@ -7,7 +7,8 @@ import mlx.core as mx
 
 from mlx_model.config.model_config import ModelConfig
 from mlx_model.layers.decoder import AttentionLayer, DeltaNetLayer
-from mlx_model.layers.mtp import MultiTokenPrediction
+from mlx_model.layers.drafters.dflash import DFlash
+from mlx_model.layers.drafters.mtp import MultiTokenPrediction
 from mlx_model.layers.norms import RMSNorm
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear, LinearMap, Matrix
@@ -55,6 +56,8 @@ class Qwen3Next:
         self.mtp = (
             MultiTokenPrediction(config, parameters.scope("mtp")) if parameters.has("mtp.fc.weight") else None
         )
+        self.dflash: DFlash | None = None
+        """A drafter's network beside the model, where one was loaded."""
         parameters.finish()
 
     @property
@@ -78,13 +81,16 @@ class Qwen3Next:
     def hidden(self, tokens: mx.array, state: SequenceState | StateRows) -> mx.array:
         """Tokens [1, n] → hidden states [1, n, hidden] after the final norm; advances `state`."""
         x = self.embed(tokens)
-        for layer, memory in zip(self.layers, state.layers, strict=True):
+        watched = state.watched
+        for index, (layer, memory) in enumerate(zip(self.layers, state.layers, strict=True)):
             if isinstance(layer, AttentionLayer):
                 assert isinstance(memory, KVBuffer | KVRows)
                 x = layer(x, memory)
             else:
                 assert isinstance(memory, DeltaState | DeltaRows)
                 x = layer(x, memory)
+            if watched is not None:
+                watched.see(index, x)
         state.advance(tokens.shape[1])
         return self.norm(x)
 

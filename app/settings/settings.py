@@ -14,7 +14,7 @@ from app.settings.mcp import McpServer, read_servers
 
 Mode = Literal["plan", "ask", "auto"]
 """What the agent may do: only read; change files and run commands when the user says so; both by itself."""
-DraftMode = Literal["none", "lookup", "mtp", "auto"]
+DraftMode = Literal["none", "lookup", "mtp", "dflash", "auto"]
 """Where our engine's drafts come from; they make replies faster, never different."""
 Effort = Literal["default", "off", "low", "medium", "high"]
 """How much a reasoning model thinks before it answers; default: as the model and its server have it."""

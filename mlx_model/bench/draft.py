@@ -28,7 +28,7 @@ from mlx_model.bench.draft_texts import TEXTS
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.commands.shared.chats import add_chats, read_chats
 from mlx_model.commands.shared.memory_check import add_memory, settle_memory
-from mlx_model.commands.shared.options import load_model
+from mlx_model.commands.shared.options import add_drafter, load_model
 from mlx_model.decode.drafting import Step
 from mlx_model.decode.generator import Generator
 from mlx_model.decode.language_model import StateKeeper
@@ -85,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--own-words", action="store_true", help="replies are the model's own, not the texts given"
     )
+    add_drafter(parser)
     add_chats(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_memory(parser, slots=False)

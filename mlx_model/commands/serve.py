@@ -11,7 +11,7 @@ from mlx_model.chat.prompt import PromptEncoder
 from mlx_model.chat.tools.grammar import ToolGrammar
 from mlx_model.commands.shared.cache_options import add_cache, open_engine_cache, snapshot_memory
 from mlx_model.commands.shared.memory_check import add_memory, settle_memory
-from mlx_model.commands.shared.options import add_draft, add_model
+from mlx_model.commands.shared.options import add_draft, add_model, drafter_directory
 from mlx_model.commands.shared.sizes import count
 from mlx_model.config.family import text_fields
 from mlx_model.config.model_config import read_json_object
@@ -155,6 +155,7 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
             expert_slots=plan.expert_slots if plan is not None else None,
             expert_use=read_expert_use(use) if use is not None else None,
             widened=plan is not None and plan.model.widened,
+            drafter=drafter_directory(arguments),
             progress=progress,
         )
         if loaded.delta_step is not None:

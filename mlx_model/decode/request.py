@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-DraftMode = Literal["none", "lookup", "mtp", "auto"]
+DraftMode = Literal["none", "lookup", "mtp", "dflash", "auto"]
 """Where drafts come from; auto uses every available source, while it pays."""
 
 

@@ -9,9 +9,10 @@ from typing import Any, Literal
 import mlx.core as mx
 
 from mlx_model.config.family import ARCHITECTURES
-from mlx_model.config.model_config import architecture
+from mlx_model.config.model_config import Quantization, architecture
 from mlx_model.decode.controller import Controller, narrow_passes
 from mlx_model.decode.drafting import Drafting, Step
+from mlx_model.decode.drafts.dflash import DFlashDrafter
 from mlx_model.decode.drafts.drafter import Drafter
 from mlx_model.decode.drafts.lookup import LookupDrafter
 from mlx_model.decode.drafts.mtp import MtpDrafter
@@ -22,6 +23,7 @@ from mlx_model.decode.verify import DEEPEST, VerifyingModel
 from mlx_model.engine.kernel_choice import choose_delta_step, use_delta_step
 from mlx_model.engine.state_keeper import StoredStates
 from mlx_model.errors import ConfigError
+from mlx_model.layers.drafters.dflash import DFlash
 from mlx_model.layers.parameters import Parameters
 from mlx_model.memory.device import default_dtype, on_cpu, prepare_mlx
 from mlx_model.model import Qwen3Next
@@ -30,6 +32,7 @@ from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.state.sequence import SequenceState
 from mlx_model.weights.adapter import read_adapter
 from mlx_model.weights.checkpoint import Checkpoint, Progress, StoredProjection, open_checkpoint
+from mlx_model.weights.drafter import DRAFTER_PACKING, read_drafter
 from mlx_model.weights.experts.residency import Residency
 from mlx_model.weights.experts.slots import Frequencies
 from mlx_model.weights.unpacking import unpacked_tensors
@@ -116,6 +119,8 @@ class LoadedModel:
             return (
                 f"mlx-lm runs a {self.architecture} model here, and cannot draft by {draft}: take auto or none."
             )
+        if draft == "dflash":
+            return "There is no DFlash drafter to draft with: name its directory with --drafter."
         return (
             "This checkpoint has no MTP layer to draft with: graft one with convert --graft-mtp, fit one with "
             "train-mtp, or draft by lookup or auto."
@@ -139,11 +144,14 @@ def ways(
         "none": None,
         "lookup": Drafting(verifier, lookup, asked_for, clock, watch),
     }
+    dflash: list[Drafter] = [DFlashDrafter(model)] if model.dflash is not None else []
     if mtp:
         possible["mtp"] = Drafting(verifier, mtp, asked_for, clock, watch)
+    if dflash:
+        possible["dflash"] = Drafting(verifier, dflash, asked_for, clock, watch)
     config = model.config
     narrow = DEEPEST + 1 if on_cpu() else narrow_passes(config.num_attention_heads, config.num_key_value_heads)
-    possible["auto"] = Drafting(verifier, lookup + mtp, Controller(narrow=narrow), clock, watch)
+    possible["auto"] = Drafting(verifier, lookup + mtp + dflash, Controller(narrow=narrow), clock, watch)
     return possible
 
 
@@ -157,6 +165,7 @@ def load(
     expert_slots: int | None = None,
     expert_use: Mapping[str, Frequencies] | None = None,
     widened: bool = False,
+    drafter: Path | None = None,
     progress: Progress | None = None,
 ) -> LoadedModel:
     """Loads the model of a checkpoint directory.
@@ -164,7 +173,7 @@ def load(
     `dtype`: of activations (default: see `device.default_dtype`); `adapter`: a LoRA directory; `kv_bits`: of
     keys and values (None: exact); `store`: keeps states between generations. `expert_slots`: experts of each
     layer in memory (None: all), at first the most used by the frequencies `expert_use`. `widened`: as of
-    load_qwen3_next. Raises ConfigError or CheckpointError.
+    load_qwen3_next. `drafter`: the directory of a DFlash drafter. Raises ConfigError or CheckpointError.
     """
     prepare_mlx()
     name = architecture(directory)
@@ -173,6 +182,8 @@ def load(
             raise ConfigError(
                 f"Keys and values of a {name} model cannot be kept at {kv_bits} bits: leave that out."
             )
+        if drafter is not None:
+            raise ConfigError(f"A DFlash drafter cannot draft for a {name} model: leave --drafter out.")
         return _load_with_mlx_lm(directory, name, dtype, adapter)
     checkpoint = open_checkpoint(directory)
     # Read first: it is small, and its errors should not come after minutes of loading weights.
@@ -205,6 +216,8 @@ def load(
     )
     if residency is not None:
         residency.warm(lambda done: report(others + done, others))
+    if drafter is not None:
+        model.dflash = load_dflash(drafter, model, drafter_packing(checkpoint.quantization))
     choice = choose_delta_step(model.config, model.dtype)
     use_delta_step(model, choice)
     states = NothingKept(model) if store is None else StoredStates(model, store)
@@ -253,6 +266,19 @@ def load_qwen3_next(
     banks = {} if residency is None else residency.banks
     parameters = Parameters(tensors, checkpoint.quantization, banks=banks)
     return Qwen3Next(checkpoint.config, parameters, compute, kv_bits)
+
+
+def drafter_packing(quantization: Mapping[str, Quantization]) -> Quantization | None:
+    """How a drafter is packed beside a model of this packing: not at all beside a plain model, nor on a CPU,
+    which multiplies packed matrices more slowly than plain ones."""
+    return DRAFTER_PACKING if quantization and not on_cpu() else None
+
+
+def load_dflash(directory: Path, model: Qwen3Next, packing: Quantization | None = None) -> DFlash:
+    """The DFlash drafter of a directory for a model. Raises ConfigError or CheckpointError."""
+    stored = read_drafter(directory, model.config, model.dtype, packing)
+    parameters = Parameters(stored.tensors, stored.quantization)
+    return DFlash(stored.config, parameters, model.dtype, stored.name)
 
 
 def in_dtype(name: str, tensor: mx.array, dtype: mx.Dtype) -> mx.array:

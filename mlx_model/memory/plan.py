@@ -44,10 +44,20 @@ _LEAST_CACHE = 1 << 28
 
 
 @dataclass(frozen=True, slots=True)
+class DrafterSize:
+    """A DFlash drafter: bytes of its weights, of what it keeps of a token, and of the hidden states that it is
+    given of a token of a chunk."""
+
+    weights: int
+    a_token: int
+    a_pending_token: int
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """The model to run. `kv_bits` None keeps keys and values exact; `mtp`: with the MTP layer; `all_logits`: as
     for block_bytes; `widened`: packed weights are unpacked when they are loaded, into floats of the
-    arithmetic."""
+    arithmetic; `drafter`: one that is loaded too."""
 
     config: ModelConfig
     packing: PackingOf
@@ -56,6 +66,7 @@ class Model:
     mtp: bool = False
     all_logits: bool = False
     widened: bool = False
+    drafter: DrafterSize = DrafterSize(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +100,8 @@ class MemoryPlan:
 
     @property
     def weight_bytes(self) -> int:
-        """Weights in memory."""
-        return sum(self.weights.values())
+        """Weights in memory, the drafter's included."""
+        return sum(self.weights.values()) + self.model.drafter.weights
 
     @property
     def peak(self) -> int:
@@ -111,6 +122,7 @@ class MemoryPlan:
             self.model.arithmetic,
             kv_bits=self.model.kv_bits,
         )
+        block += min(self.chunk, tokens) * self.model.drafter.a_pending_token
         return block + tokens * self.kv // max(self.context, 1) + self.state
 
     def holds(self, lengths: Sequence[int]) -> bool:
@@ -249,7 +261,7 @@ class _Planner:
             context=context,
             chunk=chunk,
             expert_slots=slots,
-            kv=context * (a_token + mtp_kv_bytes(model)),
+            kv=context * (a_token + mtp_kv_bytes(model) + model.drafter.a_token),
             state=_STATES * size.snapshot_bytes,
             snapshots=least if self.wishes.snapshots is None else self.wishes.snapshots,
             activations=block_bytes(
@@ -259,7 +271,8 @@ class _Planner:
                 model.arithmetic,
                 kv_bits=model.kv_bits,
                 all_logits=model.all_logits,
-            ),
+            )
+            + min(chunk, context) * model.drafter.a_pending_token,
             margin=self.margin,
         )
 

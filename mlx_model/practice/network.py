@@ -216,7 +216,7 @@ class Trunk(nn.Module):
 
 
 class MTPHead(nn.Module):
-    """The multi-token-prediction layer; see mlx_model.layers.mtp."""
+    """The multi-token-prediction layer; see mlx_model.layers.drafters.mtp."""
 
     def __init__(self, shape: Shape, dtype: torch.dtype) -> None:
         super().__init__()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import mlx.core as mx
 
+from mlx_model.state.draft_context import WatchedLayers
 from mlx_model.state.kv import KVBuffer
 from mlx_model.state.recurrent import DeltaBlock, DeltaState
 from mlx_model.state.sequence import SequenceState
@@ -61,6 +62,19 @@ class DeltaRows:
         return mx.concatenate(outputs, axis=1)
 
 
+class WatchedRows:
+    """What the drafters of each of the rows watch, where any does."""
+
+    def __init__(self, rows: Sequence[WatchedLayers | None]) -> None:
+        self._rows = tuple(rows)
+
+    def see(self, layer: int, output: mx.array) -> None:
+        """A layer gave `output` [1, rows, hidden]."""
+        for row, watched in enumerate(self._rows):
+            if watched is not None:
+                watched.see(layer, output[:, row : row + 1])
+
+
 class StateRows:
     """The states of several sequences. As long as no row advances by other means, it can be used again and
     again."""
@@ -73,6 +87,12 @@ class StateRows:
                 self.layers.append(KVRows([layer for layer in layers if isinstance(layer, KVBuffer)]))
             else:
                 self.layers.append(DeltaRows([layer for layer in layers if isinstance(layer, DeltaState)]))
+
+    @property
+    def watched(self) -> WatchedRows | None:
+        """What the rows' drafters watch; None where none does."""
+        rows = [state.watched for state in self._states]
+        return WatchedRows(rows) if any(rows) else None
 
     def advance(self, tokens: int) -> None:
         """Counts a token of each row, which all layers have processed."""

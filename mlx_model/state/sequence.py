@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlx_model.config.model_config import ModelConfig
+from mlx_model.state.draft_context import DraftContext, WatchedLayers, restored_context
 from mlx_model.state.kv import KVBits, KVBuffer, new_buffer
 from mlx_model.state.pairs import PairMemory
 from mlx_model.state.prefix_state import Arrays, PrefixState, Segment
@@ -18,6 +19,8 @@ from mlx_model.state.recurrent import DeltaState
 _PAIRS, _HIDDEN = "mtp.", "mtp.hidden"
 """The prefix of the names of the MTP layer's keys and values in a segment; and the name, in the recurrent part,
 of the model's hidden state of the last token, which the next pair needs."""
+_DFLASH, _VECTORS = "dflash.", ".vectors"
+"""Before and after a DFlash drafter's name, in the name of its vectors in a segment."""
 
 ROLLBACK_POINTS = 3
 _POINT_EVERY = 12
@@ -54,6 +57,10 @@ class SequenceState:
         ]
         self.pairs: PairMemory | None = None
         """The MTP layer's cache, where it follows this state; up to date if its length is this state's."""
+        self.draft_context: DraftContext | None = None
+        """What a DFlash drafter knows of the tokens, where one follows this state."""
+        self.watched: WatchedLayers | None = None
+        """The layers whose outputs a drafter takes."""
         self._config = config
         self._recorded = 0
         self._recording = False
@@ -124,6 +131,8 @@ class SequenceState:
                 buffer.truncate(length)
         if self.pairs is not None:
             self.pairs.roll_back(length)
+        if self.draft_context is not None:
+            self.draft_context.roll_back(length)
         self.length = length
         self._recorded = 0
 
@@ -138,6 +147,9 @@ class SequenceState:
         if pairs is not None and pairs.holds(start, stop):
             for name, part in pairs.kv.slice(max(start - pairs.first, 0), stop - pairs.first).items():
                 arrays[_PAIRS + name] = _to_numpy(part)
+        context = self.draft_context
+        if context is not None and (vectors := context.segment(start, stop)) is not None:
+            arrays[_DFLASH + context.drafter + _VECTORS] = _to_numpy(vectors)
         return arrays
 
     def recurrent(self) -> Arrays:
@@ -172,6 +184,7 @@ class SequenceState:
                 )
         self.length = known.position
         self._restore_pairs(known)
+        self._restore_draft_context(known)
 
     def _restore_pairs(self, known: PrefixState) -> None:
         """Restores the pairs of the last segments that have any, if the last one has."""
@@ -190,11 +203,26 @@ class SequenceState:
             )
         self.pairs = PairMemory(kv, known.position, _to_mlx(known.recurrent[_HIDDEN], self.dtype))
 
+    def _restore_draft_context(self, known: PrefixState) -> None:
+        """Restores the vectors of one DFlash drafter in the last segments that have any, if the last one
+        has."""
+        last = known.segments[-1].arrays if known.segments else {}
+        name = next((name for name in last if name.startswith(_DFLASH)), None)
+        if name is None:
+            return
+        segments = list(takewhile(lambda segment: name in segment.arrays, reversed(known.segments)))[::-1]
+        found = [_to_mlx(segment.arrays[name], self.dtype) for segment in segments]
+        first = known.position - sum(part.shape[2] for part in found)
+        drafter = name.removeprefix(_DFLASH).removesuffix(_VECTORS)
+        self.draft_context = restored_context(drafter, first, found, known.position - first)
+
     def arrays(self) -> list[mx.array]:
         """The arrays that have to be evaluated for the state to be up to date."""
         arrays: list[mx.array] = []
         for layer in self.layers:
             arrays += layer.arrays()
+        if self.draft_context is not None:
+            arrays += self.draft_context.arrays()
         return arrays if self.pairs is None else arrays + self.pairs.arrays()
 
     @property

@@ -8,7 +8,7 @@ import mlx.core as mx
 from typing_extensions import override
 
 from mlx_model.config.model_config import ModelConfig
-from mlx_model.layers.mtp import MultiTokenPrediction
+from mlx_model.layers.drafters.mtp import MultiTokenPrediction
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import LinearMap
 from mlx_model.state.kv import KVBuffer

@@ -4,16 +4,20 @@ import argparse
 import logging
 from dataclasses import replace
 
+from mlx_model.commands.shared.options import drafter_directory
 from mlx_model.commands.shared.sizes import count
+from mlx_model.config.dflash_config import DFlashConfig
 from mlx_model.config.family import ARCHITECTURES
 from mlx_model.config.model_config import architecture
+from mlx_model.engine.loading import drafter_packing
 from mlx_model.errors import EngineError, RequestError
 from mlx_model.memory.advice import gigabytes, verdict
 from mlx_model.memory.device import arithmetic, default_dtype, gains_by_widening, set_memory_limits
 from mlx_model.memory.footprint import stored_packing
 from mlx_model.memory.machine import Machine, this_machine
-from mlx_model.memory.plan import MemoryPlan, Model, Wishes, margin, plan_memory, widen_if_it_fits
-from mlx_model.weights.checkpoint import open_checkpoint
+from mlx_model.memory.plan import DrafterSize, MemoryPlan, Model, Wishes, margin, plan_memory, widen_if_it_fits
+from mlx_model.weights.checkpoint import Checkpoint, open_checkpoint
+from mlx_model.weights.drafter import drafter_bytes
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +79,7 @@ def settle_memory(
         arguments.kv_bits,
         mtp=checkpoint.has_mtp,
         all_logits=all_logits,
+        drafter=_drafter_size(arguments, checkpoint, dtype),
     )
     wishes = replace(wishes, expert_slots=slots)
     plan = plan_memory(model, machine, wishes)
@@ -94,6 +99,20 @@ def settle_memory(
         )
     set_memory_limits(plan)
     return plan
+
+
+def _drafter_size(arguments: argparse.Namespace, checkpoint: Checkpoint, dtype: str) -> DrafterSize:
+    directory = drafter_directory(arguments)
+    if directory is None:
+        return DrafterSize(0, 0, 0)
+    config = DFlashConfig.from_directory(directory)
+    float_bytes = arithmetic(dtype).float_bytes
+    return DrafterSize(
+        drafter_bytes(directory, float_bytes, drafter_packing(checkpoint.quantization)),
+        config.cache_bytes(float_bytes),
+        # The outputs of the chosen layers, and the same side by side.
+        2 * len(config.target_layer_ids) * config.hidden_size * float_bytes,
+    )
 
 
 def _check_weights_fit(arguments: argparse.Namespace, machine: Machine) -> None:

@@ -9,6 +9,7 @@ from mlx_model.decode.request import DraftMode
 from mlx_model.engine.loading import LoadedModel, load
 from mlx_model.errors import RequestError
 from mlx_model.memory.plan import MemoryPlan
+from mlx_model.weights.drafter import BESIDE
 
 _DTYPES = ("float32", "bfloat16", "float16")
 
@@ -31,14 +32,37 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def add_draft(parser: argparse.ArgumentParser) -> None:
-    """--draft."""
+    """--draft and --drafter."""
     parser.add_argument(
         "--draft",
         choices=get_args(DraftMode),
         default="auto",
         help="where drafts come from, which make replies faster and change no token but at near ties: the text "
-        "so far (lookup), the checkpoint's MTP layer, or whatever pays just now (default: auto)",
+        "so far (lookup), the checkpoint's MTP layer, a DFlash drafter, or whatever pays just now "
+        "(default: auto)",
     )
+    add_drafter(parser)
+
+
+def add_drafter(parser: argparse.ArgumentParser) -> None:
+    """--drafter."""
+    parser.add_argument(
+        "--drafter",
+        type=Path,
+        metavar="DIR",
+        help="a DFlash drafter made for this model "
+        f"(default: {BESIDE}/ in the checkpoint directory, where it is there)",
+    )
+
+
+def drafter_directory(arguments: argparse.Namespace) -> Path | None:
+    """The DFlash drafter to load: the one that `add_drafter`'s option names, else the one beside the
+    checkpoint; None where there is none, and for commands that do not draft."""
+    if not hasattr(arguments, "drafter"):
+        return None
+    named: Path | None = arguments.drafter
+    beside: Path = arguments.model / BESIDE
+    return named or (beside if beside.is_dir() else None)
 
 
 def load_model(arguments: argparse.Namespace, plan: MemoryPlan | None) -> LoadedModel:
@@ -51,6 +75,7 @@ def load_model(arguments: argparse.Namespace, plan: MemoryPlan | None) -> Loaded
         kv_bits=arguments.kv_bits,
         expert_slots=None if plan is None else plan.expert_slots,
         widened=plan is not None and plan.model.widened,
+        drafter=drafter_directory(arguments),
     )
 
 

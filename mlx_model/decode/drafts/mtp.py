@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from mlx_model.decode.drafts.drafter import Drafter
 from mlx_model.decode.sampling import Sampler
-from mlx_model.layers.mtp import MultiTokenPrediction
+from mlx_model.layers.drafters.mtp import MultiTokenPrediction
 from mlx_model.state.kv import KVBuffer
 from mlx_model.state.pairs import PairMemory
 from mlx_model.state.sequence import SequenceState

@@ -1,0 +1,1 @@
+"""Networks that draft: the MTP layer, and DFlash."""
