@@ -10,7 +10,7 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -123,18 +123,27 @@ def install(temporary: Path, path: Path) -> None:
 
 
 def replace_file(
-    path: Path, pieces: Iterable[bytes], mode: int = PRIVATE, *, prefix: str = ".", keeps: bool = False
+    path: Path,
+    pieces: Iterable[bytes],
+    mode: int = PRIVATE,
+    *,
+    prefix: str = ".",
+    keeps: bool = False,
+    check: Callable[[], None] | None = None,
 ) -> None:
     """Make `pieces` the content of `path` in one step: whoever looks finds the old file or the new one.
 
     The new file has another inode and permissions `mode`. Until then it lies in the same folder under a name
     that is used once, between `prefix` and TEMPORARY_SUFFIX. With `keeps` it has the old one's attributes.
+    `check` is called at the last moment; what it raises leaves the old file.
     """
     temporary = path.with_name(f"{prefix}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
     try:
         write_new(temporary, pieces, mode)
         if keeps:
             copy_attributes(path, temporary)
+        if check is not None:
+            check()
         install(temporary, path)
     except BaseException:
         with suppress(OSError):

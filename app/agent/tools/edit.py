@@ -6,9 +6,10 @@ from pydantic import Field
 
 from app.agent.editing.closest import closest
 from app.agent.editing.match import Match, find_matches
-from app.agent.editing.splice import replacement_at, with_line_endings
+from app.agent.editing.splice import replacement_at
 from app.agent.errors import ToolFailure
 from app.agent.tools.base import Access, Arguments, Tool, ToolContext, ToolResult, in_thread, locate
+from app.workspace.files.line_endings import with_line_endings
 from app.workspace.files.text import Text
 from app.workspace.workspace import Location, Workspace
 

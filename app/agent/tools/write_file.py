@@ -1,9 +1,9 @@
 """write_file: a new file, or new content for an old one."""
 
-from app.agent.editing.splice import with_line_endings
 from app.agent.errors import ToolFailure
 from app.agent.tools.base import Access, Arguments, Tool, ToolContext, ToolResult, in_thread, locate
 from app.agent.tools.edit import diff
+from app.workspace.files.line_endings import with_line_endings
 from app.workspace.files.text import Text
 from app.workspace.workspace import Location, Workspace
 

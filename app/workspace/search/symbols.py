@@ -18,6 +18,10 @@ _LANGUAGES = {
     ".jsx": "javascript",
     ".mjs": "javascript",
     ".cjs": "javascript",
+    ".ts": "typescript",
+    ".mts": "typescript",
+    ".cts": "typescript",
+    ".tsx": "tsx",
     ".rs": "rust",
     ".go": "go",
     ".java": "java",
@@ -25,12 +29,21 @@ _LANGUAGES = {
     ".bash": "bash",
     ".md": "markdown",
 }
+# Those that share a package, and what it calls them.
+_IN_PACKAGE = {
+    "typescript": ("tree_sitter_typescript", "language_typescript"),
+    "tsx": ("tree_sitter_typescript", "language_tsx"),
+}
 # For grammars that come without a query for tags.
 _TAGS = {
     "bash": "(function_definition name: (word) @name) @definition.function",
     "markdown": "(atx_heading (inline) @name) @definition.heading (setext_heading (paragraph) @name) "
     "@definition.heading",
 }
+_TYPESCRIPT_TAGS = (
+    "(type_alias_declaration name: (type_identifier) @name) @definition.type "
+    "(enum_declaration name: (identifier) @name) @definition.enum"
+)
 _LARGEST = 1_000_000  # bytes; generated files are not worth the wait
 _MOST_FILES = 200  # files that are parsed for one query over the repository
 
@@ -88,9 +101,13 @@ def _read(root: Path, path: str) -> Sequence[Symbol]:
 
 @cache
 def _tools(language: str) -> tuple[Parser, Query]:
-    module = import_module(f"tree_sitter_{language}")
-    grammar = Language(module.language())
+    package, function = _IN_PACKAGE.get(language, (f"tree_sitter_{language}", "language"))
+    module = import_module(package)
+    grammar = Language(getattr(module, function)())
     text = _TAGS.get(language) or module.TAGS_QUERY
+    if language in _IN_PACKAGE:
+        # Its own query has only what JavaScript has not, and neither aliases nor enumerations.
+        text += import_module("tree_sitter_javascript").TAGS_QUERY + _TYPESCRIPT_TAGS
     return Parser(grammar), Query(grammar, text)
 
 

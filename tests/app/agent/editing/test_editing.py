@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from app.agent.editing.closest import closest
 from app.agent.editing.match import find_matches
-from app.agent.editing.splice import replacement_at, split_lines, with_line_endings
+from app.agent.editing.splice import replacement_at
 from app.agent.errors import ToolFailure
 from app.agent.shell.jobs import Jobs
 from app.agent.tools.base import ToolContext
 from app.agent.tools.edit import Edit
 from app.agent.tools.files import Files
 from app.review.model import FileImage
+from app.workspace.files.line_endings import split_lines, with_line_endings
 from app.workspace.files.text import decode
 from app.workspace.workspace import Workspace
 

@@ -1,0 +1,1 @@
+"""Editing a file by hand, without a screen."""
