@@ -13,6 +13,7 @@ _BLOCKS_BY_COLON = frozenset([".py", ".pyi", ".yaml", ".yml", ".nim", ".gd"])
 _ENDS_BLOCK = re.compile(r"[ \t]*(?:return|raise|break|continue|pass)\b")
 _TABS_BY_NAME = frozenset([".go", ".mk", "Makefile", "makefile", "GNUmakefile"])
 _SAMPLE = 2_000  # lines that are looked at for a file's habits
+_NEAR = 40  # lines around a blank one that are looked at for its guides
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +93,24 @@ def new_line(before: str, after: str, indentation: Indentation, name: str) -> tu
 def closes_block(before: str, character: str) -> bool:
     """Whether `character`, typed behind `before`, is a closing bracket that begins its line."""
     return bool(character) and character in _CLOSING and before != "" and not before.strip()
+
+
+def guides(lines: Sequence[str], number: int, indentation: Indentation, most: int = 20) -> range:
+    """The cells at which line `number` has a guide, one for each level that it lies in, at most `most`. A blank
+    line has those of the lines around it."""
+    line = lines[number]
+    if line.strip():
+        depth = _cells(line, indentation.width)
+    else:
+        around = (range(number - 1, max(-1, number - _NEAR), -1), range(number + 1, number + _NEAR))
+        depth = min(_depth_of_first(lines, numbers, indentation.width) for numbers in around)
+    return range(0, min(depth, most * indentation.width), indentation.width)
+
+
+def _depth_of_first(lines: Sequence[str], numbers: range, width: int) -> int:
+    written = (lines[at] for at in numbers if at < len(lines) and lines[at].strip())
+    return _cells(next(written, ""), width)
+
+
+def _cells(line: str, width: int) -> int:
+    return len(leading(line).expandtabs(width))

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from app.errors import TidegateError
-from app.workspace.errors import WorkspaceError
+from app.editing.errors import CannotEncode, DiskChanged, NotEditable
 from app.workspace.files.line_endings import with_line_endings
 from app.workspace.files.reading import FileMissing, read_bytes
 from app.workspace.files.text import Text, decode
@@ -15,18 +14,6 @@ MOST_LINES = 50_000
 """Lines of one, likewise."""
 LONGEST_LINE = 20_000
 """Characters of its longest line, likewise."""
-
-
-class NotEditable(WorkspaceError):
-    """The file is too large, or no text."""
-
-
-class DiskChanged(WorkspaceError):
-    """Somebody else has written the file, or removed it, since it was read: nothing was written."""
-
-
-class CannotEncode(TidegateError):
-    """The file's encoding has no way to write a character of the text."""
 
 
 class OpenFile:

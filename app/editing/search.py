@@ -7,7 +7,7 @@ from itertools import accumulate
 
 import regex
 
-from app.errors import TidegateError
+from app.editing.errors import BadSearch
 
 _PATIENCE = 0.5
 """Seconds for one search: an expression may backtrack for ever."""
@@ -15,10 +15,6 @@ MOST_MATCHES = 10_000
 """Matches that are found; who has more would rather narrow the search down."""
 Location = tuple[int, int]
 """Line and character in it, both counted from 0."""
-
-
-class BadSearch(TidegateError):
-    """The expression is malformed, or takes too long."""
 
 
 @dataclass(frozen=True, slots=True)

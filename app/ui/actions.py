@@ -18,6 +18,8 @@ Scope = Literal[
     "tree",
     "lines",
     "viewer",
+    "editor",
+    "search",
     "review",
     "standalone",
     "transcript",
@@ -34,6 +36,8 @@ SCOPE_TITLES: dict[Scope, str] = {
     "practice": "Practice range",
     "tree": "Files",
     "viewer": "Viewer",
+    "editor": "Writing in a file",
+    "search": "Finding and replacing while writing",
     "review": "Review",
     "standalone": "Review by itself (tidegate review)",
     "transcript": "Conversation",
@@ -150,6 +154,62 @@ ACTIONS: tuple[Action, ...] = (
     Action("viewer.symbols", "viewer", "list_symbols", ("s",), "Go to a symbol of this file", "symbols"),
     Action("viewer.goto", "viewer", "goto", ("colon", "ctrl+g"), "Go to a line", "line"),
     Action("viewer.wrap", "viewer", "toggle_wrap", ("w",), "Wrap long lines, or not", "wrap"),
+    Action("viewer.edit", "viewer", "edit", ("e", "i", "enter"), "Write in the file; Esc reads again", "edit"),
+    Action("viewer.edit_outside", "viewer", "edit_outside", ("E",), "Edit the file at this line in $EDITOR"),
+    Action(
+        "viewer.next_change",
+        "viewer",
+        "next_change",
+        ("right_square_bracket", "alt+down"),
+        "Next change since what git's index has",
+        "change",
+    ),
+    Action(
+        "viewer.previous_change", "viewer", "previous_change", ("left_square_bracket", "alt+up"), "Previous change"
+    ),
+    Action("viewer.buffers", "viewer", "list_buffers", ("o",), "List the open files, unsaved ones marked", "open"),
+    Action("viewer.next_buffer", "viewer", "next_buffer", ("right_curly_bracket",), "Next open file"),
+    Action("viewer.prior_buffer", "viewer", "prior_buffer", ("left_curly_bracket",), "Previous open file"),
+    Action("viewer.save", "viewer", "save", ("ctrl+s",), "Save what was written; with all saved, search all files"),
+    Action("viewer.drop", "viewer", "drop", ("X",), "Drop what was written in the file and is not saved"),
+    Action("editor.save", "editor", "save", ("ctrl+s", "super+s"), "Save", "save"),
+    Action("editor.leave", "editor", "leave", ("escape",), "Read again; what is not saved stays", "read"),
+    Action("editor.find", "editor", "find", ("ctrl+f", "super+f"), "Find in the file", "find"),
+    Action("editor.replace", "editor", "replace", ("ctrl+r",), "Find and replace", "replace"),
+    Action("editor.undo", "editor", "undo", ("ctrl+z", "super+z"), "Undo", "undo"),
+    Action("editor.redo", "editor", "redo", ("ctrl+y", "super+y", "super+shift+z"), "Redo"),
+    Action(
+        "editor.comment",
+        "editor",
+        "comment",
+        ("ctrl+slash", "ctrl+underscore", "super+slash"),
+        "Make the selected lines comments, or code again",
+        "comment",
+    ),
+    Action("editor.indent", "editor", "indent", ("tab",), "Indent the selected lines, or go to the next stop"),
+    Action("editor.outdent", "editor", "outdent", ("shift+tab",), "Indent them less"),
+    Action(
+        "editor.lines", "editor", "select_lines", ("ctrl+d",), "Select the line; again, one more"
+    ),
+    Action("editor.cut", "editor", "cut", ("ctrl+x", "super+x"), "Cut the selection, or the line"),
+    Action("editor.copy", "editor", "copy", ("ctrl+c", "super+c"), "Copy the selection"),
+    Action("editor.paste", "editor", "paste", ("ctrl+v",), "Paste what was copied here"),
+    Action(
+        "editor.delete",
+        "editor",
+        "delete_to_end_of_line_or_delete_line",
+        ("ctrl+k",),
+        "Delete the rest of the line, or an empty line",
+    ),
+    Action("editor.goto", "editor", "goto", ("ctrl+g",), "Go to a line by its number"),
+    Action("search.next", "search", "next", ("down",), "Next match; so does Enter", "next"),
+    Action("search.previous", "search", "previous", ("up",), "Previous match", "previous"),
+    Action("search.regex", "search", "regex", ("ctrl+r",), "A regular expression, or plain text", "regex"),
+    Action("search.case", "search", "case", ("ctrl+t",), "Capitals matter, or only where they are written", "case"),
+    Action("search.field", "search", "other_field", ("tab",), "What to replace by, or what to find", "replace"),
+    Action("search.replace", "search", "replace", ("ctrl+n",), "Replace this match; so does Enter there"),
+    Action("search.all", "search", "replace_all", ("ctrl+l",), "Replace all matches", "replace all"),
+    Action("search.leave", "search", "leave", ("escape",), "Back to the text", "back"),
     Action("review.keep", "review", "keep", ("a",), "Keep, stage or apply this hunk, or these lines", "keep"),
     Action("review.reject", "review", "reject", ("x",), "Reject, discard, unstage or skip it", "reject"),
     Action("review.undo", "review", "undo", ("u",), "Undo the last decision", "undo"),
@@ -295,7 +355,8 @@ AT_THE_CURSOR = frozenset(
     + [f"prompt.{name}" for name in ("send", "newline", "older", "newer", "complete", "undo", "mode")]
     + [f"prompt.{name}" for name in ("read_up", "read_down", "read_first", "read_last")]
     + [f"prompt.{name}" for name in ("find", "newest", "expand_all", "plan")]  # the transcript's own
-    + ["app.palette", "review.rewind"]
+    + [f"editor.{name}" for name in ("undo", "redo", "cut", "copy", "paste", "delete", "indent", "outdent", "lines")]
+    + ["app.palette", "review.rewind", "editor.leave"]
 )
 """What moves in a view or edits the text at the cursor, and so is nothing to be found in the palette; nor is
 the palette itself, or what another action does from anywhere."""

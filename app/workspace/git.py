@@ -101,6 +101,14 @@ class GitRepository:
         self.notice = ""
         return parse_status(answer.output, git.prefix, operation_in(Path(repository.git_dir)))
 
+    def indexed(self, path: str) -> bytes | None:
+        """What the index has of the file at `path`, relative to the workspace; None where it has none, or git
+        features are off. Raises GitError."""
+        if self._open() is None:
+            return None
+        answer = Git(self._root).ask("cat-file", "blob", f":./{path}")
+        return None if answer.status else answer.output
+
     def stage(self, path: str) -> None:
         """Put a file, or what has changed in a folder, into the index. Raises GitError."""
         Git(self._root).run("--literal-pathspecs", "add", "-A", "--", path)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from app.durable import TEMPORARY_SUFFIX
 from app.workspace.errors import WorkspaceError
 from app.workspace.files import reading
+from app.workspace.files.text import decode
 from app.workspace.git import GitRepository
 from app.workspace.ignore import IgnoreRules
 from app.workspace.model import DirectoryEntry, Document, RepositoryStatus
@@ -140,6 +141,13 @@ class Workspace:
             is_literal=is_literal,
             ignore_case=ignore_case,
         )
+
+    def indexed_lines(self, path: str) -> tuple[str, ...] | None:
+        """The lines that git's index has of the file at `path`, an empty last one where it ends in a newline;
+        None where it has none, or no text. Raises GitError."""
+        data = self.git.indexed(path)
+        text = decode(data) if data is not None else None
+        return tuple(text.normal.split("\n")) if text is not None else None
 
     def symbols(self, query: str) -> "tuple[Symbol, ...]":
         """The definitions in the workspace whose names hold `query`, best first."""

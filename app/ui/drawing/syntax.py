@@ -148,6 +148,13 @@ class LazySyntax:
         offset = number - block * _BLOCK
         return found[offset] if offset < len(found) else ()
 
+    def change_from(self, number: int, count: int) -> None:
+        """Lines from `number` on are others, and there are `count` now."""
+        self._count = count
+        for block in tuple(self._blocks.keys()):
+            if (block + 1) * _BLOCK > number:
+                self._blocks.discard(block)
+
     def _read(self, lexer: Lexer, block: int) -> list[Spans]:
         start = block * _BLOCK
         lead = max(0, start - _LEAD)

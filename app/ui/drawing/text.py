@@ -48,7 +48,12 @@ def visible(text: str) -> str:
     that a terminal would obey."""
     if text.isascii() and text.isprintable():
         return text
-    return _HIDDEN_JOINER.sub("\ufffd", text).translate(_VISIBLE).expandtabs(TAB_WIDTH)
+    return with_signs(text).expandtabs(TAB_WIDTH)
+
+
+def with_signs(text: str) -> str:
+    """`text` with a sign, of one character too, for every character that cannot be seen; tabs stay."""
+    return _HIDDEN_JOINER.sub("\ufffd", text).translate(_VISIBLE)
 
 
 def visible_block(text: str) -> str:

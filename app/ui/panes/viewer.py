@@ -1,18 +1,33 @@
 """The file that is looked at."""
 
 import asyncio
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime
 from typing import ClassVar
 
 from rich.text import Text
+from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from app.editing.marks import LineMarks
+from app.editing.open_file import LARGEST
+from app.errors import TidegateError
+from app.review.port import ReviewPort
 from app.ui.actions import BY_ID, bindings, key_label
+from app.ui.base import ActionApp
+from app.ui.dialogs.choice import Choice
+from app.ui.dialogs.confirm import Confirm
+from app.ui.dialogs.listing import Listing, ListRow
 from app.ui.drawing.text import visible
+from app.ui.editor import edit_outside
 from app.ui.keymap import Keymap, keys_of
+from app.ui.panes.editor.git_marks import GitMarks
+from app.ui.panes.editor.pane import EditorPane
 from app.ui.widgets.ask_line import AskLine
 from app.ui.widgets.file_view import FileView, measure
 from app.workspace.model import Document
@@ -52,8 +67,16 @@ def split_lines(text: str, portion: int = 1_000_000) -> list[str]:
     return lines
 
 
+def _lines_of(document: Document) -> tuple[list[str], int]:
+    """The lines of a document, and the cells of the widest."""
+    if document.text is None:
+        return [], 0
+    lines = split_lines(document.text)
+    return lines, measure(lines)
+
+
 class ViewerPane(Vertical):
-    """A file view with search and go-to-line, or a sentence where there is no text to show."""
+    """A file that is read, or written in; or a sentence where there is no text to show."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("viewer"))
 
@@ -74,13 +97,22 @@ class ViewerPane(Vertical):
             super().__init__()
             self.document = document
 
-    def __init__(self, workspace: Workspace, keymap: Keymap, *, id: str | None = None) -> None:
+    class StateChanged(Message):
+        """It is read or written in, saved or not, or the cursor is elsewhere."""
+
+    def __init__(
+        self, workspace: Workspace, review: ReviewPort, keymap: Keymap, *, id: str | None = None
+    ) -> None:
         super().__init__(id=id)
         self._workspace = workspace
+        self._review = review
         # Kept here because a thread may end when the pane is already empty.
         self._view = FileView(id="file-view")
         self._input = AskLine(id="viewer-input")
         self._notice = Static(welcome(keymap), id="viewer-notice")
+        self.editor = EditorPane(workspace, review)
+        self._marks = GitMarks(self, workspace, self._show_marks)
+        self._places: dict[str, int] = {}  # the files that were open, and the line that each was left at
         self.document: Document | None = None
         self._asks_line = False
         self._walks_results = False
@@ -89,56 +121,305 @@ class ViewerPane(Vertical):
     def compose(self) -> ComposeResult:
         yield self._notice
         yield self._view
+        yield self.editor
         yield self._input
 
     def on_mount(self) -> None:
-        self._view.display = False
+        self._view.display = self.editor.display = False
+        self.run_worker(self._look_for_lost())
 
     @property
     def path(self) -> str | None:
         """The file that is shown, relative to the root."""
         return self.document.path if self.document is not None else None
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether the file is written in, not only read."""
+        return self.editor.current is not None
+
+    @property
+    def line_number(self) -> int:
+        """The cursor's line, counted from 1."""
+        buffer = self.editor.current
+        return buffer.area.cursor_location[0] + 1 if buffer is not None else self._view.line_number
+
+    @property
+    def title(self) -> str:
+        """The file's name, with a mark where it is not saved."""
+        if self.path is None:
+            return "File"
+        return f"{visible(self.path)} ●" if self.editor.text_of(self.path) is not None else visible(self.path)
+
+    @property
+    def facts(self) -> str:
+        """Where the cursor is while the file is written in, and what is unusual about its encoding."""
+        unusual = file_facts(self.document)
+        buffer = self.editor.current
+        if buffer is None:
+            return unusual
+        row, column = buffer.area.cursor_location
+        return " · ".join(["[b $accent]writing[/]", f"{row + 1:,}:{column + 1}", *([unusual] if unusual else [])])
+
     def open(self, path: str, line: int = 1, *, walks_results: bool = False) -> None:
         """Show the file at `path` with the cursor on `line`, counted from 1. `walks_results`: it is a result of
         a search in all files, and the keys for the next match go to the next of these."""
+        self._leave_place()
         self._opening = path
         self._walks_results = walks_results
         self.run_worker(self._open(path, line), group="open", exclusive=True)
 
+    def _leave_place(self) -> None:
+        if self.path is not None and self.document is not None and self.document.text is not None:
+            self._places[self.path] = self.line_number
+
     def reload(self) -> None:
         """Show what the file holds now. What is being opened is new anyway, and is not to be lost for it."""
-        if self.document is not None and self._opening is None:
+        if self.document is not None and self._opening is None and not self.is_writing:
             self.run_worker(self._open(self.document.path, None), group="open", exclusive=True)
+
+    def disk_changed(self, paths: Collection[str] | None, by: str = "Somebody") -> None:
+        """Somebody may have written these files, or any where that is None."""
+        self.run_worker(self._follow(paths, by), group="follow")
+
+    async def _follow(self, paths: Collection[str] | None, by: str) -> None:
+        await self.editor.disk_changed(paths, by)
+        if paths is None or self.path in paths:
+            self.reload()
+
+    def git_changed(self) -> None:
+        """git's index may be another."""
+        self._marks.forget()
+        self._look_at_marks()
 
     def _load(self, path: str) -> tuple[Document, list[str], int]:
         document = self._workspace.read_document(path, limit=_LARGEST)
-        if document.text is None:
-            return document, [], 0
-        lines = split_lines(document.text)
-        return document, lines, measure(lines)
+        return (document, *_lines_of(document))
 
     async def _open(self, path: str, line: int | None) -> None:
         loading = asyncio.create_task(asyncio.to_thread(self._load, path))
         if line is not None and not (await asyncio.wait({loading}, timeout=_PATIENCE))[0]:
-            self._view.display = False
+            self.editor.show(None)
+            self._view.display = self.editor.display = False
             self._notice.display = True
             self._notice.update(Text.assemble((visible(path), "bold"), "\n\nIt is large, and being read…"))
         document, lines, widest = await loading
         self._opening = None
+        written = self.editor.text_of(path)
+        if written is not None:
+            document = replace(document, text=written, notice="")
+            lines, widest = _lines_of(document)
         if line is None and self.document is not None and document.text == self.document.text:
             return
+        if line is not None or not self.is_writing:
+            self._show(document, lines, widest, line)
+
+    def _show(self, document: Document, lines: list[str], widest: int, line: int | None) -> None:
+        self.editor.show(None)
+        self.editor.display = False
         self.document = document
         has_text = document.text is not None
         self._view.display = has_text
         self._notice.display = not has_text
+        path = document.path
+        self._places.pop(path, None)
+        self._places[path] = line or 1
         if not has_text:
             self._notice.update(Text.assemble((visible(path), "bold"), "\n\n", visible(document.notice)))
         elif line is None:
             self._view.replace(path, lines, widest)
         else:
             self._view.show(path, lines, widest, line)
+        self._look_at_marks()
         self.post_message(self.Opened(document))
+        if path in self.editor.keeping.left:
+            self.run_worker(self._give_back(path), group="lost", exclusive=True)
+
+    # Writing.
+
+    def action_edit(self) -> None:
+        if self.document is not None and not self.is_writing:
+            self.run_worker(self._write(self.document.path, self._view.line_number), group="open", exclusive=True)
+
+    async def _write(self, path: str, line: int) -> None:
+        """Begin to write in the file that is shown."""
+        try:
+            await self.editor.begin(path, line)
+        except TidegateError as error:
+            self.app.notify(f"{error}. {self._key('viewer.edit_outside')} opens $EDITOR.", severity="warning")
+            return
+        self.leave_input()
+        self._view.display = self._notice.display = False
+        self.editor.display = True
+        buffer = self.editor.current
+        if buffer is not None:
+            buffer.area.focus()
+        self._look_at_marks()
+        self.post_message(self.StateChanged())
+
+    def on_editor_pane_left(self, event: EditorPane.Left) -> None:
+        event.stop()
+        self._read(event.path, event.line)
+        self._view.focus()
+
+    def _read(self, path: str, line: int) -> None:
+        """Show for reading what was written."""
+        buffer = self.editor.buffers[path]
+        text = buffer.file.text
+        document = Document(
+            path, buffer.area.text, "", text.encoding, bool(text.mark), text.line_ending, len(buffer.file.data or b"")
+        )
+        self._show(document, *_lines_of(document), line)
+
+    def on_editor_pane_changed(self, event: EditorPane.Changed) -> None:
+        event.stop()
+        if self.is_writing:
+            self._look_at_marks(is_typing=True)
+        elif event.path == self.path:
+            self.reload()
+        self.post_message(self.StateChanged())
+
+    def on_editor_pane_line_wanted(self, event: EditorPane.LineWanted) -> None:
+        event.stop()
+        self.action_goto()
+
+    def action_save(self) -> None:
+        if self.editor.text_of(self.path) is None:
+            raise SkipAction  # the key means something else where all is saved
+        self.run_worker(self.editor.save(str(self.path)), group="save")
+
+    def action_drop(self) -> None:
+        path = self.path
+        if path is None or self.editor.text_of(path) is None:
+            self.app.notify("All that was written in this file is saved.", timeout=3)
+            return
+
+        def drop(yes: bool | None) -> None:
+            if yes:
+                self.run_worker(self._drop(path), group="open", exclusive=True)
+
+        question = f"What you wrote in {visible(path)} and did not save is lost."
+        self.app.push_screen(Confirm("Drop", question, "Drop it", "Keep it"), drop)
+
+    async def _drop(self, path: str) -> None:
+        line = self.line_number
+        await self.editor.drop(path)
+        await self._open(path, line)
+
+    def action_edit_outside(self) -> None:
+        path = self.path
+        if path is None:
+            return
+        if self.editor.text_of(path) is not None:
+            self.app.notify(f"Save it first: {self._key('editor.save')}.", severity="warning")
+            return
+        edit_outside(self.app, self._workspace, self._review, path, self.line_number)
+        self.disk_changed({path}, "You, in another editor,")
+
+    def _key(self, name: str) -> str:
+        app = self.app
+        assert isinstance(app, ActionApp)
+        return app.key_of(name)
+
+    # What an earlier process has left.
+
+    async def _look_for_lost(self) -> None:
+        await self.editor.keeping.look()
+        if self.editor.keeping.left:
+            names = ", ".join(map(visible, self.editor.keeping.left))
+            self.app.notify(f"Text that was not saved was kept: {names}. Open it to have it back.", timeout=10)
+        if self.path in self.editor.keeping.left:
+            await self._give_back(str(self.path))
+
+    async def _give_back(self, path: str) -> None:
+        """Offer what was left of `path`."""
+        keeping = self.editor.keeping
+        lost = keeping.left[path]
+        when = datetime.fromtimestamp(lost.at).strftime("%Y-%m-%d %H:%M")
+        question = f"{visible(path)} was written in until {when}, and that was never saved."
+        answers = {"r": "Restore it, unsaved", "d": "Drop it"}
+        chosen = await self.app.push_screen_wait(Choice("Unsaved text", question, answers, "Decide later"))
+        if chosen is None:
+            return
+        if chosen == "r":
+            try:
+                buffer = await self.editor.open(path)
+            except TidegateError as error:
+                self.app.notify(str(error), severity="error", timeout=8)
+                return
+            if buffer.base_digest != lost.base:
+                buffer.changed_by = "Somebody"
+            buffer.area.take(lost.text)
+            self._read(path, buffer.area.cursor_location[0] + 1)
+        await keeping.decided(path)
+
+    # The files that are open.
+
+    def action_list_buffers(self) -> None:
+        self._leave_place()
+        unsaved = self.editor.unsaved
+        entries = [
+            ListRow(path, path, "●" if path in unsaved else " ", f"line {self._places[path]:,}", "accent")
+            for path in reversed(self._places)
+        ]
+
+        def go(chosen: tuple[str, str] | None) -> None:
+            if chosen is not None:
+                self.open(chosen[1], self._places.get(chosen[1], 1))
+
+        title = f"{len(entries)} open, {len(unsaved)} not saved"
+        self.app.push_screen(Listing(title, entries, {"enter": "opens it"}, self.path or ""), go)
+
+    def action_next_buffer(self) -> None:
+        self._switch(1)
+
+    def action_prior_buffer(self) -> None:
+        self._switch(-1)
+
+    def _switch(self, step: int) -> None:
+        """Open the next of the open files, by name."""
+        paths = sorted(self._places)
+        if self.path in paths and len(paths) > 1:
+            path = paths[(paths.index(self.path) + step) % len(paths)]
+            self.open(path, self._places[path])
+
+    # What git sees as changed.
+
+    def _look_at_marks(self, *, is_typing: bool = False) -> None:
+        buffer = self.editor.current
+        document = self.document
+        text = buffer.area.text if buffer is not None else document.text if document is not None else None
+        if document is not None and text is not None and len(text) <= LARGEST:
+            self._marks.look(document.path, text, is_typing=is_typing)
+
+    def _show_marks(self, path: str, marks: LineMarks) -> None:
+        if path != self.path:
+            return
+        self._view.show_marks(marks)
+        buffer = self.editor.buffers.get(path)
+        if buffer is not None:
+            buffer.area.show_marks(marks)
+
+    def action_next_change(self) -> None:
+        self._step_change(1)
+
+    def action_previous_change(self) -> None:
+        self._step_change(-1)
+
+    def _step_change(self, step: int) -> None:
+        line = self._view.marks.next_after(self.line_number - 1, step)
+        if line is None:
+            self.app.notify("Nothing here differs from what git's index has.", timeout=3)
+        else:
+            self.go_to_line(line + 1)
+
+    def go_to_line(self, line: int) -> None:
+        """Put the cursor on `line`, counted from 1."""
+        buffer = self.editor.current
+        if buffer is not None:
+            buffer.area.move_cursor(buffer.area.clamp_visitable((line - 1, 0)), center=True)
+        else:
+            self._view.go_to_line(line)
 
     # Search and go to line share one input.
 
@@ -149,7 +430,7 @@ class ViewerPane(Vertical):
         self._ask(True, "Line number")
 
     def _ask(self, for_line: bool, placeholder: str) -> None:
-        if not self._view.display:
+        if not (self._view.display or self.is_writing):
             return
         self._asks_line = for_line
         self._input.open(placeholder)
@@ -158,7 +439,8 @@ class ViewerPane(Vertical):
         """Close the search field. False if it was not open."""
         if not self._input.close():
             return False
-        self._view.focus()
+        buffer = self.editor.current
+        (buffer.area if buffer is not None else self._view).focus()
         return True
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -172,7 +454,7 @@ class ViewerPane(Vertical):
         self.leave_input()
         if self._asks_line:
             if value.isdecimal():
-                self._view.go_to_line(int(value))
+                self.go_to_line(int(value))
             elif value:
                 self.app.notify(f"{value!r} is not a line number.", severity="warning")
         elif event.value and not self._view.find(event.value, from_cursor=True):
@@ -198,3 +480,4 @@ class ViewerPane(Vertical):
             self.app.notify("This file has too many lines to be wrapped.", severity="warning")
             return
         self._view.set_wrap(not self._view.wrap)
+        self.editor.set_wrap(self._view.wrap)

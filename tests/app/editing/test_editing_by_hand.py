@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.editing.comments import marks_for, toggled
+from app.editing.errors import BadSearch, CannotEncode, DiskChanged, NotEditable
 from app.editing.indentation import Indentation, indentation_of, indented, new_line, outdented
 from app.editing.marks import marks_between
 from app.editing.merge import merged
-from app.editing.open_file import CannotEncode, DiskChanged, NotEditable, OpenFile
-from app.editing.search import BadSearch, Query, find, replaced
+from app.editing.open_file import OpenFile
+from app.editing.search import Query, find, replaced
 
 FOUR = Indentation(4)
 

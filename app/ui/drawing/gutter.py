@@ -1,0 +1,40 @@
+"""The gutter of a file's view: where the cursor is, line numbers, and what git sees as changed."""
+
+from rich.segment import Segment
+
+from app.editing.marks import LineMarks
+from app.ui.drawing.palette import Palette
+
+_SIGNS = {"added": "▎", "changed": "▎", "removed": "▁", "removed above": "▔"}
+
+
+def gutter_width(count: int) -> int:
+    """The cells of the gutter beside `count` lines."""
+    return max(3, len(str(count))) + 3
+
+
+def gutter(
+    palette: Palette,
+    marks: LineMarks,
+    *,
+    number: int,
+    part: int,
+    count: int,
+    is_current: bool,
+    has_focus: bool,
+) -> list[Segment]:
+    """Beside line `number`, counted from 0, or a later `part` of it that is wrapped."""
+    digits = gutter_width(count) - 3
+    label = f"{number + 1:>{digits}} " if part == 0 else " " * (digits + 1)
+    ground = palette.text + (palette.cursor_line if is_current and has_focus else palette.text)
+    pointer = palette.primary if has_focus else palette.faint
+    mark = marks.by_line.get(number) if part == 0 or marks.by_line.get(number) in ("added", "changed") else None
+    tones = {"added": palette.success, "changed": palette.accent}
+    tone = tones.get(mark, palette.error) if mark else palette.faint
+    return [
+        Segment("▎" if is_current and part == 0 else " ", ground + pointer),
+        Segment(label, ground + (palette.muted if is_current else palette.faint)),
+        Segment(
+            _SIGNS[mark] if mark else " ", ground + (tones.get(mark, palette.error) if mark else palette.faint)
+        ),
+    ]

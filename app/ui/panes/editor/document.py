@@ -1,0 +1,70 @@
+"""The lines of a text area, divided as files are, and measured no more often than needed."""
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from textual.document._document import Document, EditResult, Location
+from textual.geometry import Size
+from typing_extensions import override
+
+
+class LineDocument(Document):
+    """Lines end at "\\n" alone: Textual's own document divides at form feeds and several separators of Unicode
+    too, and writes each as a newline. The text and the widest line are remembered between two edits."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("")
+        self._newline = "\n"
+        self._lines = text.split("\n")
+        self._text: str | None = text
+        self._tab_width = 0
+        self._widths: list[int] = []
+
+    @property
+    @override
+    def text(self) -> str:
+        if self._text is None:
+            self._text = "\n".join(self._lines)
+        return self._text
+
+    @override
+    def get_size(self, tab_width: int) -> Size:
+        if tab_width != self._tab_width:
+            self._tab_width = tab_width
+            self._widths = self._measured(self._lines)
+        return Size(max(self._widths), len(self._lines))
+
+    def _measured(self, lines: Sequence[str]) -> list[int]:
+        tab = self._tab_width
+        return [
+            len(line) if line.isascii() and "\t" not in line else cell_len(line.expandtabs(tab))
+            for line in lines
+        ]
+
+    @override
+    def replace_range(self, start: Location, end: Location, text: str) -> EditResult:
+        (top, left), (bottom, right) = sorted((start, end))
+        lines = self._lines
+        old = self.get_text_range((top, left), (bottom, right))
+        before = lines[top][:left] if top < len(lines) else ""
+        after = lines[bottom][right:] if bottom < len(lines) else ""
+        new = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        new[0] = before + new[0]
+        end_location = (top + len(new) - 1, len(new[-1]))
+        new[-1] += after
+        lines[top : bottom + 1] = new
+        self._text = None
+        if self._tab_width:
+            self._widths[top : bottom + 1] = self._measured(new)
+        return EditResult(end_location, old)
+
+    @override
+    def get_text_range(self, start: Location, end: Location) -> str:
+        (top, left), (bottom, right) = sorted((start, end))
+        lines = self._lines[top : bottom + 1]
+        if not lines:
+            return ""
+        if bottom < len(self._lines):
+            lines[-1] = lines[-1][:right]
+        lines[0] = lines[0][left:]
+        return "\n".join(lines)

@@ -1,0 +1,46 @@
+"""What git sees as changed in a file, for its gutter."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from textual.widget import Widget
+
+from app.editing.marks import NO_MARKS, LineMarks, marks_between
+from app.errors import TidegateError
+from app.workspace.workspace import Workspace
+
+_WHILE_TYPING = 0.2  # seconds without a key after which the marks follow the text
+
+
+class GitMarks:
+    """Compares the lines of the file that is shown with what git's index has, in a thread, and has them shown."""
+
+    def __init__(self, widget: Widget, workspace: Workspace, show: Callable[[str, LineMarks], None]) -> None:
+        """`show` is given a path and its marks."""
+        self._widget = widget
+        self._workspace = workspace
+        self._show = show
+        self._known: tuple[str, tuple[str, ...] | None] | None = None
+
+    def look(self, path: str, lines: Sequence[str], *, is_typing: bool = False) -> None:
+        """Mark these lines of `path`; an earlier request that is not answered yet is given up."""
+        wait = _WHILE_TYPING if is_typing else 0.0
+        self._widget.run_worker(self._look(path, lines, wait), group="git-marks", exclusive=True)
+
+    def forget(self) -> None:
+        """The index may be another."""
+        self._known = None
+
+    async def _look(self, path: str, lines: Sequence[str], wait: float) -> None:
+        if wait:
+            await asyncio.sleep(wait)
+        if self._known is None or self._known[0] != path:
+            try:
+                known = await asyncio.to_thread(self._workspace.indexed_lines, path)
+            except TidegateError:
+                known = None  # the workspace says why git cannot be asked
+            self._known = (path, known)
+        before = self._known[1]
+        # A copy: the lines go on changing while the thread compares them.
+        marks = NO_MARKS if before is None else await asyncio.to_thread(marks_between, before, list(lines))
+        self._show(path, marks)
