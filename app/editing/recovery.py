@@ -1,7 +1,7 @@
 """Text that was written and not saved, kept where a crash does not reach it.
 
-Each process has a folder of its own, locked for as long as it lives: what lies in a folder that nobody holds was
-left by one that died.
+Each process has a folder of its own, locked for as long as it lives: what lies in a folder that nobody holds
+was left by one that died.
 """
 
 import fcntl
@@ -26,8 +26,8 @@ _ENDING = ".unsaved"
 
 @dataclass(frozen=True, slots=True)
 class Unsaved:
-    """Text of the file `path`, written at the time `at` (seconds since 1970) and not saved. `base` is the digest
-    of what the file held when it was opened; `copy` is where the text lies."""
+    """Text of the file `path`, written at the time `at` (seconds since 1970) and not saved. `base` is the
+    digest of what the file held when it was opened; `copy` is where the text lies."""
 
     path: str
     text: str

@@ -165,12 +165,16 @@ ACTIONS: tuple[Action, ...] = (
         "change",
     ),
     Action(
-        "viewer.previous_change", "viewer", "previous_change", ("left_square_bracket", "alt+up"), "Previous change"
+        "viewer.previous_change",
+        "viewer",
+        "previous_change",
+        ("left_square_bracket", "alt+up"),
+        "Previous change",
     ),
-    Action("viewer.buffers", "viewer", "list_buffers", ("o",), "List the open files, unsaved ones marked", "open"),
+    Action("viewer.buffers", "viewer", "list_buffers", ("o",), "List the open files; ● is not saved", "open"),
     Action("viewer.next_buffer", "viewer", "next_buffer", ("right_curly_bracket",), "Next open file"),
     Action("viewer.prior_buffer", "viewer", "prior_buffer", ("left_curly_bracket",), "Previous open file"),
-    Action("viewer.save", "viewer", "save", ("ctrl+s",), "Save what was written; with all saved, search all files"),
+    Action("viewer.save", "viewer", "save", ("ctrl+s",), "Save; with all saved, search in all files"),
     Action("viewer.drop", "viewer", "drop", ("X",), "Drop what was written in the file and is not saved"),
     Action("editor.save", "editor", "save", ("ctrl+s", "super+s"), "Save", "save"),
     Action("editor.leave", "editor", "leave", ("escape",), "Read again; what is not saved stays", "read"),
@@ -188,9 +192,7 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("editor.indent", "editor", "indent", ("tab",), "Indent the selected lines, or go to the next stop"),
     Action("editor.outdent", "editor", "outdent", ("shift+tab",), "Indent them less"),
-    Action(
-        "editor.lines", "editor", "select_lines", ("ctrl+d",), "Select the line; again, one more"
-    ),
+    Action("editor.lines", "editor", "select_lines", ("ctrl+d",), "Select the line; again, one more"),
     Action("editor.cut", "editor", "cut", ("ctrl+x", "super+x"), "Cut the selection, or the line"),
     Action("editor.copy", "editor", "copy", ("ctrl+c", "super+c"), "Copy the selection"),
     Action("editor.paste", "editor", "paste", ("ctrl+v",), "Paste what was copied here"),
@@ -205,7 +207,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("search.next", "search", "next", ("down",), "Next match; so does Enter", "next"),
     Action("search.previous", "search", "previous", ("up",), "Previous match", "previous"),
     Action("search.regex", "search", "regex", ("ctrl+r",), "A regular expression, or plain text", "regex"),
-    Action("search.case", "search", "case", ("ctrl+t",), "Capitals matter, or only where they are written", "case"),
+    Action("search.case", "search", "case", ("ctrl+t",), "Capitals matter, or only written ones", "case"),
     Action("search.field", "search", "other_field", ("tab",), "What to replace by, or what to find", "replace"),
     Action("search.replace", "search", "replace", ("ctrl+n",), "Replace this match; so does Enter there"),
     Action("search.all", "search", "replace_all", ("ctrl+l",), "Replace all matches", "replace all"),
@@ -355,7 +357,10 @@ AT_THE_CURSOR = frozenset(
     + [f"prompt.{name}" for name in ("send", "newline", "older", "newer", "complete", "undo", "mode")]
     + [f"prompt.{name}" for name in ("read_up", "read_down", "read_first", "read_last")]
     + [f"prompt.{name}" for name in ("find", "newest", "expand_all", "plan")]  # the transcript's own
-    + [f"editor.{name}" for name in ("undo", "redo", "cut", "copy", "paste", "delete", "indent", "outdent", "lines")]
+    + [
+        f"editor.{name}"
+        for name in ("undo", "redo", "cut", "copy", "paste", "delete", "indent", "outdent", "lines")
+    ]
     + ["app.palette", "review.rewind", "editor.leave"]
 )
 """What moves in a view or edits the text at the cursor, and so is nothing to be found in the palette; nor is

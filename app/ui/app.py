@@ -17,7 +17,9 @@ from app.review.late import open_late
 from app.review.port import ReviewPort
 from app.settings.settings import Mode, Settings, remember
 from app.ui.base import ActionApp, PaletteCommand
+from app.ui.dialogs.choice import Choice
 from app.ui.dialogs.confirm import Confirm
+from app.ui.drawing.text import visible
 from app.ui.keymap import Keymap, load_keymap
 from app.ui.ports import OpenAgent, Ports
 from app.ui.screens.workspace import WorkspaceScreen
@@ -85,8 +87,9 @@ class TidegateApp(ActionApp[str | Onward | None]):
 
     def reveal(self, scope: str) -> None:
         screen = self.workspace_screen
-        if screen is not None and scope in ("viewer", "review") and screen.switcher.current != scope:
-            screen.action_show_review() if scope == "review" else screen.action_show_viewer()
+        pane = "viewer" if scope == "editor" else scope
+        if screen is not None and pane in ("viewer", "review") and screen.switcher.current != pane:
+            screen.action_show_review() if pane == "review" else screen.action_show_viewer()
 
     def palette_commands(self) -> Iterator[PaletteCommand]:
         screen = self.workspace_screen
@@ -131,12 +134,38 @@ class TidegateApp(ActionApp[str | Onward | None]):
 
     def action_leave(self) -> None:
         screen = self.workspace_screen
+        if screen is not None and screen.viewer.editor.unsaved:
+            self.run_worker(self._leave_unsaved(screen, None), group="leave", exclusive=True)
+            return
         if screen is None or not screen.agent.is_working:
             self.exit()
             return
         question = "The agent is still working. What it said and did until now is kept."
         if not isinstance(self.screen, Confirm):
             self.push_screen(Confirm("Quit", question, "Stop it and quit", "Stay"), self._leave_if)
+
+    async def _leave_unsaved(self, screen: WorkspaceScreen, result: str | Onward | None) -> None:
+        """End with `result`, once it is said what becomes of text that is not saved."""
+        editor = screen.viewer.editor
+        if not editor.unsaved:
+            self.exit(result)
+            return
+        words = "The agent is still working, and this is not saved" if screen.agent.is_working else "Not saved"
+        question = f"{words}: {', '.join(map(visible, editor.unsaved))}."
+        answers = {"s": "Save and quit", "d": "Drop it and quit"}
+        chosen = await self.push_screen_wait(Choice("Quit", question, answers, "Stay"))
+        if chosen == "d":
+            editor.keeping.drop_all()
+            editor.is_dropped = True
+        if chosen == "d" or (chosen == "s" and await editor.save_all()):
+            self.exit(result)
+
+    def _leave_with(self, result: str | Onward) -> None:
+        screen = self.workspace_screen
+        if screen is None or not screen.viewer.editor.unsaved:
+            self.exit(result)
+        else:
+            self.run_worker(self._leave_unsaved(screen, result), group="leave", exclusive=True)
 
     def _leave_if(self, yes: bool | None) -> None:
         if yes:
@@ -150,13 +179,13 @@ class TidegateApp(ActionApp[str | Onward | None]):
     def on_model_screen_chosen(self, event: "ModelScreen.Chosen") -> None:
         screen = self.workspace_screen
         self.session = screen.agent.spoken_session if screen is not None else None
-        self.exit(event.model)
+        self._leave_with(event.model)
 
     def on_model_screen_practice_chosen(self) -> None:
-        self.exit(Onward.PRACTICE)
+        self._leave_with(Onward.PRACTICE)
 
     def on_practice_screen_next_wanted(self) -> None:
-        self.exit(Onward.NEXT_TASK)
+        self._leave_with(Onward.NEXT_TASK)
 
 
 def agent_in(workspace: Workspace, engine: EnginePort, review: ReviewPort, settings: Settings) -> OpenAgent:

@@ -54,7 +54,7 @@ class ActionProvider(Provider):
                 partial(app.call_later, app.action_perform, action.id),
             )
             for action in ACTIONS
-            if action.scope not in ("lines", "permission", "sessions", "find")
+            if action.scope not in ("lines", "permission", "sessions", "find", "search")
             and action.id not in AT_THE_CURSOR
             and app.target_of(action.scope) is not None
             and app.is_of_use(action.id)

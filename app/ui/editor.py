@@ -5,11 +5,14 @@ import shlex
 import signal
 import subprocess
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
 from textual.app import App, SuspendNotSupported
 
 from app.errors import TidegateError
+from app.review.port import ReviewPort
+from app.workspace.workspace import Workspace
 
 _WITH_COLON = ("hx", "helix", "subl", "zed", "kak")
 _WITH_GOTO = ("code", "codium", "cursor", "windsurf")
@@ -63,6 +66,18 @@ def edit(app: App[object], path: Path, line: int) -> None:
         raise EditorError(
             f"{Path(command[0]).name} ended with status {status}", "look whether the file is as you want it"
         )
+
+
+def edit_outside(app: App[object], workspace: Workspace, review: ReviewPort, path: str, line: int = 1) -> None:
+    """Let the user edit the workspace's file `path` in the editor; what changes is the user's own in the
+    review. What goes wrong is told."""
+    location = workspace.locate(path)
+    try:
+        with review.users_own(location.path) if location.is_inside else nullcontext():
+            edit(app, location.absolute, line)
+    except TidegateError as error:
+        app.notify(str(error), severity="error", timeout=8)
+    app.refresh(layout=True)
 
 
 def _leave_it_to_the_editor(_number: int, _frame: object) -> None:

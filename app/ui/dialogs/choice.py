@@ -14,7 +14,7 @@ from app.ui.dialogs.dialog import Dialog
 
 
 class Choice(Dialog[str | None]):
-    """Dismissed with the key of an answer, or None for none of them. `answers` has the words behind each key."""
+    """Dismissed with the key of an answer, or None for none of them. `answers` has the words of each key."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back")]
 

@@ -34,7 +34,5 @@ def gutter(
     return [
         Segment("▎" if is_current and part == 0 else " ", ground + pointer),
         Segment(label, ground + (palette.muted if is_current else palette.faint)),
-        Segment(
-            _SIGNS[mark] if mark else " ", ground + (tones.get(mark, palette.error) if mark else palette.faint)
-        ),
+        Segment(_SIGNS[mark] if mark else " ", ground + tone),
     ]

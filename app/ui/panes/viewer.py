@@ -67,6 +67,16 @@ def split_lines(text: str, portion: int = 1_000_000) -> list[str]:
     return lines
 
 
+def file_facts(document: Document | None) -> str:
+    """What is unusual about a file's encoding."""
+    if document is None or document.text is None:
+        return ""
+    parts = [document.encoding] if document.encoding != "utf-8" else []
+    parts += ["BOM"] if document.has_bom else []
+    parts += ["CRLF"] if document.line_ending == "\r\n" else []
+    return " ".join(parts)
+
+
 def _lines_of(document: Document) -> tuple[list[str], int]:
     """The lines of a document, and the cells of the widest."""
     if document.text is None:
@@ -133,6 +143,22 @@ class ViewerPane(Vertical):
         """The file that is shown, relative to the root."""
         return self.document.path if self.document is not None else None
 
+    def is_of_use(self, action_id: str) -> bool:
+        """Whether an action of the viewer or the editor does anything as things stand."""
+        scope, _, name = action_id.partition(".")
+        is_dirty = self.editor.text_of(self.path) is not None
+        if scope == "editor":
+            return self.is_writing and (name != "save" or is_dirty)
+        if name == "buffers":
+            return bool(self._places)
+        if name in ("save", "drop"):
+            return is_dirty and not (self.is_writing and name == "save")
+        return (
+            self.document is not None
+            and self.document.text is not None
+            and not (self.is_writing and name in ("edit", "search", "next", "previous"))
+        )
+
     @property
     def is_writing(self) -> bool:
         """Whether the file is written in, not only read."""
@@ -159,7 +185,9 @@ class ViewerPane(Vertical):
         if buffer is None:
             return unusual
         row, column = buffer.area.cursor_location
-        return " · ".join(["[b $accent]writing[/]", f"{row + 1:,}:{column + 1}", *([unusual] if unusual else [])])
+        return " · ".join(
+            ["[b $accent]writing[/]", f"{row + 1:,}:{column + 1}", *([unusual] if unusual else [])]
+        )
 
     def open(self, path: str, line: int = 1, *, walks_results: bool = False) -> None:
         """Show the file at `path` with the cursor on `line`, counted from 1. `walks_results`: it is a result of
@@ -239,7 +267,9 @@ class ViewerPane(Vertical):
 
     def action_edit(self) -> None:
         if self.document is not None and not self.is_writing:
-            self.run_worker(self._write(self.document.path, self._view.line_number), group="open", exclusive=True)
+            self.run_worker(
+                self._write(self.document.path, self._view.line_number), group="open", exclusive=True
+            )
 
     async def _write(self, path: str, line: int) -> None:
         """Begin to write in the file that is shown."""
@@ -267,7 +297,13 @@ class ViewerPane(Vertical):
         buffer = self.editor.buffers[path]
         text = buffer.file.text
         document = Document(
-            path, buffer.area.text, "", text.encoding, bool(text.mark), text.line_ending, len(buffer.file.data or b"")
+            path,
+            buffer.area.text,
+            "",
+            text.encoding,
+            bool(text.mark),
+            text.line_ending,
+            len(buffer.file.data or b""),
         )
         self._show(document, *_lines_of(document), line)
 
@@ -334,12 +370,15 @@ class ViewerPane(Vertical):
     async def _give_back(self, path: str) -> None:
         """Offer what was left of `path`."""
         keeping = self.editor.keeping
-        lost = keeping.left[path]
+        lost = keeping.left.pop(path, None)
+        if lost is None:
+            return
         when = datetime.fromtimestamp(lost.at).strftime("%Y-%m-%d %H:%M")
         question = f"{visible(path)} was written in until {when}, and that was never saved."
         answers = {"r": "Restore it, unsaved", "d": "Drop it"}
         chosen = await self.app.push_screen_wait(Choice("Unsaved text", question, answers, "Decide later"))
         if chosen is None:
+            keeping.left[path] = lost
             return
         if chosen == "r":
             try:

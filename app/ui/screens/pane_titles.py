@@ -2,34 +2,23 @@
 
 from textual.content import Content
 
-from app.ui.drawing.text import duration, visible
+from app.ui.drawing.text import duration
 from app.ui.panes.review.pane import ReviewPane
-from app.workspace.model import Document
 
 _SILENT_AFTER = 3.0  # seconds without a word from the model, after which that is said
 
 
-def centre_title(path: str | None, review: ReviewPane, current: str | None) -> Content:
+def centre_title(file: str, review: ReviewPane, current: str | None) -> Content:
     """The centre's two views, `current` standing out; a click shows either."""
     desk = "" if review.desk.source == "" else f" of {review.desk.title}"
     count = f" {review.decided}/{review.total}" if review.total else ""
-    names = {"viewer": visible(path) if path is not None else "File", "review": f"Review{desk}{count}"}
+    names = {"viewer": file, "review": f"Review{desk}{count}"}
     return Content(" · ").join(
         Content.from_markup(
             f"[@click=screen.show_{name}]{'[b]' if name == current else '[dim]'}$words[/][/]", words=words
         )
         for name, words in names.items()
     )
-
-
-def file_facts(document: Document | None) -> str:
-    """What is unusual about a file's encoding."""
-    if document is None or document.text is None:
-        return ""
-    parts = [document.encoding] if document.encoding != "utf-8" else []
-    parts += ["BOM"] if document.has_bom else []
-    parts += ["CRLF"] if document.line_ending == "\r\n" else []
-    return " ".join(parts)
 
 
 def agent_title(*, is_asking: bool, working: float | None, silent: float | None) -> str:

@@ -23,6 +23,8 @@ from app.ui.widgets.status_line import StatusLine
 _SCOPES: dict[str, Scope] = {
     "tree": "tree",
     "viewer": "viewer",
+    "editor": "editor",
+    "search": "search",
     "review": "review",
     "transcript": "transcript",
     "prompt": "prompt",
@@ -132,7 +134,7 @@ class PanesScreen(Screen[None]):
         self.folding.reveal("centre")
         self.switch(name)
         pane = self.query_one(f"#{name}")
-        views = (widget for widget in pane.query("LineView").results(Widget) if widget.display)
+        views = (widget for widget in pane.query("LineView, EditorArea").results(Widget) if widget.display)
         focusable = next(views, pane if pane.can_focus else None)
         if focusable is not None:
             focusable.focus()

@@ -31,7 +31,7 @@ from app.ui.ports import Ports
 from app.ui.screens.finding import Finding
 from app.ui.screens.git_status import GitStatusReader
 from app.ui.screens.lower import LowerScreen
-from app.ui.screens.pane_titles import agent_title, centre_title, file_facts
+from app.ui.screens.pane_titles import agent_title, centre_title
 from app.ui.screens.session_opening import SessionOpening
 from app.ui.screens.slash_commands import SlashCommands
 from app.ui.widgets.agent.permission_prompt import PermissionPrompt
@@ -63,7 +63,7 @@ class WorkspaceScreen(LowerScreen):
         sources = Sources(ports.workspace.root, ports.review)
         self.files = FileTree(ports.workspace, id="tree")
         self.tree_line = AskLine(id="tree-input")
-        self.viewer = ViewerPane(ports.workspace, keymap, id="viewer")
+        self.viewer = ViewerPane(ports.workspace, ports.review, keymap, id="viewer")
         self.review = ReviewPane(
             ports.review,
             [
@@ -196,6 +196,10 @@ class WorkspaceScreen(LowerScreen):
             if self.focused is None or self.focused is self.files or self.review in self.focused.ancestors:
                 view.focus()
 
+    def on_viewer_pane_state_changed(self) -> None:
+        self.panes["centre"].set_class(self.viewer.is_writing, "writing")
+        self.title_centre()
+
     def on_review_pane_open_wanted(self, event: ReviewPane.OpenWanted) -> None:
         self.open_file(event.path, event.line)
 
@@ -204,9 +208,8 @@ class WorkspaceScreen(LowerScreen):
     def is_of_use(self, action_id: str) -> bool:
         """Whether an action does anything as things stand."""
         scope, _, name = action_id.partition(".")
-        if scope == "viewer":
-            document = self.viewer.document
-            return document is not None and document.text is not None
+        if scope in ("viewer", "editor"):
+            return self.viewer.is_of_use(action_id)
         if scope == "review":
             is_there = bool(self.review.total) or name in _WITHOUT_HUNKS
             return is_there and self.review.hint_names.get(action_id, name) != ""
@@ -251,6 +254,7 @@ class WorkspaceScreen(LowerScreen):
 
     def _show_git_status(self, status: RepositoryStatus | None) -> None:
         self.files.set_status(status)
+        self.viewer.git_changed()
         branch = None if status is None else status.branch or (status.head[:8] if status.head else None)
         operation = status.operation if status is not None else None
         self._facts(branch=branch, operation=operation, has_git=status is not None)
@@ -265,12 +269,11 @@ class WorkspaceScreen(LowerScreen):
         except TidegateError as error:
             self._warn(str(error))
 
-    def _disk_changed(self, paths: Collection[str]) -> None:
+    def _disk_changed(self, paths: Collection[str], by: str = "Somebody") -> None:
         self.files.changed_on_disk(paths)
         self.finding.disk_changed()
         self.read_git_status()
-        if ANYTHING in paths or self.viewer.path in paths:
-            self.viewer.reload()
+        self.viewer.disk_changed(None if ANYTHING in paths else paths, by)
         if not self.agent.is_working:
             self.review.reload()
 
@@ -292,7 +295,7 @@ class WorkspaceScreen(LowerScreen):
             self.read_git_status()
 
     def on_agent_pane_files_touched(self, event: FilesTouched) -> None:
-        self._disk_changed(event.paths)
+        self._disk_changed(event.paths, "The agent")
         self.review.reload()
         looking = self.focused is not None and self.viewer in self.focused.ancestors
         if not looking:
@@ -342,7 +345,7 @@ class WorkspaceScreen(LowerScreen):
 
     def on_review_pane_disk_changed(self) -> None:
         self.read_git_status()
-        self.viewer.reload()
+        self.viewer.disk_changed(None, "The review")
 
     def _engine_changed(self, status: EngineStatus) -> None:
         if status.given_up and status.given_up != self.status_line.facts.engine.given_up:
@@ -358,9 +361,9 @@ class WorkspaceScreen(LowerScreen):
     def title_centre(self) -> None:
         review, current = self.review, self.switcher.current
         pane = self.panes["centre"]
-        pane.border_title = centre_title(self.viewer.path, review, current)
+        pane.border_title = centre_title(self.viewer.title, review, current)
         is_review = current == "review" and review.total
-        pane.border_subtitle = review.summary if is_review else file_facts(self.viewer.document)
+        pane.border_subtitle = review.summary if is_review else self.viewer.facts
 
     def _title_agent(self) -> None:
         turns = self.agent.turns

@@ -10,6 +10,9 @@ from rich.style import Style
 from textual import events
 from textual.cache import LRUCache
 
+from app.editing.indentation import Indentation, indentation_of
+from app.editing.marks import NO_MARKS, LineMarks
+from app.ui.drawing.gutter import gutter, gutter_width
 from app.ui.drawing.syntax import LazySyntax, lexer_for_path
 from app.ui.drawing.text import Span, Wrapped, matches, visible, window, wrapped
 from app.ui.widgets.line_view import LineView
@@ -45,12 +48,16 @@ class FileView(LineView):
         self._widest = 0
         self._syntax = LazySyntax(None, 0, self._line)
         self._found = (-1, 0)  # the line and character of the last match
+        self.marks: LineMarks = NO_MARKS
+        self._indentation = Indentation()
         self._wrapped: LRUCache[int, Wrapped] = LRUCache(64)
         self._row_starts: list[int] = []  # with wrapping: the first row of each line, and the end
 
     def show(self, path: str, lines: list[str], widest: int, line: int = 1) -> None:
         """Show `lines` of `path` with the cursor on `line`, counted from 1."""
         self.lines = lines
+        self.marks = NO_MARKS
+        self._indentation = indentation_of(lines, path)
         self._widest = widest
         self._syntax = LazySyntax(lexer_for_path(path), len(lines), self._line)
         self.query_text = ""
@@ -68,6 +75,12 @@ class FileView(LineView):
         self.cursor_row = row
         self._measure()
         self.scroll_to(y=top, animate=False, force=True)
+
+    def show_marks(self, marks: LineMarks) -> None:
+        """Draw these in the gutter."""
+        if marks != self.marks:
+            self.marks = marks
+            self.refresh()
 
     @property
     def line_number(self) -> int:
@@ -100,7 +113,7 @@ class FileView(LineView):
             self._measure()
 
     def _measure(self) -> None:
-        self.gutter_width = max(3, len(str(len(self.lines)))) + 3
+        self.gutter_width = gutter_width(len(self.lines))
         if not self.wrap:
             self.set_extent(len(self.lines), self._widest + 1)
             return
@@ -184,13 +197,15 @@ class FileView(LineView):
 
     def row_gutter(self, row: int, current: bool) -> list[Segment]:
         line, part = self._line_of(row)
-        digits = self.gutter_width - 3
-        label = f" {line + 1:>{digits}}  " if part == 0 else " " * self.gutter_width
-        if not current:
-            return [Segment(label, self.palette.text + self.palette.faint)]
-        style = self.base_style(row)
-        mark = self.palette.primary if self.has_focus else self.palette.faint
-        return [Segment("▎", style + mark), Segment(label[1:], style + self.palette.muted)]
+        return gutter(
+            self.palette,
+            self.marks,
+            number=line,
+            part=part,
+            count=len(self.lines),
+            is_current=current,
+            has_focus=self.has_focus,
+        )
 
     def body(self, row: int, left: int, width: int) -> tuple[str, Style, list[Span], int]:
         number, part = self._line_of(row)

@@ -44,7 +44,14 @@ async def test_every_action_can_be_done(root: Path) -> None:
         stage.screen.review.reload()
         await stage.until(lambda: stage.screen.review.total == 2 and stage.screen.viewer.path == "a.py")
 
+        viewer = stage.screen.viewer
+
         async def do(action: Action) -> None:
+            if action.scope in ("editor", "search") and not viewer.is_writing:
+                await stage.app.action_perform("viewer.edit")
+                await stage.until(lambda: viewer.is_writing)
+            if action.id == "search.next":
+                await stage.app.action_perform("editor.replace")
             await stage.app.action_perform(action.id)
             await stage.pilot.pause()
             done.add(action.id)

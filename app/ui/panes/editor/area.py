@@ -96,7 +96,7 @@ class EditorArea(TextArea, inherit_bindings=False):
 
     def __init__(self, text: str, name: str) -> None:
         self._palette: Palette | None = None
-        self._name = name
+        self._file_name = name
         self._syntax = LazySyntax(None, 0, self._shown)
         self._first_changed: int | None = None
         self._matches: dict[int, list[tuple[int, int]]] = {}
@@ -187,7 +187,7 @@ class EditorArea(TextArea, inherit_bindings=False):
         start, end = sorted(self.selection)
         before = self.document.get_line(start[0])[: start[1]]
         after = self.document.get_line(end[0])[end[1] :]
-        inside, behind = new_line(before, after, self.indentation, self._name)
+        inside, behind = new_line(before, after, self.indentation, self._file_name)
         self.put(inside + behind, start, end)
         if behind:
             row = self.cursor_location[0]
@@ -209,7 +209,7 @@ class EditorArea(TextArea, inherit_bindings=False):
         self._change_lines(lambda lines: outdented(lines, self.indentation))
 
     def action_comment(self) -> None:
-        marks = marks_for(self._name)
+        marks = marks_for(self._file_name)
         if marks is None:
             self.app.notify("How files of this kind mark comments is not known.", severity="warning")
         else:
@@ -369,7 +369,13 @@ class EditorArea(TextArea, inherit_bindings=False):
         number, part = places[row]
         is_current = number == self.cursor_location[0]
         segments = gutter(
-            number, part, self.document.line_count, is_current, self.has_focus, self.marks, self.palette
+            self.palette,
+            self.marks,
+            number=number,
+            part=part,
+            count=self.document.line_count,
+            is_current=is_current,
+            has_focus=self.has_focus,
         )
         if not part:
             strip = self._with_guides(strip, number)

@@ -1,7 +1,8 @@
 """What git sees as changed in a file, for its gutter."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 
 from textual.widget import Widget
 
@@ -13,7 +14,7 @@ _WHILE_TYPING = 0.2  # seconds without a key after which the marks follow the te
 
 
 class GitMarks:
-    """Compares the lines of the file that is shown with what git's index has, in a thread, and has them shown."""
+    """Compares the file that is shown with what git's index has, in a thread, and has the marks shown."""
 
     def __init__(self, widget: Widget, workspace: Workspace, show: Callable[[str, LineMarks], None]) -> None:
         """`show` is given a path and its marks."""
@@ -22,16 +23,16 @@ class GitMarks:
         self._show = show
         self._known: tuple[str, tuple[str, ...] | None] | None = None
 
-    def look(self, path: str, lines: Sequence[str], *, is_typing: bool = False) -> None:
-        """Mark these lines of `path`; an earlier request that is not answered yet is given up."""
+    def look(self, path: str, text: str, *, is_typing: bool = False) -> None:
+        """Mark the lines of `path`, which is `text` now; an earlier request without answer is given up."""
         wait = _WHILE_TYPING if is_typing else 0.0
-        self._widget.run_worker(self._look(path, lines, wait), group="git-marks", exclusive=True)
+        self._widget.run_worker(partial(self._look, path, text, wait), group="git-marks", exclusive=True)
 
     def forget(self) -> None:
         """The index may be another."""
         self._known = None
 
-    async def _look(self, path: str, lines: Sequence[str], wait: float) -> None:
+    async def _look(self, path: str, text: str, wait: float) -> None:
         if wait:
             await asyncio.sleep(wait)
         if self._known is None or self._known[0] != path:
@@ -41,6 +42,7 @@ class GitMarks:
                 known = None  # the workspace says why git cannot be asked
             self._known = (path, known)
         before = self._known[1]
-        # A copy: the lines go on changing while the thread compares them.
-        marks = NO_MARKS if before is None else await asyncio.to_thread(marks_between, before, list(lines))
+        marks = NO_MARKS
+        if before is not None:
+            marks = await asyncio.to_thread(lambda: marks_between(before, text.split("\n")))
         self._show(path, marks)

@@ -70,7 +70,6 @@ class Keeping:
 
     async def decided(self, path: str) -> None:
         """What was left of `path` was taken over, or is not wanted."""
-        self.left.pop(path, None)
         await self.keep()
         await asyncio.to_thread(self._recovery.forget, path)
 

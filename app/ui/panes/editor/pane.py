@@ -8,18 +8,17 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
-from textual.widgets import Static
-from textual.widgets.text_area import TextArea
+from textual.widgets import Static, TextArea
 
 from app.editing.open_file import OpenFile
 from app.errors import TidegateError
+from app.review.port import ReviewPort
 from app.ui.actions import bindings
 from app.ui.panes.editor.area import EditorArea
 from app.ui.panes.editor.buffer import Buffer
 from app.ui.panes.editor.keeping import Keeping
 from app.ui.panes.editor.saving import Saving
 from app.ui.panes.editor.search_bar import SearchBar
-from app.review.port import ReviewPort
 from app.workspace.workspace import Workspace
 
 
@@ -60,6 +59,8 @@ class EditorPane(Vertical):
         self._saving = Saving(self, workspace, review, self._settled)
         self._was_dirty: set[str] = set()
         self.wrap = False
+        self.is_dropped = False
+        """Whether what is not saved is not wanted either."""
 
     def compose(self) -> ComposeResult:
         yield self._warning
@@ -68,6 +69,9 @@ class EditorPane(Vertical):
 
     def on_mount(self) -> None:
         self._warning.display = False
+
+    async def on_unmount(self) -> None:
+        await self.keeping.aclose(keeps=not self.is_dropped)
 
     # Which files.
 
@@ -114,6 +118,12 @@ class EditorPane(Vertical):
         if buffer is not None:
             buffer.area.soft_wrap = self.wrap
         self._warn()
+
+    def set_wrap(self, wrap: bool) -> None:
+        """Wrap long lines, or scroll sideways."""
+        self.wrap = wrap
+        if self.current is not None:
+            self.current.area.soft_wrap = wrap
 
     async def drop(self, path: str) -> None:
         """Close the buffer of `path`, with what was not saved."""

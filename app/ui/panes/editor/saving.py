@@ -11,8 +11,8 @@ from app.editing.merge import merged
 from app.errors import TidegateError
 from app.review.port import ReviewPort
 from app.ui.dialogs.choice import Choice
+from app.ui.dialogs.conflict import Conflict
 from app.ui.panes.editor.buffer import Buffer
-from app.ui.panes.editor.conflict import Conflict
 from app.workspace.workspace import Workspace
 
 

@@ -19,8 +19,8 @@ from app.ui.drawing.text import visible
 
 
 class Conflict(Dialog[str | None]):
-    """Shows what saving `mine` would change of `theirs` (None: there is no such file on the disk). Dismissed with
-    the key of an answer, or None to decide later."""
+    """Shows what saving `mine` would change of `theirs` (None: there is no such file on the disk). Dismissed
+    with the key of an answer, or None to decide later."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Back"),
@@ -43,7 +43,9 @@ class Conflict(Dialog[str | None]):
             box.border_title = Content(visible(self._path))
             box.border_subtitle = "s side by side, or not · Esc goes back, and nothing is written"
             yield Static(self._words, id="conflict-words", markup=False)
-            keys = "   ".join(f"[b $primary]{key_label(key)}[/] {words}" for key, words in self._answers.items())
+            keys = "   ".join(
+                f"[b $primary]{key_label(key)}[/] {words}" for key, words in self._answers.items()
+            )
             yield Static(keys, id="conflict-answers")
             yield self._view
 
