@@ -26,7 +26,9 @@ class GitMarks:
     def look(self, path: str, text: str, *, is_typing: bool = False) -> None:
         """Mark the lines of `path`, which is `text` now; an earlier request without answer is given up."""
         wait = _WHILE_TYPING if is_typing else 0.0
-        self._widget.run_worker(partial(self._look, path, text, wait), group="git-marks", exclusive=True)
+        # The function, not its coroutine: one that is given up before it begins was never any.
+        work = partial(self._look, path, text, wait)
+        self._widget.run_worker(work, group="git-marks", exclusive=True)  # type: ignore[arg-type]
 
     def forget(self) -> None:
         """The index may be another."""
