@@ -28,6 +28,8 @@ Scope = Literal[
     "sessions",
     "find",
     "tests",
+    "shell",
+    "terminal",
 ]
 
 SCOPE_TITLES: dict[Scope, str] = {
@@ -46,6 +48,8 @@ SCOPE_TITLES: dict[Scope, str] = {
     "sessions": "Sessions",
     "find": "Finding",
     "tests": "Tests",
+    "shell": "Terminal, while keys go to the shell",
+    "terminal": "Terminal, while they do not",
     "lines": "Movement, in every view",
 }
 
@@ -123,6 +127,13 @@ ACTIONS: tuple[Action, ...] = (
         "find_symbol",
         ("ctrl+n", "apostrophe"),
         "Go to a symbol, in this file or any",
+    ),
+    Action(
+        "workspace.terminal",
+        "workspace",
+        "toggle_terminal",
+        ("ctrl+backslash", "grave_accent"),
+        "Go to the terminal, or put it away",
     ),
     Action("workspace.run_tests", "workspace", "run_tests", ("equals_sign",), "Run the project's tests"),
     Action("workspace.tests", "workspace", "show_tests", ("plus",), "Go to the tests: output, and what failed"),
@@ -339,6 +350,20 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "tests.command", "tests", "command", ("c",), "Give another command for this project's tests", "command"
     ),
+    Action(
+        "shell.leave",
+        "shell",
+        "leave",
+        ("ctrl+backslash",),
+        "Leave the shell for the workspace",
+        "leave",
+    ),
+    Action("terminal.type", "terminal", "type", ("i",), "Type in the shell again", "type"),
+    Action("terminal.open", "terminal", "open", ("enter", "o"), "Open the file that the line names", "open"),
+    Action("terminal.next", "terminal", "next", ("n",), "Next line that names a file", "next"),
+    Action("terminal.previous", "terminal", "previous", ("p", "N"), "Previous line that names a file"),
+    Action("terminal.hand_over", "terminal", "hand_over", ("a",), "Hand the last lines to the agent", "agent"),
+    Action("terminal.restart", "terminal", "restart", ("r",), "Start a shell again, when it has ended"),
     Action("lines.down", "lines", "down", ("j", "down"), "Down a line"),
     Action("lines.up", "lines", "up", ("k", "up"), "Up a line"),
     Action("lines.half_down", "lines", "half_down", ("ctrl+d",), "Down half a page"),
@@ -361,7 +386,7 @@ AT_THE_CURSOR = frozenset(
         f"editor.{name}"
         for name in ("undo", "redo", "cut", "copy", "paste", "delete", "indent", "outdent", "lines")
     ]
-    + ["app.palette", "review.rewind", "editor.leave"]
+    + ["shell.leave", "app.palette", "review.rewind", "editor.leave"]
 )
 """What moves in a view or edits the text at the cursor, and so is nothing to be found in the palette; nor is
 the palette itself, or what another action does from anywhere."""

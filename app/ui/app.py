@@ -21,7 +21,7 @@ from app.ui.dialogs.choice import Choice
 from app.ui.dialogs.confirm import Confirm
 from app.ui.drawing.text import visible
 from app.ui.keymap import Keymap, load_keymap
-from app.ui.ports import OpenAgent, Ports
+from app.ui.ports import OpenAgent, Ports, TakesKeys
 from app.ui.screens.workspace import WorkspaceScreen
 from app.ui.slash import SLASH_COMMANDS
 from app.workspace.workspace import Workspace
@@ -83,7 +83,7 @@ class TidegateApp(ActionApp[str | Onward | None]):
             return screen if screen is not None and screen.is_practice else None
         if screen is None or scope == "workspace":
             return screen
-        return next(iter(screen.query(f"#{scope}")), None)
+        return next(iter(screen.query(f"#{'terminal' if scope == 'shell' else scope}")), None)
 
     def reveal(self, scope: str) -> None:
         screen = self.workspace_screen
@@ -174,6 +174,10 @@ class TidegateApp(ActionApp[str | Onward | None]):
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key):
             self._ports.engine.attend()
+            # A shell has every key, those too that an application of ours has before its widgets.
+            focused: object = self.focused
+            if isinstance(focused, TakesKeys) and not event.is_forwarded and focused.type_key(event):
+                return
         await super().on_event(event)
 
     def on_model_screen_chosen(self, event: "ModelScreen.Chosen") -> None:

@@ -1,7 +1,9 @@
 """The parts of the application that the screen is given."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from textual import events
 
 from app.agent.port import AgentPort, PermissionAsker
 from app.model.port import EnginePort
@@ -14,6 +16,15 @@ class OpenAgent(Protocol):
 
     def __call__(self, asker: PermissionAsker, session: str | None = None, /) -> AgentPort:
         """Blocks on the disk. Raises SessionError when the session cannot be opened."""
+        ...
+
+
+@runtime_checkable
+class TakesKeys(Protocol):
+    """A widget that has keys before everybody else while it has the focus."""
+
+    def type_key(self, event: events.Key) -> bool:
+        """Take a key. False where it is not for the widget."""
         ...
 
 

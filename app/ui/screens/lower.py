@@ -14,8 +14,8 @@ from app.workspace.search.ripgrep import Match
 from app.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
+    from app.ui.panes.lower.terminal import TerminalPane
     from app.ui.panes.lower.tests import TestsPane
-
 
 _LOW = 32  # rows; in fewer, the pane gets half of them
 
@@ -30,7 +30,9 @@ class LowerScreen(PanesScreen):
         super().__init__(keymap, workspace.root)
         self._in = workspace
         self.lower = LowerPane()
+        self._keymap = keymap
         self._tests: TestsPane | None = None
+        self._terminal: TerminalPane | None = None
 
     def tests_changed(self, state: TestState) -> None:
         """A run of the tests began or ended."""
@@ -67,6 +69,38 @@ class LowerScreen(PanesScreen):
         self.lower.hide()
         self.remove_class("lower-zoomed")
         self.focus_main()
+
+    # The terminal.
+
+    async def show_terminal(self, line: str | None = None) -> None:
+        """Show the terminal, with the focus, and have its shell run the command `line`, if there is one."""
+        from app.ui.panes.lower.terminal import TerminalPane
+
+        if self._terminal is None:
+            self._terminal = TerminalPane(self._in, self._keymap)
+        await self._show_lower("terminal", self._terminal)
+        self._terminal.view.focus()
+        self._terminal.begin(line)
+
+    async def action_show_terminal(self) -> None:
+        await self.show_terminal()
+
+    async def action_toggle_terminal(self) -> None:
+        if self._terminal is not None and self.lower.shown == "terminal" and self._is_in_lower:
+            self._hide_lower()
+        else:
+            await self.show_terminal()
+
+    def on_terminal_pane_title_changed(self) -> None:
+        self.lower.retitle()
+        if self._terminal is not None and self._terminal.view.has_focus:
+            self.hint_line.show(("shell",) if self._terminal.view.is_typing else ("terminal", "app"))
+
+    def on_terminal_pane_open_wanted(self, event: "TerminalPane.OpenWanted") -> None:
+        self.finding.walk([Match(event.path, event.line, "")], 0)
+
+    def on_terminal_pane_hand_over_wanted(self, event: "TerminalPane.HandOverWanted") -> None:
+        self.finding.put_into_message(event.lines)
 
     # Tests.
 

@@ -30,6 +30,7 @@ _SCOPES: dict[str, Scope] = {
     "prompt": "prompt",
     "permission": "permission",
     "tests": "tests",
+    "terminal": "terminal",
 }
 
 

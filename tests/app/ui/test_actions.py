@@ -12,6 +12,7 @@ from app.ui.dialogs.help import HelpLines, HelpScreen
 from app.ui.dialogs.sessions import SessionsScreen
 from app.ui.find.text import FindText
 from app.ui.keymap import KeymapError, clashes, load_keymap
+from app.ui.panes.lower.terminal import TerminalPane
 from app.ui.panes.lower.tests import TestsPane
 from app.ui.review_app import ReviewScreen
 from app.ui.screens.practice import PracticeScreen
@@ -31,7 +32,7 @@ async def test_every_action_has_somebody_who_does_it(tmp_path: Path) -> None:
         for action in ACTIONS:
             scope = "transcript" if action.scope == "lines" else action.scope
             screens = {"sessions": SessionsScreen, "standalone": ReviewScreen, "practice": PracticeScreen}
-            screens |= {"find": FindText, "tests": TestsPane}
+            screens |= {"find": FindText, "tests": TestsPane, "shell": TerminalPane, "terminal": TerminalPane}
             target = screens.get(scope) or stage.app.target_of(scope)
             assert target is not None, action.id
             assert callable(getattr(target, f"action_{action.handler}", None)), action.id
@@ -172,8 +173,9 @@ def test_every_action_has_a_key_that_a_macbook_sends() -> None:
 
     def is_sent(key: str) -> bool:
         *modifiers, last = key.split("+")
+        controls = {*lettered, "underscore", "backslash"}
         if modifiers:
-            return key == "shift+tab" or (modifiers == ["ctrl"] and last in {*lettered, "underscore"})
+            return key == "shift+tab" or (modifiers == ["ctrl"] and last in controls)
         return last not in {"home", "end", "pageup", "pagedown", "insert", "delete"} and not (
             last[0] == "f" and last[1:].isdigit()
         )

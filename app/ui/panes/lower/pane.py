@@ -8,8 +8,8 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
-View = Literal["tests"]
-_NAMES: dict[View, str] = {"tests": "Tests"}
+View = Literal["tests", "terminal"]
+_NAMES: dict[View, str] = {"terminal": "Terminal", "tests": "Tests"}
 
 
 class LowerPane(Container):
