@@ -424,6 +424,7 @@ _NAMES |= {
     "end": "End",
     "tab": "Tab",
     "slash": "/",
+    "backslash": "\\",
     "comma": ",",
     "full_stop": ".",
     "apostrophe": "'",

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -54,6 +55,13 @@ class AgentPane(Vertical):
     class NewMessage(Message):
         """The user sent a message."""
 
+    class TerminalWanted(Message):
+        """The user wants to run `line`, which needs a terminal."""
+
+        def __init__(self, line: str) -> None:
+            super().__init__()
+            self.line = line
+
     class CommandGiven(Message):
         """The user wrote `text`, a command behind a slash."""
 
@@ -63,6 +71,7 @@ class AgentPane(Vertical):
 
     def __init__(self, workspace: Workspace, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._root = workspace.root
         self._is_decided = asyncio.Event()  # whether there will be an agent
         # Kept here because a turn that is cancelled by leaving ends when the pane is already empty.
         self.transcript = Transcript(id="transcript")
@@ -246,7 +255,11 @@ class AgentPane(Vertical):
             self.send(event.text)
 
     def send(self, text: str) -> None:
-        """Send `text` to the agent, or queue it; see TurnRunner."""
+        """Send `text` to the agent, or queue it; see TurnRunner. A command of the user's that needs a terminal
+        is for the terminal pane."""
+        if text.startswith("!") and _needs_terminal(text[1:], self._root):
+            self.post_message(self.TerminalWanted(text[1:].strip()))
+            return
         self.post_message(self.NewMessage())
         self.turns.send(text)
 
@@ -324,3 +337,10 @@ class AgentPane(Vertical):
     def on_transcript_reply_wanted(self, event: Transcript.ReplyWanted) -> None:
         event.stop()
         self.main_widget.focus()
+
+
+def _needs_terminal(line: str, root: Path) -> bool:
+    from app.agent.permission.commands.judge import judge  # noqa: PLC0415  the first frame has no command to judge
+    from app.agent.permission.commands.needs_terminal import needs_terminal  # noqa: PLC0415
+
+    return needs_terminal(judge(line, root, root)) is not None

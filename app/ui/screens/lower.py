@@ -7,6 +7,7 @@ from textual.widget import Widget
 
 from app.testing.model import TestState
 from app.ui.keymap import Keymap
+from app.ui.panes.agent import AgentPane
 from app.ui.panes.lower.pane import LowerPane, View
 from app.ui.screens.finding import Finding
 from app.ui.screens.panes import PanesScreen
@@ -81,6 +82,9 @@ class LowerScreen(PanesScreen):
         await self._show_lower("terminal", self._terminal)
         self._terminal.view.focus()
         self._terminal.begin(line)
+
+    async def on_agent_pane_terminal_wanted(self, event: AgentPane.TerminalWanted) -> None:
+        await self.show_terminal(event.line)
 
     async def action_show_terminal(self) -> None:
         await self.show_terminal()

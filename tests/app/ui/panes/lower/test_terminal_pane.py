@@ -143,3 +143,14 @@ async def test_a_shell_that_ended_is_started_again(root: Path) -> None:
         await stage.until(lambda: stage.screen.query_one(TerminalPane).view.is_typing)
         await typed(stage, "echo again $((2+2))")
         await stage.until(lambda: "again 4" in rows(stage))
+
+
+async def test_a_command_of_the_users_that_needs_a_terminal_runs_there(root: Path) -> None:
+    async with Stage(root).run() as stage:
+        await stage.say("!less src/a.c")
+        await stage.until(lambda: stage.screen.query(TerminalPane) and "three" in rows(stage))
+        view = stage.screen.query_one(TerminalPane).view
+        await stage.until(lambda: view.terminal.is_alternate)
+        await stage.press("q")
+        await stage.until(lambda: not view.terminal.is_alternate)
+        assert stage.agent.heard == []
