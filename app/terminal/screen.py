@@ -32,8 +32,6 @@ class TerminalScreen(Screen):
 
     def __init__(self, columns: int, lines: int) -> None:
         self.history: deque[Line] = deque(maxlen=MOST_HISTORY)
-        self.scrolled = 0
-        """How many lines have gone to the history, with those that it has forgotten."""
         self.replies: list[str] = []
         self.private: set[int] = set()
         self.bells = 0
@@ -133,12 +131,8 @@ class TerminalScreen(Screen):
     def index(self) -> None:
         top, bottom = self.margins or Margins(0, self.lines - 1)
         if self.cursor.y == bottom and top == 0 and self._main is None:
-            self._remember(self.buffer[0])
+            self.history.append(self.buffer[0])
         super().index()
-
-    def _remember(self, line: Line) -> None:
-        self.history.append(line)
-        self.scrolled += 1
 
     def next_line(self) -> None:
         """Go to the beginning of the next line."""
@@ -173,7 +167,7 @@ class TerminalScreen(Screen):
             kept = {row - excess: line for row, line in self.buffer.items() if row >= excess}
             if self._main is None:
                 for row in range(excess):
-                    self._remember(self.buffer[row])
+                    self.history.append(self.buffer[row])
             self.buffer.clear()
             self.buffer.update(kept)
             self.cursor.y -= excess
