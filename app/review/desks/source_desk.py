@@ -17,7 +17,7 @@ from app.review.port import ReviewPort
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
+class Step:
     """A decision that can be taken back."""
 
     sentence: str
@@ -45,21 +45,21 @@ class SourceDesk(Desk):
         self._decisions: dict[str, Decision] = {}
         self._misfits: dict[str, Misfit] = {}
         self._read: tuple[FileChange, ...] = ()
-        self._undoable: list[_Step] = []
-        self._redoable: list[_Step] = []
+        self._undoable: list[Step] = []
+        self._redoable: list[Step] = []
         self.title = source.title
         self.source = source.title
         self.words = _WORDS[source.kind]
 
     @property
-    def _is_still(self) -> bool:
+    def is_still(self) -> bool:
         """Whether decisions do not change the list of changes."""
         return self._from.kind not in ("worktree", "staged")
 
     @override
     def changes(self) -> tuple[FileChange, ...]:
-        changes = self._read or self._sources.changes(self._from)
-        if self._is_still:
+        changes = self._read or self.look()
+        if self.is_still:
             self._read = changes
         if not self._decisions:
             return changes
@@ -76,26 +76,34 @@ class SourceDesk(Desk):
             for change in changes
         )
 
+    def look(self) -> tuple[FileChange, ...]:
+        """The changes as git shows them now."""
+        return self._sources.changes(self._from)
+
     @override
     def take(self, parts: Sequence[HunkPart]) -> str:
         if not self.words.take:
             raise ReviewError("This is staged already", f"it can be {self.words.dropped}, or committed")
         if self._from.kind == "worktree":
-            return self._move(parts, self._sources.stage, f"Staged {_count(parts)}")
-        said = ""
-        if self._from.kind == "patch":
-            try:
-                said = self._sources.apply(_by_change(parts))
-            except TidegateError as error:
-                found = self._sources.misfits(_by_change(parts))
-                self._misfits.update(found or {part.hunk.id: Misfit(str(error)) for part in parts})
-                raise ReviewError(
-                    f"{_hunks(len(found)) if found else 'The patch'} does not fit, and nothing was applied",
-                    "see where it is marked",
-                ) from error
-            for part in parts:
-                self._misfits.pop(part.hunk.id, None)
-        self._mark(parts, "kept", f"{_capital(self.words.taken)} {_count(parts)}")
+            return self._move(parts, self._sources.stage, f"Staged {count_of(parts)}")
+        said = self.apply(parts) if self._from.kind == "patch" else ""
+        self._mark(parts, "kept", f"{_capital(self.words.taken)} {count_of(parts)}")
+        return said
+
+    def apply(self, parts: Sequence[HunkPart]) -> str:
+        """Apply these to the work tree, all or nothing; returns a sentence worth telling, or "". Why some do
+        not fit is among the misfits then."""
+        try:
+            said = self._sources.apply(by_change(parts))
+        except TidegateError as error:
+            found = self._sources.misfits(by_change(parts))
+            self._misfits.update(found or {part.hunk.id: Misfit(str(error)) for part in parts})
+            raise ReviewError(
+                f"{_hunks(len(found)) if found else 'The patch'} does not fit, and nothing was applied",
+                "see where it is marked",
+            ) from error
+        for part in parts:
+            self._misfits.pop(part.hunk.id, None)
         return said
 
     @override
@@ -109,12 +117,12 @@ class SourceDesk(Desk):
                 "A commit stays what it is", "comment on it, and the agent hears of it with the next turn"
             )
         if self._from.kind == "staged":
-            return self._move(parts, self._sources.unstage, f"Unstaged {_count(parts)}")
+            return self._move(parts, self._sources.unstage, f"Unstaged {count_of(parts)}")
         if self._from.kind == "patch":
-            self._mark(parts, "rejected", f"Skipped {_count(parts)}")
+            self._mark(parts, "rejected", f"Skipped {count_of(parts)}")
             return ""
-        self._sources.discard(_by_change(parts))
-        self._did(_Step(f"Discarded {_count(parts)}", self._review.undo, self._review.redo))
+        self._sources.discard(by_change(parts))
+        self.did(Step(f"Discarded {count_of(parts)}", self._review.undo, self._review.redo))
         return ""
 
     def _move(
@@ -124,7 +132,7 @@ class SourceDesk(Desk):
         # What goes makes room for what comes: for a file in a directory of its name, or the other way round.
         is_staged = self._from.kind == "staged"
         groups = sorted(
-            _by_change(parts),
+            by_change(parts),
             key=lambda group: (group[0].before_mode if is_staged else group[0].after_mode) is not None,
         )
         paths = [path for change, _ in groups for path in (change.path, change.previous_path) if path]
@@ -149,7 +157,7 @@ class SourceDesk(Desk):
                 raise ReviewError("The index has been changed since", "stage or unstage by hand")
             self._sources.put_index(paths, wanted)
 
-        self._did(_Step(sentence, lambda: put(after, before), lambda: put(before, after)))
+        self.did(Step(sentence, lambda: put(after, before), lambda: put(before, after)))
         return ""
 
     def _mark(self, parts: Sequence[HunkPart], decision: Decision, sentence: str) -> None:
@@ -163,15 +171,15 @@ class SourceDesk(Desk):
             self._decisions = decisions
 
         self._decisions = later
-        self._did(
-            _Step(
+        self.did(
+            Step(
                 sentence,
                 lambda: set_to(earlier, self._review.undo),
                 lambda: set_to(later, self._review.redo),
             )
         )
 
-    def _did(self, step: _Step) -> None:
+    def did(self, step: Step) -> None:
         self._undoable.append(step)
         self._redoable.clear()
 
@@ -235,7 +243,7 @@ class SourceDesk(Desk):
             self._misfits.pop(hunk.id, None)
 
         put(after)
-        self._did(_Step(sentence, lambda: put(before), lambda: put(after)))
+        self.did(Step(sentence, lambda: put(before), lambda: put(after)))
         return ""
 
     @override
@@ -254,7 +262,7 @@ class SourceDesk(Desk):
     @override
     def to_commit(self) -> tuple[FileChange, ...]:
         """What is staged."""
-        if self._is_still:
+        if self.is_still:
             raise ReviewError(
                 f"Nothing here is staged ({self.title})", "commit from the work tree or the index"
             )
@@ -277,14 +285,14 @@ def _key(change: FileChange, hunk: Hunk) -> str:
     return f"{change.path}\0{hunk.id}"
 
 
-def _by_change(parts: Sequence[HunkPart]) -> list[tuple[FileChange, dict[str, frozenset[int] | None]]]:
+def by_change(parts: Sequence[HunkPart]) -> list[tuple[FileChange, dict[str, frozenset[int] | None]]]:
     found: dict[str, tuple[FileChange, dict[str, frozenset[int] | None]]] = {}
     for part in parts:
         found.setdefault(part.change.path, (part.change, {}))[1][part.hunk.id] = part.lines
     return list(found.values())
 
 
-def _count(parts: Sequence[HunkPart]) -> str:
+def count_of(parts: Sequence[HunkPart]) -> str:
     lines = sum(len(part.lines) for part in parts if part.lines is not None)
     if lines:
         return f"{lines} line{'' if lines == 1 else 's'} of {parts[0].change.path}"

@@ -27,7 +27,7 @@ from app.review.port import ReviewPort
 
 SourceKind = Literal["worktree", "staged", "commit", "range", "patch"]
 
-_FORM = (
+DIFF_FORM = (
     "--no-color",
     "--no-ext-diff",
     "--no-textconv",
@@ -125,10 +125,10 @@ class Sources:
             # Without a work tree there is no index either, and git would call every file removed.
             self._need_repository()
         command = {
-            "commit": ("show", "--format=", *_FORM, "--end-of-options", source.revision),
-            "range": ("diff", *_FORM, "--end-of-options", source.revision, "--"),
-            "staged": ("diff", "--cached", *_FORM),
-            "worktree": ("diff", *_FORM),
+            "commit": ("show", "--format=", *DIFF_FORM, "--end-of-options", source.revision),
+            "range": ("diff", *DIFF_FORM, "--end-of-options", source.revision, "--"),
+            "staged": ("diff", "--cached", *DIFF_FORM),
+            "worktree": ("diff", *DIFF_FORM),
         }[source.kind]
         try:
             tracked = parse_portions(self._git.stream(*command))

@@ -1,0 +1,1 @@
+"""Git worktrees in which agents work beside the user, and their changes as something to review."""
