@@ -111,6 +111,13 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("workspace.sessions", "workspace", "show_sessions", ("ctrl+o",), "Go on with an earlier session"),
     Action(
+        "workspace.agents",
+        "workspace",
+        "show_agents",
+        ("ctrl+right_square_bracket", "backslash"),
+        "Agents beside you: list them, go to one, begin one, bring changes over",
+    ),
+    Action(
         "workspace.rewind",
         "workspace",
         "rewind",
@@ -330,6 +337,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("sessions.rename", "sessions", "rename", ("f2", "ctrl+r"), "Give the session a title"),
     Action("sessions.fork", "sessions", "fork", ("f3", "ctrl+n"), "Go on in a copy of the session"),
     Action("sessions.export", "sessions", "export", ("f4", "ctrl+s"), "Write the session to a Markdown file"),
+    Action("sessions.delete", "sessions", "delete", ("f5", "ctrl+t"), "Put the session into the trash"),
     Action("sessions.leave", "sessions", "leave", ("escape",), "Back, or leave the old title"),
     Action("find.down", "find", "down", ("down",), "Next row"),
     Action("find.up", "find", "up", ("up",), "Previous row"),

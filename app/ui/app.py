@@ -1,6 +1,7 @@
 """The workspace as an application: its screen in front of its ports."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -10,12 +11,13 @@ from textual import events
 from textual.dom import DOMNode
 
 from app.agent.port import AgentPort, PermissionAsker
-from app.model.catalogue.catalogue import choose_model
+from app.model.catalogue.catalogue import ModelChoice, choose_model
 from app.model.engine.open import open_engine
 from app.model.port import EnginePort
 from app.review.late import open_late
 from app.review.port import ReviewPort
 from app.settings.settings import Mode, Settings, remember
+from app.ui.agents.modes import OWN
 from app.ui.base import ActionApp, PaletteCommand
 from app.ui.dialogs.choice import Choice
 from app.ui.dialogs.confirm import Confirm
@@ -27,6 +29,7 @@ from app.ui.slash import SLASH_COMMANDS
 from app.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
+    from app.ui.agents.places import Agents
     from app.ui.screens.model import ModelScreen
 
 
@@ -41,6 +44,7 @@ class TidegateApp(ActionApp[str | Onward | None]):
     """The workspace. Ends with None, with the name of the model to open the workspace with again, or with
     another place to go to. `screen` makes the screen, where it is not to be the plain workspace's."""
 
+    DEFAULT_MODE = OWN
     CSS_PATH: ClassVar[list[str]] = ["styles.tcss", "workspace.tcss"]  # type: ignore[assignment]
 
     def __init__(
@@ -53,6 +57,7 @@ class TidegateApp(ActionApp[str | Onward | None]):
         session: str | None = None,
         notices: tuple[str, ...] = (),
         screen: "Callable[[TidegateApp], WorkspaceScreen] | None" = None,
+        ports_of: "Callable[[Path], Ports] | None" = None,
     ) -> None:
         super().__init__(keymap=keymap, theme=theme, notices=notices)
         self._ports = ports
@@ -61,18 +66,33 @@ class TidegateApp(ActionApp[str | Onward | None]):
         self.session = session
         """The session to begin with; when another model was chosen, the one that was open then."""
 
-    def on_mount(self) -> None:
-        self.push_screen(
+        self._ports_of = ports_of
+        self._own_screen: WorkspaceScreen | None = None
+        self._agents: Agents | None = None
+        self.add_mode(OWN, self._open_own_screen)
+
+    def _open_own_screen(self) -> WorkspaceScreen:
+        self._own_screen = (
             self._make_screen(self)
             if self._make_screen is not None
             else WorkspaceScreen(self._ports, self.user_keymap, self._show_file, self.session)
         )
+        return self._own_screen
+
+    def on_mount(self) -> None:
         self.tell_notices()
 
     @property
     def workspace_screen(self) -> WorkspaceScreen | None:
-        """The screen with the panes."""
-        return next((screen for screen in self.screen_stack if isinstance(screen, WorkspaceScreen)), None)
+        """The screen with the panes that is in front, the user's own or that of an agent beside it."""
+        stack = self._screen_stacks.get(self.current_mode, ())
+        return next((screen for screen in stack if isinstance(screen, WorkspaceScreen)), None)
+
+    @property
+    def _workspace_screens(self) -> list[WorkspaceScreen]:
+        if self._agents is not None:
+            return list(self._agents.screens.values())
+        return [self._own_screen] if self._own_screen is not None else []
 
     def target_of(self, scope: str) -> DOMNode | None:
         """Whom an action of `scope` is for, if it is there."""
@@ -133,23 +153,32 @@ class TidegateApp(ActionApp[str | Onward | None]):
         self.notify(f"{stop} stops the agent, {leave} quits.", timeout=3)
 
     def action_leave(self) -> None:
-        screen = self.workspace_screen
-        if screen is not None and screen.viewer.editor.unsaved:
-            self.run_worker(self._leave_unsaved(screen, None), group="leave", exclusive=True)
+        if self._has_unsaved:
+            self.run_worker(self._leave_unsaved(None), group="leave", exclusive=True)
             return
-        if screen is None or not screen.agent.is_working:
+        working = sum(screen.agent.is_working for screen in self._workspace_screens)
+        if not working:
             self.exit()
             return
-        question = "The agent is still working. What it said and did until now is kept."
+        who = "The agent is" if working == 1 else f"{working} agents are"
+        question = f"{who} still working. What was said and done until now is kept."
         if not isinstance(self.screen, Confirm):
             self.push_screen(Confirm("Quit", question, "Stop it and quit", "Stay"), self._leave_if)
 
-    async def _leave_unsaved(self, screen: WorkspaceScreen, result: str | Onward | None) -> None:
+    @property
+    def _has_unsaved(self) -> bool:
+        return any(screen.viewer.editor.unsaved for screen in self._workspace_screens)
+
+    async def _leave_unsaved(self, result: str | Onward | None) -> None:
         """End with `result`, once it is said what becomes of text that is not saved."""
+        for screen in self._workspace_screens:
+            if screen.viewer.editor.unsaved and not await self._save_or_drop(screen):
+                return
+        self.exit(result)
+
+    async def _save_or_drop(self, screen: WorkspaceScreen) -> bool:
+        """False where the user stays, or the text could not be saved."""
         editor = screen.viewer.editor
-        if not editor.unsaved:
-            self.exit(result)
-            return
         words = "The agent is still working, and this is not saved" if screen.agent.is_working else "Not saved"
         question = f"{words}: {', '.join(map(visible, editor.unsaved))}."
         answers = {"s": "Save and quit", "d": "Drop it and quit"}
@@ -157,15 +186,13 @@ class TidegateApp(ActionApp[str | Onward | None]):
         if chosen == "d":
             editor.keeping.drop_all()
             editor.is_dropped = True
-        if chosen == "d" or (chosen == "s" and await editor.save_all()):
-            self.exit(result)
+        return chosen == "d" or (chosen == "s" and await editor.save_all())
 
     def _leave_with(self, result: str | Onward) -> None:
-        screen = self.workspace_screen
-        if screen is None or not screen.viewer.editor.unsaved:
-            self.exit(result)
+        if self._has_unsaved:
+            self.run_worker(self._leave_unsaved(result), group="leave", exclusive=True)
         else:
-            self.run_worker(self._leave_unsaved(screen, result), group="leave", exclusive=True)
+            self.exit(result)
 
     def _leave_if(self, yes: bool | None) -> None:
         if yes:
@@ -180,9 +207,23 @@ class TidegateApp(ActionApp[str | Onward | None]):
                 return
         await super().on_event(event)
 
+    async def on_workspace_screen_agents_wanted(self) -> None:
+        if self._ports_of is None or self._own_screen is None:
+            return
+        if self._agents is None:
+            from app.ui.agents.places import Agents  # noqa: PLC0415  most users have one agent
+
+            own = self._own_screen
+            self._agents = Agents(self, lambda: own, self._ports_of)
+        self.run_worker(self._agents.show(), group="agents")
+
+    def on_workspace_screen_agent_changed(self, event: WorkspaceScreen.AgentChanged) -> None:
+        if self._agents is not None:
+            self._agents.changed(event.workspace)
+
     def on_model_screen_chosen(self, event: "ModelScreen.Chosen") -> None:
-        screen = self.workspace_screen
-        self.session = screen.agent.spoken_session if screen is not None else None
+        own = self._own_screen
+        self.session = own.agent.spoken_session if own is not None else None
         self._leave_with(event.model)
 
     def on_model_screen_practice_chosen(self) -> None:
@@ -216,6 +257,11 @@ def agent_in(workspace: Workspace, engine: EnginePort, review: ReviewPort, setti
     return agent
 
 
+def _ports_of(choice: ModelChoice, settings: Settings, root: Path) -> Ports:
+    workspace, engine, review = Workspace(root), open_engine(choice, settings), open_late(root)
+    return Ports(workspace, review, engine, agent_in(workspace, engine, review, settings))
+
+
 def run_workspace(
     path: Path,
     model: str | None,
@@ -238,27 +284,24 @@ def run_workspace(
     if show_file is not None:
         file = workspace.locate(str(show_file)).path
     while True:
-        engine = open_engine(choose_model(named), settings)
-        review = open_late(workspace.root)
+        ports_of = partial(_ports_of, choose_model(named), settings)
+        ports = ports_of(workspace.root)
 
-        open_agent = agent_in(workspace, engine, review, settings)
-
-        def agent(
-            asker: PermissionAsker, session: str | None = None, *, open_agent: OpenAgent = open_agent
-        ) -> AgentPort:
+        def agent(asker: PermissionAsker, session: str | None = None, *, ports: Ports = ports) -> AgentPort:
             nonlocal mode
-            opened = open_agent(asker, session)
+            opened = ports.agent(asker, session)
             if mode is not None:
                 # Said of the beginning: what the user chooses later stays, with another model too.
                 opened.mode, mode = mode, None
             return opened
 
         app = TidegateApp(
-            Ports(workspace, review, engine, agent),
+            replace(ports, agent=agent),
             keymap=keymap,
             theme=settings.theme,
             show_file=file,
             session=session,
+            ports_of=ports_of,
         )
         chosen = app.run()
         if chosen is None:

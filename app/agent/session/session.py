@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
+from send2trash import send2trash
+
 from app import durable
 from app.agent.errors import SessionError
 from app.agent.session.branches import active
@@ -217,5 +219,19 @@ def rename_session(root: Path, session_id: str, title: str) -> None:
     journal = open_journal(root, session_id)
     try:
         journal.append(TitleSet(title))
+    finally:
+        journal.close()
+
+
+def delete_session(root: Path, session_id: str) -> None:
+    """Put a session that is open nowhere into the trash. Raises SessionError."""
+    path = session_path(root, session_id)
+    journal = Journal(path)
+    try:
+        send2trash(path)
+    except OSError as error:
+        raise SessionError(
+            f"{path.name} cannot be put into the trash ({error})", f"delete {path} by hand"
+        ) from error
     finally:
         journal.close()

@@ -44,7 +44,9 @@ class ListLines(LineView):
         self.show(self.entries)
         keys = [entry.key for entry in self.entries]
         if self._current in keys:
-            self.call_after_refresh(self.move_to, keys.index(self._current), centre=True)
+            self.cursor_row = keys.index(self._current)
+            # Where it stands by then: a key may have moved it before the list has its size.
+            self.call_after_refresh(lambda: self.move_to(self.cursor_row, centre=True))
 
     def show(self, entries: Sequence[ListRow]) -> None:
         """Show these, with the cursor on the first."""

@@ -1,4 +1,4 @@
-"""Earlier sessions of this workspace: search, go on, copy, rename, export."""
+"""Earlier sessions of this workspace: search, go on, copy, rename, export, delete."""
 
 import asyncio
 import time
@@ -15,10 +15,11 @@ from textual.widgets.option_list import Option
 
 from app.agent.session.history import to_markdown
 from app.agent.session.index import SessionSummary, sessions
-from app.agent.session.session import fork_session, read_session, rename_session
+from app.agent.session.session import delete_session, fork_session, read_session, rename_session
 from app.errors import TidegateError
 from app.paths import expanded
 from app.ui.actions import bindings, key_label
+from app.ui.dialogs.confirm import Confirm
 from app.ui.dialogs.dialog import Dialog
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import age, visible
@@ -64,11 +65,11 @@ class SessionsScreen(Dialog[str | None]):
             keymap = getattr(self.app, "user_keymap", {})
             keys = {
                 name: key_label(keys_of(f"sessions.{name}", keymap)[0])
-                for name in ("rename", "fork", "export", "leave")
+                for name in ("rename", "fork", "export", "delete", "leave")
             }
             box.border_subtitle = (
                 f"Enter goes on · {keys['rename']} renames · {keys['fork']} copies · "
-                f"{keys['export']} exports · {keys['leave']} goes back"
+                f"{keys['export']} exports · {keys['delete']} deletes · {keys['leave']} goes back"
             )
             yield LineInput(self._query, placeholder="Search in what was said", id="sessions-query")
             yield OptionList(id="sessions-list", compact=True, markup=False)
@@ -183,6 +184,25 @@ class SessionsScreen(Dialog[str | None]):
             target = await self._try(lambda: export_session(self._root, chosen.id))
             if target is not None:
                 self._say(f"Written to {target}")
+
+    def action_delete(self) -> None:
+        if (chosen := self._chosen) is None or self._renaming is not None:
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.run_worker(self._delete(chosen.id), group="delete")
+
+        question = f"“{visible(chosen.title)}” goes to the trash. What was changed in files stays."
+        self.app.push_screen(Confirm("Delete a session", question, "Delete it", "Keep it"), answered)
+
+    async def _delete(self, session: str) -> None:
+        def delete() -> bool:
+            delete_session(self._root, session)
+            return True
+
+        if await self._try(delete):
+            self._search()
 
     async def _try(self, work: Callable[[], T]) -> T | None:
         try:

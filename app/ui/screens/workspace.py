@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 from textual.binding import BindingType
 from textual.markup import escape
+from textual.message import Message
 from textual.timer import Timer
 
 from app.errors import TidegateError
@@ -99,6 +101,28 @@ class WorkspaceScreen(LowerScreen):
             self.agent.prompt.focus()
         # The first frame is painted before anything slow begins.
         self.call_after_refresh(self._begin)
+
+    class AgentsWanted(Message):
+        """The user wants to see the agents that work beside this one."""
+
+    class AgentChanged(Message):
+        """The agent of `workspace` begins, ends, asks or was answered."""
+
+        def __init__(self, workspace: "WorkspaceScreen") -> None:
+            super().__init__()
+            self.workspace = workspace
+
+    @property
+    def root(self) -> Path:
+        """The open directory."""
+        return self._ports.workspace.root
+
+    def action_show_agents(self) -> None:
+        self.post_message(self.AgentsWanted())
+
+    def show_beside(self, working: int, asking: int) -> None:
+        """Say how many agents in other worktrees work, and how many ask."""
+        self._facts(working_beside=working, asking_beside=asking)
 
     def on_agent_pane_command_given(self, event: AgentPane.CommandGiven) -> None:
         self.run_worker(self.slash_commands.do(event.text), group="slash")
@@ -215,6 +239,8 @@ class WorkspaceScreen(LowerScreen):
             return is_there and self.review.hint_names.get(action_id, name) != ""
         if scope == "transcript":
             return bool(self.agent.transcript.row_count)
+        if action_id == "workspace.agents":
+            return not self.is_practice
         if action_id == "workspace.go_on":
             return self.agent.turns.can_go_on
         return action_id != "workspace.cancel" or self.agent.is_working
@@ -290,6 +316,7 @@ class WorkspaceScreen(LowerScreen):
             # Only while a turn runs: at rest, nothing ticks.
             self._clock = self.set_interval(1, self._title_agent)
         self._title_agent()
+        self.post_message(self.AgentChanged(self))
         if not event.running:
             self.review.reload()
             self.read_git_status()
@@ -336,6 +363,7 @@ class WorkspaceScreen(LowerScreen):
     def on_permission_prompt_shown(self, event: PermissionPrompt.Shown) -> None:
         self._facts(is_asking=event.asking)
         self._title_agent()
+        self.post_message(self.AgentChanged(self))
 
     def on_review_pane_counted(self, event: ReviewPane.Counted) -> None:
         if self.review.desk.source == "":
@@ -352,7 +380,7 @@ class WorkspaceScreen(LowerScreen):
             self.agent.tell(status.given_up)
         self._facts(engine=status)
         self.agent.banner.show(status, self._key("workspace.restart_engine"), self._key("workspace.model"))
-        if status.phase == "absent" and isinstance(self.app.screen, WorkspaceScreen):
+        if status.phase == "absent" and self.app.screen is self:
             self.action_show_model()
 
     def _facts(self, **changes: object) -> None:

@@ -38,6 +38,9 @@ class StatusFacts:
     is_asking: bool = False
     tests: TestState | None = None
     """How the last run of the tests ended, or that they run."""
+    working_beside: int = 0
+    """Agents in other worktrees that work, and that ask."""
+    asking_beside: int = 0
 
 
 def thousands(count: int) -> str:
@@ -119,6 +122,12 @@ class StatusLine(OneLine):
         parts = []
         if facts.is_asking:
             parts.append((95, Text("the agent asks you", style=palette.warning + Style(bold=True))))
+        if facts.asking_beside:
+            verb = "asks" if facts.asking_beside == 1 else "ask"
+            parts.append((94, Text(f"{facts.asking_beside} beside you {verb}", style=palette.warning)))
+        elif facts.working_beside:
+            verb = "works" if facts.working_beside == 1 else "work"
+            parts.append((60, Text(f"{facts.working_beside} beside you {verb}", style=palette.muted)))
         if facts.engine.is_short:
             parts.append((85, Text("memory is short", style=palette.warning)))
         if facts.tests is not None:

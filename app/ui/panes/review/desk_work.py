@@ -43,7 +43,7 @@ class DeskWork:
     ) -> None:
         self.port = port
         self.desk = desks[0]
-        self._desks = desks
+        self._desks = list(desks)
         self._tell = tell
         self._first = first
         self._lock = asyncio.Lock()
@@ -52,6 +52,19 @@ class DeskWork:
     def switch(self) -> None:
         """Review the next desk from now on, after the last the first."""
         self.desk = self._desks[(self._desks.index(self.desk) + 1) % len(self._desks)]
+
+    def show(self, desk: Desk) -> None:
+        """Review `desk` from now on, and have it among those that can be switched to."""
+        if desk not in self._desks:
+            self._desks.append(desk)
+        self.desk = desk
+
+    def put_away(self, desk: Desk) -> None:
+        """There is no such desk any more."""
+        if desk in self._desks:
+            self._desks.remove(desk)
+        if self.desk is desk:
+            self.desk = self._desks[0]
 
     async def run(self, ask: Callable[[], Result]) -> Result:
         """Run `ask` in a thread when all that was begun before is done. Raises what `ask` raises."""

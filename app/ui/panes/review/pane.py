@@ -148,6 +148,18 @@ class ReviewPane(Vertical):
         self._progress.restart()
         self.reload()
 
+    def show_desk(self, desk: Desk) -> None:
+        """Review `desk`, which may be new here."""
+        self._work.show(desk)
+        self._progress.restart()
+        self.reload()
+
+    def put_desk_away(self, desk: Desk) -> None:
+        """Review something else from now on, if this is `desk`, which there is no more."""
+        self._work.put_away(desk)
+        self._progress.restart()
+        self.reload()
+
     def reload(self) -> None:
         """Show what the log and the disk say now."""
         self.run_worker(self._do(None), group="review")

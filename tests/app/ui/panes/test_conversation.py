@@ -283,6 +283,12 @@ async def test_sessions_are_searched_renamed_copied_and_exported_by_key(tmp_path
         await stage.press("f3")
         await stage.until(lambda: len(list(sessions(root, "fruit"))) == 2)
         await stage.until(lambda: not isinstance(stage.app.screen, SessionsScreen))
+        await stage.say("/resume fruit")
+        await stage.until(lambda: stage.app.screen.query("#sessions-list") and stage.app.screen._found)
+        await stage.press("f5")
+        await stage.until(lambda: stage.app.screen.query("#confirm-box"), "whether it is to go")
+        await stage.press("y")
+        await stage.until(lambda: len(list(sessions(root, "fruit"))) == 1, "one of the two in the trash")
 
 
 async def test_the_message_can_be_written_in_an_editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

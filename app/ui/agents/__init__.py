@@ -1,0 +1,1 @@
+"""Several agents side by side: each in a git worktree of its own, with a screen of its own."""
