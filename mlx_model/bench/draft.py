@@ -25,26 +25,23 @@ import mlx.core as mx
 from typing_extensions import override
 
 from mlx_model.bench.draft_texts import TEXTS
+from mlx_model.bench.shared_prompts import SNAPSHOT_BYTES, SharedPrompts
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.commands.shared.chats import add_chats, read_chats
 from mlx_model.commands.shared.memory_check import add_memory, settle_memory
 from mlx_model.commands.shared.options import add_drafter, load_model
 from mlx_model.decode.drafting import Step
 from mlx_model.decode.generator import Generator
-from mlx_model.decode.language_model import StateKeeper
 from mlx_model.decode.request import DraftMode, GenerationRequest, SamplingParameters, TokenGenerated
 from mlx_model.decode.verify import DEEPEST, VerifyingModel
 from mlx_model.engine.loading import ways
 from mlx_model.errors import ConfigError, RequestError
 from mlx_model.memory.plan import Wishes
 from mlx_model.model import Qwen3Next
-from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.state.sequence import SequenceState
 
 _SLICE = 16
 """Tokens that one draft mode makes before the next mode's turn."""
-_SNAPSHOT_BYTES = 1 << 30
-"""Snapshots kept during the bench, in bytes: they hold one prompt's."""
 _CONTEXT = 4096
 """Tokens: more than the texts and their replies have."""
 
@@ -98,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise RequestError("At least 8 tokens, one round and some time are needed to measure anything.")
     tokenizer = Tokenizer.from_directory(arguments.model)
     # As in serving: weights are wired where possible, and a model that does not fit is refused.
-    plan = settle_memory(arguments, Wishes(_CONTEXT, snapshots=_SNAPSHOT_BYTES))
+    plan = settle_memory(arguments, Wishes(_CONTEXT, snapshots=SNAPSHOT_BYTES))
     loaded = load_model(arguments, plan)
     model = loaded.model
     if not isinstance(model, Qwen3Next):
@@ -223,34 +220,6 @@ class Reciting(VerifyingModel[SequenceState]):
         return self.head(self.hidden(tokens, state)[:, -1])[0]
 
 
-class _SharedPrompts(StateKeeper[SequenceState]):
-    """A StateKeeper for generations that run side by side: a prompt is computed once, by the first of them."""
-
-    def __init__(self, model: Qwen3Next) -> None:
-        self._model = model
-        self._store = PrefixStore(_SNAPSHOT_BYTES)
-
-    @override
-    def begin(self, prompt: Sequence[int]) -> SequenceState:
-        state = self._model.state()
-        known = self._store.lookup(prompt)
-        if known is not None:
-            state.restore(known)
-        return state
-
-    @override
-    def snapshot(self, tokens: Sequence[int], state: SequenceState) -> None:
-        self._store.store(tokens, state)
-
-    @override
-    def keep(self, tokens: Sequence[int], state: SequenceState) -> None:
-        self.snapshot(tokens, state)
-
-    @override
-    def keep_interrupted(self, tokens: Sequence[int], state: SequenceState) -> None:
-        pass  # no generation of this bench is cancelled
-
-
 class _Clock:
     """Seconds that one draft mode has run; it is stopped while the others run."""
 
@@ -276,7 +245,7 @@ class _Way:
         mode: DraftMode,
         model: Qwen3Next,
         verifier: VerifyingModel[SequenceState],
-        states: _SharedPrompts,
+        states: SharedPrompts,
     ) -> None:
         self.clock = _Clock()
         self.steps: list[Step] = []
@@ -325,7 +294,7 @@ def measure(
 ) -> dict[DraftMode, Result]:
     """Measures every draft mode of the model on what is asked, side by side, in a warm-up round and up to
     `rounds` more; after `seconds` no new round begins, except the first after the warm-up."""
-    states = _SharedPrompts(model)
+    states = SharedPrompts(model)
     modes = list(ways(model, verifier))
     by_mode = {mode: _Way(mode, model, verifier, states) for mode in modes}
     taken: dict[DraftMode, list[float]] = defaultdict(list)

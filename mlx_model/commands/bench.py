@@ -4,6 +4,7 @@ import argparse
 import importlib
 
 MEASUREMENTS = {
+    "batch": ("mlx_model.bench.batch", "how much faster replies are decoded together than one by one"),
     "cache": (
         "mlx_model.bench.cache",
         "tokens computed again in agents' sessions; the cost of finding a prefix",
