@@ -69,7 +69,7 @@ class Generation(GenerationPort, Generic[StateT]):
     @property
     @override
     def prompt_left(self) -> int:
-        if self.loop is not None:
+        if self.loop is not None or self._ended:
             return 0
         return len(self._request.prompt) - (self._run.state.length if self._run is not None else 0)
 

@@ -119,5 +119,15 @@ def test_a_model_decodes_by_the_kernel_what_it_decodes_without(library: ctypes.C
         use_delta_step(model, choice)
         found = model.logits(mx.array([tokens]), fused)
         np.testing.assert_allclose(np.array(found), np.array(expected), rtol=1e-4, atol=1e-4)
+    # Rows of a batch, too, each by a kernel of its own.
+    others = [model.state(), model.state()]
+    for state, step in ((others[0], DeltaStepChoice(None, "")), (others[1], choice)):
+        use_delta_step(model, step)
+        model.logits(mx.array([[3, 1]]), state)
+    rows = model.head(model.side_by_side([fused, others[1]])(mx.array([12, 13])))[0]
+    use_delta_step(model, DeltaStepChoice(None, ""))
+    for row, (token, state) in enumerate(((12, plain), (13, others[0]))):
+        expected = model.last_logits(mx.array([[token]]), state)
+        np.testing.assert_allclose(np.array(rows[row]), np.array(expected), rtol=1e-4, atol=1e-4)
     for name, array in plain.recurrent().items():
         np.testing.assert_allclose(fused.recurrent()[name], array, rtol=1e-4, atol=1e-4, err_msg=name)

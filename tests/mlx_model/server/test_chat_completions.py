@@ -443,18 +443,22 @@ def test_progress_that_nobody_asked_for_does_not_pass_for_a_sign_of_life(checkpo
                 yield PromptProcessed(10, 0, 1, 0.0)
                 pause.wait(0.05)
 
-        engine.generator.generate = endless  # type: ignore[method-assign]
+        engine.generator.answer = endless  # type: ignore[method-assign]
         body = {"messages": HI, "stream": True}
         with httpx2.stream("POST", f"{engine.url}/v1/chat/completions", json=body, timeout=LONGEST) as response:
             assert any(line.startswith(":") for line in response.iter_lines())
 
 
-def test_a_long_prefill_is_kept_alive_and_ended_by_shutdown(checkpoint: Path) -> None:
+def test_a_long_prefill_and_who_waits_for_it_are_kept_alive_and_ended_by_shutdown(checkpoint: Path) -> None:
     with scripted_engine(checkpoint, "", keep_alive_seconds=0.02) as engine:
         body = {"messages": HI, "stream": True}
-        with httpx2.stream("POST", f"{engine.url}/v1/chat/completions", json=body, timeout=LONGEST) as response:
+        address = f"{engine.url}/v1/chat/completions"
+        with httpx2.stream("POST", address, json=body, timeout=LONGEST) as response:
             lines = response.iter_lines()
             assert any(line.startswith(":") for line in lines)
+            with httpx2.stream("POST", address, json=body, timeout=LONGEST) as waiting:
+                assert any(line.startswith(":") for line in waiting.iter_lines())
+            assert len(engine.generator.requests) == 1
             engine.scheduler.stop()
             (last,) = [line for line in lines if line.startswith("data: ")]
         assert "shutting down" in json.loads(last.removeprefix("data: "))["error"]["message"]

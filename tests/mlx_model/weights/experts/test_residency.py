@@ -87,6 +87,23 @@ def test_logits_are_the_same_bits(
     residency.close()
 
 
+def test_rows_share_the_slots(checkpoints: dict[str, Checkpoint], full: dict[str, Qwen3Next]) -> None:
+    """Three sequences decoded together with experts on disk, and each alone with all in memory."""
+    model, residency = streamed(checkpoints["packed"], ACTIVE + 1)
+    states, alone = ([one.state() for _ in range(3)] for one in (model, full["packed"]))
+    for row, length in enumerate((5, 31, 17)):
+        for one, state in ((model, states[row]), (full["packed"], alone[row])):
+            mx.eval(one.last_logits(mx.array([TOKENS[:length]]), state), state.arrays())
+    step, tokens = model.side_by_side(states), [1, 2, 3]
+    for _ in range(4):
+        together = model.head(step(mx.array(tokens)))[0]
+        for row, state in enumerate(alone):
+            expected = full["packed"].last_logits(mx.array([[tokens[row]]]), state)
+            assert mx.array_equal(together[row], expected).item()
+            tokens[row] = int(mx.argmax(expected).item())
+    residency.close()
+
+
 def test_the_mtp_layer_streams_too(checkpoints: dict[str, Checkpoint], full: dict[str, Qwen3Next]) -> None:
     model, residency = streamed(checkpoints["packed"], 4)
     embeddings, hidden = mx.random.normal((2, 1, 70, 64), key=mx.random.key(1))
