@@ -29,6 +29,10 @@ class SharedPrompts(StateKeeper[SequenceState]):
         return state
 
     @override
+    def begin_further(self, prompt: Sequence[int], length: int) -> SequenceState | None:
+        return None
+
+    @override
     def snapshot(self, tokens: Sequence[int], state: SequenceState) -> None:
         self._store.store(tokens, state)
 

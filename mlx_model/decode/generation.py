@@ -92,6 +92,8 @@ class Generation(GenerationPort, Generic[StateT]):
                 if interrupted and self._cancelled():
                     yield from self.finish()
                 else:
+                    if interrupted and self._run.state.length == self._run.cached:
+                        self._begin_further(self._run)
                     yield from self._read_chunk(self._run)
             else:
                 self._borrow_drafters(interrupted)
@@ -128,15 +130,28 @@ class Generation(GenerationPort, Generic[StateT]):
             shared.batch.forget()
 
     def _begin(self) -> Iterator[GenerationEvent]:
-        request, shared = self._request, self._shared
-        started = time.perf_counter()
+        request, shared, started = self._request, self._shared, time.perf_counter()
         run = self._run = Run(request, shared.states.begin(request.prompt), started)
-        run.cached = run.kept = run.state.length
-        expected = len(request.prompt) + min(request.max_tokens, REPLY_ROOM)
-        run.state.reserve(min(expected, shared.context_length))
-        self._cuts = self._cut(run.cached)
+        self._start(run)
         self._borrow_drafters(False)
         yield run.processed()
+
+    def _begin_further(self, run: Run[StateT]) -> None:
+        """Others have computed since this began, perhaps a prompt with the same beginning."""
+        state = self._shared.states.begin_further(self._request.prompt, run.cached)
+        if state is None:
+            return
+        run.state = state
+        self._start(run)
+        if self._drafting is not None:
+            self._drafting.begin(self._request.prompt[: run.cached], state)
+
+    def _start(self, run: Run[StateT]) -> None:
+        """Sets off from where the state is."""
+        run.cached = run.kept = run.state.length
+        expected = len(self._request.prompt) + min(self._request.max_tokens, REPLY_ROOM)
+        run.state.reserve(min(expected, self._shared.context_length))
+        self._cuts = self._cut(run.cached)
 
     def _cut(self, start: int) -> list[int]:
         """Where the chunks of the rest of the prompt end: at the chunk size and at the request's boundaries."""

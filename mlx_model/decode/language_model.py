@@ -61,6 +61,11 @@ class StateKeeper(Protocol[StateT]):
         """A state that has seen the longest proper prefix of the prompt that is stored, perhaps none of it."""
         ...
 
+    def begin_further(self, prompt: Sequence[int], length: int) -> StateT | None:
+        """A state that has seen a stored prefix of more than `length` tokens, which another generation may have
+        stored since `begin`; None where there is none."""
+        ...
+
     def snapshot(self, tokens: Sequence[int], state: StateT) -> None:
         """Stores a copy of a state that has seen exactly `tokens`. The generation goes on with the state."""
         ...
@@ -85,6 +90,10 @@ class NothingKept(StateKeeper[StateT]):
     @override
     def begin(self, prompt: Sequence[int]) -> StateT:
         return self._model.state()
+
+    @override
+    def begin_further(self, prompt: Sequence[int], length: int) -> StateT | None:
+        return None
 
     @override
     def snapshot(self, tokens: Sequence[int], state: StateT) -> None:

@@ -114,6 +114,10 @@ class LastConversation(StateKeeper[MlxLmState]):
         return state
 
     @override
+    def begin_further(self, prompt: Sequence[int], length: int) -> MlxLmState | None:
+        return None
+
+    @override
     def snapshot(self, tokens: Sequence[int], state: MlxLmState) -> None:
         pass  # only the state itself is kept, at the end
 

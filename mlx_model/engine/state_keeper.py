@@ -41,6 +41,15 @@ class StoredStates(StateKeeper[SequenceState]):
             state.restore(known)
         return state
 
+    @override
+    def begin_further(self, prompt: Sequence[int], length: int) -> SequenceState | None:
+        known = self._store.lookup(as_tokens(prompt), beyond=length)
+        if known is None:
+            return None
+        state = self._model.state()
+        state.restore(known)
+        return state
+
     @property
     def held_bytes(self) -> int:
         """Bytes of the state of the last generation that ended. `begin` reuses or drops it, so the next

@@ -212,6 +212,20 @@ def test_a_defect_of_one_row_ends_that_row_alone(model: Qwen3Next) -> None:
         assert found[row][0] == alone(model, asked[row])[0]
 
 
+def test_what_two_prompts_have_in_common_is_computed_once(model: Qwen3Next) -> None:
+    generator = sharing_generator(model, StoredStates(model, PrefixStore(1 << 28)))
+    common = tuple(range(40))
+    requests = [
+        GenerationRequest((*common, last), 3, frozenset(), SamplingParameters(temperature=0), (40,))
+        for last in (50, 51)
+    ]
+    found = served(generator, [Asked(0, 41, 3, row, constrained=False) for row in range(2)], requests)
+    assert [end.cached_tokens for _, end in found] == [0, 40]
+    for request, (tokens, _) in zip(requests, found, strict=True):
+        events = Generator(model, NothingKept(model)).generate(request, lambda: False)
+        assert tokens == [event.token for event in events if isinstance(event, TokenGenerated)]
+
+
 def test_rows_that_decode_together_take_one_pass(model: Qwen3Next, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted in passes: four replies of twelve tokens, in little more than the passes of one."""
     widths: list[int] = []

@@ -55,6 +55,9 @@ class Last:
     def begin(self, prompt: Sequence[int]) -> SequenceState:  # noqa: ARG002
         return self._model.state()
 
+    def begin_further(self, prompt: Sequence[int], length: int) -> SequenceState | None:  # noqa: ARG002
+        return None
+
     def snapshot(self, tokens: Sequence[int], state: SequenceState) -> None:
         pass
 
