@@ -4,10 +4,12 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-
-import regex
+from typing import TYPE_CHECKING
 
 from app.editing.errors import BadSearch
+
+if TYPE_CHECKING:
+    import regex
 
 _PATIENCE = 0.5
 """Seconds for one search: an expression may backtrack for ever."""
@@ -28,6 +30,8 @@ class Query:
 
     def pattern(self) -> "regex.Pattern[str]":
         """The expression. Raises BadSearch."""
+        import regex  # noqa: PLC0415  only who searches waits for it
+
         ignores = not self.is_exact and self.text == self.text.lower()
         flags = regex.MULTILINE | (regex.IGNORECASE if ignores else 0)
         try:
@@ -50,6 +54,8 @@ def find(lines: Sequence[str], query: Query, replacement: str = "") -> list[Foun
     `replacement` may hold \\\\1 and \\\\g<name>. Raises BadSearch."""
     if not query.text:
         return []
+    import regex  # noqa: PLC0415  as above
+
     pattern = query.pattern()
     starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
 

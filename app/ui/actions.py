@@ -164,6 +164,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("tree.delete", "tree", "delete", ("d",), "Delete it: it goes to the trash", "delete"),
     Action("tree.undo", "tree", "undo", ("u",), "Take back what was last done to a file here"),
     Action("tree.stage", "tree", "stage", ("s",), "Stage it, or take it out of the index", "stage"),
+    Action("tree.edit_outside", "tree", "edit_outside", ("E",), "Edit the file in $EDITOR"),
+    Action("tree.show", "tree", "show_outside", ("o",), "Show it in the Finder, or the file manager"),
     Action("tree.path", "tree", "copy_path", ("y",), "Copy its path"),
     Action("tree.refresh", "tree", "reload", ("r",), "Read the folder and git's status again", "refresh"),
     Action("viewer.search", "viewer", "search", ("slash",), "Search in the file", "search"),

@@ -7,12 +7,15 @@ import subprocess
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.app import App, SuspendNotSupported
 
 from app.errors import TidegateError
-from app.review.port import ReviewPort
-from app.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from app.review.port import ReviewPort
+    from app.workspace.workspace import Workspace
 
 _WITH_COLON = ("hx", "helix", "subl", "zed", "kak")
 _WITH_GOTO = ("code", "codium", "cursor", "windsurf")
@@ -68,7 +71,9 @@ def edit(app: App[object], path: Path, line: int) -> None:
         )
 
 
-def edit_outside(app: App[object], workspace: Workspace, review: ReviewPort, path: str, line: int = 1) -> None:
+def edit_outside(
+    app: App[object], workspace: "Workspace", review: "ReviewPort", path: str, line: int = 1
+) -> None:
     """Let the user edit the workspace's file `path` in the editor; what changes is the user's own in the
     review. What goes wrong is told."""
     location = workspace.locate(path)

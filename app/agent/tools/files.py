@@ -146,8 +146,14 @@ class Files:
                 self._recorder.record(location.path, found, FileImage(data, mode))
             except TidegateError as error:
                 raise ToolFailure(f"{location.path} was not changed: {error}.") from error
+
+        def check() -> None:
+            now = self._image(location)
+            if (now.data if now else None) != (found.data if found else None):
+                raise _stale(location)
+
         try:
-            write_bytes(location.absolute, data)
+            write_bytes(location.absolute, data, check)
         except TidegateError as error:
             raise ToolFailure(f"{location.path} was not changed: {error}.") from error
         if self._unsaved is not None and before is not None:

@@ -36,7 +36,9 @@ _MARKS: dict[StatusCode, str] = {
 
 Node = TreeNode[DirectoryEntry | None]
 
-TreeAsks = Literal["filter", "create", "rename", "copy", "throw_away", "undo", "stage", "copy_path"]
+TreeAsks = Literal[
+    "filter", "create", "rename", "copy", "throw_away", "undo", "stage", "copy_path", "edit", "show"
+]
 """What the user can ask for in the tree."""
 
 
@@ -247,6 +249,12 @@ class FileTree(Tree[DirectoryEntry | None]):
 
     def action_stage(self) -> None:
         self._want("stage")
+
+    def action_edit_outside(self) -> None:
+        self._want("edit")
+
+    def action_show_outside(self) -> None:
+        self._want("show")
 
     def action_copy_path(self) -> None:
         self._want("copy_path")

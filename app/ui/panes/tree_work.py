@@ -11,6 +11,7 @@ from app.review.port import ReviewPort
 from app.ui.base import ActionApp
 from app.ui.dialogs.confirm import Confirm
 from app.ui.drawing.text import visible
+from app.ui.editor import edit_outside
 from app.ui.widgets.ask_line import AskLine
 from app.workspace.workspace import Workspace
 
@@ -99,6 +100,21 @@ class TreeWork:
                 self.stage(path)
             case "copy_path":
                 self._tree.run_worker(self.copy_path(path), group="copy")
+
+            case "edit":
+                if (self._workspace.root / path).is_file():
+                    edit_outside(self._tree.app, self._workspace, self._review, path)
+                    self._tree.run_worker(self._tree.read_again(None), group="work")
+            case "show":
+                self._tree.run_worker(self._show(path), group="show")
+
+    async def _show(self, path: str) -> None:
+        from app.ui.file_manager import reveal  # noqa: PLC0415  the first frame does without
+
+        try:
+            await asyncio.to_thread(reveal, self._workspace.root / path)
+        except TidegateError as error:
+            self._tree.app.notify(str(error), severity="warning")
 
     def filter(self) -> None:
         """Ask for letters; the tree shows what matches them as they are typed, until Esc."""

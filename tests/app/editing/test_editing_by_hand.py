@@ -3,10 +3,12 @@
 import stat
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from app.editing.comments import marks_for, toggled
 from app.editing.errors import BadSearch, CannotEncode, DiskChanged, NotEditable
@@ -15,6 +17,7 @@ from app.editing.marks import marks_between
 from app.editing.merge import merged
 from app.editing.open_file import OpenFile
 from app.editing.search import Query, find, replaced
+from app.ui.panes.editor.document import LineDocument
 
 FOUR = Indentation(4)
 
@@ -215,3 +218,80 @@ def test_what_cannot_be_edited_says_why(tmp_path: Path) -> None:
     file.use_utf8()
     file.save("→")
     assert path.read_bytes() == "→".encode()
+
+
+class Editing(RuleBasedStateMachine):
+    """A file, a text that is written from it, and somebody else: what a person wrote is on the disk or in the
+    text, what others wrote is never written over unseen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = TemporaryDirectory()
+        self.path = Path(self.folder.name) / "a.txt"
+        self.path.write_bytes(b"one\r\ntwo\r\n")
+        self.file = OpenFile(self.path, "a.txt")
+        self.document = LineDocument(self.file.normal)
+        self.undone: list[tuple[tuple[int, int], tuple[int, int], str]] = []
+        self.model = self.file.normal
+        self.seen = self.disk
+
+    @property
+    def disk(self) -> bytes | None:
+        return self.path.read_bytes() if self.path.exists() else None
+
+    @rule(data=st.data(), text=st.text(alphabet="ab\n\r\x0c\x85漢", max_size=5))
+    def write(self, data: st.DataObject, text: str) -> None:
+        start = data.draw(st.integers(0, len(self.model)))
+        end = data.draw(st.integers(start, min(len(self.model), start + 4)))
+        places = [self.document.get_location_from_index(at) for at in (start, end)]
+        result = self.document.replace_range(*places, text)
+        assert result.replaced_text == self.model[start:end]
+        plain = text.replace("\r\n", "\n").replace("\r", "\n")
+        self.model = self.model[:start] + plain + self.model[end:]
+        self.undone.append((places[0], result.end_location, result.replaced_text))
+
+    @precondition(lambda self: self.undone)
+    @rule()
+    def undo(self) -> None:
+        start, end, text = self.undone.pop()
+        written = self.document.get_text_range(start, end)
+        self.document.replace_range(start, end, text)
+        at = self.document.get_index_from_location(start)
+        self.model = self.model[:at] + text + self.model[at + len(written) :]
+
+    @rule(text=st.sampled_from([b"theirs\n", b"other\r\nlines", None]))
+    def somebody_writes(self, text: bytes | None) -> None:
+        if text is None:
+            self.path.unlink(missing_ok=True)
+        else:
+            self.path.write_bytes(text)
+
+    @rule()
+    def save(self) -> None:
+        before = self.disk
+        try:
+            self.file.save(self.document.text)
+        except DiskChanged:
+            assert before != self.seen and self.disk == before
+        else:
+            assert before == self.seen
+            self.seen = self.disk
+            assert OpenFile(self.path, "a.txt").normal == self.model
+
+    @rule()
+    def look_at_theirs_and_keep_mine(self) -> None:
+        self.seen = self.file.data = self.disk
+
+    @invariant()
+    def text_is_the_models(self) -> None:
+        assert self.document.text == self.model
+        assert self.document.lines == self.model.split("\n")
+        widest = max(len(line) + line.count("漢") for line in self.document.lines)
+        assert self.document.get_size(4) == (widest, len(self.document.lines))
+
+    def teardown(self) -> None:
+        self.folder.cleanup()
+
+
+Editing.TestCase.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+TestEditing = Editing.TestCase

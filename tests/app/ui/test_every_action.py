@@ -33,6 +33,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(root, "add", "-A")
     git(root, "commit", "--quiet", "-m", "one")
     monkeypatch.setattr("app.workspace.file_work.send2trash", lambda path: path.rename(tmp_path / path.name))
+    monkeypatch.setattr("app.ui.file_manager.reveal", lambda _place: None)
     return root
 
 

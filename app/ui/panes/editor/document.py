@@ -7,6 +7,8 @@ from textual.document._document import Document, EditResult, Location
 from textual.geometry import Size
 from typing_extensions import override
 
+from app.ui.drawing.text import with_signs
+
 
 class LineDocument(Document):
     """Lines end at "\\n" alone: Textual's own document divides at form feeds and several separators of Unicode
@@ -37,7 +39,7 @@ class LineDocument(Document):
     def _measured(self, lines: Sequence[str]) -> list[int]:
         tab = self._tab_width
         return [
-            len(line) if line.isascii() and "\t" not in line else cell_len(line.expandtabs(tab))
+            len(line) if line.isascii() and "\t" not in line else cell_len(with_signs(line.expandtabs(tab)))
             for line in lines
         ]
 

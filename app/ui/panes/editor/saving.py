@@ -11,7 +11,6 @@ from app.editing.merge import merged
 from app.errors import TidegateError
 from app.review.port import ReviewPort
 from app.ui.dialogs.choice import Choice
-from app.ui.dialogs.conflict import Conflict
 from app.ui.panes.editor.buffer import Buffer
 from app.workspace.workspace import Workspace
 
@@ -91,6 +90,8 @@ class Saving:
                 both = await asyncio.to_thread(merged, file.normal, mine, text.normal)
                 if both is not None and both not in (mine, text.normal):
                     answers["b"] = "put both together, unsaved"
+        from app.ui.dialogs.conflict import Conflict  # noqa: PLC0415  conflicts are rare
+
         shown = await asyncio.to_thread(_shown, buffer, mine)
         chosen = await self._widget.app.push_screen_wait(Conflict(buffer.path, words, shown, theirs, answers))
         if chosen is None:
