@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     name, model = _model(arguments)
     if arguments.memory is None:
         machine = this_machine()
-        model = replace(model, arithmetic=arithmetic(default_dtype(model.config.dtype)))
+        model = replace(model, arithmetic=arithmetic(default_dtype(model.config.dtype), model.config))
     else:
         machine = mac(arguments.memory)
     wishes = Wishes(arguments.context, arguments.expert_slots)

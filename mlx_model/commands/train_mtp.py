@@ -127,7 +127,7 @@ def settle_training(arguments: argparse.Namespace, machine: Machine | None = Non
         raise RequestError(
             f"--sequence-length is {arguments.sequence_length}; the model's context is {config.context_length}."
         )
-    float_bytes = arithmetic(default_dtype(config.dtype)).float_bytes
+    float_bytes = arithmetic(default_dtype(config.dtype), config).float_bytes
     needed = fitting_bytes(config, stored_packing(checkpoint), arguments.sequence_length, float_bytes)
     budget = machine.usable - margin(machine)
     if needed > budget and not arguments.force:

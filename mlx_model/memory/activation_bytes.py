@@ -1,12 +1,14 @@
 """Bytes of activations while a block of tokens is computed, from the config alone.
 
-Layers run one after the other and MLX frees finished buffers, so the largest layer counts, not the sum of all.
-The factors follow the code in `layers/` and are checked against mx.get_peak_memory() in tests/mlx_model/memory.
+Layers run one after the other (see `model.Pace`) and MLX frees finished buffers, so the largest layer counts,
+not the sum of all, and on a CPU the largest part of one. The factors follow the code in `layers/` and are
+checked against mx.get_peak_memory() in tests/mlx_model/memory.
 """
 
 from dataclasses import dataclass
 
 from mlx_model.config.model_config import ModelConfig
+from mlx_model.state.fused_attention import SCORES_LIMIT
 
 _FLOAT32 = 4
 """Bytes of a number."""
@@ -15,10 +17,15 @@ _FLOAT32 = 4
 @dataclass(frozen=True, slots=True)
 class Arithmetic:
     """`float_bytes`: bytes of an activation's element. `stepwise`: whether the DeltaNet recurrence runs step by
-    step, as MLX's fallback on a CPU does, which keeps the state after every step until the end."""
+    step, as MLX's fallback on a CPU does, which keeps the state after every step until the end.
+    `fused_attention`: whether large scores are never held (see state.fused_attention).
+    `whole_layers`: whether all buffers of a layer are held until it is done, as on a GPU, which gets its work
+    in batches."""
 
     float_bytes: int = 2
     stepwise: bool = False
+    fused_attention: bool = False
+    whole_layers: bool = False
 
 
 def block_bytes(
@@ -42,7 +49,10 @@ def block_bytes(
     # Logits in the dtype of activations, in float32, and one float32 copy in sampling or scoring.
     logits = rows * config.vocab_size * (arithmetic.float_bytes + 2 * _FLOAT32)
     residual = 3 * tokens * config.hidden_size * arithmetic.float_bytes
-    return max(*mixing, _experts(config, tokens, arithmetic), logits) + residual
+    experts = _experts(config, tokens, arithmetic)
+    if arithmetic.whole_layers:
+        return max(max(mixing) + experts, logits) + residual
+    return max(*mixing, experts, logits) + residual
 
 
 def _experts(config: ModelConfig, tokens: int, arithmetic: Arithmetic) -> int:
@@ -67,11 +77,14 @@ def _delta_net(config: ModelConfig, tokens: int, arithmetic: Arithmetic) -> int:
 def _attention(
     config: ModelConfig, tokens: int, context: int, arithmetic: Arithmetic, kv_bits: int | None
 ) -> int:
-    """The scores of all heads, for MLX has no fused kernel for many queries of 256 dimensions; the projections;
-    and a copy of the buffer of keys, which grows by copying, or of unpacked keys and values."""
+    """The scores of all heads, which MLX's kernel for many queries of 256 dimensions holds where it is not
+    forced to be fused; the projections; and a copy of the buffer of keys, which grows by copying, or of
+    unpacked keys and values."""
     queries = config.num_attention_heads * config.head_dim
     keys = config.num_key_value_heads * config.head_dim
     scores = config.num_attention_heads * tokens * context * arithmetic.float_bytes + tokens * context
+    if arithmetic.fused_attention:
+        scores = min(scores, SCORES_LIMIT)
     projected = tokens * (4 * queries + 4 * keys) * arithmetic.float_bytes
     buffers = (1 if kv_bits is None else 2) * context * keys * arithmetic.float_bytes
     return scores + projected + buffers

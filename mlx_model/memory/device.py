@@ -12,6 +12,7 @@ from mlx_model.memory.blas import blas_in_words, fast_blas
 from mlx_model.memory.machine import chip
 
 if TYPE_CHECKING:
+    from mlx_model.config.model_config import ModelConfig
     from mlx_model.memory.plan import MemoryPlan
 
 _RAISED_LIMITS = {"MLX_MAX_OPS_PER_BUFFER": "1000", "MLX_MAX_MB_PER_BUFFER": "1000"}
@@ -53,9 +54,19 @@ def set_memory_limits(plan: "MemoryPlan") -> None:
         mx.set_wired_limit(plan.wired_limit)
 
 
-def arithmetic(dtype: str) -> Arithmetic:
-    """The Arithmetic of activations in this dtype on this device."""
-    return Arithmetic(float_bytes=4 if dtype == "float32" else 2, stepwise=on_cpu())
+def arithmetic(dtype: str, config: "ModelConfig") -> Arithmetic:
+    """The Arithmetic of a model's activations in this dtype on this device."""
+    import mlx.core as mx  # noqa: PLC0415
+
+    from mlx_model.state.fused_attention import fused_attention_works  # noqa: PLC0415
+
+    float_bytes = 4 if dtype == "float32" else 2
+    if on_cpu():
+        return Arithmetic(float_bytes, stepwise=True)
+    fused = fused_attention_works(
+        config.head_dim, config.num_attention_heads, config.num_key_value_heads, getattr(mx, dtype)
+    )
+    return Arithmetic(float_bytes, fused_attention=fused, whole_layers=True)
 
 
 def on_cpu() -> bool:

@@ -7,6 +7,7 @@ import mlx.core as mx
 from typing_extensions import override
 
 from mlx_model.errors import ConfigError
+from mlx_model.state.fused_attention import forces_fused
 
 BLOCK = 256
 """Tokens that a buffer grows by, as in mlx-lm: growing copies the whole buffer."""
@@ -42,9 +43,14 @@ class KVBuffer:
     def attend(self, queries: mx.array, keys: mx.array, values: mx.array, scale: float) -> mx.array:
         """Appends keys and values [1, heads, n, head_dim]; causal attention of their queries [1, query heads,
         n, head_dim] over everything in the buffer → [1, query heads, n, head_dim]."""
-        mask = "causal" if queries.shape[2] > 1 else None
         keys, values = self.append(keys, values)
-        return mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask=mask)
+        if queries.shape[2] == 1:
+            return mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale)
+        scores = queries.shape[1] * queries.shape[2] * self.length * queries.dtype.size
+        forced = forces_fused(scores, queries, self._heads)
+        return mx.fast.scaled_dot_product_attention(
+            queries, keys, values, scale=scale, mask="causal", force_fused=forced
+        )
 
     def extend(self, parts: Mapping[str, mx.array]) -> None:
         """Appends n tokens in the form that `slice` gives; each array is [1, heads, n, ...]."""

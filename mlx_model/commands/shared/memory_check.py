@@ -75,7 +75,7 @@ def settle_memory(
     model = Model(
         config,
         stored_packing(checkpoint),
-        arithmetic(dtype),
+        arithmetic(dtype, config),
         arguments.kv_bits,
         mtp=checkpoint.has_mtp,
         all_logits=all_logits,
@@ -106,7 +106,7 @@ def _drafter_size(arguments: argparse.Namespace, checkpoint: Checkpoint, dtype: 
     if directory is None:
         return DrafterSize(0, 0, 0)
     config = DFlashConfig.from_directory(directory)
-    float_bytes = arithmetic(dtype).float_bytes
+    float_bytes = 4 if dtype == "float32" else 2
     return DrafterSize(
         drafter_bytes(directory, float_bytes, drafter_packing(checkpoint.quantization)),
         config.cache_bytes(float_bytes),
