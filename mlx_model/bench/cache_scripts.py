@@ -144,17 +144,17 @@ def _rewind(turns: int) -> Script:
 def _tool_results(words: tuple[int, ...]) -> Script:
     steps = [Step(_user("use the tools"), None)]
     for number, count in enumerate(words):
-        content = _text(f"result {number}", count)
+        content = text(f"result {number}", count)
         result = {"role": "tool", "tool_call_id": f"call_{number}", "content": content}
         steps.append(Step(result, number))
     return Script("tool results", tuple(steps))
 
 
 def _user(topic: str) -> dict[str, Any]:
-    return {"role": "user", "content": _text(topic, 30)}
+    return {"role": "user", "content": text(topic, 30)}
 
 
-def _text(topic: str, words: int) -> str:
+def text(topic: str, words: int) -> str:
     """A text of `words` words that begins with the topic and is unique to it."""
     choice, known = random.Random(topic), " ".join(_WORDS).split()
     return " ".join([topic, *(choice.choice(known) for _ in range(max(0, words - len(topic.split()))))])

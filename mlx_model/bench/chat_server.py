@@ -1,11 +1,12 @@
 """Chat servers as child processes of a bench."""
 
+import contextlib
 import json
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -91,25 +92,29 @@ class ChatServer:
 
     def leave(self, body: Mapping[str, Any], pieces: int) -> str:
         """Disconnect after `pieces` pieces of a reply; returns the text received. Raises BenchServerFailed."""
-        assert self._client is not None, "the server is started"
         text: list[str] = []
+        with contextlib.closing(self.stream(body)) as chunks:
+            for chunk in chunks:
+                for choice in chunk.get("choices") or ():
+                    text.append((choice.get("delta") or {}).get("content") or "")
+                if sum(map(bool, text)) >= pieces:
+                    break
+        return "".join(text)
+
+    def stream(self, body: Mapping[str, Any]) -> Generator[dict[str, Any]]:
+        """The chunks of a reply as they arrive; closing the iterator disconnects. Raises BenchServerFailed."""
+        assert self._client is not None, "the server is started"
         try:
             request = {**body, "stream": True}
             with self._client.stream("POST", "/v1/chat/completions", json=request) as response:
                 response.raise_for_status()
                 for line in response.iter_lines():
-                    if not line.startswith("data: {"):
-                        continue
-                    chunk = json.loads(line.removeprefix("data: "))
-                    for choice in chunk.get("choices") or ():
-                        text.append((choice.get("delta") or {}).get("content") or "")
-                    if sum(map(bool, text)) >= pieces:
-                        break
-        except (httpx2.HTTPError, ValueError, KeyError) as error:
+                    if line.startswith("data: {"):
+                        yield json.loads(line.removeprefix("data: "))
+        except (httpx2.HTTPError, ValueError) as error:
             raise BenchServerFailed(
                 f"{self._arguments[1]} did not answer: {error}. {self._last_words()}"
             ) from error
-        return "".join(text)
 
     def _ready(self) -> bool:
         assert self._client is not None

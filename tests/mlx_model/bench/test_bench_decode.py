@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from mlx_model.__main__ import main
-from mlx_model.bench import decode
+from mlx_model.bench.speed import agent_turn, decode
 from mlx_model.memory.bandwidth import stated_bandwidth
 from tests.support.checkpoints import write_checkpoint
+from tests.support.servable import make_endless, servable_checkpoint
 
 
 def test_it_times_ours_and_mlx_lm_and_says_what_bandwidth_allows(
@@ -36,6 +37,28 @@ def test_it_times_ours_and_mlx_lm_and_says_what_bandwidth_allows(
     assert later["roof"] < empty["roof"]
     assert main(given) == 0
     assert "| decoding after 16 |" in capsys.readouterr().out
+
+
+def test_an_agents_last_turn_is_timed_over_the_wire_plain_and_drafted_with_its_parts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decode, "_PROMPTS", (32,))
+    monkeypatch.setattr(decode, "_LATER_TURN", (16, 8))
+    monkeypatch.setattr(decode, "_DECODED", 4)
+    monkeypatch.setattr(agent_turn, "_RESULTS", (5, 20))
+    monkeypatch.setattr(agent_turn, "_LAST", 12)
+    model = str(make_endless(servable_checkpoint(tmp_path)))
+    given = ["bench", "decode", "--model", model, "--rounds", "1", "--turns", "3", "--profile"]
+    assert main([*given, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [turn["draft"] for turn in report["turns"]] == ["none", "auto"]
+    for turn in report["turns"]:
+        # The turns before it are not computed again.
+        assert 0.5 * turn["prompt"] < turn["cached"] < turn["prompt"]
+        assert turn["first_ms"] > 0 and turn["tokens_per_second"] > 0
+    assert set(report["profile"]) == {"host", "device", "sampling", "detokenizing", "grammar", "wire"}
+    # By default, contexts as far as the model and its memory go: this one ends at 4,096 tokens.
+    assert [speed["work"]["context"] for speed in report["speeds"] if speed["work"]["writes"]] == [0]
 
 
 def test_bandwidths_are_those_of_the_chip_by_its_whole_name() -> None:

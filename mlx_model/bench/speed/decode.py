@@ -2,8 +2,9 @@
 and beside mlx-lm's speed on the same work.
 
 Measured are steps of the model as serving runs them, greedy and with the next step submitted before the last
-token is read. Drafts are left out (see bench draft), and so are grammar, text and the wire. Engines take turns
-within each round, so that other load and heat slow both alike.
+token is read; without drafts, grammar, text and the wire. Engines take turns within each round, so that other
+load and heat slow both alike. Then the last of an agent's turns is measured at the other end of the wire, plain
+and drafted, and with --profile where the time of a token goes.
 
 The roof is bandwidth over bytes: a step reads the active weights and all keys and values, a prompt reads all
 weights once a chunk. No speed without drafts is above it; how near one comes is what a change can gain.
@@ -12,7 +13,7 @@ weights once a chunk. No speed without drafts is above it; how near one comes is
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,22 +24,27 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
+from mlx_model.bench.speed.agent_turn import TURNS, TurnSpeed, measure_turn
+from mlx_model.bench.speed.profile import profile
 from mlx_model.commands.shared.memory_check import add_memory, settle_memory
-from mlx_model.commands.shared.options import load_model
+from mlx_model.commands.shared.options import load_model, optional_tokenizer
 from mlx_model.decode.language_model import LanguageModel, State
 from mlx_model.engine.mlx_lm_model import load_mlx_lm
 from mlx_model.errors import ConfigError, RequestError
 from mlx_model.memory.bandwidth import copied_bandwidth, stated_bandwidth
+from mlx_model.memory.device import on_cpu
 from mlx_model.memory.footprint import Footprint, footprint, stored_packing
 from mlx_model.memory.machine import chip
 from mlx_model.memory.plan import Wishes
 from mlx_model.model import Qwen3Next
 from mlx_model.weights.checkpoint import open_checkpoint
 
-_CONTEXTS = (0, 8192)
-"""Tokens before those that are decoded."""
-_PROMPTS = (128, 512, 2048)
-"""Tokens of prompts."""
+_CONTEXTS = (0, 8_192, 32_768, 131_072)
+"""Tokens before those that are decoded, where memory allows."""
+_PROMPTS = (128, 512, 2_048, 32_768)
+"""Tokens of prompts, likewise."""
+_LONGEST_ON_CPU = 8_192
+"""Longer ones would take hours there."""
 _LATER_TURN = (8192, 256)
 """A later turn of an agent: tokens that are known by then, and new ones."""
 _DECODED = 64
@@ -86,10 +92,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--contexts",
-        default=",".join(map(str, _CONTEXTS)),
         metavar="N,N",
-        help="tokens before those that are decoded (default: %(default)s)",
+        help="tokens before those that are decoded "
+        f"(default: of {','.join(map(str, _CONTEXTS))} those that memory allows)",
     )
+    parser.add_argument(
+        "--turns",
+        type=int,
+        default=TURNS,
+        metavar="N",
+        help="turns of the agent's session over the wire, 0 for none (default: %(default)s)",
+    )
+    parser.add_argument("--profile", action="store_true", help="also say where the time of a token goes")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds of everything (default: 3)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_memory(parser, slots=False)
@@ -98,9 +112,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints a table in Markdown. Raises EngineError."""
-    works = _works(arguments.contexts, arguments.rounds)
-    longest = max(work.context + work.tokens for work in works) + (1 + arguments.rounds) * _DECODED
-    plan = settle_memory(arguments, Wishes(longest, snapshots=0))
+    contexts = _lengths(arguments.contexts)
+    if arguments.rounds < 1:
+        raise RequestError("At least one round is needed.")
+    # First, and over before the model is loaded here: there is room for one of them.
+    has_tokenizer = (arguments.model / "tokenizer.json").exists()
+    turns = measure_turn(arguments.model, arguments.turns) if arguments.turns > 0 and has_tokenizer else []
+    decoded = (1 + arguments.rounds) * _DECODED
+    asked = None if contexts is None else max(*contexts, *_PROMPTS[:1], sum(_LATER_TURN)) + decoded
+    plan = settle_memory(arguments, Wishes(asked, snapshots=0))
+    most = _LONGEST_ON_CPU if on_cpu() else 1 << 30
+    if plan is not None:
+        most = min(most, plan.context - decoded)
+    works = _works([length for length in _CONTEXTS if length <= most] if contexts is None else contexts, most)
     started = time.perf_counter()
     loaded = load_model(arguments, plan)
     seconds = time.perf_counter() - started
@@ -127,25 +151,38 @@ def run(arguments: argparse.Namespace) -> int:
         "load_seconds": seconds,
         "peak_bytes": mx.get_peak_memory(),
     }
+    parts = profile(loaded.model, optional_tokenizer(arguments.model)) if arguments.profile else {}
+    if parts and turns:
+        parts["wire"] = turns[0].wire_ms
     if arguments.json:
-        print(json.dumps({**report, "speeds": [asdict(speed) for speed in speeds]}))
+        measured = {"speeds": [asdict(speed) for speed in speeds], "turns": [asdict(turn) for turn in turns]}
+        print(json.dumps({**report, **measured, "profile": parts}))
     else:
         _print(report, speeds)
+        _print_turns(turns, arguments.turns)
+        _print_parts(parts)
     return 0
 
 
-def _works(contexts: str, rounds: int) -> list[Work]:
+def _lengths(contexts: str | None) -> list[int] | None:
+    if contexts is None:
+        return None
     try:
         lengths = [int(part) for part in contexts.split(",")]
     except ValueError:
         raise RequestError(f"{contexts!r} is no list of lengths; write them as 0,8192.") from None
-    if rounds < 1 or min(lengths) < 0:
-        raise RequestError("At least one round is needed, and no context is shorter than 0 tokens.")
+    if min(lengths) < 0:
+        raise RequestError("No context is shorter than 0 tokens.")
+    return lengths
+
+
+def _works(contexts: Sequence[int], most: int) -> list[Work]:
+    """The work at these contexts, and prompts of at most `most` tokens."""
     known, new = _LATER_TURN
     return [
-        *(Work(f"prompt of {count:,}", 0, count, False) for count in _PROMPTS),
-        Work(f"{new} more after {known:,}", known, new, False),
-        *(Work(f"decoding after {length:,}", length, _DECODED, True) for length in lengths),
+        *(Work(f"prompt of {count:,}", 0, count, False) for count in _PROMPTS if count <= most),
+        *([Work(f"{new} more after {known:,}", known, new, False)] if known + new <= most else []),
+        *(Work(f"decoding after {length:,}", length, _DECODED, True) for length in contexts),
     ]
 
 
@@ -231,3 +268,23 @@ def _print(report: dict[str, Any], speeds: Sequence[Speed]) -> None:
             f"| {speed.work.name} | {speed.median:.1f} | {speed.least:.1f} to {speed.most:.1f} | "
             f"{speed.roof:.0f} | {speed.median / speed.roof:.0%} | {host} | {beside} | {ratio} |"
         )
+
+
+def _print_turns(turns: Sequence[TurnSpeed], number: int) -> None:
+    if not turns:
+        return
+    print(f"\n| Turn {number} over the wire | Prompt | Cached | First token | Tokens/s | Wire, a token |")
+    print("|---|---|---|---|---|---|")
+    for turn in turns:
+        print(
+            f"| draft {turn.draft} | {turn.prompt:,} | {turn.cached:,} | {turn.first_ms:.0f} ms | "
+            f"{turn.tokens_per_second:.1f} | {turn.wire_ms:.2f} ms |"
+        )
+
+
+def _print_parts(parts: Mapping[str, float]) -> None:
+    if not parts:
+        return
+    print("\n| Part of a token | Time |\n|---|---|")
+    for name, milliseconds in parts.items():
+        print(f"| {name} | {milliseconds:.3f} ms |")

@@ -1,0 +1,1 @@
+"""How fast the engine is here, and where its time goes."""
