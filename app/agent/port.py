@@ -21,7 +21,7 @@ class PermissionRequest:
     """A call that needs the user's word. `summary` is what will be done, in full and unabridged; `reason` why
     it is asked; `always` exactly what answering "always" would grant, "" when that is not offered; `keep` what
     answering "keep" would write into the settings besides, "" when that is not offered. `is_part`: what asks is
-    a part of the call, which is under way."""
+    a part of the call, which is under way. `is_users`: the command is the user's own."""
 
     call_id: str
     name: str
@@ -31,6 +31,7 @@ class PermissionRequest:
     always: str = ""
     keep: str = ""
     is_part: bool = False
+    is_users: bool = False
 
 
 @dataclass(frozen=True, slots=True)

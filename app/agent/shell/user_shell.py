@@ -48,7 +48,7 @@ async def run_for_user(command: str, hands: Hands, conversation: Conversation, e
         result = await tool.run(arguments, context)
         if result.was_confined:
             result = await run_again(
-                PermissionRequest(call_id, tool.name, given, summary, ""),
+                PermissionRequest(call_id, tool.name, given, summary, "", is_users=True),
                 result,
                 context,
                 hands.permissions,

@@ -1,16 +1,15 @@
-"""The question whether a call may run, inside the agent pane."""
+"""The question whether a call may run, over the panes beside the agent's."""
 
 import asyncio
 import time
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from rich.console import Group
-from rich.table import Column, Table
 from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.geometry import Offset, Region
 from textual.message import Message
 from textual.timer import Timer
 from textual.widget import Widget
@@ -18,13 +17,16 @@ from textual.widgets import Input, Static
 
 from app.agent.port import PermissionAnswer, PermissionRequest
 from app.ui.actions import bindings, in_scope, key_label
+from app.ui.diff.view import DiffView
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import visible
 from app.ui.keymap import keys_of
+from app.ui.widgets.agent.question import Question, question_of
 from app.ui.widgets.line_input import LineInput
 
-_SHARE = 0.7  # of the pane's height
-_LEAST_ROWS, _MOST_ROWS = 2, 14  # of what would be done
+_LEAST_ROWS = 2  # of what would be done
+_NUMBERS = 14  # columns of line numbers beside a diff
+_LEAST_WIDTH, _MOST_WIDTH = 60, 132  # columns
 
 
 class PermissionPrompt(Vertical, can_focus=True):
@@ -54,6 +56,7 @@ class PermissionPrompt(Vertical, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._request: PermissionRequest | None = None
+        self._question: Question | None = None
         self._answer: asyncio.Future[PermissionAnswer] | None = None
         self._turnstile = asyncio.Lock()
         self._quiet_since = 0.0
@@ -61,6 +64,9 @@ class PermissionPrompt(Vertical, can_focus=True):
         self._title = Static("", id="permission-title")
         self._summary = Static("", id="permission-summary", markup=False)
         self._body = VerticalScroll(self._summary, id="permission-body", can_focus=False)
+        self._diff = DiffView(id="permission-diff")
+        self._diff.can_focus = False
+        self._diff.model.wrap = True  # what is allowed is seen to its end
         self._options = Static("", id="permission-options")
         self._comment = LineInput(
             placeholder="What should it do instead? Enter sends, Esc goes back", id="permission-comment"
@@ -69,6 +75,7 @@ class PermissionPrompt(Vertical, can_focus=True):
     def compose(self) -> ComposeResult:
         yield self._title
         yield self._body
+        yield self._diff
         yield self._options
         yield self._comment
 
@@ -85,7 +92,7 @@ class PermissionPrompt(Vertical, can_focus=True):
             try:
                 return await self._answer
             finally:
-                self._request = self._answer = None
+                self._request = self._answer = self._question = None
                 self.display = False
                 self._comment.display = False
                 if self._timer is not None:
@@ -103,45 +110,83 @@ class PermissionPrompt(Vertical, can_focus=True):
         return time.monotonic() - self._quiet_since >= self.grace
 
     def _show(self, request: PermissionRequest) -> None:
+        question = self._question = question_of(request)
+        palette = Palette.of(self.app)
         self._title.update(
             Text.assemble(
-                ("Allow ", "bold"), (request.name, "bold"), ("?", "bold"), f"  {visible(request.reason)}"
+                (visible(question.words), palette.strong), (f"\n{visible(request.reason)}", palette.muted)
             )
         )
-        self._summary.update(self._painted(request.summary))
-        self.display = True
+        self._summary.update(Text("\n").join(Text(visible(line)) for line in question.body.split("\n")))
+        is_change = question.change is not None
+        self._body.display, self._diff.display = not is_change, is_change
+        self._diff.set_changes((question.change,) if question.change is not None else ())
+        for view in (self._body, self._diff):
+            view.scroll_to(0, 0, animate=False)
         self._wait()
-        self.fit()
         self.post_message(self.Shown(True))
 
+    def focus(self, scroll_visible: bool = True) -> Self:
+        """Open the question, if there is one, and take the keys."""
+        if self.is_asking:
+            self.display = True
+            self.fit()
+            self.call_after_refresh(self.fit)  # by then the agent's pane is where it is going to be
+        return super().focus(scroll_visible)
+
+    def on_descendant_blur(self) -> None:
+        self.call_after_refresh(self._make_room)
+
+    def on_blur(self) -> None:
+        self.call_after_refresh(self._make_room)
+
+    def _make_room(self) -> None:
+        """Let what the user went to be seen; the agent's key opens the question again."""
+        focused = self.screen.focused
+        if focused is not None and self not in focused.ancestors_with_self:
+            self.display = False
+
+    def on_diff_view_file_wanted(self, event: DiffView.FileWanted) -> None:
+        event.stop()
+        self._diff.know_file(event.change, ())  # the file is not so yet: the colours are those of the lines
+
     def fit(self) -> None:
-        """Give what would be done the rows that the question and all its answers leave; the rest scrolls."""
-        if not self.display or not isinstance(self.parent, Widget):
+        """Lay the question over what is left of the agent's pane, or over all panes where that is too narrow,
+        as high as what would be done needs; the rest of that scrolls."""
+        pane = self.parent.parent if isinstance(self.parent, Widget) else None
+        if not self.display or not isinstance(pane, Widget) or not isinstance(pane.parent, Widget):
             return
-        width, height = self.parent.size
+        room = pane.parent.region
+        if pane.region.x - room.x >= _LEAST_WIDTH:
+            room = Region(room.x, room.y, pane.region.x - room.x, room.height)
+        width = min(room.width, _MOST_WIDTH)
         inner = max(1, width - self.gutter.width)
-        taken = self._body.styles.margin.height
+        taken = self.gutter.height + self._body_margin
         for field in (self._title, self._options):
-            taken += field.get_content_height(self.parent.size, self.app.size, inner)
+            taken += field.get_content_height(room.size, self.app.size, inner)
         if self._comment.display:
             rows = self._comment.styles.height
             taken += self._comment.styles.margin.height + (int(rows.value) if rows is not None else 1)
-        self._body.styles.max_height = max(_LEAST_ROWS, min(_MOST_ROWS, round(height * _SHARE) - taken))
+        body = max(_LEAST_ROWS, min(self._wanted_rows(inner), room.height - taken))
+        self._body.styles.height = self._diff.styles.height = body
+        height = min(room.height, body + taken)
+        self.styles.width, self.styles.height = width, height
+        self.absolute_offset = Offset(room.x + (room.width - width) // 2, room.y + (room.height - height) // 2)
+        self.refresh(layout=True)
 
-    def _painted(self, summary: str) -> Group:
-        """The action asked about; a diff is coloured, and wrapped lines are indented to its text."""
-        palette = Palette.of(self.app)
-        lines = summary.split("\n")
-        first = next((index for index, line in enumerate(lines) if line.startswith("@@")), len(lines))
-        parts: list[Text | Table] = [Text(visible(line), palette.strong) for line in lines[:first]]
-        for line in lines[first:]:
-            if line.startswith("@@"):
-                rows = Table.grid(Column(width=2), Column(ratio=1, overflow="fold"), expand=True)
-                parts += [Text(visible(line), palette.muted), rows]
-            else:
-                style = {"+": palette.added, "-": palette.removed}.get(line[:1])
-                rows.add_row(line[:1], Text(visible(line[1:])), style=style)
-        return Group(*parts)
+    @property
+    def _body_margin(self) -> int:
+        shown = self._diff if self._diff.display else self._body
+        return shown.styles.margin.height
+
+    def _wanted_rows(self, width: int) -> int:
+        """The rows of what would be done."""
+        question = self._question
+        if question is not None and question.change is not None:
+            room = max(8, width - _NUMBERS)
+            hunks = question.change.hunks
+            return 2 + sum(2 + sum(1 + len(line.text) // room for line in hunk.lines) for hunk in hunks)
+        return self._summary.get_content_height(self.app.size, self.app.size, width - 1)
 
     def _wait(self) -> None:
         """Begin the grace period again."""
@@ -202,10 +247,14 @@ class PermissionPrompt(Vertical, can_focus=True):
         self._settle(PermissionAnswer("deny"))
 
     def action_body_down(self) -> None:
-        self._body.scroll_relative(y=max(1, self._body.size.height - 1), animate=False)
+        self._scroll(1)
 
     def action_body_up(self) -> None:
-        self._body.scroll_relative(y=-max(1, self._body.size.height - 1), animate=False)
+        self._scroll(-1)
+
+    def _scroll(self, pages: int) -> None:
+        shown = self._diff if self._diff.display else self._body
+        shown.scroll_relative(y=pages * max(1, shown.size.height - 1), animate=False, force=True)
 
     def action_comment(self) -> None:
         field = self._comment

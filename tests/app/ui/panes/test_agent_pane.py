@@ -250,7 +250,12 @@ async def test_a_question_does_not_take_the_focus_from_the_review(
         assert stage.screen.focused is focused
         assert "asks you" in str(stage.screen.query_one("#status").render())
         assert "asks you" in stage.screen.query_one("#agent-pane")._border_title.plain
-        assert stage.screen.agent.permission.is_asking
+        # What the user looks at is not covered before they go to the agent.
+        assert stage.screen.agent.permission.is_asking and not stage.screen.agent.permission.display
+        await stage.press("f5")
+        await stage.until(lambda: stage.screen.agent.permission.display)
+        await stage.press("f3")
+        await stage.until(lambda: not stage.screen.agent.permission.display)
         await stage.press("f5", "y")
         await stage.until(lambda: "once" in stage.transcript())
         assert "asks you" not in str(stage.screen.query_one("#status").render())
@@ -359,11 +364,12 @@ async def test_without_git_the_status_line_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [(120, 40), (100, 30), (80, 24), (44, 10)])
 async def test_every_answer_is_in_view_however_long_the_question(size: tuple[int, int], tmp_path: Path) -> None:
-    diff = "@@ -1,30 +1,30 @@\n" + "\n".join(f"+line {number}" for number in range(30))
+    diff = "@@ -1,0 +1,30 @@\n" + "\n".join(f"+line {number}" for number in range(30))
 
     async def asks_much(agent: ScriptedAgent) -> AsyncGenerator[AgentEvent, None]:
         assert agent.asker is not None
-        await agent.asker.ask(PermissionRequest("1", "edit", {}, diff, "why", "edit any file in the workspace"))
+        given = {"file_path": "a/b.py"}
+        await agent.asker.ask(PermissionRequest("1", "edit", given, f"Edit a/b.py\n{diff}", "why", "edit all"))
         yield TextStreamed("Done.")
 
     async with Stage(tmp_path, asks_much).run(size=size) as stage:
@@ -373,11 +379,14 @@ async def test_every_answer_is_in_view_however_long_the_question(size: tuple[int
         for answer in ("#permission-options", "#permission-comment"):
             shown = prompt.query_one(answer).region
             assert prompt.region.contains_region(shown)
-            assert stage.screen.agent.region.contains_region(shown)
-            assert not prompt.region.overlaps(stage.screen.agent.prompt.region)
+            assert stage.screen.region.contains_region(prompt.region)
+            # Where there is room, it leaves the conversation to be read, and the message to be written.
+            assert size[0] < 120 or not prompt.region.overlaps(stage.screen.agent.region)
+            title = prompt.query_one("#permission-title").render_line(0).text
+            assert "The agent wants to edit a/b.py" in title
             await stage.until(lambda: prompt.is_armed)
             await stage.press("down")
-            await stage.until(lambda: prompt.query_one("#permission-body").scroll_offset.y > 0)
+            await stage.until(lambda: prompt.query_one("#permission-diff").scroll_offset.y > 0)
             await stage.press("c")
             await stage.until(lambda: prompt.query_one("#permission-comment").region.height)
         await stage.press("enter")
