@@ -93,7 +93,7 @@ def _show(root: Path, log: "ReviewPort", desks: Sequence[Desk], piped: bytes, op
         first=changes,
         notice=f"a {operation} is under way" if operation else "",
         keymap=load_keymap(),
-        theme=load_settings().theme,
+        settings=load_settings(),
     )
     app.run()
     return app.return_code or 0

@@ -18,6 +18,8 @@ DraftMode = Literal["none", "lookup", "mtp", "dflash", "auto"]
 """Where our engine's drafts come from; they make replies faster, never different."""
 Effort = Literal["default", "off", "low", "medium", "high"]
 """How much a reasoning model thinks before it answers; default: as the model and its server have it."""
+DiffTints = Literal["red-green", "blue-orange"]
+"""Of removed and added lines; blue and orange are told apart by those who see red and green alike."""
 RuleDecision = Literal["allow", "ask", "deny"]
 
 
@@ -54,8 +56,10 @@ class Settings:
     of its own. `test_commands` are commands that run a project's tests, by the folder. `rules` are tables, each
     begun by [[rules]].
     `offline` refuses what else opens a connection when the user asks for it: fetching models and servers over
-    the network; TIDEGATE_OFFLINE=1 says so too. `mcp` are servers of the Model Context
-    Protocol, each a table begun by [mcp.NAME].
+    the network; TIDEGATE_OFFLINE=1 says so too. `bell` and `notifications` call the user when the agent asks
+    or is done while the terminal is not focused; `terminal_title` says in the window's title how it stands.
+    `vim_keys` gives the message field Vim's modes. `diff_tints` are the colours of what was removed and added.
+    `mcp` are servers of the Model Context Protocol, each a table begun by [mcp.NAME].
     """
 
     model: str = ""
@@ -70,13 +74,28 @@ class Settings:
     stay_awake: bool = True
     local_servers: bool = False
     offline: bool = False
+    bell: bool = True
+    notifications: bool = True
+    terminal_title: bool = True
+    vim_keys: bool = False
+    diff_tints: DiffTints = "red-green"
     test_commands: Mapping[str, str] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     mcp: tuple[McpServer, ...] = ()
 
 
 _TRUE = ("1", "true", "yes", "on")
-_CHOICES = {"mode": get_args(Mode), "draft": get_args(DraftMode), "reasoning_effort": get_args(Effort)}
+CHOICES = {
+    "mode": get_args(Mode),
+    "draft": get_args(DraftMode),
+    "reasoning_effort": get_args(Effort),
+    "diff_tints": get_args(DiffTints),
+}
+"""The settings that are one of a few words, and those words."""
+SWITCHES = frozenset(
+    name for name, one in Settings.__dataclass_fields__.items() if isinstance(one.default, bool)
+)
+"""The settings that are true or false."""
 
 
 def settings_file() -> Path:
@@ -201,12 +220,12 @@ def _check(file: Path, name: str, value: object) -> None:
     elif name == "reasoning_budget":
         expected = "a whole number of tokens, 0 for none"
         right = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    elif name in ("offline", "exact_edits", "stay_awake", "local_servers"):
+    elif name in SWITCHES:
         expected = "true or false"
         right = isinstance(value, bool)
-    elif name in _CHOICES:
-        expected = "one of " + ", ".join(f'"{choice}"' for choice in _CHOICES[name])
-        right = value in _CHOICES[name]
+    elif name in CHOICES:
+        expected = "one of " + ", ".join(f'"{choice}"' for choice in CHOICES[name])
+        right = value in CHOICES[name]
     if not right:
         raise BadSettings(f"{file} sets {name} to {value!r}", f"it must be {expected}")
 

@@ -18,14 +18,17 @@ from app.review.late import open_late
 from app.review.port import ReviewPort
 from app.settings.settings import Mode, Settings, remember
 from app.ui.agents.modes import OWN
+from app.ui.attention.attention import Attention
 from app.ui.base import ActionApp, PaletteCommand
 from app.ui.dialogs.choice import Choice
 from app.ui.dialogs.confirm import Confirm
 from app.ui.drawing.text import visible
 from app.ui.keymap import Keymap, load_keymap
+from app.ui.panes.turns import TurnChanged
 from app.ui.ports import OpenAgent, Ports, TakesKeys
 from app.ui.screens.workspace import WorkspaceScreen
 from app.ui.slash import SLASH_COMMANDS
+from app.ui.widgets.agent.permission_prompt import PermissionPrompt
 from app.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -52,15 +55,16 @@ class TidegateApp(ActionApp[str | Onward | None]):
         ports: Ports,
         *,
         keymap: Keymap | None = None,
-        theme: str = "",
+        settings: Settings | None = None,
         show_file: str | None = None,
         session: str | None = None,
         notices: tuple[str, ...] = (),
         screen: "Callable[[TidegateApp], WorkspaceScreen] | None" = None,
         ports_of: "Callable[[Path], Ports] | None" = None,
     ) -> None:
-        super().__init__(keymap=keymap, theme=theme, notices=notices)
+        super().__init__(keymap=keymap, settings=settings, notices=notices)
         self._ports = ports
+        self.attention = Attention(ports.workspace.root.name, self.write_to_terminal)
         self._make_screen = screen
         self._show_file = show_file
         self.session = session
@@ -80,7 +84,25 @@ class TidegateApp(ActionApp[str | Onward | None]):
         return self._own_screen
 
     def on_mount(self) -> None:
+        self.run_worker(self.attention.learn(), group="attention")
         self.tell_notices()
+
+    # What the window says, and how it calls.
+
+    def enter_terminal(self) -> None:
+        self.attention.begin(self.settings)
+
+    def leave_terminal(self) -> None:
+        self.attention.end()
+
+    def on_agent_pane_turn_changed(self, event: TurnChanged) -> None:
+        is_working = event.running or any(not one.agent.turns.is_idle for one in self._workspace_screens)
+        self.attention.works(is_working, is_focused=self.app_focus)
+
+    def on_permission_prompt_shown(self, _event: PermissionPrompt.Shown) -> None:
+        questions = [one.agent.permission.words for one in self._workspace_screens]
+        words = next(filter(None, questions), "")
+        self.attention.asks(bool(words), words, is_focused=self.app_focus)
 
     @property
     def workspace_screen(self) -> WorkspaceScreen | None:
@@ -298,7 +320,7 @@ def run_workspace(
         app = TidegateApp(
             replace(ports, agent=agent),
             keymap=keymap,
-            theme=settings.theme,
+            settings=settings,
             show_file=file,
             session=session,
             ports_of=ports_of,

@@ -20,6 +20,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
+from app.settings.settings import Settings
 from app.ui.actions import ACTIONS, AT_THE_CURSOR, BY_ID, SCOPE_TITLES, bindings, key_label
 from app.ui.drawing.text import visible
 from app.ui.drawing.themes import DARK, LIGHT
@@ -94,8 +95,16 @@ class ActionApp(App[Result], Generic[Result]):
     ENABLE_COMMAND_PALETTE = True
     palette_words: ClassVar[str] = "What do you want to do?"
 
-    def __init__(self, *, keymap: Keymap | None = None, theme: str = "", notices: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        keymap: Keymap | None = None,
+        settings: Settings | None = None,
+        notices: tuple[str, ...] = (),
+    ) -> None:
         super().__init__()
+        self.settings = settings or Settings()
+        theme = self.settings.theme
         self.user_keymap: Keymap = keymap or {}
         self._notices = notices
         self.register_theme(DARK)
@@ -172,6 +181,18 @@ class ActionApp(App[Result], Generic[Result]):
     def get_driver_class(self) -> type[Driver]:
         driver = super().get_driver_class()
         return TerminalDriver if driver is LinuxDriver else driver
+
+    def enter_terminal(self) -> None:
+        """The terminal is ours, from the start or again."""
+
+    def leave_terminal(self) -> None:
+        """The terminal is about to be somebody else's, at the end or for a while."""
+
+    def write_to_terminal(self, sequence: str) -> None:
+        """Send a sequence that draws nothing."""
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(sequence)
+            self._driver.flush()
 
     def on_mount(self) -> None:
         if not self.is_headless:

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from io import TextIOWrapper
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from textual.drivers.linux_driver import LinuxDriver
 
@@ -30,6 +30,17 @@ class LastingFile:
         return int(self._file.fileno())
 
 
+@runtime_checkable
+class UsesTerminal(Protocol):
+    """An application that sets something of the terminal besides what it draws."""
+
+    def enter_terminal(self) -> None:
+        """The terminal is ours, from the start or again."""
+
+    def leave_terminal(self) -> None:
+        """The terminal is about to be somebody else's, at the end or for a while."""
+
+
 class TerminalDriver(LinuxDriver):
     """Textual's, which can be left even when the terminal has gone."""
 
@@ -38,3 +49,13 @@ class TerminalDriver(LinuxDriver):
         # Textual draws on standard error, which may have been sent to a file.
         here = next((file for file in (self._file, sys.__stdout__) if file and file.isatty()), self._file)
         self._file = cast(TextIOWrapper, LastingFile(here))
+
+    def start_application_mode(self) -> None:
+        super().start_application_mode()
+        if isinstance(self._app, UsesTerminal):
+            self._app.enter_terminal()
+
+    def stop_application_mode(self) -> None:
+        if isinstance(self._app, UsesTerminal):
+            self._app.leave_terminal()
+        super().stop_application_mode()

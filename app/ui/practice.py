@@ -82,4 +82,4 @@ def _window(
             session=session,
         )
 
-    return TidegateApp(ports, keymap=keymap, theme=settings.theme, session=session, screen=screen)
+    return TidegateApp(ports, keymap=keymap, settings=settings, session=session, screen=screen)

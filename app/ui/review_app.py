@@ -15,6 +15,7 @@ from app.errors import TidegateError
 from app.review.desks.desk import Desk
 from app.review.model import FileChange
 from app.review.port import ReviewPort
+from app.settings.settings import Settings
 from app.ui.actions import bindings
 from app.ui.base import ActionApp
 from app.ui.drawing.text import visible
@@ -87,9 +88,9 @@ class ReviewApp(ActionApp[None]):
         first: Sequence[FileChange] | None = None,
         notice: str = "",
         keymap: Keymap | None = None,
-        theme: str = "",
+        settings: Settings | None = None,
     ) -> None:
-        super().__init__(keymap=keymap, theme=theme)
+        super().__init__(keymap=keymap, settings=settings)
         pane = ReviewPane(review, desks, root, first=first, id="review")
         self.review_screen = ReviewScreen(pane, root, self.user_keymap, notice)
 

@@ -105,6 +105,11 @@ class PermissionPrompt(Vertical, can_focus=True):
         return self._answer is not None
 
     @property
+    def words(self) -> str:
+        """The question in one line."""
+        return self._question.words if self._question is not None else ""
+
+    @property
     def is_armed(self) -> bool:
         """Whether a key would count."""
         return time.monotonic() - self._quiet_since >= self.grace

@@ -1,0 +1,1 @@
+"""Calling a user who looks elsewhere: bell, notification, title of the window."""
