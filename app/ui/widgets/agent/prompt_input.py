@@ -14,6 +14,7 @@ from app.ui.completion import Token, rank, token_before
 from app.ui.editor import EditorError, edit_text
 from app.ui.keymap import keys_of
 from app.ui.widgets.agent.completion_list import CompletionList
+from app.ui.widgets.agent.vim_keys import VimKeys
 from app.ui.widgets.writing_area import WritingArea
 
 _LONG_PASTE = 1_200  # characters
@@ -54,7 +55,19 @@ class PromptInput(WritingArea):
         self._place = 0
         self._draft = ""
         self._behind_completion: tuple[int, int] | None = None
+        self.vim: VimKeys | None = None
+        """Vim's keys, where the user wants them."""
         self.completions = CompletionList(id="completions")
+
+    def on_mount(self) -> None:
+        self.use_settings()
+
+    def use_settings(self) -> None:
+        """Take what the user set, also while the field is in use."""
+        settings = getattr(self.app, "settings", None)
+        wants_vim = settings is not None and settings.vim_keys
+        if wants_vim != (self.vim is not None):
+            self.vim = VimKeys(self) if wants_vim else None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         # The text area would take F6, F7 and Ctrl+Z for these; they belong to the workspace.
@@ -119,6 +132,9 @@ class PromptInput(WritingArea):
             event.stop()
             event.prevent_default()
             self.completions.close()
+        elif self.vim is not None and self.vim.take(event):
+            event.stop()
+            event.prevent_default()
         elif handler == "complete" and not self.completions.is_open:
             return  # the key goes its usual way
         elif handler is not None:
@@ -156,6 +172,8 @@ class PromptInput(WritingArea):
         self._place = len(self._history)
         self._draft = ""
         self.text = ""
+        if self.vim is not None:
+            self.vim.reset()
 
     def set_draft(self, text: str) -> None:
         """Insert `text` before the text that is already there."""

@@ -1,0 +1,1 @@
+"""Vim's keys for the message field: what each does to a text, without a screen."""
