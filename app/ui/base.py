@@ -23,7 +23,7 @@ from textual.screen import Screen
 from app.settings.settings import Settings
 from app.ui.actions import ACTIONS, AT_THE_CURSOR, BY_ID, SCOPE_TITLES, bindings, key_label
 from app.ui.drawing.text import visible
-from app.ui.drawing.themes import DARK, LIGHT
+from app.ui.drawing.themes import DARK, LIGHT, OURS
 from app.ui.driver import TerminalDriver
 from app.ui.keymap import Keymap, clashes, keys_of
 
@@ -107,8 +107,8 @@ class ActionApp(App[Result], Generic[Result]):
         theme = self.settings.theme
         self.user_keymap: Keymap = keymap or {}
         self._notices = notices
-        self.register_theme(DARK)
-        self.register_theme(LIGHT)
+        for ours in OURS:
+            self.register_theme(ours)
         self.theme = theme if theme in self.available_themes else DARK.name
         # The stylesheet is read with the theme's colours at once, and not a second time for them.
         self.stylesheet.set_variables(self.get_css_variables())

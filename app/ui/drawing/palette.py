@@ -11,6 +11,9 @@ from rich.style import Style
 from textual.app import App
 from textual.color import Color
 
+from app.settings.settings import DiffTints
+from app.ui.drawing.themes import PLAIN
+
 Depth = Literal["truecolor", "256", "16", "none"]
 """How many colours a terminal has."""
 _DARK_256 = {
@@ -39,6 +42,14 @@ _LIGHT_256 = {
     "header": "#d0d0d0",
     "section": "#eeeeee",
 }
+# Blue for what was added, orange for what was removed: the pair that red-green blindness leaves apart.
+_BLUE_ORANGE = {True: ("#4aa3ff", "#ff9a3c"), False: ("#0a62c9", "#b35900")}
+"""Added and removed, by whether the ground is dark."""
+_BLUE_ORANGE_256 = {
+    True: {"added": "#00005f", "removed": "#875f00", "added_word": "#0000af", "removed_word": "#af5f00"},
+    False: {"added": "#d7d7ff", "removed": "#ffd7af", "added_word": "#afafff", "removed_word": "#ffaf5f"},
+}
+_BLUE_ORANGE_16 = {True: ("#5555ff", "#ffff55"), False: ("#000080", "#808000")}
 _FAINT_256 = {True: "#8a8a8a", False: "#6c6c6c"}
 """Line numbers, by whether the ground is dark: to be read on the tints too."""
 
@@ -75,16 +86,20 @@ class Palette:
     def of(cls, app: App[object]) -> "Palette":
         """The palette of the theme that is set, on the terminal that is there."""
         depth: Depth = "truecolor"
-        if app.no_color or app.console.color_system is None:
+        if app.no_color or app.console.color_system is None or app.theme == PLAIN.name:
             depth = "none"
         elif app.console.color_system == "256":
             depth = "256"
         elif app.console.color_system in ("standard", "windows"):
             depth = "16"
-        return cls.from_variables(app.theme_variables, depth)
+        settings = getattr(app, "settings", None)
+        tints: DiffTints = settings.diff_tints if settings is not None else "red-green"
+        return cls.from_variables(app.theme_variables, depth, tints)
 
     @classmethod
-    def from_variables(cls, variables: Mapping[str, str], depth: Depth = "truecolor") -> "Palette":
+    def from_variables(
+        cls, variables: Mapping[str, str], depth: Depth = "truecolor", tints: DiffTints = "red-green"
+    ) -> "Palette":
         """The palette of the theme whose CSS variables these are, on a terminal with so many colours."""
 
         def named(name: str) -> Color:
@@ -95,6 +110,10 @@ class Palette:
         success, warning, error = named("success"), named("warning"), named("error")
         panel, surface = named("panel"), named("surface")
         dark = background.brightness < 0.5
+
+        added, removed = success, error
+        if tints == "blue-orange":
+            added, removed = map(Color.parse, _BLUE_ORANGE[dark])
 
         def over(color: Color, amount: float) -> Color:
             return background.blend(color, amount)
@@ -124,10 +143,10 @@ class Palette:
             selection=back(over(primary, 0.38)),
             match=back(over(warning, 0.32)),
             match_current=back(warning, background),
-            added=back(over(success, 0.13 if dark else 0.12)),
-            removed=back(over(error, 0.13 if dark else 0.10)),
-            added_word=back(over(success, 0.32 if dark else 0.28)),
-            removed_word=back(over(error, 0.34 if dark else 0.24)),
+            added=back(over(added, 0.13 if dark else 0.12)),
+            removed=back(over(removed, 0.13 if dark else 0.10)),
+            added_word=back(over(added, 0.32 if dark else 0.28)),
+            removed_word=back(over(removed, 0.34 if dark else 0.24)),
             filler=back(surface),
             syntax={
                 "comment": fore(over(foreground, 0.68 if dark else 0.78), italic=True),
@@ -144,19 +163,21 @@ class Palette:
                 "attribute": fore(secondary),
                 "heading": fore(primary, bold=True),
                 "operator": fore(muted),
-                "added": fore(success),
-                "removed": fore(error),
+                "added": fore(added),
+                "removed": fore(removed),
             },
         )
-        return full if depth == "truecolor" else replace(full, **_few_colours(depth, dark, full))
+        return full if depth == "truecolor" else replace(full, **_few_colours(depth, dark, full, tints))
 
 
-def _few_colours(depth: Depth, dark: bool, full: Palette) -> dict[str, Any]:
+def _few_colours(depth: Depth, dark: bool, full: Palette, tints: DiffTints) -> dict[str, Any]:
     """The styles that a terminal of few colours would run together, chosen by hand: blended tints of added,
     removed and found text all come out as the same dark grey of 256 colours, and as none of 16."""
     if depth == "256":
         # Colours of the 6 x 6 x 6 cube and its greys, which such a terminal has exactly.
         names = _DARK_256 if dark else _LIGHT_256
+        if tints == "blue-orange":
+            names = names | _BLUE_ORANGE_256[dark]
         grounds = {name: Style(bgcolor=value) for name, value in names.items()}
         return {**grounds, "faint": Style(color=_FAINT_256[dark])}
     underlined = Style(bold=True, underline=True)
@@ -182,13 +203,14 @@ def _few_colours(depth: Depth, dark: bool, full: Palette) -> dict[str, Any]:
         "section": Style(color="#000000"),
     }
     red, highlight, frame = ("#ff5555", "#808000", "#008080") if dark else ("#800000", "#800080", "#000080")
+    added, removed = _BLUE_ORANGE_16[dark] if tints == "blue-orange" else ("#008000", red)
     return {
         **({} if dark else on_white),
         "strong": Style(bold=True),
-        "added": Style(color="#008000"),
-        "removed": Style(color=red),
-        "added_word": Style(color="#008000") + underlined,
-        "removed_word": Style(color=red) + underlined,
+        "added": Style(color=added),
+        "removed": Style(color=removed),
+        "added_word": Style(color=added) + underlined,
+        "removed_word": Style(color=removed) + underlined,
         "match": Style(color="#000000", bgcolor="#808000"),
         "match_current": Style(color="#000000", bgcolor="#ffff00"),
         "selection": Style(color="#ffffff", bgcolor="#000080"),

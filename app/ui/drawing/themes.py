@@ -1,4 +1,4 @@
-"""Tidegate's own two themes. Every colour on the screen comes from the theme that is set."""
+"""Tidegate's own themes. Every colour on the screen comes from the theme that is set."""
 
 from textual.theme import Theme
 
@@ -68,3 +68,63 @@ LIGHT = Theme(
         "scrollbar-corner-color": "#fbfbf9",
     },
 )
+
+CONTRAST = Theme(
+    name="tidegate-contrast",
+    primary="#5cd6ff",
+    secondary="#b7c7ff",
+    accent="#ffd75f",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#0c0c0c",
+    panel="#1c1c1c",
+    success="#5fff87",
+    warning="#ffd75f",
+    error="#ff8787",
+    dark=True,
+    variables={
+        "border": "#ffffff",
+        "border-blurred": "#8a8a8a",
+        "block-cursor-background": "#005f87",
+        "block-cursor-foreground": "#ffffff",
+        "block-cursor-text-style": "bold",
+        "block-cursor-blurred-background": "#303030",
+        "block-cursor-blurred-foreground": "#ffffff",
+        "input-cursor-background": "#ffffff",
+        "input-selection-background": "#005f87",
+        "scrollbar": "#8a8a8a",
+        "scrollbar-hover": "#bcbcbc",
+        "scrollbar-active": "#ffffff",
+        "scrollbar-background": "#000000",
+        "scrollbar-background-hover": "#000000",
+        "scrollbar-background-active": "#000000",
+        "scrollbar-corner-color": "#000000",
+    },
+)
+
+PLAIN = Theme(
+    name="tidegate-no-colour",
+    primary="#ffffff",
+    secondary="#d0d0d0",
+    accent="#ffffff",
+    foreground="#d8d8d8",
+    background="#101010",
+    surface="#181818",
+    panel="#262626",
+    success="#d8d8d8",
+    warning="#ffffff",
+    error="#ffffff",
+    dark=True,
+    variables={
+        **CONTRAST.variables,
+        "block-cursor-background": "#444444",
+        "input-selection-background": "#555555",
+        "scrollbar-background": "#101010",
+        "scrollbar-background-hover": "#101010",
+        "scrollbar-background-active": "#101010",
+        "scrollbar-corner-color": "#101010",
+    },
+)
+"""Shades of grey; what colours tell apart elsewhere is told by signs, underlining and reversed text."""
+
+OURS = (DARK, LIGHT, CONTRAST, PLAIN)

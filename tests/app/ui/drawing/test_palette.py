@@ -8,11 +8,13 @@ from rich.style import Style
 from textual.app import App
 from textual.theme import BUILTIN_THEMES, Theme
 
+from app.settings.settings import DiffTints
 from app.ui.drawing.palette import Depth, Palette
-from app.ui.drawing.themes import DARK, LIGHT
+from app.ui.drawing.themes import CONTRAST, DARK, LIGHT
 
 SYSTEMS = {"256": ColorSystem.EIGHT_BIT, "16": ColorSystem.STANDARD}
-THEMES = {theme.name: theme for theme in (DARK, LIGHT, *(BUILTIN_THEMES[name] for name in ("nord", "gruvbox")))}
+_SOME = (BUILTIN_THEMES["nord"], BUILTIN_THEMES["gruvbox"])
+THEMES = {theme.name: theme for theme in (DARK, LIGHT, CONTRAST, *_SOME)}
 
 
 def seen(style: Style, depth: Depth) -> tuple[object, ...]:
@@ -29,11 +31,12 @@ def seen(style: Style, depth: Depth) -> tuple[object, ...]:
     )
 
 
+@pytest.mark.parametrize("tints", ["red-green", "blue-orange"])
 @pytest.mark.parametrize("depth", ["truecolor", "256", "16", "none"])
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
-def test_what_means_something_else_looks_different(theme: Theme, depth: Depth) -> None:
+def test_what_means_something_else_looks_different(theme: Theme, depth: Depth, tints: DiffTints) -> None:
     variables = App().get_css_variables() | theme.to_color_system().generate()
-    palette = Palette.from_variables(variables, depth)
+    palette = Palette.from_variables(variables, depth, tints)
     assert palette.syntax.keys() == Palette.from_variables(variables).syntax.keys()
     names = ["added", "removed", "added_word", "removed_word", "match", "match_current", "text"]
     if depth == "none":  # added and removed lines are told by their signs, and so are their words
