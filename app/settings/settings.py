@@ -11,6 +11,7 @@ from app import durable
 from app.errors import TidegateError
 from app.paths import config_directory
 from app.settings.mcp import McpServer, read_servers
+from app.settings.places import place
 
 Mode = Literal["plan", "ask", "auto"]
 """What the agent may do: only read; change files and run commands when the user says so; both by itself."""
@@ -104,12 +105,13 @@ def settings_file() -> Path:
 
 
 def load_settings() -> Settings:
-    """The settings. Raises BadSettings with one sentence that names the file and the fault."""
+    """The settings. Raises BadSettings with one sentence that names the file, the line and the fault."""
     file = settings_file()
+    values: dict[str, Any]
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        values: dict[str, Any] = {}
+        text, values = "", {}
     except OSError as error:
         raise BadSettings(f"{file} cannot be read ({error.strerror})", "mend or remove it") from None
     except UnicodeDecodeError:
@@ -120,7 +122,7 @@ def load_settings() -> Settings:
         except tomllib.TOMLDecodeError as error:
             raise BadSettings(f"{file} is not TOML: {error}", "mend or remove it") from None
     for name, value in values.items():
-        _check(file, name, value)
+        _check(file, text, name, value)
     if os.environ.get("TIDEGATE_OFFLINE", "").lower() in _TRUE:
         values["offline"] = True
     for name, variable in (("model", "TIDEGATE_MODEL"), ("api_key", "TIDEGATE_API_KEY")):
@@ -130,11 +132,16 @@ def load_settings() -> Settings:
     try:
         values["mcp"] = read_servers(values.get("mcp", {}))
     except ValueError as error:
-        raise BadSettings(f"{file}: {error}", "mend or remove it") from None
+        raise BadSettings(f"{place(file, text, 'mcp')}: {error}", "mend or remove it") from None
     return Settings(**values)
 
 
-def remember(name: str, value: str | bool) -> None:
+def check(name: str, value: object) -> None:
+    """Raises BadSettings where the setting `name` cannot be `value`."""
+    _check(settings_file(), "", name, value)
+
+
+def remember(name: str, value: str | bool | float) -> None:
     """Write the setting `name` into the settings file, leaving everything else in it as the user wrote it.
 
     Raises BadSettings when it cannot be written.
@@ -198,20 +205,19 @@ def _change(put: Callable[[dict[str, Any]], None]) -> None:
         raise BadSettings(f"{file} is not TOML any more", "mend or remove it") from None
 
 
-def _check(file: Path, name: str, value: object) -> None:
+def _check(file: Path, text: str, name: str, value: object) -> None:
+    at = place(file, text, name)
     known = Settings.__dataclass_fields__
     if name not in known:
-        raise BadSettings(f'{file} sets "{name}", which is no setting', f"known are {', '.join(sorted(known))}")
+        raise BadSettings(f'{at} sets "{name}", which is no setting', f"known are {', '.join(sorted(known))}")
     if name == "rules":
-        _check_rules(file, value)
+        _check_rules(file, text, value)
         return
     if name == "mcp":
         return  # read_servers checks them
     if name == "test_commands":
         if not isinstance(value, dict) or not all(isinstance(line, str) for line in value.values()):
-            raise BadSettings(
-                f"{file} sets {name} to {value!r}", 'write lines such as "~/project" = "make test"'
-            )
+            raise BadSettings(f"{at} sets {name} to {value!r}", 'write lines such as "~/project" = "make test"')
         return
     expected = "a positive number" if name == "engine_idle_minutes" else "a text in quotes"
     right = isinstance(value, str)
@@ -227,20 +233,22 @@ def _check(file: Path, name: str, value: object) -> None:
         expected = "one of " + ", ".join(f'"{choice}"' for choice in CHOICES[name])
         right = value in CHOICES[name]
     if not right:
-        raise BadSettings(f"{file} sets {name} to {value!r}", f"it must be {expected}")
+        raise BadSettings(f"{at} sets {name} to {value!r}", f"it must be {expected}")
 
 
-def _check_rules(file: Path, value: object) -> None:
+def _check_rules(file: Path, text: str, value: object) -> None:
     known = ", ".join(Rule.__dataclass_fields__)
     if not isinstance(value, list) or not all(isinstance(rule, dict) for rule in value):
         raise BadSettings(
-            f"{file} sets rules to something else than tables", "begin each with a line [[rules]]"
+            f"{place(file, text, 'rules')} sets rules to something else than tables",
+            "begin each with a line [[rules]]",
         )
     for number, rule in enumerate(value, 1):
+        at = place(file, text, "rules", number)
         for name, said in rule.items():
             if name not in Rule.__dataclass_fields__:
-                raise BadSettings(f'{file}: rule {number} sets "{name}"', f"a rule has {known}")
+                raise BadSettings(f'{at}: rule {number} sets "{name}"', f"a rule has {known}")
             if not isinstance(said, str):
-                raise BadSettings(f"{file}: rule {number} sets {name} to {said!r}", "write a text in quotes")
+                raise BadSettings(f"{at}: rule {number} sets {name} to {said!r}", "write a text in quotes")
         if rule.get("decision") not in get_args(RuleDecision):
-            raise BadSettings(f"{file}: rule {number} has no decision", 'write "allow", "ask" or "deny"')
+            raise BadSettings(f"{at}: rule {number} has no decision", 'write "allow", "ask" or "deny"')

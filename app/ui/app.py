@@ -17,6 +17,7 @@ from app.model.port import EnginePort
 from app.review.late import open_late
 from app.review.port import ReviewPort
 from app.settings.settings import Mode, Settings, remember
+from app.ui.actions import Scope
 from app.ui.agents.modes import OWN
 from app.ui.attention.attention import Attention
 from app.ui.base import ActionApp, PaletteCommand
@@ -87,6 +88,13 @@ class TidegateApp(ActionApp[str | Onward | None]):
         self.run_worker(self.attention.learn(), group="attention")
         self.tell_notices()
 
+    def use_settings(self, settings: Settings) -> None:
+        super().use_settings(settings)
+        self.attention.end()
+        self.attention.begin(settings)
+        for screen in self._workspace_screens:
+            screen.agent.prompt.use_settings()
+
     # What the window says, and how it calls.
 
     def enter_terminal(self) -> None:
@@ -126,6 +134,10 @@ class TidegateApp(ActionApp[str | Onward | None]):
         if screen is None or scope == "workspace":
             return screen
         return next(iter(screen.query(f"#{'terminal' if scope == 'shell' else scope}")), None)
+
+    def scope_here(self) -> Scope | None:
+        screen = self.workspace_screen
+        return screen.hint_line.scopes[0] if screen is self.screen and screen.hint_line.scopes else None
 
     def reveal(self, scope: str) -> None:
         screen = self.workspace_screen

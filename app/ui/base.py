@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from textual import events
 from textual.app import App
@@ -18,16 +18,22 @@ from textual.dom import DOMNode
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.notifications import SeverityLevel
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
+from textual.widget import Widget
 
 from app.settings.settings import Settings
-from app.ui.actions import ACTIONS, AT_THE_CURSOR, BY_ID, SCOPE_TITLES, bindings, key_label
+from app.ui.actions import ACTIONS, AT_THE_CURSOR, BY_ID, SCOPE_TITLES, Scope, bindings, key_label
 from app.ui.drawing.text import visible
-from app.ui.drawing.themes import DARK, LIGHT, OURS
+from app.ui.drawing.themes import DARK, OURS
 from app.ui.driver import TerminalDriver
 from app.ui.keymap import Keymap, clashes, keys_of
 
+if TYPE_CHECKING:
+    from app.ui.preferences.keymap_editor import KeymapEditor
+    from app.ui.preferences.settings_screen import SettingsScreen
+
 Result = TypeVar("Result")
+_HELP = "Help"
 _LEAST_SCORE = 1e-6  # of the palette's scores, which are above 0
 
 
@@ -105,7 +111,7 @@ class ActionApp(App[Result], Generic[Result]):
         super().__init__()
         self.settings = settings or Settings()
         theme = self.settings.theme
-        self.user_keymap: Keymap = keymap or {}
+        self.user_keymap: dict[str, tuple[str, ...]] = dict(keymap or {})
         self._notices = notices
         for ours in OURS:
             self.register_theme(ours)
@@ -173,10 +179,57 @@ class ActionApp(App[Result], Generic[Result]):
     def action_help(self) -> None:
         from app.ui.dialogs.help import HelpScreen  # noqa: PLC0415  the first frame does not wait for it
 
-        self.push_screen(HelpScreen(self.user_keymap))
+        self.push_screen(HelpScreen(self.user_keymap, self._keys_here(), self.scope_here()))
 
-    def action_switch_theme(self) -> None:
-        self.theme = LIGHT.name if self.current_theme.dark else DARK.name
+    def scope_here(self) -> Scope | None:
+        """The scope of what has the focus, whose keys the help shows first."""
+        return None
+
+    def _keys_here(self) -> "tuple[str, list[tuple[str, str]]] | None":
+        """The keys of the dialog that is open, under its title; a dialog's keys are not in the table."""
+        if not isinstance(self.screen, ModalScreen):
+            return None
+        title = next((str(box.border_title) for box in self.screen.query(".dialog")), "")
+        keys: dict[str, list[str]] = {}
+        for key, active in self.screen.active_bindings.items():
+            if active.node is self.screen and active.binding.description and active.binding.id is None:
+                keys.setdefault(active.binding.description, []).append(key_label(key))
+        return title, [("  ".join(labels), words) for words, labels in keys.items() if words != _HELP]
+
+    def action_choose_theme(self) -> None:
+        from app.ui.preferences.theme_picker import ThemePicker  # noqa: PLC0415
+
+        self.push_screen(ThemePicker(list(self.available_themes), self.theme))
+
+    def action_show_settings(self) -> None:
+        from app.ui.preferences.settings_screen import SettingsScreen  # noqa: PLC0415
+
+        self.push_screen(SettingsScreen(self.settings))
+
+    def action_edit_keys(self) -> None:
+        from app.ui.preferences.keymap_editor import KeymapEditor  # noqa: PLC0415
+
+        self.push_screen(KeymapEditor(self.user_keymap))
+
+    def on_settings_screen_changed(self, event: "SettingsScreen.Changed") -> None:
+        self.use_settings(event.settings)
+
+    def use_settings(self, settings: Settings) -> None:
+        """Take over what of `settings` can be taken over while running."""
+        before, self.settings = self.settings, settings
+        if settings.theme in self.available_themes:
+            self.theme = settings.theme
+        if settings.diff_tints != before.diff_tints:
+            for screen in self.screen_stack:
+                for widget in screen.walk_children(Widget):
+                    widget.notify_style_update()
+                screen.refresh(layout=True)
+
+    def on_keymap_editor_changed(self, event: "KeymapEditor.Changed") -> None:
+        # In place: help, hints and palette hold the same one.
+        self.user_keymap.clear()
+        self.user_keymap.update(event.keymap)
+        self.set_keymap({name: ",".join(keys) for name, keys in self.user_keymap.items()})
 
     def get_driver_class(self) -> type[Driver]:
         driver = super().get_driver_class()

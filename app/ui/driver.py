@@ -51,7 +51,7 @@ class TerminalDriver(LinuxDriver):
         self._file = cast(TextIOWrapper, LastingFile(here))
 
     def start_application_mode(self) -> None:
-        super().start_application_mode()
+        super().start_application_mode()  # type: ignore[no-untyped-call]
         if isinstance(self._app, UsesTerminal):
             self._app.enter_terminal()
 

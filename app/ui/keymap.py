@@ -9,11 +9,12 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from textual.keys import _character_to_key
+from textual.keys import _character_to_key, key_to_character
 
+from app import durable
 from app.errors import TidegateError
 from app.paths import config_directory
-from app.ui.actions import ACTIONS, BY_ID
+from app.ui.actions import ACTIONS, BY_ID, Scope
 from app.ui.option_key import sent_by_option
 
 Keymap = Mapping[str, tuple[str, ...]]
@@ -72,6 +73,52 @@ def _characters(name: str, keys: Iterable[str]) -> Iterator[str]:
     """What Option types in place of `keys`, where the action `name` is not one that goes before typing."""
     if not BY_ID[name].priority and BY_ID[name].scope != "prompt":
         yield from filter(None, map(sent_by_option, keys))
+
+
+def write_keys(changes: Keymap) -> None:
+    """Write keys of actions into the keymap file, leaving everything else in it as the user wrote it; an action
+    with no keys gets those of the table again. Raises KeymapError."""
+    import tomlkit  # noqa: PLC0415
+    from tomlkit.exceptions import ParseError  # noqa: PLC0415
+
+    path = keymap_path()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        document = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else tomlkit.document()
+        keys = document.setdefault("keys", tomlkit.table())
+        for name, chosen in changes.items():
+            if not chosen:
+                keys.pop(name, None)
+            else:
+                keys[name] = chosen[0] if len(chosen) == 1 else list(chosen)
+        durable.replace_file(path, (tomlkit.dumps(document).encode(),), durable.PRIVATE)
+    except (OSError, UnicodeDecodeError, ParseError) as error:
+        raise KeymapError(f"{path} cannot be written ({error})", "mend it, or see who owns it") from error
+
+
+# Where two actions' keys meet: what a scope is inside of.
+_AROUND: Mapping[Scope, tuple[Scope, ...]] = {
+    **dict.fromkeys(("tree", "viewer", "review", "transcript", "prompt", "permission"), ("workspace", "app")),
+    "workspace": ("app",),
+}
+_IN_LINES: tuple[Scope, ...] = ("viewer", "review", "transcript")
+
+
+def clashing(action_id: str, key: str, keymap: Keymap) -> list[str]:
+    """The other actions that `key` does where it does this one. A key that types text is nobody else's in the
+    message, so that actions around it are left out there."""
+    scope = BY_ID[action_id].scope
+    around = (*_AROUND.get(scope, ()), *(("lines",) if scope in _IN_LINES else ()))
+    inside = [one for one, outer in _AROUND.items() if scope in outer]
+    inside += list(_IN_LINES) if scope == "lines" else []
+    met = {scope, *around, *inside}
+    if len(key) == 1 or key_to_character(key) is not None:
+        met -= {"prompt"} if scope != "prompt" else {"workspace", "app"}
+    return [
+        action.id
+        for action in ACTIONS
+        if action.id != action_id and action.scope in met and key in keys_of(action.id, keymap)
+    ]
 
 
 def keys_of(action_id: str, keymap: Keymap) -> tuple[str, ...]:

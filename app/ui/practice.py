@@ -74,7 +74,7 @@ def _window(
         key = app.key_of("workspace.model")
         return PracticeScreen(
             ports,
-            keymap,
+            app.user_keymap,
             task,
             model=f"What answers is {DESCRIPTION}; {key} gets a real one." if is_practice else "",
             notice=notice,

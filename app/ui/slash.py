@@ -41,6 +41,9 @@ SLASH_COMMANDS: tuple[SlashCommand, ...] = (
     SlashCommand("rewind", "", "Go back to before a turn, or forward again", True, "workspace.rewind"),
     SlashCommand("commit", "", "Commit what was kept in the review", True, "review.commit"),
     SlashCommand("test", "", "Run the project's tests", action="workspace.run_tests"),
+    SlashCommand("settings", "", "See the settings, and change them", action="app.settings"),
+    SlashCommand("theme", "", "Choose a theme", action="app.theme"),
+    SlashCommand("keys", "", "See the keys, and change them", action="app.keys"),
     SlashCommand("init", "", "Have AGENTS.md written for this project"),
 )
 BY_NAME = {command.name: command for command in SLASH_COMMANDS}

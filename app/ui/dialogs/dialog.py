@@ -1,7 +1,8 @@
 """What every dialog is."""
 
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
+from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
 from textual.screen import ModalScreen
 
@@ -14,6 +15,7 @@ class Dialog(ModalScreen[Result], Generic[Result]):
     """A box over the screen."""
 
     CSS_PATH = _STYLES
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("f1", "app.help", "Help", show=False)]
 
 
 class ActionPalette(CommandPalette):

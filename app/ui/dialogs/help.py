@@ -10,13 +10,15 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
-from app.ui.actions import ACTIONS, SCOPE_TITLES, in_scope, key_label
+from app.ui.actions import ACTIONS, SCOPE_TITLES, Scope, in_scope, key_label
 from app.ui.dialogs.dialog import Dialog
 from app.ui.drawing.text import Span
 from app.ui.keymap import Keymap, keymap_path, keys_of
 from app.ui.widgets.agent.transcript_items import wrap
 from app.ui.widgets.line_view import LineView
 
+Here = tuple[str, list[tuple[str, str]]]
+"""A title, and keys with what they do."""
 Tone = Literal["title", "key", "name", "note"]
 
 _LEAST_WORDS = 44  # cells for what the keys do that the names must leave
@@ -33,9 +35,11 @@ class HelpLines(LineView):
 
     has_cursor: ClassVar[bool] = False
 
-    def __init__(self, keymap: Keymap) -> None:
+    def __init__(self, keymap: Keymap, here: Here | None, first: Scope | None) -> None:
         super().__init__(id="help-lines")
         self._keymap = keymap
+        self._here = here
+        self._first = first
         self._rows: list[_Row] = []
 
     def on_resize(self) -> None:
@@ -53,7 +57,14 @@ class HelpLines(LineView):
         shows_names = room - 2 - longest >= _LEAST_WORDS
         if shows_names:
             room -= 2 + longest
-        for scope, title in SCOPE_TITLES.items():
+        if self._here is not None:
+            name, own_keys = self._here
+            yield _Row(name, ((0, len(name), "title"),))
+            for left, right in own_keys:
+                yield _Row(f"{left:<{at}}{right}", ((0, at, "key"),))
+            yield _Row("")
+        # The keys of where the user is come first.
+        for scope, title in sorted(SCOPE_TITLES.items(), key=lambda one: one[0] != self._first):
             yield _Row(title, ((0, len(title), "title"),))
             for action in in_scope(scope):
                 keys = wrap(labels[action.id], at - 2)
@@ -100,15 +111,16 @@ class HelpScreen(Dialog[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,f1,question_mark", "leave", "Back")]
 
-    def __init__(self, keymap: Keymap) -> None:
+    def __init__(self, keymap: Keymap, here: Here | None = None, first: Scope | None = None) -> None:
+        """`here` are the keys of an open dialog, `first` is the scope that the user is in."""
         super().__init__()
-        self._keymap = keymap
+        self._lines = HelpLines(keymap, here, first)
 
     def compose(self) -> ComposeResult:
         with Vertical(id="help-box", classes="dialog") as box:
             box.border_title = "Keys"
             box.border_subtitle = "j k to move · Esc goes back"
-            yield HelpLines(self._keymap)
+            yield self._lines
 
     def action_leave(self) -> None:
         self.dismiss()

@@ -40,6 +40,9 @@ class SlashCommands:
             "rewind": self._rewind,
             "commit": self._commit,
             "test": self._test,
+            "settings": lambda _words: self._app.action_perform("app.settings"),
+            "theme": lambda _words: self._app.action_perform("app.theme"),
+            "keys": lambda _words: self._app.action_perform("app.keys"),
             "init": self._init,
         }
 

@@ -19,13 +19,14 @@ class HintLine(OneLine):
     def __init__(self, keymap: Keymap, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._keymap = keymap
-        self._scopes: tuple[Scope, ...] = ()
+        self.scopes: tuple[Scope, ...] = ()
+        """Whose hints are shown, innermost first."""
         self._names: Mapping[str, str] = {}
 
     def show(self, scopes: tuple[Scope, ...]) -> None:
         """Show the hints of `scopes`, innermost first."""
-        if scopes != self._scopes:
-            self._scopes = scopes
+        if scopes != self.scopes:
+            self.scopes = scopes
             self.redraw()
 
     def rename(self, names: Mapping[str, str]) -> None:
@@ -36,7 +37,7 @@ class HintLine(OneLine):
 
     def line(self, width: int, palette: Palette) -> Text:
         parts: list[Text] = []
-        actions = [action for scope in self._scopes for action in in_scope(scope)]
+        actions = [action for scope in self.scopes for action in in_scope(scope)]
         for action in actions:
             hint = self._names.get(action.id, action.hint)
             if hint:

@@ -1,6 +1,9 @@
 """Vim's keys in a text area, for those who set `vim_keys`."""
 
+from typing import cast
+
 from textual import events
+from textual.document._document import Document
 from textual.widgets import TextArea
 
 from app.ui.vim.motions import last_in_line
@@ -32,7 +35,7 @@ class VimKeys:
             key = event.character
         else:
             return False
-        document = area.document
+        document = cast(Document, area.document)  # an area without a language has one of these
         step = vim.press(key, area.text, document.get_index_from_location(area.cursor_location))
         if step is None:
             return False

@@ -1,0 +1,1 @@
+"""What a user chooses once: theme, settings, keys."""
