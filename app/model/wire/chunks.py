@@ -68,6 +68,11 @@ class ReplyReader:
         """Whether the server gave a reason for the end."""
         return self._reason is not None
 
+    @property
+    def is_in_call(self) -> bool:
+        """Whether more of a tool call may come."""
+        return bool(self._calls) and not self.complete
+
     def feed(self, data: str) -> list[StreamEvent]:
         """The events in one chunk's JSON text. Raises GarbledReply, or what an error chunk means."""
         try:

@@ -25,7 +25,7 @@ from app.model.events import ModelDescription, StreamEvent, Warned
 from app.model.messages import ChatRequest, SeenFile
 from app.model.port import ModelPort
 from app.model.wire.chunks import ReplyReader, error_in_body
-from app.model.wire.effort import NO_BUDGET, OURS, effort_fields, lacks_budget
+from app.model.wire.effort import NO_BUDGET, OURS, UNNAMED, effort_fields, lacks_budget
 from app.model.wire.sse import EventDecoder
 from app.settings.settings import DraftMode, Effort
 
@@ -64,9 +64,9 @@ class Address:
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long to wait, in seconds, for a connection, for the first word of a reply (a long prompt may take
-    minutes to read), between two signs of life afterwards, and for a short question's answer. Progress reports
-    and keep-alive comments are signs of life at any stage. `busy`: before a request that a busy server refused
-    is sent again, at least, each time."""
+    minutes to read) and within a tool call, between two signs of life elsewhere, and for a short question's
+    answer. Progress reports and keep-alive comments are signs of life at any stage. `busy`: before a request
+    that a busy server refused is sent again, at least, each time."""
 
     connect: float = 10.0
     first_word: float = 900.0
@@ -160,7 +160,7 @@ class ChatClient(ModelPort):
         try:
             listed = response.json()["data"]
             descriptions = tuple(_description(entry) for entry in listed)
-            owners = frozenset(str(entry.get("owned_by")) for entry in listed)
+            owners = frozenset(str(entry.get("owned_by", UNNAMED)) for entry in listed)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise GarbledReply(
                 f"{self.address} does not speak Chat Completions",
@@ -269,7 +269,9 @@ class ChatClient(ModelPort):
 
         received = response.aiter_bytes()
         while True:
-            limit = self._patience.silence if reader.said_something else self._patience.first_word
+            # Some servers give a call's argument in one piece, and a long file takes minutes to write.
+            waits = reader.is_in_call or not reader.said_something
+            limit = self._patience.first_word if waits else self._patience.silence
             try:
                 async with asyncio.timeout(limit):
                     piece = await anext(received, None)

@@ -10,7 +10,9 @@ OURS = "tidegate"
 
 _SWITCH = "enable_thinking"
 """The variable of Qwen's and most other chat templates that switches thoughts on and off."""
-_TAKE_VARIABLES = {"vllm", "sglang", "llamacpp"}
+UNNAMED = ""
+"""mlx_lm.server names nobody."""
+_TAKE_VARIABLES = {"vllm", "sglang", "llamacpp", UNNAMED}
 """By `owned_by`, the servers that are known to take variables of the chat template."""
 _BUDGETS = {
     OURS: "thinking_token_budget",
@@ -32,8 +34,9 @@ def effort_fields(effort: Effort, budget: int, owners: frozenset[str]) -> dict[s
     if effort != "default":
         fields["reasoning_effort"] = effort
         if owners & _TAKE_VARIABLES:
-            # Some small models think only if they are told to.
-            fields["chat_template_kwargs"] = {_SWITCH: True}
+            # Some small models think only if they are told to; llama-server and mlx_lm.server know no other
+            # field for the effort.
+            fields["chat_template_kwargs"] = {_SWITCH: True, "reasoning_effort": effort}
     if budget:
         fields |= {_BUDGETS[owner]: budget for owner in owners & _BUDGETS.keys()}
     return fields

@@ -82,7 +82,7 @@ async def test_only_an_engine_of_ours_is_told_how_to_draft(scripted_server):
         assert server.requests[0].get("draft") == told
 
 
-OFF, ON = ({"enable_thinking": switch} for switch in (False, True))
+OFF, ON = {"enable_thinking": False}, {"enable_thinking": True, "reasoning_effort": "low"}
 BUDGET = {"effort": "low", "budget": 500}
 
 
