@@ -410,12 +410,13 @@ def _ready(memory: Mapping[str, Any]) -> Health:
 
 def _description(entry: dict[str, Any]) -> ModelDescription:
     """One entry of /v1/models. The context length goes by a different name on each server: `context_length`
-    (ours, OpenRouter), `max_model_len` (vLLM, SGLang), `meta.n_ctx_train` (llama-server)."""
+    (ours, OpenRouter), `max_model_len` (vLLM, SGLang), `meta.n_ctx` (llama-server; older ones say only what the
+    model was trained on)."""
     meta = entry.get("meta")
     lengths = (
         entry.get("context_length"),
         entry.get("max_model_len"),
-        meta.get("n_ctx_train") if isinstance(meta, dict) else None,
+        *((meta.get("n_ctx"), meta.get("n_ctx_train")) if isinstance(meta, dict) else ()),
     )
     details = entry.get("details")
     if not isinstance(entry["id"], str):

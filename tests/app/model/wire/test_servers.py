@@ -2,8 +2,8 @@
 
 vLLM: entrypoints/openai/chat_completion/serving.py (commit 006c49d4), tool_parsers/qwen3coder_tool_parser.py
 (00d0a333). SGLang: entrypoints/openai/serving_chat.py (002897c2), sse_utils.py (06713058), usage_processor.py
-(056c7ec2), function_call/qwen3_coder_detector.py (048a57e8). llama-server: tools/server/server-task.cpp
-(00efb3e1), common/chat.cpp. mlx_lm.server: mlx_lm/server.py 0.32.2.
+(056c7ec2), function_call/qwen3_coder_detector.py (048a57e8). llama-server: tools/server/server-task.cpp and
+common/chat.cpp of build 11434. mlx_lm.server: mlx_lm/server.py 0.32.2.
 """
 
 import asyncio
@@ -78,8 +78,7 @@ def sglang() -> Iterable[Chunk]:
 
 
 def llama_server() -> Iterable[Chunk]:
-    """The first delta has null as content; the call's name comes with its first arguments; `timings` has what
-    was cached, and `usage` no details."""
+    """The first delta has null as content; the call's name comes with its first arguments."""
     progress = {"total": 100, "cache": 40, "processed": 70, "time_ms": 12.5}
     yield choice({"role": "assistant", "content": None}) | {"prompt_progress": progress}
     yield from (choice({"reasoning_content": text}) for text in THOUGHT)
@@ -91,6 +90,7 @@ def llama_server() -> Iterable[Chunk]:
     yield choice({}, "tool_calls")
     timings = {"cache_n": 40, "prompt_n": 60, "prompt_ms": 50.0, "predicted_n": 60, "predicted_ms": 600.0}
     usage = {"completion_tokens": 60, "prompt_tokens": 100, "total_tokens": 160}
+    usage |= {"prompt_tokens_details": {"cached_tokens": 40}}
     yield {"choices": [], "usage": usage, "timings": timings}
 
 
@@ -119,7 +119,7 @@ SERVERS = {
     # What each tells of the thought's tokens, and of those that were cached.
     "vLLM": (vllm, b"", 4, None),
     "SGLang": (sglang, b"", 4, 40),
-    "llama-server": (llama_server, b"", None, None),
+    "llama-server": (llama_server, b"", None, 40),
     "mlx_lm.server": (mlx_lm, b": keepalive 60/100\n\n", None, 40),
 }
 
