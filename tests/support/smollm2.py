@@ -44,7 +44,8 @@ def fetched_gguf(directory: Path) -> Path:
 def write_checkpoint(gguf: Path, directory: Path) -> Path:
     """The model of a GGUF file of the architecture llama, as a checkpoint in `directory`, which it returns."""
     directory.mkdir()
-    tensors, fields = mx.load(str(gguf), return_metadata=True)
+    loaded: Any = mx.load(str(gguf), return_metadata=True)
+    tensors, fields = loaded
     weights = {_renamed(name): tensor for name, tensor in tensors.items()}
     mx.save_safetensors(str(directory / "model.safetensors"), weights, metadata={"format": "mlx"})
 

@@ -90,8 +90,8 @@ def llama_server() -> Iterable[Chunk]:
     yield choice({}, "tool_calls")
     timings = {"cache_n": 40, "prompt_n": 60, "prompt_ms": 50.0, "predicted_n": 60, "predicted_ms": 600.0}
     usage = {"completion_tokens": 60, "prompt_tokens": 100, "total_tokens": 160}
-    usage |= {"prompt_tokens_details": {"cached_tokens": 40}}
-    yield {"choices": [], "usage": usage, "timings": timings}
+    details = {"prompt_tokens_details": {"cached_tokens": 40}}
+    yield {"choices": [], "usage": {**usage, **details}, "timings": timings}
 
 
 def mlx_lm() -> Iterable[Chunk]:
