@@ -121,7 +121,8 @@ class GuardedGenerator(GeneratorPort[_Guarded]):
         return (
             self._generator.admits(running, request)
             and self._fits(lengths)
-            and self._needed(len(request.prompt)) <= self._available()
+            # Cached buffers are the first thing that is released for it.
+            and self._needed(len(request.prompt)) <= self._available() + mx.get_cache_memory()
         )
 
     @override

@@ -191,17 +191,19 @@ class Scheduler:
         waiting: deque[_Job] = deque()
         running: list[_Job] = []
         sharing = Sharing()
-        stopped = False
+        stopped, changed = False, True
         while not stopped or waiting or running:
             arrived = list(self._arrived()) if waiting or running else [self._next_job(model)]
             stopped = stopped or None in arrived
             waiting.extend(job for job in arrived if job is not None)
-            running += self._admitted(model.generator, waiting, running)
+            if arrived or changed:  # for it looks at the machine's memory
+                running += self._admitted(model.generator, waiting, running)
             if running:
                 work = sharing.next([job.row() for job in running])
                 rows = (work.row,) if isinstance(work, Chunk) else work.rows
                 self._compute(model.generator, [running[row] for row in rows])
-            running = [job for job in running if job.generation is not None]
+            going = [job for job in running if job.generation is not None]
+            running, changed = going, len(going) < len(running)
 
     def _arrived(self) -> Iterator[_Job | None]:
         with contextlib.suppress(queue.Empty):

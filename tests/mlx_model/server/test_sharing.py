@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import mlx.core as mx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,8 @@ from mlx_model.decode.request import (
     PromptProcessed,
     TokenGenerated,
 )
+from mlx_model.engine.guarded import GuardedGenerator
+from mlx_model.memory.relief import Relief
 from mlx_model.server.scheduler import Scheduler, ServedModel
 from mlx_model.server.sharing import PASSING_TOKENS, Chunk, Row, Sharing
 from tests.support.patience import LONGEST
@@ -205,6 +208,29 @@ async def test_what_is_not_admitted_waits_in_order() -> None:
     chunks = [name for name in engine.log if name.startswith("chunk")]
     assert chunks[2:] == ["chunk of 30", "chunk of 40"]
     assert "step of 2" in engine.log and "step of 3" not in engine.log
+
+
+def test_one_beside_others_waits_for_the_plan_and_for_memory() -> None:
+    free, overhead = 9_000, 1 << 25
+
+    def asked(prompt: int, tokens: int) -> GenerationRequest:
+        return GenerationRequest((1,) * prompt, tokens, frozenset())
+
+    guarded = GuardedGenerator(
+        Engine(most=3),
+        Relief([]),
+        request_bytes=lambda tokens: tokens,
+        available=lambda: free + overhead,
+        fits=lambda lengths: sum(lengths) <= 20_000,
+    )
+    mx.clear_cache()
+    # A reply without a limit counts as 4,096 tokens.
+    first = asked(8_000, 100_000)
+    assert guarded.admits([first], asked(6_000, 100)) and guarded.admits([first], asked(3_808, 100_000))
+    assert not guarded.admits([first], asked(3_809, 100_000)), "the plan has no room"
+    assert not guarded.admits([asked(10, 10)], asked(9_500, 100)), "memory is short just now"
+    assert guarded.admits([], asked(9_500, 100_000)), "alone it is for check_room to refuse"
+    assert not guarded.admits([asked(10, 10)] * 3, asked(10, 10))
 
 
 async def test_one_that_fails_and_one_that_leaves_do_not_touch_the_others() -> None:
