@@ -20,7 +20,7 @@ from app.worktrees.worktrees import Worktree, Worktrees
 if TYPE_CHECKING:
     from app.ui.app import TidegateApp
 
-_VERBS = {"enter": "goes there", "n": "new agent", "b": "brings its changes over", "d": "removes it"}
+_VERBS = {"enter": "goes there", "n": "begins one", "b": "brings over", "d": "removes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Agents:
         if not counted:
             self.name_new()
             return
-        entries = [ListRow(OWN, "your own workspace", state_of(self._own()), tone=self._tone(OWN))]
+        entries = [ListRow(OWN, "your own workspace", _aligned(state_of(self._own())), tone=self._tone(OWN))]
         for one in counted:
             screen = self._screens.get(one.worktree.name)
             state = "not open" if screen is None else state_of(screen)
@@ -232,6 +232,10 @@ def state_of(screen: WorkspaceScreen) -> str:
     if screen.agent.permission.is_asking:
         return "asks you"
     return "works" if screen.agent.is_working else "is done" if screen.agent.spoken_session else "waits"
+
+
+def _aligned(state: str) -> str:
+    return f"{state:8}"  # as wide as the widest, "asks you" and "not open"
 
 
 def _last_session(root: Path) -> str | None:
