@@ -26,7 +26,7 @@ from app.ui.dialogs.confirm import Confirm
 from app.ui.drawing.text import visible
 from app.ui.keymap import Keymap, load_keymap
 from app.ui.panes.turns import TurnChanged
-from app.ui.ports import OpenAgent, Ports, TakesKeys
+from app.ui.ports import OpenAgent, Ports, TakesKeys, beginning_in
 from app.ui.screens.workspace import WorkspaceScreen
 from app.ui.slash import SLASH_COMMANDS
 from app.ui.widgets.agent.permission_prompt import PermissionPrompt
@@ -320,17 +320,8 @@ def run_workspace(
     while True:
         ports_of = partial(_ports_of, choose_model(named), settings)
         ports = ports_of(workspace.root)
-
-        def agent(asker: PermissionAsker, session: str | None = None, *, ports: Ports = ports) -> AgentPort:
-            nonlocal mode
-            opened = ports.agent(asker, session)
-            if mode is not None:
-                # Said of the beginning: what the user chooses later stays, with another model too.
-                opened.mode, mode = mode, None
-            return opened
-
         app = TidegateApp(
-            replace(ports, agent=agent),
+            replace(ports, agent=beginning_in(mode, ports.agent)),
             keymap=keymap,
             settings=settings,
             show_file=file,
@@ -347,4 +338,5 @@ def run_workspace(
 
             return run_practice(fresh_seed(), None, settings, practice_model())
         remember("model", chosen)
-        named, session = chosen, app.session
+        # The mode was said of the beginning: what the user chose later stays, with another model too.
+        named, session, mode = chosen, app.session, None

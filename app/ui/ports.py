@@ -8,6 +8,7 @@ from textual import events
 from app.agent.port import AgentPort, PermissionAsker
 from app.model.port import EnginePort
 from app.review.port import ReviewPort
+from app.settings.settings import Mode
 from app.workspace.workspace import Workspace
 
 
@@ -36,3 +37,17 @@ class Ports:
     review: ReviewPort
     engine: EnginePort
     agent: OpenAgent
+
+
+def beginning_in(mode: Mode | None, open_agent: OpenAgent) -> OpenAgent:
+    """`open_agent`, with the first agent in `mode`: what the user chooses later stays. None: as the session or
+    the settings want it."""
+
+    def opened(asker: PermissionAsker, session: str | None = None) -> AgentPort:
+        nonlocal mode
+        agent = open_agent(asker, session)
+        if mode is not None:
+            agent.mode, mode = mode, None
+        return agent
+
+    return opened

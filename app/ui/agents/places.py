@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -12,7 +12,7 @@ from app.review.desks.sources import Sources
 from app.ui.agents.modes import OWN
 from app.ui.dialogs.confirm import Confirm
 from app.ui.dialogs.listing import Listing, ListRow
-from app.ui.ports import Ports
+from app.ui.ports import Ports, beginning_in
 from app.ui.screens.workspace import WorkspaceScreen
 from app.worktrees.desk import WorktreeDesk
 from app.worktrees.worktrees import Worktree, Worktrees
@@ -44,7 +44,6 @@ class Agents:
         self._screens: dict[str, WorkspaceScreen] = {}
         self._desks: dict[str, WorktreeDesk] = {}
         self._states: WeakKeyDictionary[WorkspaceScreen, str] = WeakKeyDictionary()
-        self._before = OWN  # the place that was shown before this one
 
     @property
     def screens(self) -> dict[str, WorkspaceScreen]:
@@ -65,14 +64,11 @@ class Agents:
         if not counted:
             self.name_new()
             return
-        entries = [ListRow(OWN, "your own workspace", _aligned(state_of(self._own())), tone=self._tone(OWN))]
+        entries = [ListRow(OWN, "your own workspace", _aligned(self._state(OWN)), tone=self._tone(OWN))]
         for one in counted:
-            screen = self._screens.get(one.worktree.name)
-            state = "not open" if screen is None else state_of(screen)
+            name = one.worktree.name
             hunks = f"{one.hunks} hunk{'' if one.hunks == 1 else 's'} to bring over" if one.hunks else ""
-            entries.append(
-                ListRow(one.worktree.name, one.worktree.name, state, hunks, self._tone(one.worktree.name))
-            )
+            entries.append(ListRow(name, name, _aligned(self._state(name)), hunks, self._tone(name)))
         known = {one.worktree.name: one for one in counted}
 
         def chosen(choice: tuple[str, str] | None) -> None:
@@ -81,8 +77,10 @@ class Agents:
             verb, name = choice
             if verb == "n":
                 self.name_new()
-            elif name == OWN:
+            elif name == OWN and verb == "enter":
                 self.go(OWN)
+            elif name == OWN:
+                self._app.notify("This is your own workspace; put the cursor on an agent.")
             elif verb == "enter":
                 self._app.run_worker(self.open(known[name].worktree), group="agents")
             elif verb == "b":
@@ -90,7 +88,19 @@ class Agents:
             else:
                 self._confirm_removal(known[name])
 
-        self._app.push_screen(Listing("Agents", entries, _VERBS, current=self._before), chosen)
+        self._app.push_screen(
+            Listing("Agents", entries, _VERBS, current=self._row_to_begin_at(counted)), chosen
+        )
+
+    def _row_to_begin_at(self, counted: list[Counted]) -> str:
+        """The agent that is shown, else one that asks, else the first."""
+        names = [one.worktree.name for one in counted]
+        asking = (name for name in names if self._state(name) == "asks you")
+        return self._app.current_mode if self._app.current_mode in names else next(asking, names[0])
+
+    def _state(self, name: str) -> str:
+        screen = self.screens.get(name)
+        return "not open" if screen is None else state_of(screen)
 
     def name_new(self) -> None:
         """Ask what a new agent is to do, and begin it."""
@@ -117,6 +127,9 @@ class Agents:
         if name not in self._screens:
             session = await asyncio.to_thread(_last_session, worktree.root)
             ports = self._ports_of(worktree.root)
+            if session is None:
+                # A new agent works as freely as the one that it is begun beside.
+                ports = replace(ports, agent=beginning_in(self._own().agent.mode, ports.agent))
             screen = WorkspaceScreen(ports, self._app.user_keymap, None, session)
             self._screens[name] = screen
             self._app.add_mode(name, lambda: screen)
@@ -129,7 +142,6 @@ class Agents:
 
     async def _switch(self, name: str) -> None:
         if name != self._app.current_mode:
-            self._before = self._app.current_mode
             await self._app.switch_mode(name)
 
     def bring_over(self, worktree: Worktree) -> None:
@@ -174,8 +186,6 @@ class Agents:
             await self._app.remove_mode(name)
         if (desk := self._desks.pop(name, None)) is not None:
             self._own().review.put_desk_away(desk)
-        if self._before == name:
-            self._before = OWN
         said = await self._ask(lambda: self._worktrees.remove(worktree))
         if said is not None:
             self._app.notify(f"{name} is removed. {said}".strip())
