@@ -35,6 +35,10 @@ class UnknownResponse(RequestError):
     """A request continues a response that is not in memory."""
 
 
+class NoSuchResponse(RequestError):
+    """A response is asked for that is not in memory."""
+
+
 class Unavailable(EngineError):
     """The engine is loading or shutting down."""
 
@@ -71,6 +75,8 @@ def described(error: EngineError) -> tuple[int, dict[str, Any]]:
             return 404, error_body(str(error), "invalid_request_error", "model_not_found")
         case UnknownResponse():
             return 400, error_body(str(error), "invalid_request_error", "previous_response_not_found")
+        case NoSuchResponse():
+            return 404, error_body(str(error), "invalid_request_error", "response_not_found")
         case FilesMissing():
             body = error_body(str(error), "invalid_request_error", "files_missing")
             return 409, body | {"missing": list(error.hashes)}

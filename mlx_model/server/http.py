@@ -17,7 +17,15 @@ from mlx_model.decode.request import PromptProcessed
 from mlx_model.errors import EngineError
 from mlx_model.server.answering import Reply, pieces, replies_to
 from mlx_model.server.body import read_body
-from mlx_model.server.failures import HANDLERS, UNEXPECTED, Unavailable, UnknownModel, described, error_body
+from mlx_model.server.failures import (
+    HANDLERS,
+    UNEXPECTED,
+    NoSuchResponse,
+    Unavailable,
+    UnknownModel,
+    described,
+    error_body,
+)
 from mlx_model.server.scheduler import Scheduler, ServedModel
 from mlx_model.server.waiting import unless_gone, with_pauses
 from mlx_model.server.wires.chat import read_chat
@@ -37,6 +45,7 @@ _NO_TOOLS = (
     "The model is not told of the tools: its chat template has no place for them. Take a model whose template "
     "has, for one that does not know its tools seldom calls them."
 )
+_GONE = "The response {!r} is not in memory (any more)."
 _MOST_TOLD = 1000
 """Sentences that the log remembers, so that it says each once."""
 
@@ -57,6 +66,8 @@ def create_app(scheduler: Scheduler, keep_alive_seconds: float = _KEEP_ALIVE_SEC
                     ("/chat/completions", endpoints.chat_completions, "POST"),
                     ("/completions", endpoints.completions, "POST"),
                     ("/responses", endpoints.responses, "POST"),
+                    ("/responses/{id}", endpoints.kept_response, "GET"),
+                    ("/responses/{id}", endpoints.dropped_response, "DELETE"),
                     ("/messages", endpoints.messages, "POST"),
                     ("/messages/count_tokens", endpoints.count_tokens, "POST"),
                 )
@@ -116,6 +127,19 @@ class _Endpoints:
 
     async def responses(self, request: Request) -> Response:
         return await self._answer(request, partial(read_response, memory=self._responses))
+
+    async def kept_response(self, request: Request) -> Response:
+        identifier = request.path_params["id"]
+        found = self._responses.find(identifier)
+        if found is None:
+            raise NoSuchResponse(_GONE.format(identifier))
+        return JSONResponse(found.response)
+
+    async def dropped_response(self, request: Request) -> Response:
+        identifier = request.path_params["id"]
+        if not self._responses.drop(identifier):
+            raise NoSuchResponse(_GONE.format(identifier))
+        return JSONResponse({"id": identifier, "object": "response", "deleted": True})
 
     async def messages(self, request: Request) -> Response:
         return await self._answer(request, read_messages)

@@ -139,7 +139,7 @@ def read_response(body: bytes, memory: ResponseMemory) -> Asked:
                 f"previous_response_id: {request.previous_response_id!r} is not in memory (any more); "
                 "send the whole conversation as input."
             )
-        earlier = found
+        earlier = found.conversation
     conversation = [*earlier, *messages_of(request.input)]
     chat = as_chat(request, conversation)
     effort = request.reasoning.effort if request.reasoning is not None else None
@@ -158,9 +158,9 @@ def read_response(body: bytes, memory: ResponseMemory) -> Asked:
         reasoning={"effort": effort, "summary": None},
     )
 
-    def keep(identifier: str, reply: Mapping[str, Any]) -> None:
+    def keep(response: Mapping[str, Any], reply: Mapping[str, Any]) -> None:
         if echo.store:
-            memory.keep(identifier, [*conversation, reply])
+            memory.keep(response, [*conversation, reply])
 
     return Asked(
         chat,

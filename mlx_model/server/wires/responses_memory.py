@@ -1,9 +1,10 @@
-"""The conversations behind responses, for requests that continue one by its id."""
+"""Responses and the conversations behind them, for requests that read or continue one by its id."""
 
 import json
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 _CHARACTERS = 64 * 2**20
@@ -13,31 +14,46 @@ Conversation = Sequence[Mapping[str, Any]]
 """Messages as Chat Completions has them, without instructions."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeptResponse:
+    """A response as it was given, and the conversation that ends with it."""
+
+    response: Mapping[str, Any]
+    conversation: Conversation
+    size: int
+    """Characters as JSON."""
+
+
 class ResponseMemory:
-    """Conversations by the id of their last response, in memory only; those used longest ago go first. Safe
-    from any thread."""
+    """Responses by their id, in memory only; those used longest ago go first. Safe from any thread."""
 
     def __init__(self, characters: int = _CHARACTERS) -> None:
         self._characters = characters
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, tuple[Conversation, int]] = OrderedDict()
+        self._kept: OrderedDict[str, KeptResponse] = OrderedDict()
         self._size = 0
 
-    def keep(self, identifier: str, conversation: Conversation) -> None:
-        """Stores a conversation, unless it alone is larger than all may be."""
-        size = len(json.dumps(conversation))
+    def keep(self, response: Mapping[str, Any], conversation: Conversation) -> None:
+        """Stores a response, unless it alone is larger than all may be."""
+        size = len(json.dumps(conversation)) + len(json.dumps(response))
         with self._lock:
-            self._kept[identifier] = (conversation, size)
+            self._kept[response["id"]] = KeptResponse(response, conversation, size)
             self._size += size
             while self._size > self._characters:
-                _, (_, dropped) = self._kept.popitem(last=False)
-                self._size -= dropped
+                _, dropped = self._kept.popitem(last=False)
+                self._size -= dropped.size
 
-    def find(self, identifier: str) -> Conversation | None:
-        """The conversation that ends with this response; None where it is not kept (any more)."""
+    def find(self, identifier: str) -> KeptResponse | None:
+        """The response with this id; None where it is not kept (any more)."""
         with self._lock:
             found = self._kept.get(identifier)
-            if found is None:
-                return None
-            self._kept.move_to_end(identifier)
-            return found[0]
+            if found is not None:
+                self._kept.move_to_end(identifier)
+            return found
+
+    def drop(self, identifier: str) -> bool:
+        """Forgets a response; False where it is not kept."""
+        with self._lock:
+            dropped = self._kept.pop(identifier, None)
+            self._size -= 0 if dropped is None else dropped.size
+            return dropped is not None

@@ -44,9 +44,9 @@ class ResponseWriter(Writer):
         echo: Echo,
         custom: Set[str],
         logprobs: bool,
-        keep: Callable[[str, Mapping[str, Any]], None],
+        keep: Callable[[Mapping[str, Any], Mapping[str, Any]], None],
     ) -> None:
-        """`custom`: the names of tools that take one text. `keep` is called with the response's id and the
+        """`custom`: the names of tools that take one text. `keep` is called with the response and the
         message that it is in a chat, once it is complete."""
         self._echo = asdict(echo)
         self._custom = custom
@@ -92,7 +92,6 @@ class ResponseWriter(Writer):
     @override
     def whole(self, replies: Sequence[Ended]) -> dict[str, Any]:
         (reply,) = replies
-        self._keep(self._id, reply.message)
         cut = reply.reason == "length"
         response = self._response("incomplete" if cut else "completed")
         if cut:
@@ -107,6 +106,7 @@ class ResponseWriter(Writer):
             **({"max_tokens": figures["max_tokens"]} if "max_tokens" in figures else {}),
         }
         response["timings"] = timings(reply.finished)
+        self._keep(response, reply.message)
         return response
 
     @override

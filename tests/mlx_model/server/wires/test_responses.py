@@ -99,11 +99,31 @@ def test_a_response_is_continued_by_its_id(talker: Talker) -> None:
 def test_the_memory_of_responses_is_bounded() -> None:
     memory = ResponseMemory(characters=1000)
     for number in range(30):
-        memory.keep(f"r{number}", [{"role": "user", "content": "x" * 100}])
+        memory.keep({"id": f"r{number}"}, [{"role": "user", "content": "x" * 100}])
         assert memory.find("r0"), "what is used stays"
-    assert [number for number in range(30) if memory.find(f"r{number}")] == [0, 24, 25, 26, 27, 28, 29]
-    memory.keep("huge", [{"role": "user", "content": "x" * 2000}])
+    kept = [number for number in range(30) if memory.find(f"r{number}")]
+    assert kept == [0, *range(30 - len(kept) + 1, 30)] and 4 < len(kept) < 8
+    memory.keep({"id": "huge"}, [{"role": "user", "content": "x" * 2000}])
     assert memory.find("huge") is None
+
+
+def test_a_response_is_read_and_deleted_by_its_id(talker: Talker) -> None:
+    talker.says("Hello there", "Hello there", "a")
+    responses = client(talker).responses
+    made = responses.create(model="any", input="hi")
+    assert responses.retrieve(made.id) == made
+    streamed = list(responses.create(model="any", input="hi", stream=True))[-1]
+    assert streamed.type == "response.completed"
+    assert responses.retrieve(streamed.response.id) == streamed.response
+    responses.delete(made.id)
+    for ask in (responses.retrieve, responses.delete):
+        with pytest.raises(openai.NotFoundError, match="not in memory"):
+            ask(made.id)
+    with pytest.raises(openai.BadRequestError, match="not in memory"):
+        responses.create(model="any", input="x", previous_response_id=made.id)
+    unkept = responses.create(model="any", input="hi", store=False)
+    with pytest.raises(openai.NotFoundError):
+        responses.retrieve(unkept.id)
 
 
 class Answer(pydantic.BaseModel):
