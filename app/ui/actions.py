@@ -442,6 +442,7 @@ _NAMES |= {
     "apostrophe": "'",
     "underscore": "_",
     "minus": "-",
+    "plus": "+",
 }
 
 

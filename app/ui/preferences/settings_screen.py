@@ -46,7 +46,7 @@ class SettingsScreen(Dialog[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="settings-box", classes="dialog") as box:
-            box.border_title = "Settings"
+            box.border_title = "Settings · * holds from the next start on"
             box.border_subtitle = _KEYS
             yield self._lines
             yield self._note
@@ -60,14 +60,15 @@ class SettingsScreen(Dialog[None]):
     def _show(self) -> None:
         row = self._lines.cursor_row
         rows = setting_rows(self.settings)
-        name_width = max(len(one.name) for one in rows)
+        names = {one.name: one.name + ("" if one.name in AT_ONCE else " *") for one in rows}
+        name_width = max(map(len, names.values()))
         value_width = min(24, max(len(one.value) for one in rows))
         self._lines.show(
             [
                 ListRow(
                     one.name,
-                    f"{one.name:<{name_width}}  {one.value[:value_width]:<{value_width}}",
-                    tail=one.words + ("" if one.name in AT_ONCE else ", from the next start on"),
+                    f"{names[one.name]:<{name_width}}  {one.value[:value_width]:<{value_width}}",
+                    tail=one.words,
                 )
                 for one in rows
             ]

@@ -41,7 +41,7 @@ def test_offline_is_a_setting_or_a_word_in_the_environment(monkeypatch: pytest.M
         ("mode = 'yolo'", 'one of "plan", "ask", "auto"'),
         ("reasoning_effort = 'much'", 'one of "default", "off", "low", "medium", "high"'),
         ("reasoning_budget = -1", "a whole number of tokens"),
-        ("draft = 'medusa'", 'one of "none", "lookup", "mtp", "auto"'),
+        ("draft = 'medusa'", 'one of "none", "lookup", "mtp", "dflash", "auto"'),
         ("offline = 'yes'", "true or false"),
         ("engine_idle_minutes = 0", "a positive number"),
         ("engine_idle_minutes = inf", "a positive number"),
