@@ -25,13 +25,17 @@ _STARTED_EVERY = 8
 3.4 to 4.7 ms of a host, for which the device would wait."""
 
 
+_STARTS_EARLY = mx.default_device() != mx.Device(mx.cpu)
+"""On a CPU the graph is built by what computes it: nothing is gained there."""
+
+
 class Pace:
     """Has the device compute a pass while the rest of its graph is still being built.
 
     A pass over many tokens is computed layer by layer, so that no more than one layer's buffers are held: MLX
-    frees a buffer when the command buffer that reads it is done. One over a few tokens (drafts to verify, or a
-    token of several sequences) is started every few layers. One over a single token is left to the caller, who
-    pipelines it.
+    frees a buffer when the command buffer that reads it is done. On a GPU one over a few tokens (drafts to
+    verify, or a token of several sequences) is started every few layers. One over a single token is left to the
+    caller, who pipelines it.
     """
 
     def __init__(self, tokens: int) -> None:
@@ -46,7 +50,7 @@ class Pace:
             mx.eval(self._under_way)
             mx.async_eval(arrays)  # type: ignore[no-untyped-call]
             self._under_way = arrays
-        elif self._tokens > 1 and index % _STARTED_EVERY == _STARTED_EVERY - 1:
+        elif _STARTS_EARLY and self._tokens > 1 and index % _STARTED_EVERY == _STARTED_EVERY - 1:
             mx.async_eval(x)  # type: ignore[no-untyped-call]
 
 

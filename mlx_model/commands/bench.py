@@ -15,6 +15,7 @@ MEASUREMENTS = {
     "kv": ("mlx_model.bench.kv", "what keys and values at 8 bits do to a model's predictions"),
     "operations": ("mlx_model.bench.operations", "the operations that a token dispatches, beside mlx-lm's"),
     "residency": ("mlx_model.bench.residency", "what keeping only some experts in memory costs and saves"),
+    "tune": ("mlx_model.bench.speed.tune", "which command-buffer limits of MLX are fastest on this Mac"),
     "kl": ("mlx_model.bench.quantization", "how far each recipe's predictions are from bfloat16's"),
 }
 

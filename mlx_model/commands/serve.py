@@ -38,7 +38,8 @@ _log = logging.getLogger(__name__)
 _ENVIRONMENT = """\
 environment variables that MLX reads on macOS; what they are worth was not measured on a Mac:
   MLX_MAX_OPS_PER_BUFFER, MLX_MAX_MB_PER_BUFFER
-      how much work the GPU is given at once (1000 each, unless you set them)
+      how much work the GPU is given at once (unless you set them: what bench tune --keep found, else 1000 each
+      on M1 to M4; empty: MLX's own)
   MLX_METAL_RESIDENCY_REFRESH_INTERVAL_MS
       how often MLX itself asks for wired memory to stay at hand; try it with --keep-alive 0
   MLX_RESIDENCY_SET_MAX_PCT

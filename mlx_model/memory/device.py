@@ -1,38 +1,30 @@
 """Settings of MLX for this device: command-buffer limits, the dtype, memory limits."""
 
 import os
-import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlx_model.memory.activation_bytes import Arithmetic
 from mlx_model.memory.blas import blas_in_words, fast_blas
+from mlx_model.memory.buffer_limits import NAMES, buffer_limits, tuning_file
 from mlx_model.memory.machine import chip
 
 if TYPE_CHECKING:
     from mlx_model.config.model_config import ModelConfig
     from mlx_model.memory.plan import MemoryPlan
 
-_RAISED_LIMITS = {"MLX_MAX_OPS_PER_BUFFER": "1000", "MLX_MAX_MB_PER_BUFFER": "1000"}
-"""MLX charges every gather_qmm with the whole bank of experts, so its default limits cut a decoding step into
-many tiny command buffers. Others report 5 to 28 % faster decoding with these on M1 to M4; not measured by
-us."""
-_RAISED_ON = re.compile(r"Apple M[1-4]\b")
-"""The chips for which that was reported; others keep MLX's own limits."""
-
-
-def buffer_limits(chip: str) -> Mapping[str, str]:
-    """Environment variables with the command-buffer limits for a chip by its name; none keep MLX's own."""
-    return _RAISED_LIMITS if _RAISED_ON.match(chip) else {}
-
 
 def set_buffer_limits() -> None:
-    """Sets MLX's command-buffer limits in the environment where the user has not. Call it before mlx is
-    imported."""
-    for name, value in buffer_limits(chip()).items():
+    """Sets MLX's command-buffer limits in the environment where the user has not; a variable that the user left
+    empty keeps MLX's own limit. Call it before mlx is imported."""
+    named = chip()
+    for name, value in buffer_limits(named, tuning_file() if named else None).items():
         os.environ.setdefault(name, value)
+    for name in NAMES:
+        if os.environ.get(name) == "":
+            # MLX would read a limit of 0.
+            del os.environ[name]
 
 
 def prepare_mlx() -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlx_model import model
 from mlx_model.config.model_config import ModelConfig
 from mlx_model.layers.rotary import Rotary
 from mlx_model.model import Qwen3Next
@@ -190,6 +191,21 @@ def test_qwen3_5_of_any_shape_is_that_of_transformers(
         # Where a router is undecided, another order of summation chooses another expert.
         apart = np.abs(ours - theirs).max(-1) > 2e-5 * np.abs(theirs).max()
         assert apart.mean() <= 0.05
+
+
+def test_a_pass_that_is_started_early_gives_what_one_gives_that_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = load_tiny(write_checkpoint(tmp_path))
+    tokens = mx.array([[1, 2, 3, 4]])
+    expected = np.array(tiny.logits(tokens, tiny.state()))
+    monkeypatch.setattr(model, "_STARTS_EARLY", True)
+    monkeypatch.setattr(model, "_STARTED_EVERY", 2)
+    started = []
+    start = mx.async_eval
+    monkeypatch.setattr(mx, "async_eval", lambda *arrays: (started.append(arrays), start(*arrays)))
+    np.testing.assert_array_equal(np.array(tiny.logits(tokens, tiny.state())), expected)
+    assert len(started) == 2
 
 
 @pytest.mark.parametrize("yarn", [None, {**YARN, "original_max_position_embeddings": 262144}])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mlx_model.memory.device import buffer_limits
+from mlx_model.memory.buffer_limits import buffer_limits
 from mlx_model.memory.machine import GIB, MemoryGroup, Pressure, mac_pressure, resident_bytes, this_machine
 from mlx_model.memory.relief import Relief, Reserve
 

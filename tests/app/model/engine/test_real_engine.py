@@ -17,6 +17,7 @@ from app.model.errors import EngineLost
 from app.model.events import EngineStatus, Finished, PromptProgress, ReplyProgress, TextDelta
 from app.model.messages import ChatRequest, Message, ToolSpecification
 from app.settings.settings import DraftMode, Settings
+from tests.support.drafters import write_drafter
 from tests.support.patience import LONGEST
 from tests.support.processes import pids_of
 from tests.support.servable import servable_checkpoint
@@ -76,6 +77,7 @@ async def test_replies_stream_and_a_killed_engine_comes_back(engine: LocalEngine
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the engine's process by /proc")
 async def test_windows_that_share_an_engine_draft_as_each_is_set(tmp_path: Path):
     checkpoint = servable_checkpoint(tmp_path / "headed", mtp=True)
+    write_drafter(checkpoint / "dflash")
     drafted: dict[DraftMode, tuple[ReplyProgress, Finished]] = {}
     said: list[str] = []
     try:
@@ -91,15 +93,16 @@ async def test_windows_that_share_an_engine_draft_as_each_is_set(tmp_path: Path)
     finally:
         for pid in pids_of(checkpoint):
             os.kill(pid, signal.SIGKILL)
-    assert len(said) == 4 and len(set(said)) == 1
+    assert len(said) == 5 and len(set(said)) == 1
     for draft, (progress, finished) in drafted.items():
         timings = finished.timings
         assert timings is not None and progress.timings.predicted_n <= timings.predicted_n
-        allowed = {"auto": {"lookup", "mtp"}, "none": set[str]()}.get(draft, {draft})
+        allowed = {"auto": {"lookup", "mtp", "dflash"}, "none": set[str]()}.get(draft, {draft})
         assert set(timings.draft_sources) <= allowed and (timings.draft_n > 0) == bool(timings.draft_sources)
-    progress, finished = drafted["mtp"]
-    assert progress.timings.draft_sources == ("mtp",)
-    assert finished.timings is not None and finished.timings.draft_n > 0
+    for source in ("mtp", "dflash"):
+        progress, finished = drafted[source]
+        assert progress.timings.draft_sources == (source,)
+        assert finished.timings is not None and finished.timings.draft_n > 0
 
 
 @pytest.mark.parametrize(
