@@ -108,9 +108,11 @@ class Generation(GenerationPort, Generic[StateT]):
         """Stores the state and yields the last event."""
         run = self._run
         assert run is not None
+        if self.loop is None:  # it was cancelled within its prompt
+            run.prompt_ms = run.elapsed_ms()
         finished = run.finished()
         # Without a reply, later requests continue from the last boundary, which is stored already.
-        if self._request.max_tokens or run.reason == "cancelled":
+        if run.state.length and (self._request.max_tokens or run.reason == "cancelled"):
             interrupted = run.tokens and run.reason == "cancelled"
             keep = self._shared.states.keep_interrupted if interrupted else self._shared.states.keep
             keep(self._settled(run), run.state)
@@ -176,7 +178,6 @@ class Generation(GenerationPort, Generic[StateT]):
                 run.kept = run.state.length
             yield run.processed()
             if self._cancelled():
-                run.prompt_ms = run.elapsed_ms()
                 yield from self.finish()
             return
         mx.eval(logits)
