@@ -8,7 +8,7 @@ checked against mx.get_peak_memory() in tests/mlx_model/memory.
 from dataclasses import dataclass
 
 from mlx_model.config.model_config import ModelConfig
-from mlx_model.state.fused_attention import SCORES_LIMIT
+from mlx_model.state.scores_limit import SCORES_LIMIT
 
 _FLOAT32 = 4
 """Bytes of a number."""

@@ -12,10 +12,8 @@ from typing import cast
 
 import mlx.core as mx
 
-SCORES_LIMIT = 1 << 27
-"""Bytes of scores above which attention is forced to be fused: those of the first 2,048 tokens with 16 heads in
-16 bits. The plan of a 64 GB Mac then affords chunks of 2,048 tokens; which kernel is faster was not
-measured."""
+from mlx_model.state.scores_limit import SCORES_LIMIT
+
 _TOLERANCE = 2e-2
 """How far a fused output in 16 bits may lie from the unfused one: both round to a hundredth of values near
 one."""
