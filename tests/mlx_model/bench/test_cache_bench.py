@@ -7,7 +7,7 @@ import pytest
 
 from mlx_model.__main__ import main
 from mlx_model.bench.cache import replay
-from mlx_model.bench.cache_scripts import Script, Step
+from mlx_model.bench.cache_scripts import Script, Step, chat_scripts
 from mlx_model.bench.chat_server import ChatServer
 from mlx_model.chat.prompt import PromptEncoder
 from tests.support.checkpoints import write_checkpoint
@@ -45,6 +45,12 @@ SESSION = Script(
         Step(user("Gone on with."), 11),
     ),
 )
+
+
+def test_a_recorded_chat_is_replayed_without_its_replies() -> None:
+    tool = {"role": "tool", "content": "E"}
+    (script,) = chat_scripts([[user("Fix it."), {"role": "assistant", "content": "Yes."}, tool]])
+    assert script.steps == (Step(user("Fix it."), None), Step(tool, 0))
 
 
 def test_only_what_is_new_is_computed_restarts_included(
