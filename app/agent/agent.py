@@ -35,6 +35,7 @@ from app.agent.subtask import run_subtask
 from app.agent.tools.base import ToolResult, in_thread
 from app.agent.tools.files import Files, Unsaved
 from app.agent.tools.toolbox import Toolbox
+from app.agent.touched import Check, Touched
 from app.agent.turn import Hands, Turn, compact
 from app.errors import TidegateError
 from app.model.messages import Message
@@ -61,6 +62,7 @@ def open_agent(
     stays_awake: bool = False,
     local_servers: bool = False,
     unsaved: Unsaved | None = None,
+    check: Check | None = None,
 ) -> "Agent":
     """An agent in `workspace`, in a new session or, by its id, in an old one (listed by
     app.agent.session.session), which goes on in the mode and the effort it was left in, with the tools of the
@@ -89,6 +91,7 @@ def open_agent(
         stays_awake=stays_awake,
         local_servers=local_servers,
         unsaved=unsaved,
+        check=check,
         context_length=context_length,
         opening=lambda: opening_for(workspace, engine),
     )
@@ -119,13 +122,15 @@ class Agent(AgentPort):
         stays_awake: bool = False,
         local_servers: bool = False,
         unsaved: Unsaved | None = None,
+        check: Check | None = None,
         context_length: Callable[[], int | None] = lambda: None,
         opening: Callable[[], Awaitable[Opening | None]] = _nothing,
     ) -> None:
         self._workspace = workspace
         self._stays_awake = stays_awake
         self._opening = opening
-        self._recorder = recorder
+        recorder = self._recorder = Touched(recorder)
+        self._check = check
         self._conversation = Conversation(journal)
         self._jobs = Jobs(cache_directory() / "jobs" / journal.id)
         self._servers = servers or Servers((), workspace.root)
@@ -326,10 +331,31 @@ class Agent(AgentPort):
                     await emit(Attached(attached))
             return bool(texts)
 
+        has_checked = False
+
+        async def check() -> bool:
+            nonlocal has_checked
+            if self._check is None or has_checked or not self._recorder.before:
+                return False
+            has_checked = True
+            said = await self._check(dict(self._recorder.before))
+            if said:
+                conversation.add(Message("user", said))
+                await emit(Noticed(said))
+            return bool(said)
+
         async def delegate(call_id: str, prompt: str) -> ToolResult:
             return await run_subtask(self._hands, conversation, emit, call_id, prompt)
 
-        turn = Turn(self._hands, conversation, emit, steer, has_warned=self._has_warned, delegate=delegate)
+        turn = Turn(
+            self._hands,
+            conversation,
+            emit,
+            steer,
+            has_warned=self._has_warned,
+            delegate=delegate,
+            check=check,
+        )
         try:
             await emit(TurnStarted(number, text or ""))
             await in_thread(begin)

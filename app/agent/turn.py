@@ -114,6 +114,10 @@ def compact(conversation: Conversation, keep: int, context_length: int | None) -
     return True
 
 
+async def _nothing_to_say() -> bool:
+    return False
+
+
 class Turn:
     """One turn, from the user's message that was just added to `conversation` to the last reply."""
 
@@ -127,10 +131,13 @@ class Turn:
         has_warned: bool,
         most_replies: int = _MAX_REPLIES,
         delegate: Delegate | None = None,
+        check: Callable[[], Awaitable[bool]] = _nothing_to_say,
     ) -> None:
         self._hands = hands
         self._most_replies = most_replies
         self._delegate = delegate
+        self._check = check
+        """Adds what the model should know before it is done; tells whether there was something."""
         self._steer = steer
         """Adds what the user said since; tells whether there was something."""
         self._conversation = conversation
@@ -166,7 +173,7 @@ class Turn:
                     return "limit", "The server's content filter ended the reply; say it in other words."
                 if not reply.text.strip():
                     await self._emit(Noticed("The model ended its reply without a word."))
-                if await self._steer():
+                if await self._steer() or await self._check():
                     continue
                 return "done", ""
             for call, written in zip(self._conversation.open_calls(), reply.calls, strict=True):

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from app import durable
 from app.errors import TidegateError
 from app.paths import config_directory
+from app.settings.language import LanguageServerSetting, read_language_servers
 from app.settings.mcp import McpServer, read_servers
 from app.settings.places import place
 
@@ -54,8 +55,9 @@ class Settings:
     template or server knows how; after `reasoning_budget` tokens (0: none) the thought is ended, where the
     server can do that. `stay_awake` keeps a Mac from sleeping while the agent works.
     `local_servers` lets confined commands serve and reach addresses of this machine, where the sandbox has none
-    of its own. `test_commands` are commands that run a project's tests, by the folder. `rules` are tables, each
-    begun by [[rules]].
+    of its own. `report_problems` tells the agent, at the end of its turn, what language servers newly find in
+    the files it changed; these servers are tables, each begun by [language_servers.NAME]. `test_commands` are
+    commands that run a project's tests, by the folder. `rules` are tables, each begun by [[rules]].
     `offline` refuses what else opens a connection when the user asks for it: fetching models and servers over
     the network; TIDEGATE_OFFLINE=1 says so too. `bell` and `notifications` call the user when the agent asks
     or is done while the terminal is not focused; `terminal_title` says in the window's title how it stands.
@@ -80,6 +82,8 @@ class Settings:
     terminal_title: bool = True
     vim_keys: bool = False
     diff_tints: DiffTints = "red-green"
+    report_problems: bool = True
+    language_servers: tuple[LanguageServerSetting, ...] = ()
     test_commands: Mapping[str, str] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     mcp: tuple[McpServer, ...] = ()
@@ -131,6 +135,7 @@ def load_settings() -> Settings:
     values["rules"] = tuple(Rule(**rule) for rule in values.get("rules", ()))
     try:
         values["mcp"] = read_servers(values.get("mcp", {}))
+        values["language_servers"] = read_language_servers(values.get("language_servers", {}))
     except ValueError as error:
         raise BadSettings(f"{place(file, text, 'mcp')}: {error}", "mend or remove it") from None
     return Settings(**values)
@@ -213,8 +218,8 @@ def _check(file: Path, text: str, name: str, value: object) -> None:
     if name == "rules":
         _check_rules(file, text, value)
         return
-    if name == "mcp":
-        return  # read_servers checks them
+    if name in ("mcp", "language_servers"):
+        return  # read_servers and read_language_servers check them
     if name == "test_commands":
         if not isinstance(value, dict) or not all(isinstance(line, str) for line in value.values()):
             raise BadSettings(f"{at} sets {name} to {value!r}", 'write lines such as "~/project" = "make test"')

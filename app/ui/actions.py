@@ -30,6 +30,7 @@ Scope = Literal[
     "tests",
     "shell",
     "terminal",
+    "problems",
 ]
 
 SCOPE_TITLES: dict[Scope, str] = {
@@ -50,6 +51,7 @@ SCOPE_TITLES: dict[Scope, str] = {
     "tests": "Tests",
     "shell": "Terminal, while keys go to the shell",
     "terminal": "Terminal, while they do not",
+    "problems": "Problems",
     "lines": "Movement, in every view",
 }
 
@@ -143,6 +145,27 @@ ACTIONS: tuple[Action, ...] = (
         "toggle_terminal",
         ("ctrl+backslash", "grave_accent"),
         "Go to the terminal, or put it away",
+    ),
+    Action(
+        "workspace.problems",
+        "workspace",
+        "show_problems",
+        ("exclamation_mark",),
+        "Go to the problems in the files",
+    ),
+    Action(
+        "workspace.definition",
+        "workspace",
+        "definition",
+        ("at",),
+        "Go to where the name under the cursor is defined",
+    ),
+    Action(
+        "workspace.references",
+        "workspace",
+        "references",
+        ("asterisk",),
+        "List where the name under the cursor is used",
     ),
     Action("workspace.run_tests", "workspace", "run_tests", ("equals_sign",), "Run the project's tests"),
     Action("workspace.tests", "workspace", "show_tests", ("plus",), "Go to the tests: output, and what failed"),
@@ -352,6 +375,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("find.glob", "find", "glob", ("tab",), "In a search: which files"),
     Action("find.hand_over", "find", "hand_over", ("ctrl+g",), "In a search: hand the results to the agent"),
     Action("find.leave", "find", "leave", ("escape",), "Back"),
+    Action("problems.open", "problems", "open", ("enter", "o"), "Open the file at the problem", "open"),
+    Action("problems.hand_over", "problems", "hand_over", ("a",), "Hand the problems to the agent", "agent"),
     Action("tests.open", "tests", "open", ("enter", "o"), "Open what the line is about", "open"),
     Action("tests.next", "tests", "next", ("n",), "Next failure", "next"),
     Action("tests.previous", "tests", "previous", ("p", "N"), "Previous failure"),

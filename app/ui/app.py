@@ -1,9 +1,9 @@
 """The workspace as an application: its screen in front of its ports."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from enum import Enum
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -33,6 +33,7 @@ from app.ui.widgets.agent.permission_prompt import PermissionPrompt
 from app.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
+    from app.language.servers import LanguageServers
     from app.ui.agents.places import Agents
     from app.ui.screens.model import ModelScreen
 
@@ -267,8 +268,32 @@ class TidegateApp(ActionApp[str | Onward | None]):
         self._leave_with(Onward.NEXT_TASK)
 
 
-def agent_in(workspace: Workspace, engine: EnginePort, review: ReviewPort, settings: Settings) -> OpenAgent:
-    """What opens agents as the settings want them."""
+def language_of(workspace: Workspace) -> "Callable[[], LanguageServers]":
+    """What makes the workspace's language servers, once."""
+
+    @cache
+    def language() -> "LanguageServers":
+        from app.language.servers import LanguageServers  # noqa: PLC0415  the first frame does not wait for it
+
+        return LanguageServers(workspace)
+
+    return language
+
+
+def agent_in(
+    workspace: Workspace,
+    engine: EnginePort,
+    review: ReviewPort,
+    settings: Settings,
+    language: "Callable[[], LanguageServers] | None" = None,
+) -> OpenAgent:
+    """What opens agents as the settings want them. They hear of problems from the servers of `language`."""
+
+    async def check(before: Mapping[str, bytes | None]) -> str:
+        from app.language.report import new_problems_report  # noqa: PLC0415
+
+        assert language is not None
+        return await new_problems_report(workspace, language(), before)
 
     def agent(asker: PermissionAsker, session: str | None = None) -> AgentPort:
         from app.agent.agent import open_agent  # noqa: PLC0415  the first frame does not wait for it
@@ -286,6 +311,7 @@ def agent_in(workspace: Workspace, engine: EnginePort, review: ReviewPort, setti
             is_offline=settings.offline,
             stays_awake=settings.stay_awake,
             local_servers=settings.local_servers,
+            check=check if language is not None and settings.report_problems else None,
         )
 
     return agent
@@ -293,7 +319,8 @@ def agent_in(workspace: Workspace, engine: EnginePort, review: ReviewPort, setti
 
 def _ports_of(choice: ModelChoice, settings: Settings, root: Path) -> Ports:
     workspace, engine, review = Workspace(root), open_engine(choice, settings), open_late(root)
-    return Ports(workspace, review, engine, agent_in(workspace, engine, review, settings))
+    language = language_of(workspace)
+    return Ports(workspace, review, engine, agent_in(workspace, engine, review, settings, language), language)
 
 
 def run_workspace(

@@ -1,7 +1,8 @@
 """The parts of the application that the screen is given."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from textual import events
 
@@ -10,6 +11,9 @@ from app.model.port import EnginePort
 from app.review.port import ReviewPort
 from app.settings.settings import Mode
 from app.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from app.language.servers import LanguageServers  # the first frame does not wait for them
 
 
 class OpenAgent(Protocol):
@@ -37,6 +41,8 @@ class Ports:
     review: ReviewPort
     engine: EnginePort
     agent: OpenAgent
+    language: "Callable[[], LanguageServers] | None" = None
+    """The language servers, made when they are first asked for; None where none are wanted."""
 
 
 def beginning_in(mode: Mode | None, open_agent: OpenAgent) -> OpenAgent:

@@ -19,7 +19,7 @@ from app.model.messages import ChatRequest
 from app.review.model import FileImage
 from app.review.review import Review
 from app.settings.settings import Effort, Mode
-from app.ui.app import TidegateApp
+from app.ui.app import TidegateApp, language_of
 from app.ui.keymap import Keymap
 from app.ui.ports import Ports
 from app.ui.screens.workspace import WorkspaceScreen
@@ -194,13 +194,17 @@ class Stage:
         status: EngineStatus = READY,
         keymap: Keymap | None = None,
         show_file: str | None = None,
+        *,
+        has_language: bool = False,
     ) -> None:
         self.root = root
         self.review = Review(root)
         self.engine = FakeEngine(status)
         self.agent = ScriptedAgent(play)
         self.sessions: dict[str, ScriptedAgent] = {}
-        self.ports = Ports(Workspace(root), self.review, self.engine, self._agent)
+        workspace = Workspace(root)
+        language = language_of(workspace) if has_language else None
+        self.ports = Ports(workspace, self.review, self.engine, self._agent, language)
         self.app = TidegateApp(self.ports, keymap=keymap, show_file=show_file)
         self.pilot: Pilot[str | None]
 

@@ -1,8 +1,11 @@
-"""The gutter of a file's view: where the cursor is, line numbers, and what git sees as changed."""
+"""The gutter of a file's view: the cursor or a problem, line numbers, and what git sees as changed."""
+
+from collections.abc import Mapping
 
 from rich.segment import Segment
 
 from app.editing.marks import LineMarks
+from app.language.model import Severity
 from app.ui.drawing.palette import Palette
 
 _SIGNS = {"added": "▎", "changed": "▎", "removed": "▁", "removed above": "▔"}
@@ -16,6 +19,7 @@ def gutter_width(count: int) -> int:
 def gutter(
     palette: Palette,
     marks: LineMarks,
+    problems: Mapping[int, Severity],
     *,
     number: int,
     part: int,
@@ -23,7 +27,8 @@ def gutter(
     is_current: bool,
     has_focus: bool,
 ) -> list[Segment]:
-    """Beside line `number`, counted from 0, or a later `part` of it that is wrapped."""
+    """Beside line `number`, counted from 0, or a later `part` of it that is wrapped. `problems` has the worst
+    of each line that has one."""
     digits = gutter_width(count) - 3
     label = f"{number + 1:>{digits}} " if part == 0 else " " * (digits + 1)
     ground = palette.text + (palette.cursor_line if is_current and has_focus else palette.text)
@@ -31,8 +36,15 @@ def gutter(
     mark = marks.by_line.get(number) if part == 0 or marks.by_line.get(number) in ("added", "changed") else None
     tones = {"added": palette.success, "changed": palette.accent}
     tone = tones.get(mark, palette.error) if mark else palette.faint
+    problem = problems.get(number) if part == 0 else None
+    if problem is not None:
+        sign = Segment(
+            "●", ground + {"error": palette.error, "warning": palette.warning}.get(problem, palette.muted)
+        )
+    else:
+        sign = Segment("▎" if is_current and part == 0 else " ", ground + pointer)
     return [
-        Segment("▎" if is_current and part == 0 else " ", ground + pointer),
+        sign,
         Segment(label, ground + (palette.muted if is_current else palette.faint)),
         Segment(_SIGNS[mark] if mark else " ", ground + tone),
     ]

@@ -1,7 +1,7 @@
 """The file that is looked at."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar
@@ -17,6 +17,7 @@ from textual.widgets import Input, Static
 from app.editing.marks import LineMarks
 from app.editing.open_file import LARGEST
 from app.errors import TidegateError
+from app.language.model import Severity
 from app.review.port import ReviewPort
 from app.ui.actions import BY_ID, bindings, key_label
 from app.ui.base import ActionApp
@@ -169,6 +170,25 @@ class ViewerPane(Vertical):
         """The cursor's line, counted from 1."""
         buffer = self.editor.current
         return buffer.area.cursor_location[0] + 1 if buffer is not None else self._view.line_number
+
+    @property
+    def text(self) -> str | None:
+        """What is in the file, as far as it was written."""
+        if self.editor.current is not None:
+            return self.editor.current.area.text
+        return self.document.text if self.document is not None else None
+
+    @property
+    def cursor(self) -> tuple[int, int | None]:
+        """The cursor's line and column, counted from 0; in a file that is read there is no column."""
+        buffer = self.editor.current
+        return buffer.area.cursor_location if buffer is not None else (self.line_number - 1, None)
+
+    def show_problems(self, problems: Mapping[int, Severity]) -> None:
+        """Mark the lines of the file that have one, counted from 0."""
+        self._view.show_problems(problems)
+        if self.editor.current is not None:
+            self.editor.current.area.show_problems(problems)
 
     @property
     def title(self) -> str:

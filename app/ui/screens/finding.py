@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _MOST_IN_TREE = 200  # files of a filter; with more, one writes on
 _MOST_OFFERED = 20  # files, and symbols, in the palette
 _MOST_RECENT = 50  # files that are offered first
+_LONGEST_TOLD = 120  # characters of a result
 _MOST_HANDED = 40  # results that the agent is given; it can search by itself
 
 
@@ -127,7 +128,8 @@ class Finding:
         self._at = (self._at + step) % len(self._results)
         match = self._results[self._at]
         self._open(match.path, match.line)
-        self._screen.notify(f"Result {self._at + 1:,} of {len(self._results):,}.", timeout=2)
+        told = f": {match.text.strip()[:_LONGEST_TOLD]}" if match.text.strip() else "."
+        self._screen.notify(f"{self._at + 1:,} of {len(self._results):,}{told}", timeout=3)
 
     def _hand_over(self) -> None:
         """Put the results into the message, for the user to say what is to be done with them."""

@@ -1,42 +1,57 @@
 """What the workspace's screen does with the pane below the others."""
 
 # ruff: noqa: PLC0415  views are imported when they are first shown: the first frame does without them
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from textual.widget import Widget
 
+from app.language.model import Problem, ServerState
 from app.testing.model import TestState
 from app.ui.keymap import Keymap
 from app.ui.panes.agent import AgentPane
 from app.ui.panes.lower.pane import LowerPane, View
+from app.ui.panes.viewer import ViewerPane
 from app.ui.screens.finding import Finding
 from app.ui.screens.panes import PanesScreen
 from app.workspace.search.ripgrep import Match
 from app.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
+    from app.language.servers import LanguageServers
+    from app.ui.panes.lower.problems import ProblemsPane
     from app.ui.panes.lower.terminal import TerminalPane
     from app.ui.panes.lower.tests import TestsPane
+    from app.ui.screens.language import Language
 
 _LOW = 32  # rows; in fewer, the pane gets half of them
 
 
 class LowerScreen(PanesScreen):
     """A screen of panes with another along its bottom, once there is something for it to show. A subclass has
-    `finding`."""
+    `viewer` and `finding`."""
 
+    viewer: ViewerPane
     finding: Finding
 
     def __init__(self, keymap: Keymap, workspace: Workspace) -> None:
         super().__init__(keymap, workspace.root)
         self._in = workspace
+        self.root = workspace.root
         self.lower = LowerPane()
         self._keymap = keymap
         self._tests: TestsPane | None = None
         self._terminal: TerminalPane | None = None
+        self._problems: ProblemsPane | None = None
+        self._language: Language | None = None
 
     def tests_changed(self, state: TestState) -> None:
         """A run of the tests began or ended."""
+        raise NotImplementedError
+
+    def problems_counted(self, errors: int, warnings: int) -> None:
+        """The language servers know of so many."""
         raise NotImplementedError
 
     def fold(self) -> None:
@@ -70,6 +85,59 @@ class LowerScreen(PanesScreen):
         self.lower.hide()
         self.remove_class("lower-zoomed")
         self.focus_main()
+
+    # Language servers.
+
+    def begin_language(self, servers: "LanguageServers") -> None:
+        """From now on files are shown to `servers`."""
+        from app.ui.screens.language import Language
+
+        self._language = Language(self, servers)
+        self._language.show_file()
+
+    async def end_language(self) -> None:
+        """End the servers."""
+        if self._language is not None:
+            await self._language.servers.aclose()
+
+    def file_shown(self, *, is_writing: bool = False) -> None:
+        """Another file is open, or it has other content; perhaps more of it will be written at once."""
+        if self._language is not None:
+            self._language.show_file(is_writing=is_writing)
+
+    def problems_changed(self, problems: Sequence[Problem], states: Sequence[ServerState]) -> None:
+        """The servers know of these, and stand so."""
+        counts = Counter(problem.severity for problem in problems)
+        self.problems_counted(counts["error"], counts["warning"])
+        if self._problems is not None:
+            self._problems.show(problems, states)
+            self.lower.retitle()
+
+    async def action_show_problems(self) -> None:
+        from app.ui.panes.lower.problems import ProblemsPane
+
+        if self._problems is None:
+            self._problems = ProblemsPane()
+        await self._show_lower("problems", self._problems)
+        self._problems.lines.focus()
+        if self._language is not None:
+            self._language.show_problems()
+        else:
+            self.problems_changed((), ())
+
+    def action_definition(self) -> None:
+        if self._language is not None:
+            self._language.definition()
+
+    def action_references(self) -> None:
+        if self._language is not None:
+            self._language.references()
+
+    def on_problems_pane_open_wanted(self, event: "ProblemsPane.OpenWanted") -> None:
+        self.finding.walk([Match(one.path, one.line, one.message) for one in event.problems], event.at)
+
+    def on_problems_pane_hand_over_wanted(self, event: "ProblemsPane.HandOverWanted") -> None:
+        self.finding.put_into_message(event.lines)
 
     # The terminal.
 

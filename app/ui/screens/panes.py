@@ -31,6 +31,7 @@ _SCOPES: dict[str, Scope] = {
     "permission": "permission",
     "tests": "tests",
     "terminal": "terminal",
+    "problems": "problems",
 }
 
 

@@ -156,6 +156,8 @@ class WorkspaceScreen(LowerScreen):
         self.run_worker(opening, group="agent")
         self.read_git_status()
         self.run_worker(self._watch(), group="watch")
+        if self._ports.language is not None:
+            self.begin_language(self._ports.language())
 
     async def _suggest_message(self, changes: Sequence[FileChange]) -> str:
         from app.agent.commit_message import suggest_message  # noqa: PLC0415  the first frame does not wait for it
@@ -165,6 +167,7 @@ class WorkspaceScreen(LowerScreen):
     async def on_unmount(self) -> None:
         if self._unsubscribe is not None:
             self._unsubscribe()
+        await self.end_language()
         await self.agent.aclose()
         await self._ports.engine.aclose()
 
@@ -215,6 +218,7 @@ class WorkspaceScreen(LowerScreen):
 
     def on_viewer_pane_opened(self, event: ViewerPane.Opened) -> None:
         self.title_centre()
+        self.file_shown()
         if self.switcher.current == "viewer" and event.document.text is not None:
             view = self.viewer.query_one("#file-view")
             if self.focused is None or self.focused is self.files or self.review in self.focused.ancestors:
@@ -223,6 +227,7 @@ class WorkspaceScreen(LowerScreen):
     def on_viewer_pane_state_changed(self) -> None:
         self.panes["centre"].set_class(self.viewer.is_writing, "writing")
         self.title_centre()
+        self.file_shown(is_writing=True)
 
     def on_review_pane_open_wanted(self, event: ReviewPane.OpenWanted) -> None:
         self.open_file(event.path, event.line)
@@ -352,6 +357,9 @@ class WorkspaceScreen(LowerScreen):
 
     def tests_changed(self, state: TestState) -> None:
         self._facts(tests=state)
+
+    def problems_counted(self, errors: int, warnings: int) -> None:
+        self._facts(problems=(errors, warnings))
 
     def on_agent_pane_mode_changed(self) -> None:
         self._facts(mode=self.agent.mode, effort=self.agent.effort)

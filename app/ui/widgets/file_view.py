@@ -1,6 +1,7 @@
 """A file, drawn by line: numbers, syntax colour for the visible lines, search and wrapping."""
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from itertools import accumulate
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from textual.cache import LRUCache
 
 from app.editing.indentation import Indentation, indentation_of
 from app.editing.marks import NO_MARKS, LineMarks
+from app.language.model import Severity
 from app.ui.drawing.gutter import gutter, gutter_width
 from app.ui.drawing.syntax import LazySyntax, lexer_for_path
 from app.ui.drawing.text import Span, Wrapped, matches, visible, window, wrapped
@@ -49,6 +51,7 @@ class FileView(LineView):
         self._syntax = LazySyntax(None, 0, self._line)
         self._found = (-1, 0)  # the line and character of the last match
         self.marks: LineMarks = NO_MARKS
+        self.problems: Mapping[int, Severity] = {}
         self._indentation = Indentation()
         self._wrapped: LRUCache[int, Wrapped] = LRUCache(64)
         self._row_starts: list[int] = []  # with wrapping: the first row of each line, and the end
@@ -56,7 +59,7 @@ class FileView(LineView):
     def show(self, path: str, lines: list[str], widest: int, line: int = 1) -> None:
         """Show `lines` of `path` with the cursor on `line`, counted from 1."""
         self.lines = lines
-        self.marks = NO_MARKS
+        self.marks, self.problems = NO_MARKS, {}
         self._indentation = indentation_of(lines, path)
         self._widest = widest
         self._syntax = LazySyntax(lexer_for_path(path), len(lines), self._line)
@@ -75,6 +78,12 @@ class FileView(LineView):
         self.cursor_row = row
         self._measure()
         self.scroll_to(y=top, animate=False, force=True)
+
+    def show_problems(self, problems: Mapping[int, Severity]) -> None:
+        """Draw these in the gutter, by line counted from 0."""
+        if problems != self.problems:
+            self.problems = problems
+            self.refresh()
 
     def show_marks(self, marks: LineMarks) -> None:
         """Draw these in the gutter."""
@@ -200,6 +209,7 @@ class FileView(LineView):
         return gutter(
             self.palette,
             self.marks,
+            self.problems,
             number=line,
             part=part,
             count=len(self.lines),

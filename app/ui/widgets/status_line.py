@@ -36,6 +36,8 @@ class StatusFacts:
     pending_hunks: int = 0
     is_working: bool = False
     is_asking: bool = False
+    problems: tuple[int, int] = (0, 0)
+    """Errors and warnings of the language servers, in the files they know."""
     tests: TestState | None = None
     """How the last run of the tests ended, or that they run."""
     working_beside: int = 0
@@ -130,6 +132,8 @@ class StatusLine(OneLine):
             parts.append((60, Text(f"{facts.working_beside} beside you {verb}", style=palette.muted)))
         if facts.engine.is_short:
             parts.append((85, Text("memory is short", style=palette.warning)))
+        if any(facts.problems):
+            parts.append((65, _problems(*facts.problems, palette)))
         if facts.tests is not None:
             parts.append((70, _tests(facts.tests, palette)))
         if facts.pending_hunks:
@@ -162,3 +166,9 @@ def _tests(state: TestState, palette: Palette) -> Text:
     if state.phase == "failed":
         return Text(f"tests ✗ {state.failed:,}" if state.failed else "tests ✗", style=palette.error)
     return Text("tests …" if state.phase == "running" else "tests stopped", style=palette.muted)
+
+
+def _problems(errors: int, warnings: int, palette: Palette) -> Text:
+    counts = [(f"● {errors:,}", palette.error)] if errors else []
+    counts += [(f"● {warnings:,}", palette.warning)] if warnings else []
+    return Text(" ").join([Text(words, style=tone) for words, tone in counts])

@@ -12,6 +12,7 @@ from app.ui.dialogs.help import HelpLines, HelpScreen
 from app.ui.dialogs.sessions import SessionsScreen
 from app.ui.find.text import FindText
 from app.ui.keymap import KeymapError, clashes, load_keymap
+from app.ui.panes.lower.problems import ProblemsPane
 from app.ui.panes.lower.terminal import TerminalPane
 from app.ui.panes.lower.tests import TestsPane
 from app.ui.review_app import ReviewScreen
@@ -32,7 +33,13 @@ async def test_every_action_has_somebody_who_does_it(tmp_path: Path) -> None:
         for action in ACTIONS:
             scope = "transcript" if action.scope == "lines" else action.scope
             screens = {"sessions": SessionsScreen, "standalone": ReviewScreen, "practice": PracticeScreen}
-            screens |= {"find": FindText, "tests": TestsPane, "shell": TerminalPane, "terminal": TerminalPane}
+            screens |= {
+                "find": FindText,
+                "tests": TestsPane,
+                "shell": TerminalPane,
+                "terminal": TerminalPane,
+                "problems": ProblemsPane,
+            }
             target = screens.get(scope) or stage.app.target_of(scope)
             assert target is not None, action.id
             assert callable(getattr(target, f"action_{action.handler}", None)), action.id

@@ -1,6 +1,6 @@
 """The text that is written in: Textual's text area, with the viewer's colours, a gutter and guides."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import ClassVar
 
@@ -31,6 +31,7 @@ from app.editing.indentation import (
 )
 from app.editing.marks import NO_MARKS, LineMarks
 from app.editing.search import Found
+from app.language.model import Severity
 from app.ui.actions import in_scope
 from app.ui.drawing.gutter import gutter, gutter_width
 from app.ui.drawing.palette import Palette
@@ -101,6 +102,7 @@ class EditorArea(TextArea, inherit_bindings=False):
         self._first_changed: int | None = None
         self._matches: dict[int, list[tuple[int, int]]] = {}
         self.marks: LineMarks = NO_MARKS
+        self.problems: Mapping[int, Severity] = {}
         self.indentation = Indentation()
         super().__init__(
             text, soft_wrap=False, tab_behavior="indent", compact=True, max_checkpoints=_MOST_UNDONE
@@ -317,6 +319,12 @@ class EditorArea(TextArea, inherit_bindings=False):
         self._line_cache.clear()
         self.refresh()
 
+    def show_problems(self, problems: Mapping[int, Severity]) -> None:
+        """Draw these in the gutter, by line counted from 0."""
+        if problems != self.problems:
+            self.problems = problems
+            self.refresh()
+
     def show_marks(self, marks: LineMarks) -> None:
         """Draw these in the gutter."""
         if marks != self.marks:
@@ -371,6 +379,7 @@ class EditorArea(TextArea, inherit_bindings=False):
         segments = gutter(
             self.palette,
             self.marks,
+            self.problems,
             number=number,
             part=part,
             count=self.document.line_count,

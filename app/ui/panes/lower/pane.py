@@ -8,8 +8,8 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
-View = Literal["tests", "terminal"]
-_NAMES: dict[View, str] = {"terminal": "Terminal", "tests": "Tests"}
+View = Literal["terminal", "tests", "problems"]
+_NAMES: dict[View, str] = {"terminal": "Terminal", "tests": "Tests", "problems": "Problems"}
 
 
 class LowerPane(Container):
