@@ -16,6 +16,7 @@ WORDS = {
     "exact_edits": "Hold what an edit replaces to what stands in the file",
     "reasoning_effort": "How much a reasoning model thinks before it answers",
     "reasoning_budget": "Tokens it may think for, 0 for any number",
+    "report_problems": "Tell the agent once a turn what language servers newly find in its files",
     "stay_awake": "Keep a Mac from sleeping while the agent works",
     "local_servers": "Let confined commands use addresses of this machine (macOS)",
     "offline": "Refuse everything that opens a connection elsewhere",

@@ -38,7 +38,6 @@ class LowerScreen(PanesScreen):
     def __init__(self, keymap: Keymap, workspace: Workspace) -> None:
         super().__init__(keymap, workspace.root)
         self._in = workspace
-        self.root = workspace.root
         self.lower = LowerPane()
         self._keymap = keymap
         self._tests: TestsPane | None = None
@@ -92,7 +91,7 @@ class LowerScreen(PanesScreen):
         """From now on files are shown to `servers`."""
         from app.ui.screens.language import Language
 
-        self._language = Language(self, servers)
+        self._language = Language(self, servers, self._in.root)
         self._language.show_file()
 
     async def end_language(self) -> None:
