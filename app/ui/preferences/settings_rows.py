@@ -25,6 +25,7 @@ WORDS = {
     "terminal_title": "Say in the window's title how the agent stands",
     "vim_keys": "Vim's normal and insert mode in the message field",
     "diff_tints": "The colours of removed and added lines",
+    "language_servers": "Language servers beside those that are known",
     "test_commands": "The commands that run projects' tests",
     "rules": "What the agent may do, and may not, without asking",
     "mcp": "Servers of the Model Context Protocol",
