@@ -87,12 +87,6 @@ def test_what_is_asked_for_reaches_the_generator(talker: Talker) -> None:
     assert [block.type for block in reply.content] == ["text", "tool_use"]
 
 
-def test_a_limit_beyond_the_room_is_lowered_and_said(talker: Talker) -> None:
-    talker.says("a")
-    usage = client(talker).messages.create(**ASK | {"max_tokens": 32_000}).usage.to_dict()
-    assert usage["max_tokens"] == talker.asked().max_tokens == 2000 - len(talker.asked().prompt)
-
-
 def test_a_begun_reply_is_continued(talker: Talker) -> None:
     talker.says("more")
     begun: Any = [*HI, {"role": "assistant", "content": [{"type": "text", "text": "Once "}]}]
