@@ -257,7 +257,7 @@ class ActionApp(App[Result], Generic[Result]):
     def on_key(self, event: events.Key) -> None:
         # Keys that come in one go, as over a slow line, are all under way to the view by the time that the
         # first of them has opened a line to write in. They must not be taken for commands.
-        for line in self.screen.query("AskLine"):
+        for line in self.screen.query("AskLine, EditorPane"):
             # By its name, for the first frame does without its module.
             if line.take(event):  # type: ignore[attr-defined]
                 event.prevent_default()

@@ -1,6 +1,6 @@
-"""The gutter of a file's view: the cursor or a problem, line numbers, and what git sees as changed."""
+"""Beside and before a file's lines: cursor or problem, numbers, what git sees as changed, guides."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from rich.segment import Segment
 
@@ -9,6 +9,18 @@ from app.language.model import Severity
 from app.ui.drawing.palette import Palette
 
 _SIGNS = {"added": "▎", "changed": "▎", "removed": "▁", "removed above": "▔"}
+
+GUIDE = "│"
+"""Marks a level of indentation."""
+
+
+def with_guides(text: str, cells: Iterable[int]) -> str:
+    """`text` with a guide in each of these cells that is blank."""
+    characters = list(text)
+    for cell in cells:
+        if text[cell : cell + 1] == " ":
+            characters[cell] = GUIDE
+    return "".join(characters)
 
 
 def gutter_width(count: int) -> int:

@@ -121,7 +121,7 @@ class ViewerPane(Vertical):
         self._view = FileView(id="file-view")
         self._input = AskLine(id="viewer-input")
         self._notice = Static(welcome(keymap), id="viewer-notice")
-        self.editor = EditorPane(workspace, review)
+        self.editor = EditorPane(workspace, review, self._read_again)
         self._marks = GitMarks(self, workspace, self._show_marks)
         self._places: dict[str, int] = {}  # the files that were open, and the line that each was left at
         self.document: Document | None = None
@@ -287,30 +287,36 @@ class ViewerPane(Vertical):
 
     def action_edit(self) -> None:
         if self.document is not None and not self.is_writing:
+            self.editor.expect()
             self.run_worker(
                 self._write(self.document.path, self._view.line_number), group="open", exclusive=True
             )
 
     async def _write(self, path: str, line: int) -> None:
         """Begin to write in the file that is shown."""
+        self.editor.display = True
         try:
             await self.editor.begin(path, line)
         except TidegateError as error:
+            self.editor.display = False
             self.app.notify(f"{error}. {self._key('viewer.edit_outside')} opens $EDITOR.", severity="warning")
             return
-        self.leave_input()
+        self._input.close()
+        top = self._view.scroll_offset.y
         self._view.display = self._notice.display = False
-        self.editor.display = True
-        buffer = self.editor.current
-        if buffer is not None:
-            buffer.area.focus()
+        if (buffer := self.editor.current) is not None:
+            buffer.area.call_after_refresh(buffer.area.show_from, top)
         self._look_at_marks()
         self.post_message(self.StateChanged())
 
-    def on_editor_pane_left(self, event: EditorPane.Left) -> None:
-        event.stop()
-        self._read(event.path, event.line)
-        self._view.focus()
+    def _read_again(self, path: str, line: int) -> None:
+        """The user has left the text."""
+        top = self.editor.buffers[path].area.scroll_offset.y
+        self._read(path, line)
+        # At once: what is typed next is not for the text any more.
+        self.screen.set_focus(self._view)
+        if not self._view.wrap:
+            self._view.scroll_to(y=top, animate=False, force=True)
 
     def _read(self, path: str, line: int) -> None:
         """Show for reading what was written."""

@@ -11,10 +11,10 @@ from rich.style import Style
 from textual import events
 from textual.cache import LRUCache
 
-from app.editing.indentation import Indentation, indentation_of
+from app.editing.indentation import Indentation, guides, indentation_of
 from app.editing.marks import NO_MARKS, LineMarks
 from app.language.model import Severity
-from app.ui.drawing.gutter import gutter, gutter_width
+from app.ui.drawing.gutter import GUIDE, gutter, gutter_width, with_guides
 from app.ui.drawing.syntax import LazySyntax, lexer_for_path
 from app.ui.drawing.text import Span, Wrapped, matches, visible, window, wrapped
 from app.ui.widgets.line_view import LineView
@@ -227,6 +227,9 @@ class FileView(LineView):
         syntax = self.palette.syntax
         spans = [(start, end, syntax[name]) for start, end, name in self._syntax.spans(number)]
         spans += matches(text, self.query_text, self.palette.match)
+        cells = guides(self.lines, number, self._indentation)
+        text = with_guides(text, cells)
+        spans += [(cell, cell + 1, self.palette.faint) for cell in cells if text[cell : cell + 1] == GUIDE]
         if self.wrap:
             start, end = self._parts(number).part(part)
             return text[start:end], base, [(a - start, b - start, style) for a, b, style in spans], 0

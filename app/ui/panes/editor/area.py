@@ -1,7 +1,6 @@
 """The text that is written in: Textual's text area, with the viewer's colours, a gutter and guides."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -11,7 +10,6 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.document._document import Location, Selection
 from textual.document._document_navigator import DocumentNavigator
-from textual.document._wrapped_document import WrappedDocument
 from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import TextArea
@@ -33,12 +31,12 @@ from app.editing.marks import NO_MARKS, LineMarks
 from app.editing.search import Found
 from app.language.model import Severity
 from app.ui.actions import in_scope
-from app.ui.drawing.gutter import gutter, gutter_width
+from app.ui.drawing.gutter import GUIDE, gutter, gutter_width
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.syntax import LazySyntax, lexer_for_path
 from app.ui.drawing.text import with_signs
 from app.ui.keymap import keys_of
-from app.ui.panes.editor.document import LineDocument
+from app.ui.panes.editor.document import LineDocument, WrappedLines
 from app.workspace.files.line_endings import in_common
 
 _MOST_UNDONE = 10_000  # steps back
@@ -104,19 +102,18 @@ class EditorArea(TextArea, inherit_bindings=False):
         self.marks: LineMarks = NO_MARKS
         self.problems: Mapping[int, Severity] = {}
         self.indentation = Indentation()
-        super().__init__(
-            text, soft_wrap=False, tab_behavior="indent", compact=True, max_checkpoints=_MOST_UNDONE
-        )
+        super().__init__(soft_wrap=False, tab_behavior="indent", compact=True, max_checkpoints=_MOST_UNDONE)
         self.cursor_blink = False
-        self.indentation = indentation_of(self.document.lines, name)
+        self.indentation = indentation_of(text.split("\n"), name)
         self.indent_width = self.indentation.width
+        self._set_document(text, None)
         self._syntax = LazySyntax(lexer_for_path(name), self.document.line_count, self._shown)
 
     @override
     def _set_document(self, text: str, language: str | None) -> None:
         self._highlight_query = None
         self.document = LineDocument(text)
-        self.wrapped_document = WrappedDocument(self.document, tab_width=self.indent_width)
+        self.wrapped_document = WrappedLines(self.document, tab_width=self.indent_width)
         self.navigator = DocumentNavigator(self.wrapped_document)
         self._build_highlight_map()
         self.move_cursor((0, 0))
@@ -308,6 +305,12 @@ class EditorArea(TextArea, inherit_bindings=False):
         self.move_cursor(self.clamp_visitable((row, column)))
         self.scroll_to(y=max(0, top), animate=False, force=True)
 
+    def show_from(self, row: int) -> None:
+        """Scroll to `row`, as far as the cursor stays in view."""
+        if not self.soft_wrap:
+            self.scroll_to(y=row, animate=False, force=True)
+        self.scroll_cursor_visible()
+
     def show_matches(self, found: Sequence[Found]) -> None:
         """Mark these until the text changes."""
         self._matches = {}
@@ -403,9 +406,16 @@ class EditorArea(TextArea, inherit_bindings=False):
 
 def _laid_over(strip: Strip, cells: Sequence[int], style: Style) -> Iterator[Segment]:
     """`strip` with a guide in each of these cells that is blank."""
-    cuts = sorted({0, strip.cell_length, *cells, *(cell + 1 for cell in cells)})
-    wanted = set(cells)
-    for start, end in pairwise(cuts):
-        for segment in strip.crop(start, end):
-            is_guide = start in wanted and segment.text == " "
-            yield Segment("│", (segment.style or Style()) + style) if is_guide else segment
+    at = 0
+    for segment in strip:
+        text = segment.text
+        done = 0
+        if text.isascii():
+            for cell in cells:
+                place = cell - at
+                if done <= place < len(text) and text[place] == " ":
+                    yield Segment(text[done:place], segment.style)
+                    yield Segment(GUIDE, (segment.style or Style()) + style)
+                    done = place + 1
+        yield Segment(text[done:], segment.style) if done else segment
+        at += segment.cell_length

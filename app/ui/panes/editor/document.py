@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 from textual.document._document import Document, EditResult, Location
+from textual.document._wrapped_document import WrappedDocument
+from textual.expand_tabs import get_tab_widths
 from textual.geometry import Size
 from typing_extensions import override
 
@@ -70,3 +72,29 @@ class LineDocument(Document):
             lines[-1] = lines[-1][:right]
         lines[0] = lines[0][left:]
         return "\n".join(lines)
+
+
+class WrappedLines(WrappedDocument):
+    """Textual's rows of a document, without the work that lines need only where they are wrapped: it is done
+    for every line whenever the size changes, and the height is counted anew for every row that is drawn."""
+
+    @property
+    @override
+    def height(self) -> int:
+        return len(self._offset_to_line_info)
+
+    @override
+    def wrap(self, width: int, tab_width: int | None = None) -> None:
+        if width:
+            super().wrap(width, tab_width)
+            return
+        self._width = 0
+        self._tab_width = tab_width or self._tab_width
+        lines = self.document.lines
+        self._wrap_offsets = [[] for _ in lines]
+        self._offset_to_line_info = [(number, 0) for number in range(len(lines))]
+        self._line_index_to_offsets = [[number] for number in range(len(lines))]
+        self._tab_width_cache = [
+            [size for _, size in get_tab_widths(line, self._tab_width)] if "\t" in line else [0]
+            for line in lines
+        ]

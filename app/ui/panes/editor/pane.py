@@ -1,15 +1,17 @@
 """Writing in files: the texts that are open, and what the keys do with them."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Static, TextArea
 
+from app.editing.indentation import leading
 from app.editing.open_file import OpenFile
 from app.errors import TidegateError
 from app.review.port import ReviewPort
@@ -27,14 +29,6 @@ class EditorPane(Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("editor"))
 
-    class Left(Message):
-        """The user wants to read again: the file `path`, from the line `line` on, counted from 1."""
-
-        def __init__(self, path: str, line: int) -> None:
-            super().__init__()
-            self.path = path
-            self.line = line
-
     class Changed(Message):
         """The text of `path`, or whether it is saved, is another."""
 
@@ -45,8 +39,11 @@ class EditorPane(Vertical):
     class LineWanted(Message):
         """The user wants to go to a line by its number."""
 
-    def __init__(self, workspace: Workspace, review: ReviewPort) -> None:
+    def __init__(self, workspace: Workspace, review: ReviewPort, read: Callable[[str, int], None]) -> None:
+        """`read` shows a file for reading, from a line on, counted from 1."""
         super().__init__(id="editor")
+        self._read = read
+        self._ahead: list[events.Key] | None = None  # keys typed before the text is there to take them
         self._workspace = workspace
         self._warning = Static("", id="editor-warning", markup=False)
         self._areas = Vertical(id="editor-areas")
@@ -96,17 +93,35 @@ class EditorPane(Vertical):
                 await self._areas.mount(buffer.area)
         return buffer
 
+    def take(self, event: events.Key) -> bool:
+        """Keep a key that is meant for the text, which is not there yet. False if none is being opened."""
+        if self._ahead is None:
+            return False
+        self._ahead.append(event)
+        return True
+
+    def expect(self) -> None:
+        """What is typed from now on is meant for the text that `begin` will show."""
+        self._ahead = []
+
     async def begin(self, path: str, line: int) -> None:
         """Write in `path`, at `line`, counted from 1. Raises NotEditable and NotReadable."""
-        buffer = await self.open(path)
+        try:
+            buffer = await self.open(path)
+        except TidegateError:
+            self._ahead = None
+            raise
         if not buffer.is_dirty:
             await self._follow(buffer, "")
         self.show(buffer)
         area = buffer.area
         if area.cursor_location[0] != line - 1:
-            column = len(area.document.get_line(line - 1)) if 0 < line <= area.document.line_count else 0
-            area.move_cursor(area.clamp_visitable((line - 1, column)), center=True)
-        area.focus()
+            row = max(0, min(line, area.document.line_count) - 1)
+            area.move_cursor((row, len(leading(area.document.get_line(row)))))
+        self.screen.set_focus(area)
+        ahead, self._ahead = self._ahead or (), None
+        for event in ahead:
+            area.post_message(events.Key(event.key, event.character))
 
     def show(self, buffer: Buffer | None) -> None:
         """Show this one's text, or none."""
@@ -220,7 +235,7 @@ class EditorPane(Vertical):
         buffer = self.current
         if buffer is not None:
             self.show(None)
-            self.post_message(self.Left(buffer.path, buffer.area.cursor_location[0] + 1))
+            self._read(buffer.path, buffer.area.cursor_location[0] + 1)
 
     # Searching.
 
