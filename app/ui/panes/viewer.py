@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import ClassVar
 
 from rich.text import Text
@@ -21,16 +20,17 @@ from app.language.model import Severity
 from app.review.port import ReviewPort
 from app.ui.actions import BY_ID, bindings, key_label
 from app.ui.base import ActionApp
-from app.ui.dialogs.choice import Choice
 from app.ui.dialogs.confirm import Confirm
-from app.ui.dialogs.listing import Listing, ListRow
 from app.ui.drawing.text import visible
 from app.ui.editor import edit_outside
 from app.ui.keymap import Keymap, keys_of
 from app.ui.panes.editor.git_marks import GitMarks
+from app.ui.panes.editor.lost_text import LostText
+from app.ui.panes.editor.open_files import OpenFiles
 from app.ui.panes.editor.pane import EditorPane
+from app.ui.panes.file_text import file_facts, lines_of
 from app.ui.widgets.ask_line import AskLine
-from app.ui.widgets.file_view import FileView, measure
+from app.ui.widgets.file_view import FileView
 from app.workspace.model import Document
 from app.workspace.workspace import Workspace
 
@@ -53,37 +53,6 @@ def welcome(keymap: Keymap) -> str:
             *keys,
         )
     )
-
-
-def split_lines(text: str, portion: int = 1_000_000) -> list[str]:
-    """The lines of `text`, split in portions: one call for all of a huge file would stop every other thread."""
-    text = text.removesuffix("\n")
-    lines: list[str] = []
-    start = 0
-    while start <= len(text):
-        end = text.find("\n", start + portion)
-        end = len(text) if end < 0 else end
-        lines += text[start:end].split("\n")
-        start = end + 1
-    return lines
-
-
-def file_facts(document: Document | None) -> str:
-    """What is unusual about a file's encoding."""
-    if document is None or document.text is None:
-        return ""
-    parts = [document.encoding] if document.encoding != "utf-8" else []
-    parts += ["BOM"] if document.has_bom else []
-    parts += ["CRLF"] if document.line_ending == "\r\n" else []
-    return " ".join(parts)
-
-
-def _lines_of(document: Document) -> tuple[list[str], int]:
-    """The lines of a document, and the cells of the widest."""
-    if document.text is None:
-        return [], 0
-    lines = split_lines(document.text)
-    return lines, measure(lines)
 
 
 class ViewerPane(Vertical):
@@ -123,7 +92,8 @@ class ViewerPane(Vertical):
         self._notice = Static(welcome(keymap), id="viewer-notice")
         self.editor = EditorPane(workspace, review, self._read_again)
         self._marks = GitMarks(self, workspace, self._show_marks)
-        self._places: dict[str, int] = {}  # the files that were open, and the line that each was left at
+        self._files = OpenFiles(self, self.open)
+        self._lost = LostText(self, self.editor, self._read)
         self.document: Document | None = None
         self._asks_line = False
         self._walks_results = False
@@ -139,6 +109,10 @@ class ViewerPane(Vertical):
         self._view.display = self.editor.display = False
         self.run_worker(self._look_for_lost())
 
+    async def _look_for_lost(self) -> None:
+        await self._lost.look()
+        await self._lost.offer(self.path)
+
     @property
     def path(self) -> str | None:
         """The file that is shown, relative to the root."""
@@ -151,7 +125,7 @@ class ViewerPane(Vertical):
         if scope == "editor":
             return self.is_writing and (name != "save" or is_dirty)
         if name == "buffers":
-            return bool(self._places)
+            return len(self._files) > 0
         if name in ("save", "drop"):
             return is_dirty and not (self.is_writing and name == "save")
         return (
@@ -203,7 +177,7 @@ class ViewerPane(Vertical):
         unusual = file_facts(self.document)
         buffer = self.editor.current
         if buffer is None:
-            return unusual
+            return " · ".join(filter(None, (self._view.count, unusual)))
         row, column = buffer.area.cursor_location
         return " · ".join(
             ["[b $accent]writing[/]", f"{row + 1:,}:{column + 1}", *([unusual] if unusual else [])]
@@ -213,17 +187,19 @@ class ViewerPane(Vertical):
         """Show the file at `path` with the cursor on `line`, counted from 1. `walks_results`: it is a result of
         a search in all files, and the keys for the next match go to the next of these."""
         self._leave_place()
+        self.editor.expect(False)
         self._opening = path
         self._walks_results = walks_results
         self.run_worker(self._open(path, line), group="open", exclusive=True)
 
     def _leave_place(self) -> None:
         if self.path is not None and self.document is not None and self.document.text is not None:
-            self._places[self.path] = self.line_number
+            self._files.left(self.path, self.line_number)
 
     def reload(self) -> None:
         """Show what the file holds now. What is being opened is new anyway, and is not to be lost for it."""
-        if self.document is not None and self._opening is None and not self.is_writing:
+        is_busy = self._opening is not None or self.is_writing or self.editor.is_expected
+        if self.document is not None and not is_busy:
             self.run_worker(self._open(self.document.path, None), group="open", exclusive=True)
 
     def disk_changed(self, paths: Collection[str] | None, by: str = "Somebody") -> None:
@@ -242,7 +218,7 @@ class ViewerPane(Vertical):
 
     def _load(self, path: str) -> tuple[Document, list[str], int]:
         document = self._workspace.read_document(path, limit=_LARGEST)
-        return (document, *_lines_of(document))
+        return (document, *lines_of(document))
 
     async def _open(self, path: str, line: int | None) -> None:
         loading = asyncio.create_task(asyncio.to_thread(self._load, path))
@@ -256,22 +232,25 @@ class ViewerPane(Vertical):
         written = self.editor.text_of(path)
         if written is not None:
             document = replace(document, text=written, notice="")
-            lines, widest = _lines_of(document)
+            lines, widest = lines_of(document)
         if line is None and self.document is not None and document.text == self.document.text:
             return
         if line is not None or not self.is_writing:
             self._show(document, lines, widest, line)
 
     def _show(self, document: Document, lines: list[str], widest: int, line: int | None) -> None:
-        self.editor.show(None)
-        self.editor.display = False
         self.document = document
         has_text = document.text is not None
         self._view.display = has_text
         self._notice.display = not has_text
+        if has_text and self.editor.has_focus_within:
+            # Before the text is hidden: what is hidden gives the focus to whatever comes next.
+            self.screen.set_focus(self._view)
+        self.editor.show(None)
+        self.editor.display = False
         path = document.path
-        self._places.pop(path, None)
-        self._places[path] = line or 1
+        if line is not None:
+            self._files.opened(path, line)
         if not has_text:
             self._notice.update(Text.assemble((visible(path), "bold"), "\n\n", visible(document.notice)))
         elif line is None:
@@ -281,13 +260,13 @@ class ViewerPane(Vertical):
         self._look_at_marks()
         self.post_message(self.Opened(document))
         if path in self.editor.keeping.left:
-            self.run_worker(self._give_back(path), group="lost", exclusive=True)
+            self.run_worker(self._lost.offer(path), group="lost")
 
     # Writing.
 
     def action_edit(self) -> None:
         if self.document is not None and not self.is_writing:
-            self.editor.expect()
+            self.editor.expect(True)
             self.run_worker(
                 self._write(self.document.path, self._view.line_number), group="open", exclusive=True
             )
@@ -298,6 +277,7 @@ class ViewerPane(Vertical):
         try:
             await self.editor.begin(path, line)
         except TidegateError as error:
+            self.editor.expect(False)
             self.editor.display = False
             self.app.notify(f"{error}. {self._key('viewer.edit_outside')} opens $EDITOR.", severity="warning")
             return
@@ -331,7 +311,7 @@ class ViewerPane(Vertical):
             text.line_ending,
             len(buffer.file.data or b""),
         )
-        self._show(document, *_lines_of(document), line)
+        self._show(document, *lines_of(document), line)
 
     def on_editor_pane_changed(self, event: EditorPane.Changed) -> None:
         event.stop()
@@ -383,70 +363,19 @@ class ViewerPane(Vertical):
         assert isinstance(app, ActionApp)
         return app.key_of(name)
 
-    # What an earlier process has left.
-
-    async def _look_for_lost(self) -> None:
-        await self.editor.keeping.look()
-        if self.editor.keeping.left:
-            names = ", ".join(map(visible, self.editor.keeping.left))
-            self.app.notify(f"Text that was not saved was kept: {names}. Open it to have it back.", timeout=10)
-        if self.path in self.editor.keeping.left:
-            await self._give_back(str(self.path))
-
-    async def _give_back(self, path: str) -> None:
-        """Offer what was left of `path`."""
-        keeping = self.editor.keeping
-        lost = keeping.left.pop(path, None)
-        if lost is None:
-            return
-        when = datetime.fromtimestamp(lost.at).strftime("%Y-%m-%d %H:%M")
-        question = f"{visible(path)} was written in until {when}, and that was never saved."
-        answers = {"r": "Restore it, unsaved", "d": "Drop it"}
-        chosen = await self.app.push_screen_wait(Choice("Unsaved text", question, answers, "Decide later"))
-        if chosen is None:
-            keeping.left[path] = lost
-            return
-        if chosen == "r":
-            try:
-                buffer = await self.editor.open(path)
-            except TidegateError as error:
-                self.app.notify(str(error), severity="error", timeout=8)
-                return
-            if buffer.base_digest != lost.base:
-                buffer.changed_by = "Somebody"
-            buffer.area.take(lost.text)
-            self._read(path, buffer.area.cursor_location[0] + 1)
-        await keeping.decided(path)
-
     # The files that are open.
 
     def action_list_buffers(self) -> None:
         self._leave_place()
-        unsaved = self.editor.unsaved
-        entries = [
-            ListRow(path, path, "●" if path in unsaved else " ", f"line {self._places[path]:,}", "accent")
-            for path in reversed(self._places)
-        ]
-
-        def go(chosen: tuple[str, str] | None) -> None:
-            if chosen is not None:
-                self.open(chosen[1], self._places.get(chosen[1], 1))
-
-        title = f"{len(entries)} open, {len(unsaved)} not saved"
-        self.app.push_screen(Listing(title, entries, {"enter": "opens it"}, self.path or ""), go)
+        self._files.list(self.path or "", self.editor.unsaved)
 
     def action_next_buffer(self) -> None:
-        self._switch(1)
+        self._leave_place()
+        self._files.step(self.path, 1)
 
     def action_prior_buffer(self) -> None:
-        self._switch(-1)
-
-    def _switch(self, step: int) -> None:
-        """Open the next of the open files, by name."""
-        paths = sorted(self._places)
-        if self.path in paths and len(paths) > 1:
-            path = paths[(paths.index(self.path) + step) % len(paths)]
-            self.open(path, self._places[path])
+        self._leave_place()
+        self._files.step(self.path, -1)
 
     # What git sees as changed.
 
@@ -512,6 +441,7 @@ class ViewerPane(Vertical):
         event.stop()
         if not self._asks_line and self._input.display:
             self._view.find(event.value, from_cursor=True)
+            self.post_message(self.StateChanged())
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -534,6 +464,7 @@ class ViewerPane(Vertical):
     def _step(self, step: int) -> None:
         if self._view.query_text or not self._walks_results:
             self._view.find(self._view.query_text, backwards=step < 0)
+            self.post_message(self.StateChanged())
         else:
             self.post_message(self.ResultWanted(step))
 

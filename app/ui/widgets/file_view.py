@@ -21,6 +21,7 @@ from app.ui.widgets.line_view import LineView
 
 _LONG_LINE = 4_000  # characters; beyond, only a window of a line is drawn, without colour
 _LONGEST_CHOPPED = 1_000_000  # characters of a line that is more than one cell for each
+_MOST_COUNTED = 20_000  # lines in which matches are counted at every key
 _MOST_WRAPPED = 200_000  # lines; counting the rows of more would be felt
 
 
@@ -171,6 +172,23 @@ class FileView(LineView):
             if self._go_to_match((start + step * distance) % count, text, None, backwards=backwards):
                 return True
         return False
+
+    @property
+    def count(self) -> str:
+        """Which match of how many the cursor is at, in words; "" where nothing is searched, or the file is so
+        long that counting would be felt."""
+        text = self.query_text
+        if not text or len(self.lines) > _MOST_COUNTED:
+            return ""
+        fold = str.lower if text == text.lower() else str
+        number, at = self._found
+        counts = [fold(line).count(text) for line in self.lines]
+        if not (total := sum(counts)):
+            return "not found"
+        if number < 0:
+            return f"{total:,} found"
+        here = sum(counts[:number]) + fold(self.lines[number])[:at].count(text) + 1
+        return f"{min(here, total):,} of {total:,}"
 
     def _go_to_match(self, number: int, text: str, after: int | None, *, backwards: bool) -> bool:
         """Show the first match in a line, or the last, or the next one to character `after`."""

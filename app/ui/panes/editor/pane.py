@@ -23,6 +23,9 @@ from app.ui.panes.editor.saving import Saving
 from app.ui.panes.editor.search_bar import SearchBar
 from app.workspace.workspace import Workspace
 
+SOMEBODY = "Somebody"
+"""Who has written a file where that is not known."""
+
 
 class EditorPane(Vertical):
     """One text area for each file that was written in; at most one of them is shown."""
@@ -100,17 +103,18 @@ class EditorPane(Vertical):
         self._ahead.append(event)
         return True
 
-    def expect(self) -> None:
-        """What is typed from now on is meant for the text that `begin` will show."""
-        self._ahead = []
+    def expect(self, is_expected: bool) -> None:
+        """Whether what is typed from now on is meant for the text that `begin` will show."""
+        self._ahead = [] if is_expected else None
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether a text is about to be shown."""
+        return self._ahead is not None
 
     async def begin(self, path: str, line: int) -> None:
         """Write in `path`, at `line`, counted from 1. Raises NotEditable and NotReadable."""
-        try:
-            buffer = await self.open(path)
-        except TidegateError:
-            self._ahead = None
-            raise
+        buffer = await self.open(path)
         if not buffer.is_dirty:
             await self._follow(buffer, "")
         self.show(buffer)
@@ -188,7 +192,7 @@ class EditorPane(Vertical):
 
     # What others write.
 
-    async def disk_changed(self, paths: Collection[str] | None, by: str = "Somebody") -> None:
+    async def disk_changed(self, paths: Collection[str] | None, by: str = SOMEBODY) -> None:
         """Somebody else may have written `paths`, or any file where that is None."""
         for path, buffer in list(self.buffers.items()):
             if paths is None or path in paths:
@@ -206,10 +210,16 @@ class EditorPane(Vertical):
                 buffer.file.adopt(data)
                 buffer.area.take(buffer.file.normal)
             else:
-                buffer.changed_by = by or buffer.changed_by or "Somebody"
+                self._changed_by(buffer, by)
         except TidegateError:
-            buffer.changed_by = by or "Somebody"  # what it is now is said when it is saved
+            self._changed_by(buffer, by)  # what it is now is said when it is saved
         self._settled(buffer)
+
+    @staticmethod
+    def _changed_by(buffer: Buffer, by: str) -> None:
+        # The system's word that a file has changed comes after the agent's, and knows less.
+        if not buffer.changed_by or by not in ("", SOMEBODY):
+            buffer.changed_by = by or SOMEBODY
 
     # Saving.
 
