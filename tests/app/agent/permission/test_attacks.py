@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.agent.permission.commands.judge import judge
+from app.agent.permission.commands.needs_terminal import needs_terminal
 from app.agent.permission.permissions import Permissions
 from app.agent.tools.base import Access
 from app.settings.settings import Mode
@@ -400,16 +401,18 @@ def test_what_is_honest_is_not_asked_about(root: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["ask", "auto"])
 def test_no_mode_or_grant_lets_an_attack_through_unasked(mode: Mode, root: Path) -> None:
-    """Whatever was granted, each of them asks; and what a granted command acts on unseen is confined."""
+    """Whatever was granted, each of them asks, or is refused where it needs a terminal. What a granted command
+    acts on unseen is confined."""
     workspace = Workspace(root)
     permissions = Permissions(workspace, mode)
     here = workspace.locate("")
     for command in [command for commands in ATTACKS.values() for command in commands]:
         access = Access("command", here, command)
         first = permissions.judge(access, "run_shell_command")
-        assert first.decision == "ask" and first.reason, command
+        expected = "deny" if needs_terminal(judge(command, root, root)) else "ask"
+        assert first.decision == expected and first.reason, command
         permissions.grant(first.grants)
-        assert permissions.judge(access, "run_shell_command").decision == "ask", command
+        assert permissions.judge(access, "run_shell_command").decision == expected, command
     permissions.grant(("prefix cat",))
     assert permissions.judge(Access("command", here, "cat a"), "run_shell_command").is_approved
     unseen = permissions.judge(Access("command", here, "cat $X"), "run_shell_command")
