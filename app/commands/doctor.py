@@ -53,7 +53,7 @@ def run(given: list[str]) -> int:
     """Examine; see there."""
     options = parser().parse_args(given)
     if options.subject == "keys":
-        from app.ui import key_report  # noqa: PLC0415  brings Textual
+        from app.ui.keys import key_report  # noqa: PLC0415  brings Textual
 
         return key_report.run()
     return examine(options.model)

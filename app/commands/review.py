@@ -76,7 +76,7 @@ def _show(root: Path, log: "ReviewPort", desks: Sequence[Desk], piped: bytes, op
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(desks[0].changes)
         from app.settings.settings import load_settings  # noqa: PLC0415  only where a screen will open
-        from app.ui.keymap import load_keymap  # noqa: PLC0415
+        from app.ui.keys.keymap import load_keymap  # noqa: PLC0415
         from app.ui.review_app import ReviewApp  # noqa: PLC0415
 
         changes = reading.result()

@@ -17,14 +17,14 @@ from app.model.port import EnginePort
 from app.review.late import open_late
 from app.review.port import ReviewPort
 from app.settings.settings import Mode, Settings, remember
-from app.ui.actions import Scope
 from app.ui.agents.modes import OWN
 from app.ui.attention.attention import Attention
 from app.ui.base import ActionApp, PaletteCommand
 from app.ui.dialogs.choice import Choice
 from app.ui.dialogs.confirm import Confirm
 from app.ui.drawing.text import visible
-from app.ui.keymap import Keymap, load_keymap
+from app.ui.keys.actions import Scope
+from app.ui.keys.keymap import Keymap, load_keymap
 from app.ui.panes.turns import TurnChanged
 from app.ui.ports import OpenAgent, Ports, TakesKeys, beginning_in
 from app.ui.screens.workspace import WorkspaceScreen

@@ -22,11 +22,11 @@ from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 
 from app.settings.settings import Settings
-from app.ui.actions import ACTIONS, AT_THE_CURSOR, BY_ID, SCOPE_TITLES, Scope, bindings, key_label
 from app.ui.drawing.text import visible
 from app.ui.drawing.themes import DARK, OURS
 from app.ui.driver import TerminalDriver
-from app.ui.keymap import Keymap, clashes, keys_of
+from app.ui.keys.actions import ACTIONS, AT_THE_CURSOR, BY_ID, SCOPE_TITLES, Scope, bindings, key_label
+from app.ui.keys.keymap import Keymap, clashes, keys_of
 
 if TYPE_CHECKING:
     from app.ui.preferences.keymap_editor import KeymapEditor

@@ -13,7 +13,7 @@ from app.practice.range.places import find_home, lay_out, take_own_python
 from app.review.late import open_late
 from app.settings.settings import Settings, remember
 from app.ui.app import TidegateApp, agent_in
-from app.ui.keymap import Keymap, load_keymap
+from app.ui.keys.keymap import Keymap, load_keymap
 from app.ui.ports import Ports
 from app.ui.screens.practice import PracticeScreen
 from app.workspace.workspace import Workspace

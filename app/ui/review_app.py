@@ -16,11 +16,11 @@ from app.review.desks.desk import Desk
 from app.review.model import FileChange
 from app.review.port import ReviewPort
 from app.settings.settings import Settings
-from app.ui.actions import bindings
 from app.ui.base import ActionApp
 from app.ui.drawing.text import visible
 from app.ui.editor import edit
-from app.ui.keymap import Keymap
+from app.ui.keys.actions import bindings
+from app.ui.keys.keymap import Keymap
 from app.ui.panes.review.pane import ReviewPane
 from app.ui.widgets.hint_line import HintLine
 

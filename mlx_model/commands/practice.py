@@ -116,9 +116,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _tokenizer(arguments: argparse.Namespace) -> None:
+    from mlx_model.practice.data.tokenizer import write_tokenizer
+    from mlx_model.practice.data.transcripts import Writer
     from mlx_model.practice.export import TEMPLATE
-    from mlx_model.practice.tokenizer import write_tokenizer
-    from mlx_model.practice.transcripts import Writer
 
     arguments.folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(TEMPLATE, arguments.folder / TEMPLATE.name)
@@ -131,9 +131,9 @@ def _init(arguments: argparse.Namespace) -> None:
     from tokenizers import Tokenizer
 
     from mlx_model.practice.export import TEMPLATE
-    from mlx_model.practice.initialization import copying_share, initial_network
-    from mlx_model.practice.run_folder import RunFolder, fresh_state
-    from mlx_model.practice.shape import Shape
+    from mlx_model.practice.training.run_folder import RunFolder, fresh_state
+    from mlx_model.practice.trunk.initialization import copying_share, initial_network
+    from mlx_model.practice.trunk.shape import Shape
 
     folder = RunFolder(arguments.folder)
     if folder.started:
@@ -155,9 +155,9 @@ def _init(arguments: argparse.Namespace) -> None:
 def _train(arguments: argparse.Namespace) -> None:
     import torch
 
-    from mlx_model.practice.batches import Wanted
-    from mlx_model.practice.optimizer import Rates
-    from mlx_model.practice.trainer import Plan, train
+    from mlx_model.practice.data.batches import Wanted
+    from mlx_model.practice.training.optimizer import Rates
+    from mlx_model.practice.training.trainer import Plan, train
 
     gpu = torch.cuda.is_available()
     shares = dict(arguments.share) or _SHARES
@@ -197,7 +197,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _attempts(arguments: argparse.Namespace) -> None:
-    from mlx_model.practice.attempts import attempts
+    from mlx_model.practice.data.attempts import attempts
 
     with arguments.out.open("w", encoding="utf-8") as file:
         for attempt in attempts(arguments.folder, arguments.data):

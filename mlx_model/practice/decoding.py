@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mlx_model.practice.delta_rule import CHUNK, delta_rule, delta_step
-from mlx_model.practice.network import Attention, DeltaNet, Network
+from mlx_model.practice.trunk.delta_rule import CHUNK, delta_rule, delta_step
+from mlx_model.practice.trunk.network import Attention, DeltaNet, Network
 
 
 @torch.no_grad()

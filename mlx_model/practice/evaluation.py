@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlx_model.practice.network import Network
-from mlx_model.practice.run_folder import RunFolder, shape_of
-from mlx_model.practice.transcripts import Part, Renderer, Sample
+from mlx_model.practice.data.transcripts import Part, Renderer, Sample
+from mlx_model.practice.training.run_folder import RunFolder, shape_of
+from mlx_model.practice.trunk.network import Network
 
 _AT_ONCE = 8
 

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from mlx_model.chat.prompt import KNOWS_TOOLS
 from mlx_model.errors import ConfigError
-from mlx_model.practice.run_folder import RunFolder, shape_of
+from mlx_model.practice.training.run_folder import RunFolder, shape_of
 from mlx_model.weights.conversion.convert import Conversion, convert
 from mlx_model.weights.recipes import Recipe
 

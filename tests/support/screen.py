@@ -20,7 +20,7 @@ from app.review.model import FileImage
 from app.review.review import Review
 from app.settings.settings import Effort, Mode
 from app.ui.app import TidegateApp, language_of
-from app.ui.keymap import Keymap
+from app.ui.keys.keymap import Keymap
 from app.ui.ports import Ports
 from app.ui.screens.workspace import WorkspaceScreen
 from app.workspace.workspace import Workspace

@@ -9,8 +9,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from app.ui.actions import key_label
 from app.ui.dialogs.dialog import Dialog
+from app.ui.keys.actions import key_label
 
 
 class Choice(Dialog[str | None]):

@@ -12,10 +12,10 @@ from textual.widgets import Static
 
 from app.review.diff.compare import file_change
 from app.review.model import FileImage
-from app.ui.actions import key_label
 from app.ui.dialogs.dialog import Dialog
 from app.ui.diff.view import DiffView
 from app.ui.drawing.text import visible
+from app.ui.keys.actions import key_label
 
 
 class Conflict(Dialog[str | None]):

@@ -10,10 +10,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
-from app.ui.actions import ACTIONS, SCOPE_TITLES, Scope, in_scope, key_label
 from app.ui.dialogs.dialog import Dialog
 from app.ui.drawing.text import Span
-from app.ui.keymap import Keymap, keymap_path, keys_of
+from app.ui.keys.actions import ACTIONS, SCOPE_TITLES, Scope, in_scope, key_label
+from app.ui.keys.keymap import Keymap, keymap_path, keys_of
 from app.ui.widgets.agent.transcript_items import wrap
 from app.ui.widgets.line_view import LineView
 

@@ -12,9 +12,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 
-from app.ui.actions import key_label
 from app.ui.dialogs.dialog import Dialog
 from app.ui.drawing.text import Span, visible
+from app.ui.keys.actions import key_label
 from app.ui.widgets.ask_line import AskLine
 from app.ui.widgets.line_view import LineView
 

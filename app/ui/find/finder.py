@@ -13,11 +13,11 @@ from textual.content import Content
 from textual.widgets import Input
 
 from app.errors import TidegateError
-from app.ui.actions import bindings, key_label
 from app.ui.dialogs.dialog import Dialog
 from app.ui.dialogs.listing import ListLines, ListRow
 from app.ui.drawing.text import visible
-from app.ui.keymap import keys_of
+from app.ui.keys.actions import bindings, key_label
+from app.ui.keys.keymap import keys_of
 from app.workspace.search.ripgrep import Match
 
 

@@ -18,12 +18,12 @@ from app.editing.open_file import LARGEST
 from app.errors import TidegateError
 from app.language.model import Severity
 from app.review.port import ReviewPort
-from app.ui.actions import BY_ID, bindings, key_label
 from app.ui.base import ActionApp
 from app.ui.dialogs.confirm import Confirm
 from app.ui.drawing.text import visible
 from app.ui.editor import edit_outside
-from app.ui.keymap import Keymap, keys_of
+from app.ui.keys.actions import BY_ID, bindings, key_label
+from app.ui.keys.keymap import Keymap, keys_of
 from app.ui.panes.editor.git_marks import GitMarks
 from app.ui.panes.editor.lost_text import LostText
 from app.ui.panes.editor.open_files import OpenFiles

@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from app.ui.actions import ACTIONS
-from app.ui.keymap import Keymap
+from app.ui.keys.actions import ACTIONS
+from app.ui.keys.keymap import Keymap
 
 Preset = Literal["vim", "plain"]
 _MOVEMENT = ("lines", "tree")

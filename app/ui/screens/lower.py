@@ -9,7 +9,7 @@ from textual.widget import Widget
 
 from app.language.model import Problem, ServerState
 from app.testing.model import TestState
-from app.ui.keymap import Keymap
+from app.ui.keys.keymap import Keymap
 from app.ui.panes.agent import AgentPane
 from app.ui.panes.lower.pane import LowerPane, View
 from app.ui.panes.viewer import ViewerPane

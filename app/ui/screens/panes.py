@@ -9,8 +9,8 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
-from app.ui.actions import Scope
-from app.ui.keymap import Keymap
+from app.ui.keys.actions import Scope
+from app.ui.keys.keymap import Keymap
 from app.ui.panes.agent import AgentPane
 from app.ui.panes.tree import FileTree
 from app.ui.screens.folding import STEP, Folding

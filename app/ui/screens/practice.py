@@ -12,8 +12,8 @@ from app.errors import TidegateError
 from app.practice.model import PracticeTask
 from app.practice.range.course import Course
 from app.practice.range.judging import TestRun, is_test, judge, run_tests
-from app.ui.actions import Scope, bindings
-from app.ui.keymap import Keymap
+from app.ui.keys.actions import Scope, bindings
+from app.ui.keys.keymap import Keymap
 from app.ui.panes.review.pane import ReviewPane
 from app.ui.panes.turns import TurnChanged
 from app.ui.ports import Ports

@@ -18,11 +18,11 @@ from app.review.desks.source_desk import SourceDesk
 from app.review.desks.sources import STAGED, WORK_TREE, Sources
 from app.review.model import FileChange
 from app.testing.model import TestState
-from app.ui.actions import bindings
 from app.ui.base import ActionApp
 from app.ui.dialogs.rewind import Rewind
 from app.ui.drawing.text import visible
-from app.ui.keymap import Keymap
+from app.ui.keys.actions import bindings
+from app.ui.keys.keymap import Keymap
 from app.ui.panes.agent import AgentPane
 from app.ui.panes.review.pane import ReviewPane
 from app.ui.panes.tree import FileTree

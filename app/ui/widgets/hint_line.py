@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from rich.style import Style
 from rich.text import Text
 
-from app.ui.actions import Scope, in_scope, key_label
 from app.ui.drawing.palette import Palette
-from app.ui.keymap import Keymap, keys_of
+from app.ui.keys.actions import Scope, in_scope, key_label
+from app.ui.keys.keymap import Keymap, keys_of
 from app.ui.widgets.one_line import OneLine
 
 

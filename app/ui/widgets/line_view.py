@@ -12,10 +12,10 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
-from app.ui.actions import bindings
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.strips import marked_spans, text_strip
 from app.ui.drawing.text import Span
+from app.ui.keys.actions import bindings
 
 _MARGIN = 3  # rows kept visible before and after the cursor
 _SIDEWAYS = 8  # cells per horizontal step

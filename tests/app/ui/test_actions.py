@@ -6,12 +6,12 @@ import pytest
 from textual.command import CommandList, CommandPalette
 
 from app.paths import config_directory
-from app.ui.actions import ACTIONS, AT_THE_CURSOR, BY_ID, in_scope, key_label
 from app.ui.base import ActionProvider
 from app.ui.dialogs.help import HelpLines, HelpScreen
 from app.ui.dialogs.sessions import SessionsScreen
 from app.ui.find.text import FindText
-from app.ui.keymap import KeymapError, clashes, load_keymap
+from app.ui.keys.actions import ACTIONS, AT_THE_CURSOR, BY_ID, in_scope, key_label
+from app.ui.keys.keymap import KeymapError, clashes, load_keymap
 from app.ui.panes.lower.problems import ProblemsPane
 from app.ui.panes.lower.terminal import TerminalPane
 from app.ui.panes.lower.tests import TestsPane

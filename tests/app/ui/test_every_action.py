@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from app.ui.actions import ACTIONS, Action
 from app.ui.find.finder import Finder
 from app.ui.find.text import FindText
+from app.ui.keys.actions import ACTIONS, Action
 from tests.support.review_cases import git
 from tests.support.screen import Stage, edit
 

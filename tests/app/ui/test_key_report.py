@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.ui.key_report import KeyReader, report
+from app.ui.keys.key_report import KeyReader, report
 from tests.support.terminal import Terminal
 
 

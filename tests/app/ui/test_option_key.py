@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from textual.keys import _character_to_key
 
-from app.ui.actions import ACTIONS
 from app.ui.dialogs.sessions import SessionsScreen
-from app.ui.keymap import load_keymap
-from app.ui.option_key import sent_by_option
+from app.ui.keys.actions import ACTIONS
+from app.ui.keys.keymap import load_keymap
+from app.ui.keys.option_key import sent_by_option
 from app.ui.widgets.line_input import LineInput
 from tests.support.screen import Stage
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlx_model.practice.shape import Shape
+from mlx_model.practice.trunk.shape import Shape
 from tests.mlx_model.practice.transcripts import write_transcripts
 
 if TYPE_CHECKING:
-    from mlx_model.practice.run_folder import RunFolder
+    from mlx_model.practice.training.run_folder import RunFolder
 
 TINY = Shape(
     vocab_size=300,
@@ -33,11 +33,11 @@ def run(tmp_path: Path) -> "RunFolder":
     """Random weights in every parameter, a tokenizer and the template. Skips where there is no PyTorch."""
     torch = pytest.importorskip("torch", reason="the oracle is not installed (ORACLE=0)")
     # ruff: noqa: PLC0415 (they need PyTorch)
+    from mlx_model.practice.data.tokenizer import write_tokenizer
+    from mlx_model.practice.data.transcripts import Writer
     from mlx_model.practice.export import TEMPLATE
-    from mlx_model.practice.network import Network
-    from mlx_model.practice.run_folder import RunFolder, fresh_state
-    from mlx_model.practice.tokenizer import write_tokenizer
-    from mlx_model.practice.transcripts import Writer
+    from mlx_model.practice.training.run_folder import RunFolder, fresh_state
+    from mlx_model.practice.trunk.network import Network
 
     torch.manual_seed(0)
     network = Network(TINY)

@@ -8,10 +8,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the oracle is not installed (ORACLE=0)")
 
-from mlx_model.practice import attempts  # noqa: E402
+from mlx_model.practice.data import attempts  # noqa: E402
+from mlx_model.practice.data.transcripts import Renderer, Writer  # noqa: E402
 from mlx_model.practice.export import END  # noqa: E402
-from mlx_model.practice.run_folder import RunFolder  # noqa: E402
-from mlx_model.practice.transcripts import Renderer, Writer  # noqa: E402
+from mlx_model.practice.training.run_folder import RunFolder  # noqa: E402
 from tests.mlx_model.practice.transcripts import OLD, call, transcript  # noqa: E402
 
 

@@ -6,8 +6,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="the oracle is not installed (ORACLE=0)")
 
 from mlx_model.practice.decoding import replies  # noqa: E402
-from mlx_model.practice.network import Network  # noqa: E402
-from mlx_model.practice.run_folder import RunFolder, shape_of  # noqa: E402
+from mlx_model.practice.training.run_folder import RunFolder, shape_of  # noqa: E402
+from mlx_model.practice.trunk.network import Network  # noqa: E402
 
 
 def test_replies_are_the_likeliest_tokens_whatever_stands_beside_a_prompt(run: RunFolder) -> None:

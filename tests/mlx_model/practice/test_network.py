@@ -10,8 +10,8 @@ torch = pytest.importorskip("torch", reason="the oracle is not installed (ORACLE
 
 from mlx_model.engine.loading import load_qwen3_next  # noqa: E402
 from mlx_model.practice.export import export_plain  # noqa: E402
-from mlx_model.practice.network import Network  # noqa: E402
-from mlx_model.practice.run_folder import RunFolder, shape_of  # noqa: E402
+from mlx_model.practice.training.run_folder import RunFolder, shape_of  # noqa: E402
+from mlx_model.practice.trunk.network import Network  # noqa: E402
 from mlx_model.weights.checkpoint import open_checkpoint  # noqa: E402
 from tests.support.oracle import Reference  # noqa: E402
 

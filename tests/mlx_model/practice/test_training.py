@@ -9,13 +9,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the oracle is not installed (ORACLE=0)")
 
-from mlx_model.practice.batches import Wanted  # noqa: E402
-from mlx_model.practice.initialization import copying_share, initial_network  # noqa: E402
-from mlx_model.practice.optimizer import Rates  # noqa: E402
-from mlx_model.practice.run_folder import RunFolder  # noqa: E402
-from mlx_model.practice.shape import Shape  # noqa: E402
-from mlx_model.practice.trainer import Plan, train  # noqa: E402
-from mlx_model.practice.transcripts import Part, Renderer, read_transcripts  # noqa: E402
+from mlx_model.practice.data.batches import Wanted  # noqa: E402
+from mlx_model.practice.data.transcripts import Part, Renderer, read_transcripts  # noqa: E402
+from mlx_model.practice.training.optimizer import Rates  # noqa: E402
+from mlx_model.practice.training.run_folder import RunFolder  # noqa: E402
+from mlx_model.practice.training.trainer import Plan, train  # noqa: E402
+from mlx_model.practice.trunk.initialization import copying_share, initial_network  # noqa: E402
+from mlx_model.practice.trunk.shape import Shape  # noqa: E402
 from tests.mlx_model.practice.transcripts import FILE, OLD, SAID, write_transcripts  # noqa: E402
 
 

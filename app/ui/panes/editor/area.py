@@ -30,12 +30,12 @@ from app.editing.indentation import (
 from app.editing.marks import NO_MARKS, LineMarks
 from app.editing.search import Found
 from app.language.model import Severity
-from app.ui.actions import in_scope
 from app.ui.drawing.gutter import GUIDE, gutter, gutter_width
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.syntax import LazySyntax, lexer_for_path
 from app.ui.drawing.text import with_signs
-from app.ui.keymap import keys_of
+from app.ui.keys.actions import in_scope
+from app.ui.keys.keymap import keys_of
 from app.ui.panes.editor.document import LineDocument, WrappedLines
 from app.workspace.files.line_endings import in_common
 

@@ -15,7 +15,7 @@ from app.editing.indentation import leading
 from app.editing.open_file import OpenFile
 from app.errors import TidegateError
 from app.review.port import ReviewPort
-from app.ui.actions import bindings
+from app.ui.keys.actions import bindings
 from app.ui.panes.editor.area import EditorArea
 from app.ui.panes.editor.buffer import Buffer
 from app.ui.panes.editor.keeping import Keeping

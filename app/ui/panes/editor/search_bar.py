@@ -12,7 +12,7 @@ from textual.widgets import Input, Static
 
 from app.editing.errors import BadSearch
 from app.editing.search import MOST_MATCHES, Found, Query, find, replaced
-from app.ui.actions import bindings
+from app.ui.keys.actions import bindings
 from app.ui.panes.editor.area import EditorArea
 from app.ui.widgets.line_input import LineInput
 

@@ -11,8 +11,8 @@ from textual.containers import Vertical
 from textual.message import Message
 
 from app.language.model import Problem, ServerState
-from app.ui.actions import bindings
 from app.ui.drawing.text import Span, visible
+from app.ui.keys.actions import bindings
 from app.ui.widgets.line_view import LineView
 
 _SIGNS = {"error": "✗", "warning": "!", "information": "i", "hint": "·"}

@@ -15,7 +15,7 @@ from textual.message import Message
 from app.terminal.keys import key_bytes, mouse_bytes, paste_bytes
 from app.terminal.screen import TerminalScreen
 from app.ui.drawing.text import Span, visible_block
-from app.ui.keymap import Keymap, keys_of
+from app.ui.keys.keymap import Keymap, keys_of
 from app.ui.widgets.line_view import LineView
 from app.workspace.places import Place, places_in
 

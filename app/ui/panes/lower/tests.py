@@ -18,7 +18,7 @@ from app.settings.settings import load_settings, remember_test_command
 from app.testing.command import TestCommand, configured_command, found_commands
 from app.testing.model import Failure, TestState
 from app.testing.run import TestRun, run_tests
-from app.ui.actions import bindings
+from app.ui.keys.actions import bindings
 from app.ui.panes.lower.test_lines import TestLines, Tone
 from app.ui.widgets.ask_line import AskLine
 from app.workspace.places import file_named

@@ -18,11 +18,11 @@ from app.errors import TidegateError
 from app.review.desks.desk import Desk, HunkPart
 from app.review.model import Comment, FileChange
 from app.review.port import ReviewPort
-from app.ui.actions import bindings
 from app.ui.base import ActionApp
 from app.ui.diff.model.pending import first_new, next_pending, pending_parts
 from app.ui.diff.view import DiffView
 from app.ui.editor import edit
+from app.ui.keys.actions import bindings
 from app.ui.panes.review.context import ReviewContext
 from app.ui.panes.review.desk_work import Decision, DeskWork
 from app.ui.panes.review.progress import Progress

@@ -16,11 +16,11 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from app.agent.port import PermissionAnswer, PermissionRequest
-from app.ui.actions import bindings, in_scope, key_label
 from app.ui.diff.view import DiffView
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import visible
-from app.ui.keymap import keys_of
+from app.ui.keys.actions import bindings, in_scope, key_label
+from app.ui.keys.keymap import keys_of
 from app.ui.widgets.agent.question import Question, question_of
 from app.ui.widgets.line_input import LineInput
 

@@ -9,10 +9,10 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.widgets.text_area import Edit, EditResult
 
-from app.ui.actions import bindings, in_scope
 from app.ui.completion import Token, rank, token_before
 from app.ui.editor import EditorError, edit_text
-from app.ui.keymap import keys_of
+from app.ui.keys.actions import bindings, in_scope
+from app.ui.keys.keymap import keys_of
 from app.ui.widgets.agent.completion_list import CompletionList
 from app.ui.widgets.agent.vim_keys import VimKeys
 from app.ui.widgets.writing_area import WritingArea

@@ -10,7 +10,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.timer import Timer
 
-from app.ui.actions import bindings
+from app.ui.keys.actions import bindings
 from app.ui.widgets.agent.call_item import CallItem
 from app.ui.widgets.agent.transcript_items import Item
 from app.ui.widgets.agent.transcript_search import TranscriptSearch, mark, rows_with

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from app.settings.settings import BadSettings, Settings, load_settings, settings_file
-from app.ui.actions import ACTIONS
 from app.ui.dialogs.help import HelpLines, HelpScreen
 from app.ui.drawing.themes import CONTRAST, DARK
-from app.ui.keymap import clashes, clashing, keymap_path, load_keymap
+from app.ui.keys.actions import ACTIONS
+from app.ui.keys.keymap import clashes, clashing, keymap_path, load_keymap
 from app.ui.preferences.keymap_editor import KeymapEditor
 from app.ui.preferences.presets import preset_keys
 from app.ui.preferences.settings_rows import AT_ONCE, WORDS

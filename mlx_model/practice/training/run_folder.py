@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from mlx_model.errors import ConfigError
-from mlx_model.practice.batches import Place, Position
-from mlx_model.practice.network import Network
-from mlx_model.practice.shape import Shape
+from mlx_model.practice.data.batches import Place, Position
+from mlx_model.practice.trunk.network import Network
+from mlx_model.practice.trunk.shape import Shape
 
 _STATE, _LOG = "training.pt", "log.jsonl"
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mlx_model.practice.network import Network
-from mlx_model.practice.transcripts import WEIGHTS, Part
+from mlx_model.practice.data.transcripts import WEIGHTS, Part
+from mlx_model.practice.trunk.network import Network
 
 _BALANCE = 0.02
 """Weight of the router's balance: at 0.01 experts were used unevenly for the first million tokens."""

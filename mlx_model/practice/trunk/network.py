@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mlx_model.practice import elementwise
-from mlx_model.practice.delta_rule import CHUNK, delta_rule
-from mlx_model.practice.shape import Shape
+from mlx_model.practice.trunk import elementwise
+from mlx_model.practice.trunk.delta_rule import CHUNK, delta_rule
+from mlx_model.practice.trunk.shape import Shape
 
 _MATRIX_SCALE = 0.7
 """Of new matrices, times 1 / sqrt(columns); those that write to the residual begin at zero."""

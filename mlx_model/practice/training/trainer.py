@@ -12,14 +12,14 @@ from typing import Any
 import torch
 
 from mlx_model.errors import ConfigError
-from mlx_model.practice import elementwise
-from mlx_model.practice.batches import Batches, Position, Wanted
-from mlx_model.practice.losses import Curves, batch_loss
-from mlx_model.practice.network import Network
-from mlx_model.practice.optimizer import Optimizer, Rates
-from mlx_model.practice.processes import Processes
-from mlx_model.practice.run_folder import RunFolder, read_position, shape_of, written_position
-from mlx_model.practice.transcripts import Renderer
+from mlx_model.practice.data.batches import Batches, Position, Wanted
+from mlx_model.practice.data.transcripts import Renderer
+from mlx_model.practice.training.losses import Curves, batch_loss
+from mlx_model.practice.training.optimizer import Optimizer, Rates
+from mlx_model.practice.training.processes import Processes
+from mlx_model.practice.training.run_folder import RunFolder, read_position, shape_of, written_position
+from mlx_model.practice.trunk import elementwise
+from mlx_model.practice.trunk.network import Network
 
 _LOG_EVERY = 20
 """Steps between two lines of the log."""

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from mlx_model.errors import ConfigError
-from mlx_model.practice.network import Attention, DeltaNet, Network
-from mlx_model.practice.shape import Shape
+from mlx_model.practice.trunk.network import Attention, DeltaNet, Network
+from mlx_model.practice.trunk.shape import Shape
 
 _CODE, _KEY = 72, 48
 """Dimensions of a token's code, and of its shorter form for keys."""

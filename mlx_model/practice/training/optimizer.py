@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mlx_model.practice.processes import Processes
+from mlx_model.practice.training.processes import Processes
 
 _NOT_MUON = ("embed_tokens", "lm_head", "conv1d", "in_proj_ba", "mlp.gate.", "shared_expert_gate")
 """Tables, gates and the convolution: their rows are no directions to be made orthogonal."""

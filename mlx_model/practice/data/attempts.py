@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
+from mlx_model.practice.data.transcripts import Renderer, Writer, read_transcripts
 from mlx_model.practice.decoding import replies
 from mlx_model.practice.export import END
-from mlx_model.practice.network import Network
-from mlx_model.practice.run_folder import RunFolder, shape_of
-from mlx_model.practice.transcripts import Renderer, Writer, read_transcripts
+from mlx_model.practice.training.run_folder import RunFolder, shape_of
+from mlx_model.practice.trunk.network import Network
 
 _AT_ONCE = 24
 _LONGEST_PROMPT = 1000

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mlx_model.errors import ConfigError
-from mlx_model.practice.transcripts import Renderer, Sample
+from mlx_model.practice.data.transcripts import Renderer, Sample
 
 _WINDOW = 240
 """Samples that are sorted by length together: with fewer a tenth of a batch is padding."""

@@ -14,8 +14,8 @@ from textual.keys import _character_to_key, key_to_character
 from app import durable
 from app.errors import TidegateError
 from app.paths import config_directory
-from app.ui.actions import ACTIONS, BY_ID, Scope
-from app.ui.option_key import sent_by_option
+from app.ui.keys.actions import ACTIONS, BY_ID, Scope
+from app.ui.keys.option_key import sent_by_option
 
 Keymap = Mapping[str, tuple[str, ...]]
 

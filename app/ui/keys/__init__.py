@@ -1,0 +1,1 @@
+"""The table of actions, and the keys that do them."""

@@ -1,0 +1,1 @@
+"""What the practice model is trained on: transcripts, its tokenizer, batches, its own attempts."""

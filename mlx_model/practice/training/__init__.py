@@ -1,0 +1,1 @@
+"""Training the practice model: optimizer, losses, processes, the folder of a run."""
