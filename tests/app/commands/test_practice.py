@@ -3,7 +3,7 @@
 import pytest
 
 from app.cli import main
-from app.practice.bugs.kinds import SHOWN
+from app.practice.mastery import MASTERED
 
 
 @pytest.mark.parametrize(
@@ -29,5 +29,5 @@ def test_bad_arguments_are_one_sentence_and_exit_2(
 
 def test_the_kinds_that_users_meet_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["practice", "--list"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(SHOWN)
-    assert len(SHOWN) >= 10
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(MASTERED)
+    assert len(MASTERED) >= 10

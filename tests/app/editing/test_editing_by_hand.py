@@ -243,12 +243,12 @@ class Editing(RuleBasedStateMachine):
     def write(self, data: st.DataObject, text: str) -> None:
         start = data.draw(st.integers(0, len(self.model)))
         end = data.draw(st.integers(start, min(len(self.model), start + 4)))
-        places = [self.document.get_location_from_index(at) for at in (start, end)]
-        result = self.document.replace_range(*places, text)
+        first, last = (self.document.get_location_from_index(at) for at in (start, end))
+        result = self.document.replace_range(first, last, text)
         assert result.replaced_text == self.model[start:end]
         plain = text.replace("\r\n", "\n").replace("\r", "\n")
         self.model = self.model[:start] + plain + self.model[end:]
-        self.undone.append((places[0], result.end_location, result.replaced_text))
+        self.undone.append((first, result.end_location, result.replaced_text))
 
     @precondition(lambda self: self.undone)
     @rule()

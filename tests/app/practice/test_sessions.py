@@ -118,7 +118,7 @@ def test_a_data_folder_is_whole_and_goes_on_where_it_was_broken_off(
 def test_a_learners_mistake_is_shown_and_put_right() -> None:
     wanted = ("missing-colon", "misspelt-name", "missing-import", "missing-return")
     attempts = []
-    for record in islice(records("train", 0, "range", 0.0, wanted), 12):
+    for record in islice(records("train", 0, "shown", 0.0, wanted), 12):
         assert record["kind"] in wanted
         turn = next(n for n, message in enumerate(record["messages"]) if called(message) == "edit")
         attempt = copy.deepcopy(record["messages"][turn])

@@ -73,7 +73,8 @@ while True:
         lines = texts[uri].split("\n")
         units = lines[place["line"]].encode("utf-16-le")[: 2 * place["character"]]
         at = len(units.decode("utf-16-le"))
-        name = re.compile(r"\w*").match(lines[place["line"]], at)[0]
+        found = re.compile(r"\w*").match(lines[place["line"]], at)
+        name = found[0] if found else ""
         wanted = f"def {name}" if method.endswith("definition") else name
         spots = [
             {

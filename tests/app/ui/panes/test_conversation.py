@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from textual.widgets import OptionList
 
 from app.agent.events import (
     AgentEvent,
@@ -284,7 +285,8 @@ async def test_sessions_are_searched_renamed_copied_and_exported_by_key(tmp_path
         await stage.until(lambda: len(list(sessions(root, "fruit"))) == 2)
         await stage.until(lambda: not isinstance(stage.app.screen, SessionsScreen))
         await stage.say("/resume fruit")
-        await stage.until(lambda: stage.app.screen.query("#sessions-list") and stage.app.screen._found)
+        listed = lambda: stage.app.screen.query("#sessions-list").results(OptionList)  # noqa: E731
+        await stage.until(lambda: any(one.option_count for one in listed()), "the list of sessions")
         await stage.press("f5")
         await stage.until(lambda: stage.app.screen.query("#confirm-box"), "whether it is to go")
         await stage.press("y")

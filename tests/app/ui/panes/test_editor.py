@@ -7,7 +7,9 @@ import pytest
 
 from app.ui.dialogs.choice import Choice
 from app.ui.dialogs.conflict import Conflict
+from app.ui.diff.view import DiffView
 from app.ui.panes.editor.area import EditorArea
+from app.ui.widgets.file_view import FileView
 from tests.support.review_cases import git
 from tests.support.screen import Stage, edit
 
@@ -46,7 +48,7 @@ async def test_reading_keys_read_until_writing_begins_and_escape_reads_again(tmp
         await stage.press("ctrl+z", "ctrl+z", "ctrl+y", "escape")
         await stage.until(lambda: not viewer.is_writing)
         # What was written is read, marked as unsaved, and at the place where it was left.
-        assert viewer.title == "a.py ●" and "if a" in "\n".join(viewer.query_one("#file-view").lines)
+        assert viewer.title == "a.py ●" and "if a" in "\n".join(viewer.query_one(FileView).lines)
         assert (tmp_path / "a.py").read_text() == "def one():\n    return 1\n"
         await stage.press("e")
         await stage.until(lambda: viewer.is_writing)
@@ -124,7 +126,8 @@ async def test_what_others_write_meanwhile_is_shown_before_anything_is_written(
         await stage.press("ctrl+s")
         await stage.until(lambda: isinstance(stage.app.screen, Conflict), "both sides")
         assert (tmp_path / "a.py").read_text() == theirs
-        shown = "\n".join(strip.text for strip in map(stage.app.screen._view.render_line, range(20)))
+        view = stage.app.screen.query_one(DiffView)
+        shown = "\n".join(strip.text for strip in map(view.render_line, range(20)))
         assert all(word in shown for word in ("ONE", "FIVE", "one", "five"))
         await stage.press(answer)
         await stage.until(lambda: stage.app.screen is stage.screen)
@@ -180,7 +183,7 @@ async def test_the_gutter_follows_what_is_written_and_its_keys_go_there(tmp_path
         await stage.until(lambda: area.marks.by_line == {9: "changed", 39: "removed"}, "both marks")
         await stage.press("escape")
         viewer = stage.screen.viewer
-        await stage.until(lambda: not viewer.is_writing and viewer.query_one("#file-view").marks.starts)
+        await stage.until(lambda: not viewer.is_writing and viewer.query_one(FileView).marks.starts)
         await stage.press("right_square_bracket")
         assert viewer.line_number == 10
         await stage.press("right_square_bracket")
