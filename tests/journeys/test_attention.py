@@ -2,11 +2,13 @@
 
 import re
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from app.ui.widgets.agent.permission_prompt import PermissionPrompt
 from tests.support.scripted_server import Gate, ScriptedServer, call, reply
 from tests.support.terminal import Terminal
 
@@ -52,8 +54,8 @@ def test_who_looks_elsewhere_is_called_and_the_title_is_put_back(root: Path, scr
         assert bells(terminal) == 1
         assert "\x1b]2;● sums – tidegate asks you\x1b\\".encode() in terminal.received
         terminal.type(FOCUS)
-        # The key counts only once the question has stood for a while.
-        terminal.wait_for(lambda text: _press_until(terminal, "y", "Written." in text))
+        answer = Patiently(terminal, "y")
+        terminal.wait_for(lambda text: "Written." in text or answer.press())
         terminal.press("ctrl+q")
         assert terminal.wait_closed() == 0
         left = terminal.received[terminal.received.rindex("sums – tidegate".encode()) :]
@@ -66,10 +68,20 @@ def bells(terminal: Terminal) -> int:
     return re.sub(rb"\x1b\][^\x07\x1b]*\x07", b"", terminal.received).count(b"\x07")
 
 
-def _press_until(terminal: Terminal, key: str, done: bool) -> bool:
-    if not done and "The agent wants" in terminal.text:
-        terminal.press(key)
-    return done
+class Patiently:
+    """Presses a key again and again, with pauses: it counts only once nothing was typed for a while."""
+
+    def __init__(self, terminal: Terminal, key: str) -> None:
+        self._terminal = terminal
+        self._key = key
+        self._pressed = 0.0
+
+    def press(self) -> bool:
+        """Press it, if that is not too soon; False, for whoever waits for something else."""
+        if time.monotonic() - self._pressed > 2 * PermissionPrompt.grace:
+            self._terminal.press(self._key)
+            self._pressed = time.monotonic()
+        return False
 
 
 @pytest.mark.parametrize("name", ["bell", "notifications", "terminal_title"])

@@ -13,6 +13,7 @@ from app.ui.app import TidegateApp
 from app.ui.dialogs.confirm import Confirm
 from app.ui.drawing.palette import Palette
 from app.ui.ports import Ports
+from app.ui.widgets.agent.permission_prompt import PermissionPrompt
 from app.workspace.workspace import Workspace
 from app.worktrees.worktrees import Worktrees
 from tests.support.review_cases import git
@@ -68,7 +69,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-async def test_an_agent_beside_works_asks_and_its_hunk_is_brought_over(root: Path) -> None:
+async def test_an_agent_beside_works_asks_and_its_hunk_is_brought_over(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PermissionPrompt, "grace", 0.0)
     stage = Beside(root)
     async with stage.run():
         own = stage.screen

@@ -33,7 +33,7 @@ async def test_a_commands_output_is_seen_while_it_runs_and_afterwards(tmp_path: 
         call._began -= 75
         await stage.until(lambda: "running 1 min 1" in stage.transcript())
         stage.agent.go_on.set()
-        await stage.until(lambda: not stage.screen.agent.is_working)
+        await stage.until(lambda: "[Exit status 2]" in stage.transcript())
         rows = [row.split("│ ")[-1] for row in stage.transcript().split("\n") if "│ " in row]
         assert rows == ["line 1", "line 2", "… 16 more lines", "line 19", "line 20", "[Exit status 2]"]
         assert "1 min 1" in stage.transcript()
