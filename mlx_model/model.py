@@ -25,17 +25,18 @@ _STARTED_EVERY = 8
 3.4 to 4.7 ms of a host, for which the device would wait."""
 
 
-_STARTS_EARLY = mx.default_device() != mx.Device(mx.cpu)
-"""On a CPU the graph is built by what computes it: nothing is gained there."""
+_COMPUTES_EARLY = mx.default_device() != mx.Device(mx.cpu)
+"""On a CPU nothing is gained: buffers are freed in the order of the graph in any case. And where an allocation
+fails there while a graph is computed in parts, the process crashes (MLX 0.32.4)."""
 
 
 class Pace:
-    """Has the device compute a pass while the rest of its graph is still being built.
+    """On a GPU, has the device compute a pass while the rest of its graph is still being built.
 
     A pass over many tokens is computed layer by layer, so that no more than one layer's buffers are held: MLX
-    frees a buffer when the command buffer that reads it is done. On a GPU one over a few tokens (drafts to
-    verify, or a token of several sequences) is started every few layers. One over a single token is left to the
-    caller, who pipelines it.
+    frees a buffer when the command buffer that reads it is done. One over a few tokens (drafts to verify, or a
+    token of several sequences) is started every few layers. One over a single token is left to the caller, who
+    pipelines it.
     """
 
     def __init__(self, tokens: int) -> None:
@@ -44,13 +45,15 @@ class Pace:
 
     def layer_done(self, index: int, x: mx.array, memory: object) -> None:
         """Layer `index` has given x, and its memory has grown."""
+        if not _COMPUTES_EARLY:
+            return
         if self._tokens >= _LONG_PASS:
             arrays = [x, *(memory.arrays() if isinstance(memory, KVBuffer | DeltaState) else ())]
             # Built while the layer before was computed, and submitted when its buffers are free again.
             mx.eval(self._under_way)
             mx.async_eval(arrays)  # type: ignore[no-untyped-call]
             self._under_way = arrays
-        elif _STARTS_EARLY and self._tokens > 1 and index % _STARTED_EVERY == _STARTED_EVERY - 1:
+        elif self._tokens > 1 and index % _STARTED_EVERY == _STARTED_EVERY - 1:
             mx.async_eval(x)  # type: ignore[no-untyped-call]
 
 

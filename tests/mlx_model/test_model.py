@@ -199,7 +199,7 @@ def test_a_pass_that_is_started_early_gives_what_one_gives_that_is_not(
     tiny = load_tiny(write_checkpoint(tmp_path))
     tokens = mx.array([[1, 2, 3, 4]])
     expected = np.array(tiny.logits(tokens, tiny.state()))
-    monkeypatch.setattr(model, "_STARTS_EARLY", True)
+    monkeypatch.setattr(model, "_COMPUTES_EARLY", True)
     monkeypatch.setattr(model, "_STARTED_EVERY", 2)
     started = []
     start = mx.async_eval
