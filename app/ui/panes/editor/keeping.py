@@ -78,10 +78,18 @@ class Keeping:
         for path in self._buffers:
             self._recovery.drop(path)
 
+    def _drop_saved(self) -> None:
+        """What was saved right before the end, whose `drop` may not have begun."""
+        for path in {*self._kept, *self._buffers}:
+            buffer = self._buffers.get(path)
+            if buffer is None or not buffer.is_dirty:
+                self._recovery.drop(path)
+
     async def aclose(self, *, keeps: bool) -> None:
         """Keep what is unsaved one last time, or drop it, and end."""
         if keeps:
             await self.keep()
+            await asyncio.to_thread(self._drop_saved)
         else:
             await asyncio.to_thread(self.drop_all)
         await asyncio.to_thread(self._recovery.close)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.editing.recovery import Recovery
 from app.ui.dialogs.choice import Choice
 from app.ui.dialogs.conflict import Conflict
 from app.ui.diff.view import DiffView
@@ -216,6 +217,7 @@ async def test_open_files_are_listed_and_switched_and_unsaved_ones_hold_the_quit
         await stage.press("s")
         await stage.until(lambda: not stage.app.is_running or stage.app._exit, "the end")
     assert (tmp_path / "a.txt").read_text() == "new a\n"
+    assert Recovery(tmp_path).left() == (), "a copy of what was saved at the end"
 
 
 async def test_unsaved_text_outlives_its_process_and_is_given_back(tmp_path: Path) -> None:
