@@ -231,6 +231,8 @@ class Stage:
             yield self
 
     async def press(self, *keys: str) -> None:
+        """Press keys once what was under way, such as a dialog that opens, can take them."""
+        await self.pilot.pause()
         await self.pilot.press(*keys)
 
     async def until(self, condition: Callable[[], object], what: str = "what was waited for") -> None:

@@ -14,6 +14,7 @@ from app.model.messages import ChatRequest
 from app.ui.dialogs.listing import Listing
 from app.ui.diff.model.pending import hunk_ids
 from app.ui.widgets.file_view import FileView
+from app.ui.widgets.writing_area import WritingArea
 from tests.support.review_cases import git
 from tests.support.screen import FakeEngine, Stage, edit
 
@@ -195,7 +196,7 @@ async def test_lines_are_kept_and_rejected_and_comments_reach_the_agent(root: Pa
         await stage.press("f4", "x")
         await stage.until(lambda: (root / "b.txt").read_text() == "two\nfour\n")
         await stage.press("slash", *"four", "enter", "escape", "m")
-        await stage.until(lambda: stage.app.screen is not stage.screen)
+        await stage.until(lambda: isinstance(stage.app.focused, WritingArea), "the field of the comment")
         await stage.press(*"No", "ctrl+s")
         await stage.until(lambda: stage.screen.review.view.model.rows.comment_rows)
         told = stage.review.feedback()
