@@ -26,8 +26,9 @@ COMMANDS: dict[str, Command] = {
         "app.commands.doctor",
     ),
     "completions": Command(
-        "print what completes the command line in bash, zsh or fish", "app.commands.completions"
+        "print what completes the command line in bash, zsh or fish", "app.commands.reference.completions"
     ),
+    "keys": Command("print every action with its keys, your own among them", "app.commands.reference.keys"),
     "serve": Command("run the engine by itself, for other tools (OpenAI Chat Completions)"),
     "convert": Command("write a checkpoint in the engine's own layout, quantized by a recipe"),
     "train-mtp": Command("fit a drafting layer to a checkpoint, over your own code"),

@@ -11,6 +11,7 @@ import pytest
 from app.cli import main
 from app.commands.table import COMMANDS
 from app.commands.workspace import _place
+from app.ui.keys.actions import ACTIONS
 from tests.support.patience import LONGEST
 
 HEAVY = {"mlx", "mlx_lm", "mlx_model", "transformers", "torch", "huggingface_hub", "tokenizers"}
@@ -164,6 +165,7 @@ def test_a_file_opens_the_repository_that_it_lies_in(tmp_path: Path) -> None:
     ("given", "meant"),
     [
         (["reveiw"], "did you mean tidegate review?"),
+        (["kyes"], "did you mean tidegate keys?"),
         (["run", "x", "--outptu-format", "json"], "Did you mean --output-format?"),
         (["doctor", "kyes"], "Did you mean keys?"),
         (["model", "fecth"], "Did you mean fetch?"),
@@ -197,8 +199,23 @@ def test_a_shell_completes_commands_and_options(tmp_path: Path, capsys: pytest.C
 
     assert completed("tidegate", "re") == ["review"]
     assert "--model" in completed("tidegate", "run", "--m")
+    assert completed("tidegate", "ke") == ["keys"] and completed("tidegate", "keys", "--j") == ["--json"]
     assert completed("tidegate", "run", "--mode", "a") == ["auto", "ask"]
     assert completed("tidegate", "model", "f") == ["fit", "fetch"]
+
+
+def test_keys_are_printed_as_the_keymap_has_them(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "config").mkdir()
+    (home / "config" / "keymap.toml").write_text('[keys]\n"review.keep" = ["f7", "shift+f7"]\n')
+    assert main(["keys"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (kept,) = (line for line in lines if line.endswith(" review.keep"))
+    assert kept.split("  ")[1] == "F7 Shift+F7 *"
+    assert main(["keys", "--json"]) == 0
+    listed = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+    assert list(listed) == [action.id for action in ACTIONS]
+    assert listed["review.keep"]["keys"] == ["f7", "shift+f7"]
+    assert all(one["keys"] == one["default_keys"] for name, one in listed.items() if name != "review.keep")
 
 
 def test_the_help_of_the_measurements_names_all_of_them(

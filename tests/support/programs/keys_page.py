@@ -19,6 +19,7 @@ where) replaces any of them by its name:
 "lines.down" = ["j", "down"]
 ```
 
+`tidegate keys` prints them as they are for you, `--json` for programs. \
 `tidegate doctor keys` shows what your terminal sends for a key, and what that key does in each pane. No \
 action needs Option: on a Mac it may stay what types characters such as ø and ƒ, or be Meta. A key of your own \
 such as `"alt+f"` holds in both cases, except in the message, where Option+F is text, and except Option with \
