@@ -1,6 +1,6 @@
 """Qwen3-Next and its successors: embedding, the stack of layers, final norm and head, and the MTP layer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import mlx.core as mx
@@ -9,6 +9,7 @@ from mlx_model.config.model_config import ModelConfig
 from mlx_model.layers.decoder import AttentionLayer, DeltaNetLayer
 from mlx_model.layers.drafters.dflash import DFlash
 from mlx_model.layers.drafters.mtp import MultiTokenPrediction
+from mlx_model.layers.low_rank import LowRankUpdate
 from mlx_model.layers.norms import RMSNorm
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear, LinearMap, Matrix
@@ -96,6 +97,8 @@ class Qwen3Next:
         )
         self.dflash: DFlash | None = None
         """A drafter's network beside the model, where one was loaded."""
+        self.adaptable = parameters.adaptable
+        """The projections that an adapter can change, by canonical path."""
         parameters.finish()
 
     @property
@@ -107,6 +110,12 @@ class Qwen3Next:
     def context_length(self) -> int:
         """The most positions that the model supports."""
         return self.config.context_length
+
+    def set_adapter(self, updates: Mapping[str, LowRankUpdate]) -> None:
+        """Has these updates, by canonical path, change the projections from now on, and no others. States that
+        were computed before belong to the adapter of that time."""
+        for path, projection in self.adaptable.items():
+            projection.update = updates.get(path)
 
     def state(self) -> SequenceState:
         """A new, empty state."""

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from mlx_model.chat.prompt import PromptEncoder
 from mlx_model.chat.tools.grammar import ToolGrammar
@@ -15,6 +16,9 @@ from mlx_model.commands.shared.options import add_draft, add_model, drafter_dire
 from mlx_model.commands.shared.sizes import count
 from mlx_model.config.family import text_fields
 from mlx_model.config.model_config import read_json_object
+from mlx_model.decode.request import GeneratorPort
+from mlx_model.engine.adapted import AdaptedGenerator
+from mlx_model.engine.adapters import Adapters, default_adapter_folder
 from mlx_model.engine.expert_use import UseRecord, read_expert_use
 from mlx_model.engine.generation_config import published_sampling
 from mlx_model.engine.guarded import GuardedGenerator
@@ -58,6 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _ENVIRONMENT
     defaults = ServerOptions()
     add_model(parser)
+    parser.add_argument(
+        "--adapters",
+        type=Path,
+        metavar="DIR",
+        default=default_adapter_folder(),
+        help="a folder of adapters, by whose names requests may choose (default: %(default)s)",
+    )
     add_cache(parser)
     add_memory(parser, slots=True)
     add_draft(parser)
@@ -151,6 +162,7 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
             arguments.model,
             dtype=arguments.dtype,
             adapter=arguments.adapter,
+            adapters=arguments.adapters,
             kv_bits=arguments.kv_bits,
             store=cache.store if cache is not None else None,
             expert_slots=plan.expert_slots if plan is not None else None,
@@ -171,11 +183,13 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
         upkeep = Upkeep(
             relief, _keep_alive(arguments), record=record.save_if_due if record is not None else lambda: None
         )
-        generator = loaded.generator(
+        plain: GeneratorPort[Any] = loaded.generator(
             context_length=plan.context if plan is not None else arguments.context,
             chunk=plan.chunk if plan is not None else None,
             draft=arguments.draft,
         )
+        adapters = loaded.adapters
+        generator = plain if adapters is None else AdaptedGenerator(plain, adapters)
         details = _details(loaded, arguments) | _prefixes(cache)
         if plan is not None and plan.model.widened:
             details["quantization"] += ", widened to float32"
@@ -193,7 +207,8 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
             encoder=encoder,
             grammar=ToolGrammar(encoder.tokenizer, loaded.model.vocabulary),
             sampling=sampling,
-            details=lambda: {**details, **_experts(residency)},
+            adapters=adapters,
+            details=lambda: {**details, **_experts(residency), **_adapter(adapters)},
             keeps_prefixes=cache is not None and cache.folder is not None,
             settle=cache.store.flush if cache is not None else lambda: None,
             rest=upkeep.rest,
@@ -221,6 +236,11 @@ def _slots(residency: Residency | None) -> dict[str, int]:
     return {} if residency is None else {"expert_slots": residency.slots}
 
 
+def _adapter(adapters: Adapters | None) -> dict[str, str]:
+    """The adapter that the model has on, for display."""
+    return {"adapter": adapters.current} if adapters is not None and adapters.current else {}
+
+
 def _experts(residency: Residency | None) -> dict[str, str]:
     """The expert slots, for display."""
     return {} if residency is None else {"experts": f"{residency.slots} of each layer in memory"}
@@ -246,8 +266,8 @@ def _details(loaded: LoadedModel, arguments: argparse.Namespace) -> dict[str, st
         details["BLAS"] = blas
     if arguments.kv_bits is not None:
         details["keys and values"] = f"{arguments.kv_bits} bits"
-    if arguments.adapter is not None:
-        details["adapter"] = arguments.adapter.name
+    if arguments.adapter is not None and loaded.adapters is None:
+        details["adapter"] = arguments.adapter.resolve().name
     if loaded.lacks:
         details["without"] = ", ".join(loaded.lacks)
     return details

@@ -70,6 +70,8 @@ class GenerationRequest:
     """Makes a fresh constraint on the reply; None: the reply is free."""
     draft: DraftMode | None = None
     """How this reply is drafted; None: the generator's default."""
+    adapter: str = ""
+    """The adapter that it is computed under, "" for none; see mlx_model.engine.adapters."""
     logprobs: int | None = None
     """Report log-probabilities with each token: its own, and those of so many most likely ones. None: none."""
 

@@ -55,9 +55,7 @@ class EngineCache:
         self.replies.close()
 
 
-def open_cache(
-    settings: CacheSettings, directory: Path, adapter: Path | None, dtype: str, kv_bits: int | None = None
-) -> EngineCache:
+def open_cache(settings: CacheSettings, directory: Path, dtype: str, kv_bits: int | None = None) -> EngineCache:
     """The caches of a checkpoint's model, computed in `dtype` with keys and values at `kv_bits` (None: exact).
     A folder that cannot be used costs the durable tier, and a log line. Raises CheckpointError when the
     checkpoint cannot be read."""
@@ -67,10 +65,8 @@ def open_cache(
     blas = blas_in_use()
     if blas is not None:
         computed["blas"] = blas.name
-    model = model_fingerprint(directory, adapter, computed)
+    model = model_fingerprint(directory, computed)
     description = {"model": str(directory.resolve()), **computed}
-    if adapter is not None:
-        description["adapter"] = str(adapter.resolve())
     tier = DiskTier(settings.folder, model, description, settings.limits)
     folder = settings.folder / model
     return EngineCache(PrefixStore(settings.memory, tier), RememberedReplies(folder / REPLIES), folder)

@@ -20,6 +20,7 @@ from mlx_model.decode.generator import Generator
 from mlx_model.decode.language_model import LanguageModel, NothingKept, StateKeeper
 from mlx_model.decode.request import DraftMode
 from mlx_model.decode.verify import DEEPEST, VerifyingModel
+from mlx_model.engine.adapters import Adapters, check_experts
 from mlx_model.engine.kernel_choice import choose_delta_step, use_delta_step
 from mlx_model.engine.state_keeper import StoredStates
 from mlx_model.errors import ConfigError
@@ -56,6 +57,8 @@ class LoadedModel:
     lacks: tuple[str, ...] = ()
     residency: Residency | None = None
     """The experts' residency, where only some of them are in memory."""
+    adapters: Adapters | None = None
+    """The adapters that it can be given; None: mlx-lm runs the model."""
     delta_step: str | None = None
     """By which operations DeltaNet layers decode a token, for display; None: mlx-lm runs the model."""
 
@@ -160,6 +163,7 @@ def load(
     *,
     dtype: DType | None = None,
     adapter: Path | None = None,
+    adapters: Path | None = None,
     kv_bits: KVBits | None = None,
     store: PrefixStore | None = None,
     expert_slots: int | None = None,
@@ -170,8 +174,9 @@ def load(
 ) -> LoadedModel:
     """Loads the model of a checkpoint directory.
 
-    `dtype`: of activations (default: see `device.default_dtype`); `adapter`: a LoRA directory; `kv_bits`: of
-    keys and values (None: exact); `store`: keeps states between generations. `expert_slots`: experts of each
+    `dtype`: of activations (default: see `device.default_dtype`); `adapter`: the directory of a LoRA or DoRA
+    adapter to begin with, `adapters` a folder of others that it can be given; `kv_bits`: of keys
+    and values (None: exact); `store`: keeps states between generations. `expert_slots`: experts of each
     layer in memory (None: all), at first the most used by the frequencies `expert_use`. `widened`: as of
     load_qwen3_next. `drafter`: the directory of a DFlash drafter. Raises ConfigError or CheckpointError.
     """
@@ -190,10 +195,7 @@ def load(
     updates = {} if adapter is None else read_adapter(adapter, checkpoint.config)
     residency: Residency | None = None
     if expert_slots is not None and expert_slots < checkpoint.config.num_experts:
-        if any(".experts." in update for update in updates):
-            raise ConfigError(
-                "An adapter of the experts needs all of them in memory: leave --expert-slots out."
-            )
+        check_experts(updates, resident=False)
         compute = getattr(mx, dtype or default_dtype(checkpoint.config.dtype))
         residency = Residency(checkpoint, expert_slots, compute, frequencies=expert_use)
     favourites = 0 if residency is None else residency.favourite_bytes
@@ -208,7 +210,6 @@ def load(
     model = load_qwen3_next(
         checkpoint,
         dtype=dtype,
-        updates=updates,
         kv_bits=kv_bits,
         residency=residency,
         widened=widened,
@@ -220,8 +221,19 @@ def load(
         model.dflash = load_dflash(drafter, model, drafter_packing(checkpoint.quantization))
     choice = choose_delta_step(model.config, model.dtype)
     use_delta_step(model, choice)
-    states = NothingKept(model) if store is None else StoredStates(model, store)
-    return LoadedModel(directory, name, "tidegate", model, states, residency=residency, delta_step=choice.words)
+    kept = None if store is None else StoredStates(model, store)
+    given = Adapters(model, kept, first=adapter, folder=adapters)
+    given.use(given.default)
+    return LoadedModel(
+        directory,
+        name,
+        "tidegate",
+        model,
+        kept or NothingKept(model),
+        residency=residency,
+        adapters=given,
+        delta_step=choice.words,
+    )
 
 
 def _load_with_mlx_lm(directory: Path, name: str, dtype: DType | None, adapter: Path | None) -> LoadedModel:
@@ -236,15 +248,13 @@ def load_qwen3_next(
     checkpoint: Checkpoint,
     *,
     dtype: DType | None = None,
-    updates: Mapping[str, mx.array] | None = None,
     kv_bits: KVBits | None = None,
     residency: Residency | None = None,
     widened: bool = False,
     progress: Progress | None = None,
 ) -> Qwen3Next:
-    """The model of an opened checkpoint, with the low-rank `updates` of an adapter, and with all experts in
-    memory or in the banks of a `residency` of the same dtype. `widened`: packed weights are unpacked into the
-    dtype of activations, all but those in banks.
+    """The model of an opened checkpoint, with all experts in memory or in the banks of a `residency` of the
+    same dtype. `widened`: packed weights are unpacked into the dtype of activations, all but those in banks.
 
     Raises CheckpointError, or ConfigError where this device cannot compute in `dtype`.
     """
@@ -254,8 +264,7 @@ def load_qwen3_next(
             f"On a CPU, MLX multiplies unpacked experts in float32 only, not in {dtype}: "
             "leave the dtype out, or convert the checkpoint to 4 or 8 bits."
         )
-    tensors = {name: update.astype(compute) for name, update in (updates or {}).items()}
-    mx.eval(tensors)
+    tensors: dict[str, mx.array] = {}
     stored = checkpoint.tensors(progress, routed=residency is None)
     if widened:
         stored = unpacked_tensors(stored, checkpoint.quantization)

@@ -23,7 +23,13 @@ class StoredStates(StateKeeper[SequenceState]):
     def __init__(self, model: Qwen3Next, store: PrefixStore) -> None:
         self._model = model
         self._store = store
+        self._adapter = b""
         self._last: tuple[Tokens, SequenceState] | None = None
+
+    def computed_under(self, adapter: bytes) -> None:
+        """From now on states are computed under the adapter with this key, empty for none; those of others are
+        neither given nor replaced. Called only while no generation is under way."""
+        self._adapter, self._last = adapter, None
 
     @override
     def begin(self, prompt: Sequence[int]) -> SequenceState:
@@ -31,7 +37,7 @@ class StoredStates(StateKeeper[SequenceState]):
         last, self._last = self._last, None
         tokens = as_tokens(prompt)
         shared = _shared(tokens, *last) if last is not None else 0
-        known = self._store.lookup(tokens, beyond=shared)
+        known = self._store.lookup(tokens, beyond=shared, adapter=self._adapter)
         if known is None and last is not None and shared:
             last[1].roll_back(shared)
             return last[1]
@@ -43,7 +49,7 @@ class StoredStates(StateKeeper[SequenceState]):
 
     @override
     def begin_further(self, prompt: Sequence[int], length: int) -> SequenceState | None:
-        known = self._store.lookup(as_tokens(prompt), beyond=length)
+        known = self._store.lookup(as_tokens(prompt), beyond=length, adapter=self._adapter)
         if known is None:
             return None
         state = self._model.state()
@@ -58,12 +64,12 @@ class StoredStates(StateKeeper[SequenceState]):
 
     @override
     def snapshot(self, tokens: Sequence[int], state: SequenceState) -> None:
-        self._store.store(as_tokens(tokens), state)
+        self._store.store(as_tokens(tokens), state, adapter=self._adapter)
 
     @override
     def keep(self, tokens: Sequence[int], state: SequenceState) -> None:
         seen = as_tokens(tokens)
-        self._store.store(seen, state)
+        self._store.store(seen, state, adapter=self._adapter)
         self._last = seen, state
 
     @override

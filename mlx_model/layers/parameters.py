@@ -8,6 +8,7 @@ import mlx.core as mx
 from mlx_model.config.model_config import Quantization
 from mlx_model.errors import CheckpointError
 from mlx_model.layers.expert_bank import ExpertBank
+from mlx_model.layers.low_rank import Adaptable
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +16,8 @@ class Parameters:
     """Canonical tensors (name → array) and, for each packed matrix, its packing (module path → Quantization).
 
     `prefix`: the module path that this view is of, with a closing dot. All views of one tree share `taken`,
-    from which `finish` finds the tensors that no layer took. `banks`: by module path, experts that are not all
-    in memory.
+    from which `finish` finds the tensors that no layer took, and `adaptable`, where projections enter
+    themselves by module path. `banks`: by module path, experts that are not all in memory.
     """
 
     tensors: Mapping[str, mx.array]
@@ -24,10 +25,12 @@ class Parameters:
     prefix: str = ""
     taken: set[str] = field(default_factory=set)
     banks: Mapping[str, ExpertBank] = field(default_factory=dict)
+    adaptable: dict[str, Adaptable] = field(default_factory=dict)
 
     def scope(self, name: str) -> "Parameters":
         """A view of the module `name` below this one."""
-        return Parameters(self.tensors, self.quantization, f"{self.prefix}{name}.", self.taken, self.banks)
+        prefix = f"{self.prefix}{name}."
+        return Parameters(self.tensors, self.quantization, prefix, self.taken, self.banks, self.adaptable)
 
     @property
     def path(self) -> str:

@@ -34,6 +34,7 @@ import mlx.core as mx
 
 from mlx_model.config.model_config import Quantization
 from mlx_model.errors import CheckpointError
+from mlx_model.layers.low_rank import LowRankUpdate, make_update
 from mlx_model.layers.parameters import Parameters
 
 _FAST_ROWS = 8
@@ -67,6 +68,16 @@ class Matrix:
         self.scales = parameters.take("scales", groups)
         if packing.mode == "affine":
             self.biases = parameters.take("biases", groups)
+
+    @property
+    def row_count(self) -> int:
+        """Output rows."""
+        return int(self.weight.shape[-2])
+
+    @property
+    def leading(self) -> int:
+        """The length of the axis that `rows` takes indices of: experts of a bank, rows of a single matrix."""
+        return int(self.weight.shape[0])
 
     def project(self, x: mx.array) -> mx.array:
         """[..., in] → [..., out]."""
@@ -104,7 +115,8 @@ class Matrix:
         )
 
     def rows(self, indices: mx.array) -> mx.array:
-        """The rows at `indices`, unpacked (an embedding): [...] → [..., in]."""
+        """The rows at `indices`, unpacked (an embedding): [...] → [..., in]; of a bank, the matrices of these
+        experts."""
         if self.packing is None or self.scales is None:
             return self.weight[indices]
         return mx.dequantize(
@@ -118,8 +130,8 @@ class Matrix:
 
 
 class Linear:
-    """A projection [..., in] → [..., out], whole or in parts, with the checkpoint's bias and the adapter's
-    low-rank update, where there are any. Raises CheckpointError for tensors that are missing or misshaped."""
+    """A projection [..., in] → [..., out], whole or in parts, with the checkpoint's bias and an adapter's
+    `update`, where there are any. Raises CheckpointError for tensors that are missing or misshaped."""
 
     def __init__(
         self,
@@ -133,19 +145,28 @@ class Linear:
         modules = _modules(parameters, outputs, parts)
         self.outputs, self.inputs = outputs, inputs
         self.matrices = [Matrix(module, rows, inputs) for module, rows in modules]
-        self.biases = [module.take("bias", (rows,)) for module, rows in modules] if bias else []
-        self.update = LowRankUpdate(parameters, outputs, inputs) if parameters.has("lora_a") else None
+        self.bias: mx.array | None = None
+        if bias:
+            self.bias = mx.concatenate([module.take("bias", (rows,)) for module, rows in modules])
+            # Lazy arrays belong to the thread that loads; the model may run in another.
+            mx.eval(self.bias)
+        self.update: LowRankUpdate | None = None
+        parameters.adaptable[parameters.path] = self
 
     def __call__(self, x: mx.array) -> mx.array:
         outputs = [matrix.project(x) for matrix in self.matrices]
-        if self.biases:
-            outputs = [output + bias for output, bias in zip(outputs, self.biases, strict=True)]
         y = outputs[0] if len(outputs) == 1 else mx.concatenate(outputs, axis=-1)
-        return y if self.update is None else y + self.update(x)
+        if self.update is not None:
+            y = self.update.applied(x, y)
+        return y if self.bias is None else y + self.bias
+
+    def prepared(self, a: mx.array, b: mx.array, magnitude: mx.array | None, dtype: mx.Dtype) -> LowRankUpdate:
+        """See Adaptable."""
+        return make_update(self.matrices, a, b, magnitude, dtype)
 
 
 class Joined:
-    """Projections of the same input, in one product where they are packed alike."""
+    """Projections of the same input, in one product where they are packed alike and no adapter changes any."""
 
     def __init__(self, *linears: Linear) -> None:
         self.linears = linears
@@ -154,7 +175,7 @@ class Joined:
 
     def __call__(self, x: mx.array) -> list[mx.array]:
         """[..., in] → the outputs of each, [..., out]."""
-        if self.whole is None:
+        if self.whole is None or any(linear.update is not None for linear in self.linears):
             return [linear(x) for linear in self.linears]
         y = self.whole.project(x)
         return [y[..., start:end] for start, end in pairwise([0, *self.splits])]
@@ -173,39 +194,18 @@ class ExpertLinear:
     ) -> None:
         modules = _modules(parameters, outputs, parts)
         self.banks = [Matrix(module, rows, inputs, experts) for module, rows in modules]
-        self.update = LowRankUpdate(parameters, outputs, inputs, experts) if parameters.has("lora_a") else None
+        self.update: LowRankUpdate | None = None
+        parameters.adaptable[parameters.path] = self
 
     def __call__(self, x: mx.array, experts: mx.array, ordered: bool) -> mx.array:
         """x [..., rows, in], experts [...] → [..., rows, out], as Matrix.gather."""
         outputs = [bank.gather(x, experts, ordered) for bank in self.banks]
         y = outputs[0] if len(outputs) == 1 else mx.concatenate(outputs, axis=-1)
-        return y if self.update is None else y + self.update.gather(x, experts, ordered)
+        return y if self.update is None else self.update.gathered(x, y, experts, ordered)
 
-
-class LowRankUpdate:
-    """What a LoRA adapter adds to a projection (arXiv 2106.09685): x · a · b, its scale already in b.
-
-    `lora_a` [in, rank], `lora_b` [rank, out], each with a leading axis of experts for a bank.
-    """
-
-    def __init__(self, parameters: Parameters, outputs: int, inputs: int, experts: int | None = None) -> None:
-        bank = () if experts is None else (experts,)
-        self.a = parameters.take("lora_a")
-        rank = self.a.shape[-1]
-        self.b = parameters.take("lora_b", (*bank, rank, outputs))
-        if self.a.shape != (*bank, inputs, rank):
-            raise CheckpointError(
-                f"The adapter's {parameters.path}.lora_a has the shape {tuple(self.a.shape)}; "
-                f"the model asks for {(*bank, inputs, rank)}."
-            )
-
-    def __call__(self, x: mx.array) -> mx.array:
-        return ((x @ self.a) @ self.b).astype(x.dtype)
-
-    def gather(self, x: mx.array, experts: mx.array, ordered: bool) -> mx.array:
-        """As Matrix.gather."""
-        low = mx.gather_mm(x, self.a, rhs_indices=experts, sorted_indices=ordered)
-        return mx.gather_mm(low, self.b, rhs_indices=experts, sorted_indices=ordered).astype(x.dtype)
+    def prepared(self, a: mx.array, b: mx.array, magnitude: mx.array | None, dtype: mx.Dtype) -> LowRankUpdate:
+        """See Adaptable."""
+        return make_update(self.banks, a, b, magnitude, dtype)
 
 
 def _joined(linears: Sequence[Linear]) -> Matrix | None:
@@ -213,7 +213,7 @@ def _joined(linears: Sequence[Linear]) -> Matrix | None:
     matrices = [matrix for linear in linears for matrix in linear.matrices]
     first = matrices[0]
     if (
-        any(len(linear.matrices) > 1 or linear.biases or linear.update for linear in linears)
+        any(len(linear.matrices) > 1 or linear.bias is not None for linear in linears)
         or any(matrix.packing != first.packing for matrix in matrices)
         or any(matrix.weight.dtype != first.weight.dtype for matrix in matrices)
     ):

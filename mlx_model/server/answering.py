@@ -150,8 +150,17 @@ def _generation(
         boundaries=prompt.boundaries,
         constraint=constraint,
         draft=request.draft,
+        adapter=_adapter(model, request),
         logprobs=request.logprobs_wanted,
     )
+
+
+def _adapter(model: ServedModel, request: GenerationOptions) -> str:
+    if model.adapters is not None:
+        return model.adapters.resolve(request.adapter)
+    if request.adapter is not None:
+        raise RequestError("adapter: the adapter of this model cannot be changed; leave it out.")
+    return ""
 
 
 def _constraint(model: ServedModel, request: GenerationOptions) -> tuple[Callable[[], Constraint | None], bool]:

@@ -62,6 +62,7 @@ def create_app(scheduler: Scheduler, keep_alive_seconds: float = _KEEP_ALIVE_SEC
                 for base in ("/v1", "")
                 for path, endpoint, method in (
                     ("/models", endpoints.models, "GET"),
+                    ("/adapters", endpoints.adapters, "GET"),
                     ("/models/{name:path}", endpoints.named_model, "GET"),
                     ("/chat/completions", endpoints.chat_completions, "POST"),
                     ("/completions", endpoints.completions, "POST"),
@@ -101,6 +102,11 @@ class _Endpoints:
 
     async def models(self, _: Request) -> Response:
         return JSONResponse({"object": "list", "data": [self._entry(self._ready())]})
+
+    async def adapters(self, _: Request) -> Response:
+        shelf = self._ready().adapters
+        listed = await asyncio.to_thread(shelf.listed) if shelf is not None else []
+        return JSONResponse({"object": "list", "data": [dict(entry) for entry in listed]})
 
     async def named_model(self, request: Request) -> Response:
         model, name = self._ready(), request.path_params["name"]

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from mlx_model.chat.prompt import PromptEncoder
 from mlx_model.chat.tools.grammar import ToolGrammar
@@ -29,6 +29,19 @@ from mlx_model.errors import EngineError
 from mlx_model.server.sharing import Chunk, Row, Sharing
 
 _log = logging.getLogger(__name__)
+
+
+class AdapterShelf(Protocol):
+    """The adapters of a model. Safe from any thread."""
+
+    def resolve(self, asked: str | None) -> str:
+        """The adapter of a request, for GenerationRequest.adapter, from what it asks for. Raises
+        RequestError for one that there is not."""
+        ...
+
+    def listed(self) -> Sequence[Mapping[str, Any]]:
+        """All adapters, for display."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +64,8 @@ class ServedModel:
     """Memory pressure and released reserves, for /health."""
     sampling: SamplingParameters = field(default_factory=SamplingParameters)
     """The sampling parameters that a request leaves out."""
+    adapters: AdapterShelf | None = None
+    """The adapters that requests may name; None: the model's adapter, if any, stays."""
     grammar: ToolGrammar | None = None
     """Constrains tool calls to the registered tools; None: they are free."""
 

@@ -19,6 +19,8 @@ Tokens = NDArray[np.uint32]
 
 DIGEST_BYTES = 16
 """128 bits: two of a billion segments are equal by chance once in 10^20."""
+KEY_BYTES = hashlib.blake2b.SALT_SIZE
+"""Bytes of an adapter's key."""
 ROOT = bytes(DIGEST_BYTES)
 """The parent of a snapshot whose segment begins at token 0."""
 
@@ -51,8 +53,8 @@ class PrefixDigest:
         return running.digest()
 
 
-def _digest() -> hashlib.blake2b:
-    return hashlib.blake2b(digest_size=DIGEST_BYTES)
+def _digest(adapter: bytes = b"") -> hashlib.blake2b:
+    return hashlib.blake2b(digest_size=DIGEST_BYTES, salt=adapter)
 
 
 def _little_endian(tokens: Sequence[int] | Tokens) -> memoryview:
@@ -60,9 +62,12 @@ def _little_endian(tokens: Sequence[int] | Tokens) -> memoryview:
     return np.ascontiguousarray(array, dtype="<u4").data
 
 
-def prefix_digests(tokens: Tokens, positions: Iterable[int]) -> list[bytes]:
-    """The key of each prefix `tokens[:position]`, positions ascending: one pass over the tokens for all."""
-    running = _digest()
+def prefix_digests(tokens: Tokens, positions: Iterable[int], adapter: bytes = b"") -> list[bytes]:
+    """The key of each prefix `tokens[:position]`, positions ascending: one pass over the tokens for all.
+
+    `adapter`: the key of the adapter that the states are computed under, KEY_BYTES long or empty for none. It
+    salts the digests, so a state of one adapter is never found under another."""
+    running = _digest(adapter)
     data = _little_endian(tokens)
     digests: list[bytes] = []
     done = 0

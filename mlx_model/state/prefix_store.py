@@ -60,7 +60,8 @@ class PrefixStore:
     """The states of past prefixes. Used from the engine's thread only.
 
     Finding a prefix costs one hash over the prompt and one small step for each distinct position up to its
-    length at which any snapshot lies, never a walk through the store.
+    length at which any snapshot lies, never a walk through the store. `adapter`, of both methods: see
+    prefix_digests.
     """
 
     def __init__(self, budget_bytes: int, durable: DurableTier | None = None) -> None:
@@ -73,14 +74,16 @@ class PrefixStore:
         """Bytes held in memory by snapshots."""
         return self._tree.nbytes
 
-    def lookup(self, prompt: Sequence[int] | Tokens, beyond: int = 0) -> PrefixState | None:
+    def lookup(
+        self, prompt: Sequence[int] | Tokens, beyond: int = 0, *, adapter: bytes = b""
+    ) -> PrefixState | None:
         """The deepest known state of a proper prefix of the prompt: at least one token is left to compute,
         because logits are not kept. None unless it has seen more than `beyond` tokens."""
         tokens = _tokens(prompt)
         limit = len(tokens) - 1
         positions = self._positions(limit)
         positions = positions[bisect_right(positions, beyond) :]
-        for digest in reversed(prefix_digests(tokens, positions)):
+        for digest in reversed(prefix_digests(tokens, positions, adapter)):
             if digest in self._tree:
                 state = self._tree.get(digest)
                 if self._durable is not None and digest in self._durable:
@@ -95,7 +98,7 @@ class PrefixStore:
                     return read
         return None
 
-    def store(self, prefix: Sequence[int] | Tokens, source: StateSource) -> None:
+    def store(self, prefix: Sequence[int] | Tokens, source: StateSource, *, adapter: bytes = b"") -> None:
         """Keep the state of `source`, which has seen exactly the tokens of `prefix`, at least one. Only what no
         shallower snapshot holds is copied out of it.
 
@@ -106,7 +109,7 @@ class PrefixStore:
         if length == 0:
             raise ValueError("a snapshot needs at least one token")
         before = self._positions(length - 1)
-        digests = prefix_digests(tokens, [*before, length])
+        digests = prefix_digests(tokens, [*before, length], adapter)
         digest = digests[-1]
         if digest in self._tree:
             self._tree.get(digest)

@@ -1,11 +1,14 @@
-"""A LoRA adapter as mlx-lm trains it, turned into low-rank updates of canonical projections.
+"""An adapter (LoRA or DoRA) as mlx-lm writes it, turned into updates of canonical projections.
 
 mlx-lm trains over its own module tree, so an adapter names q_proj, in_proj_qkvz, switch_mlp.gate_proj and so
 on. Several of those make up one canonical projection; their updates are joined into one, `lora_a` side by side
 and `lora_b` as diagonal blocks, rows in canonical order. The form of the checkpoint's weights does not matter.
+
+DoRA has a magnitude `m` [rows] beside them. mlx-lm has none for banks of experts; ours is [experts, rows].
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import mlx.core as mx
@@ -18,88 +21,138 @@ from mlx_model.weights.names import Source, locate
 from mlx_model.weights.safetensors import FLOAT_TYPES, TensorEntry, TensorReader, read_header
 
 _FILE = "adapters.safetensors"
+_CONFIG = "adapter_config.json"
+ADAPTER_FILES = (_CONFIG, _FILE)
+"""The files that an adapter consists of."""
+_KINDS = {"lora": ("lora_a", "lora_b"), "dora": ("lora_a", "lora_b", "m")}
+"""The tensors of an adapted module, by mlx-lm's fine_tune_type."""
 
 
-def read_adapter(directory: Path, config: ModelConfig) -> dict[str, mx.array]:
-    """`PATH.lora_a` [in, rank] and `PATH.lora_b` [rank, out] in float32 for every projection that the adapter
-    updates, with a leading axis of experts for a bank; the scale is in `lora_b`.
+@dataclass(frozen=True, slots=True)
+class Update:
+    """An adapter's matrices for one projection in float32, with a leading axis of experts for a bank: `a` [in,
+    rank], `b` [rank, out] with the scale in it, and, of DoRA, the `magnitude` [out] of each row, NaN for rows
+    that the adapter leaves alone."""
+
+    a: mx.array
+    b: mx.array
+    magnitude: mx.array | None = None
+
+
+def is_adapter(directory: Path) -> bool:
+    """Whether a directory looks like an adapter."""
+    return all((directory / name).is_file() for name in ADAPTER_FILES)
+
+
+def read_adapter(directory: Path, config: ModelConfig) -> dict[str, Update]:
+    """The update of every projection that the adapter changes, by canonical path.
 
     Raises CheckpointError or ConfigError, naming the tensor or field that does not fit.
     """
-    scale = _scale(directory)
+    scale, kinds = _kind(directory)
     if not (directory / _FILE).exists():
         raise CheckpointError(f"{directory} has no {_FILE}: it is not an adapter directory.")
     entries = {text_name(name) or name: entry for name, entry in read_header(directory / _FILE).entries.items()}
-    modules = {name.rpartition(".")[0] for name in entries}
     used: set[str] = set()
-    tensors: dict[str, mx.array] = {}
+    found: dict[str, Update] = {}
     with TensorReader() as reader:
+        stored = _Stored(entries, kinds, reader)
         for item in model_items(config, mtp=False):
             if not isinstance(item, Projection) or item.path == "model.embed_tokens":
                 continue
-            updates = list(_updates(item, config, modules, entries, reader))
-            if not updates:
+            parts = list(_parts(item, config, stored))
+            if not parts:
                 continue
-            used.update(f"{source.module}.{kind}" for source, _, _ in updates for kind in ("lora_a", "lora_b"))
-            a, b = _joined(item, updates)
-            tensors[f"{item.path}.lora_a"], tensors[f"{item.path}.lora_b"] = a, scale * b
-            mx.eval(tensors[f"{item.path}.lora_a"], tensors[f"{item.path}.lora_b"])
+            used.update(f"{part.source.module}.{kind}" for part in parts for kind in kinds)
+            update = found[item.path] = _joined(item, parts, scale)
+            mx.eval([array for array in (update.a, update.b, update.magnitude) if array is not None])
     unknown = sorted(set(entries) - used)
     if unknown:
         raise CheckpointError(
             f"{directory / _FILE}: the model has nothing that the tensor {unknown[0][:120]} could update."
         )
-    return tensors
+    return found
 
 
-_Update = tuple[Source, mx.array, mx.array]
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The update of part of a projection: a [.., in, rank], b [.., rank, rows], m [.., rows]."""
+
+    source: Source
+    a: mx.array
+    b: mx.array
+    m: mx.array | None
 
 
-def _updates(
-    item: Projection,
-    config: ModelConfig,
-    modules: set[str],
-    entries: Mapping[str, TensorEntry],
-    reader: TensorReader,
-) -> Iterator[_Update]:
-    """The adapter's updates of parts of one projection: a [.., in, rank] and b [.., rank, rows]."""
-    for source in locate(config, item, {f"{module}.weight" for module in modules}):
-        if source.module not in modules:
+class _Stored:
+    """The tensors of an adapter on disk; each adapted module has one of each of the `kinds`."""
+
+    def __init__(
+        self, entries: Mapping[str, TensorEntry], kinds: tuple[str, ...], reader: TensorReader
+    ) -> None:
+        self._entries = entries
+        self._kinds = kinds
+        self._reader = reader
+        self.modules = {name.rpartition(".")[0] for name in entries}
+
+    def read(self, module: str) -> dict[str, mx.array]:
+        """A module's tensors by kind, in float32. Raises CheckpointError."""
+        found = {kind: _float_entry(self._entries, f"{module}.{kind}") for kind in self._kinds}
+        return {kind: self._reader.read(entry).astype(mx.float32) for kind, entry in found.items()}
+
+    def shape(self, module: str, kind: str) -> list[int]:
+        """A tensor's shape as it is stored."""
+        return list(self._entries[f"{module}.{kind}"].shape)
+
+
+def _parts(item: Projection, config: ModelConfig, stored: _Stored) -> Iterator[_Part]:
+    for source in locate(config, item, {f"{module}.weight" for module in stored.modules}):
+        if source.module not in stored.modules:
             continue
-        a = reader.read(_float_entry(entries, f"{source.module}.lora_a")).astype(mx.float32)
-        b = reader.read(_float_entry(entries, f"{source.module}.lora_b")).astype(mx.float32)
+        found = stored.read(source.module)
         if item.experts:
             # For a bank, mlx-lm stores both the other way round.
-            a, b = (array.swapaxes(-1, -2) if array.ndim == 3 else array for array in (a, b))
+            for kind in ("lora_a", "lora_b"):
+                found[kind] = found[kind].swapaxes(-1, -2) if found[kind].ndim == 3 else found[kind]
         *bank, rows, columns = source.shape
-        rank = a.shape[-1] if a.ndim else 0
-        for name, array, shape in (("lora_a", a, (*bank, columns, rank)), ("lora_b", b, (*bank, rank, rows))):
-            if array.shape != shape:
-                stored = entries[f"{source.module}.{name}"].shape
+        rank = found["lora_a"].shape[-1] if found["lora_a"].ndim else 0
+        shapes = {"lora_a": (*bank, columns, rank), "lora_b": (*bank, rank, rows), "m": (*bank, rows)}
+        for kind, array in found.items():
+            if array.shape != shapes[kind]:
                 raise CheckpointError(
-                    f"The adapter's tensor {source.module}.{name} has shape {list(stored)}, which does not "
-                    f"fit a projection of {columns} inputs and {rows} outputs."
+                    f"The adapter's tensor {source.module}.{kind} has shape "
+                    f"{stored.shape(source.module, kind)}, which does not fit a projection of {columns} inputs "
+                    f"and {rows} outputs."
                 )
-        if source.order is not None:
-            b = mx.take(b, mx.array(source.order.astype("uint32")), axis=-1)
-        yield source, a, b
+            if source.order is not None and kind != "lora_a":
+                found[kind] = mx.take(array, mx.array(source.order.astype("uint32")), axis=-1)
+        yield _Part(source, found["lora_a"], found["lora_b"], found.get("m"))
 
 
-def _joined(item: Projection, updates: list[_Update]) -> tuple[mx.array, mx.array]:
-    a = mx.concatenate([a for _, a, _ in updates], axis=-1)
-    by_part = {source.part: b for source, _, b in updates}
-    blocks, below = [], a.shape[-1]
+def _joined(item: Projection, parts: list[_Part], scale: float) -> Update:
+    by_name = {part.source.part: part for part in parts}
+    if "" in by_name:
+        (part,) = parts
+        return Update(part.a, scale * part.b, part.m)
+    a = mx.concatenate([part.a for part in parts], axis=-1)
+    leading, rank = a.shape[:-2], a.shape[-1]
+    blocks, magnitudes = [], []
     above = 0
-    for rows in item.rows if "" not in by_part else ():
-        b = by_part.get(rows.name)
-        if b is None:
-            blocks.append(mx.zeros((*a.shape[:-2], a.shape[-1], rows.count)))
-            continue
-        below -= b.shape[-2]
-        widths = [(0, 0)] * (b.ndim - 2) + [(above, below), (0, 0)]
-        blocks.append(mx.pad(b, widths))
-        above += b.shape[-2]
-    return a, by_part[""] if "" in by_part else mx.concatenate(blocks, axis=-1)
+    for rows in item.rows:
+        found = by_name.get(rows.name)
+        if found is None:
+            blocks.append(mx.zeros((*leading, rank, rows.count)))
+        else:
+            own = found.b.shape[-2]
+            widths = [(0, 0)] * len(leading) + [(above, rank - above - own), (0, 0)]
+            blocks.append(mx.pad(scale * found.b, widths))
+            above += own
+        known = None if found is None else found.m
+        magnitudes.append(mx.full((*leading, rows.count), float("nan")) if known is None else known)
+    has_magnitudes = any(part.m is not None for part in parts)
+    return Update(
+        a, mx.concatenate(blocks, axis=-1), mx.concatenate(magnitudes, axis=-1) if has_magnitudes else None
+    )
 
 
 def _float_entry(entries: Mapping[str, TensorEntry], name: str) -> TensorEntry:
@@ -111,16 +164,17 @@ def _float_entry(entries: Mapping[str, TensorEntry], name: str) -> TensorEntry:
     return entry
 
 
-def _scale(directory: Path) -> float:
-    path = directory / "adapter_config.json"
+def _kind(directory: Path) -> tuple[float, tuple[str, ...]]:
+    """The adapter's scale, and the kinds of tensors that it has for a module."""
+    path = directory / _CONFIG
     if not path.exists():
-        raise CheckpointError(f"{directory} has no adapter_config.json: it is not an adapter directory.")
+        raise CheckpointError(f"{directory} has no {_CONFIG}: it is not an adapter directory.")
     config = read_json_object(path)
     kind = config.get("fine_tune_type", "lora")
-    if kind != "lora":
-        raise ConfigError(f"{path}: fine_tune_type is {kind!r}; this engine takes LoRA adapters.")
+    if kind not in _KINDS:
+        raise ConfigError(f"{path}: fine_tune_type is {kind!r}; this engine takes LoRA and DoRA adapters.")
     parameters = config.get("lora_parameters")
     scale = parameters.get("scale") if isinstance(parameters, dict) else None
     if not isinstance(scale, int | float) or isinstance(scale, bool):
         raise ConfigError(f"{path}: lora_parameters.scale is {scale!r}; it must be a number.")
-    return float(scale)
+    return float(scale), _KINDS[kind]

@@ -90,7 +90,7 @@ def read_drafter(
         raise CheckpointError(
             f"The drafter in {directory} has tensors that this engine does not know: {min(entries)[:120]}."
         )
-    name = model_fingerprint(directory, None, {"dtype": str(dtype)})[:12]
+    name = model_fingerprint(directory, {"dtype": str(dtype)})[:12]
     return StoredDrafter(config, tensors, quantization, name)
 
 

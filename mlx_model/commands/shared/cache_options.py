@@ -56,4 +56,4 @@ def open_engine_cache(arguments: argparse.Namespace, memory: int) -> EngineCache
     dtype = arguments.dtype
     if dtype is None and ours:
         dtype = default_dtype(ModelConfig.from_directory(arguments.model).dtype)
-    return open_cache(settings, arguments.model, arguments.adapter, dtype or "", arguments.kv_bits)
+    return open_cache(settings, arguments.model, dtype or "", arguments.kv_bits)

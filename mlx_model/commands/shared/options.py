@@ -6,6 +6,7 @@ from typing import get_args
 
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.decode.request import DraftMode
+from mlx_model.engine.adapters import adapter_directory
 from mlx_model.engine.loading import LoadedModel, load
 from mlx_model.errors import RequestError
 from mlx_model.memory.plan import MemoryPlan
@@ -17,7 +18,12 @@ _DTYPES = ("float32", "bfloat16", "float16")
 def add_model(parser: argparse.ArgumentParser) -> None:
     """--model, --adapter, --dtype, --kv-bits."""
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="checkpoint directory")
-    parser.add_argument("--adapter", type=Path, metavar="DIR", help="LoRA adapter as mlx-lm trains it")
+    parser.add_argument(
+        "--adapter",
+        type=adapter_directory,
+        metavar="ADAPTER",
+        help="a LoRA or DoRA adapter, as mlx-lm writes it: a directory, or a name in the folder of adapters",
+    )
     parser.add_argument(
         "--dtype",
         choices=_DTYPES,

@@ -8,6 +8,9 @@ the reply carries its `timings` so far, and every token makes one.
 `timings` counts drafts, in all and by source, and as `shared_n` the tokens that were decoded together with
 other replies, and so without drafts.
 
+`adapter`: the name of the adapter that the reply is computed under, "none" for the model without any (default:
+--adapter). GET /v1/adapters lists them; requests with different ones are served one after the other.
+
 `max_tokens`: -1 is the same as none. Beyond the context's room it is lowered to that, and `usage.max_tokens`
 says to how many. 0 asks for no reply: the prompt is processed, and the response comes when its states are on
 disk, for later requests that continue from it. `seed` -1 is none, and `top_p` 0 is greedy. Penalties and

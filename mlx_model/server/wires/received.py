@@ -41,6 +41,7 @@ class GenerationOptions(Received):
 
     stream: bool | None = None
     draft: DraftMode | None = None
+    adapter: str | None = None
     temperature: Annotated[float, Field(ge=0, le=100)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=-1)] | None = None

@@ -27,7 +27,7 @@ def test_list_verify_clear(checkpoint: Path, capsys: pytest.CaptureFixture[str])
         status = main(["cache", *arguments, "--json"])
         return status, json.loads(capsys.readouterr().out)
 
-    cache = open_cache(CacheSettings(limits=DiskLimits(reserve=0)), checkpoint, None, "float32")
+    cache = open_cache(CacheSettings(limits=DiskLimits(reserve=0)), checkpoint, "float32")
     for size in (2, 5):
         cache.store.store(tuple(range(size)), TokenSource(tuple(range(size))))
     cache.close()
@@ -54,9 +54,7 @@ def test_whatever_is_not_ours_is_left_alone(
     for file in theirs:
         file.parent.mkdir(exist_ok=True)
         file.write_text("mine")
-    cache = open_cache(
-        CacheSettings(folder=tmp_path, limits=DiskLimits(reserve=0)), checkpoint, None, "float32"
-    )
+    cache = open_cache(CacheSettings(folder=tmp_path, limits=DiskLimits(reserve=0)), checkpoint, "float32")
     cache.store.store((1, 2), TokenSource((1, 2)))
     cache.close()
     (ours,) = {folder.name for folder in tmp_path.iterdir()} - {"model", "work", "notes.txt"}
@@ -70,29 +68,20 @@ def test_whatever_is_not_ours_is_left_alone(
 def test_the_fingerprint_follows_whatever_a_state_depends_on(checkpoint: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(checkpoint, model)
-    adapter = tmp_path / "adapter"
-    adapter.mkdir()
-    (adapter / "adapter_config.json").write_text("{}")
-    seen = {model_fingerprint(model, None, SETTINGS)}
-    assert model_fingerprint(model, None, dict(SETTINGS)) in seen
-    for directory, with_adapter, settings in (
-        (model, None, {"dtype": "bfloat16"}),
-        (model, adapter, SETTINGS),
-    ):
-        seen.add(model_fingerprint(directory, with_adapter, settings))
-    (adapter / "adapter_config.json").write_text('{"rank": 8}')
-    seen.add(model_fingerprint(model, adapter, SETTINGS))
+    seen = {model_fingerprint(model, SETTINGS)}
+    assert model_fingerprint(model, dict(SETTINGS)) in seen
+    seen.add(model_fingerprint(model, {"dtype": "bfloat16"}))
     weights = model / "model.safetensors"
     times = weights.stat()
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    seen.add(model_fingerprint(model, None, SETTINGS))
+    seen.add(model_fingerprint(model, SETTINGS))
     data[-1] ^= 1
     weights.write_bytes(data)
     os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert model_fingerprint(model, None, SETTINGS) in seen
+    assert model_fingerprint(model, SETTINGS) in seen
     config = json.loads((model / "config.json").read_text())
     (model / "config.json").write_text(json.dumps({**config, "rope_theta": 1.0}))
-    seen.add(model_fingerprint(model, None, SETTINGS))
-    assert len(seen) == 6
+    seen.add(model_fingerprint(model, SETTINGS))
+    assert len(seen) == 4

@@ -1,4 +1,4 @@
-"""LoRA adapters against mlx-lm, which trains them."""
+"""LoRA and DoRA adapters against mlx-lm, which trains them."""
 
 import json
 from collections.abc import Callable
@@ -8,8 +8,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 import pytest
-from mlx.utils import tree_flatten
-from mlx_lm.tuner.utils import linear_to_lora_layers, load_adapters
+from mlx_lm.tuner.utils import load_adapters
 from mlx_lm.utils import load_model
 
 from mlx_model.engine.loading import load
@@ -17,6 +16,7 @@ from mlx_model.errors import CheckpointError, ConfigError, EngineError
 from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.recipes import Recipe
 from tests.support import forms
+from tests.support.adapters import NO_EXPERTS, change_tensors, write_adapter
 from tests.support.checkpoints import DENSE_3_5, SPARSE_3_5, random_tensors, tiny_config, write_checkpoint
 
 TOKENS = mx.array([[3, 1, 4, 1, 5, 9, 2, 6, 5, 35, 89, 79] * 3])
@@ -27,27 +27,6 @@ SOME = ["self_attn.k_proj", "self_attn.q_proj", "mlp.switch_mlp.up_proj", "linea
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     return write_checkpoint(tmp_path / "model", seed=8, mlp_only_layers=[1])
-
-
-def write_adapter(
-    directory: Path, checkpoint: Path, keys: list[str] | None, layers: int = 4, **fields: Any
-) -> Path:
-    """An adapter with random values in both matrices, over the modules that mlx-lm itself would train."""
-    model, _ = load_model(checkpoint)
-    parameters = {"rank": 3, "scale": 4.0, "dropout": 0.0, **({"keys": keys} if keys else {})}
-    linear_to_lora_layers(model, layers, dict(parameters))
-    random = np.random.default_rng(0)
-    tensors = {
-        name: mx.array(np.float32(0.1 * np.asarray(random.standard_normal(tensor.shape))))
-        for name, tensor in tree_flatten(model.parameters())
-        if name.rpartition(".")[2] in {"lora_a", "lora_b"}
-    }
-    assert tensors
-    directory.mkdir()
-    mx.save_safetensors(str(directory / "adapters.safetensors"), tensors)
-    config = {"fine_tune_type": "lora", "num_layers": layers, "lora_parameters": parameters, **fields}
-    (directory / "adapter_config.json").write_text(json.dumps(config))
-    return directory
 
 
 def by_mlx_lm(checkpoint: Path, adapter: Path) -> np.ndarray:
@@ -86,6 +65,19 @@ def test_logits_of_qwen3_5_are_those_of_mlx_lm(
     assert np.abs(ours - by_us(checkpoint, None)).max() > 0.1
 
 
+@pytest.mark.parametrize("bits", [None, 4])
+def test_dora_is_that_of_mlx_lm(bits: int | None, checkpoint: Path, tmp_path: Path) -> None:
+    if bits is not None:
+        config = tiny_config(mlp_only_layers=[1])
+        tensors = forms.stacked(config, random_tensors(config, 8))
+        packed, block = forms.quantized(tensors, {"group_size": 32, "bits": bits, "mode": "affine"})
+        checkpoint = forms.write(tmp_path / "packed", {**config, "quantization": block}, packed)
+    adapter = write_adapter(tmp_path / "adapter", checkpoint, NO_EXPERTS, kind="dora")
+    ours, theirs = by_us(checkpoint, adapter), by_mlx_lm(checkpoint, adapter)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
+    assert np.abs(ours - by_us(checkpoint, None)).max() > 0.1
+
+
 def test_our_own_layout_takes_the_same_adapter(tmp_path: Path) -> None:
     original = write_checkpoint(tmp_path / "original", seed=8, dtype=mx.bfloat16)
     adapter = write_adapter(tmp_path / "adapter", original, SOME)
@@ -111,14 +103,7 @@ def spoil_config(**fields: Any) -> Callable[[Path], None]:
 
 
 def spoil_tensors(change: Callable[[dict[str, mx.array]], None]) -> Callable[[Path], None]:
-    def spoil(adapter: Path) -> None:
-        path = str(adapter / "adapters.safetensors")
-        tensors = dict(mx.load(path))
-        mx.eval(list(tensors.values()))
-        change(tensors)
-        mx.save_safetensors(path, tensors)
-
-    return spoil
+    return lambda adapter: change_tensors(adapter, change)
 
 
 NAME = "model.layers.3.self_attn.k_proj"
@@ -127,7 +112,8 @@ NAME = "model.layers.3.self_attn.k_proj"
 @pytest.mark.parametrize(
     ("spoil", "kind", "said"),
     [
-        (spoil_config(fine_tune_type="dora"), ConfigError, "dora"),
+        (spoil_config(fine_tune_type="full"), ConfigError, "full"),
+        (spoil_config(fine_tune_type="dora"), CheckpointError, r"\.m\b"),
         (spoil_config(lora_parameters={"rank": 3}), ConfigError, "scale"),
         (lambda adapter: (adapter / "adapter_config.json").unlink(), CheckpointError, "adapter_config.json"),
         (lambda adapter: (adapter / "adapters.safetensors").unlink(), CheckpointError, "adapters.safetensors"),
