@@ -97,10 +97,10 @@ Selection = Mapping[str, frozenset[int] | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Comment:
-    """The user's words on a line. `line` counts from 1 in the file as it was then, 0 for the file as a whole;
-    `quoted` is that line's text; `source` names what was reviewed, "" for the agent's work; `hunk` is the id of
-    the hunk that it was made in. `is_sent`: the agent was told."""
+class Remark:
+    """Words on a line of a hunk: each class of them says who speaks. `line` counts from 1 in the file as it was
+    then, 0 for the file as a whole; `quoted` is that line's text; `source` names what was reviewed, "" for the
+    agent's work; `hunk` is the id of the hunk that it was made in."""
 
     id: int
     path: str
@@ -109,6 +109,12 @@ class Comment:
     text: str
     source: str = ""
     hunk: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Comment(Remark):
+    """The user's own words, kept in the review's log. `is_sent`: the agent was told."""
+
     is_sent: bool = False
 
 

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from app.review.model import Comment, FileChange, FileImage, Selection, TurnSummary
+from app.review.remarks.store import RemarkStore
 
 
 class ChangeRecorder(Protocol):
@@ -49,6 +50,9 @@ class ChangeRecorder(Protocol):
 class ReviewPort(ChangeRecorder, Protocol):
     """The screen's side. Every method that decides raises app.review.errors.ReviewError when the disk refuses
     or a turn is writing; then nothing has changed."""
+
+    remarks: RemarkStore
+    """What others than the user said about hunks."""
 
     def changes(self) -> tuple[FileChange, ...]:
         """All that the agent changed and the user has not yet settled by a commit, by path; the disk's

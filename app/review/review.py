@@ -45,9 +45,10 @@ from app.review.log.decisions import (
 from app.review.log.entries import Commented, Decided, RejectedText, Settled, Write, inverse
 from app.review.log.file_state import FileState
 from app.review.log.ledger import Images, Ledger
-from app.review.log.store import FileStore, Store
-from app.review.model import Comment, FileChange, FileImage, Selection, TurnSummary
+from app.review.log.store import FileStore, Store, review_directory
+from app.review.model import Comment, FileChange, FileImage, Remark, Selection, TurnSummary
 from app.review.port import ReviewPort
+from app.review.remarks.store import RemarkStore
 from app.review.turns import TurnRecorder
 
 
@@ -70,7 +71,8 @@ class Review(ReviewPort):
             self._ledger.compact()
         # Read the short log where it was replaced.
         with self._acting():
-            pass
+            self.remarks = RemarkStore(review_directory(root) / "remarks.jsonl")
+            self.remarks.keep_only(self._has_hunk_of)
 
     # The agent's side
 
@@ -125,7 +127,9 @@ class Review(ReviewPort):
 
     @override
     def losses(self) -> tuple[str, ...]:
-        return tuple(self._state.losses)
+        lost = self.remarks.lost
+        more = (f"{_count(lost, 'remark')} on hunks cannot be read any more.",) if lost else ()
+        return (*self._state.losses, *more)
 
     @override
     def changes_and_traces(self) -> tuple[FileChange, ...]:
@@ -363,6 +367,14 @@ class Review(ReviewPort):
         return Comment(
             entry.comment, entry.path, entry.line, entry.quoted, entry.text, entry.source, entry.hunk, is_sent
         )
+
+    def _has_hunk_of(self, remark: Remark) -> bool:
+        """Whether the log still knows the hunk that a remark is on, as far as it is the log's."""
+        if remark.source or not remark.hunk:
+            return True
+        file = self._state.files.get(remark.path)
+        names = remark.hunk.partition(":")[0].split("+")
+        return file is not None and any(name in file.weave.blocks for name in names)
 
     # Common to all actions
 

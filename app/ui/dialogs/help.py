@@ -11,10 +11,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
 from app.ui.dialogs.dialog import Dialog
-from app.ui.drawing.text import Span
+from app.ui.drawing.text import Span, wrap
 from app.ui.keys.actions import ACTIONS, SCOPE_TITLES, Scope, in_scope, key_label
 from app.ui.keys.keymap import Keymap, keymap_path, keys_of
-from app.ui.widgets.agent.transcript_items import wrap
 from app.ui.widgets.line_view import LineView
 
 Here = tuple[str, list[tuple[str, str]]]

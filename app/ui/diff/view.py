@@ -11,9 +11,10 @@ from typing_extensions import override
 
 from app.review.desks.desk import HunkPart
 from app.review.diff.misfit import Misfit
-from app.review.model import Comment, DiffLine, FileChange, Hunk
+from app.review.model import Comment, DiffLine, FileChange, Hunk, Remark
 from app.ui.diff.dragging import LineDrag
 from app.ui.diff.model.diff_model import DiffModel, next_row
+from app.ui.diff.model.labels import Label
 from app.ui.diff.model.parts import text_of_hunk
 from app.ui.diff.model.pending import pending_parts
 from app.ui.diff.model.selection import LineSelection
@@ -51,24 +52,29 @@ class DiffView(LineView):
     def set_changes(
         self,
         changes: Sequence[FileChange],
-        comments: Sequence[Comment] = (),
+        remarks: Sequence[Remark] = (),
         misfits: Mapping[str, Misfit] | None = None,
     ) -> None:
         """Show `changes`; decided hunks are folded to their heading. The cursor stays on its hunk."""
         model = self.model
-        if changes is model.changes and (comments, misfits or {}) == (model.comments, model.misfits):
+        if changes is model.changes and (remarks, misfits or {}) == (model.remarks, model.misfits):
             self.refresh()
             return
         hunk, change = self.current_hunk, self.current_change
         offset = 0
         if hunk is not None:
             offset = self.cursor_row - (model.rows.row_of_hunk(hunk.id) or 0)
-        model.set_changes(changes, comments, misfits or {})
+        model.set_changes(changes, remarks, misfits or {})
         self._colours.clear()
         self._arrange()
         row = model.row_near(change, hunk, offset) if change is not None else None
         if row is not None:
             self.move_to(row)
+
+    def put_labels(self, source: str, labels: Mapping[str, Label]) -> None:
+        """Show these words in the headings of hunks, by their ids, in the place of those that `source` had."""
+        self.model.labels.put(source, labels)
+        self.refresh()
 
     def know_file(self, change: FileChange, lines: Sequence[str]) -> None:
         """The answer to `FileWanted`: the lines of the file after the change, none where they are unknown."""
@@ -198,8 +204,9 @@ class DiffView(LineView):
 
     @property
     def current_comment(self) -> Comment | None:
-        """The comment that the cursor is on."""
-        return self.model.comment_at(self.cursor_row)
+        """The comment of the user's that the cursor is on."""
+        remark = self.model.remark_at(self.cursor_row)
+        return remark if isinstance(remark, Comment) else None
 
     # Going places.
 
@@ -217,9 +224,9 @@ class DiffView(LineView):
         """Put the cursor on a file's heading. False if it is not shown."""
         return self._go_to(self.model.row_of_file(path))
 
-    def go_to_comment(self, comment: int) -> bool:
-        """Put the cursor on the comment with the id `comment`. False if it is not shown."""
-        return self._go_to(self.model.row_of_comment(comment))
+    def go_to_remark(self, remark: Remark) -> bool:
+        """Put the cursor on a remark. False if it is not shown."""
+        return self._go_to(self.model.row_of_remark(remark))
 
     def step_hunk(self, step: int) -> bool:
         """Go to the next (1) or previous (-1) hunk. False if there is none."""
@@ -229,9 +236,9 @@ class DiffView(LineView):
         """Go to the next (1) or previous (-1) file. False if there is none."""
         return self._go_to(next_row(self.model.rows.file_rows, self.cursor_row, step))
 
-    def step_comment(self, step: int) -> bool:
-        """Go to the next (1) or previous (-1) comment. False if there is none."""
-        return self._go_to(next_row(self.model.rows.comment_rows, self.cursor_row, step))
+    def step_remark(self, step: int) -> bool:
+        """Go to the next (1) or previous (-1) remark. False if there is none."""
+        return self._go_to(next_row(self.model.rows.remark_rows, self.cursor_row, step))
 
     def find(self, text: str, *, backwards: bool = False, from_cursor: bool = False) -> bool:
         """Go to the next line of a hunk that contains `text`, around the end, and unfold it; lower case matches
@@ -262,10 +269,15 @@ class DiffView(LineView):
     # Folding, and more of the file.
 
     def fold(self) -> None:
-        """Fold or unfold what the cursor is on: a file on its heading, else the hunk."""
+        """Fold or unfold what the cursor is on: a file on its heading, a remark of several rows, else the
+        hunk."""
         if self.current_change is not None:
+            remark = self.model.remark_at(self.cursor_row)
             self.model.fold(self.cursor_row)
             self._rearrange()
+            row = self.model.row_of_remark(remark) if remark is not None else None
+            if row is not None:
+                self.move_to(row)
 
     def show_around(self, lines: Sequence[str]) -> bool:
         """Show more of the file around the cursor's hunk; `lines` are the whole file after the change. False if

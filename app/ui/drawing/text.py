@@ -132,6 +132,22 @@ def wrapped(text: str, width: int) -> Wrapped:
     return Wrapped(text, starts)
 
 
+def wrap(text: str, width: int) -> list[str]:
+    """`text` in lines of at most `width` cells, broken at spaces where there are some."""
+    rows: list[str] = []
+    for raw in text.split("\n"):
+        line = visible(raw)
+        while cell_len(line) > width:
+            head = chop_cells(line[: width + 1], width)[0]
+            cut = head.rfind(" ")
+            if cut > width // 3 and not line[len(head) : len(head) + 1].isspace():
+                head = head[: cut + 1]
+            rows.append(head.rstrip())
+            line = line[len(head) :].lstrip(" ")
+        rows.append(line)
+    return rows
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """The part of a line that a view shows: characters `start` to `end`."""

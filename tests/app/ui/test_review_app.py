@@ -300,7 +300,7 @@ async def test_comments_are_written_listed_edited_deleted_and_told(root: Path) -
         await reader.until(lambda: isinstance(reader.app.screen, CommentDialog))
         await reader.press(*"Why?", "ctrl+s")
         await reader.until(lambda: "✎ Why?" in reader.drawn())
-        assert reader.view.model.rows.comment_rows
+        assert reader.view.model.rows.remark_rows
         rows = reader.drawn().split("\n")
         assert "line five" in rows[rows.index(next(row for row in rows if "Why?" in row)) - 1]
         await reader.press("g", "right_curly_bracket")

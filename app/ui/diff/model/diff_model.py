@@ -13,10 +13,11 @@ from rich.style import Style
 
 from app.review.desks.desk import Words
 from app.review.diff.misfit import Misfit
-from app.review.model import Comment, DiffLine, FileChange, Hunk
+from app.review.model import DiffLine, FileChange, Hunk, Remark
+from app.ui.diff.model.labels import Labels
 from app.ui.diff.model.layout import DiffLayout
-from app.ui.diff.model.remarks import remarks_on
-from app.ui.diff.model.rows import HunkShape, Row, Shapes
+from app.ui.diff.model.remarks import RemarkKey, key_of, remark_rows
+from app.ui.diff.model.rows import HunkShape, RemarkRow, Row, Shapes
 from app.ui.diff.model.search import lines_with
 from app.ui.diff.model.surroundings import Surroundings
 from app.ui.diff.model.texts import RowTexts
@@ -25,6 +26,7 @@ from app.ui.drawing.text import matches, visible
 Arrangement = Literal["auto", "unified", "split"]
 
 _LEAST_COLUMN = 40  # cells for the code of either side
+_LEAST_REMARK = 8  # cells that a row of a remark has, however narrow the view is
 _SPLIT_FROM = 130  # cells of width from which on two columns of code are comfortable
 
 
@@ -42,9 +44,10 @@ class DiffModel:
 
     def __init__(self) -> None:
         self.changes: Sequence[FileChange] = ()
-        self.comments: Sequence[Comment] = ()
+        self.remarks: Sequence[Remark] = ()
         self.misfits: Mapping[str, Misfit] = {}  # by hunk id
         self.words = Words("keep", "kept", "reject", "rejected")
+        self.labels = Labels()
         self.around = Surroundings()
         self.arrangement: Arrangement = "auto"
         self.wrap = False
@@ -52,6 +55,7 @@ class DiffModel:
         self.query_text = ""
         self.folded: set[str] = set()  # ids of undecided hunks, and paths
         self.space_only: frozenset[str] = frozenset()  # ids of hunks hidden because only white space changed
+        self._folded_remarks: set[RemarkKey] = set()
         self._opened: set[str] = set()  # ids of hunks that would be folded, but were unfolded by the user
         # What `arrange` computes.
         self.split = False
@@ -63,12 +67,12 @@ class DiffModel:
     # What is shown.
 
     def set_changes(
-        self, changes: Sequence[FileChange], comments: Sequence[Comment], misfits: Mapping[str, Misfit]
+        self, changes: Sequence[FileChange], remarks: Sequence[Remark], misfits: Mapping[str, Misfit]
     ) -> None:
         """Show `changes`. Lines of the files around them are forgotten if they are other changes."""
         if self.changes != changes:
             self.around.clear()
-        self.changes, self.comments, self.misfits = changes, comments, dict(misfits)
+        self.changes, self.remarks, self.misfits = changes, remarks, dict(misfits)
         highest = max(
             (
                 max(hunk.before_start + hunk.before_count, hunk.after_start + hunk.after_count)
@@ -91,9 +95,15 @@ class DiffModel:
         self.width = width
         self.split = self._wants_split and self._has_columns
         self.gutter_width = self._split_gutter if self.split else 1 + 2 * self.number_width + 4
-        remarks = remarks_on(self.changes, self.comments, self.misfits)
+        remarks = remark_rows(
+            self.changes,
+            self.remarks,
+            self.misfits,
+            room=max(_LEAST_REMARK, width - self.gutter_width - 1),
+            folded=self._folded_remarks,
+        )
         shapes = {
-            name: HunkShape(*self.around.of(name), comments=remarks.get(name, ()))
+            name: HunkShape(*self.around.of(name), remarks=remarks.get(name, ()))
             for name in {*self.around, *remarks}
         }
         self._lay_out(Shapes(frozenset(folded), shapes))
@@ -118,7 +128,6 @@ class DiffModel:
     def _lay_out(self, shapes: Shapes) -> None:
         self.texts = RowTexts(
             self.changes,
-            shapes,
             self.around,
             split=self.split,
             width=self.width,
@@ -153,9 +162,14 @@ class DiffModel:
         )
 
     def fold(self, row: int) -> None:
-        """Fold or unfold the hunk that `row` belongs to; the file, if it is a file's heading."""
+        """Fold or unfold the hunk that `row` belongs to; the file, if it is a file's heading; a remark of
+        several rows, if it is one of these."""
         place, change = self.row(row), self.change_at(row)
         if place is None or change is None:
+            return
+        said = self._remark_row(row)
+        if said is not None and said.remark is not None and (said.hidden or self._has_more(place, said.remark)):
+            self._folded_remarks ^= {key_of(said.remark)}
             return
         if place.hunk < 0:
             self.folded ^= {change.path}
@@ -222,19 +236,26 @@ class DiffModel:
             return 1
         if place.kind == "extra":
             return place.right or 1
-        index = None if place.kind == "comment" else _index(place)
+        index = None if place.kind == "remark" else _index(place)
         for line in hunk.lines[index if index is not None else 0 :]:
             if line.after_number is not None and (index is not None or line.kind != "context"):
                 return line.after_number
         return max(1, hunk.after_start)
 
-    def comment_at(self, row: int) -> Comment | None:
-        """The user's comment in `row`."""
+    def remark_at(self, row: int) -> Remark | None:
+        """What somebody said in `row`."""
+        said = self._remark_row(row)
+        return said.remark if said is not None else None
+
+    def _remark_row(self, row: int) -> RemarkRow | None:
         place = self.row(row)
-        if place is None or place.kind != "comment":
+        if place is None or place.kind != "remark":
             return None
-        comment = self.rows.shape(self.hunk_of(place)).comments[place.left or 0].comment
-        return self.comments[comment] if comment >= 0 else None
+        return self.rows.shape(self.hunk_of(place)).remarks[place.left or 0]
+
+    def _has_more(self, place: Row, remark: Remark) -> bool:
+        """Whether a remark in the hunk of `place` has more than one row."""
+        return sum(row.remark == remark for row in self.rows.shape(self.hunk_of(place)).remarks) > 1
 
     def text_at(self, row: int, *, is_left: bool) -> str:
         """The text that is copied from `row`, side by side from one side: code, or the path of a heading."""
@@ -252,11 +273,11 @@ class DiffModel:
         paths = [change.path for change in self.changes]
         return self.rows.file_rows[paths.index(path)] if path in paths else None
 
-    def row_of_comment(self, comment: int) -> int | None:
-        """The first row of the comment with the id `comment`."""
-        for row in self.rows.comment_rows:
-            found = self.comment_at(row)
-            if found is not None and found.id == comment:
+    def row_of_remark(self, remark: Remark) -> int | None:
+        """The first row of a remark, whatever it says by now."""
+        for row in self.rows.remark_rows:
+            found = self.remark_at(row)
+            if found is not None and key_of(found) == key_of(remark):
                 return row
         return None
 

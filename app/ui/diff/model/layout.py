@@ -1,6 +1,6 @@
 """The rows of a review: any number of files and hunks is laid out without reading the hunks' lines.
 
-The rows of a plain hunk are computed from its line marks. The rows of a hunk with comments, with lines of the
+The rows of a plain hunk are computed from its line marks. The rows of a hunk with remarks, with lines of the
 file around it or with lines to wrap are listed one by one when one of them is asked for.
 """
 
@@ -72,7 +72,7 @@ class DiffLayout:
         self._blocks: list[_Block] = []
         self._hunk_rows: dict[str, int] = {}
         self.file_rows: list[int] = []
-        self.comment_rows: list[int] = []
+        self.remark_rows: list[int] = []
         row = 0
         for file_index, change in enumerate(changes):
             self._blocks.append(_Block(row, file_index, -1))
@@ -107,25 +107,27 @@ class DiffLayout:
             return _pair_count(line_marks(hunk.lines)) if self._split else len(hunk.lines)
         height = 0
         for row in self._lines(file, number, hunk):
-            if row.kind == "comment" and self.shape(hunk).comments[row.left or 0].starts_comment:
-                self.comment_rows.append(start + height)
+            if row.kind == "remark" and self.shape(hunk).remarks[row.left or 0].starts_remark:
+                self.remark_rows.append(start + height)
             height += self._parts(row)
         return height
 
     def _parts(self, row: Row) -> int:
-        return self._wrapping.height(row) if self._wrapping is not None and row.kind != "note" else 1
+        if self._wrapping is None or row.kind in ("note", "remark"):
+            return 1
+        return self._wrapping.height(row)
 
     def _lines(self, file: int, number: int, hunk: Hunk) -> Iterator[Row]:
         """The rows under a hunk's heading, before lines are wrapped."""
         shape = self.shape(hunk)
         remarks: dict[int, list[int]] = {}
-        for place, remark in enumerate(shape.comments):
+        for place, remark in enumerate(shape.remarks):
             remarks.setdefault(remark.index, []).append(place)
 
         def under(*indices: int | None) -> Iterator[Row]:
             for index in {index for index in indices if index is not None}:
                 for place in remarks.get(index, ()):
-                    yield Row("comment", file, number, place)
+                    yield Row("remark", file, number, place)
 
         before, after = first_lines(hunk)
         yield from under(-1)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from app.review.model import Hunk
+from app.review.model import Hunk, Remark
 
-RowKind = Literal["gap", "file", "hunk", "line", "note", "extra", "comment"]
+RowKind = Literal["gap", "file", "hunk", "line", "note", "extra", "remark"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +15,8 @@ class Row:
 
     What `left` and `right` are depends on the kind. On a "line" row they are indices of the hunk's lines: in
     the unified layout `left` alone; side by side None where a side is empty. On an "extra" row, a line of the
-    file that is not in the hunk, they are its numbers before and after the change. On a "comment" row, `left`
-    is an index of `HunkShape.comments`. `part` counts the rows of one wrapped line from 0.
+    file that is not in the hunk, they are its numbers before and after the change. On a "remark" row, `left`
+    is an index of `HunkShape.remarks`. `part` counts the rows of one wrapped line from 0.
     """
 
     kind: RowKind
@@ -28,24 +28,25 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
-    """One line of a comment or of the reason why a hunk does not fit.
+class RemarkRow:
+    """One row of a remark or of the reason why a hunk does not fit.
 
-    It is shown under line `index` of the hunk (-1: under the hunk's heading). `comment` is the index of the
-    comment (-1: the reason of a misfit). `is_first` is true on the first line of either; `is_sent` where the
-    agent was told of the comment.
+    It is shown under line `index` of the hunk (-1: under the hunk's heading). `remark` is what it is a row of
+    (None: the reason of a misfit), `is_first` true on the first row of either; `is_quoted` where it shows the
+    question that is answered. `hidden` is how many more rows it has that are folded away.
     """
 
     index: int
-    comment: int
+    remark: Remark | None
     text: str
     is_first: bool = True
-    is_sent: bool = False
+    is_quoted: bool = False
+    hidden: int = 0
 
     @property
-    def starts_comment(self) -> bool:
-        """Whether this is the first line of a comment by the user."""
-        return self.is_first and self.comment >= 0
+    def starts_remark(self) -> bool:
+        """Whether this is the first row of what somebody said."""
+        return self.is_first and self.remark is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class HunkShape:
 
     above: int = 0
     below: int = 0
-    comments: tuple[Remark, ...] = ()
+    remarks: tuple[RemarkRow, ...] = ()
 
 
 _PLAIN = HunkShape()

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from app.review.model import FileChange, Hunk
-from app.ui.diff.model.rows import Row, Shapes
+from app.ui.diff.model.rows import Row
 from app.ui.diff.model.surroundings import Surroundings
 from app.ui.drawing.text import Wrapped, visible, wrapped
 
@@ -21,7 +21,6 @@ class RowTexts:
     def __init__(
         self,
         changes: Sequence[FileChange],
-        shapes: Shapes,
         around: Surroundings,
         *,
         split: bool,
@@ -29,14 +28,11 @@ class RowTexts:
         gutter_width: int,
     ) -> None:
         self._changes = changes
-        self._shapes = shapes
         self._around = around
         self._split = split
         side = (width - 1) // 2 if split else width
         self.room = max(_LEAST_ROOM, side - gutter_width)
         """Cells for the text of a line. A text of as many bytes certainly fits."""
-        # A comment has the whole width in either layout.
-        self._comment_room = max(_LEAST_ROOM, width - gutter_width)
         self._wrapped = lru_cache(_CACHED)(self._wrap)
 
     def hunk_of(self, row: Row) -> Hunk:
@@ -54,9 +50,7 @@ class RowTexts:
         return lines[number] if number < len(lines) else ""
 
     def whole(self, row: Row, *, is_left: bool) -> str:
-        """The visible text of the whole line or comment of which `row` is a part."""
-        if row.kind == "comment":
-            return visible(self._shapes.of(self.hunk_of(row)).comments[row.left or 0].text)
+        """The visible text of the whole line of which `row` is a part."""
         if row.kind == "extra":
             return visible(self.file_line(row))
         index = self.index(row, is_left=is_left)
@@ -66,16 +60,15 @@ class RowTexts:
         return visible(line.text) + ("" if line.has_newline else NO_NEWLINE)
 
     def wrapped(self, row: Row, *, is_left: bool) -> Wrapped:
-        """The rows into which the line or comment of `row` is wrapped, whichever of them `row` is."""
+        """The rows into which the line of `row` is wrapped, whichever of them `row` is."""
         return self._wrapped(replace(row, part=0) if row.part else row, is_left)
 
     def _wrap(self, row: Row, is_left: bool) -> Wrapped:
-        room = self._comment_room if row.kind == "comment" else self.room
-        return wrapped(self.whole(row, is_left=is_left), room)
+        return wrapped(self.whole(row, is_left=is_left), self.room)
 
     def height(self, row: Row) -> int:
-        """The number of rows that a wrapped line or comment takes, at least 1."""
-        if not self._split or row.kind == "comment":
+        """The number of rows that a wrapped line takes, at least 1."""
+        if not self._split:
             return len(self.wrapped(row, is_left=False).starts)
         return max(len(self.wrapped(row, is_left=is_left).starts) for is_left in (True, False))
 

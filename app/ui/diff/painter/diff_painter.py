@@ -3,7 +3,7 @@
 from textual.strip import Strip
 
 from app.ui.diff.model.diff_model import DiffModel
-from app.ui.diff.painter import headings
+from app.ui.diff.painter import headings, remarks
 from app.ui.diff.painter.colours import DiffColours
 from app.ui.diff.painter.frame import Frame
 from app.ui.diff.painter.lines import LinePainter
@@ -36,8 +36,8 @@ class DiffPainter:
                 return headings.hunk_heading(model, frame, place, row, unseen)
             case "note":
                 return headings.note(model, frame, place, row)
-            case "comment":
-                return headings.comment(model, frame, place, row)
+            case "remark":
+                return remarks.remark(model, frame, place, row)
             case "line" | "extra" if model.split:
                 return self._lines.side_by_side(place, row, frame)
             case _:

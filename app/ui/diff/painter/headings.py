@@ -1,14 +1,17 @@
-"""How the rows of a diff look that are no code: headings of files and hunks, notes and comments."""
+"""How the rows of a diff look that are no code: headings of files and hunks, and notes."""
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
 from app.ui.diff.model.diff_model import DiffModel
+from app.ui.diff.model.labels import Label
 from app.ui.diff.model.rows import Row
 from app.ui.diff.painter.frame import Frame
+from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import visible
 
 KIND_LETTERS = {
@@ -109,14 +112,39 @@ def hunk_heading(
     elif hunk.decision == "rejected" and row == frame.cursor and frame.has_focus:
         extra = [Segment(f"  {model.words.take}: bring it back", base + palette.muted)]
     where = f"  {hunk.before_start},{hunk.before_count} → {hunk.after_start},{hunk.after_count}"
-    segments = [
-        edge(model, frame, place, base),
-        Segment(f" {mark:<10}", base + tone),
-        *extra,
-        Segment(where, base + palette.faint),
-        Segment(f"  {visible(hunk.section)}", base + palette.muted),
-    ]
-    return Strip(segments).crop_extend(0, frame.width, base)
+    head = Strip([edge(model, frame, place, base), Segment(f" {mark:<10}", base + tone), *extra])
+    labels = Strip(_fitting(model.labels.of(hunk.id), frame.width - head.cell_length, palette, base))
+    tail = Strip(
+        [Segment(where, base + palette.faint), Segment(f"  {visible(hunk.section)}", base + palette.muted)]
+    )
+    # With labels, where the hunk is gives way: a part of a number would be another number.
+    has_room = head.cell_length + labels.cell_length + cell_len(where) <= frame.width
+    parts = [head, labels, tail] if has_room or not labels.cell_length else [head, labels]
+    return Strip.join(parts).crop_extend(0, frame.width, base)
+
+
+def _fitting(labels: Sequence[Label], room: int, palette: Palette, base: Style) -> list[Segment]:
+    """The labels that `room` cells hold, the last of them cut if need be: with nothing of it, a sign."""
+    found: list[Segment] = []
+    for number, label in enumerate(labels, 1):
+        text = f"  {visible(label.text)}"
+        tone = (
+            base
+            + {
+                "muted": palette.muted,
+                "accent": palette.accent,
+                "success": palette.success,
+                "warning": palette.warning,
+                "error": palette.error,
+            }[label.tone]
+        )
+        if cell_len(text) > room - (number < len(labels)):  # a cell for the sign that there are more
+            if room > 0:
+                found.append(Segment(set_cell_size(text, room - 1).rstrip() + "…", tone))
+            break
+        found.append(Segment(text, tone))
+        room -= cell_len(text)
+    return found
 
 
 def _looks_the_same(unseen: Sequence[tuple[int, str]]) -> str:
@@ -141,29 +169,3 @@ def note(model: DiffModel, frame: Frame, place: Row, row: int) -> Strip:
     style = frame.base_style(row)
     segments = [edge(model, frame, place, style), Segment(f"   {text}", style + frame.palette.muted)]
     return Strip(segments).crop_extend(0, frame.width, style)
-
-
-def comment(model: DiffModel, frame: Frame, place: Row, row: int) -> Strip:
-    """A line of a comment, or of the reason why a hunk does not fit."""
-    palette = frame.palette
-    remark = model.rows.shape(model.hunk_of(place)).comments[place.left or 0]
-    is_users = remark.comment >= 0
-    base = palette.user if is_users and not remark.is_sent else palette.text + palette.section
-    if row == frame.cursor and frame.has_focus:
-        base += palette.cursor_line
-    mark = (
-        "  " if place.part or not remark.is_first else ("✓ " if remark.is_sent else "✎ ") if is_users else "! "
-    )
-    lead = " " * max(0, model.gutter_width - 3) + mark
-    text = visible(remark.text)
-    if model.wrap:
-        start, end = model.texts.wrapped(place, is_left=True).part(place.part)
-        text = text[start:end]
-    segments = [
-        edge(model, frame, place, base),
-        Segment(
-            lead, base + (palette.muted if remark.is_sent else palette.primary if is_users else palette.error)
-        ),
-        Segment(text, base if is_users and not remark.is_sent else base + palette.muted),
-    ]
-    return Strip(segments).crop_extend(0, frame.width, base)

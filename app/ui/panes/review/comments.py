@@ -62,7 +62,7 @@ async def list_all(context: ReviewContext) -> None:
             _rewrite(context, comment)
         elif chosen[0] == "d":
             context.run(lambda: work.port.change_comment(comment.id, ""), None)
-        elif comment.source != work.desk.source or not context.view.go_to_comment(comment.id):
+        elif comment.source != work.desk.source or not context.view.go_to_remark(comment):
             app.notify("What that comment was on is not in view here.", severity="warning")
 
     entries = [

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from app.errors import TidegateError
 from app.review.desks.desk import Desk
-from app.review.model import Comment, FileChange
+from app.review.model import FileChange, Remark
 from app.review.port import ReviewPort
 
 Result = TypeVar("Result")
@@ -23,7 +23,7 @@ class Reading:
 
     desk: Desk
     changes: Sequence[FileChange]
-    comments: Sequence[Comment]
+    remarks: Sequence[Remark]
     was_refused: bool
 
 
@@ -90,12 +90,15 @@ class DeskWork:
             try:
                 first, self._first = self._first, None
                 changes = first if first is not None else await asyncio.to_thread(desk.changes)
-                comments = await asyncio.to_thread(self.port.comments)
+                remarks = await asyncio.to_thread(self._remarks)
                 self._tell_losses()
             except TidegateError as error:
                 self._tell(str(error), True)
                 return None
-        return Reading(desk, changes, comments, was_refused)
+        return Reading(desk, changes, remarks, was_refused)
+
+    def _remarks(self) -> Sequence[Remark]:
+        return (*self.port.comments(), *self.port.remarks.all())
 
     def _tell_losses(self) -> None:
         new = [loss for loss in self.port.losses() if loss not in self._told_losses]

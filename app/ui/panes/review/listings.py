@@ -25,13 +25,13 @@ def list_files(context: ReviewContext, progress: Progress) -> None:
             context.view.go_to_file(chosen[1])
 
     title = f"{len(model.changes)} files, {progress.decided} of {progress.total} hunks decided"
-    entries = file_entries(model.changes, [comment.path for comment in model.comments])
+    entries = file_entries(model.changes, [remark.path for remark in model.remarks])
     current = here.path if here is not None else ""
     context.app.push_screen(Listing(title, entries, {"enter": "goes there"}, current), go)
 
 
 def file_entries(changes: Sequence[FileChange], commented: Sequence[str]) -> list[ListRow]:
-    """A line for each file; `commented` has the path of each comment."""
+    """A line for each file; `commented` has the path of each remark."""
     entries = []
     for change in changes:
         decided = sum(hunk.decision != "pending" for hunk in change.hunks)

@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from app.errors import TidegateError
 from app.review.desks.desk import Desk, HunkPart
-from app.review.model import Comment, FileChange
+from app.review.model import FileChange, Remark
 from app.review.port import ReviewPort
 from app.ui.base import ActionApp
 from app.ui.diff.model.pending import first_new, next_pending, pending_parts
@@ -174,12 +174,12 @@ class ReviewPane(Vertical):
             self.app.notify(sentence, timeout=4)
 
     def _show(
-        self, changes: Sequence[FileChange], comments: Sequence[Comment], *, after_decision: bool = False
+        self, changes: Sequence[FileChange], remarks: Sequence[Remark], *, after_decision: bool = False
     ) -> None:
         view = self.view
         had_focus = view.has_focus or self.has_focus
         view.model.words = self.desk.words
-        here = [comment for comment in comments if comment.source == self.desk.source]
+        here = [remark for remark in remarks if remark.source == self.desk.source]
         view.set_changes(changes, here, self.desk.misfits())
         self._progress.count(changes, after_decision=after_decision)
         view.display = bool(changes)
@@ -214,7 +214,7 @@ class ReviewPane(Vertical):
         if reading.desk is self.desk:
             if follows:
                 go_to = first_new(self.view.model.changes, reading.changes)
-            self._show(reading.changes, reading.comments, after_decision=decision is not None)
+            self._show(reading.changes, reading.remarks, after_decision=decision is not None)
             if go_to is not None and not reading.was_refused:
                 self.view.go_to_hunk(go_to)
         if decision is not None:
@@ -446,11 +446,11 @@ class ReviewPane(Vertical):
         self.view.step_file(-1)
 
     def action_next_comment(self) -> None:
-        if not self.view.step_comment(1):
+        if not self.view.step_remark(1):
             self.app.notify("There is no comment further down.", timeout=3)
 
     def action_prior_comment(self) -> None:
-        if not self.view.step_comment(-1):
+        if not self.view.step_remark(-1):
             self.app.notify("There is no comment further up.", timeout=3)
 
     def action_fold(self) -> None:

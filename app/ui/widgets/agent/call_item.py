@@ -10,8 +10,8 @@ from rich.text import Text
 from textual.strip import Strip
 
 from app.ui.drawing.palette import Palette
-from app.ui.drawing.text import duration, visible
-from app.ui.widgets.agent.transcript_items import LONGEST_LINE, Item, guessed_rows, row_of, wrap
+from app.ui.drawing.text import duration, visible, wrap
+from app.ui.widgets.agent.transcript_items import LONGEST_LINE, Item, guessed_rows, row_of
 
 COMMAND = "run_shell_command"
 """The tool whose output is seen without unfolding it."""

@@ -3,32 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rich.cells import cell_len, chop_cells
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
 from app.ui.drawing.palette import Palette
-from app.ui.drawing.text import visible
+from app.ui.drawing.text import wrap
 
 _MOST_SAID = 40  # lines shown of what the user said: a pasted log is not read again here
 LONGEST_LINE = 1_000  # characters of a line that are shown
-
-
-def wrap(text: str, width: int) -> list[str]:
-    """`text` in lines of at most `width` cells, broken at spaces where there are some."""
-    rows: list[str] = []
-    for raw in text.split("\n"):
-        line = visible(raw)
-        while cell_len(line) > width:
-            head = chop_cells(line[: width + 1], width)[0]
-            cut = head.rfind(" ")
-            if cut > width // 3 and not line[len(head) : len(head) + 1].isspace():
-                head = head[: cut + 1]
-            rows.append(head.rstrip())
-            line = line[len(head) :].lstrip(" ")
-        rows.append(line)
-    return rows
 
 
 def row_of(*parts: tuple[str, Style]) -> Strip:

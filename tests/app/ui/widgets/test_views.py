@@ -11,10 +11,10 @@ from textual.color import Color
 
 from app.ui.drawing.markdown import stable_blocks
 from app.ui.drawing.palette import Palette
-from app.ui.drawing.text import columns, paint, visible
+from app.ui.drawing.text import columns, paint, visible, wrap
 from app.ui.drawing.themes import DARK, LIGHT
 from app.ui.panes.file_text import split_lines
-from app.ui.widgets.agent.transcript_items import NoticeItem, ReplyItem, wrap
+from app.ui.widgets.agent.transcript_items import NoticeItem, ReplyItem
 from app.ui.widgets.file_view import FileView
 from tests.support.screen import Stage
 

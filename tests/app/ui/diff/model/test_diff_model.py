@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.review.model import Comment, DiffLine, FileChange, Hunk
+from app.review.model import Comment, DiffLine, FileChange, Hunk, Remark
+from app.review.remarks.model import Answer, Note
 from app.ui.diff.model.diff_model import DiffModel
 from app.ui.diff.model.layout import DiffLayout
 from app.ui.diff.model.pending import first_new, next_pending, pending_parts
@@ -19,7 +20,7 @@ CHANGES = changes_of({"a.txt": (BEFORE, AFTER), "b.txt": ("one\n", "two\n")})
 UNIFIED, SPLIT = 100, 150  # cells of width
 
 
-def modelled(*changes: FileChange, width: int = UNIFIED, comments: tuple[Comment, ...] = ()) -> DiffModel:
+def modelled(*changes: FileChange, width: int = UNIFIED, comments: tuple[Remark, ...] = ()) -> DiffModel:
     model = DiffModel()
     model.set_changes(changes or CHANGES, comments, {})
     model.arrange(width)
@@ -155,14 +156,46 @@ def test_comments_are_under_their_lines() -> None:
     comment = Comment(7, "a.txt", 5, "line five", "Why?\nSay.")
     for width in (UNIFIED, SPLIT):
         model = modelled(width=width, comments=(comment,))
-        row = model.row_of_comment(7)
+        row = model.row_of_remark(comment)
         assert row is not None
-        assert model.comment_at(row) == model.comment_at(row + 1) == comment
+        assert model.remark_at(row) == model.remark_at(row + 1) == comment
         assert model.text_at(row - 1, is_left=False) == "line five"
-        assert model.rows.comment_rows == [row]
+        assert model.rows.remark_rows == [row]
     model.set_changes(CHANGES, (replace(comment, line=20, quoted="line 20"),), {})
     model.arrange(UNIFIED)
-    assert model.row_of_comment(7) is None, "its line is in no hunk"
+    assert model.row_of_remark(comment) is None, "its line is in no hunk"
+
+
+def test_remarks_are_wrapped_between_words_and_folded_by_themselves() -> None:
+    hunk = CHANGES[0].hunks[0]
+    line = ("a.txt", 5, "line five")
+    comment = Comment(7, *line, "Why?", hunk=hunk.id)
+    other = Comment(8, *line, "And this?", hunk=hunk.id)
+    answer = Answer(1, *line, "because " * 20, hunk=hunk.id, question="What for?")
+    reply = Note(2, *line, "Mended.", hunk=hunk.id, comment=7, is_done=True)
+    heading = Note(3, "a.txt", 0, "", "Counts from one.", hunk=hunk.id)
+    model = modelled(comments=(other, comment, reply, answer, heading), width=60)
+    in_order = [heading, comment, reply, other, answer]
+    assert [model.remark_at(row) for row in model.rows.remark_rows] == in_order
+    rows = model.rows.remark_rows
+    last = rows[-1]
+    assert rows[0] == (model.rows.row_of_hunk(hunk.id) or 0) + 1
+    said = [row.text for row in model.rows.shape(hunk).remarks if row.remark == answer]
+    room = 60 - model.gutter_width - 1
+    assert len(said) > 3 and all(len(text) <= room and text.startswith(("because", "What")) for text in said)
+    below = [text.text for text in hunk.lines].index("line five") + 1
+
+    def fold(row: int) -> int | None:
+        model.fold(row)
+        model.arrange(60)
+        return model.rows.row_of_line(0, 0, below)
+
+    unfolded = last + len(said)
+    assert model.rows.row_of_line(0, 0, below) == unfolded
+    assert fold(last) == last + 1
+    assert [row.hidden for row in model.rows.shape(hunk).remarks if row.remark == answer] == [len(said) - 1]
+    assert fold(last) == unfolded
+    assert fold(rows[1]) is None, "a remark of one row folds its hunk"
 
 
 def test_a_decision_leads_to_the_next_undecided_hunk() -> None:

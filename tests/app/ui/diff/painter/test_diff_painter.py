@@ -8,7 +8,9 @@ from rich.style import Style
 
 from app.review.diff.misfit import Misfit
 from app.review.model import Comment, FileChange, Hunk
+from app.review.remarks.model import Answer, Note
 from app.ui.diff.model.diff_model import DiffModel
+from app.ui.diff.model.labels import Label
 from app.ui.diff.model.selection import LineSelection
 from app.ui.diff.painter.colours import DiffColours
 from app.ui.diff.painter.diff_painter import DiffPainter
@@ -182,6 +184,33 @@ def test_a_comment_is_drawn_with_its_lines() -> None:
     first = next(number for number, row in enumerate(rows) if row.endswith("✎ Why?"))
     assert rows[first - 1].endswith("+ two")
     assert rows[first + 1].endswith("  Say.")
+
+
+def test_who_speaks_can_be_seen() -> None:
+    drawing, place = Drawing(), ("b.txt", 1, "two")
+    said = (Comment(1, *place, "Why?"), Answer(1, *place, "So.", question="How?"), Note(2, *place, "Counts."))
+    drawing.model.set_changes(CHANGES, said, {})
+    drawing.model.arrange(40)
+    text = "\n".join(row.strip() for row in drawing.rows())
+    assert "✎ Why?\n? How?\nSo.\n» Counts." in text
+
+
+def test_labels_are_cut_where_a_heading_is_narrow_and_numbers_never_are() -> None:
+    hunk = CHANGES[1].hunks[0]
+    whole = "  ○ open      needed  2 doubtful lines"
+    numbers = "  1,1 → 1,1"
+    for width in range(14, 70):
+        drawing = Drawing(width=width)
+        drawing.model.labels.put("tests", {hunk.id: Label("needed", "success")})
+        drawing.model.labels.put("doubt", {hunk.id: Label("3 doubtful lines", "warning"), "gone": Label("x")})
+        drawing.model.labels.put("doubt", {hunk.id: Label("2 doubtful lines", "warning")})
+        row = drawing.rows()[drawing.model.rows.row_of_hunk(hunk.id) or 0].rstrip()
+        if width >= len(whole + numbers):
+            assert row == whole + numbers
+        elif width >= len(whole):
+            assert row == whole
+        else:
+            assert row.endswith("…") and whole.startswith(row[:-1]) and width - len(row) <= 2
 
 
 @pytest.mark.parametrize("width", [80, 150], ids=["unified", "side by side"])

@@ -198,7 +198,7 @@ async def test_lines_are_kept_and_rejected_and_comments_reach_the_agent(root: Pa
         await stage.press("slash", *"four", "enter", "escape", "m")
         await stage.until(lambda: isinstance(stage.app.focused, WritingArea), "the field of the comment")
         await stage.press(*"No", "ctrl+s")
-        await stage.until(lambda: stage.screen.review.view.model.rows.comment_rows)
+        await stage.until(lambda: stage.screen.review.view.model.rows.remark_rows)
         told = stage.review.feedback()
         assert "b.txt:2\n+three" in told
         assert "b.txt:2\n> four\nNo" in told
