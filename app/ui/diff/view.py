@@ -14,7 +14,6 @@ from app.review.diff.misfit import Misfit
 from app.review.model import Comment, DiffLine, FileChange, Hunk, Remark
 from app.ui.diff.dragging import LineDrag
 from app.ui.diff.model.diff_model import DiffModel, next_row
-from app.ui.diff.model.labels import Label
 from app.ui.diff.model.parts import text_of_hunk
 from app.ui.diff.model.pending import pending_parts
 from app.ui.diff.model.selection import LineSelection
@@ -70,11 +69,6 @@ class DiffView(LineView):
         row = model.row_near(change, hunk, offset) if change is not None else None
         if row is not None:
             self.move_to(row)
-
-    def put_labels(self, source: str, labels: Mapping[str, Label]) -> None:
-        """Show these words in the headings of hunks, by their ids, in the place of those that `source` had."""
-        self.model.labels.put(source, labels)
-        self.refresh()
 
     def know_file(self, change: FileChange, lines: Sequence[str]) -> None:
         """The answer to `FileWanted`: the lines of the file after the change, none where they are unknown."""

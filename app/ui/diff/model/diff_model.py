@@ -14,7 +14,7 @@ from rich.style import Style
 from app.review.desks.desk import Words
 from app.review.diff.misfit import Misfit
 from app.review.model import DiffLine, FileChange, Hunk, Remark
-from app.ui.diff.model.labels import Labels
+from app.ui.diff.model.labels import Label, Labels
 from app.ui.diff.model.layout import DiffLayout
 from app.ui.diff.model.remarks import RemarkKey, key_of, remark_rows
 from app.ui.diff.model.rows import HunkShape, RemarkRow, Row, Shapes
@@ -160,6 +160,7 @@ class DiffModel:
             for hunk in change.hunks
             if self.ignores_space and hunk.lines and _is_space_only(hunk)
         )
+        self.labels.put("space", dict.fromkeys(self.space_only, Label("white space only")))
 
     def fold(self, row: int) -> None:
         """Fold or unfold the hunk that `row` belongs to; the file, if it is a file's heading; a remark of

@@ -105,8 +105,6 @@ def hunk_heading(
     if misfit := model.misfits.get(hunk.id):
         mark, tone = "! does not fit", palette.error
         extra = [Segment(f"  {visible(misfit.sentence)}", base + palette.error)]
-    elif hunk.id in model.space_only:
-        extra = [Segment("  white space only", base + palette.muted)]
     if unseen:
         extra.append(Segment(f"  {_looks_the_same(unseen)}", base + palette.accent))
     elif hunk.decision == "rejected" and row == frame.cursor and frame.has_focus:
