@@ -62,6 +62,15 @@ def add_draft(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_adapter(parser: argparse.ArgumentParser) -> None:
+    """--adapter."""
+    parser.add_argument(
+        "--adapter",
+        metavar="NAME",
+        help="the adapter that our engine computes replies under, or none (default: the settings')",
+    )
+
+
 def add_mode(parser: argparse.ArgumentParser, ask: str) -> None:
     """--mode; `ask` is what the mode of that name does not do unasked."""
     parser.add_argument(
@@ -82,9 +91,9 @@ def add_session(parser: argparse.ArgumentParser) -> None:
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """The settings, and above them what the command line says of drafts."""
-    settings = load_settings()
-    return settings if options.draft is None else replace(settings, draft=options.draft)
+    """The settings, and above them what the command line says of drafts and of the adapter."""
+    given = {name: getattr(options, name, None) for name in ("draft", "adapter")}
+    return replace(load_settings(), **{name: value for name, value in given.items() if value is not None})
 
 
 def session_of(options: argparse.Namespace, directory: Path) -> str | None:

@@ -6,6 +6,7 @@ from app.commands.headless import run_headless
 from app.commands.options import (
     BadUsage,
     Parser,
+    add_adapter,
     add_draft,
     add_mode,
     add_model,
@@ -28,6 +29,7 @@ def parser() -> Parser:
     made.add_argument("-C", dest="directory", default=".", metavar="DIR", help="where to work (default: here)")
     add_model(made)
     add_draft(made)
+    add_adapter(made)
     add_mode(made, "nothing that would need asking")
     made.add_argument("--output-format", choices=("text", "json", "stream-json"), default="text")
     add_session(made)

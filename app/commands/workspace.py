@@ -8,6 +8,7 @@ from typing import Any
 from app.commands.options import (
     BadUsage,
     Parser,
+    add_adapter,
     add_draft,
     add_mode,
     add_model,
@@ -70,7 +71,8 @@ def parser() -> Parser:
     """The options that it takes."""
     made = Parser(
         prog="tidegate",
-        usage="tidegate [PATH] [--model MODEL] [--mode MODE] [--draft MODE] [--continue | --resume ID]\n"
+        usage="tidegate [PATH] [--model MODEL] [--mode MODE] [--draft MODE] [--adapter NAME]\n"
+        "                [--continue | --resume ID]\n"
         "       tidegate COMMAND ...",
         description="A coding workspace for the terminal, with a model of its own and review by hunk.",
         epilog="commands:\n" + "\n".join(f"  {name:9} {command.summary}" for name, command in COMMANDS.items()),
@@ -86,6 +88,7 @@ def parser() -> Parser:
     add_model(made)
     add_mode(made, "before it writes or runs anything")
     add_draft(made)
+    add_adapter(made)
     add_session(made)
     made.add_argument("--version", action=_Version)
     return made

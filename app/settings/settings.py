@@ -50,10 +50,12 @@ class Settings:
     `model` is what --model takes; TIDEGATE_MODEL goes before it. `api_key` is sent to servers other than our
     own engine; TIDEGATE_API_KEY goes before it. `mode` is the agent's permission mode at the start.
     `engine_idle_minutes` is how long an engine that nobody uses keeps its memory. `draft` is how our own engine
-    drafts replies: "auto" is whatever its checkpoint has and pays. `exact_edits` has it hold what the agent
-    replaces in a file to what stands there. `reasoning_effort` is how much a reasoning model thinks, where its
-    template or server knows how; after `reasoning_budget` tokens (0: none) the thought is ended, where the
-    server can do that. `stay_awake` keeps a Mac from sleeping while the agent works.
+    drafts replies: "auto" is whatever its checkpoint has and pays. `adapter` is the one of our own engine's
+    adapters that replies are computed under, by its name: "none" is the model alone, "" what the engine was
+    started with. `exact_edits` has it hold what the agent replaces in a file to what stands there.
+    `reasoning_effort` is how much a reasoning model thinks, where its template or server knows how; after
+    `reasoning_budget` tokens (0: none) the thought is ended, where the server can do that. `stay_awake` keeps a
+    Mac from sleeping while the agent works.
     `local_servers` lets confined commands serve and reach addresses of this machine, where the sandbox has none
     of its own. `report_problems` tells the agent, at the end of its turn, what language servers newly find in
     the files it changed; these servers are tables, each begun by [language_servers.NAME]. `test_commands` are
@@ -71,6 +73,7 @@ class Settings:
     theme: str = ""
     engine_idle_minutes: float = 15.0
     draft: DraftMode = "auto"
+    adapter: str = ""
     exact_edits: bool = True
     reasoning_effort: Effort = "default"
     reasoning_budget: int = 0

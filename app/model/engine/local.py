@@ -68,6 +68,7 @@ class LocalEngine(EnginePort):
         *,
         idle_seconds: float,
         draft: DraftMode = "auto",
+        adapter: str = "",
         exact_edits: bool = True,
         effort: Effort = "default",
         budget: int = 0,
@@ -81,7 +82,13 @@ class LocalEngine(EnginePort):
         self._place = EngineFiles.of(model.path)
         address = Address("http://localhost/v1", self._place.socket)
         self._client = ChatClient(
-            address, is_ours=True, draft=draft, exact_edits=exact_edits, effort=effort, budget=budget
+            address,
+            is_ours=True,
+            draft=draft,
+            adapter=adapter,
+            exact_edits=exact_edits,
+            effort=effort,
+            budget=budget,
         )
         self._board = StatusBoard(EngineStatus("starting", f"Starting the engine for {model.name}."))
         self._watch: asyncio.Task[None] | None = None

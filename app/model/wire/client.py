@@ -90,9 +90,9 @@ class Health:
 
 class ChatClient(ModelPort):
     """A ModelPort on one address. `model` is what requests name; `is_ours`: an engine of ours listens there,
-    which else shows in what it offers. Only one of ours is told how to `draft` ("auto" leaves that to it), and,
-    for `exact_edits`, the texts of the files that the model was shown, each text once. `effort` and `budget`
-    are reasoning_effort and reasoning_budget of the settings."""
+    which else shows in what it offers. Only one of ours is told how to `draft` and under which `adapter` to
+    compute ("auto" and "" leave that to it), and, for `exact_edits`, the texts of the files that the model was
+    shown, each text once. `effort` and `budget` are reasoning_effort and reasoning_budget of the settings."""
 
     def __init__(
         self,
@@ -101,6 +101,7 @@ class ChatClient(ModelPort):
         model: str = "",
         is_ours: bool = False,
         draft: DraftMode = "auto",
+        adapter: str = "",
         exact_edits: bool = True,
         effort: Effort = "default",
         budget: int = 0,
@@ -112,6 +113,7 @@ class ChatClient(ModelPort):
         self._is_ours = self._progress = is_ours
         self._owners = frozenset({OURS} if is_ours else ())
         self._draft = draft
+        self._adapter = adapter
         self._exact_edits = exact_edits
         self._effort = effort
         self._budget = budget
@@ -214,6 +216,8 @@ class ChatClient(ModelPort):
             body["timings_per_token"] = True
         if self._is_ours and self._draft != "auto":
             body["draft"] = self._draft
+        if self._is_ours and self._adapter:
+            body["adapter"] = self._adapter
         effort = request.effort or self._effort
         if self._is_ours and not request.thinks:
             effort = "off"

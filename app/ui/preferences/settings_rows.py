@@ -13,6 +13,7 @@ WORDS = {
     "theme": "The colours of the screen",
     "engine_idle_minutes": "Minutes that an engine nobody uses keeps its memory",
     "draft": "How replies are drafted; their words are the same",
+    "adapter": "The adapter that our engine computes replies under, none for the model alone",
     "exact_edits": "Hold what an edit replaces to what stands in the file",
     "reasoning_effort": "How much a reasoning model thinks before it answers",
     "reasoning_budget": "Tokens it may think for, 0 for any number",

@@ -75,11 +75,13 @@ async def test_text_calls_progress_usage_and_timings_over_a_unix_socket(scripted
     assert sent["tools"][0]["function"]["name"] == "read_file"
 
 
-async def test_only_an_engine_of_ours_is_told_how_to_draft(scripted_server):
-    for options, told in (({"is_ours": True, "draft": "none"}, "none"), ({"draft": "none"}, None)):
+async def test_only_an_engine_of_ours_is_told_how_to_draft_and_by_which_adapter(scripted_server):
+    wanted = {"draft": "none", "adapter": "mine"}
+    for is_ours in (True, False):
         server = scripted_server(reply("Hello"))
-        await events_of(client_of(server, **options))
-        assert server.requests[0].get("draft") == told
+        await events_of(client_of(server, is_ours=is_ours, **wanted))
+        sent = {name: server.requests[0][name] for name in wanted if name in server.requests[0]}
+        assert sent == (wanted if is_ours else {})
 
 
 OFF, ON = {"enable_thinking": False}, {"enable_thinking": True, "reasoning_effort": "low"}
