@@ -13,13 +13,14 @@ from typing import cast
 import mlx.core as mx
 
 from mlx_model.config.model_config import ModelConfig
+from mlx_model.layers.chunked_delta import chunked_delta_update
 from mlx_model.layers.decoder import DeltaNetLayer
 from mlx_model.layers.delta_net import DeltaRule
 from mlx_model.layers.kernels.delta_step import DeltaStep, FusedDeltaStep
 from mlx_model.layers.parameters import Parameters
-from mlx_model.memory.device import on_cpu
+from mlx_model.memory.device import blas_in_use, on_cpu
 from mlx_model.model import Qwen3Next
-from mlx_model.state.recurrent import DeltaState
+from mlx_model.state.recurrent import DeltaState, Update
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +49,8 @@ def choose_delta_step(config: ModelConfig, dtype: mx.Dtype, make: MakeStep | Non
         return DeltaStepChoice(None, "no DeltaNet layers")
     if make is None:
         if on_cpu() or not mx.metal.is_available():
-            return DeltaStepChoice(None, "plain operations (our fused kernel needs Metal)")
+            blocks = "" if blas_in_use() is None else "; long blocks in chunks, by matrix products"
+            return DeltaStepChoice(None, f"plain operations (our fused kernel needs Metal){blocks}")
         make = FusedDeltaStep
     try:
         step = make(config)
@@ -91,11 +93,20 @@ def _difference(config: ModelConfig, dtype: mx.Dtype, step: DeltaStep) -> str | 
     return None
 
 
+def block_update() -> Update:
+    """What runs the recurrence over long blocks here: matrix products on a CPU with a fast BLAS, else MLX's own
+    operation. With the reference BLAS a token does not depend on the block around it (see memory/blas.py),
+    which chunks would give up for nothing: its matrix products are too slow for them to gain."""
+    return mx.fast.gated_delta_update if blas_in_use() is None else chunked_delta_update
+
+
 def use_delta_step(model: Qwen3Next, choice: DeltaStepChoice) -> None:
-    """Has the model's DeltaNet layers decode by the chosen step."""
+    """Has the model's DeltaNet layers decode by the chosen step, and compute long blocks by what is fastest
+    here."""
     for layer in model.layers:
         if isinstance(layer, DeltaNetLayer):
             layer.linear_attn.rule.step = choice.step
+            layer.linear_attn.rule.block_update = block_update()
 
 
 def random_rule(config: ModelConfig, key: mx.array) -> tuple[DeltaRule, mx.array]:

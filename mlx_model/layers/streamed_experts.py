@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlx_model.layers.expert_bank import ExpertBank
-from mlx_model.layers.experts import RoutedExperts
+from mlx_model.layers.experts import RoutedExperts, as_rows
 from mlx_model.layers.parameters import Parameters
 
 
@@ -68,7 +68,7 @@ class StreamedExperts:
             order.append(pairs[by_slot])
             rows = x.flatten(0, -2)[mx.array((order[-1] // chosen.shape[-1]).astype(np.uint32))]
             indices = mx.array(slots[by_slot].astype(np.uint32))
-            y = routed.run(mx.expand_dims(rows, -2), indices, ordered=routed.sorts(pairs.size))
+            y = routed.run(as_rows(rows, *rows.shape[:-1]), indices, ordered=routed.sorts(pairs.size))
             pieces.append(y.squeeze(-2))
             mx.eval(pieces[-1])
         back = mx.array(np.argsort(np.concatenate(order)).astype(np.uint32))

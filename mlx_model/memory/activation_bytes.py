@@ -8,7 +8,7 @@ checked against mx.get_peak_memory() in tests/mlx_model/memory.
 from dataclasses import dataclass
 
 from mlx_model.config.model_config import ModelConfig
-from mlx_model.state.scores_limit import SCORES_LIMIT
+from mlx_model.state.sizes import DELTA_CHUNK, SCORES_LIMIT
 
 _FLOAT32 = 4
 """Bytes of a number."""
@@ -17,13 +17,15 @@ _FLOAT32 = 4
 @dataclass(frozen=True, slots=True)
 class Arithmetic:
     """`float_bytes`: bytes of an activation's element. `stepwise`: whether the DeltaNet recurrence runs step by
-    step, as MLX's fallback on a CPU does, which keeps the state after every step until the end.
+    step, as MLX's fallback on a CPU does, which keeps the state after every step until the end. `chunked`:
+    whether it runs in chunks (layers.chunked_delta), which keep the state after each.
     `fused_attention`: whether large scores are never held (see state.fused_attention).
     `whole_layers`: whether all buffers of a layer are held until it is done, as on a GPU, which gets its work
     in batches."""
 
     float_bytes: int = 2
     stepwise: bool = False
+    chunked: bool = False
     fused_attention: bool = False
     whole_layers: bool = False
 
@@ -71,6 +73,11 @@ def _delta_net(config: ModelConfig, tokens: int, arithmetic: Arithmetic) -> int:
         _FLOAT32 * config.linear_num_value_heads * config.linear_value_head_dim * config.linear_key_head_dim
     )
     states = 6 + (tokens if arithmetic.stepwise else 0)
+    if arithmetic.chunked:
+        states += -(-tokens // DELTA_CHUNK)
+        # Queries, keys and values of every value head, as they are, faded, and solved for.
+        head = 4 * (config.linear_key_head_dim + config.linear_value_head_dim)
+        token += _FLOAT32 * config.linear_num_value_heads * head
     return tokens * token + states * matrix
 
 

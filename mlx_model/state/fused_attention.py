@@ -12,7 +12,7 @@ from typing import cast
 
 import mlx.core as mx
 
-from mlx_model.state.scores_limit import SCORES_LIMIT
+from mlx_model.state.sizes import SCORES_LIMIT
 
 _TOLERANCE = 2e-2
 """How far a fused output in 16 bits may lie from the unfused one: both round to a hundredth of values near

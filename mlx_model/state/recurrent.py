@@ -1,8 +1,13 @@
 """The recurrent state of one DeltaNet layer: the convolution's last inputs, and a matrix for every head."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import mlx.core as mx
+
+Update = Callable[[mx.array, mx.array, mx.array, mx.array, mx.array, mx.array], Sequence[mx.array]]
+"""mx.fast.gated_delta_update, or a function that computes the same: queries, keys, values, decay, beta and the
+matrix before a block → the block's outputs and the matrix after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +55,10 @@ class DeltaState:
         """The arrays that have to be evaluated for the state to be up to date."""
         return [*self.inputs, self.matrix]
 
-    def advance(self, q: mx.array, block: DeltaBlock) -> mx.array:
-        """Runs the recurrence over a block; q [1, tokens, Hk, Dk] → [1, tokens, Hv, Dv]."""
+    def advance(self, q: mx.array, block: DeltaBlock, update: Update) -> mx.array:
+        """Runs the recurrence over a block by `update`; q [1, tokens, Hk, Dk] → [1, tokens, Hv, Dv]."""
         self._recorded = (block, self.inputs, self.matrix) if self.recording else None
-        y, self.matrix = mx.fast.gated_delta_update(q, block.k, block.v, block.decay, block.beta, self.matrix)
+        y, self.matrix = update(q, block.k, block.v, block.decay, block.beta, self.matrix)
         self.length += block.k.shape[1]
         self.inputs = _followed_by(self.inputs, block.mixed)
         return y

@@ -13,7 +13,7 @@ import mlx.core as mx
 
 from mlx_model.state.draft_context import WatchedLayers
 from mlx_model.state.kv import KVBuffer
-from mlx_model.state.recurrent import DeltaBlock, DeltaState
+from mlx_model.state.recurrent import DeltaBlock, DeltaState, Update
 from mlx_model.state.sequence import SequenceState
 
 
@@ -54,11 +54,11 @@ class DeltaRows:
             self._inputs = [mx.concatenate(list(inputs), axis=1) for inputs in each]
         return self._inputs
 
-    def advance(self, q: mx.array, block: DeltaBlock) -> mx.array:
+    def advance(self, q: mx.array, block: DeltaBlock, update: Update) -> mx.array:
         """As DeltaState.advance, with one token of each row: q [1, rows, Hk, Dk] → [1, rows, Hv, Dv]."""
         # Kept for the next pass, so that it need not join them anew.
         self._inputs = [*self.inputs, block.mixed][1:]
-        outputs = [row.advance(q[:, at : at + 1], block.token(at)) for at, row in enumerate(self.rows)]
+        outputs = [row.advance(q[:, at : at + 1], block.token(at), update) for at, row in enumerate(self.rows)]
         return mx.concatenate(outputs, axis=1)
 
 

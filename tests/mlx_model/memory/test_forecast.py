@@ -56,7 +56,7 @@ def test_a_conversation_holds_what_the_plan_counts() -> None:
             if isinstance(layer, KVBuffer):
                 layer.append(values, values)
             else:
-                layer.advance(k, DeltaBlock(mixed, k, v, rate, rate))
+                layer.advance(k, DeltaBlock(mixed, k, v, rate, rate), mx.fast.gated_delta_update)
             mx.eval(state.arrays())
         pairs.append(values, values)
         state.advance(tokens)

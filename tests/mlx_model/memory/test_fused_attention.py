@@ -12,7 +12,7 @@ from mlx_model.memory.machine import GIB, mac
 from mlx_model.memory.plan import Model, plan_memory
 from mlx_model.state import fused_attention
 from mlx_model.state.fused_attention import agrees, forces_fused
-from mlx_model.state.scores_limit import SCORES_LIMIT
+from mlx_model.state.sizes import SCORES_LIMIT
 from mlx_model.weights.recipes import Recipe
 
 MACS = (24, 32, 48, 64, 96, 128, 192, 512)
