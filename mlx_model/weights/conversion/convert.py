@@ -82,7 +82,7 @@ def convert(
     """Writes `source` as a fused checkpoint at `out`, which exists only once it is complete. `progress` counts
     the work of an interrupted run as read. Raises ConfigError or CheckpointError, before anything is written
     wherever the headers tell."""
-    _check_places(source, out)
+    check_places(source, out)
     checkpoint = open_checkpoint(source)
     stored = [item for item in checkpoint.stored if graft_mtp is None or not is_mtp(item)]
     if graft_mtp is not None:
@@ -95,7 +95,7 @@ def convert(
     with staging(out, fingerprint) as place:
         done = place.done
         finished = sum(tensor.nbytes for group in groups[:done] for tensor in group)
-        _check_space(out, plan.nbytes - finished)
+        check_space(out, plan.nbytes - finished)
         total, before = sum(map(stored_bytes, stored)), sum(map(stored_bytes, stored[:done]))
         read = before
 
@@ -246,7 +246,8 @@ def _config(source: Path, recipe: Recipe, stored: list[Stored], graft_mtp: Path 
     return config
 
 
-def _check_places(source: Path, out: Path) -> None:
+def check_places(source: Path, out: Path) -> None:
+    """Makes the folder of `out`. Raises CheckpointError where the result cannot be placed there."""
     if out.resolve() == source.resolve():
         raise CheckpointError(f"{out} is the source itself; choose another --out.")
     if out.exists() or out.is_symlink():
@@ -257,7 +258,8 @@ def _check_places(source: Path, out: Path) -> None:
         raise CheckpointError(f"{out.parent} cannot be made: {error.strerror or error}.") from None
 
 
-def _check_space(out: Path, needed: int) -> None:
+def check_space(out: Path, needed: int) -> None:
+    """Raises CheckpointError where the disk of `out` has fewer bytes free than are needed."""
     free = shutil.disk_usage(out.parent).free
     if free < needed:
         raise CheckpointError(
