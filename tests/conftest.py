@@ -22,7 +22,8 @@ settings.load_profile("same")
 # MLX's own BLAS, whose sums do not depend on how many rows are multiplied at once: on that rest the tests that
 # hold drafted and plain tokens, or restored and cold states, equal to the last bit.
 os.environ["TIDEGATE_BLAS"] = "reference"
-
+# The suite runs in as many processes as there are cores; threads within them would only wait for each other.
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
 
 NEEDS_A_MAC = "needs a Mac"
 

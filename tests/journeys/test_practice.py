@@ -27,8 +27,10 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nothing on this machine but what is part of Tidegate; the test's engine ends with it."""
+    """Nothing on this machine but what is part of Tidegate; the test's engine ends with it, and takes the BLAS
+    that a user's takes."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    monkeypatch.delenv("TIDEGATE_BLAS")
     before = set(pids_of(practice_model().path))
     yield
     for pid in set(pids_of(practice_model().path)) - before:
