@@ -24,6 +24,7 @@ from acp.schema import PlanEntryStatus, ToolCallLocation, ToolCallStatus, ToolKi
 from app.agent.events import (
     AgentEvent,
     Noticed,
+    ReplyBroken,
     Steered,
     SubtaskStep,
     TextStreamed,
@@ -121,6 +122,8 @@ class Translator:
                 yield update_agent_message_text(text)
             case ThoughtStreamed(text=text):
                 yield update_agent_thought_text(text)
+            case ReplyBroken(text=text):
+                yield update_agent_message_text(f"\n\n({text})\n\n")
             case Noticed(text=text):
                 yield update_agent_thought_text(f"{text}\n")
             case TodosChanged(todos=todos):

@@ -140,6 +140,13 @@ class ReplyFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyBroken:
+    """The reply that was arriving broke off for the reason that `text` says, and begins again."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Noticed:
     """Something the user should know, in one sentence."""
 
@@ -173,6 +180,7 @@ AgentEvent = (
     | FilesChanged
     | ReplyProgressed
     | ReplyFinished
+    | ReplyBroken
     | Noticed
     | TurnEnded
 )

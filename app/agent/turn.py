@@ -16,6 +16,7 @@ from app.agent.events import (
     FilesChanged,
     Noticed,
     PromptProgressed,
+    ReplyBroken,
     ReplyFinished,
     ReplyProgressed,
     TextStreamed,
@@ -212,13 +213,14 @@ class Turn:
                 if is_second:
                     raise
                 is_second = True
-                await self._emit(Noticed(f"{error.what}; the reply begins again."))
+                await self._emit(ReplyBroken(f"{error.what}; the reply begins again."))
             except ContextOverflow as error:
                 self._conversation.break_off(reply.text)
                 self._hands.context_length.learn(self._tokens(), error.length)
                 if was_too_long or not await self._make_room():
                     raise ContextOverflow(error.what, f"{error.remedy} (/compact leaves out more)") from error
                 was_too_long = True
+                await self._emit(ReplyBroken("The context was full; the reply begins again."))
             except ModelError:
                 self._conversation.break_off(reply.text)
                 raise

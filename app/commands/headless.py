@@ -21,6 +21,7 @@ from app.agent.events import (
     AgentEvent,
     FilesChanged,
     Noticed,
+    ReplyBroken,
     ReplyFinished,
     SubtaskReplied,
     SubtaskStep,
@@ -92,6 +93,9 @@ class TextReporter(Reporter):
                 self._held.append(text)
             case TextWasThought():
                 self._held.clear()
+            case ReplyBroken(text):
+                self._held.clear()
+                self._note(text)
             case ReplyFinished():
                 self._end_line()
             case ToolStarted(summary=summary):
@@ -271,6 +275,9 @@ async def _turn(prompt: str, agent: Agent, reporter: Reporter) -> int:
                     case ToolStarted() | TextWasThought():
                         words.clear()
                     case Noticed(text):
+                        notices.append(text)
+                    case ReplyBroken(text):
+                        words.clear()
                         notices.append(text)
                     case FilesChanged(changed):
                         paths.update(changed)

@@ -119,7 +119,8 @@ async def _turn(
 
 def _words(task: PracticeTask, verdict: Verdict) -> str:
     passed, total = verdict.hidden.counts
-    hidden = f"Of {total} hidden tests {'all' if verdict.hidden.passed else passed} pass."
+    tests = "test" if total == 1 else "tests"
+    hidden = f"{passed} of {total} hidden {tests} {'passes' if passed == 1 else 'pass'}."
     said = f"{task.test_command}: exit status {verdict.tests.status}. {hidden}"
     if task.wrong_wish is not None:
         said += " In the review, one hunk would be to reject."

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -20,9 +21,10 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.notifications import SeverityLevel
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
+from textual.widgets import Input, TextArea
 
 from app.settings.settings import Settings
-from app.ui.drawing.text import visible
+from app.ui.drawing.text import sentence, visible
 from app.ui.drawing.themes import DARK, OURS
 from app.ui.driver import TerminalDriver
 from app.ui.keys.actions import ACTIONS, AT_THE_CURSOR, BY_ID, SCOPE_TITLES, Scope, bindings, key_label
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 _HELP = "Help"
+_MOST_ON_THE_WAY = 256  # keys that came in one go
 _LEAST_SCORE = 1e-6  # of the palette's scores, which are above 0
 
 
@@ -119,6 +122,7 @@ class ActionApp(App[Result], Generic[Result]):
         # The stylesheet is read with the theme's colours at once, and not a second time for them.
         self.stylesheet.set_variables(self.get_css_variables())
         self._styled_with = self.get_css_variables()
+        self._keys_sent: deque[tuple[events.Key, Widget | None]] = deque(maxlen=_MOST_ON_THE_WAY)
         self.set_keymap({name: ",".join(keys) for name, keys in self.user_keymap.items()})
 
     def refresh_css(self, animate: bool = True) -> None:
@@ -254,6 +258,15 @@ class ActionApp(App[Result], Generic[Result]):
             for number in (signal.SIGTERM, signal.SIGHUP):
                 asyncio.get_running_loop().add_signal_handler(number, self.exit, None, 128 + number)
 
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            self._keys_sent.append((event, self.focused))
+        await super().on_event(event)
+
+    def _is_for_another(self, event: events.Key) -> bool:
+        """Whether a key was sent to what had the focus before."""
+        return any(key is event and widget is not self.focused for key, widget in self._keys_sent)
+
     def on_key(self, event: events.Key) -> None:
         # Keys that come in one go, as over a slow line, are all under way to the view by the time that the
         # first of them has opened a line to write in. They must not be taken for commands.
@@ -262,6 +275,14 @@ class ActionApp(App[Result], Generic[Result]):
             if line.take(event):  # type: ignore[attr-defined]
                 event.prevent_default()
                 return
+        text = self.focused
+        if event.character and event.is_printable and self._is_for_another(event):
+            if isinstance(text, TextArea) and not text.read_only:
+                text.insert(event.character)
+                event.prevent_default()
+            elif isinstance(text, Input):
+                text.insert_text_at_cursor(event.character)
+                event.prevent_default()
 
     def action_help_quit(self) -> None:
         # What Textual does with Ctrl+C where there is nothing to copy.
@@ -298,7 +319,9 @@ class ActionApp(App[Result], Generic[Result]):
         markup: bool = False,
     ) -> None:
         # What is told quotes paths and other programs' words, which are no markup.
-        super().notify(visible(message), title=title, severity=severity, timeout=timeout, markup=markup)
+        super().notify(
+            visible(sentence(message)), title=title, severity=severity, timeout=timeout, markup=markup
+        )
 
     def get_system_commands(self, screen: Screen[Any]) -> Any:  # noqa: ARG002  none but our own
         return iter(())

@@ -86,6 +86,6 @@ def test_the_first_minute(tmp_path: Path) -> None:
         terminal.press("enter")
         terminal.wait_for("decided. a keeps")
         terminal.press("a")
-        terminal.wait_for("hidden tests")
+        terminal.wait_for("hidden test")
         terminal.press("ctrl+q")
         assert terminal.wait_closed() == 0

@@ -7,6 +7,7 @@ from app.agent.events import (
     AgentEvent,
     Attached,
     Noticed,
+    ReplyBroken,
     ReplyFinished,
     Steered,
     TextStreamed,
@@ -41,6 +42,7 @@ from app.model.events import Finished
 from app.model.messages import ToolCall
 
 COMPACTED = "To make room, the model has a summary of the older part of the conversation. Here it stays, above."
+_BROKEN = ReplyBroken("The reply broke off here, and began again.")
 _LONGEST_RESULT = 4_000  # characters of a result in the Markdown
 
 
@@ -48,7 +50,7 @@ def events_of(records: Sequence[Record]) -> Iterator[AgentEvent]:
     """The events of the current branch's turns, those that compaction took from the model included."""
     open_calls: dict[str, ToolCall] = {}
     toolbox = Toolbox()
-    partial = ""
+    partial, is_broken = "", False
     for record in active(records):
         match record:
             case TurnBegan(turn, text):
@@ -62,13 +64,17 @@ def events_of(records: Sequence[Record]) -> Iterator[AgentEvent]:
             case ToolsOffered(offers):
                 toolbox.add([McpTool(offer) for offer in offers])
             case ReplyInterrupted(text):
-                partial = text
+                if is_broken:
+                    yield _BROKEN
+                partial, is_broken = text, True
                 yield TextStreamed(partial)
             case MessageAdded(message, ok, display):
                 if message.role == "assistant":
+                    if is_broken and message.content != partial:
+                        yield _BROKEN
                     if message.content not in ("", INTERRUPTED, partial):
                         yield TextStreamed(message.content)
-                    partial = ""
+                    partial, is_broken = "", False
                     yield ReplyFinished(Finished("tool_calls" if message.tool_calls else "stop"))
                     open_calls = {call.id: call for call in message.tool_calls}
                 elif message.role == "tool":
@@ -90,6 +96,7 @@ def events_of(records: Sequence[Record]) -> Iterator[AgentEvent]:
             case Lost():
                 yield Noticed(f"{record}.")
             case TurnClosed(turn, reason, end):
+                is_broken = False  # how the turn ended says it
                 yield TurnEnded(turn, reason, end)
 
 
@@ -129,7 +136,7 @@ def to_markdown(records: tuple[Record, ...]) -> str:
             case TodosChanged(todos=todos):
                 marks = {"completed": "x"}
                 parts.append("\n".join(f"- [{marks.get(state, ' ')}] {text}" for text, state in todos))
-            case Noticed(text=text):
+            case Noticed(text=text) | ReplyBroken(text=text):
                 parts.append(f"*{text}*")
             case TurnEnded(reason=reason, message=message) if reason != "done":
                 parts.append(f"*{message or 'Stopped by the user.'}*")

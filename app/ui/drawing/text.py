@@ -51,6 +51,13 @@ def visible(text: str) -> str:
     return with_signs(text).expandtabs(TAB_WIDTH)
 
 
+def sentence(text: str) -> str:
+    """An error's words, which begin small behind a command's name, as they stand by themselves; the small
+    letter stays where it is part of a name, such as `pyproject.toml`."""
+    first = text.split(" ", 1)[0]
+    return text[:1].upper() + text[1:] if first.isalpha() else text
+
+
 def with_signs(text: str) -> str:
     """`text` with a sign, of one character too, for every character that cannot be seen; tabs stay."""
     return _HIDDEN_JOINER.sub("\ufffd", text).translate(_VISIBLE)

@@ -466,6 +466,7 @@ _NAMES |= {
     "full_stop": ".",
     "apostrophe": "'",
     "underscore": "_",
+    "at": "@",
     "minus": "-",
     "plus": "+",
 }

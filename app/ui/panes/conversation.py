@@ -8,6 +8,7 @@ from app.agent.events import (
     FilesChanged,
     Noticed,
     PromptProgressed,
+    ReplyBroken,
     ReplyFinished,
     ReplyProgressed,
     Steered,
@@ -26,6 +27,7 @@ from app.agent.events import (
 from app.agent.last_tests import LastTests
 from app.agent.port import PermissionRequest
 from app.model.events import Finished, TextWasThought
+from app.ui.drawing.text import sentence
 from app.ui.panes.thought import ThoughtRow
 from app.ui.widgets.agent.call_item import COMMAND, CallItem
 from app.ui.widgets.agent.transcript import Transcript
@@ -67,7 +69,7 @@ class Conversation:
 
     def note(self, text: str) -> None:
         """Something went wrong, in a sentence."""
-        self.add(NoticeItem(text, "error"))
+        self.add(NoticeItem(sentence(text), "error"))
 
     def apply(self, event: AgentEvent) -> None:
         """Show `event`."""
@@ -141,6 +143,9 @@ class Conversation:
                 self._finish_call(event)
             case Noticed(text=text):
                 self.add(NoticeItem(text, "warning"))
+            case ReplyBroken(text=text):
+                self._close_reply()
+                self.add(NoticeItem(sentence(text), "warning"))
             case ReplyFinished(finished=finished):
                 self._drop_progress()
                 self._thought.finish(finished)
@@ -215,14 +220,24 @@ class Conversation:
 
     def settle(self) -> None:
         """Close the open items: nothing more comes for them."""
+        self._close_reply()
+        for call in self._calls.values():
+            if call.state in ("asking", "running"):
+                self._cancel(call)
+        self._calls.clear()
+
+    def _close_reply(self) -> None:
+        """Nothing more comes of the reply, and of the calls that it was writing."""
         self._drop_progress()
         self._thought.finish()
         self._reply = None
         for call in self._calls.values():
-            if call.state in ("writing", "asking", "running"):
-                call.end("cancelled")
-                self._transcript.changed(call)
-        self._calls.clear()
+            if call.state == "writing":
+                self._cancel(call)
+
+    def _cancel(self, call: CallItem) -> None:
+        call.end("cancelled")
+        self._transcript.changed(call)
 
     def summarize(self, finished: Finished, seconds: float) -> None:
         """A quiet line under a turn: how much was read and written, and how fast."""

@@ -33,7 +33,7 @@ from app.model.port import EnginePort
 from app.ui.dialogs.confirm import Confirm
 from app.ui.dialogs.dialog import Dialog
 from app.ui.drawing.palette import Palette
-from app.ui.drawing.text import visible
+from app.ui.drawing.text import sentence, visible
 from app.ui.widgets.line_input import LineInput
 
 
@@ -96,14 +96,15 @@ class ModelScreen(Dialog[None]):
         text = Text()
         if status.phase == "absent":
             text.append("No model was found.\n", palette.strong)
-            text.append(visible(status.message.removeprefix("No model was found: ")) + "\n", palette.muted)
+            why = sentence(status.message.removeprefix("No model was found: "))
+            text.append(visible(why) + "\n", palette.muted)
         elif status.model is not None:
             text.append(f"{visible(status.model.id)}", palette.strong)
             text.append(f"  {status.phase}\n", palette.success if status.phase == "ready" else palette.accent)
             for name, value in status.model.details:
                 text.append(f"{name}: {visible(value)}\n", palette.muted)
         else:
-            text.append(f"{status.phase} ", palette.strong)
+            text.append(f"{sentence(status.phase)}: ", palette.strong)
             text.append(f"{visible(status.message)}\n", palette.muted)
         memory = machine_memory()
         usable = judge(0, memory).usable

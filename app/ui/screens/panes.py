@@ -81,6 +81,12 @@ class PanesScreen(Screen[None]):
         self.set_class(size.width < 44 or size.height < 7, "tiny")
         self.folding.fit(size)
 
+    def leave_hidden(self) -> None:
+        """Go to the centre, if it is shown and what had the focus is not, so that no key would do anything."""
+        is_hidden = self.focused is None or (self.focused is self.files and not self.folding.shows_tree)
+        if is_hidden and self.panes["centre"].display:
+            self._show(self.switcher.current or "viewer")
+
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         pane = self.pane_of(event.widget)
         self._mark_focused(pane)
@@ -157,7 +163,11 @@ class PanesScreen(Screen[None]):
 
     def action_show_agent(self) -> None:
         self.folding.reveal("agent")
-        self.agent.main_widget.focus()
+        if self.agent.main_widget is self.agent.prompt:
+            # At once: what is typed right after the key goes there too.
+            self.set_focus(self.agent.prompt)
+        else:
+            self.agent.main_widget.focus()
 
     def action_zoom(self) -> None:
         if not self.folding.unzoom():

@@ -223,6 +223,7 @@ class WorkspaceScreen(LowerScreen):
             view = self.viewer.query_one("#file-view")
             if self.focused is None or self.focused is self.files or self.review in self.focused.ancestors:
                 view.focus()
+        self.leave_hidden()
 
     def on_viewer_pane_state_changed(self) -> None:
         self.panes["centre"].set_class(self.viewer.is_writing, "writing")

@@ -28,9 +28,9 @@ _TWO = (
     " Two changes were asked for, and one of them does harm: read what stands around it, and reject that one."
 )
 _JUDGING = "Hidden tests are run on what you kept…"
-_RIGHT = "All {all} hidden tests pass with what you kept. {practice.next} gives another task."
+_RIGHT = "{right} with what you kept. {practice.next} gives another task."
 _WRONG = (
-    "With what you kept, {passed} of {all} hidden tests pass. {review.undo} in the review undoes a decision; "
+    "With what you kept, {passed} of {tests} pass. {review.undo} in the review undoes a decision; "
     "{practice.next} gives another task."
 )
 _BROKEN = (
@@ -98,5 +98,8 @@ def _outcome(verdict: Verdict) -> str:
     passed, total = verdict.hidden.counts
     if not verdict.hidden.passed and passed == 0:
         return _BROKEN
-    words = _RIGHT if verdict.hidden.passed else _WRONG
-    return words.replace("{all}", str(total)).replace("{passed}", str(passed))
+    if verdict.hidden.passed:
+        right = "The hidden test passes" if total == 1 else f"All {total} hidden tests pass"
+        return _RIGHT.replace("{right}", right)
+    # Where some but not all pass, there are several.
+    return _WRONG.replace("{tests}", f"{total} hidden tests").replace("{passed}", str(passed))

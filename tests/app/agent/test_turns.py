@@ -12,6 +12,7 @@ from app.agent.errors import AgentBusy, MessageTooLong, SessionError
 from app.agent.events import (
     FilesChanged,
     Noticed,
+    ReplyBroken,
     TextStreamed,
     TodosChanged,
     ToolFinished,
@@ -332,8 +333,11 @@ async def test_a_lost_engine_is_asked_again_once(bench: Make) -> None:
     b = bench(reply("Half", Drop()), reply("Whole."))
     events = await b.run("go")
     assert end_of(events).reason == "done"
-    assert any(isinstance(event, Noticed) and "begins again" in event.text for event in events)
+    assert any(isinstance(event, ReplyBroken) and "begins again" in event.text for event in events)
     assert [message.content for message in b.agent.messages][1:] == ["Whole."]
+    # Read again, it is seen too that the first reply broke off.
+    told = [event for event in b.agent.history() if isinstance(event, TextStreamed | ReplyBroken)]
+    assert [getattr(event, "text", "") for event in told][::2] == ["Half", "Whole."] and len(told) == 3
 
 
 async def test_an_error_ends_the_turn_and_it_goes_on_without_loss(bench: Make) -> None:

@@ -27,8 +27,8 @@ KIND_LETTERS = {
 }
 _NOTES = {  # by kind: for a wide view and for a narrow one
     "binary": (
-        "Binary file: nothing to show, but it can be decided as a whole.",
-        "Binary: decided as a whole.",
+        "Binary, or very large: no lines to show, but it can be decided as a whole.",
+        "Decided as a whole.",
     ),
     "mode": ("Only the file's mode changed.", "Its mode changed."),
     "symlink": ("A symbolic link changed.", "A link changed."),
@@ -65,10 +65,13 @@ def file_heading(model: DiffModel, frame: Frame, place: Row, *, is_current: bool
     decided = sum(hunk.decision != "pending" for hunk in change.hunks)
     total = len(change.hunks)
     state = "✓ decided" if decided == total else f"{decided}/{total}"
+    lines = [
+        Segment(f" +{change.added}", base + palette.success),
+        Segment(f" −{change.removed}", base + palette.error),
+    ]
     counts = Strip(
         [
-            Segment(f" +{change.added}", base + palette.success),
-            Segment(f" −{change.removed}", base + palette.error),
+            *(lines if change.kind != "binary" else ()),
             Segment(f"   {state} ", base + (palette.success if decided == total else palette.muted)),
         ]
     )
@@ -110,6 +113,8 @@ def hunk_heading(
     elif hunk.decision == "rejected" and row == frame.cursor and frame.has_focus:
         extra = [Segment(f"  {model.words.take}: bring it back", base + palette.muted)]
     where = f"  {hunk.before_start},{hunk.before_count} → {hunk.after_start},{hunk.after_count}"
+    if not (hunk.before_count or hunk.after_count):
+        where = ""
     head = Strip([edge(model, frame, place, base), Segment(f" {mark:<10}", base + tone), *extra])
     labels = Strip(_fitting(model.labels.of(hunk.id), frame.width - head.cell_length, palette, base))
     tail = Strip(

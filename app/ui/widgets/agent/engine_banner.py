@@ -6,7 +6,7 @@ from textual.widgets import Static
 
 from app.model.events import EngineStatus
 from app.ui.drawing.palette import Palette
-from app.ui.drawing.text import visible
+from app.ui.drawing.text import sentence, visible
 
 _LONGEST_BAR = 36  # cells
 
@@ -35,7 +35,7 @@ class EngineBanner(Static):
             case "failed":
                 # What helps goes first: a small terminal has no room for all of the reason.
                 text = Text(f"No model answers: {restart_key} tries again, and nothing was lost.\n")
-                text.append(message, palette.error)
+                text.append(sentence(message), palette.error)
             case "absent":
                 text = Text.assemble(
                     ("There is no model yet.", palette.warning), f"\n{model_key} shows how to get one."

@@ -14,6 +14,7 @@ from app.agent.events import (
     AgentEvent,
     FilesChanged,
     PromptProgressed,
+    ReplyBroken,
     ReplyFinished,
     ReplyProgressed,
     TextStreamed,
@@ -109,6 +110,23 @@ async def thinks(_agent: ScriptedAgent) -> AsyncGenerator[AgentEvent, None]:
     yield TextWasThought()
     yield TextStreamed("Done.")
     yield ReplyFinished(Finished("stop"))
+
+
+async def test_a_reply_that_broke_off_is_not_run_into_the_next(tmp_path: Path) -> None:
+    async def breaks(_agent: ScriptedAgent) -> AsyncGenerator[AgentEvent, None]:
+        yield TextStreamed("Half a sen")
+        yield ToolCallStreamed("1", "edit", '{"file')
+        yield ReplyBroken("the engine ended; the reply begins again.")
+        yield TextStreamed("A whole sentence.")
+        yield ReplyFinished(Finished("stop"))
+
+    async with Stage(tmp_path, breaks).run() as stage:
+        await stage.say("go")
+        await stage.until(lambda: "A whole sentence." in stage.transcript())
+        rows = [row.strip() for row in stage.transcript().splitlines()]
+        half, whole = rows.index("Half a sen"), rows.index("A whole sentence.")
+        assert "! The engine ended; the reply begins again." in rows[half:whole]
+        assert [call.state for call in stage.screen.agent.transcript.calls] == ["cancelled"]
 
 
 async def test_a_thought_is_folded_and_opens_on_a_key(tmp_path: Path) -> None:
@@ -298,7 +316,7 @@ async def test_without_a_model_a_page_says_what_fits_and_takes_an_address(tmp_pa
         page = stage.app.screen
         await stage.until(lambda: page.query_one("#model-choices", OptionList).option_count)
         facts = str(page.query_one("#model-facts").render())
-        assert "no model in the settings" in facts
+        assert "No model in the settings" in facts
         assert "GB of memory" in facts
         options = page.query_one("#model-choices", OptionList)
         listed = "\n".join(str(options.get_option_at_index(n).prompt) for n in range(options.option_count))

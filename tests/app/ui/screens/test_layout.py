@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from textual import events
 from textual.drivers._writer_thread import WriterThread
 
 from app.model.events import EngineStatus
@@ -58,6 +59,25 @@ async def test_a_small_terminal_shows_the_tree_on_a_key_and_hides_it_once_a_file
         assert stage.shown() == {"agent"}
         await stage.press("f4")
         assert stage.shown() == {"centre"}
+
+
+async def test_letters_in_one_go_with_the_key_to_the_message_are_written_there(root: Path) -> None:
+    async with Stage(root).run() as stage:
+        await stage.press("f2")
+        for key in ("f5", *"cde"):
+            stage.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await stage.until(lambda: stage.screen.agent.prompt.text == "cde")
+        assert stage.app.screen is stage.screen
+
+
+async def test_a_file_without_text_takes_the_keys_from_the_tree_that_it_covers(root: Path) -> None:
+    (root / "z.bin").write_bytes(bytes(9))
+    async with Stage(root).run((80, 24)) as stage:
+        await stage.press("f2")
+        await stage.until(lambda: stage.screen.files.cursor_node is not None)
+        await stage.press("G", "enter")
+        await stage.until(lambda: stage.screen.viewer.path == "z.bin" and stage.screen.focused is None)
+        assert "Enter open" not in str(stage.screen.hint_line.render())
 
 
 async def test_a_tiny_terminal_keeps_the_message_field_whatever_happens(root: Path) -> None:
