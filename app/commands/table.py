@@ -32,6 +32,10 @@ COMMANDS: dict[str, Command] = {
     "serve": Command("run the engine by itself, for other tools (OpenAI Chat Completions)"),
     "convert": Command("write a checkpoint in the engine's own layout, quantized by a recipe"),
     "train-mtp": Command("fit a drafting layer to a checkpoint, over your own code"),
+    "tune": Command(
+        "train an adapter on your machine, of code, chats or your review (tune data: the review's examples)",
+        "app.commands.tune",
+    ),
     "info": Command("sizes, memory and the roof of a checkpoint"),
     "bench": Command(
         "measure speed on this machine (bench review: a large diff; bench edits: where edits land; "

@@ -62,9 +62,16 @@ def run(given: list[str]) -> int:
         raise BadUsage("the workspace needs a terminal", f"without one, use: {instead}")
     require_full_screen(instead)
     session = session_of(options, directory)
+    from app.tuning.collecting import collect_if_wanted  # noqa: PLC0415
     from app.ui.app import run_workspace  # noqa: PLC0415
 
-    return run_workspace(directory, options.model, settings, show_file=file, session=session, mode=options.mode)
+    try:
+        return run_workspace(
+            directory, options.model, settings, show_file=file, session=session, mode=options.mode
+        )
+    finally:
+        # The screen is gone, so nobody waits for it.
+        collect_if_wanted(directory)
 
 
 def parser() -> Parser:

@@ -56,10 +56,12 @@ class Settings:
     `reasoning_effort` is how much a reasoning model thinks, where its template or server knows how; after
     `reasoning_budget` tokens (0: none) the thought is ended, where the server can do that. `stay_awake` keeps a
     Mac from sleeping while the agent works.
-    `local_servers` lets confined commands serve and reach addresses of this machine, where the sandbox has none
-    of its own. `report_problems` tells the agent, at the end of its turn, what language servers newly find in
-    the files it changed; these servers are tables, each begun by [language_servers.NAME]. `test_commands` are
-    commands that run a project's tests, by the folder. `rules` are tables, each begun by [[rules]].
+    `learn_from_review` makes examples for training an adapter of what the user decides in the review; they stay
+    on this machine. `local_servers` lets confined commands serve and reach addresses of this machine, where the
+    sandbox has none of its own. `report_problems` tells the agent, at the end of its turn, what language
+    servers newly find in the files it changed; these servers are tables, each begun by
+    [language_servers.NAME]. `test_commands` are commands that run a project's tests, by the folder. `rules` are
+    tables, each begun by [[rules]].
     `offline` refuses what else opens a connection when the user asks for it: fetching models and servers over
     the network; TIDEGATE_OFFLINE=1 says so too. `bell` and `notifications` call the user when the agent asks
     or is done while the terminal is not focused; `terminal_title` says in the window's title how it stands.
@@ -78,6 +80,7 @@ class Settings:
     reasoning_effort: Effort = "default"
     reasoning_budget: int = 0
     stay_awake: bool = True
+    learn_from_review: bool = False
     local_servers: bool = False
     offline: bool = False
     bell: bool = True

@@ -19,6 +19,7 @@ WORDS = {
     "reasoning_budget": "Tokens it may think for, 0 for any number",
     "report_problems": "Tell the agent once a turn what language servers newly find in its files",
     "stay_awake": "Keep a Mac from sleeping while the agent works",
+    "learn_from_review": "Make examples of what you decide, to train an adapter on; they stay here",
     "local_servers": "Let confined commands use addresses of this machine (macOS)",
     "offline": "Refuse everything that opens a connection elsewhere",
     "bell": "Ring when the agent asks or is done and you look elsewhere",

@@ -1,0 +1,1 @@
+"""Examples made of what a user decided, and training by night."""
