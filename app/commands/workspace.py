@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any
 
 from app.commands.options import (
@@ -20,6 +21,8 @@ from app.commands.options import (
 )
 from app.commands.table import COMMANDS
 from app.commands.terminal import has_terminal, require_full_screen
+from app.first_frame.held import holding
+from app.first_frame.picture import read_picture
 from app.model.catalogue.catalogue import NothingFound, choose_model
 from app.model.catalogue.practice import has_practice_model
 from app.paths import expanded
@@ -62,15 +65,19 @@ def run(given: list[str]) -> int:
         raise BadUsage("the workspace needs a terminal", f"without one, use: {instead}")
     require_full_screen(instead)
     session = session_of(options, directory)
-    from app.tuning.collecting import collect_if_wanted  # noqa: PLC0415
-    from app.ui.app import run_workspace  # noqa: PLC0415
-
+    # A file is shown where the picture has none, and its pane has the keys.
+    picture = read_picture(directory, get_terminal_size()) if file is None else None
     try:
-        return run_workspace(
-            directory, options.model, settings, show_file=file, session=session, mode=options.mode
-        )
+        with holding(picture):
+            from app.ui.app import run_workspace  # noqa: PLC0415
+
+            return run_workspace(
+                directory, options.model, settings, show_file=file, session=session, mode=options.mode
+            )
     finally:
         # The screen is gone, so nobody waits for it.
+        from app.tuning.collecting import collect_if_wanted  # noqa: PLC0415
+
         collect_if_wanted(directory)
 
 

@@ -29,6 +29,7 @@ from app.ui.panes.turns import TurnChanged
 from app.ui.ports import OpenAgent, Ports, TakesKeys, beginning_in
 from app.ui.screens.workspace import WorkspaceScreen
 from app.ui.slash import SLASH_COMMANDS
+from app.ui.start.first_look import FirstLook
 from app.ui.widgets.agent.permission_prompt import PermissionPrompt
 from app.workspace.workspace import Workspace
 
@@ -75,6 +76,11 @@ class TidegateApp(ActionApp[str | Onward | None]):
         self._ports_of = ports_of
         self._own_screen: WorkspaceScreen | None = None
         self._agents: Agents | None = None
+        # A session of before is not how the next one begins, nor is the practice range.
+        begins_plain = session is None and screen is None
+        self._first_look = FirstLook(self, self._plain_screen) if begins_plain else None
+        # Keys that come before there is anybody whom they are for.
+        self._early: list[events.Key | events.Paste] | None = []
         self.add_mode(OWN, self._open_own_screen)
 
     def _open_own_screen(self) -> WorkspaceScreen:
@@ -84,6 +90,13 @@ class TidegateApp(ActionApp[str | Onward | None]):
             else WorkspaceScreen(self._ports, self.user_keymap, self._show_file, self.session)
         )
         return self._own_screen
+
+    def _plain_screen(self) -> WorkspaceScreen | None:
+        return self._own_screen if self.screen is self._own_screen else None
+
+    def on_unmount(self) -> None:
+        if self._first_look is not None and self._own_screen is not None:
+            self._first_look.end(self._own_screen)
 
     def on_mount(self) -> None:
         self.run_worker(self.attention.learn(), group="attention")
@@ -233,7 +246,17 @@ class TidegateApp(ActionApp[str | Onward | None]):
         if yes:
             self.exit()
 
+    async def on_workspace_screen_begun(self) -> None:
+        early, self._early = self._early, None
+        for event in early or ():
+            await self.on_event(event)
+
     async def on_event(self, event: events.Event) -> None:
+        if self._first_look is not None:
+            self._first_look.heed(event)
+        if self._early is not None and isinstance(event, events.Key | events.Paste):
+            self._early.append(event)
+            return
         if isinstance(event, events.Key):
             self._ports.engine.attend()
             # A shell has every key, those too that an application of ours has before its widgets.

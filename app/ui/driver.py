@@ -5,7 +5,10 @@ import sys
 from io import TextIOWrapper
 from typing import Any, Protocol, cast, runtime_checkable
 
+from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
+
+from app.first_frame.held import ENTER_ALTERNATE_SCREEN, take_over
 
 
 class LastingFile:
@@ -42,16 +45,26 @@ class UsesTerminal(Protocol):
 
 
 class TerminalDriver(LinuxDriver):
-    """Textual's, which can be left even when the terminal has gone."""
+    """Textual's, which can be left even when the terminal has gone, and goes on from a first frame that is
+    shown and keys that were typed before it was there."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         # Textual draws on standard error, which may have been sent to a file.
         here = next((file for file in (self._file, sys.__stdout__) if file and file.isatty()), self._file)
         self._file = cast(TextIOWrapper, LastingFile(here))
+        self._typed = ""
+        self._stands_in_alternate_screen = False
 
     def start_application_mode(self) -> None:
+        held = take_over()
+        if held is not None:
+            self._typed = held.take()
+            self._stands_in_alternate_screen = held.shows_picture
         super().start_application_mode()  # type: ignore[no-untyped-call]
+        if held is not None:
+            # What to restore at the end is what was found at the start.
+            self.attrs_before = held.attributes
         if isinstance(self._app, UsesTerminal):
             self._app.enter_terminal()
 
@@ -59,3 +72,19 @@ class TerminalDriver(LinuxDriver):
         if isinstance(self._app, UsesTerminal):
             self._app.leave_terminal()
         super().stop_application_mode()
+
+    def write(self, data: str) -> None:
+        if data == ENTER_ALTERNATE_SCREEN and self._stands_in_alternate_screen:
+            # Most terminals would clear it for that, and blink.
+            self._stands_in_alternate_screen = False
+            return
+        super().write(data)
+
+    def run_input_thread(self) -> None:
+        if self._typed:
+            parser = XTermParser()
+            # The end of the input is what tells Escape from the beginning of a longer sequence.
+            for event in (*parser.feed(self._typed), *parser.feed("")):
+                self.process_message(event)
+            self._typed = ""
+        super().run_input_thread()

@@ -102,6 +102,9 @@ class WorkspaceScreen(LowerScreen):
         # The first frame is painted before anything slow begins.
         self.call_after_refresh(self._begin)
 
+    class Begun(Message):
+        """The screen is drawn, and the focus is where keys are to go."""
+
     class AgentsWanted(Message):
         """The user wants to see the agents that work beside this one."""
 
@@ -150,6 +153,7 @@ class WorkspaceScreen(LowerScreen):
         return app.key_of(action_id)
 
     def _begin(self) -> None:
+        self.post_message(self.Begun())
         self._engine_changed(self._ports.engine.status)
         self.run_worker(self._ports.engine.start(), group="engine")
         opening = self._sessions.begin(self._session, self._key("workspace.sessions"))
