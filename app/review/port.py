@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from app.review.model import Comment, FileChange, FileImage, Selection, TurnSummary
+from app.review.needed.subsets import Subsets
 from app.review.remarks.store import RemarkStore
 
 
@@ -72,6 +73,11 @@ class ReviewPort(ChangeRecorder, Protocol):
     def bring_back(self, hunk_ids: frozenset[str]) -> None:
         """Put what was rejected in these hunks back, and keep it, also after the rest was committed; `undo`
         rejects it again."""
+        ...
+
+    def subsets(self) -> Subsets:
+        """The hunks under review, kept ones too, of which any subset can be had as files; the disk's present
+        state is taken in first. Raises ReviewError while a turn runs."""
         ...
 
     def keep(self, hunk_ids: frozenset[str]) -> None:

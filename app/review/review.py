@@ -47,6 +47,7 @@ from app.review.log.file_state import FileState
 from app.review.log.ledger import Images, Ledger
 from app.review.log.store import FileStore, Store, review_directory
 from app.review.model import Comment, FileChange, FileImage, Remark, Selection, TurnSummary
+from app.review.needed.subsets import Subsets
 from app.review.port import ReviewPort
 from app.review.remarks.store import RemarkStore
 from app.review.turns import TurnRecorder
@@ -162,6 +163,13 @@ class Review(ReviewPort):
         """How many hunks are decided and how many there are; rejected ones are gone and do not count."""
         hunks = [hunk for change in self.changes() for hunk in change.hunks]
         return sum(hunk.decision != "pending" for hunk in hunks), len(hunks)
+
+    @override
+    def subsets(self) -> Subsets:
+        with self._acting():
+            self._turns.need_none()
+            self._ledger.take_in("user")
+            return Subsets(self._state)
 
     @override
     def keep(self, hunk_ids: frozenset[str]) -> None:

@@ -60,8 +60,9 @@ class Settings:
     on this machine. `local_servers` lets confined commands serve and reach addresses of this machine, where the
     sandbox has none of its own. `report_problems` tells the agent, at the end of its turn, what language
     servers newly find in the files it changed; these servers are tables, each begun by
-    [language_servers.NAME]. `test_commands` are commands that run a project's tests, by the folder. `rules` are
-    tables, each begun by [[rules]].
+    [language_servers.NAME]. `test_commands` are commands that run a project's tests, by the folder;
+    `needed_hunks_minutes` is how long they are run to find out which hunks they need. `rules` are tables, each
+    begun by [[rules]].
     `offline` refuses what else opens a connection when the user asks for it: fetching models and servers over
     the network; TIDEGATE_OFFLINE=1 says so too. `bell` and `notifications` call the user when the agent asks
     or is done while the terminal is not focused; `terminal_title` says in the window's title how it stands.
@@ -89,6 +90,7 @@ class Settings:
     vim_keys: bool = False
     diff_tints: DiffTints = "red-green"
     report_problems: bool = True
+    needed_hunks_minutes: float = 5.0
     language_servers: tuple[LanguageServerSetting, ...] = ()
     test_commands: Mapping[str, str] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
@@ -103,6 +105,8 @@ CHOICES = {
     "diff_tints": get_args(DiffTints),
 }
 """The settings that are one of a few words, and those words."""
+MINUTES = ("engine_idle_minutes", "needed_hunks_minutes")
+"""The settings that are a number of minutes."""
 SWITCHES = frozenset(
     name for name, one in Settings.__dataclass_fields__.items() if isinstance(one.default, bool)
 )
@@ -230,9 +234,9 @@ def _check(file: Path, text: str, name: str, value: object) -> None:
         if not isinstance(value, dict) or not all(isinstance(line, str) for line in value.values()):
             raise BadSettings(f"{at} sets {name} to {value!r}", 'write lines such as "~/project" = "make test"')
         return
-    expected = "a positive number" if name == "engine_idle_minutes" else "a text in quotes"
+    expected = "a positive number" if name in MINUTES else "a text in quotes"
     right = isinstance(value, str)
-    if name == "engine_idle_minutes":
+    if name in MINUTES:
         right = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
     elif name == "reasoning_budget":
         expected = "a whole number of tokens, 0 for none"

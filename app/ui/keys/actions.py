@@ -302,6 +302,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("review.desk", "review", "switch_desk", ("t",), "The agent's changes, the work tree or the index"),
     Action("review.turns", "review", "list_turns", ("T",), "Keep or reject a turn, those since, or all"),
     Action("review.rewind", "review", "rewind", ("R",), "Go back to before a turn, or forward again"),
+    Action("review.needed", "review", "needed", ("C",), "Find which hunks the tests need; any key stops it"),
+    Action("review.smallest", "review", "keep_smallest", ("S",), "Keep the smallest set that passes the tests"),
     Action("review.refresh", "review", "reload", ("r",), "Look at the disk again"),
     Action("standalone.leave", "standalone", "leave_mode", ("escape",), "End the selection or the search"),
     Action("standalone.quit", "standalone", "quit", ("q",), "Quit the review", "quit"),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.settings.settings import CHOICES, SWITCHES, Settings
+from app.settings.settings import CHOICES, MINUTES, SWITCHES, Settings
 
 AT_ONCE = frozenset(["theme", "bell", "notifications", "terminal_title", "vim_keys", "diff_tints"])
 """The settings that hold as soon as they are set; the others do from the next start."""
@@ -18,6 +18,7 @@ WORDS = {
     "reasoning_effort": "How much a reasoning model thinks before it answers",
     "reasoning_budget": "Tokens it may think for, 0 for any number",
     "report_problems": "Tell the agent once a turn what language servers newly find in its files",
+    "needed_hunks_minutes": "Minutes for finding out which hunks the tests need",
     "stay_awake": "Keep a Mac from sleeping while the agent works",
     "learn_from_review": "Make examples of what you decide, to train an adapter on; they stay here",
     "local_servers": "Let confined commands use addresses of this machine (macOS)",
@@ -74,7 +75,7 @@ def next_value(name: str, settings: Settings) -> str | bool | None:
 
 def read_value(name: str, written: str) -> str | float:
     """What a person wrote for the setting `name`; whether it is allowed is checked elsewhere."""
-    if name in ("engine_idle_minutes", "reasoning_budget"):
+    if name in (*MINUTES, "reasoning_budget"):
         try:
             number = float(written)
         except ValueError:

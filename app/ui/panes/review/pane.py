@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual import events
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -25,6 +26,7 @@ from app.ui.editor import edit
 from app.ui.keys.actions import bindings
 from app.ui.panes.review.context import ReviewContext
 from app.ui.panes.review.desk_work import Decision, DeskWork
+from app.ui.panes.review.needed.needed import NeededHunks
 from app.ui.panes.review.progress import Progress
 from app.ui.panes.review.search import Search
 
@@ -86,6 +88,7 @@ class ReviewPane(Vertical):
         self._is_opening = False  # a dialog, for which the disk is being read
         self.view = DiffView(id="diff-view")
         self._search = Search(self, self.view)
+        self._needed = NeededHunks(self, self.view, self._work, root, self._count_again)
         self._nothing = Static(id="review-nothing", markup=False)
 
     def compose(self) -> ComposeResult:
@@ -141,7 +144,11 @@ class ReviewPane(Vertical):
     def summary(self) -> str:
         """How many hunks are decided, and whether some are hidden."""
         parts = [f"{self.decided} of {self.total} decided"] if self.total else []
-        return " · ".join([*parts, *(["white space ignored"] if self.view.model.ignores_space else [])])
+        parts += ["white space ignored"] if self.view.model.ignores_space else []
+        return " · ".join([*parts, *filter(None, [self._needed.summary])])
+
+    def _count_again(self) -> None:
+        self.post_message(self.Counted(self.decided, self.total))
 
     def action_switch_desk(self) -> None:
         self._work.switch()
@@ -181,6 +188,7 @@ class ReviewPane(Vertical):
         view.model.words = self.desk.words
         here = [remark for remark in remarks if remark.source == self.desk.source]
         view.set_changes(changes, here, self.desk.misfits())
+        self._needed.look(changes)
         self._progress.count(changes, after_decision=after_decision)
         view.display = bool(changes)
         self._nothing.display = not changes
@@ -190,7 +198,7 @@ class ReviewPane(Vertical):
         self.can_focus = not changes
         if had_focus:
             (view if changes else self).focus()
-        self.post_message(self.Counted(self.decided, self.total))
+        self._count_again()
 
     def _why_nothing(self) -> str:
         app = self.app
@@ -254,6 +262,21 @@ class ReviewPane(Vertical):
 
     def action_select(self) -> None:
         self.view.select()
+
+    # What the tests need.
+
+    def on_key(self, event: events.Key) -> None:
+        # Before the key does what it is for.
+        if self._needed.cancel() and event.key == "escape":
+            event.prevent_default().stop()
+
+    def action_needed(self) -> None:
+        self._needed.start()
+
+    def action_keep_smallest(self) -> None:
+        smallest = self._needed.smallest()
+        if smallest:
+            self._run(lambda: self.port.keep(smallest))
 
     # Dialogs.
 
@@ -423,7 +446,7 @@ class ReviewPane(Vertical):
 
     def action_ignore_space(self) -> None:
         self.view.switch_space()
-        self.post_message(self.Counted(self.decided, self.total))
+        self._count_again()
 
     def action_next_hunk(self) -> None:
         self._step(1)

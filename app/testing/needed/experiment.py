@@ -1,0 +1,191 @@
+"""The search for what each hunk is to the tests, carried out: copies, runs, and a limit of time."""
+
+import asyncio
+import os
+import shlex
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.errors import TidegateError
+from app.review.needed.search import Search
+from app.review.needed.subsets import Subsets
+from app.review.needed.test_files import is_test_file
+from app.testing.needed.copies import Copies
+from app.testing.needed.results import Results
+from app.testing.run import run_tests
+from app.workspace.workspace import Workspace
+
+_LEAST_SECONDS = 20.0
+"""That every run may take; a hunk may leave the tests in an endless loop."""
+_TIMES_AS_LONG = 5
+"""As the first run took, that every other may take. Both chosen, not measured."""
+
+
+class Undecidable(TidegateError):
+    """Nothing can be said of the hunks, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a search is: runs of the tests so far, hunks that are decided, and all."""
+
+    runs: int
+    decided: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How a search ended. `sentence` says it; `is_whole`: nothing more can be found by going on."""
+
+    sentence: str
+    is_whole: bool
+
+
+class Experiment:
+    """One search over the hunks of `subsets`, with the tests run by the command `line`, for `seconds` at most;
+    `changed` is called as it goes on. What is found is in `search`, also while it runs and when it is
+    cancelled."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        subsets: Subsets,
+        line: str,
+        seconds: float,
+        changed: Callable[[Progress], None],
+    ) -> None:
+        self._workspace = workspace
+        self._subsets = subsets
+        self._line = line
+        self._seconds = seconds
+        self._changed = changed
+        movable = [name for name in subsets.hunks if name in subsets.movable]
+        tests = frozenset(name for name, (path, _) in subsets.hunks.items() if is_test_file(path))
+        self.search = Search(movable, subsets.rests_on, tests)
+        self._total = len(movable)
+        self._runs = 0
+        self._limit: float | None = None  # seconds for one run, once one was made
+        self._notes: list[str] = []
+        self._was_confined = False
+
+    async def run(self) -> Finding:
+        """Search. Raises Undecidable, and what else keeps the tests from running; cancelled, it ends the run
+        first and takes the copy away."""
+        with tempfile.TemporaryDirectory(prefix="tidegate-needed-", dir=_temporary()) as name:
+            results = await asyncio.to_thread(Results, self._line)
+            copies = await asyncio.to_thread(Copies, self._workspace, Path(name), self._subsets.paths)
+            try:
+                async with asyncio.timeout(self._seconds):
+                    await self._search(copies, results)
+            except TimeoutError:
+                return self._finding(is_whole=False)
+        return self._finding(is_whole=True)
+
+    async def _search(self, copies: Copies, results: Results) -> None:
+        steps = self.search.steps()
+        try:
+            kept = next(steps)
+            while True:
+                passes = await self._passes(kept, copies, results)
+                kept = steps.send(passes)
+                self._changed(Progress(self._runs, len(self.search.verdicts), self._total))
+        except StopIteration:
+            return
+
+    async def _passes(self, kept: frozenset[str], copies: Copies, results: Results) -> bool:
+        """Whether the tests pass with these hunks. The first set, which is all of them, is tried twice, and so
+        is every one with which they fail: what differs then is no word on any hunk."""
+        files = await asyncio.to_thread(self._subsets.files, kept)
+        name = copies.name(files)
+        known = results.get(name)
+        if known is not None:
+            return known
+        is_first = self._limit is None
+        passes, is_over = await self._try(lambda: copies.make(files), copies.root)
+        # What did not come to an end would not the next time either.
+        if not is_over and (is_first or not passes):
+            again, _ = await self._try(lambda: copies.make(files), copies.root)
+            if again != passes:
+                raise Undecidable(
+                    "The tests are flaky: on the same files they passed once and failed once",
+                    "nothing more is said of any hunk",
+                )
+        await asyncio.to_thread(results.put, name, passes)
+        return passes
+
+    async def _try(self, make: Callable[[], None], root: Path) -> tuple[bool, bool]:
+        """Run the tests on a new copy: whether they pass, and whether their time was up."""
+        await _to_its_end(make)
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._limit):
+                workspace = await asyncio.to_thread(Workspace, root)
+                run = await run_tests(_with_sources(self._line, root), workspace, _unheard)
+        except TimeoutError:
+            return False, True
+        finally:
+            self._runs += 1
+        if self._limit is None:
+            self._limit = max(_LEAST_SECONDS, _TIMES_AS_LONG * (time.monotonic() - began))
+        self._was_confined |= run.was_confined
+        self._notes += [note for note in run.notes if note not in self._notes]
+        return run.status == 0, False
+
+    def _finding(self, *, is_whole: bool) -> Finding:
+        search = self.search
+        left = self._total - len(search.verdicts)
+        runs = f"{self._runs} run{'' if self._runs == 1 else 's'}"
+        if is_whole and search.reference is None:
+            confined = "; the sandbox, it seems, kept them from something" if self._was_confined else ""
+            raise Undecidable(
+                "The tests fail with these hunks and without them, on a copy of the project",
+                f"nothing can be said of any hunk{confined}",
+            )
+        parts: list[str] = []
+        needed = sum(verdict == "needed" for verdict in search.verdicts.values())
+        broken = sum(verdict == "breaks the tests" for verdict in search.verdicts.values())
+        if search.reference is not None and broken:
+            parts.append(f"The tests fail, but pass without {_hunks(broken)}.")
+        if search.reference is not None:
+            parts.append(f"{_hunks(needed)} of {self._total} needed, {runs}.")
+        if not is_whole:
+            minutes = self._seconds / 60
+            parts.append(f"The {minutes:g} min were up after {runs}: {_hunks(left)} not decided.")
+        elif left:
+            parts.append(f"{_hunks(left)} not decided: without what breaks the tests there is no trying.")
+        return Finding(" ".join([*parts, *self._notes]), is_whole)
+
+
+async def _unheard(_text: str) -> None:
+    """What the tests print does not matter here."""
+
+
+async def _to_its_end(work: Callable[[], None]) -> None:
+    """Run `work` in a thread, and wait for it also when cancelled: its folder is removed next."""
+    task: Awaitable[None] = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([asyncio.ensure_future(task)])
+        raise
+
+
+def _temporary() -> str:
+    """Where temporary files go, without links, on which nothing can be mounted."""
+    return os.path.realpath(tempfile.gettempdir())
+
+
+def _with_sources(line: str, root: Path) -> str:
+    """`line` with Python's imports from the copy first: a project that is installed in place (pip install -e)
+    would be imported from the work tree."""
+    source = root / "src"
+    place = shlex.quote(str(source if source.is_dir() else root))
+    return f"export PYTHONPATH={place}${{PYTHONPATH:+:$PYTHONPATH}}\n{line}"
+
+
+def _hunks(number: int) -> str:
+    return f"{number} hunk{'' if number == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""Which hunks the tests need, as the review pane shows it."""
