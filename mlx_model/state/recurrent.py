@@ -64,11 +64,11 @@ class DeltaState:
         return y
 
     def follow(self, mixed: mx.array, matrix: mx.array) -> None:
-        """Takes in a token whose recurrence was computed elsewhere: its convolution's input [1, 1, channels]
-        and the matrix after it. It cannot be cut back."""
+        """Takes in tokens whose recurrence was computed elsewhere: their convolution's inputs [1, tokens,
+        channels] and the matrix after them. They cannot be cut back."""
         self._recorded = None
         self.matrix = matrix
-        self.length += 1
+        self.length += mixed.shape[1]
         self.inputs = _followed_by(self.inputs, mixed)
 
     def keep(self, tokens: int) -> None:

@@ -5,13 +5,15 @@ whole (see `durable`), so a run that was killed resumes from the last one that i
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
@@ -21,6 +23,7 @@ from mlx_model.config.model_config import read_json_object
 from mlx_model.durable import publish_directory, replacing, sync, write_at
 from mlx_model.errors import CheckpointError, ConfigError
 from mlx_model.train.corpus import Corpus
+from mlx_model.weights.checkpoint import Checkpoint, entries_of
 from mlx_model.weights.safetensors import read_header
 
 Tensors = dict[str, mx.array]
@@ -65,7 +68,7 @@ class TrainingDirectory:
         collected = self.progress.collected if collected is None else collected
         before = self.progress.before if before is None else before
         self.progress = replace(self.progress, collected=collected, before=before)
-        with self._written("progress.json") as temporary:
+        with self.written("progress.json") as temporary:
             temporary.write_text(json.dumps(asdict(self.progress)))
 
     def corpus(self) -> Corpus | None:
@@ -78,7 +81,7 @@ class TrainingDirectory:
 
     def keep_corpus(self, corpus: Corpus) -> None:
         """Saves the text: the user's files may change before the run resumes. Raises CheckpointError."""
-        with self._written("corpus.npz") as temporary, temporary.open("wb") as file:
+        with self.written("corpus.npz") as temporary, temporary.open("wb") as file:
             np.savez(file, sequences=corpus.sequences, held_out=corpus.held_out, files=corpus.files)
 
     def hidden_states(self, shape: tuple[int, ...], dtype: mx.Dtype) -> "HiddenStates":
@@ -112,11 +115,11 @@ class TrainingDirectory:
             for name, tensor in getattr(fitted, part).items()
         }
         metadata = {"step": str(fitted.step), "loss": repr(fitted.loss)}
-        with self._written("state.safetensors") as temporary:
+        with self.written("state.safetensors") as temporary:
             mx.save_safetensors(str(temporary), tensors, metadata)
 
     @contextmanager
-    def _written(self, name: str) -> Iterator[Path]:
+    def written(self, name: str) -> Iterator[Path]:
         """A temporary file to write, which then replaces the file `name`. Raises CheckpointError."""
         try:
             with replacing(self.directory / name, self.directory / f"new-{name}") as temporary:
@@ -195,6 +198,22 @@ def open_training(out: Path, fingerprint: str) -> Iterator[TrainingDirectory]:
             # A run that was refused before it saved anything leaves no directory.
             if directory.exists() and [path.name for path in directory.iterdir()] == ["lock"]:
                 shutil.rmtree(directory)
+
+
+def run_fingerprint(options: Mapping[str, Any], checkpoint: Checkpoint) -> str:
+    """Differs whenever an interrupted run cannot be resumed: with other options, or another model. Changed text
+    files do not matter: a run keeps its text."""
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
+    digest.update((checkpoint.directory / "config.json").read_bytes())
+    files: set[Path] = set()
+    for item in checkpoint.stored:
+        for entry in entries_of(item):
+            digest.update(repr((entry.name, entry.file.name, entry.type, entry.shape, entry.offset)).encode())
+            files.add(entry.file)
+    for file in sorted(files):
+        status = file.stat()
+        digest.update(repr((str(file.resolve()), status.st_size, status.st_mtime_ns)).encode())
+    return digest.hexdigest()
 
 
 def publish(training: TrainingDirectory, out: Path) -> None:

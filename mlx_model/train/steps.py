@@ -91,10 +91,39 @@ def fit(
     kept_every: float,
     report: Report,
 ) -> Fitted:
-    """The layer after all steps, resumed from the weights in `directory` where there are any.
+    """The layer after all steps: see `descend`."""
 
-    Weights and optimizer are saved there every `kept_every` seconds, and on Ctrl-C, which then raises
-    KeyboardInterrupt. `parameters` is emptied, so that the layer is in memory once. Raises CheckpointError.
+    def computed(parameters: Tensors, step: int) -> Step:
+        batch = schedule.sequences(step, material.training)
+        gradients, loss, agreed = _gradients(material, parameters, batch)
+        return Step(gradients, loss, f"{agreed:.0%} right")
+
+    return descend(computed, parameters, schedule, directory, kept_every=kept_every, report=report)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A batch's gradients in float32, its loss in nats, and what else to say of it."""
+
+    gradients: Tensors
+    loss: float
+    said: str
+
+
+def descend(
+    computed: Callable[[Tensors, int], Step],
+    parameters: Tensors,
+    schedule: Schedule,
+    directory: TrainingDirectory,
+    *,
+    kept_every: float,
+    report: Report,
+) -> Fitted:
+    """The parameters after all steps, resumed from those in `directory` where there are any. `computed`: what
+    the batch of a step gives.
+
+    Parameters and optimizer are saved there every `kept_every` seconds, and on Ctrl-C, which then raises
+    KeyboardInterrupt. `parameters` is emptied, so that they are in memory once. Raises CheckpointError.
     """
     optimizer = Adam(learning_rate=schedule.learning_rate, betas=_BETAS, bias_correction=True)
     known = directory.fitted()
@@ -117,16 +146,15 @@ def fit(
     kept = time.monotonic()
     with _interrupts_asked() as asked:
         for step in range(start, schedule.steps):
-            batch = schedule.sequences(step, material.training)
-            gradients, now, agreed = _gradients(material, parameters, batch)
-            loss = now if math.isnan(loss) else _LOSS_DECAY * loss + (1 - _LOSS_DECAY) * now
+            now = computed(parameters, step)
+            loss = now.loss if math.isnan(loss) else _LOSS_DECAY * loss + (1 - _LOSS_DECAY) * now.loss
             optimizer.learning_rate = schedule.rate(step)
-            _update(optimizer, parameters, gradients)
+            _update(optimizer, parameters, now.gradients)
             report(
                 "Training",
                 step + 1,
                 schedule.steps,
-                f"step {step + 1} of {schedule.steps}, loss {loss:.3f}, {agreed:.0%} right",
+                f"step {step + 1} of {schedule.steps}, loss {loss:.3f}, {now.said}",
             )
             if asked() or time.monotonic() - kept >= kept_every:
                 directory.keep_fitted(fitted(step + 1))

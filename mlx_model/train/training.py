@@ -6,13 +6,9 @@ Kullback-Leibler divergence from the model's own distribution, for several draft
 the layer's own state for the draft before.
 """
 
-import hashlib
-import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import mlx.core as mx
 
@@ -22,12 +18,18 @@ from mlx_model.errors import CheckpointError, RequestError
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear, Matrix
 from mlx_model.memory.device import default_dtype, prepare_mlx
-from mlx_model.train.checkpointing import HiddenStates, TrainingDirectory, open_training, publish
+from mlx_model.train.checkpointing import (
+    HiddenStates,
+    TrainingDirectory,
+    open_training,
+    publish,
+    run_fingerprint,
+)
 from mlx_model.train.corpus import Corpus, read_corpus
 from mlx_model.train.head import Judge, initial_head, stored_head
 from mlx_model.train.linked import write_linked
 from mlx_model.train.steps import DEPTH, Material, Report, Schedule, acceptance, fit
-from mlx_model.weights.checkpoint import Checkpoint, entries_of, is_mtp, open_checkpoint, open_mtp, stored_name
+from mlx_model.weights.checkpoint import Checkpoint, is_mtp, open_checkpoint, open_mtp, stored_name
 from mlx_model.weights.experts.residency import Residency
 from mlx_model.weights.layout import mtp_items
 
@@ -212,9 +214,7 @@ def _check_space(staging: TrainingDirectory, checkpoint: Checkpoint, hidden: Hid
 
 
 def _fingerprint(training: Training, checkpoint: Checkpoint, dtype: mx.Dtype) -> str:
-    """Differs whenever an interrupted run cannot be resumed. Changed text files do not matter: the run keeps
-    its text."""
-    own: Mapping[str, Any] = {
+    own = {
         "schedule": repr(training.schedule),
         "length": training.length,
         "held_out": training.held_out,
@@ -222,14 +222,4 @@ def _fingerprint(training: Training, checkpoint: Checkpoint, dtype: mx.Dtype) ->
         "graft": None if training.graft is None else str(training.graft.resolve()),
         "dtype": str(dtype),
     }
-    digest = hashlib.sha256(json.dumps(own, sort_keys=True).encode())
-    digest.update((checkpoint.directory / "config.json").read_bytes())
-    files: set[Path] = set()
-    for item in checkpoint.stored:
-        for entry in entries_of(item):
-            digest.update(repr((entry.name, entry.file.name, entry.type, entry.shape, entry.offset)).encode())
-            files.add(entry.file)
-    for file in sorted(files):
-        status = file.stat()
-        digest.update(repr((str(file.resolve()), status.st_size, status.st_mtime_ns)).encode())
-    return digest.hexdigest()
+    return run_fingerprint(own, checkpoint)

@@ -1,0 +1,120 @@
+"""How a layer is computed segment by segment: what one segment hands on to the next, and the gradient by it on the
+way back."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import mlx.core as mx
+
+from mlx_model.layers.decoder import AttentionLayer, DeltaNetLayer
+from mlx_model.tune.backward.attention import SegmentedKV
+from mlx_model.tune.backward.delta_rule import ChunkedDeltaState
+
+Arrays = list[mx.array]
+
+
+class Walk(Protocol):
+    """A layer's way over the segments of a sequence."""
+
+    def start(self, dtype: mx.Dtype) -> Arrays:
+        """What the first segment begins with; `dtype`: of activations."""
+        ...
+
+    def step(self, x: mx.array, before: Sequence[mx.array]) -> tuple[mx.array, Arrays]:
+        """A segment [1, tokens, hidden], after what lies before it → the same shape, and what it adds."""
+        ...
+
+    def following(self, before: Arrays, added: Arrays) -> Arrays:
+        """What lies before the next segment."""
+        ...
+
+    def pull(self, x: mx.array, before: Arrays) -> Arrays:
+        """The gradient by what the segment x adds to what lies `before` it, when those of all later segments
+        were pushed."""
+        ...
+
+    def push(self, gradients: Arrays) -> None:
+        """Takes in the gradient by what lay before a segment."""
+        ...
+
+
+class DeltaNetWalk:
+    """The convolution's window and the recurrent matrix, each as of DeltaState, are handed on."""
+
+    def __init__(self, layer: DeltaNetLayer, chunk: int) -> None:
+        self._layer, self._chunk = layer, chunk
+        self._pending: Arrays = []
+
+    def start(self, dtype: mx.Dtype) -> Arrays:
+        """See Walk."""
+        rule = self._layer.linear_attn.rule
+        window = mx.zeros((1, len(rule.taps) - 1, rule.splits[0]), dtype)
+        return [window, mx.zeros((1, rule.value_heads, rule.value_dim, rule.key_dim))]
+
+    def step(self, x: mx.array, before: Sequence[mx.array]) -> tuple[mx.array, Arrays]:
+        """See Walk."""
+        state = ChunkedDeltaState(before[0], before[1], self._chunk)
+        y = self._layer(x, state)
+        return y, [state.window, state.matrix]
+
+    def following(self, before: Arrays, added: Arrays) -> Arrays:  # noqa: ARG002
+        """See Walk: the state after a segment takes the place of the one before it."""
+        return added
+
+    def pull(self, x: mx.array, before: Arrays) -> Arrays:  # noqa: ARG002
+        """See Walk."""
+        return self._pending or [mx.zeros_like(array) for array in before]
+
+    def push(self, gradients: Arrays) -> None:
+        """See Walk."""
+        self._pending = gradients
+
+
+class AttentionWalk:
+    """Each segment's keys and values are added to those of the segments before it: keys first, then values, by
+    segment."""
+
+    def __init__(self, layer: AttentionLayer) -> None:
+        self._layer = layer
+        self._pending: list[tuple[mx.array, mx.array]] = []
+
+    def start(self, dtype: mx.Dtype) -> Arrays:  # noqa: ARG002
+        """See Walk."""
+        return []
+
+    def step(self, x: mx.array, before: Sequence[mx.array]) -> tuple[mx.array, Arrays]:
+        """See Walk."""
+        count = len(before) // 2
+        kv = SegmentedKV(before[:count], before[count:])
+        y = self._layer(x, kv)
+        assert kv.own is not None
+        return y, list(kv.own)
+
+    def following(self, before: Arrays, added: Arrays) -> Arrays:
+        """See Walk."""
+        count = len(before) // 2
+        return [*before[:count], added[0], *before[count:], added[1]]
+
+    def pull(self, x: mx.array, before: Arrays) -> Arrays:
+        """See Walk."""
+        if len(self._pending) > len(before) // 2:
+            return list(self._pending.pop())
+        attention = self._layer.self_attn
+        return [mx.zeros((1, attention.kv_heads, x.shape[1], attention.head_dim), x.dtype)] * 2
+
+    def push(self, gradients: Arrays) -> None:
+        """See Walk."""
+        count = len(gradients) // 2
+        pairs = zip(gradients[:count], gradients[count:], strict=True)
+        if not self._pending:
+            self._pending = list(pairs)
+            return
+        self._pending = [
+            (keys + more_keys, values + more_values)
+            for (keys, values), (more_keys, more_values) in zip(self._pending, pairs, strict=True)
+        ]
+
+
+def walk(layer: AttentionLayer | DeltaNetLayer, chunk: int) -> Walk:
+    """The way over a layer; `chunk`: see chunked_delta_rule."""
+    return AttentionWalk(layer) if isinstance(layer, AttentionLayer) else DeltaNetWalk(layer, chunk)

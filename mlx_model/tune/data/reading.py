@@ -1,0 +1,94 @@
+"""What --data names, as examples to train on and examples held out."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mlx_model.chat.prompt import PromptEncoder
+from mlx_model.chat.tokenizer import Tokenizer
+from mlx_model.errors import RequestError
+from mlx_model.train.corpus import read_corpus
+from mlx_model.tune.data.chats import encode_chat, read_chats
+from mlx_model.tune.losses import Example, Text
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Examples to train on, and others `held_out`, which are only measured on; `made_of`: a line for each
+    source, for the card."""
+
+    training: tuple[Example, ...]
+    held_out: tuple[Example, ...]
+    made_of: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How to read: tokens that a text may have at most, how many examples are needed, the share held out (0 to
+    1), the seed of what is drawn, and whether all tokens of a chat count."""
+
+    length: int
+    most: int
+    held_out: float
+    seed: int
+    everything: bool = False
+
+
+def read_material(paths: Sequence[Path], directory: Path, wanted: Wanted) -> Material:
+    """Reads folders and files of text, and chats from files that end in .jsonl. `directory`: of the checkpoint.
+    Raises RequestError, CheckpointError or TemplateError."""
+    chats = [path for path in paths if path.suffix == ".jsonl" and path.is_file()]
+    texts = [path for path in paths if path not in chats]
+    parts = [_from_chats(file, directory, wanted) for file in chats]
+    if texts:
+        parts.append(_from_texts(texts, directory, wanted))
+    return Material(
+        tuple(example for part in parts for example in part.training),
+        tuple(example for part in parts for example in part.held_out),
+        tuple(line for part in parts for line in part.made_of),
+    )
+
+
+def split(examples: Sequence[Example], share: float, seed: int) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """Examples to train on, and the share (0 to 1) of them that is held out: at least one of each. Raises
+    RequestError where there are fewer than two."""
+    if len(examples) < 2:
+        raise RequestError("One example is too few to train on: another must be held out to measure on.")
+    drawn = list(examples)
+    random.Random(seed).shuffle(drawn)
+    count = min(max(1, round(len(drawn) * share)), len(drawn) - 1)
+    return tuple(drawn[count:]), tuple(drawn[:count])
+
+
+def _from_chats(file: Path, directory: Path, wanted: Wanted) -> Material:
+    encoder = PromptEncoder.from_directory(directory)
+    chats = read_chats(file)
+    examples: list[Example] = [
+        (text,)
+        for chat in chats
+        for text in encode_chat(encoder, chat, wanted.length, everything=wanted.everything)
+    ]
+    training, held_out = split(examples, wanted.held_out, wanted.seed)
+    return Material(training, held_out, (f"{len(chats):,} chats of {file.name}",))
+
+
+def _from_texts(paths: Sequence[Path], directory: Path, wanted: Wanted) -> Material:
+    corpus = read_corpus(
+        paths,
+        Tokenizer.from_directory(directory),
+        length=wanted.length,
+        most=wanted.most,
+        held_out=wanted.held_out,
+        seed=wanted.seed,
+    )
+    examples: list[Example] = [
+        (Text(sequence, np.ones(len(sequence), np.bool_)),) for sequence in corpus.sequences
+    ]
+    count = len(examples) - corpus.held_out
+    named = ", ".join(path.name for path in paths)
+    return Material(
+        tuple(examples[:count]), tuple(examples[count:]), (f"{corpus.files:,} files of text from {named}",)
+    )
