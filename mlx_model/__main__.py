@@ -18,6 +18,7 @@ COMMANDS = {
     "score": "log-probabilities and perplexity of given tokens",
     "convert": "write a checkpoint in the engine's own layout, quantized by a recipe",
     "train-mtp": "fit an MTP layer to a checkpoint over your own code, for drafting",
+    "tune": "train an adapter over your own code and conversations",
     "practice": "make the small model of the practice range",
     "info": "sizes, memory and the roof of a checkpoint or config",
     "fit": "what a model holds in memory, here or on another machine, and what would make it fit",

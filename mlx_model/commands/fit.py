@@ -17,7 +17,7 @@ from mlx_model.config.published import NAME
 from mlx_model.memory.activation_bytes import Arithmetic
 from mlx_model.memory.advice import gigabytes, verdict
 from mlx_model.memory.device import arithmetic, default_dtype
-from mlx_model.memory.machine import GIB, mac, this_machine
+from mlx_model.memory.machine import GIB, Machine, mac, this_machine
 from mlx_model.memory.plan import MemoryPlan, Model, Wishes, plan_memory
 from mlx_model.weights.layout import Component
 
@@ -36,12 +36,7 @@ _COLORS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this subcommand."""
     add_shape(parser, required=False)
-    parser.add_argument(
-        "--memory",
-        type=_memory,
-        metavar="SIZE",
-        help="of a Mac with so much memory, as it is sold (36GB), instead of this machine",
-    )
+    add_machine(parser)
     parser.add_argument(
         "--context", type=count, metavar="N", help="tokens of context (default: as many as fit)"
     )
@@ -52,14 +47,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
+def add_machine(parser: argparse.ArgumentParser) -> None:
+    """--memory."""
+    parser.add_argument(
+        "--memory",
+        type=_memory,
+        metavar="SIZE",
+        help="of a Mac with so much memory, as it is sold (36GB), instead of this machine",
+    )
+
+
+def machine_of(arguments: argparse.Namespace) -> Machine:
+    """The Mac that --memory describes, else this machine."""
+    return this_machine() if arguments.memory is None else mac(arguments.memory)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """0 when it fits, 1 when it does not. Raises EngineError."""
     name, model = _model(arguments)
+    machine = machine_of(arguments)
     if arguments.memory is None:
-        machine = this_machine()
         model = replace(model, arithmetic=arithmetic(default_dtype(model.config.dtype), model.config))
-    else:
-        machine = mac(arguments.memory)
     wishes = Wishes(arguments.context, arguments.expert_slots)
     plan = plan_memory(model, machine, wishes)
     sentence = verdict(model, machine, wishes, plan)

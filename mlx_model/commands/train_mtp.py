@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from mlx_model.commands.shared.memory_check import DoesNotFit, add_memory, settle_memory
+from mlx_model.commands.shared.training_bar import training_bar
 from mlx_model.config.family import ARCHITECTURES
 from mlx_model.config.model_config import architecture
 from mlx_model.errors import ConfigError, RequestError
@@ -79,33 +79,12 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     means = settle_training(arguments)
     console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    bar = Progress(*columns, console=console)
-    tasks: dict[str, TaskID] = {}
-
-    def report(stage: str, done: int, total: int, note: str) -> None:
-        # The bar is shown only when work begins: an error should not be printed below an empty bar.
-        if not tasks:
-            bar.start()
-        if stage not in tasks or (done < total and bar.tasks[tasks[stage]].finished):
-            tasks[stage] = bar.add_task(stage, total=total, note=note)
-        bar.update(tasks[stage], completed=done, note=note)
-
     try:
-        trained = train_mtp(training, means, report)
+        with training_bar(console) as report:
+            trained = train_mtp(training, means, report)
     except KeyboardInterrupt:
-        bar.stop()
         console.print("Interrupted. The same command goes on where it was.")
         return 130
-    finally:
-        if tasks:
-            bar.stop()
     if arguments.json:
         print(json.dumps(asdict(trained) | {"directory": str(trained.directory)}))
     else:

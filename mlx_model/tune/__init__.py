@@ -1,1 +1,1 @@
-"""Tuning: an adapter (LoRA or DoRA) trained through the frozen model, packed or not, on the user's own machine."""
+"""Tuning: an adapter (LoRA or DoRA) trained through the frozen model, packed or not."""

@@ -10,6 +10,7 @@ from mlx_model.tune.adapters.targets import Shape
 def write_card(directory: Path, shape: Shape, told: Mapping[str, Any]) -> None:
     """Writes README.md into `directory`; `told`: as in the adapter's configuration. Raises OSError."""
     schedule, held_out = told["schedule"], told["held_out"]
+    targets = ", ".join(shape.targets)
     layers = "all layers" if shape.layers is None else f"the last {shape.layers} layers"
     lines = [
         f"# An adapter of {told['base']}",
@@ -19,9 +20,10 @@ def write_card(directory: Path, shape: Shape, told: Mapping[str, Any]) -> None:
         "| | |",
         "|---|---|",
         f"| Made of | {'; '.join(told['made_of'])} |",
-        f"| Kind | {shape.kind}, rank {shape.rank}, scale {shape.scale:g}, on {', '.join(shape.targets)} of {layers} |",
+        f"| Kind | {shape.kind}, rank {shape.rank}, scale {shape.scale:g}, on {targets} of {layers} |",
         f"| Training | {told['steps']:,} steps of {schedule['batch']} examples, learning rate "
-        f"{schedule['learning_rate']:g}, seed {schedule['seed']}; {told['tokens']:,} tokens or pairs that count |",
+        f"{schedule['learning_rate']:g}, seed {schedule['seed']} |",
+        f"| Tokens that count (or pairs) | {told['tokens']:,} |",
         f"| Loss | {told['objective']} |",
         f"| Held-out loss before | {held_out['before']:.4f} |",
         f"| Held-out loss after | {held_out['after']:.4f} |",

@@ -7,7 +7,8 @@ import mlx.core as mx
 
 from mlx_model.tune.adapters.matrices import AdaptedModel, Tensors
 from mlx_model.tune.backward.passes import Passes
-from mlx_model.tune.losses import Example, Judge, Objective, Text
+from mlx_model.tune.data.texts import Example, Text
+from mlx_model.tune.losses import Judge, Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,9 @@ class Tuner:
                 self.judge.log_probabilities(states, text)
                 for states, text in zip(outputs, example, strict=True)
             ]
-            value, weights = mx.value_and_grad(lambda found, own=reference: self.objective(found, own) / size)(found)
+            value, weights = mx.value_and_grad(lambda found, own=reference: self.objective(found, own) / size)(
+                found
+            )
             loss += float(value)
             for borders, states, text, weight in zip(passed, outputs, example, weights, strict=True):
                 pulls = self.judge.pulls(states, text, weight)

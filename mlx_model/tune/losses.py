@@ -1,36 +1,17 @@
 """The loss of a tuning: a function of the log-probabilities that the model gives the tokens that count."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import Protocol
 
 import mlx.core as mx
 import numpy as np
-from numpy.typing import NDArray
 
 from mlx_model.model import Qwen3Next
 from mlx_model.tune.backward.passes import Segments
+from mlx_model.tune.data.texts import Example, Text
 
 JUDGED_AT_ONCE = 128
 """Positions whose logits are in memory at once: 128 * 151,936 float32 are 78 MB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Token ids [n] (uint32), and which of them count in the loss [n] (bool); the first never does."""
-
-    tokens: NDArray[np.uint32]
-    counted: NDArray[np.bool_]
-
-    @property
-    def count(self) -> int:
-        """How many tokens count."""
-        return int(self.counted[1:].sum())
-
-
-Example = tuple[Text, ...]
-"""Texts with one loss together: a single one, or such as are compared with each other."""
 
 
 class Objective(Protocol):
@@ -117,28 +98,3 @@ class Judge:
                 targets = mx.array(text.tokens[block + 1])
                 blocks.append((index, mx.array(block - index * self._segment), targets))
         return blocks
-
-
-def flattened(examples: Sequence[Example]) -> dict[str, NDArray[np.generic]]:
-    """Examples as arrays, to be stored."""
-    texts = [text for example in examples for text in example]
-    return {
-        "tokens": np.concatenate([text.tokens for text in texts]),
-        "counted": np.concatenate([text.counted for text in texts]),
-        "ends": np.cumsum([len(text.tokens) for text in texts]),
-        "sizes": np.array([len(example) for example in examples]),
-    }
-
-
-def unflattened(arrays: dict[str, NDArray[np.generic]]) -> list[Example]:
-    """The examples of such arrays."""
-    ends = [0, *map(int, arrays["ends"])]
-    texts = [
-        Text(arrays["tokens"][start:end].astype(np.uint32), arrays["counted"][start:end].astype(np.bool_))
-        for start, end in pairwise(ends)
-    ]
-    examples, done = [], 0
-    for size in map(int, arrays["sizes"]):
-        examples.append(tuple(texts[done : done + size]))
-        done += size
-    return examples

@@ -19,8 +19,9 @@ from mlx_model.tune.adapters.published import write_adapter
 from mlx_model.tune.adapters.targets import Shape, sites
 from mlx_model.tune.card import write_card
 from mlx_model.tune.data.reading import Material
+from mlx_model.tune.data.texts import flattened, unflattened
 from mlx_model.tune.gradients import Means, Tuner
-from mlx_model.tune.losses import Likelihood, Objective, flattened, unflattened
+from mlx_model.tune.losses import Likelihood, Objective
 from mlx_model.tune.verdict import Losses, Verdict, judged, mean
 from mlx_model.weights.checkpoint import Checkpoint, is_mtp, open_checkpoint
 
@@ -32,7 +33,7 @@ _LOOKED_AT = 8
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """The options of a run. `options`: whatever else the material follows from, so that another run is told from
+    """The options of a run. `options`: what else the material follows from, so that another run is told from
     this one; `kept_every`: seconds between two saves; `widened`: packed weights are unpacked when they are
     loaded."""
 
@@ -149,9 +150,7 @@ def _held_out(tuner: Tuner, tensors: Tensors, material: Material, report: Report
     return losses
 
 
-def _write(
-    staging: TrainingDirectory, tuner: Tuner, tensors: Tensors, tuning: Tuning, tuned: Tuned
-) -> None:
+def _write(staging: TrainingDirectory, tuner: Tuner, tensors: Tensors, tuning: Tuning, tuned: Tuned) -> None:
     told = {
         "base": tuning.model.resolve().name,
         "made_of": list(tuned.made_of),
@@ -191,9 +190,7 @@ def _keep_material(staging: TrainingDirectory, material: Material) -> None:
         np.savez(file, training=len(material.training), made_of=np.array(material.made_of), **arrays)
 
 
-def _fingerprint(
-    tuning: Tuning, checkpoint: Checkpoint, dtype: str, means: Means, objective: Objective
-) -> str:
+def _fingerprint(tuning: Tuning, checkpoint: Checkpoint, dtype: str, means: Means, objective: Objective) -> str:
     own = {
         "options": dict(tuning.options),
         "shape": repr(tuning.shape),

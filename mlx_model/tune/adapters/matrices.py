@@ -1,7 +1,8 @@
 """The matrices of an adapter in training, and how they are laid over the model's projections.
 
 They are kept by the module that mlx-lm knows, in float32: `MODULE.lora_a` [in, rank], `MODULE.lora_b` [rank,
-out], and DoRA's `MODULE.m` [out]; with a leading axis of experts for a bank. Rows are in the engine's order.
+out], and DoRA's `MODULE.m` [out]; each with a leading axis of experts for a bank. Rows are in the engine's
+order.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,14 +38,16 @@ class AdaptedModel:
                 *bank, rows, columns = source.shape
                 key, own = mx.random.split(key)
                 bound = columns**-0.5
-                tensors[f"{source.module}.lora_a"] = mx.random.uniform(-bound, bound, (*bank, columns, rank), key=own)
+                tensors[f"{source.module}.lora_a"] = mx.random.uniform(
+                    -bound, bound, (*bank, columns, rank), key=own
+                )
                 tensors[f"{source.module}.lora_b"] = mx.zeros((*bank, rank, rows))
         if self.shape.kind is Kind.DORA:
             self.measure(tensors)
             for site in self.sites:
                 lengths, above = 1.0 / self._shrinking[site.projection.path], 0
                 for source in site.sources:
-                    tensors[f"{source.module}.m"] = lengths[above : above + source.shape[-2]]
+                    tensors[f"{source.module}.m"] = lengths[..., above : above + source.shape[-2]]
                     above += source.shape[-2]
         mx.eval(tensors)
         return tensors
@@ -67,7 +70,7 @@ class AdaptedModel:
         for site in self.sites:
             a, b = self._joined(site, tensors)
             # A gain of magnitudes that are all one: the lengths' inverses.
-            gain = self._at(site).prepared(a, b, mx.ones(b.shape[-1]), mx.float32).gain
+            gain = self._at(site).prepared(a, b, mx.ones((*b.shape[:-2], b.shape[-1])), mx.float32).gain
             assert gain is not None
             self._shrinking[site.projection.path] = gain
 
@@ -79,8 +82,8 @@ class AdaptedModel:
             a, b = self._joined(site, tensors)
             gain = None
             if self.shape.kind is Kind.DORA:
-                magnitude = mx.concatenate([tensors[f"{source.module}.m"] for source in site.sources])
-                gain = magnitude * self._shrinking[site.projection.path]
+                magnitude = mx.concatenate([tensors[f"{source.module}.m"] for source in site.sources], axis=-1)
+                gain = (magnitude * self._shrinking[site.projection.path]).astype(self.model.dtype)
             self._at(site).update = LowRankUpdate(a, b, gain)
 
     def lift(self) -> None:

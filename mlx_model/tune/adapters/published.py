@@ -15,40 +15,45 @@ _WRAPPED = "language_model."
 """What mlx-lm's names begin with where the model is the text part of a vision-language model."""
 
 
+def published(adapted: AdaptedModel, tensors: Mapping[str, mx.array]) -> dict[str, mx.array]:
+    """The tensors under mlx-lm's names, in its order of rows and of axes."""
+    prefix = "" if adapted.model.config.interleaved else _WRAPPED
+    found: dict[str, mx.array] = {}
+    for source in (source for site in adapted.sites for source in site.sources):
+        stored = None if source.order is None else mx.array(np.argsort(source.order).astype(np.uint32))
+        for kind in ("lora_a", "lora_b", "m"):
+            tensor = tensors.get(f"{source.module}.{kind}")
+            if tensor is None:
+                continue
+            if stored is not None and kind != "lora_a":
+                tensor = mx.take(tensor, stored, axis=-1)
+            if len(source.shape) == 3 and kind != "m":
+                # For a bank, mlx-lm stores both the other way round.
+                tensor = tensor.swapaxes(-1, -2)
+            found[f"{prefix}{source.module}.{kind}"] = mx.contiguous(tensor)
+    return found
+
+
 def write_adapter(
     adapted: AdaptedModel, tensors: Mapping[str, mx.array], directory: Path, told: Mapping[str, Any]
 ) -> None:
     """Writes both files into `directory`, which must exist; `told` is kept in the configuration under
     `tidegate`. Raises CheckpointError."""
-    config, shape = adapted.model.config, adapted.shape
-    prefix = "" if config.interleaved else _WRAPPED
-    published: dict[str, mx.array] = {}
-    keys = set()
-    for site in adapted.sites:
-        for source in site.sources:
-            keys.add(source.module.removeprefix(f"model.layers.{site.layer}."))
-            a, b = tensors[f"{source.module}.lora_a"], tensors[f"{source.module}.lora_b"]
-            stored = None if source.order is None else mx.array(np.argsort(source.order).astype(np.uint32))
-            if stored is not None:
-                b = mx.take(b, stored, axis=-1)
-            if len(source.shape) == 3:
-                # For a bank, mlx-lm stores both the other way round.
-                a, b = mx.contiguous(a.swapaxes(-1, -2)), mx.contiguous(b.swapaxes(-1, -2))
-            published[f"{prefix}{source.module}.lora_a"] = a
-            published[f"{prefix}{source.module}.lora_b"] = b
-            magnitude = tensors.get(f"{source.module}.m")
-            if magnitude is not None:
-                published[f"{prefix}{source.module}.m"] = (
-                    magnitude if stored is None else mx.take(magnitude, stored)
-                )
+    shape = adapted.shape
+    keys = {
+        source.module.removeprefix(f"model.layers.{site.layer}.")
+        for site in adapted.sites
+        for source in site.sources
+    }
     settings = {
         "fine_tune_type": str(shape.kind),
-        "num_layers": config.num_hidden_layers - adapted.first,
+        "num_layers": adapted.model.config.num_hidden_layers - adapted.first,
         "lora_parameters": {"rank": shape.rank, "scale": shape.scale, "dropout": 0.0, "keys": sorted(keys)},
         "tidegate": dict(told),
     }
     try:
-        mx.save_safetensors(str(directory / "adapters.safetensors"), published, {"format": "mlx"})
+        file = directory / "adapters.safetensors"
+        mx.save_safetensors(str(file), published(adapted, tensors), {"format": "mlx"})
         text = json.dumps(settings, indent=2, ensure_ascii=False)
         (directory / "adapter_config.json").write_text(text + "\n", encoding="utf-8")
     except (OSError, RuntimeError) as error:

@@ -64,11 +64,7 @@ class Site:
 
 def sites(config: ModelConfig, shape: Shape) -> tuple[Site, ...]:
     """The projections that an adapter of this shape changes, in the order of the forward pass. Raises
-    RequestError where the model has none, or DoRA cannot be had."""
-    if shape.kind is Kind.DORA and Target.EXPERTS in shape.targets and config.num_experts:
-        raise RequestError(
-            "DoRA adapters of routed experts have no published form: take LoRA, or leave experts out of --targets."
-        )
+    RequestError where the model has none."""
     found = tuple(_sites(config, shape))
     if not found:
         named = ", ".join(shape.targets)

@@ -2,6 +2,7 @@
 forward and backward (arXiv 2205.14135)."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import mlx.core as mx
 from typing_extensions import override
@@ -17,7 +18,7 @@ def blocked_attention(
     heads = keys[0].shape[1]
     grouped = queries.reshape(1, heads, -1, *queries.shape[2:]).astype(mx.float32) * scale
     blocks = [block[:, :, None].astype(mx.float32) for block in (*keys, *values)]
-    output, _ = _attention(grouped, *blocks)
+    output, _ = cast(tuple[mx.array, mx.array], _attention(grouped, *blocks))
     return output.reshape(queries.shape).astype(queries.dtype)
 
 
@@ -30,8 +31,7 @@ def _attention(queries: mx.array, *blocks: mx.array) -> tuple[mx.array, mx.array
     total, output = mx.zeros_like(peak), mx.zeros_like(queries)
     for index, (keys, values) in enumerate(zip(blocks[:count], blocks[count:], strict=True)):
         # Each block waits for the one before it: otherwise the scores of all would be computed at once.
-        keys = mx.depends([keys], [output])[0]  # noqa: PLW2901
-        scores = _scores(queries, keys, causal=index == count - 1)
+        scores = _scores(queries, mx.depends([keys], [output, total])[0], causal=index == count - 1)
         higher = mx.maximum(peak, scores.max(axis=-1, keepdims=True))
         weights, shrunk = mx.exp(scores - higher), mx.exp(peak - higher)
         total = total * shrunk + weights.sum(axis=-1, keepdims=True)
@@ -41,14 +41,19 @@ def _attention(queries: mx.array, *blocks: mx.array) -> tuple[mx.array, mx.array
 
 
 @_attention.vjp
-def _attention_vjp(primals, cotangents, outputs):  # type: ignore[no-untyped-def]
+def _attention_vjp(
+    primals: Sequence[mx.array], cotangents: Sequence[mx.array], outputs: Sequence[mx.array]
+) -> tuple[mx.array, ...]:
     queries, *blocks = primals
     (pull, _), (output, log_total) = cotangents, outputs
     count = len(blocks) // 2
-    by_queries, by_keys, by_values = mx.zeros_like(queries), [], []
+    by_queries = mx.zeros_like(queries)
+    by_keys: list[mx.array] = []
+    by_values: list[mx.array] = []
     shared = (pull * output).sum(axis=-1, keepdims=True)
     for index, (keys, values) in enumerate(zip(blocks[:count], blocks[count:], strict=True)):
-        keys = mx.depends([keys], [by_queries])[0]  # noqa: PLW2901
+        # As above: the scores of a block are dropped before those of the next are computed.
+        keys = mx.depends([keys], [by_queries, *by_keys[-1:], *by_values[-1:]])[0]  # noqa: PLW2901
         weights = mx.exp(_scores(queries, keys, causal=index == count - 1) - log_total)
         by_values.append((weights.swapaxes(-1, -2) @ pull).sum(axis=2, keepdims=True))
         by_scores = weights * (pull @ values.swapaxes(-1, -2) - shared)

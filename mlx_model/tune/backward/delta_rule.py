@@ -6,6 +6,7 @@ from chunk to chunk a state is handed on.
 """
 
 from functools import lru_cache
+from typing import cast
 
 import mlx.core as mx
 import numpy as np
@@ -66,13 +67,17 @@ def chunked_delta_rule(
     return y[:, :tokens], state.swapaxes(-1, -2).reshape(matrix.shape)
 
 
-@mx.custom_function
 def unit_lower_inverse(lower: mx.array) -> mx.array:
     """(I + lower)⁻¹ for strictly lower triangular matrices [..., n, n] of float32, n a power of two.
 
     The inverses of two neighbouring blocks on the diagonal give that of both together, so it takes log2 n
     rounds; unlike a product of powers it is as accurate as substituting forward.
     """
+    return cast(mx.array, _inverted(lower))
+
+
+@mx.custom_function
+def _inverted(lower: mx.array) -> mx.array:
     size = lower.shape[-1]
     inverse = mx.broadcast_to(mx.eye(size), lower.shape)
     for corner in _corners(size):
@@ -80,8 +85,8 @@ def unit_lower_inverse(lower: mx.array) -> mx.array:
     return inverse
 
 
-@unit_lower_inverse.vjp
-def _unit_lower_inverse_vjp(lower: mx.array, cotangent: mx.array, inverse: mx.array) -> mx.array:
+@_inverted.vjp
+def _inverted_vjp(lower: mx.array, cotangent: mx.array, inverse: mx.array) -> mx.array:
     turned = inverse.swapaxes(-1, -2)
     return mx.where(_triangles(lower.shape[-1])[1], -(turned @ cotangent @ turned), 0.0)
 

@@ -71,17 +71,24 @@ class Passes:
             count = len(before)
 
             def run(arrays: list[mx.array], part: mx.array = part, count: int = count) -> list[mx.array]:
-                before, tensors, own_part = arrays[:count], arrays[count : count + len(names)], arrays[count:][len(names) :]
+                before, tensors, own_part = (
+                    arrays[:count],
+                    arrays[count : count + len(names)],
+                    arrays[count:][len(names) :],
+                )
                 self.adapted.lay(dict(zip(names, tensors, strict=True)), index)
                 y, added = way.step(own_part[0] if own_part else part, before)
                 return [y, *added]
 
             wanted = [*before, *own.values(), *([part] if further else [])]
-            _, found = mx.vjp(lambda *arrays, run=run: run(list(arrays)), wanted, [pulls[number], *way.pull(part, before)])
-            way.push(found[:count])
+            _, found = mx.vjp(
+                lambda *arrays, run=run: run(list(arrays)), wanted, [pulls[number], *way.pull(part, before)]
+            )
+            held = way.push(found[:count])
             for name, gradient in zip(names, found[count:], strict=False):
                 total[name] = total[name] + gradient
             pulls[number] = found[-1] if further else mx.zeros((0,))
-            mx.eval(pulls[number], found[:count], total)
+            mx.eval(pulls[number], held, total)
+            del before, wanted, found, held
         self.adapted.lay(own, index)
         return total

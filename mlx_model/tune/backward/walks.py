@@ -1,5 +1,5 @@
-"""How a layer is computed segment by segment: what one segment hands on to the next, and the gradient by it on the
-way back."""
+"""How a layer is computed segment by segment: what one segment hands on to the next, and the gradient by it on
+the way back."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -33,8 +33,9 @@ class Walk(Protocol):
         were pushed."""
         ...
 
-    def push(self, gradients: Arrays) -> None:
-        """Takes in the gradient by what lay before a segment."""
+    def push(self, gradients: Arrays) -> Arrays:
+        """Takes in the gradient by what lay before a segment; returns all that it now holds, to be
+        evaluated."""
         ...
 
 
@@ -65,9 +66,10 @@ class DeltaNetWalk:
         """See Walk."""
         return self._pending or [mx.zeros_like(array) for array in before]
 
-    def push(self, gradients: Arrays) -> None:
+    def push(self, gradients: Arrays) -> Arrays:
         """See Walk."""
         self._pending = gradients
+        return gradients
 
 
 class AttentionWalk:
@@ -88,7 +90,8 @@ class AttentionWalk:
         kv = SegmentedKV(before[:count], before[count:])
         y = self._layer(x, kv)
         assert kv.own is not None
-        return y, list(kv.own)
+        # Copies: views would keep the projections that they are part of.
+        return y, [mx.contiguous(array) for array in kv.own]
 
     def following(self, before: Arrays, added: Arrays) -> Arrays:
         """See Walk."""
@@ -102,17 +105,17 @@ class AttentionWalk:
         attention = self._layer.self_attn
         return [mx.zeros((1, attention.kv_heads, x.shape[1], attention.head_dim), x.dtype)] * 2
 
-    def push(self, gradients: Arrays) -> None:
+    def push(self, gradients: Arrays) -> Arrays:
         """See Walk."""
         count = len(gradients) // 2
-        pairs = zip(gradients[:count], gradients[count:], strict=True)
-        if not self._pending:
-            self._pending = list(pairs)
-            return
-        self._pending = [
-            (keys + more_keys, values + more_values)
-            for (keys, values), (more_keys, more_values) in zip(self._pending, pairs, strict=True)
-        ]
+        pairs = list(zip(gradients[:count], gradients[count:], strict=True))
+        if self._pending:
+            pairs = [
+                (keys + more_keys, values + more_values)
+                for (keys, values), (more_keys, more_values) in zip(self._pending, pairs, strict=True)
+            ]
+        self._pending = pairs
+        return [gradient for pair in pairs for gradient in pair]
 
 
 def walk(layer: AttentionLayer | DeltaNetLayer, chunk: int) -> Walk:

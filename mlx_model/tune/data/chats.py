@@ -9,7 +9,7 @@ import numpy as np
 
 from mlx_model.chat.prompt import PromptEncoder
 from mlx_model.errors import RequestError
-from mlx_model.tune.losses import Text
+from mlx_model.tune.data.texts import Text
 
 Chat = Mapping[str, Any]
 """`messages` as on the wire, and perhaps `tools`."""

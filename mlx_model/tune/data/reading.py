@@ -12,7 +12,7 @@ from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.errors import RequestError
 from mlx_model.train.corpus import read_corpus
 from mlx_model.tune.data.chats import encode_chat, read_chats
-from mlx_model.tune.losses import Example, Text
+from mlx_model.tune.data.texts import Example, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,9 @@ def read_material(paths: Sequence[Path], directory: Path, wanted: Wanted) -> Mat
     )
 
 
-def split(examples: Sequence[Example], share: float, seed: int) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+def split(
+    examples: Sequence[Example], share: float, seed: int
+) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     """Examples to train on, and the share (0 to 1) of them that is held out: at least one of each. Raises
     RequestError where there are fewer than two."""
     if len(examples) < 2:

@@ -1,0 +1,1 @@
+"""What `tune` does beside tuning, one thing a module."""
