@@ -6,6 +6,8 @@ times as fast (OpenBLAS 0.3.21, blocks of 128 and 512 tokens, two busy cores). W
 where its chunk begins, up to rounding.
 """
 
+from collections.abc import Callable
+
 import mlx.core as mx
 
 from mlx_model.state.sizes import DELTA_CHUNK as CHUNK
@@ -14,12 +16,25 @@ _LEAST_DECAY = 1e-38
 """A decay of zero has no logarithm; a state scaled by this much is gone all the same."""
 
 
+def _inverted(system: mx.array) -> mx.array:
+    return mx.linalg.tri_inv(system, stream=mx.cpu)
+
+
 def chunked_delta_update(  # noqa: PLR0917 (as the function that it stands in for)
-    q: mx.array, k: mx.array, v: mx.array, decay: mx.array, beta: mx.array, matrix: mx.array
+    q: mx.array,
+    k: mx.array,
+    v: mx.array,
+    decay: mx.array,
+    beta: mx.array,
+    matrix: mx.array,
+    *,
+    chunk: int = CHUNK,
+    inverted: Callable[[mx.array], mx.array] = _inverted,
 ) -> tuple[mx.array, mx.array]:
     """What mx.fast.gated_delta_update computes: q and k [1, tokens, Hk, Dk], v [1, tokens, Hv, Dv], decay and
     beta [1, tokens, Hv], matrix [1, Hv, Dv, Dk], all float32 → outputs [1, tokens, Hv, Dv] and the matrix after
-    the block.
+    the block. `chunk`: tokens of one; `inverted`: the inverse of lower triangular matrices [..., chunk, chunk]
+    with ones on the diagonal, which has to have a gradient where one is wanted.
 
     Within a chunk a token's value is corrected by what the keys before it retrieve: u_i = beta_i · (v_i -
     Σ_j<i fade_ij · (k_i · k_j) · u_j - fade_i · S k_i). That is one triangular system for the whole chunk,
@@ -27,14 +42,14 @@ def chunked_delta_update(  # noqa: PLR0917 (as the function that it stands in fo
     """
     tokens, heads = q.shape[1], v.shape[2]
     repeats = heads // q.shape[2]
-    q, k = (mx.repeat(_by_chunk(part), repeats, axis=1) for part in (q, k))
-    v, beta = _by_chunk(v), _by_chunk(beta)[..., None]
-    log_decay = mx.log(mx.maximum(_by_chunk(decay, 1.0), _LEAST_DECAY))
+    q, k = (mx.repeat(_by_chunk(part, chunk), repeats, axis=1) for part in (q, k))
+    v, beta = _by_chunk(v, chunk), _by_chunk(beta, chunk)[..., None]
+    log_decay = mx.log(mx.maximum(_by_chunk(decay, chunk, 1.0), _LEAST_DECAY))
     fade, from_start, to_end = _fades(log_decay)
     keys = k.swapaxes(-1, -2)
     # A decay applies before a token writes: token i's own value is not faded.
-    system = mx.eye(CHUNK) + beta * (k @ keys) * mx.tril(fade, -1)
-    inverse = mx.linalg.tri_inv(system, stream=mx.cpu)
+    system = mx.eye(chunk) + beta * (k @ keys) * mx.tril(fade, -1)
+    inverse = inverted(system)
     values = inverse @ (beta * v)
     retrieved = inverse @ (beta * from_start * k)
     seen = (q @ keys) * fade
@@ -50,24 +65,24 @@ def chunked_delta_update(  # noqa: PLR0917 (as the function that it stands in fo
     return y[:, :tokens], mx.contiguous(state.swapaxes(-1, -2)[None])
 
 
-def _by_chunk(x: mx.array, filling: float = 0.0) -> mx.array:
-    """[1, tokens, H, ...] → [chunks, H, CHUNK, ...]; `filling` stands where tokens are missing in the last."""
-    missing = -x.shape[1] % CHUNK
+def _by_chunk(x: mx.array, chunk: int, filling: float = 0.0) -> mx.array:
+    """[1, tokens, H, ...] → [chunks, H, chunk, ...]; `filling` stands where tokens are missing in the last."""
+    missing = -x.shape[1] % chunk
     if missing:
         widths = [(0, 0), (0, missing), *[(0, 0)] * (x.ndim - 2)]
         x = mx.pad(x, widths, constant_values=mx.array(filling))
-    return x.reshape(-1, CHUNK, *x.shape[2:]).swapaxes(1, 2)
+    return x.reshape(-1, chunk, *x.shape[2:]).swapaxes(1, 2)
 
 
 def _fades(log_decay: mx.array) -> tuple[mx.array, mx.array, mx.array]:
-    """log_decay [chunks, H, CHUNK] → what is left, after the decay of token i, of what token j wrote
+    """log_decay [chunks, H, chunk] → what is left, after the decay of token i, of what token j wrote
     [..., i, j] (zero for j > i) and of the state before the chunk [..., i, 1]; and at the chunk's end of what
     token i wrote [..., i, 1].
 
     Logarithms are summed from j to i for each pair: a difference of two sums from the start would lose digits
     after a decay near zero.
     """
-    after = mx.tri(CHUNK, k=-1, dtype=mx.float32)
+    after = mx.tri(log_decay.shape[-1], k=-1, dtype=mx.float32)
     summed = mx.cumsum(log_decay[..., :, None] * after, axis=-2)
     fade = mx.tril(mx.exp(summed))
     from_start = mx.exp(mx.cumsum(log_decay, axis=-1))[..., None]
