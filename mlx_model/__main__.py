@@ -19,6 +19,7 @@ COMMANDS = {
     "convert": "write a checkpoint in the engine's own layout, quantized by a recipe",
     "train-mtp": "fit an MTP layer to a checkpoint over your own code, for drafting",
     "tune": "train an adapter over your own code and conversations",
+    "train-dflash": "train a DFlash drafter for a checkpoint, over your own code or chats",
     "practice": "make the small model of the practice range",
     "info": "sizes, memory and the roof of a checkpoint or config",
     "fit": "what a model holds in memory, here or on another machine, and what would make it fit",

@@ -36,6 +36,7 @@ COMMANDS: dict[str, Command] = {
         "train an adapter on your machine, of code, chats or your review (tune data: the review's examples)",
         "app.commands.tune",
     ),
+    "train-dflash": Command("train a drafter that proposes whole blocks, over your own code or chats"),
     "info": Command("sizes, memory and the roof of a checkpoint"),
     "bench": Command(
         "measure speed on this machine (bench review: a large diff; bench edits: where edits land; "

@@ -57,7 +57,11 @@ class DFlashConfig(BaseModel):
     @classmethod
     def from_directory(cls, directory: Path) -> "DFlashConfig":
         """The checked config of a drafter's directory. Raises ConfigError."""
-        data = read_json_object(directory / "config.json")
+        return cls.parse(read_json_object(directory / "config.json"), directory)
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], directory: Path) -> "DFlashConfig":
+        """What config.json of `directory` holds, checked. Raises ConfigError."""
         name = next(iter(data.get("architectures") or ()), None)
         if name != ARCHITECTURE:
             raise ConfigError(

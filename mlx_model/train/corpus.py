@@ -59,6 +59,19 @@ def read_corpus(
     return Corpus(np.concatenate([training, apart]), len(apart), len(texts.used))
 
 
+def corpus_of(tokens: Sequence[int], *, length: int, most: int, held_out: float) -> Corpus:
+    """The same of chats that are tokens already: training sequences from the start, the others from the end.
+    Raises RequestError."""
+    measured = max(1, round(most * held_out / (1 - held_out)))
+    whole = _cut(tokens, length, most + measured)
+    apart = min(max(1, round(len(whole) * held_out)), measured)
+    if len(whole) < 2:
+        raise RequestError(
+            f"The chats have too little text to train on: it takes two sequences of {length} tokens at least."
+        )
+    return Corpus(whole, apart, 1)
+
+
 class _Texts:
     """Candidate files, and the tokens of those that are text."""
 

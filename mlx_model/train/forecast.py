@@ -1,11 +1,13 @@
-"""The memory that fitting an MTP layer takes, from the config alone. All sizes are bytes."""
+"""The memory that training a drafter takes, from the configs alone. All sizes are bytes."""
 
 from math import prod
 
+from mlx_model.config.dflash_config import DFlashConfig
 from mlx_model.config.model_config import ModelConfig
 from mlx_model.memory.footprint import PackingOf, footprint
 from mlx_model.train.head import JUDGED_AT_ONCE
 from mlx_model.train.steps import DEPTH, SLAB_BYTES
+from mlx_model.weights.drafter import drafter_shapes
 from mlx_model.weights.layout import Component, mtp_items
 
 _FLOAT32 = 4
@@ -40,3 +42,27 @@ def _activations(config: ModelConfig, length: int, float_bytes: int) -> int:
     attention = 2 * (8 * queries + 4 * keys) + 12 * hidden
     scores = 4 * config.num_attention_heads * prod((length, length)) * _FLOAT32
     return length * (experts + attention) * float_bytes + scores
+
+
+def drafter_fitting_bytes(
+    config: ModelConfig, drafter: DFlashConfig, packing: PackingOf, length: int, float_bytes: int
+) -> int:
+    """The peak of training a DFlash drafter: as `fitting_bytes`, with a sequence's activations of its text and
+    of all blocks that lie in it, each of which attends to the whole text."""
+    shapes = list(drafter_shapes(drafter).values())
+    layer = sum(map(prod, shapes))
+    parts = footprint(config, packing, float_bytes=float_bytes).components
+    ends = sum(parts[part].nbytes for part in (Component.EMBEDDING, Component.HEAD) if part in parts)
+    copy = layer * (float_bytes if float_bytes != _FLOAT32 else 0)
+    judged = JUDGED_AT_ONCE * config.vocab_size * (4 * float_bytes + 6 * _FLOAT32)
+    keys = 2 * drafter.num_key_value_heads * drafter.head_dim
+    queries = drafter.num_attention_heads * drafter.head_dim
+    blocks = length // drafter.block_size
+    attended = blocks * (length + drafter.block_size)
+    scores = 3 * drafter.num_attention_heads * drafter.block_size * attended * _FLOAT32
+    token = 2 * (12 * drafter.hidden_size + 3 * drafter.intermediate_size + 4 * queries + 4 * keys)
+    layers = drafter.num_hidden_layers * (scores + (2 * keys * attended + length * token) * float_bytes)
+    features = 3 * length * len(drafter.target_layer_ids) * drafter.hidden_size * float_bytes
+    update = _UPDATE_COPIES * min(SLAB_BYTES, _FLOAT32 * max(map(prod, shapes)))
+    activations = layer * float_bytes + layers + features
+    return _COPIES * _FLOAT32 * layer + ends + max(copy + max(activations, judged), update)

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import mlx.core as mx
+import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from mlx_model.config.model_config import ModelConfig
@@ -193,6 +195,12 @@ class Judge:
             agreed += int(same)
             gradients.append(gradient)
         return divergence, agreed, mx.concatenate(gradients, axis=1)
+
+    def same(self, states: mx.array, hidden: mx.array) -> NDArray[np.bool_]:
+        """At which positions [n] draft and model have the same most likely token; inputs as of the loss."""
+        found, wanted = (np.array(mx.argmax(self._head(part), axis=-1)) for part in (states, hidden))
+        same: NDArray[np.bool_] = found[0] == wanted[0]
+        return same
 
 
 def _log_softmax(logits: mx.array) -> mx.array:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import Protocol
 
 import mlx.core as mx
 import numpy as np
@@ -61,6 +62,26 @@ class Schedule:
         return chosen
 
 
+class Trainable(Protocol):
+    """What `fit` trains."""
+
+    @property
+    def dtype(self) -> mx.Dtype:
+        """The dtype to compute in."""
+        ...
+
+    @property
+    def training(self) -> int:
+        """How many sequences there are to train on."""
+        ...
+
+    def gradients(self, parameters: Tensors, index: int, step: int) -> tuple[Tensors, float, int, int]:
+        """Of one sequence, by parameter, of the loss divided by the positions that it is taken over; the first
+        draft's loss in nats, summed over positions; at how many positions it agrees with the model; and how
+        many positions there are. Raises CheckpointError."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Material:
     """The training data: sequences, the model's hidden states of them, its embedding, and the loss over its
@@ -77,13 +98,30 @@ class Material:
         """How many sequences, from the first on, are for training."""
         return len(self.corpus.sequences) - self.corpus.held_out
 
+    @property
+    def dtype(self) -> mx.Dtype:
+        """Of the hidden states."""
+        return self.hidden.dtype
+
     def sequence(self, index: int) -> tuple[mx.array, mx.array]:
         """Embeddings and hidden states of one sequence, each [1, length, hidden]. Raises CheckpointError."""
         return self.embed(mx.array(self.corpus.sequences[index][None])), self.hidden.read(index)
 
+    def gradients(self, parameters: Tensors, index: int, step: int) -> tuple[Tensors, float, int, int]:  # noqa: ARG002
+        """As Trainable has it."""
+        embeddings, hidden = self.sequence(index)
+        count = hidden.shape[1] - DEPTH
+
+        def forward(tensors: Tensors) -> list[mx.array]:
+            return unroll(self.config, tensors, embeddings, hidden, DEPTH)
+
+        wanted = [_wanted(hidden, draft) for draft in range(DEPTH)]
+        weights = [weight / count for weight in _WEIGHTS]
+        return *pulled_back(self.judge, forward, parameters, wanted, weights), count
+
 
 def fit(
-    material: Material,
+    material: Trainable,
     parameters: Tensors,
     schedule: Schedule,
     directory: TrainingDirectory,
@@ -95,7 +133,7 @@ def fit(
 
     def computed(parameters: Tensors, step: int) -> Step:
         batch = schedule.sequences(step, material.training)
-        gradients, loss, agreed = _gradients(material, parameters, batch)
+        gradients, loss, agreed = _gradients(material, parameters, batch, step)
         return Step(gradients, loss, f"{agreed:.0%} right")
 
     return descend(computed, parameters, schedule, directory, kept_every=kept_every, report=report)
@@ -186,43 +224,55 @@ def _wanted(hidden: mx.array, draft: int) -> mx.array:
 
 
 def _gradients(
-    material: Material, parameters: Tensors, sequences: Sequence[int]
+    material: Trainable, parameters: Tensors, sequences: Sequence[int], step: int
 ) -> tuple[Tensors, float, float]:
     """A batch's gradients in float32, the first draft's loss in nats per position, and its share of positions
     at which it agrees with the model."""
     total: Tensors = {}
     # Gradients are taken in the dtype of the computation and summed in float32.
-    dtype = material.hidden.dtype
-    computed = {name: tensor.astype(dtype) for name, tensor in parameters.items()}
+    computed = {name: tensor.astype(material.dtype) for name, tensor in parameters.items()}
     mx.eval(computed)
     loss, agreed, positions = 0.0, 0, 0
     for index in sequences:
-        embeddings, hidden = material.sequence(index)
-        # First without gradients, so that the logits of only a few positions are in memory at once.
-        states = unroll(material.config, computed, embeddings, hidden, DEPTH)
-        mx.eval(states)
-        count = states[0].shape[1]
-        pulls = []
-        for draft, state in enumerate(states):
-            divergence, right, by_state = material.judge(state, _wanted(hidden, draft))
-            pulls.append(by_state.astype(mx.float32) * (_WEIGHTS[draft] / (count * len(sequences))))
-            if draft == 0:
-                loss, agreed, positions = loss + divergence, agreed + right, positions + count
-        mx.eval(pulls)
-        del states
-
-        def pulled(tensors: Tensors, embeddings=embeddings, hidden=hidden, pulls=pulls) -> mx.array:  # type: ignore[no-untyped-def]
-            again = unroll(material.config, tensors, embeddings, hidden, DEPTH)
-            parts = [(state.astype(mx.float32) * pull).sum() for state, pull in zip(again, pulls, strict=True)]
-            return mx.stack(parts).sum()
-
-        gradients = mx.grad(pulled)(computed)
-        mx.eval(gradients)
+        gradients, divergence, right, count = material.gradients(computed, index, step)
+        loss, agreed, positions = loss + divergence, agreed + right, positions + count
         for name in list(gradients):
-            gradient = gradients.pop(name).astype(mx.float32)
+            gradient = gradients.pop(name).astype(mx.float32) / len(sequences)
             total[name] = total[name] + gradient if name in total else gradient
             mx.eval(total[name])
     return total, loss / positions, agreed / positions
+
+
+def pulled_back(
+    judge: Judge,
+    forward: Callable[[Tensors], Sequence[mx.array]],
+    parameters: Tensors,
+    wanted: Sequence[mx.array],
+    weights: Sequence[float],
+) -> tuple[Tensors, float, int]:
+    """The gradients of the drafts' losses by parameter; and of the first draft the loss in nats, summed, and
+    how often it agrees with the model. `forward` gives the states of each draft, `wanted` the model's hidden
+    states that they are judged by, `weights` what each draft's loss counts."""
+    # First without gradients, so that the logits of only a few positions are in memory at once.
+    states = forward(parameters)
+    mx.eval(states)
+    loss, agreed, pulls = 0.0, 0, []
+    for draft, state in enumerate(states):
+        divergence, right, by_state = judge(state, wanted[draft])
+        pulls.append(by_state.astype(mx.float32) * weights[draft])
+        if draft == 0:
+            loss, agreed = divergence, right
+    mx.eval(pulls)
+    del states
+
+    def pulled(tensors: Tensors) -> mx.array:
+        again = forward(tensors)
+        parts = [(state.astype(mx.float32) * pull).sum() for state, pull in zip(again, pulls, strict=True)]
+        return mx.stack(parts).sum()
+
+    gradients: Tensors = mx.grad(pulled)(parameters)
+    mx.eval(gradients)
+    return gradients, loss, agreed
 
 
 def _update(optimizer: Adam, parameters: Tensors, gradients: Tensors) -> None:

@@ -6,35 +6,24 @@ Kullback-Leibler divergence from the model's own distribution, for several draft
 the layer's own state for the draft before.
 """
 
-import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 
 from mlx_model.chat.tokenizer import Tokenizer
-from mlx_model.engine.loading import in_dtype, load_qwen3_next
-from mlx_model.errors import CheckpointError, RequestError
-from mlx_model.layers.parameters import Parameters
-from mlx_model.layers.projections import Linear, Matrix
+from mlx_model.errors import RequestError
 from mlx_model.memory.device import default_dtype, prepare_mlx
-from mlx_model.train.checkpointing import (
-    HiddenStates,
-    TrainingDirectory,
-    open_training,
-    publish,
-    run_fingerprint,
-)
+from mlx_model.train.checkpointing import HiddenStates, open_training, publish, run_fingerprint
 from mlx_model.train.corpus import Corpus, read_corpus
 from mlx_model.train.head import Judge, initial_head, stored_head
 from mlx_model.train.linked import write_linked
+from mlx_model.train.reading import Means, check_space, collect, ends
 from mlx_model.train.steps import DEPTH, Material, Report, Schedule, acceptance, fit
-from mlx_model.weights.checkpoint import Checkpoint, is_mtp, open_checkpoint, open_mtp, stored_name
-from mlx_model.weights.experts.residency import Residency
+from mlx_model.weights.checkpoint import Checkpoint, open_checkpoint, open_mtp
 from mlx_model.weights.layout import mtp_items
-
-_FLOAT32 = 4
-"""Bytes of a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +40,6 @@ class Training:
     held_out: float
     graft: Path | None = None
     kept_every: float = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """The memory plan for collecting hidden states: prompt tokens computed at once, experts of each layer in
-    memory (None: all), and whether packed weights are widened."""
-
-    chunk: int
-    expert_slots: int | None = None
-    widened: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +67,16 @@ def train_mtp(training: Training, means: Means, report: Report) -> Trained:
         # Its errors should not come after the model has run for hours.
         open_mtp(training.graft, checkpoint.config)
     dtype: mx.Dtype = getattr(mx, default_dtype(checkpoint.config.dtype))
-    with open_training(training.out, _fingerprint(training, checkpoint, dtype)) as staging:
+    with open_training(training.out, run_fingerprint(_options(training, dtype), checkpoint)) as staging:
         corpus = staging.corpus()
         if corpus is None:
             corpus = _read(training)
             shape = (*corpus.sequences.shape, checkpoint.config.hidden_size)
-            _check_space(staging, checkpoint, staging.hidden_states(shape, dtype))
+            layer = sum(item.parameters for item in mtp_items(checkpoint.config))
+            check_space(staging, staging.hidden_states(shape, dtype), layer)
             staging.keep_corpus(corpus)
         hidden = staging.hidden_states((*corpus.sequences.shape, checkpoint.config.hidden_size), dtype)
-        _collect(checkpoint, corpus, hidden, staging, means=means, report=report)
+        collect(checkpoint, corpus, hidden, staging, means=means, report=report)
         material = _material(checkpoint, corpus, hidden)
         parameters, began, theta = initial_head(checkpoint, training.graft, training.schedule.seed)
         config = checkpoint.config.model_copy(update={"mtp_rope_theta": theta})
@@ -136,85 +116,13 @@ def _read(training: Training) -> Corpus:
     )
 
 
-def _collect(
-    checkpoint: Checkpoint,
-    corpus: Corpus,
-    hidden: HiddenStates,
-    staging: TrainingDirectory,
-    *,
-    means: Means,
-    report: Report,
-) -> None:
-    """Runs the model over the sequences whose hidden states are not on disk yet, and writes them."""
-    count = len(corpus.sequences)
-    if staging.progress.collected == count:
-        return
-    trunk = replace(
-        checkpoint, stored=tuple(item for item in checkpoint.stored if not is_mtp(item)), has_mtp=False
-    )
-    residency = None
-    if means.expert_slots is not None and means.expert_slots < checkpoint.config.num_experts:
-        residency = Residency(trunk, means.expert_slots, hidden.dtype)
-    model = load_qwen3_next(
-        trunk,
-        residency=residency,
-        widened=means.widened,
-        progress=lambda done, total: report("Loading the model", done, total, ""),
-    )
-    try:
-        for index in range(staging.progress.collected, count):
-            report("Reading the text", index, count, f"{index} of {count} sequences")
-            state = model.state()
-            tokens = mx.array(corpus.sequences[index][None])
-            parts = []
-            for start in range(0, tokens.shape[1], means.chunk):
-                parts.append(model.hidden(tokens[:, start : start + means.chunk], state))
-                mx.eval(parts[-1], state.arrays())
-            hidden.write(index, mx.concatenate(parts, axis=1)[0])
-            staging.note(collected=index + 1)
-        report("Reading the text", count, count, f"{count} sequences")
-    finally:
-        if residency is not None:
-            residency.close()
-        del model
-        mx.clear_cache()
-
-
 def _material(checkpoint: Checkpoint, corpus: Corpus, hidden: HiddenStates) -> Material:
-    """The training data, with the model's embedding and head in memory."""
-    config, dtype = checkpoint.config, hidden.dtype
-    ends = replace(
-        checkpoint,
-        stored=tuple(
-            item for item in checkpoint.stored if stored_name(item) in ("model.embed_tokens", "lm_head")
-        ),
-    )
-    tensors = {name: in_dtype(name, tensor, dtype) for name, tensor in ends.tensors()}
-    mx.eval(tensors)
-    parameters = Parameters(tensors, ends.quantization)
-    embedding = Matrix(parameters.scope("model").scope("embed_tokens"), config.vocab_size, config.hidden_size)
-    head = (
-        embedding.project
-        if config.tie_word_embeddings
-        else Linear(parameters.scope("lm_head"), config.vocab_size, config.hidden_size)
-    )
-    return Material(config, corpus, hidden, lambda tokens: embedding.rows(tokens).astype(dtype), Judge(head))
+    embed, head = ends(checkpoint, hidden.dtype)
+    return Material(checkpoint.config, corpus, hidden, embed, Judge(head))
 
 
-def _check_space(staging: TrainingDirectory, checkpoint: Checkpoint, hidden: HiddenStates) -> None:
-    layer = sum(item.parameters for item in mtp_items(checkpoint.config))
-    # Weights and Adam's two moments, twice while they are saved; and the result.
-    needed = hidden.nbytes + (2 * 3 + 1) * _FLOAT32 * layer
-    free = shutil.disk_usage(staging.directory).free
-    if free < needed:
-        raise CheckpointError(
-            f"Training needs {needed / 1e9:.1f} GB meanwhile on the disk of {staging.directory.parent}, which "
-            f"has {free / 1e9:.1f} GB free; fewer --steps or a smaller --batch need less."
-        )
-
-
-def _fingerprint(training: Training, checkpoint: Checkpoint, dtype: mx.Dtype) -> str:
-    own = {
+def _options(training: Training, dtype: mx.Dtype) -> Mapping[str, Any]:
+    return {
         "schedule": repr(training.schedule),
         "length": training.length,
         "held_out": training.held_out,
@@ -222,4 +130,3 @@ def _fingerprint(training: Training, checkpoint: Checkpoint, dtype: mx.Dtype) ->
         "graft": None if training.graft is None else str(training.graft.resolve()),
         "dtype": str(dtype),
     }
-    return run_fingerprint(own, checkpoint)

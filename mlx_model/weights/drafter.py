@@ -5,9 +5,12 @@ beside `norm`. Projections of the same input are joined (see `layers.drafters.df
 asked for.
 """
 
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 
@@ -92,6 +95,54 @@ def read_drafter(
         )
     name = model_fingerprint(directory, {"dtype": str(dtype)})[:12]
     return StoredDrafter(config, tensors, quantization, name)
+
+
+def drafter_shapes(config: DFlashConfig) -> dict[str, tuple[int, ...]]:
+    """The canonical tensors of a drafter, unpacked, and their shapes."""
+    hidden, inner, head = config.hidden_size, config.intermediate_size, config.head_dim
+    queries, keys = config.num_attention_heads * head, config.num_key_value_heads * head
+    shapes: dict[str, tuple[int, ...]] = {
+        "fc": (hidden, len(config.target_layer_ids) * hidden),
+        "hidden_norm": (hidden,),
+        "norm": (hidden,),
+    }
+    for index in range(config.num_hidden_layers):
+        layer = f"layers.{index}."
+        shapes |= {
+            f"{layer}input_layernorm": (hidden,),
+            f"{layer}post_attention_layernorm": (hidden,),
+            f"{layer}self_attn.q_proj": (queries, hidden),
+            f"{layer}self_attn.kv_proj": (2 * keys, hidden),
+            f"{layer}self_attn.o_proj": (hidden, queries),
+            f"{layer}self_attn.q_norm": (head,),
+            f"{layer}self_attn.k_norm": (head,),
+            f"{layer}mlp.gate_up_proj": (2 * inner, hidden),
+            f"{layer}mlp.down_proj": (hidden, inner),
+        }
+    return {f"{module}.weight": shape for module, shape in shapes.items()}
+
+
+def write_drafter(
+    directory: Path, published: Mapping[str, Any], config: DFlashConfig, tensors: Mapping[str, mx.array]
+) -> None:
+    """Writes a drafter in its published form. `published`: its config.json, of which `config` was read;
+    `tensors`: canonical ones, unpacked. Raises CheckpointError."""
+    apart: dict[str, mx.array] = {}
+    for name in drafter_shapes(config):
+        joined = next((module for module in _JOINED if name.endswith(f".{module}.weight")), None)
+        if joined is None:
+            apart[name] = tensors[name]
+            continue
+        sources = _JOINED[joined]
+        layer = name.removesuffix(f"{joined}.weight")
+        for source, part in zip(sources, mx.split(tensors[name], len(sources)), strict=True):
+            apart[f"{layer}{source}.weight"] = part
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        mx.save_safetensors(str(directory / "model.safetensors"), apart, {"format": "pt"})
+        (directory / "config.json").write_text(json.dumps(published, indent=2) + "\n")
+    except (OSError, RuntimeError) as error:
+        raise CheckpointError(f"{directory} cannot be written: {error}.") from None
 
 
 def drafter_bytes(directory: Path, float_bytes: int, packing: Quantization | None) -> int:

@@ -58,6 +58,15 @@ class DFlash:
             x = layer(x, kv, position)
         return self.norm(x)
 
+    def at_anchors(self, embeddings: mx.array, vectors: mx.array, anchors: mx.array) -> mx.array:
+        """Several blocks in one text at once, as training needs them: embeddings [blocks, n, hidden], of which
+        block i begins at token anchors[i] and sees the text before that; vectors [1, tokens, hidden] of the
+        text → hidden states [blocks, n, hidden]."""
+        x = embeddings.astype(self.dtype)
+        for layer in self.layers:
+            x = layer.at_anchors(x, vectors, anchors)
+        return self.norm(x)
+
 
 class _Layer:
     def __init__(self, config: DFlashConfig, index: int, parameters: Parameters) -> None:
@@ -69,6 +78,10 @@ class _Layer:
 
     def __call__(self, x: mx.array, kv: KVBuffer, position: int) -> mx.array:
         x = x + self.attention(self.input_layernorm(x), kv, position)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+    def at_anchors(self, x: mx.array, vectors: mx.array, anchors: mx.array) -> mx.array:
+        x = x + self.attention.at_anchors(self.input_layernorm(x), vectors, anchors)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -88,42 +101,60 @@ class _Attention:
         self.q_norm = RMSNorm(parameters.scope("q_norm"), self.head_dim, config.rms_norm_eps)
         self.k_norm = RMSNorm(parameters.scope("k_norm"), self.head_dim, config.rms_norm_eps)
 
-    def keys_and_values(self, x: mx.array, position: int) -> tuple[mx.array, mx.array]:
-        """x [1, n, hidden], the first token at `position` → each [1, kv_heads, n, head_dim]."""
-        both = self.kv_proj(x).reshape(1, x.shape[1], 2, self.kv_heads, self.head_dim)
+    def keys_and_values(self, x: mx.array, position: int | mx.array) -> tuple[mx.array, mx.array]:
+        """x [rows, n, hidden], the first token at `position` (of each row) → each [rows, kv_heads, n,
+        head_dim]."""
+        both = self.kv_proj(x).reshape(*x.shape[:2], 2, self.kv_heads, self.head_dim)
         keys, values = both[:, :, 0], both[:, :, 1].swapaxes(1, 2)
         return self._rotated(self.k_norm(keys), position), values
 
     def __call__(self, x: mx.array, kv: KVBuffer, position: int) -> mx.array:
         """x [1, n, hidden], a block → the same shape; `kv` is as before when it is done."""
         count, known = x.shape[1], kv.length
-        queries = self.q_proj(x).reshape(1, count, self.heads, self.head_dim)
-        queries = self._rotated(self.q_norm(queries), position)
         keys, values = kv.append(*self.keys_and_values(x, position))
         kv.truncate(known)
         first = 0 if self.window is None else max(0, known - self.window + 1)
-        output = mx.fast.scaled_dot_product_attention(
-            queries,
-            keys[..., first:, :],
-            values[..., first:, :],
-            scale=self.head_dim**-0.5,
-            mask=self._mask(known - first, count),
-        )
-        return self.o_proj(output.swapaxes(1, 2).reshape(1, count, -1))
+        mask = None
+        if self.window is not None or self.is_causal:
+            mask = self._seen(mx.arange(known, known + count)[:, None], mx.arange(first, known + count))
+        return self._attend(x, position, keys[..., first:, :], values[..., first:, :], mask)
 
-    def _mask(self, context: int, count: int) -> mx.array | None:
-        """Which of `context` earlier tokens and `count` of the block each of the block's sees; None: all."""
-        if self.window is None and not self.is_causal:
-            return None
-        query, key = mx.arange(context, context + count)[:, None], mx.arange(context + count)
-        seen = mx.ones((count, context + count), dtype=mx.bool_)
+    def at_anchors(self, x: mx.array, vectors: mx.array, anchors: mx.array) -> mx.array:
+        """x [blocks, n, hidden] → the same shape, as DFlash.at_anchors has it."""
+        (blocks, count), tokens = x.shape[:2], vectors.shape[1]
+        context = self.keys_and_values(vectors, 0)
+        block = self.keys_and_values(x, anchors)
+        keys, values = (
+            mx.concatenate([mx.broadcast_to(known, (blocks, *known.shape[1:])), own], axis=2)
+            for known, own in zip(context, block, strict=True)
+        )
+        own = anchors[:, None] + mx.arange(count)
+        text = mx.broadcast_to(mx.arange(tokens), (blocks, tokens))
+        seen = self._seen(own[:, :, None], mx.concatenate([text, own], axis=1)[:, None])
+        before = mx.concatenate([text < anchors[:, None], mx.ones(own.shape, dtype=mx.bool_)], axis=1)
+        return self._attend(x, anchors, keys, values, (seen & before[:, None])[:, None])
+
+    def _attend(
+        self, x: mx.array, position: int | mx.array, keys: mx.array, values: mx.array, mask: mx.array | None
+    ) -> mx.array:
+        queries = self.q_proj(x).reshape(*x.shape[:2], self.heads, self.head_dim)
+        queries = self._rotated(self.q_norm(queries), position)
+        output = mx.fast.scaled_dot_product_attention(
+            queries, keys, values, scale=self.head_dim**-0.5, mask=mask
+        )
+        return self.o_proj(output.swapaxes(1, 2).reshape(*x.shape[:2], -1))
+
+    def _seen(self, query: mx.array, key: mx.array) -> mx.array:
+        """Which keys a query sees, by their positions in the text."""
+        seen = mx.ones_like(query == key)
         if self.is_causal:
             seen = seen & (key <= query)
         if self.window is not None:
             seen = seen & (mx.abs(query - key) < self.window)
         return seen
 
-    def _rotated(self, x: mx.array, position: int) -> mx.array:
-        """x [1, n, heads, head_dim] → [1, heads, n, head_dim], with rotary embedding of the whole head."""
+    def _rotated(self, x: mx.array, position: int | mx.array) -> mx.array:
+        """x [rows, n, heads, head_dim] → [rows, heads, n, head_dim], with rotary embedding of the whole
+        head."""
         x = x.swapaxes(1, 2)
         return mx.fast.rope(x, self.head_dim, traditional=False, base=self.theta, scale=1.0, offset=position)

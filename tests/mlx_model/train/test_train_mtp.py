@@ -15,13 +15,14 @@ import pytest
 from mlx_model.__main__ import main
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.commands.shared.memory_check import DoesNotFit
-from mlx_model.commands.train_mtp import add_arguments, settle_training
+from mlx_model.commands.shared.training import settle_training
+from mlx_model.commands.train_mtp import add_arguments, needed_bytes
 from mlx_model.engine.loading import load
 from mlx_model.errors import RequestError
 from mlx_model.memory.footprint import stored_packing
 from mlx_model.memory.machine import Machine
+from mlx_model.train import reading, training
 from mlx_model.train import steps as fitting
-from mlx_model.train import training
 from mlx_model.train.corpus import read_corpus
 from mlx_model.train.forecast import fitting_bytes
 from mlx_model.weights.checkpoint import open_checkpoint
@@ -76,7 +77,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from mlx_model.train.steps import Schedule
-from mlx_model.train.training import Means, Training, train_mtp
+from mlx_model.train.reading import Means
+from mlx_model.train.training import Training, train_mtp
 
 model, code, out, stage, done = sys.argv[1:]
 
@@ -199,9 +201,13 @@ def test_a_training_that_does_not_fit_is_refused_before_anything_is_loaded(model
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     arguments = parser.parse_args(command(model, code, Path("out"))[1:])
+
+    def settle(machine: Machine) -> reading.Means:
+        return settle_training(arguments, "the MTP layer", lambda of, size: needed_bytes(of, size, 24), machine)
+
     with pytest.raises(DoesNotFit, match="MTP layer with its optimizer needs"):
-        settle_training(arguments, Machine((1 << 30) + (1 << 20), (1 << 30) + (1 << 20), "linux"))
-    assert settle_training(arguments, Machine(8 << 30, 8 << 30, "linux")).chunk > 0
+        settle(Machine((1 << 30) + (1 << 20), (1 << 30) + (1 << 20), "linux"))
+    assert settle(Machine(8 << 30, 8 << 30, "linux")).chunk > 0
 
 
 def test_the_forecast_is_what_mlx_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +231,7 @@ def test_the_forecast_is_what_mlx_takes(tmp_path: Path, monkeypatch: pytest.Monk
     text = tmp_path / "text.py"
     text.write_text("def double(x):\n    return x + x\n" * 20)
     wanted = training.Training(directory, (text,), tmp_path / "out", schedule, 64, 0.3)
-    training.train_mtp(wanted, training.Means(512), lambda *_: None)
+    training.train_mtp(wanted, reading.Means(512), lambda *_: None)
     checkpoint = open_checkpoint(directory)
     forecast = fitting_bytes(checkpoint.config, stored_packing(checkpoint), 64, 4)
     assert peaks[0] - others <= forecast <= 1.3 * (peaks[0] - others)
