@@ -59,7 +59,9 @@ def settle_training(
     name = architecture(arguments.model)
     if name not in ARCHITECTURES:
         fitting = ", ".join(sorted(ARCHITECTURES))
-        raise ConfigError(f"Drafters are trained for models of {fitting}; {arguments.model} is one of {name}.")
+        raise ConfigError(
+            f"Drafters can be trained for models of {fitting}; {arguments.model} is a {name} model."
+        )
     machine = machine or this_machine()
     checkpoint = open_checkpoint(arguments.model)
     config = checkpoint.config
