@@ -49,21 +49,26 @@ _LATER_TURN = (8192, 256)
 """A later turn of an agent: tokens that are known by then, and new ones."""
 _DECODED = 64
 """Tokens decoded in a round."""
+_DRAFTS = 3
+"""Drafts that a pass verifies, as the MTP layer makes by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is timed: reading `tokens` after `context`, or writing as many."""
+    """What is timed: reading `tokens` after `context`, or writing as many; with `drafts` in passes that verify
+    so many, all of which are accepted."""
 
     name: str
     context: int
     tokens: int
     writes: bool
+    drafts: int = 0
 
     def roof(self, size: Footprint, bandwidth: float, chunk: int) -> float:
         """Tokens a second that a bandwidth in GB/s allows."""
         if self.writes:
-            return size.roof(bandwidth, self.context)
+            # With drafts this is more than any model of experts can have: other tokens choose others.
+            return size.roof(bandwidth, self.context) * (1 + self.drafts)
         chunks = -(-self.tokens // chunk)
         read = chunks * (size.total.nbytes + self.context * size.kv_bytes_per_token)
         return self.tokens * bandwidth * 1e9 / read
@@ -182,7 +187,11 @@ def _works(contexts: Sequence[int], most: int) -> list[Work]:
     return [
         *(Work(f"prompt of {count:,}", 0, count, False) for count in _PROMPTS if count <= most),
         *([Work(f"{new} more after {known:,}", known, new, False)] if known + new <= most else []),
-        *(Work(f"decoding after {length:,}", length, _DECODED, True) for length in contexts),
+        *(
+            Work(f"{name} after {length:,}", length, _DECODED, True, drafts)
+            for length in contexts
+            for name, drafts in (("decoding", 0), (f"decoding, {_DRAFTS} drafts accepted a pass,", _DRAFTS))
+        ),
     ]
 
 
@@ -198,6 +207,8 @@ def measure(  # noqa: PLR0917 (the work, and what its roof needs)
     first: it compiles kernels. With a context each round begins where the last one ended."""
     tokens = np.random.default_rng(0).integers(0, engines[0].vocabulary, work.context + work.tokens).tolist()
     context, new = tokens[: work.context], tokens[work.context :]
+    if work.drafts:
+        engines = engines[:1]  # mlx-lm does not draft with this architecture
     states = [_read(engine, engine.state(), context, chunk) for engine in engines]
     times: list[list[float]] = [[] for _ in engines]
     hosts: list[float] = []
@@ -206,8 +217,12 @@ def measure(  # noqa: PLR0917 (the work, and what its roof needs)
             if not work.context:
                 states[index] = engine.state()
             started = time.perf_counter()
-            host = _write(engine, states[index], new) if work.writes else None
-            if not work.writes:
+            host = None
+            if work.drafts:
+                _verify(engine, states[index], new, 1 + work.drafts)
+            elif work.writes:
+                host = _write(engine, states[index], new)
+            else:
                 _read(engine, states[index], new, chunk)
             if number:
                 times[index].append(time.perf_counter() - started)
@@ -234,6 +249,16 @@ def _read(engine: LanguageModel[Any], state: State, tokens: Sequence[int], chunk
         logits = engine.last_logits(mx.array([tokens[start : start + chunk]]), state)
         mx.eval(logits, state.arrays())
     return state
+
+
+def _verify(engine: LanguageModel[Any], state: Any, given: Sequence[int], block: int) -> None:
+    """Has the engine verify the given tokens in passes of `block`, and keeps them all."""
+    for start in range(0, len(given), block):
+        state.record(True)
+        chosen = mx.argmax(engine.logits(mx.array([given[start : start + block]]), state), axis=-1)
+        state.record(False)
+        mx.eval(chosen, state.arrays())
+        state.keep(chosen.size)
 
 
 def _write(engine: LanguageModel[Any], state: State, given: Sequence[int]) -> float:

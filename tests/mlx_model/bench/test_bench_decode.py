@@ -27,13 +27,17 @@ def test_it_times_ours_and_mlx_lm_and_says_what_bandwidth_allows(
         "prompt of 32",
         "8 more after 16",
         "decoding after 0",
+        "decoding, 3 drafts accepted a pass, after 0",
         "decoding after 16",
+        "decoding, 3 drafts accepted a pass, after 16",
     ]
     for speed in report["speeds"]:
-        assert 0 < speed["least"] <= speed["median"] <= speed["most"] and speed["beside"] > 0 < speed["ratio"]
-        assert (speed["host_ms"] is not None) == speed["work"]["writes"]
+        work = speed["work"]
+        assert 0 < speed["least"] <= speed["median"] <= speed["most"]
+        assert (speed["beside"] is None) == (work["drafts"] > 0)
+        assert (speed["host_ms"] is not None) == (work["writes"] and not work["drafts"])
     # Keys and values of the context are read with every token.
-    empty, later = report["speeds"][2:]
+    empty, later = report["speeds"][2], report["speeds"][4]
     assert later["roof"] < empty["roof"]
     assert main(given) == 0
     assert "| decoding after 16 |" in capsys.readouterr().out
@@ -58,7 +62,7 @@ def test_an_agents_last_turn_is_timed_over_the_wire_plain_and_drafted_with_its_p
         assert turn["first_ms"] > 0 and turn["tokens_per_second"] > 0
     assert set(report["profile"]) == {"host", "device", "sampling", "detokenizing", "grammar", "wire"}
     # By default, contexts as far as the model and its memory go: this one ends at 4,096 tokens.
-    assert [speed["work"]["context"] for speed in report["speeds"] if speed["work"]["writes"]] == [0]
+    assert [speed["work"]["context"] for speed in report["speeds"] if speed["work"]["writes"]] == [0, 0]
 
 
 def test_bandwidths_are_those_of_the_chip_by_its_whole_name() -> None:
