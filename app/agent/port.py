@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from app.agent.budget import ContextUse
 from app.agent.events import AgentEvent
-from app.agent.session.branches import RewindPoint
 from app.settings.settings import Effort, Mode
 
 if TYPE_CHECKING:
     # With the servers come the tools' schemas, which the first frame does not wait for.
     from app.agent.mcp.servers import ServerState
+    from app.agent.session.branches import RewindPoint
 
 Answer = Literal["once", "always", "keep", "deny"]
 
@@ -75,12 +75,12 @@ class AgentPort(Protocol):
         the model's sake included. Blocks on the disk. Raises SessionError."""
         ...
 
-    def rewind_points(self) -> tuple[RewindPoint, ...]:
+    def rewind_points(self) -> "tuple[RewindPoint, ...]":
         """Where the conversation can go: before each turn, oldest first, then forward to the ends of undone
         branches. Blocks on the disk. Raises SessionError."""
         ...
 
-    def go_to(self, point: RewindPoint) -> None:
+    def go_to(self, point: "RewindPoint") -> None:
         """Rewind or fast-forward to one of `rewind_points`: the model does not see what was said after it, and
         the session keeps everything. Files do not change. Blocks on the disk. Raises AgentBusy while a
         turn runs, SessionError when the disk will not take it."""

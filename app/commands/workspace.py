@@ -1,6 +1,7 @@
 """`tidegate [PATH]`: the workspace."""
 
 import argparse
+import gc
 from collections.abc import Sequence
 from pathlib import Path
 from shutil import get_terminal_size
@@ -67,6 +68,9 @@ def run(given: list[str]) -> int:
     session = session_of(options, directory)
     # A file is shown where the picture has none, and its pane has the keys.
     picture = read_picture(directory, get_terminal_size()) if file is None else None
+    # What is imported from here on stays, and the collector would look through it again and again; the
+    # application turns it on once it is drawn.
+    gc.disable()
     try:
         with holding(picture):
             from app.ui.app import run_workspace  # noqa: PLC0415

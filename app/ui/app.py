@@ -1,5 +1,6 @@
 """The workspace as an application: its screen in front of its ports."""
 
+import gc
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from enum import Enum
@@ -250,6 +251,9 @@ class TidegateApp(ActionApp[str | Onward | None]):
         early, self._early = self._early, None
         for event in early or ():
             await self.on_event(event)
+        # It was off for the start (see app/commands/workspace.py), and what the start made is there to stay.
+        gc.freeze()
+        gc.enable()
 
     async def on_event(self, event: events.Event) -> None:
         if self._first_look is not None:

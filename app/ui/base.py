@@ -21,7 +21,6 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.notifications import SeverityLevel
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
-from textual.widgets import Input, TextArea
 
 from app.settings.settings import Settings
 from app.ui.drawing.text import sentence, visible
@@ -277,6 +276,8 @@ class ActionApp(App[Result], Generic[Result]):
                 return
         text = self.focused
         if event.character and event.is_printable and self._is_for_another(event):
+            from textual.widgets import Input, TextArea  # noqa: PLC0415  a review by itself may have neither
+
             if isinstance(text, TextArea) and not text.read_only:
                 text.insert(event.character)
                 event.prevent_default()

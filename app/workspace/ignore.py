@@ -4,8 +4,10 @@ import os
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pathspec import GitIgnoreSpec
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec  # where it is used it is imported: the first frame does not wait for it
 
 _Stamp = tuple[int, int]
 
@@ -19,7 +21,9 @@ def _stamp(path: Path) -> _Stamp | None:
 
 
 @lru_cache(maxsize=512)
-def _read(path: Path, _stamp: _Stamp) -> GitIgnoreSpec:
+def _read(path: Path, _stamp: _Stamp) -> "GitIgnoreSpec":
+    from pathspec import GitIgnoreSpec  # noqa: PLC0415
+
     try:
         lines = path.read_text("utf-8", "replace").splitlines()
     except OSError:
@@ -63,7 +67,7 @@ class IgnoreRules:
 
         return is_ignored
 
-    def _rules_of(self, directory: str) -> list[tuple[GitIgnoreSpec, str]]:
+    def _rules_of(self, directory: str) -> "list[tuple[GitIgnoreSpec, str]]":
         """The rules that have a say in `directory`, nearest first, and what each calls it, with a slash."""
         parts = directory.split("/") if directory else []
         files = [

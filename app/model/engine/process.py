@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from app.model.engine.process_lock import ProcessLock
@@ -37,6 +36,8 @@ class EngineFiles:
     def of(cls, model: Path) -> "EngineFiles":
         """The place for a checkpoint directory. Another version of Tidegate has another place, so that a window
         never talks to an engine it was not made with."""
+        from importlib.metadata import version  # noqa: PLC0415  the first frame does not wait for it
+
         identity = f"{version('tidegate')}\0{sys.prefix}\0{model.resolve()}"
         name = hashlib.sha256(identity.encode()).hexdigest()[:12]
         directory = runtime_directory()

@@ -1,6 +1,7 @@
 """The client of the wire: Chat Completions over HTTP, on a Unix socket or TCP."""
 
 import asyncio
+import importlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -295,6 +296,8 @@ class ChatClient(ModelPort):
 
     async def _ask(self, url: str) -> "httpx2.Response":
         """A short question's answer, read whole."""
+        # The first that is asked of a server: the screen is drawn meanwhile.
+        await asyncio.to_thread(importlib.import_module, "httpx2")
         import httpx2  # noqa: PLC0415
 
         try:

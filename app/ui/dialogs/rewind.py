@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from app.agent.session.branches import RewindPoint
 from app.errors import TidegateError
 from app.review.model import TurnSummary
 from app.ui.dialogs.listing import Listing, ListRow
 from app.ui.panes.agent import AgentPane
 from app.ui.panes.review.pane import ReviewPane
+
+if TYPE_CHECKING:
+    from app.agent.session.branches import RewindPoint
 
 _VERBS = {"enter": "files and conversation", "c": "conversation alone", "f": "files alone"}
 _FILES_FORWARD = "files"
@@ -53,7 +56,7 @@ class Rewind:
         self._agent.app.push_screen(Listing("Go back to", entries, _VERBS, current), go)
 
     @staticmethod
-    def _entry(point: RewindPoint, changed: dict[int, tuple[str, ...]], is_rewound: bool) -> ListRow:
+    def _entry(point: "RewindPoint", changed: dict[int, tuple[str, ...]], is_rewound: bool) -> ListRow:
         key = f"place {point.position}"
         if point.ahead:
             turns = "1 turn" if point.ahead == 1 else f"{point.ahead} turns"
@@ -64,7 +67,7 @@ class Rewind:
         return ListRow(key, _line(point.text), "before", _names(changed.get(point.turn, ())), "accent")
 
     async def _go(
-        self, verb: str, key: str, points: Sequence[RewindPoint], others: Sequence[TurnSummary]
+        self, verb: str, key: str, points: "Sequence[RewindPoint]", others: Sequence[TurnSummary]
     ) -> None:
         if self._agent.is_working:
             self._agent.app.notify("The agent is at work; wait, or stop it.", severity="warning")
@@ -90,7 +93,7 @@ class Rewind:
         self._review.reload()
         self._review.post_message(ReviewPane.DiskChanged())
 
-    def _move(self, verb: str, point: RewindPoint | None, other: TurnSummary | None) -> str:
+    def _move(self, verb: str, point: "RewindPoint | None", other: TurnSummary | None) -> str:
         """Blocks on the disk. Files first: they may refuse. Returns what to say of it."""
         agent, review = self._agent.port, self._review.port
         has_conversation, has_files = point is not None and verb != "f", verb != "c"

@@ -51,7 +51,7 @@ class WorkspaceScreen(LowerScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("workspace"))
     is_practice: ClassVar[bool] = False
-    AUTO_FOCUS = None  # who gets the focus depends on what was asked for, and is decided below
+    AUTO_FOCUS = ""  # who gets the focus depends on what was asked for, and is decided below
 
     def __init__(self, ports: Ports, keymap: Keymap, show_file: str | None, session: str | None = None) -> None:
         super().__init__(keymap, ports.workspace)
@@ -99,7 +99,6 @@ class WorkspaceScreen(LowerScreen):
             self.open_file(self._show_file)
         else:
             self.agent.prompt.focus()
-        # The first frame is painted before anything slow begins.
         self.call_after_refresh(self._begin)
 
     class Begun(Message):
@@ -153,7 +152,11 @@ class WorkspaceScreen(LowerScreen):
         return app.key_of(action_id)
 
     def _begin(self) -> None:
-        self.post_message(self.Begun())
+        # What was typed until now is drawn before anything slow begins.
+        self.app.post_message(self.Begun())
+        self.app.call_later(self.call_after_refresh, self._begin_work)
+
+    def _begin_work(self) -> None:
         self._engine_changed(self._ports.engine.status)
         self.run_worker(self._ports.engine.start(), group="engine")
         opening = self._sessions.begin(self._session, self._key("workspace.sessions"))

@@ -15,8 +15,6 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
-from pathspec import GitIgnoreSpec
-
 from app.workspace.errors import WorkspaceError
 
 _MAX_LINE = 500
@@ -114,6 +112,8 @@ def _choice(globs: Sequence[str]) -> Callable[[str], bool]:
     """Whether a path is one that `globs` name, all without any; read as in an ignore file: without a slash at
     any depth, with one from the root on. Brackets and braces are also read literally, as in the names of routes
     (`app/[slug]/page.tsx`). ripgrep's own --glob would let ignored files in again."""
+    from pathspec import GitIgnoreSpec  # noqa: PLC0415  the first frame does not wait for it
+
     wanted = [whole for glob in globs or ["*"] for whole in dict.fromkeys([*_expand(glob), glob])]
     literal = [_BRACKET.sub(r"\\\g<0>", whole) for whole in wanted if "[" in whole]
     return GitIgnoreSpec.from_lines([*wanted, *literal]).match_file
