@@ -48,6 +48,7 @@ _KINDS: dict[str, ToolKind] = {
     "grep_search": "search",
     "run_shell_command": "execute",
     "task": "search",
+    "review_note": "think",
 }
 _PLANS = "todo_write"
 """Shown as a plan, and so not as a call."""

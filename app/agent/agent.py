@@ -18,6 +18,7 @@ from app.agent.events import (
     Steered,
     TurnEnded,
     TurnStarted,
+    TurnSummarized,
 )
 from app.agent.mcp.servers import Servers, ServerState
 from app.agent.permission.permissions import Permissions
@@ -382,6 +383,10 @@ class Agent(AgentPort):
                 if is_recorded:
                     try:
                         await in_thread(lambda: self._recorder.end_turn(number))
+                        files = await in_thread(self._recorder.turn_files)
+                        if files:
+                            conversation.summarize(files)
+                            await emit(TurnSummarized(files))
                     except TidegateError as error:
                         reason, message = "error", str(error)
         await emit(TurnEnded(number, reason, message))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.model.events import Finished, PromptProgress, TextWasThought, Timings
+from app.review.model import FileSummary
 
 EndReason = Literal["done", "cancelled", "error", "limit"]
 
@@ -154,6 +155,13 @@ class Noticed:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnSummarized:
+    """What the turn did to files, shortly before or after its end."""
+
+    files: tuple[FileSummary, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TurnEnded:
     """The turn is over. `message` explains an error or limit; "" otherwise."""
 
@@ -182,5 +190,6 @@ AgentEvent = (
     | ReplyFinished
     | ReplyBroken
     | Noticed
+    | TurnSummarized
     | TurnEnded
 )

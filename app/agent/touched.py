@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from typing_extensions import override
 
-from app.review.model import FileImage
+from app.review.model import FileImage, FileSummary
 from app.review.port import ChangeRecorder
+from app.review.remarks.model import Said
 
 Check = Callable[[Mapping[str, bytes | None]], Awaitable[str]]
 """Says what the model should know of its changes, "" for nothing. It is given what each file held before the
@@ -45,6 +46,14 @@ class Touched(ChangeRecorder):
     @override
     def feedback(self) -> str:
         return self._recorder.feedback()
+
+    @override
+    def say(self, said: Said) -> str:
+        return self._recorder.say(said)
+
+    @override
+    def turn_files(self) -> tuple[FileSummary, ...]:
+        return self._recorder.turn_files()
 
     @override
     def retell(self, turn: int, session: str) -> None:

@@ -307,6 +307,7 @@ class Turn:
             self._hands.jobs,
             lambda text: self._emit(ToolOutput(call.id, text)),
             None if delegate is None else lambda prompt: delegate(call.id, prompt),
+            say=None if delegate is None else self._hands.recorder.say,
         )
         try:
             if tool is None:

@@ -46,7 +46,8 @@ def feedback_text(state: ReviewState) -> str:
         parts.append("The user commented:")
         for comment in comments:
             quoted = f"\n> {comment.quoted}" if comment.quoted else ""
-            parts.append(f"{_place(comment.path, comment.line)}{quoted}\n{comment.text}")
+            place = _place(comment.path, comment.line)
+            parts.append(f"Comment {comment.comment}, {place}{quoted}\n{comment.text}")
     return printable("\n\n".join(parts))
 
 

@@ -130,6 +130,16 @@ class TurnSummary:
     serial: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class FileSummary:
+    """What a turn did to a file: lines added and removed, and notes of the agent's on them."""
+
+    path: str
+    added: int
+    removed: int
+    notes: int = 0
+
+
 def printable(text: str) -> str:
     """`text` without surrogate escapes: each byte that is no UTF-8 becomes U+FFFD."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

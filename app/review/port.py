@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from app.review.model import Comment, FileChange, FileImage, Selection, TurnSummary
+from app.review.model import Comment, FileChange, FileImage, FileSummary, Selection, TurnSummary
 from app.review.needed.subsets import Subsets
+from app.review.remarks.model import Said
 from app.review.remarks.store import RemarkStore
 
 
@@ -45,6 +46,15 @@ class ChangeRecorder(Protocol):
     def retell(self, turn: int, session: str) -> None:
         """The agent no longer knows of this session's turns from `turn` on: what `feedback` said in them is
         said again."""
+        ...
+
+    def say(self, said: Said) -> str:
+        """The agent speaks in the review; returns a sentence on what became of it, for the agent. Raises
+        ReviewError where what it speaks of is not there."""
+        ...
+
+    def turn_files(self) -> tuple[FileSummary, ...]:
+        """What the last turn did, file by file; nothing of files that are again as they were before it."""
         ...
 
 

@@ -45,10 +45,14 @@ from app.review.log.decisions import (
 from app.review.log.entries import Commented, Decided, RejectedText, Settled, Write, inverse
 from app.review.log.file_state import FileState
 from app.review.log.ledger import Images, Ledger
+from app.review.log.sentences import count, lower, what_of
 from app.review.log.store import FileStore, Store, review_directory
-from app.review.model import Comment, FileChange, FileImage, Remark, Selection, TurnSummary
+from app.review.log.turn_files import turn_files
+from app.review.model import Comment, FileChange, FileImage, FileSummary, Remark, Selection, TurnSummary
 from app.review.needed.subsets import Subsets
 from app.review.port import ReviewPort
+from app.review.remarks.model import Note, Said
+from app.review.remarks.speaking import speak
 from app.review.remarks.store import RemarkStore
 from app.review.turns import TurnRecorder
 
@@ -115,6 +119,18 @@ class Review(ReviewPort):
         with self._acting():
             self._turns.retell(turn, session)
 
+    @override
+    def say(self, said: Said) -> str:
+        with self._acting():
+            changes = [shown.change for shown in self._shown()]
+            return speak(said, changes, self._state.comments, self.remarks)
+
+    @override
+    def turn_files(self) -> tuple[FileSummary, ...]:
+        with self._acting():
+            notes = [remark for remark in self.remarks.all() if isinstance(remark, Note)]
+            return turn_files(self._state, self._state.serial, self._ledger.image, notes)
+
     # The screen's side
 
     @override
@@ -129,7 +145,7 @@ class Review(ReviewPort):
     @override
     def losses(self) -> tuple[str, ...]:
         lost = self.remarks.lost
-        more = (f"{_count(lost, 'remark')} on hunks cannot be read any more.",) if lost else ()
+        more = (f"{count(lost, 'remark')} on hunks cannot be read any more.",) if lost else ()
         return (*self._state.losses, *more)
 
     @override
@@ -156,7 +172,7 @@ class Review(ReviewPort):
             shifts = shifts_to(self._state, atoms, "kept", ("rejected",))
             if not shifts:
                 raise ReviewError("That was not rejected, or is no longer known", "look at the hunks again")
-            sentence = f"Brought back {_count(len(hunk_ids), 'hunk')}"
+            sentence = f"Brought back {count(len(hunk_ids), 'hunk')}"
             self._move(Decided(0, sentence, shifts, restored=texts))
 
     def progress(self) -> tuple[int, int]:
@@ -189,7 +205,7 @@ class Review(ReviewPort):
                 wanted = united(wanted, with_arrival(self._state, one.path, one.atoms))
             shifts = shifts_to(self._state, wanted, "kept")
             if shifts:
-                self._ledger.decide(Decided(0, f"Kept {_what(len(ids), lines)}", shifts))
+                self._ledger.decide(Decided(0, f"Kept {what_of(len(ids), lines)}", shifts))
 
     @override
     def reject_selected(self, selection: Selection) -> str:
@@ -211,7 +227,7 @@ class Review(ReviewPort):
                 if one.atoms:
                     chosen = united(chosen, {one.path: with_return(file, one.atoms)})
             if chosen:
-                self._reject(chosen, f"Rejected {_what(len(ids) - len(blocked), lines)}")
+                self._reject(chosen, f"Rejected {what_of(len(ids) - len(blocked), lines)}")
             return f"{what}: {remedy}" if what else ""
 
     def _whole_and_lines(self, selection: Selection) -> tuple[list[str], list[LinesOf]]:
@@ -308,7 +324,7 @@ class Review(ReviewPort):
             if not self._state.undoable:
                 return ""
             last = self._state.undoable[-1]
-            sentence = f"Undone: {_lower(last.sentence)}"
+            sentence = f"Undone: {lower(last.sentence)}"
             back = tuple(Write(write.path, write.after, write.before) for write in last.writes)
             shifts = inverse(last.shifts)
             self._move(
@@ -323,7 +339,7 @@ class Review(ReviewPort):
             if not self._state.redoable:
                 return ""
             last = self._state.redoable[-1]
-            sentence = f"Done again: {_lower(last.sentence)}"
+            sentence = f"Done again: {lower(last.sentence)}"
             again = replace(last, decision=0, sentence=sentence, undoes=0, redoes=last.decision)
             self._move(again)
             return sentence
@@ -343,8 +359,8 @@ class Review(ReviewPort):
             if not shifts:
                 raise ReviewError("Nothing is kept that could leave the list", "keep some hunks first")
             number = sum(item.kept for shown in self._shown() for item in shown.shown)
-            self._ledger.decide(Decided(0, f"Took {_count(number, 'kept hunk')} off the list", shifts))
-            return f"{_count(number, 'kept hunk')} left the list; the files stay as they are."
+            self._ledger.decide(Decided(0, f"Took {count(number, 'kept hunk')} off the list", shifts))
+            return f"{count(number, 'kept hunk')} left the list; the files stay as they are."
 
     def comment(
         self, path: str, line: int, quoted: str, text: str, *, source: str = "", hunk: str = ""
@@ -471,21 +487,3 @@ class Review(ReviewPort):
                 f"{', '.join(in_the_way)} was edited in the same place since", "take that edit back first"
             )
         self._ledger.decide(wanted, images)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _what(hunks: int, lines: Sequence[LinesOf]) -> str:
-    """What a decision is about: "2 hunks", "3 lines of a.py", "1 hunk and 3 lines"."""
-    words = [_count(hunks, "hunk")] if hunks else []
-    if lines:
-        paths = {one.path for one in lines}
-        place = f" of {paths.pop()}" if len(paths) == 1 and not hunks else ""
-        words.append(_count(sum(one.count for one in lines), "line") + place)
-    return " and ".join(words)
-
-
-def _lower(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from app.review.model import FileImage
+from app.review.model import FileImage, FileSummary
+from app.review.remarks.model import Said
 
 
 class Unrecorded:
@@ -23,3 +24,9 @@ class Unrecorded:
 
     def feedback(self) -> str:
         return ""
+
+    def say(self, said: Said) -> str:  # noqa: ARG002
+        return "Nobody reviews this: it was not kept."
+
+    def turn_files(self) -> tuple[FileSummary, ...]:
+        return ()

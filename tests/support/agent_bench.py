@@ -16,7 +16,8 @@ from app.agent.events import AgentEvent, TurnEnded
 from app.agent.port import PermissionAnswer, PermissionRequest
 from app.agent.session.session import Journal, new_journal
 from app.model.wire.client import Address, ChatClient
-from app.review.model import FileImage
+from app.review.model import FileImage, FileSummary
+from app.review.remarks.model import Said
 from app.settings.settings import Mode
 from app.workspace.workspace import Workspace
 from tests.support.patience import LONGEST
@@ -55,6 +56,12 @@ class Recorder:
 
     def retell(self, turn: int, session: str) -> None:  # noqa: ARG002
         self.turns.append(f"retell {turn}")
+
+    def say(self, said: Said) -> str:
+        raise NotImplementedError
+
+    def turn_files(self) -> tuple[FileSummary, ...]:
+        return ()
 
     def feedback(self) -> str:
         said, self.rejected = self.rejected, ""

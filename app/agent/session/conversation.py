@@ -16,6 +16,7 @@ from app.agent.session.branches import RewindPoint, active, rewind_points
 from app.agent.session.records import (
     EffortSet,
     FilesAttached,
+    FilesSummarized,
     HistoryCompacted,
     Lost,
     MessageAdded,
@@ -36,6 +37,7 @@ from app.agent.session.records import (
     TurnContinued,
 )
 from app.model.messages import Message, ToolCall
+from app.review.model import FileSummary
 from app.settings.settings import Effort, Mode
 
 INTERRUPTED = "(interrupted)"
@@ -171,6 +173,10 @@ class Conversation:
         """The turn is over."""
         self._tell()
         self._put(TurnClosed(self.turn, reason, message))
+
+    def summarize(self, files: tuple[FileSummary, ...]) -> None:
+        """The turn did this to files."""
+        self._put(FilesSummarized(files))
 
     def add(self, message: Message, *, ok: bool = True, display: str = "") -> None:
         """Append a message. A tool call whose arguments are no JSON object is stored with none (`{}`): servers

@@ -16,12 +16,14 @@ from app.agent.events import (
     ToolStarted,
     TurnEnded,
     TurnStarted,
+    TurnSummarized,
 )
 from app.agent.mcp.tool import McpTool
 from app.agent.session.branches import active
 from app.agent.session.conversation import INTERRUPTED
 from app.agent.session.records import (
     FilesAttached,
+    FilesSummarized,
     HistoryCompacted,
     Lost,
     MessageAdded,
@@ -93,6 +95,8 @@ def events_of(records: Sequence[Record]) -> Iterator[AgentEvent]:
                 yield TodosChanged(todos)
             case HistoryCompacted():
                 yield Noticed(COMPACTED)
+            case FilesSummarized(files):
+                yield TurnSummarized(files)
             case Lost():
                 yield Noticed(f"{record}.")
             case TurnClosed(turn, reason, end):
@@ -138,6 +142,8 @@ def to_markdown(records: tuple[Record, ...]) -> str:
                 parts.append("\n".join(f"- [{marks.get(state, ' ')}] {text}" for text, state in todos))
             case Noticed(text=text) | ReplyBroken(text=text):
                 parts.append(f"*{text}*")
+            case TurnSummarized(files=files):
+                parts.append("\n".join(f"- `{file.path}` +{file.added} −{file.removed}" for file in files))
             case TurnEnded(reason=reason, message=message) if reason != "done":
                 parts.append(f"*{message or 'Stopped by the user.'}*")
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -11,6 +11,7 @@ from typing import Any
 from app.agent.events import EndReason
 from app.agent.mcp.offer import Offer
 from app.model.messages import Message
+from app.review.model import FileSummary
 from app.settings.settings import Effort, Mode
 
 
@@ -60,6 +61,13 @@ class TurnClosed:
     turn: int
     reason: EndReason
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilesSummarized:
+    """What the turn before did to files, for the screen."""
+
+    files: tuple[FileSummary, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +197,7 @@ Record = (
     | TurnBegan
     | TurnContinued
     | TurnClosed
+    | FilesSummarized
     | MessageAdded
     | ReplyInterrupted
     | SteeringGiven
@@ -212,6 +221,7 @@ _TYPES: dict[str, type] = {
     "turn": TurnBegan,
     "continued": TurnContinued,
     "end": TurnClosed,
+    "files": FilesSummarized,
     "message": MessageAdded,
     "partial": ReplyInterrupted,
     "steered": SteeringGiven,
@@ -271,6 +281,8 @@ def decode(plain: Mapping[str, Any]) -> Record:
             return ToolsOffered(tuple(map(Offer.from_record, plain["offers"])))
         case "todos":
             return TodosSet(tuple((content, status) for content, status in plain["todos"]))
+        case "files":
+            return FilesSummarized(tuple(FileSummary(**file) for file in plain["files"]))
         case "attached":
             return FilesAttached(tuple(plain["names"]))
         case "decision":

@@ -16,6 +16,7 @@ from app.agent.shell.jobs import Jobs
 from app.agent.tools.files import Files
 from app.errors import TidegateError
 from app.model.messages import ToolSpecification
+from app.review.remarks.model import Said
 from app.workspace.workspace import Location, Workspace
 
 MAX_RESULT_CHARACTERS = 32_000
@@ -87,7 +88,7 @@ class ToolContext:
     collects the paths it wrote, also when it is cancelled halfway; `touched` is the directory in the workspace
     that it was about. `is_hidden` tells of a path whether the user's rules keep it out of what is found, and
     `hidden` is what they keep from a command. `has_local_servers`: a confined command may use addresses of this
-    machine."""
+    machine. `say` speaks in the review, and is None in a sub-agent."""
 
     workspace: Workspace
     files: Files
@@ -100,6 +101,7 @@ class ToolContext:
     touched: Path | None = None
     is_hidden: Callable[[str], bool] = lambda _path: False
     hidden: tuple[Path, ...] = ()
+    say: Callable[[Said], str] | None = None
 
 
 A = TypeVar("A", bound=Arguments)

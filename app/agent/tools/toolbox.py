@@ -11,6 +11,7 @@ from app.agent.tools.glob import Glob
 from app.agent.tools.grep_search import GrepSearch
 from app.agent.tools.list_directory import ListDirectory
 from app.agent.tools.read_file import ReadFile
+from app.agent.tools.review.review_note import ReviewNote
 from app.agent.tools.run_shell_command import RunShellCommand
 from app.agent.tools.task import Task
 from app.agent.tools.todo_write import TodoWrite
@@ -29,6 +30,7 @@ TOOLS: dict[str, Tool[Any]] = {
         RunShellCommand(),
         TodoWrite(),
         Task(),
+        ReviewNote(),
     )
 }
 

@@ -15,11 +15,11 @@ from app import durable
 from app.checked_lines import sealed, unsealed
 from app.review.errors import ReviewError
 from app.review.model import Remark
-from app.review.remarks.model import Answer, Note
+from app.review.remarks.model import Answer, Note, ReadingOrder
 
 MOST_REMARKS = 2_000
 """Remarks that stay when the file is tidied, the newest; chosen, not measured."""
-_CLASSES: dict[str, type[Remark]] = {"answer": Answer, "note": Note}
+_CLASSES: dict[str, type[Remark]] = {"answer": Answer, "note": Note, "order": ReadingOrder}
 _KINDS = {made: kind for kind, made in _CLASSES.items()}
 
 R = TypeVar("R", bound=Remark)

@@ -304,6 +304,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("review.rewind", "review", "rewind", ("R",), "Go back to before a turn, or forward again"),
     Action("review.needed", "review", "needed", ("C",), "Find which hunks the tests need; any key stops it"),
     Action("review.smallest", "review", "keep_smallest", ("S",), "Keep the smallest set that passes the tests"),
+    Action(
+        "review.order", "review", "follow_order", ("O",), "Go by the agent's order of reading, or by the files"
+    ),
     Action("review.refresh", "review", "reload", ("r",), "Look at the disk again"),
     Action("standalone.leave", "standalone", "leave_mode", ("escape",), "End the selection or the search"),
     Action("standalone.quit", "standalone", "quit", ("q",), "Quit the review", "quit"),

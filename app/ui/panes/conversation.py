@@ -1,6 +1,7 @@
 """From the agent's events to what the transcript shows."""
 
 import time
+from collections.abc import Sequence
 
 from app.agent.events import (
     AgentEvent,
@@ -23,16 +24,19 @@ from app.agent.events import (
     ToolStarted,
     TurnEnded,
     TurnStarted,
+    TurnSummarized,
 )
 from app.agent.last_tests import LastTests
 from app.agent.port import PermissionRequest
 from app.model.events import Finished, TextWasThought
+from app.review.model import FileSummary
 from app.ui.drawing.text import sentence
 from app.ui.panes.thought import ThoughtRow
 from app.ui.widgets.agent.call_item import COMMAND, CallItem
 from app.ui.widgets.agent.transcript import Transcript
 from app.ui.widgets.agent.transcript_items import Item, NoticeItem, ProgressItem, ReplyItem, UserItem
 
+_MOST_FILES = 12  # in the summary of a turn, one by one
 _MOST_OUTPUT = 100_000  # characters kept of a call's output, the newest
 
 
@@ -150,6 +154,8 @@ class Conversation:
                 self._drop_progress()
                 self._thought.finish(finished)
                 self._reply = None
+            case TurnSummarized(files=files):
+                self.add(NoticeItem(_summary(files)))
             case TurnEnded():
                 self._end(event)
             case ReplyProgressed(timings=timings):
@@ -248,3 +254,15 @@ class Conversation:
             parts.append(f"{finished.timings.predicted_per_second:.0f} tok/s")
         parts.append(f"{seconds:.1f} s")
         self.add(NoticeItem(" · ".join(parts), "quiet"))
+
+
+def _summary(files: Sequence[FileSummary]) -> str:
+    """What a turn did, file by file."""
+    added, removed = sum(file.added for file in files), sum(file.removed for file in files)
+    lines = [f"Changed {len(files)} file{'' if len(files) == 1 else 's'}, +{added} −{removed}"]
+    for file in files[:_MOST_FILES]:
+        notes = f", {file.notes} note{'' if file.notes == 1 else 's'}" if file.notes else ""
+        lines.append(f"{file.path} +{file.added} −{file.removed}{notes}")
+    if len(files) > _MOST_FILES:
+        lines.append(f"and {len(files) - _MOST_FILES} more")
+    return "\n".join(lines)

@@ -16,7 +16,7 @@ from app.review.diff.misfit import Misfit
 from app.review.model import DiffLine, FileChange, Hunk, Remark
 from app.ui.diff.model.labels import Label, Labels
 from app.ui.diff.model.layout import DiffLayout
-from app.ui.diff.model.remarks import RemarkKey, key_of, remark_rows
+from app.ui.diff.model.remarks import RemarkKey, done_labels, key_of, remark_rows
 from app.ui.diff.model.rows import HunkShape, RemarkRow, Row, Shapes
 from app.ui.diff.model.search import lines_with
 from app.ui.diff.model.surroundings import Surroundings
@@ -73,6 +73,7 @@ class DiffModel:
         if self.changes != changes:
             self.around.clear()
         self.changes, self.remarks, self.misfits = changes, remarks, dict(misfits)
+        self.labels.put("done", done_labels(changes, remarks))
         highest = max(
             (
                 max(hunk.before_start + hunk.before_count, hunk.after_start + hunk.after_count)

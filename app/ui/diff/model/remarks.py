@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from app.review.diff.misfit import Misfit
 from app.review.model import Comment, FileChange, Hunk, Remark
 from app.review.remarks.model import Answer, Note
+from app.ui.diff.model.labels import Label
 from app.ui.diff.model.rows import RemarkRow, first_lines
 from app.ui.drawing.text import visible, wrap
 
@@ -45,6 +46,17 @@ def remark_rows(
             found.setdefault(hunk.id, []).extend(rows)
     # Sorting keeps what is under one line in its order.
     return {name: tuple(sorted(rows, key=lambda row: row.index)) for name, rows in found.items()}
+
+
+def done_labels(changes: Sequence[FileChange], remarks: Sequence[Remark]) -> dict[str, Label]:
+    """Which hunks, by their ids, did what a comment asks for."""
+    makers = [remark.done_by for remark in remarks if isinstance(remark, Note) and remark.done_by]
+    return {
+        hunk.id: Label("for your comment", "accent")
+        for change in (changes if makers else ())
+        for hunk in change.hunks
+        if any(_is_of(hunk, name) for name in makers)
+    }
 
 
 def _order(remark: Remark) -> tuple[int, int, int]:

@@ -1,9 +1,7 @@
 """The review by keyboard: decisions, dialogs, search and movement over one diff view."""
 
 # ruff: noqa: PLC0415  dialogs are imported when they open: the first frame does without them
-import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -28,6 +26,8 @@ from app.ui.panes.review.context import ReviewContext
 from app.ui.panes.review.desk_work import Decision, DeskWork
 from app.ui.panes.review.needed.needed import NeededHunks
 from app.ui.panes.review.progress import Progress
+from app.ui.panes.review.reading import around
+from app.ui.panes.review.reading.order import ReadingThrough
 from app.ui.panes.review.search import Search
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class ReviewPane(Vertical):
         self.view = DiffView(id="diff-view")
         self._search = Search(self, self.view)
         self._needed = NeededHunks(self, self.view, self._work, root, self._count_again)
+        self._reading = ReadingThrough(self, self.view, self._work)
         self._nothing = Static(id="review-nothing", markup=False)
 
     def compose(self) -> ComposeResult:
@@ -145,6 +146,7 @@ class ReviewPane(Vertical):
         """How many hunks are decided, and whether some are hidden."""
         parts = [f"{self.decided} of {self.total} decided"] if self.total else []
         parts += ["white space ignored"] if self.view.model.ignores_space else []
+        parts += ["in reading order"] if self._reading.is_on else []
         return " · ".join([*parts, *filter(None, [self._needed.summary])])
 
     def _count_again(self) -> None:
@@ -189,6 +191,7 @@ class ReviewPane(Vertical):
         here = [remark for remark in remarks if remark.source == self.desk.source]
         view.set_changes(changes, here, self.desk.misfits())
         self._needed.look(changes)
+        self._reading.look(changes, remarks)
         self._progress.count(changes, after_decision=after_decision)
         view.display = bool(changes)
         self._nothing.display = not changes
@@ -234,7 +237,11 @@ class ReviewPane(Vertical):
             return
         whole = frozenset(part.hunk.id for part in parts if part.lines is None)
         self.view.leave_selection()
-        self._run(lambda: decide(parts), next_pending(self.view.model.changes, whole) if whole else None)
+        following = self._reading.after if self._reading.is_on else self._next_pending
+        self._run(lambda: decide(parts), following(whole) if whole else None)
+
+    def _next_pending(self, decided: frozenset[str]) -> str | None:
+        return next_pending(self.view.model.changes, decided)
 
     def action_keep(self) -> None:
         change, hunk = self.view.current_change, self.view.current_hunk
@@ -413,36 +420,14 @@ class ReviewPane(Vertical):
         self.action_copy()
 
     def action_more(self) -> None:
-        self.run_worker(self._more(), group="more", exclusive=True)
-
-    async def _more(self) -> None:
-        change = self.view.current_change
-        if change is None:
-            return
-        try:
-            lines = await asyncio.to_thread(self.desk.lines, change)
-        except (TidegateError, OSError) as error:
-            self.app.notify(str(error), severity="error")
-            return
-        rows = self.view.row_count
-        if not (lines and self.view.show_around(lines)):
-            self.app.notify("The file as it is after this change is not here.", severity="warning")
-        elif self.view.row_count == rows:
-            self.app.notify("All of the file around this hunk is shown.", timeout=3)
+        self.run_worker(around.show_more(self.view, self.desk), group="more", exclusive=True)
 
     def action_less(self) -> None:
         self.view.hide_around()
 
     def on_diff_view_file_wanted(self, event: DiffView.FileWanted) -> None:
         event.stop()
-        self.run_worker(self._tell_file(event.change), group="files")
-
-    async def _tell_file(self, change: FileChange) -> None:
-        lines: Sequence[str] = ()
-        # Where a file cannot be read, the colours are those that the hunks alone give for certain.
-        with suppress(TidegateError, OSError):
-            lines = await asyncio.to_thread(self.desk.lines, change)
-        self.view.know_file(change, lines)
+        self.run_worker(around.tell_file(self.view, self.desk, event.change), group="files")
 
     def action_ignore_space(self) -> None:
         self.view.switch_space()
@@ -459,8 +444,14 @@ class ReviewPane(Vertical):
         query = self.view.model.query_text
         if query:
             self.view.find(query, backwards=step < 0)
+        elif self._reading.is_on:
+            self._reading.step(step)
         else:
             self.view.step_hunk(step)
+
+    def action_follow_order(self) -> None:
+        self._reading.switch()
+        self._count_again()
 
     def action_next_file(self) -> None:
         self.view.step_file(1)

@@ -18,7 +18,8 @@ from app.agent.shell.jobs import Jobs
 from app.agent.tools.base import ToolContext
 from app.agent.tools.edit import Edit
 from app.agent.tools.files import Files
-from app.review.model import FileImage
+from app.review.model import FileImage, FileSummary
+from app.review.remarks.model import Said
 from app.workspace.files.line_endings import split_lines, with_line_endings
 from app.workspace.files.text import decode
 from app.workspace.workspace import Workspace
@@ -245,6 +246,12 @@ class _Tape:
         return ()
 
     def retell(self, turn: int, session: str) -> None: ...
+
+    def say(self, said: Said) -> str:
+        raise NotImplementedError
+
+    def turn_files(self) -> tuple[FileSummary, ...]:
+        return ()
 
     def feedback(self) -> str:
         return ""

@@ -46,6 +46,8 @@ def test_the_tools_have_the_names_and_arguments_that_the_model_was_trained_with(
         "run_shell_command": ({"is_background", "timeout", "description", "directory"}, {"command"}),
         "todo_write": (set(), {"todos"}),
         "task": ({"description"}, {"prompt"}),
+        # Ours alone, and so in few words.
+        "review_note": ({"at", "text", "comment", "done", "order"}, set()),
     }
 
 

@@ -1,0 +1,1 @@
+"""What the agent has to say in the review."""

@@ -1,0 +1,1 @@
+"""How the hunks are read: their order, and the lines of the files around them."""
