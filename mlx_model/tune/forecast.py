@@ -1,7 +1,7 @@
 """The memory that a tuning takes, from the config alone, by the plan that serving uses for the weights. Sizes
 are bytes.
 
-The factors of a layer were found by measuring MLX's peak on a Linux CPU in float32, over 120 layers of random
+The factors of a layer were found by measuring MLX's peak on a Linux CPU in float32, over 250 layers of random
 shapes; tests/mlx_model/tune holds whole tunings against them. On Metal they have not been measured.
 """
 
@@ -25,6 +25,25 @@ _FLOAT32 = 4
 """Bytes of a number."""
 _COPIES = 5
 """float32 copies of the adapter: its matrices, those laid over the model, Adam's two moments, gradients."""
+
+
+# Numbers that a token's gradient takes, per number of the width that each is named for.
+_RESIDUAL = 6.9
+"""Of the hidden size."""
+_ROUTED_HIDDEN, _ROUTED_INNER, _ADAPTED_HIDDEN = 4.0, 10.0, 1.6
+"""For each expert that a token goes to: of the hidden size, of the expert's width, and of the hidden size where
+experts are adapted."""
+_SHARED, _DENSE = 11.0, 17.8
+"""Of the width of the shared expert, and of a dense feed-forward network."""
+_DELTA_OWN = (14.5, 7.6, 19.0, 1.5)
+_DELTA_HELD = (8.3, 5.2, 6.9, 1.65)
+"""In float32, of the convolution's channels, of keys and values of all heads, of a chunk in all heads, and of
+the state divided by a chunk: at DeltaNet's own peak, and while the feed-forward network has its own."""
+_STATES = 2
+"""States kept between two segments."""
+_ATTENTION_OWN, _ATTENTION_HELD, _SCORES, _KEYS = 31.4, 11.2, 6.3, 7.4
+"""In float32, of the queries, at attention's own peak and while the feed-forward network has its own; of the
+scores of two segments; and of the keys of the whole text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +136,7 @@ def _plan(
         weights=_weights(model, machine, length),
         adapter=_adapter(config, shape),
         borders=borders,
-        layer=_layer(config, length, segment, min(chunk, segment), float_bytes),
+        layer=_layer(model, shape, length, segment, min(chunk, segment)),
         head=logits,
         budget=plan_memory(model, machine, Wishes(context=length, snapshots=0)).budget,
         widened=model.widened,
@@ -140,44 +159,50 @@ def _adapter(config: ModelConfig, shape: Shape) -> int:
     return _COPIES * _FLOAT32 * count
 
 
-def _layer(config: ModelConfig, length: int, segment: int, chunk: int, float_bytes: int) -> int:
-    """The largest layer: its token mixer and its feed-forward network, of which all that the gradient needs is
-    held at once."""
-    kinds = {kind: index for index, kind in enumerate(config.layer_types)}
+def _layer(model: Model, shape: Shape, length: int, segment: int, chunk: int) -> int:
+    """The largest layer while a segment goes backward. Its peak is in the gradient of the feed-forward network,
+    when what the token mixer's gradient needs is held too, or in that of the token mixer."""
+    config, float_bytes = model.config, model.arithmetic.float_bytes
+    kinds = {
+        (config.is_linear(index), config.is_sparse(index)): index for index in range(config.num_hidden_layers)
+    }
     return max(
-        _feed_forward(config, segment, float_bytes, sparse=config.is_sparse(index))
-        + (
-            _delta_net(config, length, segment, chunk)
-            if config.is_linear(index)
-            else _attention(config, length, segment, float_bytes)
-        )
-        for index in kinds.values()
-    )
+        _delta_net(config, length, segment, chunk, _feed_forward(config, segment, shape, index, float_bytes))
+        if linear
+        else _attention(config, length, segment, _feed_forward(config, segment, shape, index, float_bytes))
+        for (linear, _), index in kinds.items()
+    ) + int(_RESIDUAL * segment * config.hidden_size * float_bytes)
 
 
-def _feed_forward(config: ModelConfig, segment: int, float_bytes: int, *, sparse: bool) -> int:
-    if not sparse:
-        token = 6 * config.hidden_size + 5 * config.intermediate_size
-        return segment * token * float_bytes
+def _feed_forward(config: ModelConfig, segment: int, shape: Shape, index: int, float_bytes: int) -> float:
+    if not config.is_sparse(index):
+        return segment * _DENSE * config.intermediate_size * float_bytes
     chosen = config.num_experts_per_tok
-    token = 3 * chosen * config.hidden_size + 8 * chosen * config.moe_intermediate_size
-    token += 6 * config.hidden_size + 8 * config.shared_expert_intermediate_size
-    return segment * token * float_bytes
+    routed = _ROUTED_HIDDEN * config.hidden_size + _ROUTED_INNER * config.moe_intermediate_size
+    if Target.EXPERTS in shape.targets:
+        routed += _ADAPTED_HIDDEN * config.hidden_size
+    shared = _SHARED * config.shared_expert_intermediate_size
+    return segment * (chosen * routed + shared) * float_bytes
 
 
-def _delta_net(config: ModelConfig, length: int, segment: int, chunk: int) -> int:
-    """In float32; and the states between segments and between chunks."""
-    heads, width = config.linear_num_value_heads, config.linear_value_dim
-    token = 8 * config.conv_dim + 12 * width + 12 * heads * chunk
-    state = heads * config.linear_key_head_dim * config.linear_value_head_dim
-    states = 2 * (length // segment) + 3 * (segment // chunk)
-    return segment * token * _FLOAT32 + states * state * _FLOAT32
+def _delta_net(config: ModelConfig, length: int, segment: int, chunk: int, feed_forward: float) -> int:
+    heads, keys, values = (
+        config.linear_num_value_heads,
+        config.linear_key_head_dim,
+        config.linear_value_head_dim,
+    )
+    widths = (config.conv_dim, heads * (keys + values), heads * chunk, heads * keys * values / chunk)
+    own, held = (
+        segment * sum(factor * width for factor, width in zip(factors, widths, strict=True)) * _FLOAT32
+        for factors in (_DELTA_OWN, _DELTA_HELD)
+    )
+    states = _STATES * -(-length // segment) * heads * keys * values * _FLOAT32
+    return int(max(own, held + feed_forward) + states)
 
 
-def _attention(config: ModelConfig, length: int, segment: int, float_bytes: int) -> int:
-    """The scores of two segments in float32; keys and values of the whole text with their gradients; and the
-    projections."""
-    queries = config.num_attention_heads * config.head_dim
-    keys = config.num_key_value_heads * config.head_dim
-    scores = 5 * config.num_attention_heads * segment * segment * _FLOAT32
-    return scores + segment * 20 * queries * _FLOAT32 + 6 * length * keys * float_bytes
+def _attention(config: ModelConfig, length: int, segment: int, feed_forward: float) -> int:
+    heads, queries = config.num_attention_heads, config.num_attention_heads * config.head_dim
+    own = segment * (_ATTENTION_OWN * queries + _SCORES * heads * segment) * _FLOAT32
+    held = segment * _ATTENTION_HELD * queries * _FLOAT32
+    keys = _KEYS * length * config.num_key_value_heads * config.head_dim * _FLOAT32
+    return int(max(own, held + feed_forward) + keys)

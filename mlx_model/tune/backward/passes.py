@@ -84,11 +84,13 @@ class Passes:
             _, found = mx.vjp(
                 lambda *arrays, run=run: run(list(arrays)), wanted, [pulls[number], *way.pull(part, before)]
             )
-            held = way.push(found[:count])
             for name, gradient in zip(names, found[count:], strict=False):
                 total[name] = total[name] + gradient
             pulls[number] = found[-1] if further else mx.zeros((0,))
-            mx.eval(pulls[number], held, total)
-            del before, wanted, found, held
+            by_before = found[:count]
+            del found
+            mx.eval(pulls[number], by_before, total)
+            del before, wanted
+            way.push(by_before)
         self.adapted.lay(own, index)
         return total

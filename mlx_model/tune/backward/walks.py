@@ -33,9 +33,8 @@ class Walk(Protocol):
         were pushed."""
         ...
 
-    def push(self, gradients: Arrays) -> Arrays:
-        """Takes in the gradient by what lay before a segment; returns all that it now holds, to be
-        evaluated."""
+    def push(self, gradients: Arrays) -> None:
+        """Takes in the gradient, which is evaluated, by what lay before a segment."""
         ...
 
 
@@ -66,10 +65,9 @@ class DeltaNetWalk:
         """See Walk."""
         return self._pending or [mx.zeros_like(array) for array in before]
 
-    def push(self, gradients: Arrays) -> Arrays:
+    def push(self, gradients: Arrays) -> None:
         """See Walk."""
         self._pending = gradients
-        return gradients
 
 
 class AttentionWalk:
@@ -105,17 +103,20 @@ class AttentionWalk:
         attention = self._layer.self_attn
         return [mx.zeros((1, attention.kv_heads, x.shape[1], attention.head_dim), x.dtype)] * 2
 
-    def push(self, gradients: Arrays) -> Arrays:
+    def push(self, gradients: Arrays) -> None:
         """See Walk."""
         count = len(gradients) // 2
-        pairs = list(zip(gradients[:count], gradients[count:], strict=True))
-        if self._pending:
-            pairs = [
-                (keys + more_keys, values + more_values)
-                for (keys, values), (more_keys, more_values) in zip(self._pending, pairs, strict=True)
-            ]
-        self._pending = pairs
-        return [gradient for pair in pairs for gradient in pair]
+        for index in range(count):
+            # One after the other, so that two gradients of the whole text are held, and not three.
+            keys, values = gradients[index], gradients[count + index]
+            if index < len(self._pending):
+                more_keys, more_values = self._pending[index]
+                pair = keys + more_keys, values + more_values
+                mx.eval(pair)
+                self._pending[index] = pair
+            else:
+                self._pending.append((keys, values))
+            gradients[index] = gradients[count + index] = mx.zeros((0,))
 
 
 def walk(layer: AttentionLayer | DeltaNetLayer, chunk: int) -> Walk:
