@@ -91,6 +91,11 @@ class HunkText(Sequence[DiffLine]):
             self._raw = lines
         return self._raw
 
+    @property
+    def texts(self) -> list[bytes]:
+        """The text of each line as bytes, without mark and line ending."""
+        return [line[1:] for line in self._lines()]
+
     def _line(self, index: int, before: int, after: int) -> DiffLine:
         raw = self._lines()[index].decode("utf-8", "surrogateescape")
         kind = _KIND_OF_MARK[raw[0]]
@@ -143,3 +148,10 @@ def line_marks(lines: Sequence[DiffLine]) -> bytes:
     if isinstance(lines, HunkText):
         return lines.marks
     return b"".join(_MARK_OF_KIND[line.kind] for line in lines)
+
+
+def line_texts(lines: Sequence[DiffLine]) -> list[bytes]:
+    """The text of each line as bytes, without its line ending."""
+    if isinstance(lines, HunkText):
+        return lines.texts
+    return [line.text.encode("utf-8", "surrogateescape") for line in lines]

@@ -6,34 +6,11 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
-from tree_sitter import Language, Node, Parser, Query, QueryCursor
+from tree_sitter import Node, Parser, Query, QueryCursor
 
+from app.grammars import ENDINGS, IN_PACKAGE, LARGEST, grammar, language_of
 from app.workspace.search import ripgrep
 
-# By a file's ending, the grammar's package and its language; those that Textual's text area knows, and bash.
-_LANGUAGES = {
-    ".py": "python",
-    ".pyi": "python",
-    ".js": "javascript",
-    ".jsx": "javascript",
-    ".mjs": "javascript",
-    ".cjs": "javascript",
-    ".ts": "typescript",
-    ".mts": "typescript",
-    ".cts": "typescript",
-    ".tsx": "tsx",
-    ".rs": "rust",
-    ".go": "go",
-    ".java": "java",
-    ".sh": "bash",
-    ".bash": "bash",
-    ".md": "markdown",
-}
-# Those that share a package, and what it calls them.
-_IN_PACKAGE = {
-    "typescript": ("tree_sitter_typescript", "language_typescript"),
-    "tsx": ("tree_sitter_typescript", "language_tsx"),
-}
 # For grammars that come without a query for tags.
 _TAGS = {
     "bash": "(function_definition name: (word) @name) @definition.function",
@@ -44,7 +21,6 @@ _TYPESCRIPT_TAGS = (
     "(type_alias_declaration name: (type_identifier) @name) @definition.type "
     "(enum_declaration name: (identifier) @name) @definition.enum"
 )
-_LARGEST = 1_000_000  # bytes; generated files are not worth the wait
 _MOST_FILES = 200  # files that are parsed for one query over the repository
 
 
@@ -60,8 +36,8 @@ class Symbol:
 
 def symbols_of(path: str, data: bytes) -> tuple[Symbol, ...]:
     """The definitions in a file's content, by line."""
-    language = _LANGUAGES.get(Path(path).suffix.lower())
-    if language is None or len(data) > _LARGEST:
+    language = language_of(path)
+    if language is None or len(data) > LARGEST:
         return ()
     parser, query = _tools(language)
     found: dict[tuple[int, str], Symbol] = {}
@@ -81,7 +57,7 @@ def symbols_in(root: Path, query: str) -> tuple[Symbol, ...]:
     wanted = query.casefold().strip()
     if not wanted:
         return ()
-    globs = [f"*{ending}" for ending in _LANGUAGES]
+    globs = [f"*{ending}" for ending in ENDINGS]
     paths = ripgrep.files_with(root, wanted, globs)[:_MOST_FILES]
     found = [symbol for path in paths for symbol in _read(root, path) if wanted in symbol.name.casefold()]
     return tuple(sorted(found, key=lambda symbol: (_distance(symbol.name, wanted), symbol.path, symbol.line)))
@@ -101,14 +77,12 @@ def _read(root: Path, path: str) -> Sequence[Symbol]:
 
 @cache
 def _tools(language: str) -> tuple[Parser, Query]:
-    package, function = _IN_PACKAGE.get(language, (f"tree_sitter_{language}", "language"))
-    module = import_module(package)
-    grammar = Language(getattr(module, function)())
+    read, module = grammar(language)
     text = _TAGS.get(language) or module.TAGS_QUERY
-    if language in _IN_PACKAGE:
+    if language in IN_PACKAGE:
         # Its own query has only what JavaScript has not, and neither aliases nor enumerations.
         text += import_module("tree_sitter_javascript").TAGS_QUERY + _TYPESCRIPT_TAGS
-    return Parser(grammar), Query(grammar, text)
+    return Parser(read), Query(read, text)
 
 
 def _text(node: Node) -> str:

@@ -17,6 +17,7 @@ from app.review.diff.patch import build_patch
 from app.review.model import FileChange
 from app.review.review import Review
 from app.ui.review_app import ReviewApp
+from tests.app.review.diff.meaning.test_moves import check_against_git
 from tests.support.places import ROOT
 from tests.support.review_cases import git
 
@@ -94,3 +95,10 @@ def test_every_commit_is_rebuilt_hunk_by_hunk(place: Path) -> None:
 def moved(change: FileChange) -> FileChange:
     """The change as it is once its rename is done."""
     return replace(change, previous_path=None)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_what_git_calls_moved_is_moved_in_every_commit(place: Path) -> None:
+    for commit, _ in history(place):
+        check_against_git(place, f"{commit}^", commit)
