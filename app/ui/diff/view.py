@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from textual import events
 from textual.geometry import Size
@@ -23,6 +24,9 @@ from app.ui.diff.painter.file_colours import file_colours
 from app.ui.diff.painter.frame import Frame
 from app.ui.drawing.syntax import lexer_for_path
 from app.ui.widgets.line_view import LineView
+
+if TYPE_CHECKING:
+    from app.review.diff.meaning.notes import Note
 
 _FOLD_MARK = range(1, 3)  # the columns of a file's heading that say whether it is folded
 
@@ -130,6 +134,16 @@ class DiffView(LineView):
     def switch_space(self) -> None:
         """Hide changes of nothing but white space, or show them again."""
         self.model.switch_space()
+        self._rearrange()
+
+    def switch_notes(self) -> None:
+        """Fold what is only reformatted or renamed, or show it."""
+        self.model.switch_notes()
+        self._rearrange()
+
+    def know_notes(self, notes: "Mapping[str, tuple[Note, ...]]") -> None:
+        """What runs of the changed lines come to."""
+        self.model.meaning.know_notes(self.model.changes, notes)
         self._rearrange()
 
     # Drawing.

@@ -25,6 +25,7 @@ _DARK_256 = {
     "selection": "#005f87",
     "match": "#5f5f00",
     "match_current": "#af8700",
+    "moved": "#3a3a3a",
     "filler": "#1c1c1c",
     "header": "#262626",
     "section": "#121212",
@@ -38,6 +39,7 @@ _LIGHT_256 = {
     "selection": "#87d7ff",
     "match": "#ffffaf",
     "match_current": "#ffd700",
+    "moved": "#dadada",
     "filler": "#eeeeee",
     "header": "#d0d0d0",
     "section": "#eeeeee",
@@ -79,6 +81,7 @@ class Palette:
     removed: Style
     added_word: Style
     removed_word: Style
+    moved: Style
     filler: Style
     syntax: Mapping[str, Style]
 
@@ -147,6 +150,7 @@ class Palette:
             removed=back(over(removed, 0.13 if dark else 0.10)),
             added_word=back(over(added, 0.32 if dark else 0.28)),
             removed_word=back(over(removed, 0.34 if dark else 0.24)),
+            moved=back(over(foreground, 0.14 if dark else 0.12)),
             filler=back(surface),
             syntax={
                 "comment": fore(over(foreground, 0.68 if dark else 0.78), italic=True),
@@ -188,6 +192,7 @@ def _few_colours(depth: Depth, dark: bool, full: Palette, tints: DiffTints) -> d
             "removed": Style(),
             "added_word": underlined,
             "removed_word": underlined,
+            "moved": Style(),
             "match": Style(underline=True),
             "match_current": Style(reverse=True),
             # As colours: reversed, the shades of text and cursor would become grounds, and hard to read.
@@ -209,6 +214,7 @@ def _few_colours(depth: Depth, dark: bool, full: Palette, tints: DiffTints) -> d
         "strong": Style(bold=True),
         "added": Style(color=added),
         "removed": Style(color=removed),
+        "moved": Style(color=highlight),
         "added_word": Style(color=added) + underlined,
         "removed_word": Style(color=removed) + underlined,
         "match": Style(color="#000000", bgcolor="#808000"),

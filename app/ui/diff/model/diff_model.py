@@ -16,6 +16,7 @@ from app.review.diff.misfit import Misfit
 from app.review.model import DiffLine, FileChange, Hunk, Remark
 from app.ui.diff.model.labels import Label, Labels
 from app.ui.diff.model.layout import DiffLayout
+from app.ui.diff.model.meaning import Meaning
 from app.ui.diff.model.remarks import RemarkKey, done_labels, key_of, remark_rows
 from app.ui.diff.model.rows import HunkShape, RemarkRow, Row, Shapes
 from app.ui.diff.model.search import lines_with
@@ -48,6 +49,7 @@ class DiffModel:
         self.misfits: Mapping[str, Misfit] = {}  # by hunk id
         self.words = Words("keep", "kept", "reject", "rejected")
         self.labels = Labels()
+        self.meaning = Meaning(self.labels)
         self.around = Surroundings()
         self.arrangement: Arrangement = "auto"
         self.wrap = False
@@ -72,6 +74,7 @@ class DiffModel:
         """Show `changes`. Lines of the files around them are forgotten if they are other changes."""
         if self.changes != changes:
             self.around.clear()
+        self.meaning.set_changes(changes)
         self.changes, self.remarks, self.misfits = changes, remarks, dict(misfits)
         self.labels.put("done", done_labels(changes, remarks))
         highest = max(
@@ -91,7 +94,7 @@ class DiffModel:
             hunk.id
             for change in self.changes
             for hunk in change.hunks
-            if (hunk.decision != "pending" or hunk.id in self.space_only) and hunk.id not in self._opened
+            if (hunk.decision != "pending" or self._is_hidden(hunk)) and hunk.id not in self._opened
         }
         self.width = width
         self.split = self._wants_split and self._has_columns
@@ -103,9 +106,10 @@ class DiffModel:
             room=max(_LEAST_REMARK, width - self.gutter_width - 1),
             folded=self._folded_remarks,
         )
+        runs = {name: notes for name, notes in self.meaning.runs().items() if name not in self._opened}
         shapes = {
-            name: HunkShape(*self.around.of(name), remarks=remarks.get(name, ()))
-            for name in {*self.around, *remarks}
+            name: HunkShape(*self.around.of(name), remarks=remarks.get(name, ()), runs=runs.get(name, ()))
+            for name in {*self.around, *remarks, *runs}
         }
         self._lay_out(Shapes(frozenset(folded), shapes))
 
@@ -163,6 +167,19 @@ class DiffModel:
         )
         self.labels.put("space", dict.fromkeys(self.space_only, Label("white space only")))
 
+    def switch_moves(self) -> None:
+        """Draw what moved as moved, or as any other line."""
+        self.meaning.switch_moves()
+
+    def switch_notes(self) -> None:
+        """Fold what is only reformatted or renamed, or show it."""
+        self.meaning.switch_notes()
+        self._opened.clear()
+
+    def _is_hidden(self, hunk: Hunk) -> bool:
+        """Whether the user does not want to see what an undecided hunk changes."""
+        return hunk.id in self.space_only or self.meaning.folds(hunk.id)
+
     def fold(self, row: int) -> None:
         """Fold or unfold the hunk that `row` belongs to; the file, if it is a file's heading; a remark of
         several rows, if it is one of these."""
@@ -177,7 +194,7 @@ class DiffModel:
             self.folded ^= {change.path}
             return
         hunk = change.hunks[place.hunk]
-        if hunk.decision == "pending" and hunk.id not in self.space_only:
+        if hunk.decision == "pending" and not self._is_hidden(hunk) and place.kind != "run":
             self.folded ^= {hunk.id}
         else:
             self._opened ^= {hunk.id}

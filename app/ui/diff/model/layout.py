@@ -113,7 +113,7 @@ class DiffLayout:
         return height
 
     def _parts(self, row: Row) -> int:
-        if self._wrapping is None or row.kind in ("note", "remark"):
+        if self._wrapping is None or row.kind in ("note", "remark", "run"):
             return 1
         return self._wrapping.height(row)
 
@@ -129,6 +129,17 @@ class DiffLayout:
                 for place in remarks.get(index, ()):
                     yield Row("remark", file, number, place)
 
+        told: set[int] = set()
+
+        def line(left: int | None, right: int | None) -> Iterator[Row]:
+            run = (shape.run_at(left) or shape.run_at(right)) if shape.runs else None
+            if run is None:
+                yield Row("line", file, number, left, right)
+            elif run.start not in told:
+                told.add(run.start)
+                yield Row("run", file, number, run.start)
+            yield from under(left, right)
+
         before, after = first_lines(hunk)
         yield from under(-1)
         for up in range(shape.above, 0, -1):
@@ -137,12 +148,10 @@ class DiffLayout:
             yield Row("note", file, number)
         elif self._split:
             for left, right in self._pairs_of(file, number):
-                yield Row("line", file, number, left, right)
-                yield from under(left, right)
+                yield from line(left, right)
         else:
             for index in range(len(hunk.lines)):
-                yield Row("line", file, number, index)
-                yield from under(index)
+                yield from line(index, None)
         before, after = before + hunk.before_count, after + hunk.after_count
         for down in range(shape.below):
             yield Row("extra", file, number, before + down, after + down)

@@ -1,12 +1,16 @@
 """What a row of a review shows, and how much is shown of each hunk."""
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from app.review.model import Hunk, Remark
 
-RowKind = Literal["gap", "file", "hunk", "line", "note", "extra", "remark"]
+if TYPE_CHECKING:
+    from app.review.diff.meaning.notes import Note
+
+RowKind = Literal["gap", "file", "hunk", "line", "note", "extra", "remark", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +20,8 @@ class Row:
     What `left` and `right` are depends on the kind. On a "line" row they are indices of the hunk's lines: in
     the unified layout `left` alone; side by side None where a side is empty. On an "extra" row, a line of the
     file that is not in the hunk, they are its numbers before and after the change. On a "remark" row, `left`
-    is an index of `HunkShape.remarks`. `part` counts the rows of one wrapped line from 0.
+    is an index of `HunkShape.remarks`; on a "run" row, lines folded to a note, `left` is that of the
+    first. `part` counts the rows of one wrapped line from 0.
     """
 
     kind: RowKind
@@ -51,11 +56,18 @@ class RemarkRow:
 
 @dataclass(frozen=True, slots=True)
 class HunkShape:
-    """What is shown of a hunk besides its lines: how many lines of the file above and below, and remarks."""
+    """What is shown of a hunk besides its lines: how many lines of the file above and below, and remarks; and
+    the `runs` of its lines in whose place a note is shown."""
 
     above: int = 0
     below: int = 0
     remarks: tuple[RemarkRow, ...] = ()
+    runs: "tuple[Note, ...]" = ()
+
+    def run_at(self, index: int | None) -> "Note | None":
+        """The folded run that line `index` is in."""
+        place = bisect_right(self.runs, -1 if index is None else index, key=lambda run: run.start) - 1
+        return self.runs[place] if place >= 0 and index is not None and index < self.runs[place].end else None
 
 
 _PLAIN = HunkShape()

@@ -36,6 +36,8 @@ class DiffPainter:
                 return headings.hunk_heading(model, frame, place, row, unseen)
             case "note":
                 return headings.note(model, frame, place, row)
+            case "run":
+                return headings.run(model, frame, place, row)
             case "remark":
                 return remarks.remark(model, frame, place, row)
             case "line" | "extra" if model.split:

@@ -162,6 +162,22 @@ def _looks_the_same(unseen: Sequence[tuple[int, str]]) -> str:
     return "≈ " + "; ".join(parts)
 
 
+def run(model: DiffModel, frame: Frame, place: Row, row: int) -> Strip:
+    """What a folded run of changed lines comes to."""
+    found = model.rows.shape(model.hunk_of(place)).run_at(place.left)
+    assert found is not None
+    palette, style = frame.palette, frame.base_style(row)
+    count = found.end - found.start
+    lead = " " * max(0, model.gutter_width - 3)
+    segments = [
+        edge(model, frame, place, style),
+        Segment(f"{lead}⋯ ", style + palette.accent),
+        Segment(visible(found.text), style + palette.muted),
+        Segment(f"  {count} line{'' if count == 1 else 's'}", style + palette.faint),
+    ]
+    return Strip(segments).crop_extend(0, frame.width, style)
+
+
 def note(model: DiffModel, frame: Frame, place: Row, row: int) -> Strip:
     """Why a hunk has no lines."""
     change = model.changes[place.file]

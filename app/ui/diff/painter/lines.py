@@ -1,5 +1,7 @@
 """How the lines of a diff look, unified or side by side: numbers, signs, colours, changed words and matches."""
 
+from typing import TYPE_CHECKING
+
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
@@ -15,7 +17,10 @@ from app.ui.diff.painter.frame import Frame
 from app.ui.diff.painter.headings import edge
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.strips import marked_spans, text_strip
-from app.ui.drawing.text import Span, matches, visible, window
+from app.ui.drawing.text import Span, columns, matches, visible, window
+
+if TYPE_CHECKING:
+    from app.review.diff.meaning.moves import MovedLine
 
 # A text, its style, its spans, and the cell at which it begins.
 _Content = tuple[str, Style, list[Span], int]
@@ -43,7 +48,8 @@ class LinePainter:
             numbers, sign, tone = (place.left, place.right), "┊", palette.faint
         else:
             line = model.hunk_of(place).lines[place.left or 0]
-            numbers, sign, tone = (line.before_number, line.after_number), _sign(line), _tone(line, palette)
+            numbers, tone = (line.before_number, line.after_number), _tone(line, palette)
+            sign = self._sign(place, place.left or 0, line)
         if place.part:
             numbers, sign = (None, None), " "
         before, after = (f"{number or '':>{model.number_width}}" for number in numbers)
@@ -82,7 +88,7 @@ class LinePainter:
         else:
             line = model.hunk_of(place).lines[index]
             number = line.before_number if is_left else line.after_number
-            sign, tone = _sign(line), _tone(line, palette)
+            sign, tone = self._sign(place, index, line), _tone(line, palette)
         if place.part:
             number, sign = None, " "
         text, base, spans, start = self._content(place, row, frame, is_left=is_left, width=room)
@@ -141,6 +147,8 @@ class LinePainter:
         line = self._model.hunk_of(place).lines[index]
         if line.kind == "context" or self._is_neutral(place, index):
             base = frame.base_style(row)
+        elif (moved := self._moved(place, index)) is not None and moved.is_block and not moved.is_edited:
+            base = palette.text + palette.moved
         else:
             base = palette.text + (palette.added if line.kind == "added" else palette.removed)
         return base + palette.selection if frame.selects(row, is_left=is_left) else base
@@ -153,20 +161,27 @@ class LinePainter:
         spans: list[Span] = [(a, b, palette.syntax[name]) for a, b, name in colours.syntax(index)]
         if line.kind != "context" and not self._is_neutral(place, index):
             mark = palette.added_word if line.kind == "added" else palette.removed_word
-            spans += [(a, b, mark) for a, b in colours.words(index)]
+            moved = self._moved(place, index)
+            words = colours.words(index) if moved is None else columns(line.text, moved.marks)
+            spans += [(a, b, mark) for a, b in words]
         spans += matches(text, self._model.query_text, palette.match)
         if not line.has_newline:
             spans.append((len(text), len(text) + len(NO_NEWLINE), palette.faint))
             text += NO_NEWLINE
         return text, spans
 
+    def _moved(self, place: Row, index: int) -> "MovedLine | None":
+        return self._model.meaning.line(self._model.hunk_of(place).id, index)
+
+    def _sign(self, place: Row, index: int, line: DiffLine) -> str:
+        moved = self._moved(place, index)
+        if moved is not None and not moved.is_edited:
+            return {"added": "›", "removed": "‹"}[line.kind]
+        return {"added": "+", "removed": "−", "context": " "}[line.kind]
+
     def _is_neutral(self, place: Row, index: int) -> bool:
         """Whether a changed line is drawn as context, because only its white space changed."""
         return self._model.ignores_space and self._colours.of_hunk(place).is_space_only(index)
-
-
-def _sign(line: DiffLine) -> str:
-    return {"added": "+", "removed": "−", "context": " "}[line.kind]
 
 
 def _tone(line: DiffLine, palette: Palette) -> Style:

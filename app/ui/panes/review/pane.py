@@ -9,7 +9,6 @@ from textual import events
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Static
 
@@ -24,6 +23,7 @@ from app.ui.editor import edit
 from app.ui.keys.actions import bindings
 from app.ui.panes.review.context import ReviewContext
 from app.ui.panes.review.desk_work import Decision, DeskWork
+from app.ui.panes.review.looking.keys import LookingKeys
 from app.ui.panes.review.needed.needed import NeededHunks
 from app.ui.panes.review.progress import Progress
 from app.ui.panes.review.reading import around
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from app.ui.panes.review.commit import Suggest
 
 
-class ReviewPane(Vertical):
+class ReviewPane(LookingKeys):
     """A diff view with what can be done about it: `DeskWork` reads and decides, `Progress` counts."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -192,6 +192,7 @@ class ReviewPane(Vertical):
         view.set_changes(changes, here, self.desk.misfits())
         self._needed.look(changes)
         self._reading.look(changes, remarks)
+        self.look_for_meaning(view.model.changes)
         self._progress.count(changes, after_decision=after_decision)
         view.display = bool(changes)
         self._nothing.display = not changes

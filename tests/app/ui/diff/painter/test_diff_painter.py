@@ -6,6 +6,7 @@ import pytest
 from rich.cells import cell_len
 from rich.style import Style
 
+from app.review.diff.meaning.moves import find_moves
 from app.review.diff.misfit import Misfit
 from app.review.model import Comment, FileChange, Hunk
 from app.review.remarks.model import Answer, Note
@@ -247,3 +248,20 @@ def test_a_rename_says_whether_the_content_was_changed_too() -> None:
     assert any("Renamed without a change of content." in row for row in Drawing(renamed).rows())
     rows = Drawing(replace(renamed, hunks=(whole, *CHANGES[1].hunks))).rows()
     assert any("Renamed; the changes of its content are hunks" in row for row in rows)
+
+
+def test_what_moved_looks_moved_and_an_edit_on_the_way_looks_like_one() -> None:
+    lines = [f"def function_{number}(): return {number}\n" for number in range(3)]
+    now = [*lines[:1], lines[1].replace("return 1", "return one"), *lines[2:]]
+    changes = changes_of({"a.py": ("".join(lines), ""), "b.py": ("x\n", "x\n" + "".join(now))})
+    drawing = Drawing(*changes)
+    drawing.model.meaning.know_moves(find_moves(changes))
+    rows = drawing.rows()
+    assert [row[9:10] for row in rows if " def function" in row] == ["‹", "−", "‹", "›", "+", "›"]
+    assert "moved from a.py:1" in " ".join(rows)
+    signs = drawing.styles()
+    style = signs["›", "def function_0(): return 0"]
+    assert style is not None and style.bgcolor == PALETTE.moved.bgcolor
+    assert any(text == "one" for sign, text in signs if sign == "+")
+    drawing.model.switch_moves()
+    assert "›" not in " ".join(drawing.rows())
