@@ -50,7 +50,7 @@ def test_runs_fold_to_a_row_each_and_every_line_is_there(width: int) -> None:
     assert sorted(covered(model)) == list(range(len(hunk.lines)))
     # What is folded is decided with the hunk; of a selection over all rows, the lines that are seen.
     (part,) = parts_of(changes, rows)
-    assert part.lines == {len(hunk.lines) - 2, len(hunk.lines) - 1}
+    assert part.lines == frozenset({len(hunk.lines) - 2, len(hunk.lines) - 1})
     model.fold(rows.index(runs[0]))
     model.arrange(width)
     assert "run" not in [model.rows.row(number).kind for number in range(model.rows.row_count)]

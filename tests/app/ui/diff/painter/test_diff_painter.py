@@ -260,8 +260,10 @@ def test_what_moved_looks_moved_and_an_edit_on_the_way_looks_like_one() -> None:
     assert [row[9:10] for row in rows if " def function" in row] == ["‹", "−", "‹", "›", "+", "›"]
     assert "moved from a.py:1" in " ".join(rows)
     signs = drawing.styles()
-    style = signs["›", "def function_0(): return 0"]
-    assert style is not None and style.bgcolor == PALETTE.moved.bgcolor
-    assert any(text == "one" for sign, text in signs if sign == "+")
+    grounds = {
+        sign: {style.bgcolor for (one, _), style in signs.items() if one == sign and style} for sign in "›+"
+    }
+    assert PALETTE.moved.bgcolor in grounds["›"] and PALETTE.added_word.bgcolor in grounds["+"]
+    assert PALETTE.moved.bgcolor not in grounds["+"] and PALETTE.added.bgcolor not in grounds["›"]
     drawing.model.switch_moves()
     assert "›" not in " ".join(drawing.rows())
