@@ -11,7 +11,7 @@ from app.review.remarks.store import RemarkStore
 
 LONGEST = 240
 """Characters of a note, which is one line; what is more is cut."""
-_NEAR = 3  # lines beside a hunk that still mean it: files move while they are edited
+_NEAR = 5  # lines beside a change that still mean it: lines move while a file is edited
 
 
 def speak(
@@ -92,25 +92,28 @@ def _hunk_at(path: str, line: int, changes: Iterable[FileChange]) -> tuple[Hunk,
     if change is None:
         raise ReviewError(f"No change of yours in {path} is under review")
     if not line:
-        return change.hunks[0], _first_changed(change.hunks[0])
-    hunk = min(change.hunks, key=lambda one: _distance(one, line))
-    if _distance(hunk, line) > _NEAR:
-        places = ", ".join(f"{one.after_start}-{_last(one)}" for one in change.hunks)
+        return change.hunks[0], _changed(change.hunks[0])[0]
+    hunk = min(change.hunks, key=lambda one: min(abs(number - line) for number in _changed(one)))
+    nearest = min(_changed(hunk), key=lambda number: abs(number - line))
+    if hunk.after_start <= line < hunk.after_start + hunk.after_count:
+        return hunk, line
+    if abs(nearest - line) > _NEAR:
+        places = ", ".join(f"{_changed(one)[0]}-{_changed(one)[-1]}" for one in change.hunks)
         raise ReviewError(f"Line {line} of {path} is in no change of yours; they are at lines {places}")
-    return hunk, line if _distance(hunk, line) == 0 else _first_changed(hunk)
+    return hunk, nearest
 
 
-def _last(hunk: Hunk) -> int:
-    return hunk.after_start + max(0, hunk.after_count - 1)
-
-
-def _distance(hunk: Hunk, line: int) -> int:
-    return max(hunk.after_start - line, line - _last(hunk), 0)
-
-
-def _first_changed(hunk: Hunk) -> int:
-    added = (line.after_number for line in hunk.lines if line.kind == "added")
-    return next((number for number in added if number), hunk.after_start)
+def _changed(hunk: Hunk) -> list[int]:
+    """The numbers of the lines that a hunk adds; where it adds none, of the line at which it removes some."""
+    added = [line.after_number for line in hunk.lines if line.kind == "added" and line.after_number]
+    if added:
+        return added
+    last = hunk.after_start
+    for line in hunk.lines:
+        if line.kind == "removed":
+            break
+        last = line.after_number or last
+    return [last]
 
 
 def _text_of(hunk: Hunk, number: int) -> str:

@@ -138,7 +138,7 @@ class Experiment:
     def _finding(self, *, is_whole: bool) -> Finding:
         search = self.search
         left = self._total - len(search.verdicts)
-        runs = f"{self._runs} run{'' if self._runs == 1 else 's'}"
+        runs = f"{self._runs} run{'' if self._runs == 1 else 's'}" if self._runs else "as tried before"
         if is_whole and search.reference is None:
             confined = "; the sandbox, it seems, kept them from something" if self._was_confined else ""
             raise Undecidable(
@@ -151,7 +151,7 @@ class Experiment:
         if search.reference is not None and broken:
             parts.append(f"The tests fail, but pass without {_hunks(broken)}.")
         if search.reference is not None:
-            parts.append(f"{_hunks(needed)} of {self._total} needed, {runs}.")
+            parts.append(f"The tests need {needed} of {_hunks(self._total)} ({runs}).")
         if not is_whole:
             minutes = self._seconds / 60
             parts.append(f"The {minutes:g} min were up after {runs}: {_hunks(left)} not decided.")

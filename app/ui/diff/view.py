@@ -110,10 +110,13 @@ class DiffView(LineView):
         self.virtual_size = Size(self.model.scroll_width(self._widest), self.model.rows.row_count)
 
     def _rearrange(self) -> None:
-        """Make the rows anew with the cursor on the line where it is."""
+        """Make the rows anew with the cursor on the line or remark where it is."""
         place, hunk = self.model.row(self.cursor_row), self.current_hunk
+        remark = self.model.remark_at(self.cursor_row)
         self._arrange()
-        row = self.model.row_like(place, hunk) if place is not None and hunk is not None else None
+        row = self.model.row_of_remark(remark) if remark is not None else None
+        if row is None and place is not None and hunk is not None:
+            row = self.model.row_like(place, hunk)
         if row is not None:
             self.move_to(row, centre=True)
 
@@ -280,12 +283,8 @@ class DiffView(LineView):
         """Fold or unfold what the cursor is on: a file on its heading, a remark of several rows, else the
         hunk."""
         if self.current_change is not None:
-            remark = self.model.remark_at(self.cursor_row)
             self.model.fold(self.cursor_row)
             self._rearrange()
-            row = self.model.row_of_remark(remark) if remark is not None else None
-            if row is not None:
-                self.move_to(row)
 
     def show_around(self, lines: Sequence[str]) -> bool:
         """Show more of the file around the cursor's hunk; `lines` are the whole file after the change. False if

@@ -258,11 +258,14 @@ class Conversation:
 
 def _summary(files: Sequence[FileSummary]) -> str:
     """What a turn did, file by file."""
+    lines = [
+        f"{file.path} +{file.added} −{file.removed}"
+        + (f", {file.notes} note{'' if file.notes == 1 else 's'}" if file.notes else "")
+        for file in files
+    ]
+    if len(files) == 1:
+        return f"Changed {lines[0]}"
     added, removed = sum(file.added for file in files), sum(file.removed for file in files)
-    lines = [f"Changed {len(files)} file{'' if len(files) == 1 else 's'}, +{added} −{removed}"]
-    for file in files[:_MOST_FILES]:
-        notes = f", {file.notes} note{'' if file.notes == 1 else 's'}" if file.notes else ""
-        lines.append(f"{file.path} +{file.added} −{file.removed}{notes}")
-    if len(files) > _MOST_FILES:
-        lines.append(f"and {len(files) - _MOST_FILES} more")
+    more = [f"and {len(files) - _MOST_FILES} more"] if len(files) > _MOST_FILES else []
+    lines = [f"Changed {len(files)} files, +{added} −{removed}", *lines[:_MOST_FILES], *more]
     return "\n".join(lines)

@@ -48,7 +48,7 @@ async def test_the_agent_notes_replies_and_proposes_an_order(bench: Make) -> Non
     assert summaries == [(FileSummary("new.txt", 2, 0), FileSummary("src/a.py", 1, 1, 1))]
     _, _, _, noted, far, others, nothing, unknown, ordered = b.results()
     assert noted == "Noted." and "proposed" in ordered
-    assert "they are at lines 1-2" in far and "No change of yours in notes.md" in others
+    assert "they are at lines 2-2" in far and "No change of yours in notes.md" in others
     assert "PATH:LINE" in nothing and "comments: there are none" in unknown
     change = next(change for change in review.changes() if change.path == "src/a.py")
     hunk = change.hunks[0]

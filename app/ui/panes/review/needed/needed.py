@@ -148,7 +148,14 @@ class NeededHunks:
         self._subsets, self._search = subsets, experiment.search
         finding = await experiment.run()
         if self._search is experiment.search:
-            self._tell(finding.sentence)
+            app = self._widget.app
+            assert isinstance(app, ActionApp)
+            keeps = (
+                f" {app.key_of('review.smallest')} keeps the smallest set."
+                if experiment.search.smallest
+                else ""
+            )
+            self._tell(finding.sentence + keeps)
 
 
 def _command(root: Path, settings: Settings) -> str | None:

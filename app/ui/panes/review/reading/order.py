@@ -70,8 +70,11 @@ class ReadingThrough:
             self._widget.app.notify(str(error), severity="error", timeout=8)
             return
         if tells:
+            first = self.after(()) or next(iter(self._order), None)
+            if first is not None:
+                self._view.go_to_hunk(first)
             whose = "the agent's order" if proposed else "definitions before uses, tests beside what they test"
-            self._widget.app.notify(f"The next hunk is now the next in {whose}.", timeout=4)
+            self._widget.app.notify(f"This is the first hunk to read in {whose}.", timeout=4)
 
 
 def _order(desk: Desk, changes: Sequence[FileChange], proposed: Sequence[str]) -> list[str]:

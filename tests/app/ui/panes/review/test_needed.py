@@ -61,7 +61,7 @@ async def test_the_tests_say_what_they_need_and_it_is_kept_with_one_decision(roo
             ]
 
         await stage.press("C")
-        await stage.until(lambda: "needed" in told(stage), "the end of the search")
+        await stage.until(lambda: "The tests need 1 of 4 hunks" in told(stage), "the end of the search")
         assert labels() == [
             ("code_here.py", "tests indifferent"),
             ("code_here.py", "needed"),

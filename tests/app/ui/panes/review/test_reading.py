@@ -32,10 +32,10 @@ async def test_the_next_hunk_is_the_next_in_the_order_that_is_followed(tmp_path:
 
         await stage.press("f4", "g", "O")
         await told("definitions before uses")
-        assert "in reading order" in pane.summary and here() == "a.py"
-        await stage.press("p")
-        assert here() == "test_b.py"
-        await stage.press("p", "p")
+        assert "in reading order" in pane.summary and here() == "b.py"
+        await stage.press("n", "n")
+        assert here() == "a.py"
+        await stage.press("p", "p", "p")
         assert here() == "b.py"
         await told("first hunk of the order")
         # After a decision too.
@@ -53,6 +53,7 @@ async def test_the_next_hunk_is_the_next_in_the_order_that_is_followed(tmp_path:
         assert isinstance(view.model.remark_at(row), Note) and "» Only one." in view.draw_row(row, 80).text
         await stage.press("O", "O")
         await told("the agent's order")
+        assert here() == "c.py"
         await stage.press("n")
         assert here() == "b.py"
         await stage.press("O", "n")
