@@ -73,8 +73,9 @@ def _findings(model: str | None) -> Iterator[Finding]:
     yield Finding("ok", "python", f"{platform.python_version()}, {sys.executable}")
     yield Finding("ok", "machine", f"{platform.system()} {platform.release()}, {platform.machine()}")
     yield _package("mlx", "the engine cannot run; servers can still be used")
-    yield from _blas()
-    yield from _delta_step()
+    # Which library multiplies on a CPU, and whether the engine's kernel does on a Mac what plain operations do.
+    yield from _engine_says("blas", "mlx-cpu", "mlx_model.memory.blas")
+    yield from _engine_says("deltanet step", "mlx-metal", "mlx_model.engine.kernel_choice")
     yield _package("textual", "the workspace cannot open")
     yield _git()
     yield _ripgrep()
@@ -123,39 +124,18 @@ def _package(name: str, consequence: str) -> Finding:
         return Finding("missing", name, f"not installed: {consequence}")
 
 
-def _blas() -> Iterator[Finding]:
-    """The library with which the engine will multiply, where it computes on a CPU with Linux."""
+def _engine_says(name: str, package: str, module: str) -> Iterator[Finding]:
+    """What a module of the engine says of this machine when it is run, where MLX's `package` is installed."""
     try:
-        version("mlx-cpu")
+        version(package)
     except PackageNotFoundError:
         return
     said = subprocess.run(
-        [sys.executable, "-P", "-m", "mlx_model.memory.blas"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=20,
-    )
-    mark: Mark = "ok" if said.returncode == 0 else "note"
-    yield Finding(mark, "blas", said.stdout.strip() or said.stderr.strip())
-
-
-def _delta_step() -> Iterator[Finding]:
-    """Whether the engine's fused DeltaNet kernel does what plain operations do, where there is Metal."""
-    try:
-        version("mlx-metal")
-    except PackageNotFoundError:
-        return
-    said = subprocess.run(
-        [sys.executable, "-P", "-m", "mlx_model.engine.kernel_choice"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
+        [sys.executable, "-P", "-m", module], capture_output=True, text=True, check=False, timeout=60
     )
     mark: Mark = "ok" if said.returncode == 0 else "note"
     last = (said.stdout.strip() or said.stderr.strip() or "no answer").splitlines()[-1]
-    yield Finding(mark, "deltanet step", last)
+    yield Finding(mark, name, last)
 
 
 def _git() -> Finding:
