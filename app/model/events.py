@@ -126,6 +126,14 @@ class ModelDescription:
     details: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class AdapterDescription:
+    """An adapter that our engine has beside its model. `is_default`: of replies that ask for none by name."""
+
+    name: str
+    is_default: bool = False
+
+
 EnginePhase = Literal["absent", "starting", "loading", "ready", "restarting", "failed", "stopped"]
 
 

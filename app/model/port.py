@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
-from app.model.events import EngineStatus, StreamEvent
+from app.model.events import AdapterDescription, EngineStatus, StreamEvent
 from app.model.messages import ChatRequest
 
 
@@ -42,6 +42,14 @@ class EnginePort(ModelPort, Protocol):
 
     def attend(self) -> None:
         """Say that the user is at work, so that an engine of ours keeps its weights ready for some minutes."""
+        ...
+
+    adapter: str
+    """The adapter that the next reply asks for: see `adapter` of the settings."""
+
+    async def adapters(self) -> tuple[AdapterDescription, ...]:
+        """The adapters that replies can be computed under; none where the engine is not ours. Raises
+        ModelError."""
         ...
 
     async def aclose(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from app.review.log.entries import (
+    BroughtBack,
     Commented,
     Compacted,
     Decided,
@@ -23,8 +24,9 @@ from app.review.log.entries import (
 from app.review.log.weave import META, Atom
 
 Word = Literal["kept", "rejected", "mixed"]
-_WORDS: dict[Standing, Standing] = {"kept": "kept", "settled": "kept", "rejected": "rejected"}
-"""What a standing says of the user's decision; a commit settles what was kept."""
+_WORDS: dict[Standing, Standing] = {"kept": "kept", "settled": "kept", "rejected": "rejected", "void": "void"}
+"""What a standing says of the user's decision: a commit settles what was kept, and void is what the user took
+out by hand, which is a decision where another on the same edit follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,10 @@ def outcomes(entries: Iterable[Entry]) -> list[Outcome]:
                     _note(edits, shift.atoms, shift.target, images.get(shift.path))
             case TakenBack():
                 _note(edits, entry.atoms, "void", images.get(entry.path))
+            case BroughtBack():
+                for one in edits.values():
+                    if one.entry.path == entry.path:
+                        one.words = {atom: word for atom, word in one.words.items() if word != "void"}
             case Stood():
                 for name, number, word in entry.standing:
                     _note(edits, ((name, (number,)),), word, images.get(entry.path))
@@ -119,7 +125,9 @@ def _outcome(
     decided = [word for (_, number), word in one.words.items() if number != META]
     if entry.turn not in turns or not lines or len(decided) < lines:
         return None
-    words = set(decided)
+    words = set(decided) - {"void"}
+    if not words:
+        return None
     word: Word = "mixed" if len(words) > 1 else "kept" if words == {"kept"} else "rejected"
     session, turn = turns[entry.turn]
     said = tuple(text for hunk, text in comments if text and entry.edit in _edits_of(hunk))

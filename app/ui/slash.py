@@ -34,6 +34,7 @@ SLASH_COMMANDS: tuple[SlashCommand, ...] = (
     SlashCommand("mode", "[plan|ask|auto]", "How freely the agent works", action="workspace.mode"),
     SlashCommand("effort", f"[{'|'.join(get_args(Effort))}]", "How much a reasoning model thinks"),
     SlashCommand("model", "", "What runs, what fits this machine, and how to get it", action="workspace.model"),
+    SlashCommand("adapter", "[NAME|none|aside]", "Our engine's adapter; aside puts the review's away"),
     SlashCommand("context", "", "What takes up the model's context"),
     SlashCommand("mcp", "", "The MCP servers, whether they are there, and their tools"),
     SlashCommand("compact", "", "Make room: let a summary stand for the older part", waits=True),

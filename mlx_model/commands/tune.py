@@ -1,4 +1,4 @@
-"""tune: an adapter trained over the user's own code and conversations, with a progress bar; and `tune fit`."""
+"""tune: an adapter trained over the user's own code, conversations and decisions; and what stands beside it."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from rich.console import Console
 from mlx_model.commands.shared.memory_check import DoesNotFit
 from mlx_model.commands.shared.sizes import count
 from mlx_model.commands.shared.training_bar import training_bar
-from mlx_model.commands.tuning import fit
+from mlx_model.commands.tuning import fit, merge
 from mlx_model.commands.tuning.adapter_options import add_adapter, read_adapter_shape
 from mlx_model.config.family import ARCHITECTURES
 from mlx_model.config.model_config import architecture
@@ -23,12 +23,17 @@ from mlx_model.memory.plan import Model
 from mlx_model.train.steps import Schedule
 from mlx_model.tune.adapters.targets import Shape
 from mlx_model.tune.data.reading import Wanted, read_material
+from mlx_model.tune.data.reviewed import has_pairs, is_reviewed
 from mlx_model.tune.forecast import TuningPlan, plan_tuning, remedies
 from mlx_model.tune.gradients import Means
+from mlx_model.tune.preference import OddsRatio
 from mlx_model.tune.training import Tuned, Tuning, tune
 from mlx_model.weights.checkpoint import open_checkpoint
 
-_BESIDE = {"fit": ("what a tuning takes in memory, part by part", fit)}
+_BESIDE = {
+    "fit": ("what a tuning takes in memory, part by part", fit),
+    "merge": ("write an adapter into a checkpoint", merge),
+}
 """What stands in place of options, each with its summary and its module."""
 
 
@@ -38,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "The result is an adapter as mlx-lm writes it: serve --adapter takes it. An interrupted tuning goes on "
         "when the same command is given again."
     )
-    beside = parser.add_subparsers(dest="beside", metavar="[fit]", required=False)
+    beside = parser.add_subparsers(dest="beside", metavar="[fit|merge]", required=False)
     for name, (summary, module) in _BESIDE.items():
         command = beside.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         module.add_arguments(command)
@@ -49,8 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="PATH",
-        help="text files, folders with all text files in them that no .gitignore names, and chats: .jsonl "
-        "files with the `messages` of one in each line",
+        help="text files, folders with all text files in them that no .gitignore names, and .jsonl files "
+        "with a chat in each line (`messages`) or a decision (`prompt`, and `completion` or `chosen` and "
+        "`rejected`)",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="the adapter to make")
     add_adapter(parser)
@@ -100,7 +106,8 @@ def run(arguments: argparse.Namespace) -> int:
         return int(arguments.beside_run(arguments))
     _check(arguments)
     shape = read_adapter_shape(arguments)
-    plan = settle_tuning(arguments, shape)
+    pairs = any(is_reviewed(file) and has_pairs(file) for file in arguments.data if file.suffix == ".jsonl")
+    plan = settle_tuning(arguments, shape, texts=2 if pairs else 1)
     schedule = Schedule(arguments.steps, arguments.batch, arguments.learning_rate, arguments.seed)
     wanted = Wanted(
         arguments.length,
@@ -119,6 +126,7 @@ def run(arguments: argparse.Namespace) -> int:
                 lambda: read_material(arguments.data, arguments.model, wanted),
                 Means(plan.segment),
                 report,
+                OddsRatio() if pairs else None,
             )
     except KeyboardInterrupt:
         console.print("Interrupted. The same command goes on where it was.")
@@ -185,3 +193,5 @@ def _tell(console: Console, tuned: Tuned) -> None:
         soft_wrap=True,
     )
     console.print(tuned.verdict.sentence, soft_wrap=True)
+    if tuned.preferred is not None:
+        console.print(tuned.preferred.sentence, soft_wrap=True)

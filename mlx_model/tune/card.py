@@ -27,9 +27,16 @@ def write_card(directory: Path, shape: Shape, told: Mapping[str, Any]) -> None:
         f"| Loss | {told['objective']} |",
         f"| Held-out loss before | {held_out['before']:.4f} |",
         f"| Held-out loss after | {held_out['after']:.4f} |",
+        *_preferred(told.get("preferred")),
         f"| Verdict | {held_out['word']} |",
         "",
         "What was held out was never trained on. Losses are in nats per token that counts.",
         "",
     ]
     (directory / "README.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _preferred(pairs: Mapping[str, int] | None) -> list[str]:
+    if pairs is None:
+        return []
+    return [f"| Held-out pairs preferred | {pairs['before']} → {pairs['after']} of {pairs['pairs']} |"]

@@ -22,6 +22,7 @@ from mlx_model.tune.data.reading import Material
 from mlx_model.tune.data.texts import flattened, unflattened
 from mlx_model.tune.gradients import Means, Tuner
 from mlx_model.tune.losses import Likelihood, Objective
+from mlx_model.tune.preference import Preferred, preferred
 from mlx_model.tune.verdict import Losses, Verdict, judged, mean
 from mlx_model.weights.checkpoint import Checkpoint, is_mtp, open_checkpoint
 
@@ -58,6 +59,8 @@ class Tuned:
     made_of: tuple[str, ...]
     verdict: Verdict
     peak: int
+    preferred: Preferred | None = None
+    """Of held-out pairs, where there are any."""
 
 
 def tune(
@@ -107,6 +110,7 @@ def tune(
             material.made_of,
             judged(before, after),
             mx.get_peak_memory(),
+            preferred(tuner.adapted, fitted.parameters, means, material.held_out),
         )
         _write(staging, tuner, fitted.parameters, tuning, tuned)
         publish(staging, tuning.out)
@@ -159,6 +163,7 @@ def _write(staging: TrainingDirectory, tuner: Tuner, tensors: Tensors, tuning: T
         "objective": tuner.objective.name,
         "schedule": asdict(tuning.schedule),
         "held_out": asdict(tuned.verdict),
+        **({} if tuned.preferred is None else {"preferred": asdict(tuned.preferred)}),
     }
     try:
         staging.result.mkdir(exist_ok=True)

@@ -14,7 +14,7 @@ from app.agent.events import AgentEvent, ToolFinished, ToolStarted, TurnEnded, T
 from app.agent.mcp.servers import ServerState
 from app.agent.port import PermissionAsker
 from app.agent.session.branches import RewindPoint
-from app.model.events import EngineStatus, ModelDescription, StreamEvent
+from app.model.events import AdapterDescription, EngineStatus, ModelDescription, StreamEvent
 from app.model.messages import ChatRequest
 from app.review.model import FileImage
 from app.review.review import Review
@@ -55,6 +55,8 @@ class FakeEngine:
         self.restarts = 0
         self.is_closed = False
         self.attended = 0
+        self.adapter = ""
+        self.offered: tuple[AdapterDescription, ...] = ()
         self._listeners: list[Callable[[EngineStatus], None]] = []
 
     def become(self, status: EngineStatus) -> None:
@@ -74,6 +76,9 @@ class FakeEngine:
 
     def attend(self) -> None:
         self.attended += 1
+
+    async def adapters(self) -> tuple[AdapterDescription, ...]:
+        return self.offered
 
     async def aclose(self) -> None:
         self.is_closed = True

@@ -19,7 +19,7 @@ from app.model.engine.process import (
 from app.model.engine.shortage import given_up
 from app.model.engine.status import StatusBoard
 from app.model.errors import EngineFailed, EngineLost, GarbledReply, ModelError, ModelTimeout, Unreachable
-from app.model.events import EngineStatus, ModelDescription, StreamEvent
+from app.model.events import AdapterDescription, EngineStatus, ModelDescription, StreamEvent
 from app.model.messages import ChatRequest
 from app.model.port import EnginePort
 from app.model.wire.client import Address, ChatClient, Health
@@ -121,6 +121,19 @@ class LocalEngine(EnginePort):
     def attend(self) -> None:
         """The engine hears of it with the next look."""
         self._is_attended = True
+
+    @property
+    def adapter(self) -> str:
+        """As the port says."""
+        return self._client.adapter
+
+    @adapter.setter
+    def adapter(self, name: str) -> None:
+        self._client.adapter = name
+
+    @override
+    async def adapters(self) -> tuple[AdapterDescription, ...]:
+        return await self._client.adapters()
 
     @override
     async def aclose(self) -> None:

@@ -9,7 +9,7 @@ from typing_extensions import override
 from app.model.catalogue.catalogue import NothingFound, ServedModel
 from app.model.engine.status import StatusBoard
 from app.model.errors import EngineFailed, ModelError, NoModel, Offline
-from app.model.events import EngineStatus, ModelDescription, StreamEvent
+from app.model.events import AdapterDescription, EngineStatus, ModelDescription, StreamEvent
 from app.model.messages import ChatRequest
 from app.model.port import EnginePort
 from app.model.wire.client import Address, ChatClient, Patience
@@ -70,6 +70,19 @@ class RemoteEngine(EnginePort):
     def attend(self) -> None:
         """Somebody else's server keeps what it likes."""
 
+    @property
+    def adapter(self) -> str:
+        """As the port says."""
+        return self._client.adapter
+
+    @adapter.setter
+    def adapter(self, name: str) -> None:
+        self._client.adapter = name
+
+    @override
+    async def adapters(self) -> tuple[AdapterDescription, ...]:
+        return await self._client.adapters()
+
     @override
     async def aclose(self) -> None:
         if self._task is not None:
@@ -118,6 +131,7 @@ class NoEngine(EnginePort):
     def __init__(self, status: EngineStatus, error: ModelError) -> None:
         self._status = status
         self._error = error
+        self.adapter = ""
 
     @property
     @override
@@ -136,6 +150,10 @@ class NoEngine(EnginePort):
 
     @override
     def attend(self) -> None: ...
+
+    @override
+    async def adapters(self) -> tuple[AdapterDescription, ...]:
+        return ()
 
     @override
     async def aclose(self) -> None: ...

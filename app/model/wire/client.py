@@ -22,7 +22,7 @@ from app.model.errors import (
     RequestRefused,
     Unreachable,
 )
-from app.model.events import ModelDescription, StreamEvent, Warned
+from app.model.events import AdapterDescription, ModelDescription, StreamEvent, Warned
 from app.model.messages import ChatRequest, SeenFile
 from app.model.port import ModelPort
 from app.model.wire.chunks import ReplyReader, error_in_body
@@ -114,7 +114,7 @@ class ChatClient(ModelPort):
         self._is_ours = self._progress = is_ours
         self._owners = frozenset({OURS} if is_ours else ())
         self._draft = draft
-        self._adapter = adapter
+        self.adapter = adapter
         self._exact_edits = exact_edits
         self._effort = effort
         self._budget = budget
@@ -174,6 +174,19 @@ class ChatClient(ModelPort):
         self._owners |= owners
         return descriptions
 
+    async def adapters(self) -> tuple[AdapterDescription, ...]:
+        """What GET /v1/adapters of an engine of ours lists; of others nothing. Raises ModelError."""
+        if not self._is_ours:
+            return ()
+        response = await self._ask(f"{self.address.url}/adapters")
+        if response.status_code != 200:
+            raise self._refusal(response.status_code, response.content)
+        try:
+            listed = response.json()["data"]
+            return tuple(AdapterDescription(str(one["id"]), one.get("default") is True) for one in listed)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise GarbledReply(f"{self.address} does not list its adapters", "restart the engine") from None
+
     @override
     async def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent]:
         reader = ReplyReader()
@@ -217,8 +230,8 @@ class ChatClient(ModelPort):
             body["timings_per_token"] = True
         if self._is_ours and self._draft != "auto":
             body["draft"] = self._draft
-        if self._is_ours and self._adapter:
-            body["adapter"] = self._adapter
+        if self._is_ours and self.adapter:
+            body["adapter"] = self.adapter
         effort = request.effort or self._effort
         if self._is_ours and not request.thinks:
             effort = "off"

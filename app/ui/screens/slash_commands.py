@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from app.errors import TidegateError
+from app.model.port import EnginePort
 from app.settings.settings import Effort, Mode
+from app.ui.adapter_choice import choose_adapter
 from app.ui.base import ActionApp
 from app.ui.dialogs.rewind import Rewind
 from app.ui.panes.agent import AgentPane
@@ -17,8 +19,11 @@ from app.ui.slash import BY_NAME, INIT_PROMPT, SLASH_COMMANDS, parse
 class SlashCommands:
     """Carries out the commands of the table app.ui.slash.SLASH_COMMANDS."""
 
-    def __init__(self, agent: AgentPane, sessions: SessionOpening, rewind: Rewind, root: Path) -> None:
+    def __init__(
+        self, agent: AgentPane, sessions: SessionOpening, rewind: Rewind, root: Path, engine: EnginePort
+    ) -> None:
         self._agent = agent
+        self._engine = engine
         self._sessions = sessions
         self._rewinding = rewind
         self._root = root
@@ -33,6 +38,7 @@ class SlashCommands:
             "mode": self._mode,
             "effort": self._effort,
             "model": self._model,
+            "adapter": self._adapter,
             "context": self._context,
             "mcp": self._mcp,
             "compact": self._compact,
@@ -108,6 +114,10 @@ class SlashCommands:
             self._agent.set_effort(words)  # type: ignore[arg-type]
         else:
             self._agent.tell(f"There is no effort {words!r}; there are {', '.join(known)}.", is_error=True)
+
+    async def _adapter(self, words: str) -> None:
+        if wrong := await choose_adapter(words, self._engine, self._agent.tell):
+            self._agent.tell(wrong, is_error=True)
 
     async def _context(self, _words: str) -> None:
         use = self._agent.port.context_use()

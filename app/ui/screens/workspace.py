@@ -80,7 +80,7 @@ class WorkspaceScreen(LowerScreen):
         self.agent = AgentPane(ports.workspace, id="agent")
         self._sessions = SessionOpening(self.agent, ports.agent, ports.workspace.root)
         self.slash_commands = SlashCommands(
-            self.agent, self._sessions, Rewind(self.agent, self.review), ports.workspace.root
+            self.agent, self._sessions, Rewind(self.agent, self.review), ports.workspace.root, ports.engine
         )
         self.finding = Finding(self, ports.workspace)
         self._tree_work = TreeWork(

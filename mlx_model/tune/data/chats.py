@@ -44,7 +44,7 @@ def encode_chat(encoder: PromptEncoder, chat: Chat, length: int, *, everything: 
     A longer chat is cut; parts in which nothing counts are dropped. Where the template writes a reply otherwise
     once more follows (it may leave out thoughts), each reply is a text of its own. Raises TemplateError.
     """
-    messages, tools = _arguments_read(chat["messages"]), chat.get("tools") or ()
+    messages, tools = arguments_read(chat["messages"]), chat.get("tools") or ()
     whole: list[int] = []
     counted: list[bool] = []
     texts: list[Text] = []
@@ -73,8 +73,9 @@ def _cut(tokens: Sequence[int], counted: Sequence[bool], length: int) -> list[Te
     return texts
 
 
-def _arguments_read(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The messages with the arguments of tool calls as mappings, which the wire has as JSON text."""
+def arguments_read(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The messages with the arguments of tool calls as mappings, which the wire has as JSON text. Raises
+    RequestError."""
     read = []
     for message in messages:
         own = dict(message)

@@ -12,6 +12,13 @@ from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.errors import RequestError
 from mlx_model.train.corpus import read_corpus
 from mlx_model.tune.data.chats import encode_chat, read_chats
+from mlx_model.tune.data.reviewed import (
+    encode_decision,
+    is_reviewed,
+    read_decisions,
+    split_decisions,
+    told,
+)
 from mlx_model.tune.data.texts import Example, Text
 
 
@@ -38,11 +45,14 @@ class Wanted:
 
 
 def read_material(paths: Sequence[Path], directory: Path, wanted: Wanted) -> Material:
-    """Reads folders and files of text, and chats from files that end in .jsonl. `directory`: of the checkpoint.
-    Raises RequestError, CheckpointError or TemplateError."""
-    chats = [path for path in paths if path.suffix == ".jsonl" and path.is_file()]
-    texts = [path for path in paths if path not in chats]
-    parts = [_from_chats(file, directory, wanted) for file in chats]
+    """Reads folders and files of text, and chats or decisions of a review from files that end in .jsonl.
+    `directory`: of the checkpoint. Raises RequestError, CheckpointError or TemplateError."""
+    lined = [path for path in paths if path.suffix == ".jsonl" and path.is_file()]
+    texts = [path for path in paths if path not in lined]
+    parts = [
+        _from_decisions(file, directory, wanted) if is_reviewed(file) else _from_chats(file, directory, wanted)
+        for file in lined
+    ]
     if texts:
         parts.append(_from_texts(texts, directory, wanted))
     return Material(
@@ -75,6 +85,21 @@ def _from_chats(file: Path, directory: Path, wanted: Wanted) -> Material:
     ]
     training, held_out = split(examples, wanted.held_out, wanted.seed)
     return Material(training, held_out, (f"{len(chats):,} chats of {file.name}",))
+
+
+def _from_decisions(file: Path, directory: Path, wanted: Wanted) -> Material:
+    encoder = PromptEncoder.from_directory(directory)
+    decisions = read_decisions(file)
+    parts: list[tuple[Example, ...]] = []
+    left_out = 0
+    for side in split_decisions(decisions, wanted.held_out, wanted.seed):
+        encoded = [encode_decision(encoder, decision, wanted.length) for decision in side]
+        parts.append(tuple(example for example in encoded if example is not None))
+        left_out += encoded.count(None)
+    training, held_out = parts
+    if not training or not held_out:
+        raise RequestError(f"Of {file}, too few decisions have room in --length {wanted.length} tokens.")
+    return Material(training, held_out, (told(decisions, left_out),))
 
 
 def _from_texts(paths: Sequence[Path], directory: Path, wanted: Wanted) -> Material:

@@ -68,6 +68,16 @@ def test_what_was_edited_before_it_was_kept_is_a_correction_with_its_reason(work
     ]
 
 
+def test_lines_that_the_user_took_out_by_hand_are_part_of_the_correction(work: ReviewedWork) -> None:
+    nested = "if a:\n    return 1\nelse:\n    return 2\n"
+    hunks = work.reply(("a.txt", "line 3\n", nested))
+    work.write("a.txt", TEXT.replace("line 3\n", "if a:\n    return 1\nreturn 2\n"))
+    work.review.keep(hunks | work.pending())
+    (line,) = lines_of(work)
+    assert line["kind"] == "corrected"
+    assert written(line["chosen"][0])[0]["new_string"] == "if a:\n    return 1\nreturn 2\n"
+
+
 def test_a_change_kept_in_the_place_of_a_rejected_one_is_preferred(work: ReviewedWork) -> None:
     work.review.reject(work.reply(("a.txt", "line 3\n", "tmp\n")))
     work.review.keep(work.reply(("a.txt", "line 3\n", "temporary\n"), words="Call it by its name."))

@@ -25,7 +25,9 @@ from app.agent.events import (
     ToolStarted,
 )
 from app.agent.port import PermissionAnswer, PermissionRequest
-from app.model.events import EngineStatus, Finished, PromptProgress, TextWasThought, Timings
+from app.model.events import AdapterDescription, EngineStatus, Finished, PromptProgress, TextWasThought, Timings
+from app.settings.settings import load_settings
+from app.tuning.trial import take_up
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.themes import DARK, LIGHT
 from app.ui.widgets.agent.call_item import CallItem
@@ -173,6 +175,27 @@ async def test_effort_is_set_for_the_session_and_shown(tmp_path: Path) -> None:
         await stage.until(lambda: "There is no effort 'much'" in stage.transcript())
         await stage.say("/effort default")
         await stage.until(lambda: stage.agent.effort == "default" and "effort" not in str(status.render()))
+
+
+async def test_adapters_are_listed_changed_and_the_reviews_is_put_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_HOME", str(tmp_path / "home"))
+    async with Stage(tmp_path).run() as stage:
+        stage.engine.offered = (AdapterDescription("mine"), AdapterDescription("night", is_default=True))
+        await stage.say("/adapter")
+        await stage.until(lambda: "● night" in stage.transcript() and "○ mine" in stage.transcript())
+        await stage.say("/adapter mine")
+        await stage.until(lambda: stage.engine.adapter == "mine")
+        assert load_settings().adapter == "mine"
+        await stage.say("/adapter nowhere")
+        await stage.until(lambda: "There is no adapter 'nowhere'" in stage.transcript())
+        await stage.say("/adapter aside")
+        await stage.until(lambda: "no adapter from your review is in use" in stage.transcript())
+        take_up("night")
+        await stage.say("/adapter aside")
+        await stage.until(lambda: "night is put aside" in stage.transcript())
+        assert stage.engine.adapter == load_settings().adapter == "mine"
 
 
 async def test_escape_stops_the_turn_and_keeps_what_was_said(tmp_path: Path) -> None:
