@@ -129,6 +129,33 @@ def write_training_file(path: Path) -> int:
     return len(lines)
 
 
+def write_text_file(path: Path) -> None:
+    """Write what is said and written in all examples that are not struck out, as plain text: what a drafting
+    layer is fitted on. Raises BadExamples."""
+    pieces: list[str] = []
+    for file in example_files():
+        for example in file.read():
+            if not example.is_struck:
+                written = example.line.get("completion") or example.line["chosen"]
+                pieces += _texts([*example.line["prompt"][1:], *written])
+    try:
+        durable.replace_file(path, ("\n\n".join(pieces).encode("utf-8", "replace"),), durable.PRIVATE)
+    except OSError as error:
+        raise BadExamples(f"{path} cannot be written ({error.strerror})") from None
+
+
+def _texts(messages: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for message in messages:
+        if message.get("content"):
+            yield str(message["content"])
+        for call in message.get("tool_calls", ()):
+            try:
+                arguments = json.loads(call["function"]["arguments"])
+            except ValueError:
+                continue
+            yield from (value for value in arguments.values() if isinstance(value, str))
+
+
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8")

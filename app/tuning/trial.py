@@ -61,10 +61,11 @@ def save_trial(trial: Trial) -> None:
 
 
 def won(told: Mapping[str, Any]) -> bool:
-    """Whether a training's result, as the engine tells it, is to be taken up: it is better on decisions that it
-    was not trained on."""
-    verdict = told.get("verdict")
-    return isinstance(verdict, Mapping) and verdict.get("word") == "better"
+    """Whether a training's result, as the engine tells it, is to be taken up: on decisions that it was not
+    trained on it is better, and it prefers what the user does no less often than before."""
+    verdict, pairs = told.get("verdict"), told.get("preferred")
+    is_better = isinstance(verdict, Mapping) and verdict.get("word") == "better"
+    return is_better and (not isinstance(pairs, Mapping) or pairs["after"] >= pairs["before"])
 
 
 def take_up(name: str) -> None:

@@ -10,6 +10,8 @@ from rich.console import Console
 from mlx_model.commands.shared.memory_check import add_memory
 from mlx_model.commands.shared.training import add_schedule, check_schedule, settle_training
 from mlx_model.commands.shared.training_bar import training_bar
+from mlx_model.engine.adapters import MTP_FOLDER, adapter_directory
+from mlx_model.errors import RequestError
 from mlx_model.memory.footprint import stored_packing
 from mlx_model.train.forecast import fitting_bytes
 from mlx_model.train.steps import Schedule
@@ -33,7 +35,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="text files, and folders with all text files in them that no .gitignore names",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the checkpoint to make")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="the checkpoint to make; not with --adapter, whose directory gets the layer",
+    )
+    parser.add_argument(
+        "--adapter",
+        type=adapter_directory,
+        metavar="ADAPTER",
+        help="fit the model's own layer again to the model with this adapter, which keeps the result in "
+        f"{MTP_FOLDER}/",
+    )
     parser.add_argument(
         "--graft-mtp",
         type=Path,
@@ -47,10 +61,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Trains; 130 when interrupted. Raises EngineError."""
+    if (arguments.out is None) == (arguments.adapter is None):
+        raise RequestError(
+            "Say what to make: a checkpoint with --out, or a layer for an adapter with --adapter."
+        )
     training = Training(
         model=arguments.model,
         data=tuple(arguments.data),
-        out=arguments.out,
+        out=arguments.adapter / MTP_FOLDER if arguments.out is None else arguments.out,
+        adapter=arguments.adapter,
         schedule=Schedule(arguments.steps, arguments.batch, arguments.learning_rate, arguments.seed),
         length=arguments.sequence_length,
         held_out=arguments.held_out,

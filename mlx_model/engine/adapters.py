@@ -6,22 +6,30 @@ files. Those that were used last stay in memory.
 
 import os
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
 import platformdirs
 
+from mlx_model.config.model_config import ModelConfig
 from mlx_model.engine.state_keeper import StoredStates
 from mlx_model.errors import CheckpointError, ConfigError, RequestError
+from mlx_model.layers.drafters.mtp import MultiTokenPrediction
 from mlx_model.layers.low_rank import LowRankUpdate
+from mlx_model.layers.parameters import Parameters
 from mlx_model.model import Qwen3Next
 from mlx_model.state.disk.fingerprint import adapter_fingerprint
 from mlx_model.weights.adapter import ADAPTER_FILES, Update, is_adapter, read_adapter
+from mlx_model.weights.checkpoint import Checkpoint, open_mtp
+from mlx_model.weights.unpacking import unpacked_tensors
 
 BASE = "none"
 """What a request calls the model without any adapter."""
+MTP_FOLDER = "mtp"
+"""Where an adapter keeps the MTP layer that was fitted to the model with it, if any."""
 _MOST_HELD = 4
 """Adapters in memory at once: at rank 16 over all but the experts, one of Qwen3-Coder-Next is about 0.1 GB."""
 
@@ -52,6 +60,7 @@ class _Held:
     stamp: _Stamp
     key: bytes
     updates: Mapping[str, LowRankUpdate]
+    mtp: MultiTokenPrediction | None
 
     @property
     def nbytes(self) -> int:
@@ -80,6 +89,7 @@ class Adapters:
         self.current = ""
         """The adapter that the model has on; "" for none."""
         self._on: _Held | None = None
+        self._own_mtp = model.mtp
 
     def resolve(self, asked: str | None) -> str:
         """The adapter that a request asks for; "" for none. Raises RequestError for one that there is not."""
@@ -120,7 +130,8 @@ class Adapters:
         held, stamp = self._held.get(name), _stamp(directory)
         if held is None or held.stamp != stamp:
             updates = prepared(self._model, read_adapter(directory, self._model.config))
-            held = _Held(stamp, adapter_fingerprint(directory, ADAPTER_FILES), updates)
+            mtp = _read_mtp(directory / MTP_FOLDER, self._model) if self._own_mtp is not None else None
+            held = _Held(stamp, adapter_fingerprint(directory, ADAPTER_FILES), updates, mtp)
             if _stamp(directory) != stamp:
                 raise CheckpointError(f"{directory} was changed while it was read; try again.")
             self._held[name] = held
@@ -135,6 +146,7 @@ class Adapters:
             return
         self._on = held
         self._model.set_adapter({} if held is None else held.updates)
+        self._model.mtp = (held.mtp if held is not None else None) or self._own_mtp
         if self._states is not None:
             self._states.computed_under(b"" if held is None else held.key)
 
@@ -158,6 +170,26 @@ def prepared(model: Qwen3Next, updates: Mapping[str, Update]) -> dict[str, LowRa
     }
 
 
+def _read_mtp(directory: Path, model: Qwen3Next) -> MultiTokenPrediction | None:
+    """The MTP layer in a folder, in the model's dtype; None where there is none. Raises ConfigError or
+    CheckpointError."""
+    if not directory.is_dir():
+        return None
+    config = ModelConfig.from_directory(directory)
+    layer = Checkpoint(directory, config, open_mtp(directory, model.config), has_mtp=True)
+    stored: Iterable[tuple[str, mx.array]] = layer.tensors()
+    packings = layer.quantization
+    if model.mtp is not None and model.mtp.fc.matrices[0].packing is None:
+        # The model's weights were widened, or were never packed.
+        stored, packings = unpacked_tensors(stored, packings), {}
+    tensors = {
+        name: tensor.astype(model.dtype) if mx.issubdtype(tensor.dtype, mx.floating) else tensor
+        for name, tensor in stored
+    }
+    mx.eval(tensors)
+    return MultiTokenPrediction(config, Parameters(tensors, packings).scope("mtp"))
+
+
 def check_experts(updates: Mapping[str, Update], *, resident: bool) -> None:
     """Raises ConfigError where experts are to be adapted that are not all in memory."""
     if not resident and any(".experts." in path for path in updates):
@@ -169,8 +201,10 @@ def _name(directory: Path) -> str:
 
 
 def _stamp(directory: Path) -> _Stamp:
+    fitted = directory / MTP_FOLDER
+    names = (*ADAPTER_FILES, MTP_FOLDER) if fitted.is_dir() else ADAPTER_FILES
     try:
-        found = [(directory / name).stat() for name in ADAPTER_FILES]
+        found = [(directory / name).stat() for name in names]
     except OSError as error:
         raise CheckpointError(f"{directory} cannot be read: {error.strerror or error}.") from None
     return tuple((one.st_ino, one.st_size, one.st_mtime_ns) for one in found)

@@ -59,6 +59,26 @@ def write_linked(
         raise CheckpointError(f"{destination} cannot be written: {error}.") from None
 
 
+def write_layer(
+    checkpoint: Checkpoint,
+    tensors: Mapping[str, mx.array],
+    theta: float,
+    source: str | None,
+    destination: Path,
+) -> None:
+    """As write_linked, without the model's own files: the layer alone, to be kept with an adapter."""
+    try:
+        shutil.rmtree(destination, ignore_errors=True)
+        destination.mkdir()
+        raw = read_json_object(checkpoint.directory / "config.json")
+        layer, packings = _packed(checkpoint, tensors, _recipe(checkpoint, raw))
+        mx.save_safetensors(str(destination / _FILE), layer, {"format": "mlx"})
+        config = _config(raw, packings, theta, source)
+        (destination / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+    except (OSError, RuntimeError) as error:
+        raise CheckpointError(f"{destination} cannot be written: {error}.") from None
+
+
 def _trunk(directory: Path) -> dict[str, str]:
     """The file of every tensor of the text model on disk outside the MTP layer."""
     if (directory / INDEX).exists():

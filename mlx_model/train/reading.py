@@ -2,9 +2,11 @@
 
 import shutil
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import mlx.core as mx
 
+from mlx_model.engine.adapters import prepared
 from mlx_model.engine.loading import in_dtype, load_qwen3_next
 from mlx_model.errors import CheckpointError
 from mlx_model.layers.parameters import Parameters
@@ -13,6 +15,7 @@ from mlx_model.state.draft_context import WatchedLayers
 from mlx_model.train.checkpointing import HiddenStates, TrainingDirectory
 from mlx_model.train.corpus import Corpus
 from mlx_model.train.steps import Report
+from mlx_model.weights.adapter import read_adapter
 from mlx_model.weights.checkpoint import Checkpoint, is_mtp, stored_name
 from mlx_model.weights.experts.residency import Residency
 
@@ -39,9 +42,11 @@ def collect(
     means: Means,
     report: Report,
     layers: tuple[int, ...] = (),
+    adapter: Path | None = None,
 ) -> None:
     """Runs the model over the sequences whose hidden states are not on disk yet, and writes them: the outputs
-    of `layers` (from 0 on), and after them the last hidden states, side by side. Raises CheckpointError."""
+    of `layers` (from 0 on), and after them the last hidden states, side by side. `adapter`: what the model is
+    computed under. Raises ConfigError or CheckpointError."""
     count = len(corpus.sequences)
     if staging.progress.collected == count:
         return
@@ -58,6 +63,8 @@ def collect(
         progress=lambda done, total: report("Loading the model", done, total, ""),
     )
     try:
+        if adapter is not None:
+            model.set_adapter(prepared(model, read_adapter(adapter, model.config)))
         for index in range(staging.progress.collected, count):
             report("Reading the text", index, count, f"{index} of {count} sequences")
             state = model.state()
@@ -78,8 +85,9 @@ def collect(
         mx.clear_cache()
 
 
-def ends(checkpoint: Checkpoint, dtype: mx.Dtype) -> tuple[LinearMap, LinearMap]:
-    """The model's embedding (tokens [...] → [..., hidden] in `dtype`) and its head, in memory."""
+def ends(checkpoint: Checkpoint, dtype: mx.Dtype, adapter: Path | None = None) -> tuple[LinearMap, LinearMap]:
+    """The model's embedding (tokens [...] → [..., hidden] in `dtype`) and its head, which an `adapter` may
+    change, in memory."""
     config = checkpoint.config
     part = replace(
         checkpoint,
@@ -96,6 +104,9 @@ def ends(checkpoint: Checkpoint, dtype: mx.Dtype) -> tuple[LinearMap, LinearMap]
         if config.tie_word_embeddings
         else Linear(parameters.scope("lm_head"), config.vocab_size, config.hidden_size)
     )
+    update = None if adapter is None else read_adapter(adapter, config).get("lm_head")
+    if update is not None and isinstance(head, Linear):
+        head.update = head.prepared(update.a, update.b, update.magnitude, dtype)
     return lambda tokens: embedding.rows(tokens).astype(dtype), head
 
 

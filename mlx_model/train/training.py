@@ -16,12 +16,14 @@ import mlx.core as mx
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.errors import RequestError
 from mlx_model.memory.device import default_dtype, prepare_mlx
+from mlx_model.state.disk.fingerprint import adapter_fingerprint
 from mlx_model.train.checkpointing import HiddenStates, open_training, publish, run_fingerprint
 from mlx_model.train.corpus import Corpus, read_corpus
 from mlx_model.train.head import Judge, initial_head, stored_head
-from mlx_model.train.linked import write_linked
+from mlx_model.train.linked import write_layer, write_linked
 from mlx_model.train.reading import Means, check_space, collect, ends
 from mlx_model.train.steps import DEPTH, Material, Report, Schedule, acceptance, fit
+from mlx_model.weights.adapter import ADAPTER_FILES
 from mlx_model.weights.checkpoint import Checkpoint, open_checkpoint, open_mtp
 from mlx_model.weights.layout import mtp_items
 
@@ -29,8 +31,8 @@ from mlx_model.weights.layout import mtp_items
 @dataclass(frozen=True, slots=True)
 class Training:
     """The options of a run. `length`: tokens of a sequence; `held_out`: the share (0 to 1) of the text for
-    evaluation only; `graft`: a checkpoint whose MTP layer to begin from; `kept_every`: seconds between two
-    saves."""
+    evaluation only; `graft`: a checkpoint whose MTP layer to begin from; `adapter`: what the model is computed
+    under, for which its own layer is fitted again; `kept_every`: seconds between two saves."""
 
     model: Path
     data: tuple[Path, ...]
@@ -39,6 +41,7 @@ class Training:
     length: int
     held_out: float
     graft: Path | None = None
+    adapter: Path | None = None
     kept_every: float = 300.0
 
 
@@ -63,6 +66,8 @@ def train_mtp(training: Training, means: Means, report: Report) -> Trained:
     ConfigError or CheckpointError."""
     prepare_mlx()
     checkpoint = open_checkpoint(training.model)
+    if training.adapter is not None and not checkpoint.has_mtp:
+        raise RequestError(f"{training.model} has no MTP layer that could be fitted again to an adapter.")
     if training.graft is not None:
         # Its errors should not come after the model has run for hours.
         open_mtp(training.graft, checkpoint.config)
@@ -76,8 +81,9 @@ def train_mtp(training: Training, means: Means, report: Report) -> Trained:
             check_space(staging, staging.hidden_states(shape, dtype), layer)
             staging.keep_corpus(corpus)
         hidden = staging.hidden_states((*corpus.sequences.shape, checkpoint.config.hidden_size), dtype)
-        collect(checkpoint, corpus, hidden, staging, means=means, report=report)
-        material = _material(checkpoint, corpus, hidden)
+        adapter = training.adapter
+        collect(checkpoint, corpus, hidden, staging, means=means, report=report, adapter=adapter)
+        material = _material(checkpoint, corpus, hidden, adapter)
         parameters, began, theta = initial_head(checkpoint, training.graft, training.schedule.seed)
         config = checkpoint.config.model_copy(update={"mtp_rope_theta": theta})
         material = replace(material, config=config)
@@ -92,11 +98,13 @@ def train_mtp(training: Training, means: Means, report: Report) -> Trained:
             report=report,
         )
         source = began if training.graft is not None else checkpoint.config.mtp_source
-        write_linked(checkpoint, fitted.parameters, theta, source, staging.result)
+        write = write_linked if adapter is None else write_layer
+        write(checkpoint, fitted.parameters, theta, source, staging.result)
         loss, steps = fitted.loss, fitted.step
         del parameters, fitted
         # Measured on the stored layer, which is rounded or packed.
-        after = acceptance(material, stored_head(open_checkpoint(staging.result)), report)
+        stored = replace(checkpoint, stored=open_mtp(staging.result, checkpoint.config), has_mtp=True)
+        after = acceptance(material, stored_head(stored), report)
         before = staging.progress.before
         publish(staging, training.out)
     tokens, held_out = corpus.sequences.size, corpus.held_out * corpus.sequences.shape[1]
@@ -116,8 +124,8 @@ def _read(training: Training) -> Corpus:
     )
 
 
-def _material(checkpoint: Checkpoint, corpus: Corpus, hidden: HiddenStates) -> Material:
-    embed, head = ends(checkpoint, hidden.dtype)
+def _material(checkpoint: Checkpoint, corpus: Corpus, hidden: HiddenStates, adapter: Path | None) -> Material:
+    embed, head = ends(checkpoint, hidden.dtype, adapter)
     return Material(checkpoint.config, corpus, hidden, embed, Judge(head))
 
 
@@ -128,5 +136,10 @@ def _options(training: Training, dtype: mx.Dtype) -> Mapping[str, Any]:
         "held_out": training.held_out,
         "data": sorted(str(path.resolve()) for path in training.data),
         "graft": None if training.graft is None else str(training.graft.resolve()),
+        **(
+            {}
+            if training.adapter is None
+            else {"adapter": adapter_fingerprint(training.adapter, ADAPTER_FILES).hex()}
+        ),
         "dtype": str(dtype),
     }

@@ -10,6 +10,7 @@ from app.tuning.example_file import tuning_directory, write_training_file
 
 _OWN = {
     "data": ("app.commands.tune.data", "the examples from your review: show them, strike them out"),
+    "nightly": ("app.commands.tune.nightly", "train on them while nobody works, and take up what wins"),
 }
 _REVIEW = "review"
 

@@ -54,8 +54,13 @@ class MtpDrafter(Drafter):
     def __init__(self, model: PredictingModel) -> None:
         assert model.mtp is not None
         self._model = model
-        self._layer = model.mtp
         self._pairs = PairMemory(model.mtp_kv(), 0)
+
+    @property
+    def _layer(self) -> MultiTokenPrediction:
+        """The model's at present: an adapter may bring its own."""
+        assert self._model.mtp is not None
+        return self._model.mtp
 
     @override
     def begin(self, tokens: Sequence[int], state: object) -> None:

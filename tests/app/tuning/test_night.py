@@ -1,15 +1,23 @@
 """When training by night may run, what the machine says, and what becomes of its result."""
 
+import sys
 from dataclasses import replace
 from datetime import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.commands.tune import nightly
+from app.settings.settings import load_settings, remember
+from app.tuning.example_file import tuning_directory
 from app.tuning.night.conditions import Facts, Hours, Rules, reason_to_wait
 from app.tuning.night.machine import idle_of_ioreg, power_of_linux, power_of_pmset
+from app.tuning.night.training import TrainingFailed, train
+from app.tuning.trial import NothingToPutAside, load_trial, put_aside
+from tests.support.reviewed_work import ReviewedWork
 
 RULES = Rules(Hours.parse("22:00-06:00"))
 GOOD = Facts(time(2, 30), on_power=True, idle_seconds=3600, fresh=40)
@@ -78,3 +86,97 @@ def test_what_linux_says_is_read(
             (tmp_path / name / fact).write_text(f"{value}\n")
     assert power_of_linux(tmp_path) is expected
     assert power_of_linux(tmp_path / "nowhere") is None
+
+
+TUNED: dict[str, Any] = {
+    "verdict": {"before": 2.0, "after": 1.0, "word": "better"},
+    "preferred": {"before": 5, "after": 9, "pairs": 10},
+}
+FITTED = {"before": [0.5], "after": [0.7]}
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace with decisions, and a model that has a drafting layer."""
+    monkeypatch.setenv("TIDEGATE_HOME", str(tmp_path / "home"))
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "a.txt").write_text("one\ntwo\n")
+    work = ReviewedWork(tmp_path / "w")
+    work.review.keep(work.reply(("a.txt", "two\n", "2\n")))
+    remember("learn_from_review", True)
+    remember("adapter", "mine")
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    (model / "model.safetensors.index.json").write_text(
+        '{"weight_map": {"mtp.fc.weight": "model.safetensors"}}'
+    )
+    (model / "model.safetensors").touch()
+    return model
+
+
+def engine(told: dict[str, Any], make: Path, waits: bool = False) -> list[str]:
+    """A command that stands for the engine: it makes a directory and tells."""
+    script = f"import json, pathlib, time\n{'time.sleep(600)' if waits else ''}\n"
+    script += f"pathlib.Path({str(make)!r}).mkdir(parents=True)\nprint(json.dumps({told!r}))"
+    return [sys.executable, "-c", script]
+
+
+def test_what_wins_is_taken_up_with_its_drafting_layer_and_put_aside_in_one_step(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(nightly, "tune_command", lambda _model, _data, out, _examples: engine(TUNED, out))
+    monkeypatch.setattr(
+        nightly, "draft_command", lambda _model, adapter, _data: engine(FITTED, adapter / "mtp")
+    )
+    assert nightly.run(["--model", str(model), "--now"]) == 0
+    said = capsys.readouterr().out
+    assert "5 → 9 of 10 pairs" in said and "50% → 70%" in said and "Taken up" in said
+    name = load_settings().adapter
+    assert name.startswith("review-") and load_trial().running == "" and len(load_trial().trained_on) == 1
+    assert "2" in (tuning_directory() / "night.txt").read_text()
+    assert put_aside() == (name, "mine")
+    assert load_settings().adapter == "mine"
+    with pytest.raises(NothingToPutAside):
+        put_aside()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"verdict": {"before": 1.0, "after": 1.0, "word": "the same"}},
+        {**TUNED, "preferred": {"before": 9, "after": 5, "pairs": 10}},
+    ],
+)
+def test_what_does_not_win_is_not_taken_up(
+    told: dict[str, Any], model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nightly, "tune_command", lambda _model, _data, out, _examples: engine(told, out))
+    assert nightly.run(["--model", str(model), "--now"]) == 0
+    assert load_settings().adapter == "mine" and len(load_trial().trained_on) == 1
+
+
+def test_a_training_is_stopped_when_it_may_not_run_any_more_and_goes_on(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reasons = iter(["", "This machine runs on its battery."])
+    monkeypatch.setattr(nightly, "reason_to_wait", lambda *_, **__: next(reasons))
+    monkeypatch.setattr(nightly, "train", lambda command, reason: train(command, reason, look_seconds=0.01))
+    monkeypatch.setattr(nightly, "tune_command", lambda *_: engine(TUNED, model / "out", waits=True))
+    assert nightly.run(["--model", str(model)]) == 0
+    assert "battery. It goes on the next time" in capsys.readouterr().out
+    running = load_trial().running
+    assert running.startswith("review-")
+    monkeypatch.setattr(nightly, "tune_command", lambda _model, _data, out, _examples: engine(TUNED, out))
+    monkeypatch.setattr(
+        nightly, "draft_command", lambda _model, adapter, _data: engine(FITTED, adapter / "mtp")
+    )
+    assert nightly.run(["--model", str(model), "--now"]) == 0
+    assert load_settings().adapter == running
+
+
+def test_an_engine_that_refuses_is_said_in_its_words(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuses = [sys.executable, "-c", "import sys; sys.exit('Tuning does not fit.')"]
+    monkeypatch.setattr(nightly, "tune_command", lambda *_: refuses)
+    with pytest.raises(TrainingFailed, match="does not fit"):
+        nightly.run(["--model", str(model), "--now"])

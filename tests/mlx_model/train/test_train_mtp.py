@@ -21,11 +21,14 @@ from mlx_model.engine.loading import load
 from mlx_model.errors import RequestError
 from mlx_model.memory.footprint import stored_packing
 from mlx_model.memory.machine import Machine
+from mlx_model.model import Qwen3Next
 from mlx_model.train import reading, training
 from mlx_model.train import steps as fitting
 from mlx_model.train.corpus import read_corpus
 from mlx_model.train.forecast import fitting_bytes
 from mlx_model.weights.checkpoint import open_checkpoint
+from tests.support.adapters import write_adapter
+from tests.support.drafting import asked, reply
 from tests.support.patience import LONGEST
 from tests.support.places import ROOT
 from tests.support.servable import servable_checkpoint
@@ -71,6 +74,30 @@ def test_the_result_is_a_checkpoint_that_drafts(
     assert main(["info", "--model", str(uninterrupted)]) == 0
     assert "MTP, from train-mtp" in capsys.readouterr().out
     assert [path.name for path in uninterrupted.parent.iterdir()] == ["out"]
+
+
+def test_the_layer_is_fitted_again_to_an_adapter_which_brings_it_along(
+    uninterrupted: Path, model: Path, code: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adapter = write_adapter(tmp_path / "mine", model, ["self_attn.o_proj", "linear_attn.out_proj"])
+    words = ["--data", str(code), "--adapter", str(adapter), *OPTIONS]
+    assert main(["train-mtp", "--model", str(uninterrupted), *words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["before"] and told["after"] and told["directory"] == str(adapter / "mtp")
+    loaded = load(uninterrupted, dtype="float32", adapters=tmp_path)
+    assert isinstance(loaded.model, Qwen3Next) and loaded.adapters is not None
+    own = loaded.model.mtp
+    request = asked([(5 * place) % 90 for place in range(40)], 24)
+    loaded.adapters.use("mine")
+    assert loaded.model.mtp is not own
+    drafted, finished = reply(loaded.generator(draft="mtp"), request)
+    assert finished.drafted_tokens > 0
+    assert drafted == reply(loaded.generator(draft="none"), request)[0]
+    loaded.adapters.use("")
+    assert loaded.model.mtp is own
+    assert main(["train-mtp", "--model", str(uninterrupted), *words, "--out", str(tmp_path / "x")]) == 2
+    assert main(["train-mtp", "--model", str(model), *words]) == 2
+    assert "no MTP layer that could be fitted again" in capsys.readouterr().err
 
 
 KILLED = """
