@@ -39,6 +39,7 @@ _KEYS = {
     "ctrl+q": "\x11",
     "ctrl+s": "\x13",
     "ctrl+u": "\x15",
+    "ctrl+]": "\x1d",
 }
 
 

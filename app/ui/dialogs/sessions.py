@@ -24,6 +24,7 @@ from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import age, visible
 from app.ui.keys.actions import bindings, key_label
 from app.ui.keys.keymap import keys_of
+from app.ui.replaced import begin_again
 from app.ui.widgets.line_input import LineInput
 
 _MOST_SHOWN = 200  # sessions
@@ -87,7 +88,7 @@ class SessionsScreen(Dialog[str | None]):
             self._search()
 
     def _search(self) -> None:
-        self.run_worker(self._fill(self.query_one(Input).value), exclusive=True, group="search")
+        begin_again(self, "search", self._fill, self.query_one(Input).value)
 
     async def _fill(self, query: str) -> None:
         def find() -> list[SessionSummary]:

@@ -11,6 +11,7 @@ from rich.style import Style
 
 TAB_WIDTH = 4
 """Columns."""
+_LEAST_WIDTH = 2  # cells, which one character may take
 
 Span = tuple[int, int, Style]
 
@@ -130,7 +131,8 @@ class Wrapped:
 
 
 def wrapped(text: str, width: int) -> Wrapped:
-    """Visible `text` in rows of at most `width` cells, broken wherever that is."""
+    """Visible `text` in rows of at most `width` cells, but two at least, broken wherever that is."""
+    width = max(_LEAST_WIDTH, width)
     if text.isascii():
         return Wrapped(text, range(0, max(1, len(text)), width))
     starts = [0]
@@ -140,7 +142,8 @@ def wrapped(text: str, width: int) -> Wrapped:
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """`text` in lines of at most `width` cells, broken at spaces where there are some."""
+    """`text` in lines of at most `width` cells, but two at least, broken at spaces where there are some."""
+    width = max(_LEAST_WIDTH, width)
     rows: list[str] = []
     for raw in text.split("\n"):
         line = visible(raw)

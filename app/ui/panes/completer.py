@@ -1,12 +1,11 @@
 """What may be meant by the command or the file that is being written in the message field."""
 
 import asyncio
-from functools import partial
-from typing import Any
 
 from app.agent.port import AgentPort
 from app.errors import TidegateError
 from app.ui.completion import Token, command_candidates, file_candidate, rank, with_directories
+from app.ui.replaced import begin_again
 from app.ui.slash import SLASH_COMMANDS
 from app.ui.widgets.agent.completion_list import MOST_SHOWN
 from app.ui.widgets.agent.prompt_input import PromptInput
@@ -34,9 +33,7 @@ class Completer:
             self._names = None
             self._prompt.completions.close()
         else:
-            # Not yet a coroutine: the next key may come before this one's turn.
-            work: Any = partial(self._find, token, agent)
-            self._prompt.run_worker(work, group="completion", exclusive=True)
+            begin_again(self._prompt, "completion", self._find, token, agent)
 
     async def _find(self, token: Token, agent: AgentPort | None) -> None:
         if token.kind == "command":

@@ -17,6 +17,7 @@ from app.errors import TidegateError
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import visible
 from app.ui.keys.actions import bindings
+from app.ui.replaced import begin_again
 from app.workspace.model import DirectoryEntry, RepositoryStatus, StatusCode
 from app.workspace.watch import ANYTHING
 from app.workspace.workspace import Workspace
@@ -173,7 +174,7 @@ class FileTree(Tree[DirectoryEntry | None]):
                 self._filtered = None
                 self._fill("")
                 if here is not None:
-                    self.run_worker(self.reveal(here.path), group="reveal", exclusive=True)
+                    begin_again(self, "reveal", self.reveal, here.path)
             return
         self._filtered = []
         self._by_path = {"": self.root}

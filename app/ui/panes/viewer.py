@@ -29,6 +29,7 @@ from app.ui.panes.editor.lost_text import LostText
 from app.ui.panes.editor.open_files import OpenFiles
 from app.ui.panes.editor.pane import EditorPane
 from app.ui.panes.file_text import file_facts, lines_of
+from app.ui.replaced import begin_again
 from app.ui.widgets.ask_line import AskLine
 from app.ui.widgets.file_view import FileView
 from app.workspace.model import Document
@@ -190,7 +191,7 @@ class ViewerPane(Vertical):
         self.editor.expect(False)
         self._opening = path
         self._walks_results = walks_results
-        self.run_worker(self._open(path, line), group="open", exclusive=True)
+        begin_again(self, "open", self._open, path, line)
 
     def _leave_place(self) -> None:
         if self.path is not None and self.document is not None and self.document.text is not None:
@@ -200,7 +201,7 @@ class ViewerPane(Vertical):
         """Show what the file holds now. What is being opened is new anyway, and is not to be lost for it."""
         is_busy = self._opening is not None or self.is_writing or self.editor.is_expected
         if self.document is not None and not is_busy:
-            self.run_worker(self._open(self.document.path, None), group="open", exclusive=True)
+            begin_again(self, "open", self._open, self.document.path, None)
 
     def disk_changed(self, paths: Collection[str] | None, by: str = "Somebody") -> None:
         """Somebody may have written these files, or any where that is None."""
@@ -267,9 +268,7 @@ class ViewerPane(Vertical):
     def action_edit(self) -> None:
         if self.document is not None and not self.is_writing:
             self.editor.expect(True)
-            self.run_worker(
-                self._write(self.document.path, self._view.line_number), group="open", exclusive=True
-            )
+            begin_again(self, "open", self._write, self.document.path, self._view.line_number)
 
     async def _write(self, path: str, line: int) -> None:
         """Begin to write in the file that is shown."""
@@ -338,7 +337,7 @@ class ViewerPane(Vertical):
 
         def drop(yes: bool | None) -> None:
             if yes:
-                self.run_worker(self._drop(path), group="open", exclusive=True)
+                begin_again(self, "open", self._drop, path)
 
         question = f"What you wrote in {visible(path)} and did not save is lost."
         self.app.push_screen(Confirm("Drop", question, "Drop it", "Keep it"), drop)

@@ -11,6 +11,7 @@ from app.errors import TidegateError
 from app.language.model import Spot
 from app.language.servers import LanguageServers
 from app.ui.dialogs.listing import Listing, ListRow
+from app.ui.replaced import begin_again
 from app.workspace.search.ripgrep import Match
 
 if TYPE_CHECKING:
@@ -39,11 +40,7 @@ class Language:
         if not is_writing:
             self.show_problems()
         pause = _PAUSE if is_writing else 0.0
-
-        # Not a coroutine, which nobody would await where another file comes before it is begun. Textual's type
-        # fits a function of either kind, which is one too many for the type checker.
-        look = partial(self._look, pause)
-        self._screen.run_worker(look, group="language", exclusive=True)  # type: ignore[arg-type]
+        begin_again(self._screen, "language", self._look, pause)
 
     async def _look(self, pause: float) -> None:
         await asyncio.sleep(pause)
@@ -103,8 +100,7 @@ class Language:
             )
 
     def _begin(self, what: str, ask: Callable[[int], Awaitable[tuple[Spot, ...]]], column: int) -> None:
-        go = partial(self._go, what, partial(ask, column))
-        self._screen.run_worker(go, group="definition", exclusive=True)  # type: ignore[arg-type]
+        begin_again(self._screen, "definition", self._go, what, partial(ask, column))
 
     async def _go(self, what: str, ask: Callable[[], Awaitable[tuple[Spot, ...]]]) -> None:
         try:

@@ -30,6 +30,7 @@ from app.ui.panes.tree_work import TreeWork
 from app.ui.panes.turns import FilesTouched, Replied, Replying, TurnChanged
 from app.ui.panes.viewer import ViewerPane
 from app.ui.ports import Ports
+from app.ui.replaced import begin_again
 from app.ui.screens.finding import Finding
 from app.ui.screens.git_status import GitStatusReader
 from app.ui.screens.lower import LowerScreen
@@ -218,7 +219,7 @@ class WorkspaceScreen(LowerScreen):
         self.folding.reveal("centre")
         self.switch("viewer")
         self.finding.opened(path)
-        self.run_worker(self.files.reveal(path), group="reveal", exclusive=True)
+        begin_again(self, "reveal", self.files.reveal, path)
 
     def on_file_tree_file_chosen(self, event: FileTree.FileChosen) -> None:
         self.open_file(event.path)

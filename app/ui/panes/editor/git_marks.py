@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 
 from textual.widget import Widget
 
 from app.editing.marks import NO_MARKS, LineMarks, marks_between
 from app.errors import TidegateError
+from app.ui.replaced import begin_again
 from app.workspace.workspace import Workspace
 
 _WHILE_TYPING = 0.2  # seconds without a key after which the marks follow the text
@@ -26,9 +26,7 @@ class GitMarks:
     def look(self, path: str, text: str, *, is_typing: bool = False) -> None:
         """Mark the lines of `path`, which is `text` now; an earlier request without answer is given up."""
         wait = _WHILE_TYPING if is_typing else 0.0
-        # The function, not its coroutine: one that is given up before it begins was never any.
-        work = partial(self._look, path, text, wait)
-        self._widget.run_worker(work, group="git-marks", exclusive=True)  # type: ignore[arg-type]
+        begin_again(self._widget, "git-marks", self._look, path, text, wait)
 
     def forget(self) -> None:
         """The index may be another."""

@@ -127,6 +127,8 @@ class Transcript(LineView):
         """Draw the newest items out of view for the width there is now."""
         self._settling = None
         width, palette = self.size.width, self.palette
+        if not width:
+            return  # the pane is hidden; it is drawn when it is shown again
         began = time.perf_counter()
         for index in range(len(self.items) - 1, max(-1, len(self.items) - 1 - _AHEAD), -1):
             item = self.items[index]
@@ -252,9 +254,13 @@ class Transcript(LineView):
         self._selected = call
         self._flush()
         if call is not None:
-            self._bring_into_view(self._starts[self._index(call)])
+            self._bring_into_view(self._index(call))
 
-    def _bring_into_view(self, row: int) -> None:
+    def _bring_into_view(self, index: int, offset: int = 0) -> None:
+        """Scroll to a row of item `index`; in a pane that is hidden there are no rows yet."""
+        if index >= len(self._starts):
+            return
+        row = self._starts[index] + offset
         if not self.scroll_offset.y <= row < self.scroll_offset.y + self.page:
             self.scroll_to(y=max(0, row - self.page // 3), animate=False, force=True)
 
@@ -317,7 +323,7 @@ class Transcript(LineView):
         self._found_row = (place.item, offset)
         self._follows = False
         self._flush()
-        self._bring_into_view(self._starts[index] + offset)
+        self._bring_into_view(index, offset)
         self.refresh()
 
     def action_expand(self) -> None:

@@ -1,0 +1,288 @@
+"""Everything a user can do, at random: actions in every pane and dialog, typing, other sizes, files that change
+outside, an agent that works and asks. Nothing may raise, nothing may be logged, and memory stays flat."""
+
+import gc
+import logging
+import random
+import sys
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.agent.events import (
+    AgentEvent,
+    FilesChanged,
+    Noticed,
+    PromptProgressed,
+    ReplyBroken,
+    ReplyFinished,
+    TextStreamed,
+    ThoughtStreamed,
+    TodosChanged,
+    ToolCallStreamed,
+    ToolFinished,
+    ToolOutput,
+    ToolStarted,
+)
+from app.agent.port import PermissionRequest
+from app.model.events import EngineStatus, Finished, PromptProgress
+from app.ui.find.finder import Finder
+from app.ui.keys.actions import ACTIONS, Action
+from app.ui.screens.model import ModelScreen
+from app.ui.widgets.agent.permission_prompt import PermissionPrompt
+from tests.support.review_cases import git
+from tests.support.screen import READY, ScriptedAgent, Stage, edit
+
+# What leaves the application, or starts another one.
+LEAVES = {
+    "app.quit",
+    "app.suspend",
+    "prompt.editor",
+    "practice.next",
+    "review.edit_file",
+    "standalone.leave",
+    "standalone.quit",
+    "tests.outside",
+    "tree.edit_outside",
+    "viewer.edit_outside",
+}
+NAMES = ("a.py", "b.txt", "docs/c.md", "docs/deep/d.json", "é漢.txt", "bin.dat", "new.py", "e space.py")
+CONTENTS = (
+    b"def one():\n    return 1\n",
+    b"def one():\n    return 2\n\n\ndef two():\n    return one()\n",
+    b"one\r\ntwo\r\n\tthree\r\n",
+    b"\xef\xbb\xbf# caf\xc3\xa9\n\n- \xe6\xbc\xa2\xe5\xad\x97\n" * 20,
+    b"\0\1\2",
+    b"",
+    b"x" * 5_000 + b"\n" + b"y\n" * 300,
+    b"<<<<<<< HEAD\n1\n=======\n2\n>>>>>>> other\n",
+)
+TYPED = 'zxqk01 (:"é漢🎉/@{'
+KEYS = (
+    "enter",
+    "escape",
+    "tab",
+    "shift+tab",
+    "up",
+    "down",
+    "left",
+    "right",
+    "pageup",
+    "pagedown",
+    "home",
+    "end",
+)
+EDITS = ("backspace", "delete", "ctrl+w", "ctrl+u", "ctrl+a", "shift+down", "ctrl+home", "ctrl+right")
+SIZES = ((80, 24), (120, 40), (200, 60), (100, 30), (40, 12), (20, 5), (1, 1))
+MARKDOWN = (
+    "Some *words*, ",
+    "a `name`.\n\n",
+    "```python\nx = 1\n```\n",
+    "- item\n",
+    "| a | b |\n|--|--|\n",
+    "漢字 ",
+)
+
+
+class Soak:
+    """One application under random use; `trail` is what was done last."""
+
+    def __init__(self, root: Path, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.root = root
+        self.stage = Stage(root, self._works, show_file="a.py")
+        self.trail: deque[str] = deque(maxlen=40)
+        self.turns = 0
+        self.done: set[str] = set()
+        self._actions = [action for action in ACTIONS if action.id not in LEAVES]
+        # Rarely, for each takes a while or changes what all others are done to.
+        rare = {"app.palette", "workspace.model", "workspace.terminal", "workspace.run_tests", "tests.run"}
+        self._weights = [0.1 if action.id in rare else 1.0 for action in self._actions]
+
+    async def _works(self, agent: ScriptedAgent) -> AsyncGenerator[AgentEvent, None]:
+        chance = self.chance
+        yield PromptProgressed(PromptProgress(1000, 10, 500, 10))
+        yield ThoughtStreamed("Let me see.")
+        for number in range(chance.randint(1, 5)):
+            for _ in range(chance.randint(0, 6)):
+                yield TextStreamed(chance.choice(MARKDOWN))
+            call = f"{id(agent)}-{len(agent.heard)}-{number}"
+            match chance.randrange(5):
+                case 0:
+                    assert agent.asker is not None
+                    yield ToolCallStreamed(call, "run_shell_command", '{"command": "make')
+                    request = PermissionRequest(
+                        call, "run_shell_command", {"command": "make"}, "make all", "it runs a program", "make"
+                    )
+                    answer = await agent.asker.ask(request)
+                    yield ToolFinished(call, "run_shell_command", answer.answer != "deny", "done\n", "")
+                case 1:
+                    yield ToolStarted(call, "run_shell_command", {}, "$ make all")
+                    yield ToolOutput(call, "line\n" * chance.randint(0, 50))
+                    yield ToolFinished(call, "run_shell_command", True, "line\n[Exit status 0]", "")
+                case 2:
+                    name = chance.choice(NAMES[:4]).replace(".", "__")
+                    self.turns += 1
+                    text = chance.choice(CONTENTS[:3]).decode()
+                    (self.root / name.replace("__", ".")).parent.mkdir(parents=True, exist_ok=True)
+                    edit(self.stage.review, self.root, self.turns, "words", **{name: text})
+                    yield FilesChanged((name.replace("__", "."),))
+                case 3:
+                    yield TodosChanged((("Look", "completed"), ("Write", "in_progress")))
+                    yield Noticed("Something to know.")
+                case 4:
+                    yield ReplyBroken("the engine ended; the reply begins again.")
+            yield ReplyFinished(Finished("stop", 1000, 20, 500))
+
+    async def step(self) -> None:
+        """Do one thing."""
+        chance, stage = self.chance, self.stage
+        is_over = stage.app.screen is not stage.screen
+        kind = chance.choices(
+            ("action", "key", "edit", "type", "size", "disk", "say", "engine", "mouse"),
+            (3 if is_over else 12, 5, 1, 3, 0.5, 1, 0.5, 0.1, 0.5),
+        )[0]
+        match kind:
+            case "action":
+                await self._act(chance.choices(self._actions, self._weights)[0])
+            case "key" if not (is_over and isinstance(stage.app.screen, ModelScreen)):
+                await self._press(chance.choice(KEYS))
+            case "edit":
+                await self._press(chance.choice(EDITS))
+            case "type":
+                for _ in range(chance.randint(1, 4)):
+                    await self._press(chance.choice(TYPED))
+            case "size":
+                size = chance.choice(SIZES)
+                self.trail.append(f"size {size}")
+                await stage.pilot.resize_terminal(*size)
+            case "disk":
+                self._somebody_writes()
+            case "say":
+                self.trail.append("say")
+                stage.screen.agent.turns.send("Do something. " * chance.randint(1, 9))
+            case "mouse":
+                width, height = stage.app.size
+                at = (chance.randrange(width), chance.randrange(height))
+                self.trail.append(f"click {at}")
+                await stage.pilot.click(offset=at)
+            case _:
+                self.trail.append(kind)
+                phase = chance.choice((READY, EngineStatus("failed", "it ended"), EngineStatus("loading", "")))
+                stage.engine.become(phase)
+        # Out of dialogs again, mostly; and no dialog is left for ever.
+        if stage.app.screen is not stage.screen and chance.random() < 0.15:
+            await self._press("escape")
+        await stage.pilot.pause()
+        assert stage.app._exception is None and stage.app.is_running, "it ended"
+
+    async def _press(self, key: str) -> None:
+        self.trail.append(f"press {key}")
+        # Not here: what Enter fetches from there is many gigabytes.
+        if not isinstance(self.stage.app.screen, ModelScreen) or key in ("escape", "up", "down"):
+            await self.stage.pilot.press(key)
+
+    async def _act(self, action: Action) -> None:
+        app, screen = self.stage.app, self.stage.app.screen
+        namespace = None
+        if screen is not self.stage.screen:
+            # In a dialog an action is a key, which is for whoever has it there.
+            if action.scope == "find" and isinstance(screen, Finder):
+                namespace = screen
+            elif action.scope not in ("permission", "sessions", "find"):
+                if action.scope != "app":
+                    await self._press(action.keys[0])
+                return
+            else:
+                return
+        elif action.scope == "lines":
+            namespace = next(iter(screen.query("LineView")), None)
+        elif action.scope in ("sessions", "find"):
+            return
+        self.trail.append(action.id)
+        self.done.add(action.id)
+        if namespace is not None:
+            await app.run_action(action.handler, default_namespace=namespace)
+        else:
+            await app.action_perform(action.id)
+
+    def _somebody_writes(self) -> None:
+        path = self.root / self.chance.choice(NAMES)
+        self.trail.append(f"disk {path.name}")
+        if path.exists() and self.chance.random() < 0.3:
+            path.unlink()
+        elif path.parent.exists() and not path.is_dir():
+            path.write_bytes(self.chance.choice(CONTENTS))
+
+    async def at_rest(self) -> int:
+        """Out of every dialog, with nothing said and nothing under way: how many blocks of memory are held."""
+        stage = self.stage
+        await stage.pilot.resize_terminal(120, 40)
+        for _ in range(50):
+            if stage.app.screen is stage.screen and not stage.screen.agent.is_working:
+                break
+            stage.screen.action_cancel()
+            await stage.press("escape")
+        await stage.until(lambda: not stage.screen.agent.is_working, "the end of the turn")
+        stage.screen.agent.transcript.clear()
+        await stage.pilot.pause()
+        gc.collect()
+        return sys.getallocatedblocks()
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    root = tmp_path / "w"
+    (root / "docs" / "deep").mkdir(parents=True)
+    for name, data in zip(NAMES[:5], CONTENTS, strict=False):
+        (root / name).write_bytes(data)
+    git(root, "init", "--quiet")
+    git(root, "add", "-A")
+    git(root, "commit", "--quiet", "-m", "one")
+    monkeypatch.setenv("SHELL", "/bin/cat")  # what is typed at random is no command
+    monkeypatch.setenv("EDITOR", "true")
+    monkeypatch.setattr(
+        "app.workspace.file_work.send2trash", lambda path: path.rename(tmp_path / f"trash-{random.random()}")
+    )
+    monkeypatch.setattr("app.ui.file_manager.reveal", lambda _place: None)
+    monkeypatch.setattr("app.ui.app.TidegateApp.action_leave", lambda _app: None)
+    monkeypatch.setattr("app.ui.app.TidegateApp.action_suspend_process", lambda _app: None)
+    monkeypatch.setattr(PermissionPrompt, "grace", 0.0)
+    yield root
+
+
+async def soak(
+    root: Path, steps: int, seed: int, caplog: pytest.LogCaptureFixture, samples: int = 0
+) -> tuple[Soak, list[int]]:
+    """`steps` random steps; also how many blocks of memory were held at rest, `samples` times along the way."""
+    one = Soak(root, seed)
+    held = []
+    with caplog.at_level(logging.WARNING):
+        async with one.stage.run():
+            await one.stage.until(lambda: one.stage.screen.viewer.path == "a.py")
+            try:
+                for number in range(1, steps + 1):
+                    await one.step()
+                    if samples and number % (steps // samples) == 0:
+                        held.append(await one.at_rest())
+            except Exception as error:
+                error.add_note(f"seed {seed}, after: {' · '.join(one.trail)}")
+                raise
+            await one.at_rest()
+    assert caplog.records == [], caplog.text
+    return one, held
+
+
+async def test_random_steps(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    await soak(root, 60, 3, caplog)
+
+
+@pytest.mark.slow  # an hour on a busy machine
+@pytest.mark.timeout(7200)
+async def test_ten_thousand_random_steps(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    one, held = await soak(root, 10_000, 2, caplog, samples=20)
+    assert len(one.done) > 120, "few of the actions were done"
+    # The first quarter fills caches. After it, the review's log and the journal of what was said may grow.
+    assert max(held[-5:]) < 1.15 * max(held[5:10]), held
