@@ -28,20 +28,20 @@ _COPIES = 5
 
 
 # Numbers that a token's gradient takes, per number of the width that each is named for.
-_RESIDUAL = 6.9
+_RESIDUAL = 6.5
 """Of the hidden size."""
-_ROUTED_HIDDEN, _ROUTED_INNER, _ADAPTED_HIDDEN = 4.0, 10.0, 1.6
+_ROUTED_HIDDEN, _ROUTED_INNER, _ADAPTED_HIDDEN = 4.1, 10.6, 1.9
 """For each expert that a token goes to: of the hidden size, of the expert's width, and of the hidden size where
 experts are adapted."""
-_SHARED, _DENSE = 11.0, 17.8
+_SHARED, _DENSE = 11.4, 17.0
 """Of the width of the shared expert, and of a dense feed-forward network."""
-_DELTA_OWN = (14.5, 7.6, 19.0, 1.5)
-_DELTA_HELD = (8.3, 5.2, 6.9, 1.65)
+_DELTA_OWN = (16.5, 4.7, 20.4, 3.8)
+_DELTA_HELD = (6.9, 7.0, 6.5, 0.9)
 """In float32, of the convolution's channels, of keys and values of all heads, of a chunk in all heads, and of
 the state divided by a chunk: at DeltaNet's own peak, and while the feed-forward network has its own."""
-_STATES = 2
+_STATES = 1.3
 """States kept between two segments."""
-_ATTENTION_OWN, _ATTENTION_HELD, _SCORES, _KEYS = 31.4, 11.2, 6.3, 7.4
+_ATTENTION_OWN, _ATTENTION_HELD, _SCORES, _KEYS = 32.8, 8.9, 6.0, 6.0
 """In float32, of the queries, at attention's own peak and while the feed-forward network has its own; of the
 scores of two segments; and of the keys of the whole text."""
 
