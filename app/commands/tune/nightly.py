@@ -1,6 +1,7 @@
 """`tidegate tune nightly`: train on the review's examples while nobody works, and take up what wins."""
 
 import fcntl
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from app.commands.options import BadUsage, Parser
 from app.model.catalogue.catalogue import LocalModel, choose_model
@@ -24,7 +26,7 @@ from app.tuning.example_file import (
 )
 from app.tuning.night.conditions import Facts, Hours, Rules, reason_to_wait
 from app.tuning.night.machine import idle_seconds, on_power
-from app.tuning.night.training import draft_command, train, tune_command
+from app.tuning.night.training import TrainingFailed, draft_command, train, tune_command
 from app.tuning.trial import adapters_directory, load_trial, save_trial, take_up, won
 
 
@@ -82,24 +84,27 @@ def _train(model: Path, ids: tuple[str, ...], reason_to_stop: Callable[[], str])
         save_trial(replace(trial, running=name))
     adapter = adapters_directory() / name
     adapter.parent.mkdir(parents=True, exist_ok=True)
-    if not adapter.is_dir():
-        told, why = train(tune_command(model, data, adapter, len(ids)), reason_to_stop)
-        if told is None:
+    if adapter.is_dir():
+        told = _told_by(adapter)
+    else:
+        found, why = train(tune_command(model, data, adapter, len(ids)), reason_to_stop)
+        if found is None:
             print(f"Stopped: {why} It goes on the next time.")
             return 0
+        told = found
         print(f"{name}: held-out loss {told['verdict']['before']:.3f} → {told['verdict']['after']:.3f}.")
         if pairs := told.get("preferred"):
             print(f"It prefers what you do in {pairs['before']} → {pairs['after']} of {pairs['pairs']} pairs.")
-        if not won(told):
-            save_trial(replace(load_trial(), running="", trained_on=ids))
-            print("That is no better on decisions it was not trained on, so it is not taken up.")
-            return 0
+    if not won(told):
+        save_trial(replace(load_trial(), running="", trained_on=ids))
+        print("That is no better on decisions it was not trained on, so it is not taken up.")
+        return 0
     if _has_mtp(model) and not (adapter / "mtp").is_dir():
-        told, why = train(draft_command(model, adapter, text), reason_to_stop)
-        if told is None:
+        fitted, why = train(draft_command(model, adapter, text), reason_to_stop)
+        if fitted is None:
             print(f"Stopped: {why} Its drafting layer is fitted the next time.")
             return 0
-        before, after = told["before"][0], told["after"][0]
+        before, after = fitted["before"][0], fitted["after"][0]
         print(f"Drafts that are the model's own choice: {before:.0%} → {after:.0%}.")
         if after < before:
             shutil.rmtree(adapter / "mtp")
@@ -108,6 +113,15 @@ def _train(model: Path, ids: tuple[str, ...], reason_to_stop: Callable[[], str])
     take_up(name)
     print("Taken up from the next start on. /adapter aside in the workspace puts it aside.")
     return 0
+
+
+def _told_by(adapter: Path) -> dict[str, Any]:
+    """What the training of an adapter came to, as its configuration says: the night before ended after it."""
+    try:
+        told = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["tidegate"]
+        return {"verdict": told["held_out"], "preferred": told.get("preferred")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingFailed(f"{adapter} does not say how its training ended ({error})", "remove it") from None
 
 
 def _has_mtp(model: Path) -> bool:
