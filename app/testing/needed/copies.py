@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator, Mapping, Set
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from app.git.git import Git
 from app.review.disk import WorkTree
@@ -27,37 +28,51 @@ MOST_BYTES = 500_000_000
 class Copies:
     """A project as it was when this was made, kept in `directory`, which is empty before. Blocks on the disk.
 
-    Raises ReviewError where the project is too large to be copied for each run, OSError where it cannot be
-    read.
+    Raises ReviewError where the project is too large to be copied for each run, or cannot be read.
     """
 
     def __init__(self, workspace: Workspace, directory: Path, under_review: Set[str]) -> None:
+        self._directory = directory
         self._kept = directory / "kept"
         self._root = workspace.root
-        self.root = directory / "copy" / workspace.root.name
-        """Where the copies are made."""
+        self._made: TemporaryDirectory[str] | None = None
         digest = sha256()
         total = 0
         self._kept.mkdir(parents=True)
         for path in _files(workspace):
             if path in under_review:
                 continue
-            source, target = workspace.root / path, self._kept / path
-            facts = source.lstat()
-            if not (stat.S_ISREG(facts.st_mode) or stat.S_ISLNK(facts.st_mode)):
+            try:
+                kind = self._keep(path)
+            except FileNotFoundError:
+                continue  # gone since it was listed
+            except OSError as error:
+                raise ReviewError(
+                    f"{path} cannot be copied ({error.strerror})", "the tests run on copies of the project"
+                ) from error
+            if not kind:
                 continue
-            total += facts.st_size
+            target = self._kept / path
+            content = os.fsencode(target.readlink()) if target.is_symlink() else target.read_bytes()
+            total += len(content)
             if total > MOST_BYTES:
                 raise ReviewError(
                     f"The project has more than {MOST_BYTES // 1_000_000} MB that git does not ignore",
                     "it would have to be copied for each run of the tests; have git ignore what is not source",
                 )
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target, follow_symlinks=False)
-            content = os.fsencode(source.readlink()) if target.is_symlink() else target.read_bytes()
-            digest.update(f"{path}\0{facts.st_mode}\0".encode("utf-8", "surrogateescape"))
+            digest.update(f"{path}\0{kind}\0".encode("utf-8", "surrogateescape"))
             digest.update(sha256(content).digest())
         self._digest = digest.digest()
+
+    def _keep(self, path: str) -> int:
+        """Copy a file or a link; returns its mode, 0 where it is neither and left out."""
+        source, target = self._root / path, self._kept / path
+        mode = source.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+            return 0
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target, follow_symlinks=False)
+        return mode
 
     def name(self, files: Mapping[str, FileImage | None]) -> str:
         """What tells a copy with these files from copies with other content, anywhere."""
@@ -67,19 +82,22 @@ class Copies:
             digest.update(sha256(image.data if image else b"").digest())
         return digest.hexdigest()
 
-    def make(self, files: Mapping[str, FileImage | None]) -> None:
-        """Make a new copy at `root`, with these files (None: not there), in the place of the one before."""
-        if self.root.exists():
-            shutil.rmtree(self.root)
-        shutil.copytree(self._kept, self.root, symlinks=True)
-        tree = WorkTree(self.root)
+    def make(self, files: Mapping[str, FileImage | None]) -> Path:
+        """Make a new copy, with these files (None: not there), and remove the one before; returns its root."""
+        if self._made is not None:
+            self._made.cleanup()
+        self._made = TemporaryDirectory(dir=self._directory)
+        root = Path(self._made.name) / self._root.name
+        shutil.copytree(self._kept, root, symlinks=True)
+        tree = WorkTree(root)
         for path, image in files.items():
             if image is not None:
                 tree.write(path, image)
         for name in _ENVIRONMENTS:
             place = self._root / name
-            if place.is_dir() and not (self.root / name).exists():
-                (self.root / name).symlink_to(place)
+            if place.is_dir() and not (root / name).exists():
+                (root / name).symlink_to(place)
+        return root
 
 
 def _files(workspace: Workspace) -> list[str]:

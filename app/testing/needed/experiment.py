@@ -5,10 +5,11 @@ import os
 import shlex
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.agent.tools.base import in_thread
 from app.errors import TidegateError
 from app.review.needed.search import Search
 from app.review.needed.subsets import Subsets
@@ -57,12 +58,15 @@ class Experiment:
         line: str,
         seconds: float,
         changed: Callable[[Progress], None],
+        *,
+        local_servers: bool = False,
     ) -> None:
         self._workspace = workspace
         self._subsets = subsets
         self._line = line
         self._seconds = seconds
         self._changed = changed
+        self._local_servers = local_servers
         movable = [name for name in subsets.hunks if name in subsets.movable]
         tests = frozenset(name for name, (path, _) in subsets.hunks.items() if is_test_file(path))
         self.search = Search(movable, subsets.rests_on, tests)
@@ -75,6 +79,11 @@ class Experiment:
     async def run(self) -> Finding:
         """Search. Raises Undecidable, and what else keeps the tests from running; cancelled, it ends the run
         first and takes the copy away."""
+        if str(self._workspace.root) in self._line:
+            raise Undecidable(
+                f"The command names the project's own folder ({self._line})",
+                "the tests are to run on copies of it: let the command do with relative paths",
+            )
         with tempfile.TemporaryDirectory(prefix="tidegate-needed-", dir=_temporary()) as name:
             results = await asyncio.to_thread(Results, self._line)
             copies = await asyncio.to_thread(Copies, self._workspace, Path(name), self._subsets.paths)
@@ -105,10 +114,10 @@ class Experiment:
         if known is not None:
             return known
         is_first = self._limit is None
-        passes, is_over = await self._try(lambda: copies.make(files), copies.root)
+        passes, is_over = await self._try(lambda: copies.make(files))
         # What did not come to an end would not the next time either.
         if not is_over and (is_first or not passes):
-            again, _ = await self._try(lambda: copies.make(files), copies.root)
+            again, _ = await self._try(lambda: copies.make(files))
             if again != passes:
                 raise Undecidable(
                     "The tests are flaky: on the same files they passed once and failed once",
@@ -117,14 +126,16 @@ class Experiment:
         await asyncio.to_thread(results.put, name, passes)
         return passes
 
-    async def _try(self, make: Callable[[], None], root: Path) -> tuple[bool, bool]:
+    async def _try(self, make: Callable[[], Path]) -> tuple[bool, bool]:
         """Run the tests on a new copy: whether they pass, and whether their time was up."""
-        await _to_its_end(make)
+        root = await in_thread(make)  # to its end also when cancelled, for its folder is removed next
         began = time.monotonic()
         try:
             async with asyncio.timeout(self._limit):
                 workspace = await asyncio.to_thread(Workspace, root)
-                run = await run_tests(_with_sources(self._line, root), workspace, _unheard)
+                run = await run_tests(
+                    _with_sources(self._line, root), workspace, _unheard, local_servers=self._local_servers
+                )
         except TimeoutError:
             return False, True
         finally:
@@ -152,6 +163,8 @@ class Experiment:
             parts.append(f"The tests fail, but pass without {_hunks(broken)}.")
         if search.reference is not None:
             parts.append(f"The tests need {needed} of {_hunks(self._total)} ({runs}).")
+        if is_whole and search.reference is not None and set(search.verdicts.values()) == {"tests indifferent"}:
+            parts.append("None makes a difference; if that cannot be, they test code from elsewhere.")
         if not is_whole:
             minutes = self._seconds / 60
             parts.append(f"The {minutes:g} min were up after {runs}: {_hunks(left)} not decided.")
@@ -162,16 +175,6 @@ class Experiment:
 
 async def _unheard(_text: str) -> None:
     """What the tests print does not matter here."""
-
-
-async def _to_its_end(work: Callable[[], None]) -> None:
-    """Run `work` in a thread, and wait for it also when cancelled: its folder is removed next."""
-    task: Awaitable[None] = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([asyncio.ensure_future(task)])
-        raise
 
 
 def _temporary() -> str:

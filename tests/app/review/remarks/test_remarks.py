@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.review.log.store import review_directory
@@ -15,6 +15,7 @@ WORDS = st.text(st.characters(exclude_categories=()), min_size=1, max_size=20)
 NOTE = Note(0, "a.py", 3, "x = 1", "Sets x.", hunk="1.0")
 
 
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(
         st.builds(Note, st.just(0), WORDS, st.integers(0, 9), WORDS, WORDS, hunk=WORDS, is_done=st.booleans())

@@ -84,10 +84,23 @@ async def test_what_fails_with_and_without_the_hunks_decides_nothing(root: Path)
         await tried(root, "false")
 
 
+async def test_a_command_that_names_the_project_would_run_elsewhere(root: Path) -> None:
+    with pytest.raises(Undecidable, match="names the project's own folder"):
+        await tried(root, f"cd {root} && true")
+
+
+async def test_what_a_run_leaves_behind_is_gone_and_a_word_is_said_where_nothing_matters(root: Path) -> None:
+    # A folder that cannot be written any more is in nobody's way.
+    line = "test ! -e left && mkdir -p left/in && touch left/in/file && chmod a-w left/in left"
+    one, subsets, finding, _ = await tried(root, line)
+    assert set(verdicts(one, subsets).values()) == {"tests indifferent"}
+    assert "None makes a difference" in finding.sentence
+
+
 async def test_flaky_tests_decide_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     count = 0
 
-    async def runs(*_arguments: object) -> TestRun:
+    async def runs(*_arguments: object, **_options: object) -> TestRun:
         nonlocal count
         count += 1
         return TestRun(count % 2, Report(), 0.1, was_confined=False)
@@ -97,13 +110,13 @@ async def test_flaky_tests_decide_nothing(root: Path, monkeypatch: pytest.Monkey
         await tried(root, "flaky")
 
 
-@pytest.mark.parametrize("last", range(7))
+@pytest.mark.parametrize("last", [0, 2, 5])
 async def test_when_the_time_is_up_what_was_said_is_right(
     root: Path, monkeypatch: pytest.MonkeyPatch, last: int
 ) -> None:
     count = 0
 
-    async def runs(_line: str, workspace: Workspace, _output: object) -> TestRun:
+    async def runs(_line: str, workspace: Workspace, *_: object, **_options: object) -> TestRun:
         nonlocal count
         count += 1
         if count > last:

@@ -144,7 +144,7 @@ class NeededHunks:
 
         workspace = await asyncio.to_thread(Workspace, self._root)
         seconds = settings.needed_hunks_minutes * 60
-        experiment = Experiment(workspace, subsets, line, seconds, go_on)
+        experiment = Experiment(workspace, subsets, line, seconds, go_on, local_servers=settings.local_servers)
         self._subsets, self._search = subsets, experiment.search
         finding = await experiment.run()
         if self._search is experiment.search:

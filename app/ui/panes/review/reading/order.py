@@ -1,5 +1,6 @@
 """Going through the hunks in an order of reading: the agent's, or definitions before uses."""
 
+import asyncio
 from collections.abc import Collection, Sequence
 
 from textual.widget import Widget
@@ -65,7 +66,7 @@ class ReadingThrough:
         newest = next((one for one in reversed(self._remarks) if isinstance(one, ReadingOrder)), None)
         proposed = newest.text.split("\n") if newest is not None and not desk.source else []
         try:
-            self._order = await self._work.run(lambda: _order(desk, changes, proposed))
+            self._order = await asyncio.to_thread(_order, desk, changes, proposed)
         except (TidegateError, OSError) as error:
             self._widget.app.notify(str(error), severity="error", timeout=8)
             return

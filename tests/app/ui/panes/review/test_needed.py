@@ -89,7 +89,7 @@ async def test_the_tests_say_what_they_need_and_it_is_kept_with_one_decision(roo
 async def test_any_key_stops_the_search(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = asyncio.Event()
 
-    async def never_ends(*_arguments: object) -> None:
+    async def never_ends(*_arguments: object, **_options: object) -> None:
         begun.set()
         await asyncio.Event().wait()
 
