@@ -31,7 +31,7 @@ class Undecidable(TidegateError):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a search is: runs of the tests so far, hunks that are decided, and all."""
+    """How far a search is: runs of the tests that were begun, hunks that are decided, and all."""
 
     runs: int
     decided: int
@@ -101,9 +101,12 @@ class Experiment:
             while True:
                 passes = await self._passes(kept, copies, results)
                 kept = steps.send(passes)
-                self._changed(Progress(self._runs, len(self.search.verdicts), self._total))
+                self._tell()
         except StopIteration:
             return
+
+    def _tell(self) -> None:
+        self._changed(Progress(self._runs, len(self.search.verdicts), self._total))
 
     async def _passes(self, kept: frozenset[str], copies: Copies, results: Results) -> bool:
         """Whether the tests pass with these hunks. The first set, which is all of them, is tried twice, and so
@@ -128,6 +131,8 @@ class Experiment:
 
     async def _try(self, make: Callable[[], Path]) -> tuple[bool, bool]:
         """Run the tests on a new copy: whether they pass, and whether their time was up."""
+        self._runs += 1
+        self._tell()
         root = await in_thread(make)  # to its end also when cancelled, for its folder is removed next
         began = time.monotonic()
         try:
@@ -138,8 +143,6 @@ class Experiment:
                 )
         except TimeoutError:
             return False, True
-        finally:
-            self._runs += 1
         if self._limit is None:
             self._limit = max(_LEAST_SECONDS, _TIMES_AS_LONG * (time.monotonic() - began))
         self._was_confined |= run.was_confined

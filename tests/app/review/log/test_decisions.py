@@ -591,11 +591,11 @@ def test_comments_are_listed_changed_and_removed_and_outlive_a_restart() -> None
         "The user rejected these changes; the files are as they were before them:\n\n"
         "b/c:1\n-1\n-2\n-3\n\n"
         "The user commented:\n\n"
-        "a:2\n> two\nWhy two,\nand not 2?\n\n"
-        "b/c:3\n> 3\nIn the index"
+        f"Comment {on_line.id}, a:2\n> two\nWhy two,\nand not 2?\n\n"
+        f"Comment {gone.id + 1}, b/c:3\n> 3\nIn the index"
     )
     # Said again only when it is put into other words.
     review.change_comment(on_line.id, "Never mind")
-    assert review.feedback() == "The user commented:\n\na:2\n> two\nNever mind"
+    assert review.feedback() == f"The user commented:\n\nComment {on_line.id}, a:2\n> two\nNever mind"
     with pytest.raises(ReviewError, match="no longer there"):
         review.change_comment(gone.id, "again")

@@ -139,8 +139,7 @@ class NeededHunks:
 
         def go_on(progress: "Progress") -> None:
             self._show()
-            runs = f"{progress.runs} run{'' if progress.runs == 1 else 's'}"
-            self._say(f"tests: {progress.decided}/{progress.total}, {runs}")
+            self._say(f"tests: {progress.decided}/{progress.total}, run {progress.runs}")
 
         workspace = await asyncio.to_thread(Workspace, self._root)
         seconds = settings.needed_hunks_minutes * 60
