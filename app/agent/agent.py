@@ -20,6 +20,7 @@ from app.agent.events import (
     TurnStarted,
     TurnSummarized,
 )
+from app.agent.hunks.work import HunkWork
 from app.agent.mcp.servers import Servers, ServerState
 from app.agent.permission.permissions import Permissions
 from app.agent.port import AgentPort, PermissionAsker
@@ -265,6 +266,18 @@ class Agent(AgentPort):
     @override
     def servers(self) -> tuple[ServerState, ...]:
         return self._servers.states
+
+    @property
+    @override
+    def hunks(self) -> HunkWork:
+        async def prepare() -> None:
+            async def tell_nobody(_: AgentEvent) -> None: ...
+
+            # A session that has said nothing yet takes its tools with its first turn.
+            if self._conversation.messages:
+                await self._take_tools(tell_nobody)
+
+        return HunkWork(self._hands, prepare)
 
     @override
     def user_commands(self) -> tuple[tuple[str, str], ...]:

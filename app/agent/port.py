@@ -10,6 +10,8 @@ from app.settings.settings import Effort, Mode
 
 if TYPE_CHECKING:
     # With the servers come the tools' schemas, which the first frame does not wait for.
+    from app.agent.hunks.asking import HunkQuestion, Told
+    from app.agent.hunks.takes import HunkToWrite, Takes
     from app.agent.mcp.servers import ServerState
     from app.agent.session.branches import RewindPoint
 
@@ -47,6 +49,19 @@ class PermissionAsker(Protocol):
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
         """Wait for the user. Cancelled with the turn."""
+        ...
+
+
+class HunkPort(Protocol):
+    """What may be asked about hunks, of any session in the workspace. Nothing of it touches the conversation.
+    Both raise ToolFailure where nothing comes of it, ModelError and SessionError."""
+
+    async def ask(self, question: "HunkQuestion", told: "Told") -> str:
+        """The answer, from the state in which the hunk was written (app.agent.hunks.asking)."""
+        ...
+
+    async def takes(self, hunk: "HunkToWrite", number: int, temperature: float) -> "Takes":
+        """`number` other ways of writing a hunk (app.agent.hunks.takes)."""
         ...
 
 
@@ -130,6 +145,11 @@ class AgentPort(Protocol):
 
     def context_use(self) -> ContextUse:
         """What the next prompt will hold."""
+        ...
+
+    @property
+    def hunks(self) -> "HunkPort":
+        """What may be asked about hunks."""
         ...
 
     def user_commands(self) -> tuple[tuple[str, str], ...]:

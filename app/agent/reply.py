@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from app.model.events import Finished, ToolCallDelta
+from app.model.events import Finished, TokenChance, ToolCallDelta
 from app.model.messages import ToolCall
 
 
@@ -20,6 +20,8 @@ class Reply:
         self.finished: Finished | None = None
         self.is_runaway = False
         """Whether it was stopped because it came to no end."""
+        self.chances: list[TokenChance] = []
+        """How sure the model was of each token, where the server tells."""
         self._calls: dict[int, ToolCall] = {}
 
     def add_call(self, delta: ToolCallDelta) -> ToolCall:

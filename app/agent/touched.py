@@ -32,6 +32,10 @@ class Touched(ChangeRecorder):
         self._recorder.record(path, before, after)
 
     @override
+    def begin_call(self, call: str) -> None:
+        self._recorder.begin_call(call)
+
+    @override
     def end_turn(self, turn: int) -> None:
         self._recorder.end_turn(turn)
 

@@ -27,6 +27,7 @@ from app.agent.events import (
     ToolOutput,
     ToolStarted,
 )
+from app.agent.hunks.doubt import pack
 from app.agent.loop_guard import LoopGuard
 from app.agent.permission.commands.named import named_files
 from app.agent.permission.permissions import Permissions
@@ -60,6 +61,7 @@ from app.model.events import (
     TextDelta,
     TextWasThought,
     ThoughtDelta,
+    TokensChosen,
     ToolCallDelta,
     Warned,
 )
@@ -199,7 +201,11 @@ class Turn:
             messages = (Message("system", SYSTEM_PROMPT), *self._conversation.messages)
             tools = self._hands.toolbox.specifications
             request = ChatRequest(
-                messages, tools, files=self._hands.files.unchanged, effort=self._hands.effort()
+                messages,
+                tools,
+                files=self._hands.files.unchanged,
+                effort=self._hands.effort(),
+                wants_chances=True,
             )
             reply = Reply(self._conversation.free_id)
             try:
@@ -229,7 +235,8 @@ class Turn:
                     self._conversation.add(Message("assistant", reply.text))
                 raise
         assert reply.finished is not None
-        self._conversation.add(Message("assistant", reply.text, reply.calls))
+        doubt = pack(reply.calls, reply.chances)
+        self._conversation.add(Message("assistant", reply.text, reply.calls), doubt=doubt)
         self._measure(reply.finished)
         await self._emit(ReplyFinished(reply.finished))
         return reply
@@ -252,6 +259,8 @@ class Turn:
                 case ToolCallDelta():
                     call = reply.add_call(event)
                     await self._emit(ToolCallStreamed(call.id, call.name, call.arguments))
+                case TokensChosen(tokens):
+                    reply.chances += tokens
                 case ReplyProgress():
                     # They come with every token.
                     if time.monotonic() >= told_at + _BETWEEN_TIMINGS:
@@ -395,6 +404,7 @@ class Turn:
         changes_unseen = access.kind in ("command", "mcp")
         if changes_unseen:
             await self._note_what_is(access)
+        await in_thread(lambda: self._hands.recorder.begin_call(call.id))
         result: ToolResult = await tool.run(arguments, context)
         if result.was_confined:
             result = await run_again(

@@ -44,6 +44,23 @@ class ToolCallDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenChance:
+    """How sure the model was of a token of its reply: the characters it stands for, markup of calls included;
+    its probability, 0 to 1; how much more that is than the most likely other token's, -1 to 1."""
+
+    text: str
+    probability: float
+    margin: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokensChosen:
+    """How sure the model was of the next tokens (our engine's `doubt`)."""
+
+    tokens: tuple[TokenChance, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Timings:
     """llama.cpp's `timings`: times in milliseconds, counts in tokens. Draft counts are 0 without drafting."""
 
@@ -107,6 +124,7 @@ StreamEvent = (
     | TextWasThought
     | ToolCallDelta
     | ReplyProgress
+    | TokensChosen
     | Warned
     | Finished
 )

@@ -103,3 +103,5 @@ class ChatRequest:
     files: Callable[[], tuple[SeenFile, ...]] = tuple
     thinks: bool = True
     effort: Effort | None = None
+    wants_chances: bool = False
+    """Have our own engine tell how sure it was of each token (TokensChosen)."""

@@ -37,7 +37,11 @@ def rejected_text(shown: ShownFile | None, atoms: Set[Atom]) -> tuple[RejectedTe
 def feedback_text(state: ReviewState) -> str:
     """What was rejected and said since the agent last heard of it, "" if nothing."""
     parts: list[str] = []
-    rejected = [text for texts in state.unsaid_rejections.values() for text in texts]
+    told = [text for texts in state.unsaid_rejections.values() for text in texts]
+    rejected = [text for text in told if not text.instead]
+    if replaced := [text for text in told if text.instead]:
+        parts.append("The user had these changes written again, and chose other lines for them:")
+        parts += [f"{_place(item.path, item.line)}\n{item.text}\nis now\n{item.instead}" for item in replaced]
     if rejected:
         parts.append("The user rejected these changes; the files are as they were before them:")
         parts += [f"{_place(item.path, item.line)}\n{item.text}" for item in rejected]

@@ -119,6 +119,17 @@ class Comment(Remark):
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenBy:
+    """A tool call of the agent's that has a part in a hunk: `call` is its id ("" where the log does not know
+    it), made in turn `turn` of `session`; `lines` are the indices in Hunk.lines of those it added."""
+
+    session: str
+    turn: int
+    call: str
+    lines: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TurnSummary:
     """What is left to see of one turn's changes. `serial` is the turn's number in the review, whose turns may
     be those of several sessions; `session` and `turn` say which it is, and `words` what the user said."""

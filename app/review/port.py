@@ -8,6 +8,7 @@ from app.review.model import Comment, FileChange, FileImage, FileSummary, Select
 from app.review.needed.subsets import Subsets
 from app.review.remarks.model import Said
 from app.review.remarks.store import RemarkStore
+from app.review.written.written import Written
 
 
 class ChangeRecorder(Protocol):
@@ -21,6 +22,10 @@ class ChangeRecorder(Protocol):
     def record(self, path: str, before: FileImage | None, after: FileImage | None) -> None:
         """The agent replaced `before` by `after` at `path` (None: no such file), durably noted BEFORE the
         disk is written, so that the pre-image is never lost."""
+        ...
+
+    def begin_call(self, call: str) -> None:
+        """What the agent changes from now on is the work of its tool call with this id."""
         ...
 
     def end_turn(self, turn: int) -> None:
@@ -64,6 +69,8 @@ class ReviewPort(ChangeRecorder, Protocol):
 
     remarks: RemarkStore
     """What others than the user said about hunks."""
+    written: Written
+    """Which calls wrote the hunks, and how else they could be."""
 
     def changes(self) -> tuple[FileChange, ...]:
         """All that the agent changed and the user has not yet settled by a commit, by path; the disk's

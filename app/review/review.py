@@ -42,19 +42,28 @@ from app.review.log.decisions import (
     with_arrival,
     with_return,
 )
-from app.review.log.entries import Commented, Decided, RejectedText, Settled, Write, inverse
+from app.review.log.entries import Commented, Decided, RejectedText, Settled, undoing
 from app.review.log.file_state import FileState
 from app.review.log.ledger import Images, Ledger
 from app.review.log.sentences import count, lower, what_of
 from app.review.log.store import FileStore, Store, review_directory
 from app.review.log.turn_files import turn_files
-from app.review.model import Comment, FileChange, FileImage, FileSummary, Remark, Selection, TurnSummary
+from app.review.model import (
+    Comment,
+    FileChange,
+    FileImage,
+    FileSummary,
+    Remark,
+    Selection,
+    TurnSummary,
+)
 from app.review.needed.subsets import Subsets
 from app.review.port import ReviewPort
 from app.review.remarks.model import Note, Said
 from app.review.remarks.speaking import speak
 from app.review.remarks.store import RemarkStore
 from app.review.turns import TurnRecorder
+from app.review.written.written import Written
 
 
 class Review(ReviewPort):
@@ -78,6 +87,7 @@ class Review(ReviewPort):
         with self._acting():
             self.remarks = RemarkStore(review_directory(root) / "remarks.jsonl")
             self.remarks.keep_only(self._has_hunk_of)
+        self.written = Written(self._ledger, self._acting, self._deciding, self._shown, self._rejected_texts)
 
     # The agent's side
 
@@ -103,6 +113,10 @@ class Review(ReviewPort):
     def command_finished(self, still_runs: bool = False) -> tuple[str, ...]:
         with self._acting():
             return self._turns.command_finished(still_runs)
+
+    @override
+    def begin_call(self, call: str) -> None:
+        self._turns.call = call
 
     @override
     def end_turn(self, turn: int) -> None:
@@ -308,9 +322,8 @@ class Review(ReviewPort):
         with self._acting():
             return bool(self._state.undoable) and self._state.undoable[-1].is_rewind
 
+    @override
     def replace_files(self, sentence: str, wanted: Mapping[str, FileImage | None]) -> None:
-        """Write files as one decision that `undo` takes back; what is under review in them becomes an edit of
-        the user's own. `sentence` says what it was."""
         with self._deciding():
             images = {path: (self._ledger.read(path), image) for path, image in wanted.items()}
             changed = {path: pair for path, pair in images.items() if pair[0] != pair[1]}
@@ -325,11 +338,7 @@ class Review(ReviewPort):
                 return ""
             last = self._state.undoable[-1]
             sentence = f"Undone: {lower(last.sentence)}"
-            back = tuple(Write(write.path, write.after, write.before) for write in last.writes)
-            shifts = inverse(last.shifts)
-            self._move(
-                Decided(0, sentence, shifts, back, undoes=last.decision, restored=last.restored),
-            )
+            self._move(undoing(last, sentence))
             return sentence
 
     @override
@@ -340,8 +349,7 @@ class Review(ReviewPort):
                 return ""
             last = self._state.redoable[-1]
             sentence = f"Done again: {lower(last.sentence)}"
-            again = replace(last, decision=0, sentence=sentence, undoes=0, redoes=last.decision)
-            self._move(again)
+            self._move(replace(last, decision=0, sentence=sentence, undoes=0, redoes=last.decision))
             return sentence
 
     @override
@@ -362,11 +370,10 @@ class Review(ReviewPort):
             self._ledger.decide(Decided(0, f"Took {count(number, 'kept hunk')} off the list", shifts))
             return f"{count(number, 'kept hunk')} left the list; the files stay as they are."
 
+    @override
     def comment(
         self, path: str, line: int, quoted: str, text: str, *, source: str = "", hunk: str = ""
     ) -> Comment:
-        """Comment on a line of the hunk with the id `hunk`; the agent is told with the next turn. `source`
-        names what is reviewed when it is not the agent's work."""
         with self._acting():
             entry = Commented(self._state.numbers + 1, path, line, quoted, text, source, hunk)
             self._ledger.append(entry)

@@ -34,6 +34,8 @@ class TurnRecorder:
         self._ledger = ledger
         self._git = Git(root)
         self._is_ours = False
+        self.call = ""
+        """The id of the tool call whose work it is that the agent changes."""
         self._memory: snapshot.Memory = {}
         self._memory_of = 0
 
@@ -66,7 +68,7 @@ class TurnRecorder:
         """See ChangeRecorder. What differs between the log and `before` is taken as the user's own edit."""
         if path in self._state.files:
             self._ledger.reconcile(path, before, "user")
-        self._ledger.edit(path, after, "agent", before)
+        self._ledger.edit(path, after, "agent", before, self.call)
         if before is None or after is None:
             self._pair_renames(frozenset({path}))
 
@@ -101,7 +103,7 @@ class TurnRecorder:
             self._ledger.reconcile(path, self._ledger.read(path), owner)
         elif found := self._differences().get(path):
             before, after = found
-            self._ledger.edit(path, after, owner, before)
+            self._ledger.edit(path, after, owner, before, self.call if owner == "agent" else "")
 
     def end(self, turn: int) -> None:
         """See ChangeRecorder."""
@@ -139,6 +141,7 @@ class TurnRecorder:
             head = self._git.head if self._git.is_repository else ""
             self._ledger.append(TurnEnded(self._state.turn.turn, head))
         self._is_ours = False
+        self.call = ""
         self._store.release_turn()
 
     def _take_snapshot(self, named: Sequence[str] = ()) -> snapshot.Snapshot:
@@ -150,10 +153,10 @@ class TurnRecorder:
     def _find_changes(self) -> None:
         """Record as the agent's what differs from the log, or from the snapshot where the log says nothing."""
         known = {path: file.image() for path, file in self._state.files.items()}
-        self._ledger.take_in("agent")
+        self._ledger.take_in("agent", self.call)
         for path, (before, after) in self._differences().items():
             if path not in known:
-                self._ledger.edit(path, after, "agent", before)
+                self._ledger.edit(path, after, "agent", before, self.call)
         now = {path: file.image() for path, file in self._state.files.items()}
         self._pair_renames(
             frozenset(path for path in now if path not in known or (known[path] is None) != (now[path] is None))

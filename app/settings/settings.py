@@ -66,6 +66,7 @@ class Settings:
     `offline` refuses what else opens a connection when the user asks for it: fetching models and servers over
     the network; TIDEGATE_OFFLINE=1 says so too. `bell` and `notifications` call the user when the agent asks
     or is done while the terminal is not focused; `terminal_title` says in the window's title how it stands.
+    `takes` is how many other takes of a hunk are written at once, and `takes_temperature` how freely.
     `vim_keys` gives the message field Vim's modes. `diff_tints` are the colours of what was removed and added.
     `mcp` are servers of the Model Context Protocol, each a table begun by [mcp.NAME].
     """
@@ -91,12 +92,15 @@ class Settings:
     diff_tints: DiffTints = "red-green"
     report_problems: bool = True
     needed_hunks_minutes: float = 5.0
+    takes: int = 3
+    takes_temperature: float = 1.0
     language_servers: tuple[LanguageServerSetting, ...] = ()
     test_commands: Mapping[str, str] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     mcp: tuple[McpServer, ...] = ()
 
 
+FEWEST_TAKES, MOST_TAKES = 2, 4
 _TRUE = ("1", "true", "yes", "on")
 CHOICES = {
     "mode": get_args(Mode),
@@ -241,6 +245,12 @@ def _check(file: Path, text: str, name: str, value: object) -> None:
     elif name == "reasoning_budget":
         expected = "a whole number of tokens, 0 for none"
         right = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    elif name == "takes":
+        expected = f"a whole number from {FEWEST_TAKES} to {MOST_TAKES}"
+        right = isinstance(value, int) and not isinstance(value, bool) and FEWEST_TAKES <= value <= MOST_TAKES
+    elif name == "takes_temperature":
+        expected = "a number above 0 and at most 2"
+        right = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 2
     elif name in SWITCHES:
         expected = "true or false"
         right = isinstance(value, bool)

@@ -10,6 +10,7 @@ MEASUREMENTS = {
         "tokens computed again in agents' sessions; the cost of finding a prefix",
     ),
     "decode": ("mlx_model.bench.speed.decode", "reading and writing beside the roof and beside mlx-lm"),
+    "doubt": ("mlx_model.bench.doubt.measure", "whether doubt in what a model writes predicts its wrong lines"),
     "draft": ("mlx_model.bench.draft", "what drafting gains on three kinds of text, and what passes cost"),
     "edits": ("mlx_model.bench.edits", "how many edits would miss, and what it costs that none can"),
     "kv": ("mlx_model.bench.kv", "what keys and values at 8 bits do to a model's predictions"),

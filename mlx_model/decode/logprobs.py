@@ -5,6 +5,7 @@ penalties, temperature and filters, and before a grammar removes what does not f
 a token was drafted or not, and a token that the grammar forced may have a low one.
 """
 
+import math
 from dataclasses import dataclass
 from typing import cast
 
@@ -29,6 +30,10 @@ class Chances:
         ranked = sorted(zip(tokens, likely, strict=True), key=lambda item: (-item[1], item[0]))
         return TokenLogprobs(cast(float, self.chosen[position].item()), tuple(ranked))
 
+    def arrays(self) -> tuple[mx.array, mx.array, mx.array]:
+        """All of them, to be evaluated together."""
+        return self.chosen, self.tokens, self.likely
+
     def last(self) -> "Chances":
         """Those of the last position alone."""
         return Chances(self.chosen[-1:], self.tokens[-1:], self.likely[-1:])
@@ -45,3 +50,10 @@ def chances(logits: mx.array, tokens: mx.array, top: int) -> Chances:
         return Chances(chosen, nothing.astype(mx.int32), nothing)
     best = mx.argpartition(logprobs, kth=-top, axis=-1)[..., -top:]
     return Chances(chosen, best, mx.take_along_axis(logprobs, best, axis=-1))
+
+
+def margin(token: int, logprobs: TokenLogprobs) -> float:
+    """How much more probable a token was than the most likely other one, -1 to 1; `logprobs` must have the two
+    most likely ones."""
+    others = (logprob for other, logprob in logprobs.top if other != token)
+    return math.exp(logprobs.logprob) - math.exp(next(others, -math.inf))

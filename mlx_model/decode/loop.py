@@ -209,8 +209,10 @@ class DecodingLoop(Generic[StateT]):
         if self._constraint is not None and self._constrained:
             allowed = mx.array(self._constraint.mask())[None]
         token = self._sampler.choose(logits[None], allowed=allowed)
-        mx.async_eval(token)  # type: ignore[no-untyped-call]
-        return _Chosen(token, self._chances(logits[None], token))
+        found = self._chances(logits[None], token)
+        # Evaluated with the token: later they would wait for the pass after it, and the loop with them.
+        mx.async_eval(token, *([] if found is None else found.arrays()))  # type: ignore[no-untyped-call]
+        return _Chosen(token, found)
 
     def _chances(self, logits: mx.array, tokens: mx.array) -> Chances | None:
         top = self.run.request.logprobs

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import threading
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from functools import partial
 
 from mlx_model.chat.prompt import EncodedPrompt, ReplyMemory
 from mlx_model.chat.thoughts import ThoughtTokens
+from mlx_model.decode.logprobs import margin
 from mlx_model.decode.request import (
     Constraint,
     GenerationCosts,
@@ -24,7 +26,7 @@ from mlx_model.server.held_thought import HeldThought
 from mlx_model.server.reply import ReplyReader
 from mlx_model.server.scheduler import Scheduler, ServedModel
 from mlx_model.server.wires.received import GenerationOptions
-from mlx_model.server.wires.wire import Ended, Piece, ReadToken
+from mlx_model.server.wires.wire import Doubt, Ended, Piece, ReadToken
 
 _log = logging.getLogger(__name__)
 
@@ -151,7 +153,7 @@ def _generation(
         constraint=constraint,
         draft=request.draft,
         adapter=_adapter(model, request),
-        logprobs=request.logprobs_wanted,
+        logprobs=max(request.logprobs_wanted or 0, 2) if request.wants_doubt else request.logprobs_wanted,
     )
 
 
@@ -241,6 +243,13 @@ def _piece(reply: Reply, event: TokenGenerated) -> Piece:
     costs: GenerationCosts = event.costs
     if event.logprobs is None or not counts:
         return Piece(parts, costs)
-    text = reply.model.encoder.tokenizer.bytes_of
-    top = tuple((text(token), logprob) for token, logprob in event.logprobs.top)
-    return Piece(parts, costs, ReadToken(text(event.token), event.logprobs, top))
+    doubt = read = None
+    if reply.request.wants_doubt:
+        chance = math.exp(event.logprobs.logprob)
+        doubt = Doubt(reply.reader.completed, chance, margin(event.token, event.logprobs))
+    wanted = reply.request.logprobs_wanted
+    if wanted is not None:
+        text = reply.model.encoder.tokenizer.bytes_of
+        top = tuple((text(token), logprob) for token, logprob in event.logprobs.top[:wanted])
+        read = ReadToken(text(event.token), event.logprobs, top)
+    return Piece(parts, costs, read, doubt)

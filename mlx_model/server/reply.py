@@ -57,6 +57,8 @@ class ReplyReader:
         self.tokens: list[int] = []
         # In characters: the text decoded up to each token; the text sent up to each piece.
         self._raw = 0
+        self.completed = ""
+        """What the last token completed of the text, markup of calls included and thoughts left out."""
         self._raw_lengths: list[int] = []
         self._given_lengths: list[int] = []
 
@@ -84,6 +86,7 @@ class ReplyReader:
 
     def add(self, token: int) -> list[ReadPart]:
         """Takes the next token; returns the parts that it completes."""
+        self.completed = ""
         if self._has_its_call:
             return []
         self.tokens.append(token)
@@ -93,6 +96,7 @@ class ReplyReader:
         text = "" if token in self._stop_tokens else self._detokenizer.add(token)
         if self._is_behind_thought and not self._raw:
             text = text.lstrip()  # the template writes the line feeds behind a thought
+        self.completed = text
         self._raw += len(text)
         self._raw_lengths.append(self._raw)
         if token in self._marked:

@@ -43,6 +43,8 @@ class Recorder:
         assert (file.read_bytes() if file.exists() else None) == (before.data if before else None)
         self.records.append((path, before, after))
 
+    def begin_call(self, call: str) -> None: ...
+
     def command_started(self, named: Sequence[str] = ()) -> None:
         self.named = tuple(named)
         self.turns.append("before command")

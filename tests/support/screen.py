@@ -11,6 +11,8 @@ from textual.pilot import Pilot
 
 from app.agent.budget import ContextUse
 from app.agent.events import AgentEvent, ToolFinished, ToolStarted, TurnEnded, TurnStarted
+from app.agent.hunks.asking import HunkQuestion, Told
+from app.agent.hunks.takes import HunkToWrite, Takes
 from app.agent.mcp.servers import ServerState
 from app.agent.port import PermissionAsker
 from app.agent.session.branches import RewindPoint
@@ -93,6 +95,25 @@ async def says_nothing(_agent: "ScriptedAgent") -> AsyncGenerator[AgentEvent, No
     yield
 
 
+class ScriptedHunks:
+    """What may be asked about hunks, with prepared answers and takes."""
+
+    def __init__(self) -> None:
+        self.answers: list[str] = []
+        self.found = Takes((), 0, 0)
+        self.questions: list[HunkQuestion] = []
+        self.retaken: list[HunkToWrite] = []
+
+    async def ask(self, question: HunkQuestion, told: Told) -> str:
+        self.questions.append(question)
+        await told(7, 100)
+        return self.answers.pop(0)
+
+    async def takes(self, hunk: HunkToWrite, number: int, temperature: float) -> Takes:  # noqa: ARG002
+        self.retaken.append(hunk)
+        return self.found
+
+
 class ScriptedAgent:
     """An AgentPort that plays `play` in every turn."""
 
@@ -114,6 +135,7 @@ class ScriptedAgent:
         self.known_rewind_points: tuple[RewindPoint, ...] = ()
         self.went_to: list[RewindPoint] = []
         self.was_compacted = False
+        self.hunks = ScriptedHunks()
 
     def history(self) -> tuple[AgentEvent, ...]:
         return self.past

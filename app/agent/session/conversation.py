@@ -7,10 +7,12 @@ without a result, a reply that broke off) is mended here, so that the next reque
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Protocol
 
 from app.agent.errors import SessionError
 from app.agent.events import EndReason
+from app.agent.hunks.doubt import Packed
 from app.agent.mcp.offer import Offer
 from app.agent.session.branches import RewindPoint, active, rewind_points
 from app.agent.session.records import (
@@ -178,17 +180,19 @@ class Conversation:
         """The turn did this to files."""
         self._put(FilesSummarized(files))
 
-    def add(self, message: Message, *, ok: bool = True, display: str = "") -> None:
+    def add(
+        self, message: Message, *, ok: bool = True, display: str = "", doubt: Packed = MappingProxyType({})
+    ) -> None:
         """Append a message. A tool call whose arguments are no JSON object is stored with none (`{}`): servers
         refuse a request that repeats them.
 
-        Of a call's result, `ok` and `display` are kept for the screen (see ToolFinished).
+        Of a call's result, `ok` and `display` are kept for the screen (see ToolFinished); of a reply, `doubt`.
         """
         calls = tuple(
             call if _is_object(call.arguments) else replace(call, arguments="{}") for call in message.tool_calls
         )
         shown = display if display != message.content else ""
-        self._put(MessageAdded(replace(message, tool_calls=calls), ok, shown))
+        self._put(MessageAdded(replace(message, tool_calls=calls), ok, shown, doubt))
 
     def _tell(self) -> None:
         if self._untold:

@@ -5,10 +5,11 @@ The values of `kind` and the names of fields are the file format: users' session
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from app.agent.events import EndReason
+from app.agent.hunks.doubt import Packed
 from app.agent.mcp.offer import Offer
 from app.model.messages import Message
 from app.review.model import FileSummary
@@ -73,11 +74,13 @@ class FilesSummarized:
 @dataclass(frozen=True, slots=True)
 class MessageAdded:
     """A message that the model sees. Of a tool's result, `ok` and `display` are what the screen shows (see
-    ToolFinished); `display` is "" where it is the message's content."""
+    ToolFinished); `display` is "" where it is the message's content. Of a reply, `doubt` is how sure the model
+    was of what its calls write (see app.agent.hunks.doubt)."""
 
     message: Message
     ok: bool = True
     display: str = ""
+    doubt: Packed = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +241,7 @@ _TYPES: dict[str, type] = {
     "lost": Lost,
 }
 _KINDS = {record_type: kind for kind, record_type in _TYPES.items()}
-_OPTIONAL = {"forked_from": "", "ok": True, "display": ""}
+_OPTIONAL = {"forked_from": "", "ok": True, "display": "", "doubt": {}}
 """Fields that are left out of the file while they have these values."""
 
 
@@ -251,8 +254,13 @@ def _plain(record: Record) -> Mapping[str, Any]:
     match record:
         case Unknown(plain):
             return plain
-        case MessageAdded(message, ok, display):
-            values: dict[str, Any] = {"message": message.to_wire(), "ok": ok, "display": display}
+        case MessageAdded(message, ok, display, doubt):
+            values: dict[str, Any] = {
+                "message": message.to_wire(),
+                "ok": ok,
+                "display": display,
+                "doubt": {call: dict(arguments) for call, arguments in doubt.items()},
+            }
         case OpeningAdded(messages):
             values = {"messages": [message.to_wire() for message in messages]}
         case SubtaskStepped(call, inner):
@@ -274,7 +282,9 @@ def decode(plain: Mapping[str, Any]) -> Record:
     match plain["kind"]:
         case "message":
             message = Message.from_wire(plain["message"])
-            return MessageAdded(message, plain.get("ok", True), plain.get("display", ""))
+            return MessageAdded(
+                message, plain.get("ok", True), plain.get("display", ""), plain.get("doubt", {})
+            )
         case "opening":
             return OpeningAdded(tuple(map(Message.from_wire, plain["messages"])))
         case "tools":

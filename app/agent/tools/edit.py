@@ -67,39 +67,45 @@ class Edit(Tool[EditArguments]):
 
 def _apply(arguments: EditArguments, location: Location, context: ToolContext) -> tuple[Text | None, Text, str]:
     """The file's text before and after, and what to tell the model."""
+    text = context.files.read(location)
+    if text is not None and arguments.old_string:
+        context.files.check_fresh(location, text)
+    after, note = edited(arguments, location.path, text)
+    return text, after, note
+
+
+def edited(arguments: EditArguments, path: str, text: Text | None) -> tuple[Text, str]:
+    """What the edit makes of the file `path` with the content `text` (None: there is none), and what to tell
+    the model. Raises ToolFailure."""
     old = arguments.old_string.replace("\r\n", "\n")
     new = arguments.new_string.replace("\r\n", "\n")
-    text = context.files.read(location)
     if text is None:
         if old:
-            raise ToolFailure(f"{location.path} does not exist. To create it, use write_file.")
-        return None, Text(new), f"Created {location.path}."
+            raise ToolFailure(f"{path} does not exist. To create it, use write_file.")
+        return Text(new), f"Created {path}."
     if not old:
         if text.raw:
-            raise ToolFailure(
-                f"{location.path} exists and is not empty; an empty old_string only creates files."
-            )
-        return text, Text(new, text.encoding, text.mark), f"Wrote {location.path}."
+            raise ToolFailure(f"{path} exists and is not empty; an empty old_string only creates files.")
+        return Text(new, text.encoding, text.mark), f"Wrote {path}."
     if old == new:
         raise ToolFailure("old_string and new_string are the same: nothing to change.")
-    context.files.check_fresh(location, text)
     normal = text.normal
     matches = find_matches(normal, old, new)
     if not matches:
-        raise ToolFailure(_not_found(location.path, normal, old, new))
+        raise ToolFailure(_not_found(path, normal, old, new))
     if len(matches) > 1 and not arguments.replace_all:
         numbers = ", ".join(str(_line(normal, match.start)) for match in matches[:20])
         raise ToolFailure(
-            f"old_string occurs {len(matches)} times in {location.path}, at lines {numbers}. Give more of the "
+            f"old_string occurs {len(matches)} times in {path}, at lines {numbers}. Give more of the "
             "text around the one you mean, or set replace_all."
         )
     after, count = _replace(normal, matches)
     if after == normal:
-        raise ToolFailure(f"The edit would leave {location.path} as it is.")
+        raise ToolFailure(f"The edit would leave {path} as it is.")
     start = _line(normal, matches[0].start)
     where = f"at line {start}" if count == 1 else f"in {count} places"
     raw = with_line_endings(text.raw, after)
-    return text, Text(raw, text.encoding, text.mark), f"Edited {location.path} {where}.{_HOW[matches[0].rung]}"
+    return Text(raw, text.encoding, text.mark), f"Edited {path} {where}.{_HOW[matches[0].rung]}"
 
 
 def _replace(text: str, matches: list[Match]) -> tuple[str, int]:

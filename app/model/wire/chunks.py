@@ -21,6 +21,8 @@ from app.model.events import (
     StreamEvent,
     ThoughtDelta,
     Timings,
+    TokenChance,
+    TokensChosen,
     ToolCallDelta,
 )
 from app.model.wire.characters import CharacterJoiner, whole_characters
@@ -140,6 +142,8 @@ class ReplyReader:
             if text:
                 self.said_something = True
                 yield from self._splitter.add(text)
+            if doubts := choice.get("doubt"):
+                yield TokensChosen(tuple(TokenChance(str(text), float(p), float(m)) for text, p, m in doubts))
             for fragment in delta.get("tool_calls") or ():
                 self._splitter.is_apart()
                 yield from self._splitter.finish()

@@ -232,6 +232,8 @@ class ChatClient(ModelPort):
             body["draft"] = self._draft
         if self._is_ours and self.adapter:
             body["adapter"] = self.adapter
+        if self._is_ours and request.wants_chances:
+            body["return_doubt"] = True
         effort = request.effort or self._effort
         if self._is_ours and not request.thinks:
             effort = "off"

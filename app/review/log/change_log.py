@@ -23,6 +23,7 @@ from app.review.log.entries import (
     FeedbackGiven,
     ImageName,
     Lost,
+    Offered,
     RejectedText,
     Retold,
     RolledBack,
@@ -77,6 +78,8 @@ class ReviewState:
     told: dict[int, Told] = field(default_factory=dict)
     images: dict[str, ImageName | None] = field(default_factory=dict)
     firsts: dict[int, dict[str, ImageName | None]] = field(default_factory=dict)
+    calls: dict[int, str] = field(default_factory=dict)
+    """By edit, the id of the tool call that made it, where one did."""
     head: str | None = None
     edits: int = 0
     numbers: int = 0
@@ -123,6 +126,8 @@ class ReviewState:
                 self.is_command_open = True
             case CommandEnded():
                 self.is_command_open = False
+            case Offered():
+                self._offered(entry, content)
             case Edited():
                 self._edited(entry, content)
             case Voided():
@@ -216,6 +221,8 @@ class ReviewState:
 
     def _edited(self, entry: Edited, content: Callable[[ImageName | None], FileImage | None]) -> None:
         self.edits = max(self.edits, entry.edit)
+        if entry.call:
+            self.calls[entry.edit] = entry.call
         self.images[entry.path] = entry.after
         if entry.owner == "agent":
             first = None if entry.moved_from else entry.before
@@ -247,6 +254,25 @@ class ReviewState:
         if entry.owner == "agent":
             # What comes back by redoing would land beside work that did not know of it.
             self.redoable.clear()
+
+    def _offered(self, entry: Offered, content: Callable[[ImageName | None], FileImage | None]) -> None:
+        self.edits = max(self.edits, entry.edit)
+        if entry.call:
+            self.calls[entry.edit] = entry.call
+        state = self.files[entry.path]
+        change = EditBlocks(tuple(Block(*numbers) for numbers in entry.blocks), entry.mode, entry.whole)
+        made = state.weave.edit(
+            entry.edit,
+            entry.owner,
+            entry.turn,
+            change=change,
+            after=content(entry.after),
+            without=state.gone | _of_log(entry.without),
+        )
+        atoms = frozenset(atom for block in made for atom in block.atoms)
+        state.standing.update(dict.fromkeys(atoms, "rejected"))
+        state.untraced |= atoms
+        state.changed()
 
     def _lose(self, path: str, why: str) -> None:
         """Of `path`, what was done so far cannot be reviewed any more. What is done to it later can."""
@@ -294,7 +320,7 @@ class ReviewState:
         if self.losses:
             entry = replace(entry, shifts=tuple(self._known(entry.shifts)))
         self._shift(entry.shifts)
-        if entry.is_rewind:
+        if entry.is_rewind or entry.is_take:
             self._leave_no_trace(entry.shifts)
         self.images.update((write.path, write.after) for write in entry.writes)
         if entry.undoes and self.undoable:

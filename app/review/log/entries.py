@@ -59,7 +59,7 @@ class CommandEnded:
 class Edited:
     """A file went from `before` to `after`. `blocks` are the differences as four numbers each, written down so
     that the log means the same whatever becomes of the diff engine. `turn` is the turn's serial number.
-    `made_directories` are the parents that did not exist before."""
+    `made_directories` are the parents that did not exist before; `call` is the id of the agent's tool call."""
 
     edit: int
     path: str
@@ -73,6 +73,15 @@ class Edited:
     made_directories: tuple[str, ...] = ()
     moved_from: str = ""
     moved_edit: int = 0
+    call: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Offered(Edited):
+    """Another way to make a change: an edit of the file as it is without the atoms `without`. Its lines do not
+    count until a decision has them."""
+
+    without: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +127,13 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class RejectedText:
-    """What the agent is told of a rejected hunk: its place and its lines as a diff shows them."""
+    """What the agent is told of a rejected hunk: its place and its lines as a diff shows them. `instead`: the
+    lines of the take that the user chose in its place."""
 
     path: str
     line: int
     text: str
+    instead: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +141,8 @@ class Decided:
     """An intent: it counts from here on, `writes` follow, and `Done` or `RolledBack` closes it.
 
     `undoes` and `redoes` name the decision that is taken back or made again. `is_rewind`: it went back to
-    before a turn. `restored` is what was rejected earlier and is brought back by this.
+    before a turn. `restored` is what was rejected earlier and is brought back by this. `is_take`: another way
+    of writing a hunk takes its place, or leaves it again.
     """
 
     decision: int
@@ -142,6 +154,7 @@ class Decided:
     redoes: int = 0
     is_rewind: bool = False
     restored: tuple[RejectedText, ...] = ()
+    is_take: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +286,7 @@ Entry = (
     | CommandBegan
     | CommandEnded
     | Edited
+    | Offered
     | Voided
     | TakenBack
     | BroughtBack
@@ -338,6 +352,8 @@ def _entry(record: dict[str, Any]) -> Entry:
     if kind is Stood:
         record["standing"] = tuple(tuple(atom) for atom in record["standing"])
         record["untraced"] = _atoms(record.get("untraced", ()))
+    if kind is Offered:
+        record["without"] = _atoms(record["without"])
     if kind is TakenBack:
         record["atoms"] = _atoms(record["atoms"])
     for name in ("paths", "serials", "gone"):
@@ -384,3 +400,16 @@ def by_block(atoms: Set[Atom]) -> tuple[tuple[str, tuple[int, ...]], ...]:
 def inverse(shifts: Iterable[Shift]) -> tuple[Shift, ...]:
     """What takes shifts back."""
     return tuple(Shift(shift.path, shift.target, shift.source, shift.atoms) for shift in shifts)
+
+
+def undoing(decision: Decided, sentence: str) -> Decided:
+    """What takes a decision back."""
+    return Decided(
+        0,
+        sentence,
+        inverse(decision.shifts),
+        tuple(Write(write.path, write.after, write.before) for write in decision.writes),
+        undoes=decision.decision,
+        restored=decision.restored,
+        is_take=decision.is_take,
+    )

@@ -24,6 +24,7 @@ from app.review.log.entries import (
     Edited,
     Entry,
     ImageName,
+    Offered,
     RolledBack,
     TakenBack,
     Together,
@@ -34,7 +35,7 @@ from app.review.log.entries import (
 from app.review.log.file_state import FileState
 from app.review.log.store import Store
 from app.review.log.taken_back import taken_back
-from app.review.log.weave import EditBlocks, Owner, compare
+from app.review.log.weave import Atom, EditBlocks, Owner, compare
 from app.review.model import FileImage
 
 # So many entries since the last time make a log worth compacting.
@@ -112,8 +113,16 @@ class Ledger:
         """The file on disk. Raises OSError."""
         return self._disk.read(path)
 
-    def edit(self, path: str, after: FileImage | None, owner: Owner, before: FileImage | None = None) -> None:
-        """Write down that `path` became `after`; `before` counts where the log does not know the file yet."""
+    def edit(
+        self,
+        path: str,
+        after: FileImage | None,
+        owner: Owner,
+        before: FileImage | None = None,
+        call: str = "",
+    ) -> None:
+        """Write down that `path` became `after`; `before` counts where the log does not know the file yet.
+        `call` is the id of the tool call that did it, if one did."""
         state = self.state.files.get(path)
         if state:
             gone = state.gone
@@ -138,8 +147,43 @@ class Ledger:
                 mode=change.mode,
                 whole=change.whole,
                 made_directories=directories,
+                call=call,
             )
         )
+
+    def offer(
+        self,
+        path: str,
+        before: FileImage | None,
+        after: FileImage,
+        *,
+        without: frozenset[Atom],
+        turn: int,
+        call: str,
+    ) -> int:
+        """Write down another way that the agent's call `call` could have changed `path`: from `before`, which
+        it is without the atoms `without`, to `after`. Nothing counts of it yet. It belongs to the turn with
+        the serial number `turn`. Returns the edit's number."""
+        state = self.state.files[path]
+        visible = [state.weave.tokens[n].data for n in state.weave.visible(state.gone | without)]
+        change = compare(visible, before, after)
+        number = self.state.edits + 1
+        self.append(
+            Offered(
+                edit=number,
+                path=path,
+                owner="agent",
+                turn=turn,
+                before=self._put(before),
+                after=self._put(after),
+                blocks=_numbers(change),
+                mode=change.mode,
+                whole=change.whole,
+                call=call,
+                without=by_block(without),
+            )
+        )
+        return number
 
     def move(self, old: str, new: str, before: FileImage, after: FileImage) -> None:
         """Write down that the agent renamed `old`, which was `before`, to `new`, which is `after`. What the log
@@ -189,12 +233,12 @@ class Ledger:
         parents = tuple(parent.as_posix() for parent in Path(path).parents if parent != Path())
         return parents if written else self._disk.missing_parents(path)
 
-    def take_in(self, owner: Owner) -> None:
+    def take_in(self, owner: Owner, call: str = "") -> None:
         """Bring the log to what is on disk in every file under review; what is other there is `owner`'s."""
         for path in list(self.state.files):
-            self.reconcile(path, self.read(path), owner)
+            self.reconcile(path, self.read(path), owner, call)
 
-    def reconcile(self, path: str, found: FileImage | None, owner: Owner) -> None:
+    def reconcile(self, path: str, found: FileImage | None, owner: Owner, call: str = "") -> None:
         """Bring the log to what is on disk: an edit of `owner`, or the newest edit never arrived there (or was
         taken back by hand, which comes to the same)."""
         state = self.state.files[path]
@@ -216,7 +260,7 @@ class Ledger:
             taken = taken_back(state, found)
             if taken:
                 self.append(TakenBack(path, by_block(taken)))
-        self.edit(path, found, owner)
+        self.edit(path, found, owner, call=call)
 
     @staticmethod
     def _is_brought_back(state: FileState, found: FileImage | None) -> bool:

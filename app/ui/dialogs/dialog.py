@@ -1,5 +1,6 @@
 """What every dialog is."""
 
+from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
 from textual.binding import Binding, BindingType
@@ -8,7 +9,9 @@ from textual.screen import ModalScreen
 
 Result = TypeVar("Result")
 
-_STYLES = "../dialogs.tcss"  # read with the first dialog: the first frame does not wait for them
+_STYLES = (
+    Path(__file__).parent.parent / "dialogs.tcss"
+)  # read with the first dialog: the first frame does not wait for them
 
 
 class Dialog(ModalScreen[Result], Generic[Result]):

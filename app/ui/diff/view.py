@@ -239,6 +239,18 @@ class DiffView(LineView):
         """Put the cursor on a remark. False if it is not shown."""
         return self._go_to(self.model.row_of_remark(remark))
 
+    def go_to_line(self, hunk_id: str, index: int) -> bool:
+        """Put the cursor on a line of a hunk, and unfold that. False if it is not shown."""
+        model = self.model
+        for file, change in enumerate(model.changes):
+            for number, hunk in enumerate(change.hunks):
+                if hunk.id == hunk_id:
+                    if model.rows.row_of_line(file, number, index) is None:
+                        model.unfold(file, number)
+                        self._arrange()
+                    return self._go_to(model.rows.row_of_line(file, number, index))
+        return False
+
     def step_hunk(self, step: int) -> bool:
         """Go to the next (1) or previous (-1) hunk. False if there is none."""
         return self._go_to(next_row(self.model.rows.hunk_rows, self.cursor_row, step))

@@ -24,6 +24,7 @@ _DARK_256 = {
     "cursor_line": "#303030",
     "selection": "#005f87",
     "match": "#5f5f00",
+    "doubtful": "#5f005f",
     "match_current": "#af8700",
     "moved": "#3a3a3a",
     "filler": "#1c1c1c",
@@ -38,6 +39,7 @@ _LIGHT_256 = {
     "cursor_line": "#d7d7ff",
     "selection": "#87d7ff",
     "match": "#ffffaf",
+    "doubtful": "#ffd7ff",
     "match_current": "#ffd700",
     "moved": "#dadada",
     "filler": "#eeeeee",
@@ -82,6 +84,7 @@ class Palette:
     added_word: Style
     removed_word: Style
     moved: Style
+    doubtful: Style
     filler: Style
     syntax: Mapping[str, Style]
 
@@ -151,6 +154,7 @@ class Palette:
             added_word=back(over(added, 0.32 if dark else 0.28)),
             removed_word=back(over(removed, 0.34 if dark else 0.24)),
             moved=back(over(foreground, 0.14 if dark else 0.12)),
+            doubtful=back(over(warning, 0.20)),
             filler=back(surface),
             syntax={
                 "comment": fore(over(foreground, 0.68 if dark else 0.78), italic=True),
@@ -193,6 +197,7 @@ def _few_colours(depth: Depth, dark: bool, full: Palette, tints: DiffTints) -> d
             "added_word": underlined,
             "removed_word": underlined,
             "moved": Style(),
+            "doubtful": Style(italic=True),
             "match": Style(underline=True),
             "match_current": Style(reverse=True),
             # As colours: reversed, the shades of text and cursor would become grounds, and hard to read.
@@ -217,6 +222,7 @@ def _few_colours(depth: Depth, dark: bool, full: Palette, tints: DiffTints) -> d
         "moved": Style(color=highlight),
         "added_word": Style(color=added) + underlined,
         "removed_word": Style(color=removed) + underlined,
+        "doubtful": Style(italic=True),
         "match": Style(color="#000000", bgcolor="#808000"),
         "match_current": Style(color="#000000", bgcolor="#ffff00"),
         "selection": Style(color="#ffffff", bgcolor="#000080"),

@@ -315,7 +315,10 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "review.order", "review", "follow_order", ("O",), "Go by the agent's order of reading, or by the files"
     ),
-    Action("review.refresh", "review", "reload", ("r",), "Look at the disk again"),
+    Action("review.ask", "review", "ask", ("Q",), "Ask the model about this hunk or line", "ask"),
+    Action("review.retake", "review", "retake", ("r",), "Have the hunk written again, and choose", "retake"),
+    Action("review.doubt", "review", "switch_doubt", ("d",), "Tint doubtful lines and go by doubt, or not"),
+    Action("review.refresh", "review", "reload", ("L",), "Look at the disk again"),
     Action("standalone.leave", "standalone", "leave_mode", ("escape",), "End the selection or the search"),
     Action("standalone.quit", "standalone", "quit", ("q",), "Quit the review", "quit"),
     Action(

@@ -19,6 +19,8 @@ WORDS = {
     "reasoning_budget": "Tokens it may think for, 0 for any number",
     "report_problems": "Tell the agent once a turn what language servers newly find in its files",
     "needed_hunks_minutes": "Minutes for finding out which hunks the tests need",
+    "takes": "How many other takes of a hunk are written at once, 2 to 4",
+    "takes_temperature": "How freely they are written, above 0 to 2",
     "stay_awake": "Keep a Mac from sleeping while the agent works",
     "learn_from_review": "Make examples of what you decide, to train an adapter on; they stay here",
     "local_servers": "Let confined commands use addresses of this machine (macOS)",
@@ -75,7 +77,7 @@ def next_value(name: str, settings: Settings) -> str | bool | None:
 
 def read_value(name: str, written: str) -> str | float:
     """What a person wrote for the setting `name`; whether it is allowed is checked elsewhere."""
-    if name in (*MINUTES, "reasoning_budget"):
+    if name in (*MINUTES, "reasoning_budget", "takes", "takes_temperature"):
         try:
             number = float(written)
         except ValueError:

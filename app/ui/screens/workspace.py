@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
 from textual.markup import escape
@@ -43,6 +43,9 @@ from app.ui.widgets.status_line import StatusFacts, StatusLine
 from app.workspace.model import RepositoryStatus
 from app.workspace.watch import ANYTHING
 
+if TYPE_CHECKING:
+    from app.agent.port import HunkPort
+
 # What can be done in a review with nothing in it.
 _WITHOUT_HUNKS = frozenset(["undo", "redo", "desk", "refresh", "rewind", "comments"])
 
@@ -75,6 +78,7 @@ class WorkspaceScreen(LowerScreen):
             ],
             ports.workspace.root,
             suggest=self._suggest_message,
+            hunks=self._hunk_work,
             id="review",
         )
         self.views = (self.viewer, self.review)
@@ -166,6 +170,10 @@ class WorkspaceScreen(LowerScreen):
         self.run_worker(self._watch(), group="watch")
         if self._ports.language is not None:
             self.begin_language(self._ports.language())
+
+    def _hunk_work(self) -> "HunkPort | None":
+        agent = self.agent.turns.agent
+        return None if agent is None else agent.hunks
 
     async def _suggest_message(self, changes: Sequence[FileChange]) -> str:
         from app.agent.commit_message import suggest_message  # noqa: PLC0415  the first frame does not wait for it

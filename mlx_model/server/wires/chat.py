@@ -27,6 +27,10 @@ no grammar can express in full is refused.
 of the model's own distribution (see mlx_model.decode.logprobs), for every token of the reply but the one that
 ends it; tokens of calls are included.
 
+`return_doubt`: chunks of a stream carry beside the `delta` a list `doubt` of [TEXT, PROBABILITY, MARGIN], one
+for each token since the chunk before: the characters that the token completes, markup of calls included; its
+probability in the model's own distribution; and how much more that is than the most likely other token's.
+
 `continue_final_message` true continues the assistant's text that the messages end with; the reply is what
 follows it.
 
@@ -196,6 +200,7 @@ class ChatCompletionRequest(GenerationOptions):
     stream_options: StreamOptions | None = None
     return_progress: bool | None = None
     timings_per_token: bool | None = None
+    return_doubt: bool | None = None
     files: list[ReceivedFile] | None = None
     max_completion_tokens: Annotated[int, Field(ge=-1)] | None = None
     logprobs: bool | None = None
@@ -299,6 +304,11 @@ class ChatCompletionRequest(GenerationOptions):
     def without_effect(self, template: ChatTemplate) -> Sequence[str]:
         wants = self.thinking_token_budget is not None or self.reasoning_effort not in (None, "none")
         return [NO_THOUGHTS] if wants and not template.thinks else []
+
+    @property
+    @override
+    def wants_doubt(self) -> bool:
+        return bool(self.return_doubt and self.stream)
 
     @property
     @override

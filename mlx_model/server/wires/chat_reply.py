@@ -76,6 +76,7 @@ class ChatWriter(Writer):
         # By choice: the tokens of no chunk yet, and all of them.
         self._waiting: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
         self._tokens: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
+        self._doubts: defaultdict[int, list[list[str | float]]] = defaultdict(list)
 
     @override
     def opening(self) -> Iterable[Event]:
@@ -101,6 +102,10 @@ class ChatWriter(Writer):
     def piece(self, choice: int, piece: Piece) -> Iterable[Event]:
         if piece.token is not None:
             self._waiting[choice].append(token_logprobs(piece.token))
+        if piece.doubt is not None:
+            self._doubts[choice].append(
+                [piece.doubt.text, round(piece.doubt.probability, 4), round(piece.doubt.margin, 4)]
+            )
         costs = piece.costs if self._options.timings_per_token else None
         for part in piece.parts:
             yield Event(self.part(part, costs, choice))
@@ -168,6 +173,8 @@ class ChatWriter(Writer):
         state = {"index": choice, "delta": delta, "logprobs": None, "finish_reason": reason}
         if tokens:
             state["logprobs"] = self._logprobs(tokens)
+        if (delta or reason is not None) and (doubts := self._doubts.pop(choice, None)):
+            state["doubt"] = doubts
         return self._object("chat.completion.chunk", [state])
 
     def _logprobs(self, tokens: list[dict[str, Any]]) -> dict[str, Any] | None:

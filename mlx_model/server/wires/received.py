@@ -98,6 +98,11 @@ class GenerationOptions(Received):
         return None
 
     @property
+    def wants_doubt(self) -> bool:
+        """Whether each token's probability and margin are told."""
+        return False
+
+    @property
     def tells_thoughts_apart(self) -> bool:
         """Whether a reasoning model's thought is no part of the text."""
         return True

@@ -38,13 +38,24 @@ class ReadToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """How sure the model was of a token: the characters that it completes, markup of calls included; its
+    probability, 0 to 1; and how much more that is than the most likely other token's, -1 to 1."""
+
+    text: str
+    probability: float
+    margin: float
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
     """What a token, or the reply's end, completes. `costs`: so far; None at the end. `token` where the request
-    wants log-probabilities."""
+    wants log-probabilities, `doubt` where it wants that."""
 
     parts: tuple[ReadPart, ...]
     costs: GenerationCosts | None = None
     token: ReadToken | None = None
+    doubt: Doubt | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,7 +213,7 @@ async def test_what_does_not_fit_is_shown_beside_what_the_file_has(root: Path) -
         await reader.press("g", "n", "a")
         await reader.until(lambda: reader.pane.decided == 1)
         await reader.press("p", "a")
-        await reader.press("r")
+        await reader.press("L")
     with_first = (root / "a.txt").read_text()
     assert with_first == mine.replace("line 5\n", "line five\nand more\n")
     async with reading(root, Source("patch", "fix.patch", patch=patch)) as reader:

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import math
+import re
 import shutil
 import socket
 import threading
@@ -341,6 +343,22 @@ def test_log_probabilities_whole_and_streamed(checkpoint: Path) -> None:
         chunks = list(client(engine).chat.completions.create(**ask, stream=True))
         streamed = [chunk.choices[0].logprobs for chunk in chunks]
         assert [token for each in streamed if each for token in each.content or ()] == whole.content
+
+
+def test_doubt_is_told_of_every_token_to_whoever_asks(checkpoint: Path) -> None:
+    with scripted_engine(checkpoint, CALL, CALL) as engine:
+        ask: dict[str, Any] = {"messages": HI, "tools": [TOOL], "stream": True}
+        told = data(post(engine, {**ask, "return_doubt": True}))
+        plain = data(post(engine, ask))
+        doubts = [doubt for chunk in told for doubt in chunk["choices"][0].pop("doubt", ())]
+        assert "".join(text for text, _, _ in doubts) == CALL
+        assert doubts[1][1:] == [round(math.exp(-2), 4)] * 2
+        assert not any("doubt" in chunk["choices"][0] for chunk in plain)
+        # Nothing else is different.
+        deltas = [[chunk["choices"][0] for chunk in chunks] for chunks in (told, plain)]
+        assert re.sub("call_[0-9a-z]+", "", json.dumps(deltas[0])) == re.sub(
+            "call_[0-9a-z]+", "", json.dumps(deltas[1])
+        )
 
 
 def test_half_a_call_is_not_closed(checkpoint: Path) -> None:

@@ -190,8 +190,15 @@ def some_lines(review: Review) -> Selection:
     return {hunk.id: frozenset({next(n for n, line in enumerate(hunk.lines) if line.kind == "added")})}
 
 
+def take(review: Review) -> None:
+    hunk = review.changes()[0].hunks[0].id
+    review.written.put_instead(hunk, review.written.without(hunk), FileImage(b"taken\n"))
+
+
 DECISIONS = {
     "reject": Decision(reject_all),
+    "take": Decision(take),
+    "undo take": Decision(Review.undo, before=take),
     "undo": Decision(Review.undo, before=reject_all),
     "redo": Decision(Review.redo, before=lambda review: (reject_all(review), review.undo())),
     "keep": Decision(keep_all),

@@ -50,6 +50,7 @@ class DiffModel:
         self.words = Words("keep", "kept", "reject", "rejected")
         self.labels = Labels()
         self.meaning = Meaning(self.labels)
+        self.doubtful: Mapping[str, frozenset[int]] = {}  # by hunk id, indices of lines to be tinted
         self.around = Surroundings()
         self.arrangement: Arrangement = "auto"
         self.wrap = False

@@ -45,18 +45,18 @@ class LinePainter:
         )
         numbers: tuple[int | None, int | None]
         if place.kind == "extra":
-            numbers, sign, tone = (place.left, place.right), "┊", palette.faint
+            numbers, sign, tone = (place.left, place.right), "┊ ", palette.faint
         else:
             line = model.hunk_of(place).lines[place.left or 0]
             numbers, tone = (line.before_number, line.after_number), _tone(line, palette)
             sign = self._sign(place, place.left or 0, line)
         if place.part:
-            numbers, sign = (None, None), " "
+            numbers, sign = (None, None), "  "
         before, after = (f"{number or '':>{model.number_width}}" for number in numbers)
         gutter = [
             edge(model, frame, place, base),
             Segment(f"{before} {after} ", base + _number_style(row, frame)),
-            Segment(f"{sign} ", base + tone),
+            Segment(sign, base + tone),
         ]
         return Strip([*gutter, *body]).crop_extend(0, frame.width, base)
 
@@ -84,20 +84,20 @@ class LinePainter:
         room = max(0, width - model.gutter_width)
         if place.kind == "extra":
             number: int | None = index
-            sign, tone = "┊", palette.faint
+            sign, tone = "┊ ", palette.faint
         else:
             line = model.hunk_of(place).lines[index]
             number = line.before_number if is_left else line.after_number
             sign, tone = self._sign(place, index, line), _tone(line, palette)
         if place.part:
-            number, sign = None, " "
+            number, sign = None, "  "
         text, base, spans, start = self._content(place, row, frame, is_left=is_left, width=room)
         if is_left == frame.selection.marks_left:
             spans = [*spans, *marked_spans(frame.marked, row, text, start, palette.selection)]
         gutter = [
             edge(model, frame, place, base) if is_left else Segment(" ", base),
             Segment(f"{number or '':>{model.number_width}} ", base + _number_style(row, frame)),
-            Segment(f"{sign} ", base + tone),
+            Segment(sign, base + tone),
         ]
         body = text_strip(text, base, spans, row=row, start=start, left=frame.left, width=room)
         return Strip([*gutter, *body]).crop_extend(0, width, base)
@@ -151,6 +151,8 @@ class LinePainter:
             base = palette.text + palette.moved
         else:
             base = palette.text + (palette.added if line.kind == "added" else palette.removed)
+            if self._is_doubtful(place, index):
+                base += palette.doubtful
         return base + palette.selection if frame.selects(row, is_left=is_left) else base
 
     def _line_spans(self, place: Row, index: int, palette: Palette) -> tuple[str, list[Span]]:
@@ -176,8 +178,12 @@ class LinePainter:
     def _sign(self, place: Row, index: int, line: DiffLine) -> str:
         moved = self._moved(place, index)
         if moved is not None and not moved.is_edited:
-            return {"added": "›", "removed": "‹"}[line.kind]
-        return {"added": "+", "removed": "−", "context": " "}[line.kind]
+            return {"added": "› ", "removed": "‹ "}[line.kind]
+        sign = {"added": "+", "removed": "−", "context": " "}[line.kind]
+        return sign + ("?" if self._is_doubtful(place, index) else " ")
+
+    def _is_doubtful(self, place: Row, index: int) -> bool:
+        return index in self._model.doubtful.get(self._model.hunk_of(place).id, ())
 
     def _is_neutral(self, place: Row, index: int) -> bool:
         """Whether a changed line is drawn as context, because only its white space changed."""

@@ -3,6 +3,7 @@
 import asyncio
 
 from app.review.model import Comment
+from app.review.remarks.model import Answer
 from app.ui.dialogs.comment import CommentDialog
 from app.ui.dialogs.listing import Listing, ListRow
 from app.ui.drawing.text import visible
@@ -20,7 +21,12 @@ def write(context: ReviewContext) -> None:
         _rewrite(context, existing)
         return
     line = view.current_diff_line
-    if line is not None:
+    said = view.model.remark_at(view.cursor_row)
+    begun = ""
+    if isinstance(said, Answer):
+        # What was asked and answered goes to the agent, as far as the user leaves it there.
+        number, quoted, begun = said.line, said.quoted, f"{said.question}\n{said.text}"
+    elif line is not None:
         number = (line.before_number if line.kind == "removed" else line.after_number) or 0
         quoted = line.text
     else:
@@ -35,7 +41,7 @@ def write(context: ReviewContext) -> None:
             context.run(add, None)
 
     place = f"{change.path}:{number}" if number else change.path
-    context.app.push_screen(CommentDialog(place, view.cursor_place), save)
+    context.app.push_screen(CommentDialog(place, view.cursor_place, begun), save)
 
 
 def _rewrite(context: ReviewContext, comment: Comment) -> None:

@@ -23,16 +23,18 @@ from app.ui.editor import edit
 from app.ui.keys.actions import bindings
 from app.ui.panes.review.context import ReviewContext
 from app.ui.panes.review.desk_work import Decision, DeskWork
+from app.ui.panes.review.hunks.tools import HunkTools
 from app.ui.panes.review.looking.keys import LookingKeys
 from app.ui.panes.review.needed.needed import NeededHunks
 from app.ui.panes.review.progress import Progress
-from app.ui.panes.review.reading import around
+from app.ui.panes.review.reading import around, copying
 from app.ui.panes.review.reading.order import ReadingThrough
 from app.ui.panes.review.search import Search
 
 if TYPE_CHECKING:
     from textual.widgets import Input
 
+    from app.agent.port import HunkPort
     from app.ui.panes.review.commit import Suggest
 
 
@@ -74,15 +76,19 @@ class ReviewPane(LookingKeys):
         *,
         suggest: "Suggest | None" = None,
         first: Sequence[FileChange] | None = None,
+        hunks: "Callable[[], HunkPort | None]" = lambda: None,
         id: str | None = None,
     ) -> None:
         """`desks` are what can be reviewed, beginning with the first; `first` are its changes where they are
-        known already. Paths are relative to `root`. `suggest` writes a commit message; None without a model."""
+        known already. Paths are relative to `root`. `suggest` writes a commit message; None without a model.
+        `hunks` gives what may be asked of the agent about hunks."""
         super().__init__(id=id)
         self._work = DeskWork(review, desks, self._tell, first)
         self._progress = Progress()
         self._root = root
         self._suggest = suggest
+        self._hunks = hunks
+        self._tools = HunkTools(root)
         self._first = first
         self._message = ""  # of the commit: written, and not committed yet
         self._is_opening = False  # a dialog, for which the disk is being read
@@ -227,6 +233,8 @@ class ReviewPane(LookingKeys):
             if follows:
                 go_to = first_new(self.view.model.changes, reading.changes)
             self._show(reading.changes, reading.remarks, after_decision=decision is not None)
+            finding = self._tools.find_doubt(self._about(), reading.changes)
+            self.run_worker(finding, group="doubt", exclusive=True)
             if go_to is not None and not reading.was_refused:
                 self.view.go_to_hunk(go_to)
         if decision is not None:
@@ -305,7 +313,19 @@ class ReviewPane(LookingKeys):
         self.run_worker(open_it(), group="dialog")
 
     def _about(self) -> ReviewContext:
-        return ReviewContext(self.app, self.view, self._work, self._run)
+        def follow(decision: Decision) -> None:
+            self._run(decision, follows=True)
+
+        return ReviewContext(self.app, self.view, self._work, self._run, follow, self._hunks)
+
+    def action_ask(self) -> None:
+        self._tools.ask(self._about())
+
+    def action_retake(self) -> None:
+        self._tools.retake(self._about())
+
+    def action_switch_doubt(self) -> None:
+        self._tools.switch_doubt(self._about())
 
     def action_commit(self) -> None:
         from app.ui.panes.review import commit
@@ -401,18 +421,8 @@ class ReviewPane(LookingKeys):
     def action_copy(self) -> None:
         text = self.view.clean_text()
         if text:
-            self.run_worker(self._copy(text), group="copy")
+            self.run_worker(copying.copy(self.app, text), group="copy")
             self.view.leave_selection()
-
-    async def _copy(self, text: str) -> None:
-        app = self.app
-        assert isinstance(app, ActionApp)
-        count = text.count("\n") + 1
-        lines = f"{count} line{'' if count == 1 else 's'}"
-        if await app.copy(text):
-            app.notify(f"Copied {lines}.", timeout=2)
-        else:
-            app.notify(f"Asked the terminal to copy {lines}; some terminals do not.", timeout=4)
 
     def action_copy_lines(self) -> None:
         """Ctrl+C copies where lines are selected; elsewhere it keeps the application's meaning."""
@@ -441,13 +451,13 @@ class ReviewPane(LookingKeys):
         self._step(-1)
 
     def _step(self, step: int) -> None:
-        """To the next match of what is searched for; without a search, to the next hunk."""
+        """To the next match of what is searched for; without a search, to the next hunk, or line by doubt."""
         query = self.view.model.query_text
         if query:
             self.view.find(query, backwards=step < 0)
         elif self._reading.is_on:
             self._reading.step(step)
-        else:
+        elif not self._tools.step(self._about(), step):
             self.view.step_hunk(step)
 
     def action_follow_order(self) -> None:

@@ -21,7 +21,16 @@ from app.model.errors import (
     RequestRefused,
     Unreachable,
 )
-from app.model.events import Finished, PromptProgress, ReplyProgress, TextDelta, ToolCallDelta, Warned
+from app.model.events import (
+    Finished,
+    PromptProgress,
+    ReplyProgress,
+    TextDelta,
+    TokenChance,
+    TokensChosen,
+    ToolCallDelta,
+    Warned,
+)
 from app.model.messages import ChatRequest, Message, SeenFile, ToolSpecification
 from app.model.wire import sse
 from app.model.wire.chunks import ReplyReader
@@ -82,6 +91,19 @@ async def test_only_an_engine_of_ours_is_told_how_to_draft_and_by_which_adapter(
         await events_of(client_of(server, is_ours=is_ours, **wanted))
         sent = {name: server.requests[0][name] for name in wanted if name in server.requests[0]}
         assert sent == (wanted if is_ours else {})
+
+
+async def test_only_an_engine_of_ours_is_asked_how_sure_it_is(scripted_server):
+    for options, told in (({"is_ours": True}, True), ({}, None)):
+        server = scripted_server(reply("Hello"))
+        await events_of(client_of(server, **options), replace(ASK, wants_chances=True))
+        assert server.requests[0].get("return_doubt") == told
+
+
+def test_how_sure_the_model_was_is_read():
+    chunk = {"choices": [{"delta": {"content": "Hi"}, "doubt": [["H", 0.5, -0.25], ["i", 1, 1]]}]}
+    events = ReplyReader().feed(json.dumps(chunk))
+    assert TokensChosen((TokenChance("H", 0.5, -0.25), TokenChance("i", 1.0, 1.0))) in events
 
 
 OFF, ON = {"enable_thinking": False}, {"enable_thinking": True, "reasoning_effort": "low"}

@@ -20,7 +20,7 @@ QUICK = settings(max_examples=80, deadline=None, suppress_health_check=list(Heal
 LONG = settings(QUICK, max_examples=5000)
 PATHS = ("a", "b/c", "d")
 ACTIONS = (
-    *("keep", "reject", "lines", "keep lines", "undo", "redo"),
+    *("keep", "reject", "lines", "keep lines", "take", "undo", "redo"),
     *("agent", "agent renames", "user", "user restores", "restart", "compact"),
 )
 
@@ -182,6 +182,8 @@ def any_actions(made: tuple[Bench, dict[str, FileImage]], data: st.DataObject) -
                 assert bench.disk.files == earlier
         elif action in ("lines", "keep lines") and hunks:
             decide_lines(bench, data, keep=action == "keep lines")
+        elif action == "take" and hunks:
+            put_a_take(bench, data, data.draw(st.sampled_from(sorted(hunks))), b"take %d\n" % number)
         elif action in ("undo", "redo"):
             try:
                 bench.review.undo() if action == "undo" else bench.review.redo()
@@ -229,6 +231,39 @@ def any_actions(made: tuple[Bench, dict[str, FileImage]], data: st.DataObject) -
             assert bench.store.users_edits() == edits
         bench.restart()
         assert bench.review.changes() == shown
+
+
+def put_a_take(bench: Bench, data: st.DataObject, hunk: str, line: bytes) -> None:
+    """Write a hunk otherwise: the file is what was wanted, and one step brings back all that was there."""
+    review, shown, earlier = bench.review, bench.review.changes(), dict(bench.disk.files)
+    try:
+        without = review.written.without(hunk)
+        if without is None or without.mode == 0o120000 or b"\0" in without.data:
+            after = FileImage(line)
+        else:
+            lines = split_lines(without.data)
+            at = data.draw(st.integers(0, len(lines)))
+            if at == len(lines) and lines and not lines[-1].endswith(b"\n"):
+                lines[-1] += b"\n"
+            lines[at : at + data.draw(st.integers(0, 2))] = [line]
+            if not all(one in lines for one in split_lines(without.data) if b"mine" in one):
+                return
+            after = FileImage(b"".join(lines), without.mode)
+        review.written.put_instead(hunk, without, after, "call")
+    except ReviewError:
+        assert (review.changes(), bench.disk.files) == (shown, earlier)
+        return
+    changed = {
+        path for path in {*earlier, *bench.disk.files} if earlier.get(path) != bench.disk.files.get(path)
+    }
+    assert len(changed) == 1 and bench.disk.files[changed.pop()] == after
+    written, now = dict(bench.disk.files), review.changes()
+    assert review.undo().startswith("Undone: put another take")
+    assert (review.changes(), bench.disk.files) == (shown, earlier)
+    bench.restart()
+    assert bench.review.redo() and (bench.review.changes(), bench.disk.files) == (now, written)
+    if data.draw(st.booleans()):
+        bench.review.undo()
 
 
 def decide_lines(bench: Bench, data: st.DataObject, keep: bool) -> None:
@@ -310,11 +345,17 @@ def three_files() -> Bench:
     return bench
 
 
+def take(review: Review) -> None:
+    review.written.put_instead("1.0", review.written.without("1.0"), FileImage(b"1\n2\nzwei\n3\n"))
+
+
 DECISIONS: dict[str, tuple[Callable[[Review], object], Callable[[Review], object]]] = {
     "reject": (Review.changes, reject_all),
     "undo": (reject_all, Review.undo),
     "redo": (lambda review: (reject_all(review), review.undo()), Review.redo),
     "keep": (Review.changes, keep_all),
+    "take": (Review.changes, take),
+    "undo take": (take, Review.undo),
 }
 
 
@@ -479,7 +520,7 @@ def test_what_was_told_in_turns_gone_back_on_is_told_again() -> None:
     assert bench.review.feedback() == ""
     bench.review.retell(2, "s")
     bench.restart()
-    assert bench.review.feedback() == told.replace("\n\nd:2\n> new\nNever mind", "")
+    assert bench.review.feedback() == told.replace(f"\n\nComment {gone.id}, d:2\n> new\nNever mind", "")
     bench.review.retell(1, "other")
     assert bench.review.feedback() == ""
 

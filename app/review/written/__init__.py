@@ -1,0 +1,1 @@
+"""Which calls wrote a hunk, and another way of writing it in its place."""

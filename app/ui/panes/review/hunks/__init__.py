@@ -1,0 +1,1 @@
+"""What the review asks of the agent about its hunks: questions, other takes, doubt."""
