@@ -39,8 +39,8 @@ COMMANDS: dict[str, Command] = {
     "train-dflash": Command("train a drafter that proposes whole blocks, over your own code or chats"),
     "info": Command("sizes, memory and the roof of a checkpoint"),
     "bench": Command(
-        "measure speed on this machine (bench review: a large diff; bench edits: where edits land; "
-        "bench practice: practice tasks)",
+        "measure speed on this machine (bench review: a large diff; bench ui: the workspace; "
+        "bench edits: where edits land; bench practice: practice tasks)",
         "app.commands.bench",
     ),
     "cache": Command("list, verify or clear the snapshots kept on disk"),

@@ -248,6 +248,8 @@ class TidegateApp(ActionApp[str | Onward | None]):
             self.exit()
 
     async def on_workspace_screen_begun(self) -> None:
+        if self._first_look is not None:
+            self._first_look.begin()
         early, self._early = self._early, None
         for event in early or ():
             await self.on_event(event)

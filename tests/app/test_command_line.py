@@ -232,5 +232,5 @@ def test_the_help_of_the_measurements_names_all_of_them(
         with pytest.raises(SystemExit):
             main(["bench", *given])
         said = capsys.readouterr().out
-        assert all(name in said for name in ("review", "edits", "practice"))
+        assert all(name in said for name in ("review", "ui", "edits", "practice"))
     assert handed == [["bench", "--help"]] * 2

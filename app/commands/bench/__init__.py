@@ -6,6 +6,7 @@ from app.commands.engine import become_engine
 
 _OWN = {
     "review": ("app.ui.bench.review", "a large diff on the screen"),
+    "ui": ("app.ui.bench.screen.command", "how soon the workspace shows, answers and what it costs"),
     "edits": ("app.commands.bench.edits", "where edits land, though models misquote"),
     "practice": ("app.commands.bench.practice", "practice tasks that the agent fixes"),
 }

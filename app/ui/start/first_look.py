@@ -15,7 +15,7 @@ from textual.app import App
 from textual.strip import Strip
 from textual.timer import Timer
 
-from app.first_frame.picture import Field, Picture, remove_pictures, write_picture
+from app.first_frame.picture import Field, Picture, read_picture, remove_pictures, write_picture
 from app.ui.screens.workspace import WorkspaceScreen
 
 _SETTLED = 1.0
@@ -42,6 +42,13 @@ class FirstLook:
             self._wait_no_more()
             self._timer = self._app.set_timer(_SETTLED, self._take)
 
+    def begin(self) -> None:
+        """The screen is drawn for the first time. Where the user typed before that, it will not be seen
+        untouched, and a picture without files is better than none."""
+        screen = self._screen()
+        if screen is not None and not self._is_untouched:
+            self._take(only_first=True)
+
     def end(self, screen: WorkspaceScreen) -> None:
         """Remove the pictures of `screen`, which ends, if the next start will not look like them."""
         self._wait_no_more()
@@ -56,7 +63,7 @@ class FirstLook:
     def _look_of(self, screen: WorkspaceScreen) -> object:
         return dict(screen.folding.widths), self._app.theme
 
-    def _take(self) -> None:
+    def _take(self, *, only_first: bool = False) -> None:
         self._timer = None
         screen = self._screen()
         if screen is None or self._app.is_headless or screen.query("Toast"):
@@ -64,8 +71,10 @@ class FirstLook:
         update = screen._compositor.render_update(full=True, simplify=True)
         if not isinstance(update, LayoutUpdate):
             return
-        self._look = self._look_of(screen)
         size = (screen.outer_size.width, screen.outer_size.height)
+        if only_first and read_picture(screen.root, size) is not None:
+            return
+        self._look = self._look_of(screen)
         picture = Picture(update.render_segments(self._app.console), self._field(screen))
         self._app.run_worker(_keep(screen.root, size, picture), group="first-look")
 
