@@ -16,7 +16,7 @@ from mlx_model.config.family import ARCHITECTURES
 from mlx_model.config.model_config import architecture
 from mlx_model.errors import ConfigError, RequestError
 from mlx_model.memory.advice import gigabytes
-from mlx_model.memory.device import arithmetic, default_dtype, gains_by_widening
+from mlx_model.memory.device import arithmetic, default_dtype, gains_by_widening, set_memory_limits
 from mlx_model.memory.footprint import stored_packing
 from mlx_model.memory.machine import Machine, this_machine
 from mlx_model.memory.plan import Model
@@ -117,14 +117,14 @@ def run(arguments: argparse.Namespace) -> int:
         everything=arguments.loss == "all",
     )
     options = {**asdict(wanted), "data": sorted(str(path.resolve()) for path in arguments.data)}
-    tuning = Tuning(arguments.model, arguments.out, shape, schedule, options, widened=plan.widened)
+    tuning = Tuning(arguments.model, arguments.out, shape, schedule, options)
     console = Console(stderr=True)
     try:
         with training_bar(console) as report:
             tuned = tune(
                 tuning,
                 lambda: read_material(arguments.data, arguments.model, wanted),
-                Means(plan.segment),
+                Means(plan.segment, widened=plan.widened),
                 report,
                 OddsRatio() if pairs else None,
             )
@@ -167,8 +167,8 @@ def settle_tuning(
         )
     if checkpoint.quantization and gains_by_widening(dtype):
         wide = plan_tuning(replace(model, widened=True), machine, shape, arguments.length, texts=texts)
-        if wide.fits:
-            return wide
+        plan = wide if wide.fits else plan
+    set_memory_limits(plan)
     return plan
 
 
@@ -193,5 +193,8 @@ def _tell(console: Console, tuned: Tuned) -> None:
         soft_wrap=True,
     )
     console.print(tuned.verdict.sentence, soft_wrap=True)
+    if len(tuned.by_source) > 1:
+        for source, verdict in zip(tuned.made_of, tuned.by_source, strict=True):
+            console.print(f"  of {source}: {verdict.sentence}", soft_wrap=True)
     if tuned.preferred is not None:
         console.print(tuned.preferred.sentence, soft_wrap=True)

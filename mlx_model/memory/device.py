@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mlx_model.memory.activation_bytes import Arithmetic
 from mlx_model.memory.blas import blas_in_words, fast_blas
@@ -12,7 +12,6 @@ from mlx_model.memory.machine import chip
 
 if TYPE_CHECKING:
     from mlx_model.config.model_config import ModelConfig
-    from mlx_model.memory.plan import MemoryPlan
 
 
 def set_buffer_limits() -> None:
@@ -36,7 +35,21 @@ def prepare_mlx() -> None:
         mx.disable_compile()
 
 
-def set_memory_limits(plan: "MemoryPlan") -> None:
+class Limits(Protocol):
+    """Bytes in use from which on MLX waits for memory to be freed, of freed buffers that it may cache, and that
+    macOS may not page out."""
+
+    @property
+    def memory_limit(self) -> int: ...
+
+    @property
+    def cache_limit(self) -> int: ...
+
+    @property
+    def wired_limit(self) -> int: ...
+
+
+def set_memory_limits(plan: Limits) -> None:
     """Sets MLX's limits to the plan's: memory in use, buffers cached for reuse, and, on Metal, wired memory."""
     import mlx.core as mx  # noqa: PLC0415
 

@@ -37,7 +37,7 @@ _SNAPSHOT_SHARE = 16
 """Snapshots take at most one sixteenth of the machine's memory."""
 _MARGIN_SHARE = 16
 """One sixteenth of the usable memory is left to others: the display, an editor, a test run."""
-_WIRED_SHARE = 0.95
+WIRED_SHARE = 0.95
 """Of the GPU's working set: wiring nearly all of it has panicked Macs."""
 _LEAST_CACHE = 1 << 28
 """Bytes of freed buffers that MLX may always cache."""
@@ -143,8 +143,8 @@ class MemoryPlan:
 
     @property
     def wired_limit(self) -> int:
-        """Bytes that macOS may not page out: the peak, at most _WIRED_SHARE of the usable memory."""
-        return min(self.peak, int(_WIRED_SHARE * self.machine.usable))
+        """Bytes that macOS may not page out: the peak, at most WIRED_SHARE of the usable memory."""
+        return min(self.peak, int(WIRED_SHARE * self.machine.usable))
 
     @property
     def memory_limit(self) -> int:

@@ -54,7 +54,7 @@ def read_corpus(
     if not len(training) or not len(apart):
         raise RequestError(
             f"{named} has too little text to train on: it takes two sequences of {length} tokens at least. "
-            "Name more with --data, or choose a smaller --sequence-length."
+            "Name more with --data, or choose shorter sequences."
         )
     return Corpus(np.concatenate([training, apart]), len(apart), len(texts.used))
 

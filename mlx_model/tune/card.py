@@ -1,6 +1,6 @@
 """The card of an adapter: what it was made of, how, and what came of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,21 @@ def write_card(directory: Path, shape: Shape, told: Mapping[str, Any]) -> None:
         f"| Held-out loss after | {held_out['after']:.4f} |",
         *_preferred(told.get("preferred")),
         f"| Verdict | {held_out['word']} |",
+        *_by_source(told["made_of"], told["by_source"]),
         "",
         "What was held out was never trained on. Losses are in nats per token that counts.",
         "",
     ]
     (directory / "README.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _by_source(made_of: Sequence[str], verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
+    if len(verdicts) < 2:
+        return []
+    return [
+        f"| Of {source} | {verdict['before']:.4f} → {verdict['after']:.4f}: {verdict['word']} |"
+        for source, verdict in zip(made_of, verdicts, strict=True)
+    ]
 
 
 def _preferred(pairs: Mapping[str, int] | None) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from mlx_model.config.model_config import ModelConfig
 from mlx_model.memory.footprint import recipe_packing
 from mlx_model.memory.machine import GIB, Machine, mac
-from mlx_model.memory.plan import Model, Wishes, plan_memory
+from mlx_model.memory.plan import WIRED_SHARE, Model, Wishes, plan_memory
 from mlx_model.tune.adapters.targets import Kind, Shape, Target, first_layer, sites
 from mlx_model.tune.losses import JUDGED_AT_ONCE
 from mlx_model.weights.recipes import Recipe
@@ -23,6 +23,8 @@ _ON_CPU = 256
 
 _FLOAT32 = 4
 """Bytes of a number."""
+_LEAST_CACHE = 1 << 28
+"""Bytes of freed buffers that MLX may always cache."""
 _COPIES = 5
 """float32 copies of the adapter: its matrices, those laid over the model, Adam's two moments, gradients."""
 
@@ -51,7 +53,7 @@ class TuningPlan:
     """Bytes by use. `weights`: the model's; `adapter`: its matrices with optimizer and gradients; `borders`:
     the hidden states kept between layers; `layer`: what one segment of one layer takes with its gradients;
     `head`: the logits of some positions. `length`: tokens of a text; `segment`: tokens that a layer computes at
-    once; `budget`: what may be used."""
+    once; `budget`: what may be used; `usable`: of the machine's memory."""
 
     length: int
     segment: int
@@ -61,6 +63,7 @@ class TuningPlan:
     layer: int
     head: int
     budget: int
+    usable: int
     widened: bool
 
     @property
@@ -72,6 +75,21 @@ class TuningPlan:
     def fits(self) -> bool:
         """Whether the peak is within the budget."""
         return self.peak <= self.budget
+
+    @property
+    def memory_limit(self) -> int:
+        """See Limits."""
+        return max(self.budget, self.peak)
+
+    @property
+    def cache_limit(self) -> int:
+        """See Limits: enough to reuse the buffers of one segment for the next."""
+        return max(self.layer, _LEAST_CACHE)
+
+    @property
+    def wired_limit(self) -> int:
+        """See Limits."""
+        return min(self.peak, int(WIRED_SHARE * self.usable))
 
 
 def plan_tuning(
@@ -139,6 +157,7 @@ def _plan(
         layer=_layer(model, shape, length, segment, min(chunk, segment)),
         head=logits,
         budget=plan_memory(model, machine, Wishes(context=length, snapshots=0)).budget,
+        usable=machine.usable,
         widened=model.widened,
     )
 

@@ -13,10 +13,12 @@ from mlx_model.tune.losses import Judge, Objective
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What memory allows: tokens that a layer computes at once, and tokens of a chunk of the delta rule."""
+    """What memory allows: tokens that a layer computes at once, tokens of a chunk of the delta rule, and
+    whether packed weights are unpacked when they are loaded."""
 
     segment: int
     chunk: int = 64
+    widened: bool = False
 
 
 class Tuner:

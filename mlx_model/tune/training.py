@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-import numpy as np
 
 from mlx_model.engine.loading import load_qwen3_next
 from mlx_model.errors import CheckpointError
@@ -17,13 +16,13 @@ from mlx_model.train.steps import Report, Schedule, Step, descend
 from mlx_model.tune.adapters.matrices import AdaptedModel, Tensors
 from mlx_model.tune.adapters.published import write_adapter
 from mlx_model.tune.adapters.targets import Shape, sites
+from mlx_model.tune.beginning import Beginning, keep_beginning, read_beginning
 from mlx_model.tune.card import write_card
 from mlx_model.tune.data.reading import Material
-from mlx_model.tune.data.texts import flattened, unflattened
 from mlx_model.tune.gradients import Means, Tuner
 from mlx_model.tune.losses import Likelihood, Objective
 from mlx_model.tune.preference import Preferred, preferred
-from mlx_model.tune.verdict import Losses, Verdict, judged, mean
+from mlx_model.tune.verdict import Losses, Verdict, by_source, judged, mean
 from mlx_model.weights.checkpoint import Checkpoint, is_mtp, open_checkpoint
 
 _LOOKS = 10
@@ -35,8 +34,7 @@ _LOOKED_AT = 8
 @dataclass(frozen=True, slots=True)
 class Tuning:
     """The options of a run. `options`: what else the material follows from, so that another run is told from
-    this one; `kept_every`: seconds between two saves; `widened`: packed weights are unpacked when they are
-    loaded."""
+    this one; `kept_every`: seconds between two saves."""
 
     model: Path
     out: Path
@@ -44,7 +42,6 @@ class Tuning:
     schedule: Schedule
     options: Mapping[str, Any]
     kept_every: float = 60.0
-    widened: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +56,8 @@ class Tuned:
     made_of: tuple[str, ...]
     verdict: Verdict
     peak: int
+    by_source: tuple[Verdict, ...] = ()
+    """The verdict on what was held out of each source, in the order of `made_of`."""
     preferred: Preferred | None = None
     """Of held-out pairs, where there are any."""
 
@@ -71,21 +70,22 @@ def tune(
     objective: Objective | None = None,
 ) -> Tuned:
     """Trains an adapter, or resumes an interrupted run, and publishes it. `read` gives the examples, and is
-    called only where the run does not have them yet. Raises KeyboardInterrupt when it is interrupted, and
-    RequestError, ConfigError or CheckpointError."""
+    called only where the run does not have them yet; a run that is resumed keeps its `means` too. Raises
+    KeyboardInterrupt when it is interrupted, and RequestError, ConfigError or CheckpointError."""
     prepare_mlx()
     objective = objective or Likelihood()
     checkpoint = open_checkpoint(tuning.model)
     found = sites(checkpoint.config, tuning.shape)
     dtype = default_dtype(checkpoint.config.dtype)
-    with open_training(tuning.out, _fingerprint(tuning, checkpoint, dtype, means, objective)) as staging:
-        material = _kept_material(staging)
-        if material is None:
-            material = read()
-            _keep_material(staging, material)
+    with open_training(tuning.out, _fingerprint(tuning, checkpoint, dtype, objective)) as staging:
+        beginning = read_beginning(staging)
+        if beginning is None:
+            beginning = Beginning(read(), means)
+            keep_beginning(staging, beginning)
+        material, means = beginning.material, beginning.means
         model = load_qwen3_next(
             without_mtp(checkpoint),
-            widened=tuning.widened,
+            widened=means.widened,
             progress=lambda done, total: report("Loading the model", done, total, ""),
         )
         tuner = Tuner(AdaptedModel(model, found, tuning.shape), objective, means)
@@ -110,6 +110,7 @@ def tune(
             material.made_of,
             judged(before, after),
             mx.get_peak_memory(),
+            by_source(before, after, material.shares),
             preferred(tuner.adapted, fitted.parameters, means, material.held_out),
         )
         _write(staging, tuner, fitted.parameters, tuning, tuned)
@@ -163,6 +164,7 @@ def _write(staging: TrainingDirectory, tuner: Tuner, tensors: Tensors, tuning: T
         "objective": tuner.objective.name,
         "schedule": asdict(tuning.schedule),
         "held_out": asdict(tuned.verdict),
+        "by_source": [asdict(verdict) for verdict in tuned.by_source],
         **({} if tuned.preferred is None else {"preferred": asdict(tuned.preferred)}),
     }
     try:
@@ -173,36 +175,12 @@ def _write(staging: TrainingDirectory, tuner: Tuner, tensors: Tensors, tuning: T
         raise CheckpointError(f"{staging.result} cannot be written: {error}.") from None
 
 
-def _kept_material(staging: TrainingDirectory) -> Material | None:
-    """The examples that the run began with; None where it has not begun. Raises CheckpointError."""
-    file = staging.directory / "examples.npz"
-    if not file.exists():
-        return None
-    try:
-        with np.load(file) as stored:
-            arrays = dict(stored)
-        examples = unflattened(arrays)
-        count, made_of = int(arrays["training"]), tuple(map(str, arrays["made_of"]))
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise CheckpointError(f"{file} is damaged ({error}): remove {file.parent} to begin again.") from None
-    return Material(tuple(examples[:count]), tuple(examples[count:]), made_of)
-
-
-def _keep_material(staging: TrainingDirectory, material: Material) -> None:
-    """Saves the examples: the user's files may change before the run resumes. Raises CheckpointError."""
-    arrays = flattened([*material.training, *material.held_out])
-    with staging.written("examples.npz") as temporary, temporary.open("wb") as file:
-        np.savez(file, training=len(material.training), made_of=np.array(material.made_of), **arrays)
-
-
-def _fingerprint(tuning: Tuning, checkpoint: Checkpoint, dtype: str, means: Means, objective: Objective) -> str:
+def _fingerprint(tuning: Tuning, checkpoint: Checkpoint, dtype: str, objective: Objective) -> str:
     own = {
         "options": dict(tuning.options),
         "shape": repr(tuning.shape),
         "schedule": repr(tuning.schedule),
-        "means": repr(means),
         "objective": objective.name,
-        "widened": tuning.widened,
         "dtype": dtype,
     }
     return run_fingerprint(own, checkpoint)

@@ -34,6 +34,16 @@ def mean(losses: Losses) -> float:
     return sum(loss for loss, _ in losses) / max(1, sum(size for _, size in losses))
 
 
+def by_source(before: Losses, after: Losses, shares: Sequence[int]) -> tuple[Verdict, ...]:
+    """The verdicts on the examples of each source, of which so many follow each other."""
+    verdicts, start = [], 0
+    for share in shares:
+        part = slice(start, start + share)
+        verdicts.append(judged(before[part], after[part]))
+        start += share
+    return tuple(verdicts)
+
+
 def judged(before: Losses, after: Losses) -> Verdict:
     """The verdict on the same examples before and after."""
     first, second = mean(before), mean(after)

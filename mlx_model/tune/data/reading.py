@@ -24,12 +24,13 @@ from mlx_model.tune.data.texts import Example, Text
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """Examples to train on, and others `held_out`, which are only measured on; `made_of`: a line for each
-    source, for the card."""
+    """Examples to train on, and others `held_out`, which are only measured on. `made_of`: a line for each
+    source, for the card; `shares`: how many of those held out come from each, in that order."""
 
     training: tuple[Example, ...]
     held_out: tuple[Example, ...]
     made_of: tuple[str, ...]
+    shares: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ def read_material(paths: Sequence[Path], directory: Path, wanted: Wanted) -> Mat
         tuple(example for part in parts for example in part.training),
         tuple(example for part in parts for example in part.held_out),
         tuple(line for part in parts for line in part.made_of),
+        tuple(len(part.held_out) for part in parts),
     )
 
 
@@ -84,7 +86,7 @@ def _from_chats(file: Path, directory: Path, wanted: Wanted) -> Material:
         for text in encode_chat(encoder, chat, wanted.length, everything=wanted.everything)
     ]
     training, held_out = split(examples, wanted.held_out, wanted.seed)
-    return Material(training, held_out, (f"{len(chats):,} chats of {file.name}",))
+    return _source(training, held_out, f"{len(chats):,} chats of {file.name}")
 
 
 def _from_decisions(file: Path, directory: Path, wanted: Wanted) -> Material:
@@ -99,7 +101,7 @@ def _from_decisions(file: Path, directory: Path, wanted: Wanted) -> Material:
     training, held_out = parts
     if not training or not held_out:
         raise RequestError(f"Of {file}, too few decisions have room in --length {wanted.length} tokens.")
-    return Material(training, held_out, (told(decisions, left_out),))
+    return _source(training, held_out, told(decisions, left_out))
 
 
 def _from_texts(paths: Sequence[Path], directory: Path, wanted: Wanted) -> Material:
@@ -116,6 +118,8 @@ def _from_texts(paths: Sequence[Path], directory: Path, wanted: Wanted) -> Mater
     ]
     count = len(examples) - corpus.held_out
     named = ", ".join(path.name for path in paths)
-    return Material(
-        tuple(examples[:count]), tuple(examples[count:]), (f"{corpus.files:,} files of text from {named}",)
-    )
+    return _source(examples[:count], examples[count:], f"{corpus.files:,} files of text from {named}")
+
+
+def _source(training: Sequence[Example], held_out: Sequence[Example], made_of: str) -> Material:
+    return Material(tuple(training), tuple(held_out), (made_of,), (len(held_out),))

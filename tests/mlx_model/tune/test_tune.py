@@ -75,14 +75,15 @@ reports = int(sys.argv[1])
 renames = int(sys.argv[2])
 plain_tune, plain_replacing = command.tune, checkpointing.replacing
 
-def tune(tuning, read, means, report):
+def tune(tuning, read, means, report, *rest):
     def told(*words):
         global reports
         reports -= 1
         if not reports:
             kill()
         report(*words)
-    return plain_tune(dataclasses.replace(tuning, kept_every=0), read, means, told)
+    means = dataclasses.replace(means, segment=int(os.environ.get("SEGMENT", means.segment)))
+    return plain_tune(dataclasses.replace(tuning, kept_every=0), read, means, told, *rest)
 
 def replacing(path, temporary):
     global renames
@@ -105,11 +106,12 @@ def started(arguments: list[str], reports: int = 0, renames: int = 0) -> subproc
 
 
 def test_a_tuning_that_is_killed_comes_to_the_same_adapter(
-    model: Path, code: Path, uninterrupted: Path, tmp_path: Path
+    model: Path, code: Path, uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
-    # While the second save of the optimizer is written, and after some steps.
+    # While the second save of the optimizer is written; and after some steps, when memory allows less.
     for reports, renames in ((0, 4), (12, 0)):
+        monkeypatch.setenv("SEGMENT", "7" if reports else "24")
         ended = started(command(model, code, out), reports, renames)
         assert ended.returncode == -signal.SIGKILL, ended.stderr
         assert not out.exists()
@@ -217,12 +219,16 @@ def test_of_a_chat_the_replies_count_with_their_ends(model: Path) -> None:
     assert sum(int(part.counted.sum()) for part in parts) >= int(text.counted.sum()) - len(text.tokens) // 7
 
 
-def test_chats_are_learnt_from_their_file(model: Path, tmp_path: Path) -> None:
+def test_chats_are_learnt_beside_code(model: Path, code: Path, tmp_path: Path) -> None:
     chats, out = tmp_path / "chats.jsonl", tmp_path / "out"
     chats.write_text((json.dumps(CHAT) + "\n") * 4)
-    assert main(command(model, chats, out, "--length", "100", "--steps", "1", "--layers", "1")) == 0
+    quick = ("--length", "24", "--steps", "1", "--layers", "1", "--data", str(code), str(chats))
+    assert main(command(model, code, out, *quick)) == 0
     told = json.loads((out / "adapter_config.json").read_text())["tidegate"]
-    assert told["made_of"] == ["4 chats of chats.jsonl"]
+    assert told["made_of"] == ["4 chats of chats.jsonl", "3 files of text from code"]
+    # What they hold out is judged apart.
+    assert len(told["by_source"]) == 2
+    assert "Of 4 chats of chats.jsonl |" in (out / "README.md").read_text()
 
 
 def test_what_cannot_work_is_one_sentence(
