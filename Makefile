@@ -28,7 +28,7 @@ ifeq ($(ORACLE),1)
 TEST_EXTRAS := $(TEST_EXTRAS),oracle
 endif
 
-.PHONY: run test quick slow stress check format clean practice-eval practice-train test-tools
+.PHONY: run test quick slow stress pictures check format clean practice-eval practice-train test-tools
 
 # Through the environment, so that a path may hold spaces and quotes.
 export DIR MODEL
@@ -54,6 +54,10 @@ stress: $(TEST_READY) $(PROJECT) test-tools
 	@for busy in 1 2 3 4; do $(BIN)/python -c 'while True: pass' & pids="$$pids $$!"; done; \
 	trap 'kill $$pids' EXIT INT TERM; \
 	for round in 1 2 3; do $(BIN)/pytest $(WORKERS) $(PYTEST) || exit 1; done
+
+# The pictures to which the main screens are held, written anew; `git diff` shows what changed.
+pictures: $(TEST_READY)
+	@WRITE_PICTURES=1 $(BIN)/pytest -n 0 tests/app/ui/screens/test_pictures.py $(PYTEST)
 
 slow: $(TEST_READY) $(PROJECT) test-tools
 	@$(BIN)/pytest $(WORKERS) -m slow --hypothesis-profile new $(PYTEST)
