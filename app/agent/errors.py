@@ -23,5 +23,9 @@ class ServerFailed(TidegateError):
     """An MCP server cannot be used."""
 
 
+class NothingCameOfIt(TidegateError):
+    """A question about a hunk has no answer, or a hunk cannot be written again."""
+
+
 class ToolFailure(Exception):
     """A call could not be carried out. The text is for the model: the fault, and what to do instead."""

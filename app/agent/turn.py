@@ -133,11 +133,13 @@ class Turn:
         *,
         has_warned: bool,
         most_replies: int = _MAX_REPLIES,
+        may_call: bool = True,
         delegate: Delegate | None = None,
         check: Callable[[], Awaitable[bool]] = _nothing_to_say,
     ) -> None:
         self._hands = hands
         self._most_replies = most_replies
+        self._may_call = may_call
         self._delegate = delegate
         self._check = check
         """Adds what the model should know before it is done; tells whether there was something."""
@@ -205,6 +207,7 @@ class Turn:
                 tools,
                 files=self._hands.files.unchanged,
                 effort=self._hands.effort(),
+                may_call=self._may_call,
                 wants_chances=True,
             )
             reply = Reply(self._conversation.free_id)

@@ -103,5 +103,7 @@ class ChatRequest:
     files: Callable[[], tuple[SeenFile, ...]] = tuple
     thinks: bool = True
     effort: Effort | None = None
+    may_call: bool = True
+    """False: the reply is text, although tools are named, for the sake of states that begin with them."""
     wants_chances: bool = False
     """Have our own engine tell how sure it was of each token (TokensChosen)."""

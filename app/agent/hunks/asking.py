@@ -5,8 +5,8 @@ anything: neither files nor the session.
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from app.agent.errors import ToolFailure
-from app.agent.events import AgentEvent, EndReason, PromptProgressed, ToolStarted
+from app.agent.errors import NothingCameOfIt
+from app.agent.events import AgentEvent, PromptProgressed, ToolStarted
 from app.agent.hunks.branch import Branch, after_call, find_call
 from app.agent.session.conversation import Conversation
 from app.agent.session.records import Record
@@ -42,7 +42,7 @@ Told = Callable[[int, int], Awaitable[None]]
 
 async def ask(hands: Hands, records: Sequence[Record], question: HunkQuestion, told: Told) -> str:
     """The answer. `records` are those of the session that wrote the hunk, none where it is gone: the question
-    then brings the hunk along. Raises ToolFailure where there is no answer, ModelError, SessionError."""
+    then brings the hunk along. Raises NothingCameOfIt without an answer, ModelError, SessionError."""
     place = find_call(records, question.call)
     if place is None:
         conversation = Conversation(Branch(question.session, ()))
@@ -75,17 +75,25 @@ async def ask(hands: Hands, records: Sequence[Record], question: HunkQuestion, t
         permissions=hands.permissions.for_reading(_REFUSAL),
         files=hands.files.afresh(),
     )
-    reason: EndReason = "done"
-    why = ""
     for most_replies in (_MOST_REPLIES, 1):
-        turn = Turn(own, conversation, tell, nobody_steers, has_warned=True, most_replies=most_replies)
-        reason, why = await turn.run()
+        turn = Turn(
+            own,
+            conversation,
+            tell,
+            nobody_steers,
+            has_warned=True,
+            most_replies=most_replies,
+            may_call=most_replies > 1,
+        )
+        await turn.run()
         last = conversation.messages[-1]
-        if last.role == "assistant" and not last.tool_calls and last.content.strip():
-            return last.content.strip()
+        # A reply that may not call anything has a call as text where the model writes one nevertheless.
+        answer = last.content.partition("<tool_call>")[0].strip()
+        if last.role == "assistant" and not last.tool_calls and answer:
+            return answer
         if most_replies > 1:
             conversation.add(Message("user", _LAST_WORDS))
-    raise ToolFailure(why if reason == "error" and why else "The model gave no answer; ask in other words.")
+    raise NothingCameOfIt("the model gave no answer", "ask in other words")
 
 
 def _asked(question: HunkQuestion) -> str:

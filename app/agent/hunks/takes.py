@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from app.agent.errors import ToolFailure
+from app.agent.errors import NothingCameOfIt, ToolFailure
 from app.agent.hunks.branch import before_call, find_call
 from app.agent.prompt.prompt import SYSTEM_PROMPT
 from app.agent.reply import Reply
@@ -65,16 +65,18 @@ class Takes:
 async def other_takes(
     hands: Hands, records: Sequence[Record], hunk: HunkToWrite, number: int, temperature: float
 ) -> Takes:
-    """`number` replies in place of the one that made the hunk. Raises ToolFailure where none can be asked for,
+    """`number` replies in place of the one that made the hunk. Raises NothingCameOfIt where there can be none,
     ModelError, SessionError."""
     place = find_call(records, hunk.call)
     if place is None:
-        raise ToolFailure("The call that wrote this hunk is not in its session any more.")
+        raise NothingCameOfIt("the call that wrote this hunk is not in its session any more")
     if place.call.name not in ("edit", "write_file"):
-        raise ToolFailure("A command made this hunk; only what the agent wrote itself can be written again.")
+        raise NothingCameOfIt(
+            "a command made this hunk", "only what the agent wrote itself can be written again"
+        )
     text = decode(hunk.before.data) if hunk.before is not None else None
     if hunk.before is not None and text is None:
-        raise ToolFailure(f"{hunk.path} is no text.")
+        raise NothingCameOfIt(f"{hunk.path} is no text")
     messages = (Message("system", SYSTEM_PROMPT), *before_call(hunk.session, records, place))
     if hunk.wish:
         messages += (Message("user", f"Write the change to {hunk.path} now, {hunk.wish}."),)

@@ -221,6 +221,8 @@ class ChatClient(ModelPort):
         }
         if request.tools:
             body["tools"] = [tool.to_wire() for tool in request.tools]
+            if not request.may_call:
+                body["tool_choice"] = "none"
         for name in ("temperature", "top_p", "top_k", "max_tokens", "seed"):
             value = getattr(request, name)
             if value is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.agent.agent import Agent
+from app.agent.errors import NothingCameOfIt
 from app.agent.hunks.asking import HunkQuestion, ask
 from app.agent.session.records import MessageAdded, Record, SessionBegan, TurnBegan
 from app.agent.session.session import new_journal, read_session, session_path
@@ -79,6 +80,18 @@ async def test_without_its_session_the_hunk_comes_along(bench: MakeBench) -> Non
     assert answer == "It is German."
     (_, asked) = made.server.requests[0]["messages"]
     assert asked["content"] == "-two\n+zwei\n\nAbout notes.md:2, `zwei`: Why?"
+
+
+async def test_a_model_that_only_calls_tools_is_made_to_answer(bench: MakeBench) -> None:
+    looks = [reply(call("read_file", file_path="notes.md", offset=n)) for n in range(8)]
+    last = reply("It has three lines.\n\n<tool_call>\n<function=glob>")
+    made = bench(*looks, last, *looks, reply("<tool_call>\n<function=glob>"))
+    asked = replace(question(made, "gone"), session="none")
+    assert await made.agent.hunks.ask(asked, unheard) == "It has three lines."
+    choices = [request.get("tool_choice") for request in made.server.requests]
+    assert choices == [None] * 8 + ["none"]
+    with pytest.raises(NothingCameOfIt, match="no answer"):
+        await made.agent.hunks.ask(asked, unheard)
 
 
 def long_session(turns: int) -> list[Record]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.agent.errors import ToolFailure
+from app.agent.errors import NothingCameOfIt
 from app.agent.hunks.takes import HunkToWrite, difference
 from app.review.model import FileImage
 from tests.support.agent_bench import Bench
@@ -51,7 +51,7 @@ async def test_what_a_command_did_cannot_be_written_again(bench: MakeBench) -> N
     await made.run()
     ran = made.agent.messages[1].tool_calls[0]
     for name, why in ((ran.id, "command"), ("gone", "not in its session")):
-        with pytest.raises(ToolFailure, match=why):
+        with pytest.raises(NothingCameOfIt, match=why):
             hunk = HunkToWrite("notes.md", made.agent.session_id, name, BEFORE, NOW)
             await made.agent.hunks.takes(hunk, 2, 1.0)
 
