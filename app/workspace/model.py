@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from app.workspace.files.images import ImageFacts
+
 StatusCode = Literal["modified", "added", "deleted", "renamed", "untracked", "conflicted", "ignored"]
 
 
@@ -56,3 +58,5 @@ class Document:
     has_bom: bool = False
     line_ending: str = "\n"
     size: int = 0
+    image: ImageFacts | None = None
+    """What it is, where it is an image."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.actions import SkipAction
@@ -34,6 +34,9 @@ from app.ui.widgets.ask_line import AskLine
 from app.ui.widgets.file_view import FileView
 from app.workspace.model import Document
 from app.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from app.ui.images.view import ImageView
 
 _PATIENCE = 0.15  # seconds; an ordinary file is there before
 _LARGEST = 256 * 1024 * 1024  # bytes
@@ -96,6 +99,7 @@ class ViewerPane(Vertical):
         self._files = OpenFiles(self, self.open)
         self._lost = LostText(self, self.editor, self._read)
         self.document: Document | None = None
+        self._image: ImageView | None = None  # once an image was opened
         self._asks_line = False
         self._walks_results = False
         self._opening: str | None = None  # the file that is being read, to be shown for the first time
@@ -252,6 +256,8 @@ class ViewerPane(Vertical):
         path = document.path
         if line is not None:
             self._files.opened(path, line)
+        if document.image is not None or self._image is not None:
+            begin_again(self, "image", self._show_image, document)
         if not has_text:
             self._notice.update(Text.assemble((visible(path), "bold"), "\n\n", visible(document.notice)))
         elif line is None:
@@ -311,6 +317,16 @@ class ViewerPane(Vertical):
             len(buffer.file.data or b""),
         )
         self._show(document, *lines_of(document), line)
+
+    async def _show_image(self, document: Document) -> None:
+        """Draw an image below its description, where the terminal can; or put the last one away."""
+        from app.ui.images.view import ImageView  # noqa: PLC0415  few files are images
+
+        if self._image is None:
+            self._image = ImageView(id="viewer-image")
+            await self.mount(self._image, after=self._notice)
+        is_drawn = await self._image.show(document, self._workspace.locate(document.path).absolute)
+        self._notice.set_class(is_drawn, "above")
 
     def on_editor_pane_changed(self, event: EditorPane.Changed) -> None:
         event.stop()

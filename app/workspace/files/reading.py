@@ -107,7 +107,7 @@ def read_document(path: Path, name: str, limit: int = MAX_DOCUMENT_BYTES) -> Doc
         image = image_facts(data)
         if image is not None:
             words = f"{name} is a {image.kind} image of {image.width:,} × {image.height:,} pixels"
-            return Document(name, None, f"{words}, {describe_size(len(data))}", size=found.st_size)
+            return Document(name, None, f"{words}, {describe_size(len(data))}", size=found.st_size, image=image)
         kind = "a binary file" if is_binary(data) else "text in an encoding that cannot be told,"
         return Document(name, None, f"{name} is {kind} of {describe_size(len(data))}", size=found.st_size)
     return Document(name, text.normal, "", text.encoding, bool(text.mark), text.line_ending, found.st_size)

@@ -45,7 +45,8 @@ class LineSelection:
         only the left, then nothing; unified, nothing."""
         self.is_dragged = False
         if self._anchor is None:
-            self._anchor, self._side = cursor, "both"
+            if self._model.rows.row_count:
+                self._anchor, self._side = cursor, "both"
         elif self.side == "both" and self._model.split:
             self._side = "right"
         elif self.side == "right":

@@ -67,3 +67,11 @@ def test_what_is_decided_is_not_decided_again() -> None:
     model, selection, _, last = selecting(80)
     model.set_changes((decided(CHANGE, "kept"),), (), {})
     assert not selection.parts(last)
+
+
+def test_where_nothing_is_shown_nothing_is_selected() -> None:
+    model = DiffModel()
+    model.arrange(80)
+    selection = LineSelection(model)
+    selection.cycle(0)
+    assert not selection.is_active and not selection.parts(0)
