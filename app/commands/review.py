@@ -11,9 +11,11 @@ from app.commands.options import Parser
 from app.errors import TidegateError
 from app.git.git import Git
 from app.review.desks.desk import Desk
+from app.review.desks.jj import WorkTreeOfJj, git_store, jj_root, translated
 from app.review.desks.source_desk import SourceDesk
-from app.review.desks.sources import STAGED, WORK_TREE, Sources, source_of
+from app.review.desks.sources import STAGED, WORK_TREE, Source, Sources, source_of
 from app.review.diff.received import is_word_diff, only_colours, without_colours
+from app.review.errors import ReviewError
 from app.review.late import open_late
 
 if TYPE_CHECKING:
@@ -54,15 +56,34 @@ def run(given: Sequence[str]) -> int:
         sys.stdout.buffer.write(only_colours(piped))
         return 0
     here = Path.cwd()
-    paths = Git(here).paths()
-    root = paths.top if paths is not None else here
-    # A file is named from where the user is; what is in it, from the repository's top.
-    source = source_of(root, options.what, options.staged, plain, here)
+    source, root = source_here(here, options.what, staged=options.staged, piped=plain)
     log = open_late(root)
     sources = Sources(root, log)
     others = {STAGED: WORK_TREE, WORK_TREE: STAGED}
     desks: list[Desk] = [SourceDesk(one, sources, log) for one in (source, others.get(source)) if one]
-    return _show(root, log, desks, piped, paths.operation if paths is not None else "")
+    return _show(root, log, desks, piped, Git(root).operation)
+
+
+def source_here(
+    here: Path, what: str | None, *, staged: bool = False, piped: bytes = b""
+) -> tuple[Source, Path]:
+    """What is reviewed, and the directory that it is read in. A file is named from where the user is; what is
+    in it, from the repository's top."""
+    paths = Git(here).paths()
+    root = paths.top if paths is not None else here
+    of_jj = jj_root(here) if what != "-" else None
+    is_file = what is not None and (here / what).is_file()
+    if of_jj is not None and paths is None and not is_file:
+        if what is None:
+            raise WorkTreeOfJj
+        return source_of(git_store(of_jj), translated(of_jj, what)), git_store(of_jj)
+    try:
+        return source_of(root, what, staged, piped, here), root
+    except ReviewError:
+        meant = translated(of_jj, what) if of_jj is not None and what else what
+        if meant == what:
+            raise
+        return source_of(root, meant), root
 
 
 def _standard_input() -> bytes:

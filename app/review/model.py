@@ -80,6 +80,8 @@ class FileChange:
     before_mode: int | None = None
     after_mode: int | None = None
     binary_patch: bytes = b""
+    blobs: bytes = b""
+    """git's names of a binary file's contents, where the diff has not these themselves."""
 
     @property
     def added(self) -> int:

@@ -1,7 +1,7 @@
 """What is reviewed, the agent's work or anything that git can show, behind one port for the screen.
 
 A desk says what taking and dropping a part means for what it shows: the agent's hunks are kept and rejected,
-the work tree's staged and discarded, the index's unstaged, a patch's applied and skipped; a commit is read.
+the work tree's staged and discarded, the index's unstaged, a patch's applied and skipped; a commit is seen.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.review.diff.misfit import Misfit
+from app.review.errors import ReviewError
 from app.review.model import FileChange, Hunk
 
 
@@ -20,6 +21,19 @@ class HunkPart:
     change: FileChange
     hunk: Hunk
     lines: frozenset[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Of the `total` runs of changed lines of a hunk those that were seen, [start, end) in its lines."""
+
+    total: int
+    runs: tuple[tuple[int, int], ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the hunk was seen."""
+        return len(self.runs) == self.total
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +72,23 @@ class Desk(Protocol):
     def bring_back(self, change: FileChange, hunk: Hunk) -> str:
         """Decide for a hunk that was decided against; returns a sentence worth telling, or ""."""
         ...
+
+    def seen(self) -> Mapping[str, Seen]:
+        """By hunk id what the user has marked as seen, of hunks of which anything was."""
+        return {}
+
+    def see(self, parts: Sequence[HunkPart], *, is_seen: bool) -> None:  # noqa: ARG002
+        """Mark these as seen, or as not seen, for wherever the same change is shown."""
+        raise ReviewError(
+            f"There are no marks of what was seen in {self.title}",
+            f"they are for commits, ranges and patches; here, {self.words.take or self.words.drop} it",
+        )
+
+    def step(self, step: int) -> "Desk":  # noqa: ARG002
+        """The desk of the next (1) or previous (-1) commit. Blocks on git."""
+        raise ReviewError(
+            f"There are no commits to go through in {self.title}", "review a commit or a range: A..B"
+        )
 
     def undo(self) -> str:
         """Take the last decision back; "" if there is none."""

@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 from typing_extensions import override
 
 from app.errors import TidegateError
-from app.review.desks.desk import Desk, HunkPart, Words, file_lines
+from app.review.desks.desk import Desk, HunkPart, Seen, Words, file_lines
 from app.review.desks.sources import STAGED, Source, Sources
+from app.review.desks.walk import Walk
 from app.review.diff.misfit import Misfit
 from app.review.diff.splice import new_side
 from app.review.errors import ReviewError
 from app.review.model import Decision, FileChange, Hunk, Selection
 from app.review.port import ReviewPort
+from app.review.seen.marks import SeenMarks
+from app.review.seen.seeing import Seeing
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +32,30 @@ _WORDS = {
     "worktree": Words("stage", "staged", "discard", "discarded"),
     "staged": Words("", "staged", "unstage", "unstaged"),
     "patch": Words("apply", "applied", "skip", "skipped"),
-    "commit": Words("mark as read", "read", "", "dropped"),
-    "range": Words("mark as read", "read", "", "dropped"),
+    "commit": Words("mark as seen", "seen", "", "dropped"),
+    "range": Words("mark as seen", "seen", "", "dropped"),
 }
 
 
 class SourceDesk(Desk):
-    """What git can show; a Desk. What was taken and dropped of a patch or a commit is known as long as this
-    object lives; the index and the work tree know theirs themselves."""
+    """What git can show; a Desk. What was taken and dropped of a patch is known as long as this object lives;
+    the index and the work tree know theirs themselves; what was seen is kept."""
 
-    def __init__(self, source: Source, sources: Sources, review: ReviewPort) -> None:
+    def __init__(
+        self, source: Source, sources: Sources, review: ReviewPort, walk: Walk | None = None, place: str = ""
+    ) -> None:
+        """`walk` goes through the commits of which this is one, at `place`."""
+        self._walk = walk
         self._from = source
         self._sources = sources
         self._review = review
         self._decisions: dict[str, Decision] = {}
+        self._seeing = Seeing(SeenMarks(sources.seen_file))
         self._misfits: dict[str, Misfit] = {}
         self._read: tuple[FileChange, ...] = ()
         self._undoable: list[Step] = []
         self._redoable: list[Step] = []
-        self.title = source.title
+        self.title = f"{source.title} ({place})" if place else source.title
         self.source = source.title
         self.words = _WORDS[source.kind]
 
@@ -61,20 +69,60 @@ class SourceDesk(Desk):
         changes = self._read or self.look()
         if self.is_still:
             self._read = changes
-        if not self._decisions:
+        decisions = self._decisions
+        if self._is_history:
+            seen = self._seeing.of(changes)
+            decisions = {
+                _key(change, hunk): "kept"
+                for change in changes
+                for hunk in change.hunks
+                if hunk.id in seen and seen[hunk.id].is_whole
+            }
+        if not decisions:
             return changes
         return tuple(
             replace(
                 change,
                 hunks=tuple(
-                    replace(hunk, decision=self._decisions[name])
-                    if (name := _key(change, hunk)) in self._decisions
+                    replace(hunk, decision=decisions[name])
+                    if (name := _key(change, hunk)) in decisions
                     else hunk
                     for hunk in change.hunks
                 ),
             )
             for change in changes
         )
+
+    @property
+    def _is_history(self) -> bool:
+        return self._from.kind in ("commit", "range")
+
+    @override
+    def seen(self) -> Mapping[str, Seen]:
+        return self._seeing.of(self._read) if self.is_still else {}
+
+    @override
+    def see(self, parts: Sequence[HunkPart], *, is_seen: bool) -> None:
+        if not self.is_still:
+            super().see(parts, is_seen=is_seen)
+        keys = self._seeing.keys(self._read, parts, is_seen=is_seen)
+        self._seeing.mark(keys, is_seen=is_seen)
+        self.did(
+            Step(
+                f"Marked {count_of(parts)} as {'seen' if is_seen else 'not seen'}",
+                lambda: self._seeing.mark(keys, is_seen=not is_seen),
+                lambda: self._seeing.mark(keys, is_seen=is_seen),
+            )
+        )
+
+    @override
+    def step(self, step: int) -> Desk:
+        if not self._is_history:
+            return super().step(step)
+        if self._walk is None:
+            self._walk = Walk(self._sources.root, self._from)
+        to = self._walk.go(step)
+        return SourceDesk(to.source, self._sources, self._review, self._walk, to.place)
 
     def look(self) -> tuple[FileChange, ...]:
         """The changes as git shows them now."""
@@ -86,6 +134,9 @@ class SourceDesk(Desk):
             raise ReviewError("This is staged already", f"it can be {self.words.dropped}, or committed")
         if self._from.kind == "worktree":
             return self._move(parts, self._sources.stage, f"Staged {count_of(parts)}")
+        if self._is_history:
+            self.see(parts, is_seen=True)
+            return ""
         said = self.apply(parts) if self._from.kind == "patch" else ""
         self._mark(parts, "kept", f"{_capital(self.words.taken)} {count_of(parts)}")
         return said

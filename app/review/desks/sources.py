@@ -22,6 +22,7 @@ from app.review.diff.received import as_utf8
 from app.review.diff.splice import splice, spliced
 from app.review.disk import WorkTree
 from app.review.errors import ReviewError
+from app.review.log.store import review_directory
 from app.review.model import FileChange, FileImage, Hunk, Selection
 from app.review.port import ReviewPort
 
@@ -117,6 +118,16 @@ class Sources:
         self._git = Git(root)
         self._disk = WorkTree(root)
 
+    @property
+    def root(self) -> Path:
+        """The directory that is reviewed."""
+        return self._root
+
+    @property
+    def seen_file(self) -> Path:
+        """Where marks of what was seen are kept."""
+        return review_directory(self._root) / "seen"
+
     def changes(self, source: Source) -> tuple[FileChange, ...]:
         """The source's files, as git lists them. Untracked files are part of the work tree's changes."""
         if source.kind == "patch":
@@ -124,6 +135,8 @@ class Sources:
         if source.kind == "staged":
             # Without a work tree there is no index either, and git would call every file removed.
             self._need_repository()
+        if source.kind == "commit" and (merged := self._merges_own(source.revision)) is not None:
+            return merged
         command = {
             "commit": ("show", "--format=", *DIFF_FORM, "--end-of-options", source.revision),
             "range": ("diff", *DIFF_FORM, "--end-of-options", source.revision, "--"),
@@ -139,6 +152,14 @@ class Sources:
         if source.kind != "worktree":
             return tracked
         return tuple(sorted((*tracked, *self._untracked()), key=lambda change: change.path))
+
+    def _merges_own(self, revision: str) -> tuple[FileChange, ...] | None:
+        """What a merge changed itself: how it differs from what git would have made of its parents. None for
+        another commit, and where git cannot say (before 2.35): its combined diff is shown then."""
+        if not self._git.line("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^2"):
+            return None
+        answer = self._git.ask("show", "--format=", "--remerge-diff", *DIFF_FORM, "--end-of-options", revision)
+        return parse_diff(answer.output) if answer.status == 0 else None
 
     def _untracked(self) -> Iterator[FileChange]:
         listed = self._git.run("ls-files", "--others", "--exclude-standard", "-z")

@@ -298,7 +298,7 @@ def _extended_header(header: _Header, line: bytes) -> bool:
         header.copied |= text.startswith(b"copy")
         header.after_path = plain_path(text.split(b" ", 2)[2])
     else:
-        return text.startswith((b"similarity index ", b"dissimilarity index ", b"mode "))
+        return text.startswith((b"similarity index ", b"dissimilarity index ", b"mode ", b"remerge "))
     return True
 
 
@@ -335,6 +335,7 @@ def _change(header: _Header) -> FileChange:
         before_mode=before_mode,
         after_mode=after_mode,
         binary_patch=header.binary_patch,
+        blobs=header.index if header.binary and not header.binary_patch else b"",
     )
 
 

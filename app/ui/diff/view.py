@@ -10,7 +10,7 @@ from textual.message import Message
 from textual.strip import Strip
 from typing_extensions import override
 
-from app.review.desks.desk import HunkPart
+from app.review.desks.desk import HunkPart, Seen
 from app.review.diff.misfit import Misfit
 from app.review.model import Comment, DiffLine, FileChange, Hunk, Remark
 from app.ui.diff.dragging import LineDrag
@@ -57,17 +57,19 @@ class DiffView(LineView):
         changes: Sequence[FileChange],
         remarks: Sequence[Remark] = (),
         misfits: Mapping[str, Misfit] | None = None,
+        seen: Mapping[str, Seen] | None = None,
     ) -> None:
         """Show `changes`; decided hunks are folded to their heading. The cursor stays on its hunk."""
         model = self.model
-        if changes is model.changes and (remarks, misfits or {}) == (model.remarks, model.misfits):
+        now = (remarks, misfits or {}, seen or {})
+        if changes is model.changes and now == (model.remarks, model.misfits, model.seen):
             self.refresh()
             return
         hunk, change = self.current_hunk, self.current_change
         offset = 0
         if hunk is not None:
             offset = self.cursor_row - (model.rows.row_of_hunk(hunk.id) or 0)
-        model.set_changes(changes, remarks, misfits or {})
+        model.set_changes(changes, *now)
         self._colours.clear()
         self._arrange()
         row = model.row_near(change, hunk, offset) if change is not None else None

@@ -296,6 +296,17 @@ ACTIONS: tuple[Action, ...] = (
     Action("review.more", "review", "more", ("z",), "Show more of the file around this hunk"),
     Action("review.less", "review", "less", ("Z",), "Show the hunk alone again"),
     Action("review.space", "review", "ignore_space", ("i",), "Ignore changes of white space, or not"),
+    Action(
+        "review.see", "review", "see", ("V",), "Mark this hunk or file as seen, or not, in commits and patches"
+    ),
+    Action("review.next_commit", "review", "next_commit", ("right_parenthesis",), "Next commit of the range"),
+    Action(
+        "review.prior_commit",
+        "review",
+        "prior_commit",
+        ("left_parenthesis",),
+        "Previous commit; before the first, the range",
+    ),
     Action("review.moved", "review", "switch_moves", ("B",), "Draw moved code as moved, or as any other"),
     Action(
         "review.structure",

@@ -11,7 +11,7 @@ from typing import Literal
 from rich.cells import cell_len
 from rich.style import Style
 
-from app.review.desks.desk import Words
+from app.review.desks.desk import Seen, Words
 from app.review.diff.misfit import Misfit
 from app.review.model import DiffLine, FileChange, Hunk, Remark
 from app.ui.diff.model.labels import Label, Labels
@@ -51,6 +51,7 @@ class DiffModel:
         self.labels = Labels()
         self.meaning = Meaning(self.labels)
         self.doubtful: Mapping[str, frozenset[int]] = {}  # by hunk id, indices of lines to be tinted
+        self.seen: Mapping[str, Seen] = {}  # by hunk id
         self.around = Surroundings()
         self.arrangement: Arrangement = "auto"
         self.wrap = False
@@ -70,12 +71,17 @@ class DiffModel:
     # What is shown.
 
     def set_changes(
-        self, changes: Sequence[FileChange], remarks: Sequence[Remark], misfits: Mapping[str, Misfit]
+        self,
+        changes: Sequence[FileChange],
+        remarks: Sequence[Remark],
+        misfits: Mapping[str, Misfit],
+        seen: Mapping[str, Seen] | None = None,
     ) -> None:
         """Show `changes`. Lines of the files around them are forgotten if they are other changes."""
         if self.changes != changes:
             self.around.clear()
         self.meaning.set_changes(changes)
+        self._set_seen(changes, seen or {})
         self.changes, self.remarks, self.misfits = changes, remarks, dict(misfits)
         self.labels.put("done", done_labels(changes, remarks))
         highest = max(
@@ -88,6 +94,21 @@ class DiffModel:
         )
         self.number_width = max(3, len(str(highest)))
         self._find_space_only()
+
+    def _set_seen(self, changes: Sequence[FileChange], seen: Mapping[str, Seen]) -> None:
+        self.seen = seen
+        labels = {
+            hunk.id: Label("seen" if of.is_whole else f"{len(of.runs)} of {of.total} places seen", "success")
+            for change in changes
+            for hunk in change.hunks
+            if (of := seen.get(hunk.id)) is not None and hunk.decision == "pending"
+        }
+        self.labels.put("seen", labels)
+
+    def is_seen(self, hunk_id: str, index: int) -> bool:
+        """Whether a line was seen in a hunk of which not all was."""
+        of = self.seen.get(hunk_id)
+        return of is not None and not of.is_whole and any(start <= index < end for start, end in of.runs)
 
     def arrange(self, width: int) -> None:
         """Lay the rows out for a view of `width` cells. Decided hunks are folded unless the user opens them."""
@@ -179,7 +200,8 @@ class DiffModel:
 
     def _is_hidden(self, hunk: Hunk) -> bool:
         """Whether the user does not want to see what an undecided hunk changes."""
-        return hunk.id in self.space_only or self.meaning.folds(hunk.id)
+        seen = self.seen.get(hunk.id)
+        return hunk.id in self.space_only or self.meaning.folds(hunk.id) or (seen is not None and seen.is_whole)
 
     def fold(self, row: int) -> None:
         """Fold or unfold the hunk that `row` belongs to; the file, if it is a file's heading; a remark of

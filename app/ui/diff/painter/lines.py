@@ -186,7 +186,9 @@ class LinePainter:
         return index in self._model.doubtful.get(self._model.hunk_of(place).id, ())
 
     def _is_neutral(self, place: Row, index: int) -> bool:
-        """Whether a changed line is drawn as context, because only its white space changed."""
+        """Whether a changed line is drawn as context: only its white space changed, or it was seen."""
+        if self._model.is_seen(self._model.hunk_of(place).id, index):
+            return True
         return self._model.ignores_space and self._colours.of_hunk(place).is_space_only(index)
 
 

@@ -1,12 +1,12 @@
 """Reading and deciding what is reviewed: everything that touches the disk, in threads, one thing at a time."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from app.errors import TidegateError
-from app.review.desks.desk import Desk
+from app.review.desks.desk import Desk, Seen
 from app.review.model import FileChange, Remark
 from app.review.port import ReviewPort
 
@@ -24,6 +24,7 @@ class Reading:
     desk: Desk
     changes: Sequence[FileChange]
     remarks: Sequence[Remark]
+    seen: Mapping[str, Seen]
     was_refused: bool
 
 
@@ -59,6 +60,11 @@ class DeskWork:
             self._desks.append(desk)
         self.desk = desk
 
+    def replace(self, desk: Desk) -> None:
+        """Review `desk` from now on, in the place of the one that is reviewed now."""
+        self._desks[self._desks.index(self.desk)] = desk
+        self.desk = desk
+
     def put_away(self, desk: Desk) -> None:
         """There is no such desk any more."""
         if desk in self._desks:
@@ -91,11 +97,12 @@ class DeskWork:
                 first, self._first = self._first, None
                 changes = first if first is not None else await asyncio.to_thread(desk.changes)
                 remarks = await asyncio.to_thread(self._remarks)
+                seen = await asyncio.to_thread(desk.seen)
                 self._tell_losses()
             except TidegateError as error:
                 self._tell(str(error), True)
                 return None
-        return Reading(desk, changes, remarks, was_refused)
+        return Reading(desk, changes, remarks, seen, was_refused)
 
     def _remarks(self) -> Sequence[Remark]:
         return (*self.port.comments(), *self.port.remarks.all())

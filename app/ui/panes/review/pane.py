@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from app.errors import TidegateError
-from app.review.desks.desk import Desk, HunkPart
+from app.review.desks.desk import Desk, HunkPart, Seen
 from app.review.model import FileChange, Remark
 from app.review.port import ReviewPort
 from app.ui.base import ActionApp
@@ -169,6 +169,12 @@ class ReviewPane(LookingKeys):
         self._progress.restart()
         self.reload()
 
+    def put_desk(self, desk: Desk) -> None:
+        """Review `desk` in the place of what is reviewed now."""
+        self._work.replace(desk)
+        self._progress.restart()
+        self.reload()
+
     def put_desk_away(self, desk: Desk) -> None:
         """Review something else from now on, if this is `desk`, which there is no more."""
         self._work.put_away(desk)
@@ -189,13 +195,18 @@ class ReviewPane(LookingKeys):
             self.app.notify(sentence, timeout=4)
 
     def _show(
-        self, changes: Sequence[FileChange], remarks: Sequence[Remark], *, after_decision: bool = False
+        self,
+        changes: Sequence[FileChange],
+        remarks: Sequence[Remark],
+        seen: Mapping[str, Seen] | None = None,
+        *,
+        after_decision: bool = False,
     ) -> None:
         view = self.view
         had_focus = view.has_focus or self.has_focus
         view.model.words = self.desk.words
         here = [remark for remark in remarks if remark.source == self.desk.source]
-        view.set_changes(changes, here, self.desk.misfits())
+        view.set_changes(changes, here, self.desk.misfits(), seen)
         self._needed.look(changes)
         self._reading.look(changes, remarks)
         self.look_for_meaning(view.model.changes)
@@ -220,7 +231,8 @@ class ReviewPane(LookingKeys):
 
     # Decisions.
 
-    def _run(self, decision: Decision, go_to: str | None = None, *, follows: bool = False) -> None:
+    def run_decision(self, decision: Decision, go_to: str | None = None, *, follows: bool = False) -> None:
+        """Take a decision, and show what there is then; see `_do`."""
         self.run_worker(self._do(decision, go_to, follows=follows), group="review")
 
     async def _do(self, decision: Decision | None, go_to: str | None = None, *, follows: bool = False) -> None:
@@ -232,7 +244,7 @@ class ReviewPane(LookingKeys):
         if reading.desk is self.desk:
             if follows:
                 go_to = first_new(self.view.model.changes, reading.changes)
-            self._show(reading.changes, reading.remarks, after_decision=decision is not None)
+            self._show(reading.changes, reading.remarks, reading.seen, after_decision=decision is not None)
             finding = self._tools.find_doubt(self._about(), reading.changes)
             self.run_worker(finding, group="doubt", exclusive=True)
             if go_to is not None and not reading.was_refused:
@@ -247,7 +259,7 @@ class ReviewPane(LookingKeys):
         whole = frozenset(part.hunk.id for part in parts if part.lines is None)
         self.view.leave_selection()
         following = self._reading.after if self._reading.is_on else self._next_pending
-        self._run(lambda: decide(parts), following(whole) if whole else None)
+        self.run_decision(lambda: decide(parts), following(whole) if whole else None)
 
     def _next_pending(self, decided: frozenset[str]) -> str | None:
         return next_pending(self.view.model.changes, decided)
@@ -255,7 +267,7 @@ class ReviewPane(LookingKeys):
     def action_keep(self) -> None:
         change, hunk = self.view.current_change, self.view.current_hunk
         if change is not None and hunk is not None and hunk.decision == "rejected":
-            self._run(lambda: self.desk.bring_back(change, hunk), follows=True)
+            self.run_decision(lambda: self.desk.bring_back(change, hunk), follows=True)
         else:
             self._decide(self.desk.take, self.view.parts_here())
 
@@ -271,10 +283,12 @@ class ReviewPane(LookingKeys):
         self._decide(self.desk.drop, pending_parts(change) if change is not None else ())
 
     def action_undo(self) -> None:
-        self._run(lambda: self.desk.undo() or "There is no decision to take back.", follows=True)
+        self.run_decision(lambda: self.desk.undo() or "There is no decision to take back.", follows=True)
 
     def action_redo(self) -> None:
-        self._run(lambda: self.desk.redo() or "Nothing was undone that could be done again.", follows=True)
+        self.run_decision(
+            lambda: self.desk.redo() or "Nothing was undone that could be done again.", follows=True
+        )
 
     def action_select(self) -> None:
         self.view.select()
@@ -292,7 +306,7 @@ class ReviewPane(LookingKeys):
     def action_keep_smallest(self) -> None:
         smallest = self._needed.smallest()
         if smallest:
-            self._run(lambda: self.port.keep(smallest))
+            self.run_decision(lambda: self.port.keep(smallest))
 
     # Dialogs.
 
@@ -314,9 +328,9 @@ class ReviewPane(LookingKeys):
 
     def _about(self) -> ReviewContext:
         def follow(decision: Decision) -> None:
-            self._run(decision, follows=True)
+            self.run_decision(decision, follows=True)
 
-        return ReviewContext(self.app, self.view, self._work, self._run, follow, self._hunks)
+        return ReviewContext(self.app, self.view, self._work, self.run_decision, follow, self._hunks)
 
     def action_ask(self) -> None:
         self._tools.ask(self._about())
@@ -477,14 +491,3 @@ class ReviewPane(LookingKeys):
     def action_prior_comment(self) -> None:
         if not self.view.step_remark(-1):
             self.app.notify("There is no comment further up.", timeout=3)
-
-    def action_fold(self) -> None:
-        self.view.fold()
-
-    def action_switch_layout(self) -> None:
-        self.view.switch_arrangement()
-        if self.view.model.lacks_columns:
-            self.app.notify("Side by side needs a wider view: until then it is unified.", timeout=4)
-
-    def action_wrap(self) -> None:
-        self.view.switch_wrap()

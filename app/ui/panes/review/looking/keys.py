@@ -1,12 +1,15 @@
 """The keys of the review that change how one looks at it, and nothing else."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
 
 from textual.containers import Vertical
 
-from app.review.desks.desk import Desk
+from app.errors import TidegateError
+from app.review.desks.desk import Desk, HunkPart, Seen
 from app.review.model import FileChange
 from app.ui.diff.view import DiffView
+from app.ui.panes.review.desk_work import Decision
 
 
 class LookingKeys(Vertical):
@@ -18,6 +21,65 @@ class LookingKeys(Vertical):
     def desk(self) -> Desk:
         """What is reviewed now."""
         raise NotImplementedError
+
+    def put_desk(self, desk: Desk) -> None:
+        """Review `desk` in the place of what is reviewed now."""
+        raise NotImplementedError
+
+    def run_decision(self, decision: Decision, go_to: str | None = None) -> None:
+        """Take a decision, and go to the hunk `go_to`."""
+        raise NotImplementedError
+
+    # How lines are laid out.
+
+    def action_fold(self) -> None:
+        self.view.fold()
+
+    def action_switch_layout(self) -> None:
+        self.view.switch_arrangement()
+        if self.view.model.lacks_columns:
+            self.app.notify("Side by side needs a wider view: until then it is unified.", timeout=4)
+
+    def action_wrap(self) -> None:
+        self.view.switch_wrap()
+
+    # What was seen.
+
+    def action_see(self) -> None:
+        view, desk = self.view, self.desk
+        change, hunk, place = view.current_change, view.current_hunk, view.model.row(view.cursor_row)
+        if change is None or hunk is None or place is None:
+            return
+        hunks = [hunk] if place.hunk >= 0 else change.hunks
+        seen = view.model.seen
+        are_seen = all(one.id in seen and seen[one.id].is_whole for one in hunks)
+        parts = [HunkPart(change, one) for one in hunks]
+
+        def see() -> None:
+            desk.see(parts, is_seen=not are_seen)
+
+        following = next_open(view.model.changes, seen, {one.id for one in hunks}) if not are_seen else None
+        self.run_decision(see, following)
+
+    # Commit by commit.
+
+    def action_next_commit(self) -> None:
+        self.run_worker(self._step_commit(1), group="commits", exclusive=True)
+
+    def action_prior_commit(self) -> None:
+        self.run_worker(self._step_commit(-1), group="commits", exclusive=True)
+
+    async def _step_commit(self, step: int) -> None:
+        desk = self.desk
+        try:
+            found = await asyncio.to_thread(desk.step, step)
+        except TidegateError as error:
+            self.app.notify(str(error), severity="warning", timeout=5)
+            return
+        if self.desk is desk:
+            self.put_desk(found)
+
+    # What changes mean.
 
     def look_for_meaning(self, changes: Sequence[FileChange]) -> None:
         """Have what moved in `changes`, and what is only reformatted, be found and shown."""
@@ -50,3 +112,17 @@ class LookingKeys(Vertical):
     def action_switch_structure(self) -> None:
         self.view.switch_notes()
         self.look_for_meaning(self.view.model.changes)
+
+
+def next_open(
+    changes: Sequence[FileChange], seen: Mapping[str, Seen], just_seen: Collection[str]
+) -> str | None:
+    """The first hunk that is neither seen nor decided behind those just seen; None without one."""
+    names = [hunk.id for change in changes for hunk in change.hunks]
+    last = max((number for number, name in enumerate(names) if name in just_seen), default=-1)
+    is_open = {
+        hunk.id: hunk.decision == "pending" and not (hunk.id in seen and seen[hunk.id].is_whole)
+        for change in changes
+        for hunk in change.hunks
+    }
+    return next((name for name in names[last + 1 :] if is_open[name]), None)

@@ -1,0 +1,1 @@
+"""What was seen of commits, ranges and patches: marks by content, so that they outlive a rebase."""
