@@ -2,8 +2,8 @@
 
 import asyncio
 
-from app.review.model import Comment
-from app.review.remarks.model import Answer
+from app.review.model import Comment, Remark
+from app.review.remarks.model import Answer, Note, ReadingOrder
 from app.ui.dialogs.comment import CommentDialog
 from app.ui.dialogs.listing import Listing, ListRow
 from app.ui.drawing.text import visible
@@ -53,35 +53,53 @@ def _rewrite(context: ReviewContext, comment: Comment) -> None:
 
 
 async def list_all(context: ReviewContext) -> None:
-    """List all comments, to go to one, change or delete it."""
+    """List what was said on hunks, the user's comments first: to go to one, delete it, or edit a comment."""
     app, work = context.app, context.work
-    comments = {str(one.id): one for one in await asyncio.to_thread(work.port.comments)}
-    if not comments:
+
+    def read() -> list[Remark]:
+        others = [one for one in work.port.remarks.all() if not isinstance(one, ReadingOrder)]
+        return [*work.port.comments(), *others]
+
+    remarks = {str(number): one for number, one in enumerate(await asyncio.to_thread(read))}
+    if not remarks:
         app.notify("There are no comments yet.", timeout=3)
         return
 
     def done(chosen: tuple[str, str] | None) -> None:
         if chosen is None:
             return
-        comment = comments[chosen[1]]
-        if chosen[0] == "e":
-            _rewrite(context, comment)
+        remark = remarks[chosen[1]]
+        if chosen[0] == "e" and isinstance(remark, Comment):
+            _rewrite(context, remark)
+        elif chosen[0] == "e":
+            app.notify("Only your own comments can be edited.", severity="warning")
+        elif chosen[0] == "d" and isinstance(remark, Comment):
+            context.run(lambda: work.port.change_comment(remark.id, ""), None)
         elif chosen[0] == "d":
-            context.run(lambda: work.port.change_comment(comment.id, ""), None)
-        elif comment.source != work.desk.source or not context.view.go_to_remark(comment):
-            app.notify("What that comment was on is not in view here.", severity="warning")
+            context.run(lambda: work.port.remarks.change(remark, ""), None)
+        elif remark.source != work.desk.source or not context.view.go_to_remark(remark):
+            app.notify("What that was on is not in view here.", severity="warning")
 
     entries = [
-        ListRow(key, one.text.split("\n")[0], _place(one), _facts(one), "" if one.is_sent else "accent")
-        for key, one in comments.items()
+        ListRow(
+            key,
+            one.text.split("\n")[0],
+            _place(one),
+            _facts(one),
+            "accent" if isinstance(one, Comment) and not one.is_sent else "",
+        )
+        for key, one in remarks.items()
     ]
     app.push_screen(Listing("Comments", entries, {"enter": "goes there", "e": "edits", "d": "deletes"}), done)
 
 
-def _facts(comment: Comment) -> str:
-    facts = [comment.source] if comment.source else []
-    return f"({', '.join([*facts, 'sent'] if comment.is_sent else facts)})" if facts or comment.is_sent else ""
+def _facts(remark: Remark) -> str:
+    """Who said it, where not the user, on what, where not on the agent's work, and whether the agent knows."""
+    who = {Answer: ["an answer"], Note: ["the agent"]}.get(type(remark), [])
+    facts = [*who, *([remark.source] if remark.source else [])]
+    facts += ["sent"] if isinstance(remark, Comment) and remark.is_sent else []
+    return f"({', '.join(facts)})" if facts else ""
 
 
-def _place(comment: Comment) -> str:
-    return f"{visible(comment.path)}:{comment.line}" if comment.line else visible(comment.path)
+def _place(remark: Remark) -> str:
+    return f"{visible(remark.path)}:{remark.line}" if remark.line else visible(remark.path)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from app.review.remarks.model import Note, Said
+from app.ui.dialogs.listing import Listing
 from tests.support.screen import Stage, edit
 
 
@@ -51,6 +52,10 @@ async def test_the_next_hunk_is_the_next_in_the_order_that_is_followed(tmp_path:
         await stage.until(lambda: view.model.rows.remark_rows, "the note")
         row = view.model.rows.remark_rows[0]
         assert isinstance(view.model.remark_at(row), Note) and "» Only one." in view.draw_row(row, 80).text
+        await stage.press("M")
+        await stage.until(lambda: isinstance(stage.app.screen, Listing), "the list of what was said")
+        await stage.press("d")
+        await stage.until(lambda: not view.model.rows.remark_rows, "the note gone")
         await stage.press("O", "O")
         await told("the agent's order")
         assert here() == "c.py"
