@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.commands.options import Parser
+from app.commands.reviewing.output import FORMS, names_of, write_comments, write_json
 from app.errors import TidegateError
 from app.git.git import Git
 from app.review.desks.desk import Desk
@@ -38,6 +39,12 @@ def parser() -> Parser:
         metavar="REV | A..B | A...B | FILE.patch | -",
         help="a commit, a range, a patch file, or - for a diff on standard input",
     )
+    made.add_argument("--json", action="store_true", help="print the review as JSON, and open no screen")
+    made.add_argument(
+        "--comments",
+        choices=FORMS,
+        help="write the comments made on it: as Markdown, as a GitHub review (JSON), or as git notes",
+    )
     made.add_argument("--staged", action="store_true", help="review the index")
     return made
 
@@ -47,11 +54,14 @@ def run(given: Sequence[str]) -> int:
     options = parser().parse_args(given)
     if options.staged and options.what is not None:
         raise ReviewUsage("--staged reviews the index, and nothing else", f"leave out {options.what!r}")
-    if not sys.stdout.isatty():
-        raise ReviewUsage("the review needs a terminal", "without one, use: git diff")
+    is_output = options.json or options.comments is not None
+    if options.json and options.comments is not None:
+        raise ReviewUsage("--json has the comments already", "leave out --comments")
+    if not is_output and not sys.stdout.isatty():
+        raise ReviewUsage("the review needs a terminal", "without one, use: git diff, or --json")
     piped = _standard_input() if options.what == "-" else b""
     plain = without_colours(piped)
-    if is_word_diff(plain):
+    if is_word_diff(plain) and not is_output:
         # As git's pager, what cannot be reviewed goes through, with its colours.
         sys.stdout.buffer.write(only_colours(piped))
         return 0
@@ -61,6 +71,11 @@ def run(given: Sequence[str]) -> int:
     sources = Sources(root, log)
     others = {STAGED: WORK_TREE, WORK_TREE: STAGED}
     desks: list[Desk] = [SourceDesk(one, sources, log) for one in (source, others.get(source)) if one]
+    if is_output:
+        names = names_of(source, root)
+        if options.json:
+            return write_json(desks[0], log, names)
+        return write_comments(desks[0], log, names, options.comments)
     return _show(root, log, desks, piped, Git(root).operation)
 
 

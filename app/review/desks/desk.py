@@ -90,6 +90,15 @@ class Desk(Protocol):
             f"There are no commits to go through in {self.title}", "review a commit or a range: A..B"
         )
 
+    def commit_id(self) -> str:
+        """The id of the commit that is reviewed, of a range its last one; "" where there is none."""
+        return ""
+
+    def write_note(self, text: str) -> str:  # noqa: ARG002
+        """Keep `text` as git's note of the review on the commit that is reviewed, in the place of an earlier
+        one; returns a sentence."""
+        raise ReviewError(f"There is no commit to keep a note on in {self.title}", "review a commit or a range")
+
     def undo(self) -> str:
         """Take the last decision back; "" if there is none."""
         ...

@@ -116,6 +116,16 @@ class SourceDesk(Desk):
         )
 
     @override
+    def commit_id(self) -> str:
+        return self._sources.commit_of(self._from) if self._is_history else ""
+
+    @override
+    def write_note(self, text: str) -> str:
+        return (
+            self._sources.write_note(commit, text) if (commit := self.commit_id()) else super().write_note(text)
+        )
+
+    @override
     def step(self, step: int) -> Desk:
         if not self._is_history:
             return super().step(step)

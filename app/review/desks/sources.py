@@ -44,6 +44,8 @@ DIFF_FORM = (
 # Parts of changes, each with its selection of hunks and lines.
 Parts = Sequence[tuple[FileChange, Selection]]
 
+NOTES = "review"
+"""The notes of git that comments are kept in: refs/notes/review."""
 _SUBMODULE = 0o160000
 """git's mode of a submodule's entry."""
 _MEANT = b"meant to be added\t"
@@ -318,11 +320,19 @@ class Sources:
         if source.kind == "worktree":
             image = self._disk.read(change.path)
             return image.data if image else None
-        revision = {"staged": "", "commit": source.revision}.get(source.kind)
-        if revision is None:
-            revision = source.revision.replace("...", "..").split("..")[-1] or "HEAD"
+        revision = "" if source.kind == "staged" else _last(source)
         answer = self._git.ask("cat-file", "blob", f"{revision}:{self._git.prefix}{change.path}")
         return answer.output if answer.status == 0 else None
+
+    def commit_of(self, source: Source) -> str:
+        """The id of a commit, or of the last one of a range."""
+        return self._git.line("rev-parse", "--verify", "--end-of-options", f"{_last(source)}^{{commit}}")
+
+    def write_note(self, commit: str, text: str) -> str:
+        """Keep `text` as the note of the review on a commit; returns a sentence."""
+        data = text.encode("utf-8", "surrogateescape")
+        self._git.run("notes", f"--ref={NOTES}", "add", "--force", "--file=-", commit, data=data)
+        return f"Wrote a note on {commit[:10]}: git log --notes={NOTES} shows it"
 
     def _apply_to_index(self, patch: bytes, change: FileChange, *options: str) -> None:
         if not patch:
@@ -433,6 +443,13 @@ def _link_rest(source: Path, target: Path) -> None:
             copy.symlink_to(entry)
         elif copy.is_dir() and not copy.is_symlink():
             _link_rest(entry, copy)
+
+
+def _last(source: Source) -> str:
+    """The revision that a commit or a range ends with."""
+    if source.kind == "commit":
+        return source.revision
+    return source.revision.replace("...", "..").split("..")[-1] or "HEAD"
 
 
 def _by_path(change: FileChange) -> bool:

@@ -9,6 +9,8 @@ from app.review.errors import ReviewError
 
 _FARTHEST = 200
 """Commits before and after a single one that can be gone to; chosen."""
+TITLE_FORM = "--format=%h %s"
+"""What a commit is called that was gone to."""
 _FORM = "--format=%H%x09%h %s"
 
 

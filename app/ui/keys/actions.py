@@ -296,6 +296,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("review.more", "review", "more", ("z",), "Show more of the file around this hunk"),
     Action("review.less", "review", "less", ("Z",), "Show the hunk alone again"),
     Action("review.space", "review", "ignore_space", ("i",), "Ignore changes of white space, or not"),
+    Action("review.export", "review", "export", ("Y",), "Export the comments: Markdown, GitHub, notes of git"),
     Action(
         "review.see", "review", "see", ("V",), "Mark this hunk or file as seen, or not, in commits and patches"
     ),

@@ -8,6 +8,8 @@ from textual.containers import Vertical
 from app.errors import TidegateError
 from app.review.desks.desk import Desk, HunkPart, Seen
 from app.review.model import FileChange
+from app.review.port import ReviewPort
+from app.ui.base import ActionApp
 from app.ui.diff.view import DiffView
 from app.ui.panes.review.desk_work import Decision
 
@@ -20,6 +22,11 @@ class LookingKeys(Vertical):
     @property
     def desk(self) -> Desk:
         """What is reviewed now."""
+        raise NotImplementedError
+
+    @property
+    def port(self) -> ReviewPort:
+        """The review's log."""
         raise NotImplementedError
 
     def put_desk(self, desk: Desk) -> None:
@@ -42,6 +49,18 @@ class LookingKeys(Vertical):
 
     def action_wrap(self) -> None:
         self.view.switch_wrap()
+
+    # Comments for other programs.
+
+    def action_export(self) -> None:
+        self.run_worker(self._export(), group="export", exclusive=True)
+
+    async def _export(self) -> None:
+        from app.ui.panes.review.looking import export  # noqa: PLC0415  the first frame does without it
+
+        app = self.app
+        assert isinstance(app, ActionApp)
+        await export.choose(app, self.desk, self.port, self.run_worker)
 
     # What was seen.
 

@@ -1,0 +1,1 @@
+"""What `tidegate review` does without a screen."""
