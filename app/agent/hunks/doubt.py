@@ -19,6 +19,8 @@ DOUBTFUL = 0.9
 """A line with a token less probable than this is doubtful: in 640 edits of the practice model, half of such
 lines were wrong, and half of the wrong lines were among them (.github/docs/review.md has the curve)."""
 _MOST = 255
+_FAR = 100
+"""Lines in which the next line is looked for, from the one found last on: a long file takes no longer."""
 
 Packed = Mapping[str, Mapping[str, str]]
 """By the id of a call and the name of an argument: the tokens, as base64."""
@@ -121,7 +123,8 @@ def doubt_of(written: Sequence[LineDoubt], added: Sequence[str]) -> list[LineDou
     found: list[LineDoubt | None] = []
     at = 0
     for line in added:
-        match = next((n for n in range(at, len(written)) if _is_of(written[n], line)), None)
+        near = range(at, min(at + _FAR, len(written)))
+        match = next((n for n in near if _is_of(written[n], line)), None)
         found.append(None if match is None else written[match])
         if match is not None:
             at = match + 1

@@ -4,6 +4,7 @@ call, several at once, which our engine decodes together.
 
 import asyncio
 import json
+import secrets
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from app.workspace.files.text import Text, decode
 
 _MOST_TOKENS = 4096
 """Of a take; more than an edit takes, and an end for one that comes to none."""
+_SEEDS = 2**31
 _LONGEST_DIFFERENCE = 60  # characters of a line that is quoted
 
 
@@ -87,7 +89,6 @@ async def other_takes(
             messages,
             hands.toolbox.specifications,
             temperature=temperature,
-            top_p=1.0,
             max_tokens=_MOST_TOKENS,
             seed=seed,
             files=lambda: seen,
@@ -95,7 +96,8 @@ async def other_takes(
         )
         return await _first_call(hands, request)
 
-    replies = [asyncio.ensure_future(one(seed)) for seed in range(1, number + 1)]
+    first = secrets.randbelow(_SEEDS)  # asked again, it gives others
+    replies = [asyncio.ensure_future(one(first + take)) for take in range(number)]
     try:
         calls = await asyncio.gather(*replies)
     finally:

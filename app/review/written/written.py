@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.review.display import ShownFile
 from app.review.log.decisions import AtomsByPath
@@ -24,12 +24,20 @@ class Written:
     deciding: Callable[[], AbstractContextManager[None]]
     shown: Callable[[], Iterable[ShownFile]]
     told: Callable[[AtomsByPath], tuple[RejectedText, ...]]
+    known: dict[str, tuple[ShownFile, dict[str, tuple[WrittenBy, ...]]]] = field(default_factory=dict)
+    """By path, what was found for a file as long as it is shown alike."""
 
     def by(self) -> Mapping[str, tuple[WrittenBy, ...]]:
         """By the ids of the hunks under review: the calls that have a part in each, oldest first."""
         with self.acting():
-            files = [(shown.change.path, shown.shown) for shown in self.shown()]
-            return {one.hunk.id: authors(self.ledger.state, path, one) for path, of in files for one in of}
+            return {name: calls for shown in self.shown() for name, calls in self._of(shown).items()}
+
+    def _of(self, shown: ShownFile) -> dict[str, tuple[WrittenBy, ...]]:
+        path = shown.change.path
+        if path not in self.known or self.known[path][0] is not shown:
+            found = {one.hunk.id: authors(self.ledger.state, path, one) for one in shown.shown}
+            self.known[path] = (shown, found)
+        return self.known[path][1]
 
     def without(self, hunk: str) -> FileImage | None:
         """The file of a hunk without all that was changed there by the calls that made it; None: no file."""

@@ -349,6 +349,20 @@ def take(review: Review) -> None:
     review.written.put_instead("1.0", review.written.without("1.0"), FileImage(b"1\n2\nzwei\n3\n"))
 
 
+def test_the_agent_hears_which_lines_took_the_place_of_its_own() -> None:
+    bench = three_files()
+    take(bench.review)
+    told = "a:2\n-2\n+two\nis now\n+zwei"
+    assert told in bench.review.feedback()
+    bench = three_files()
+    take(bench.review)
+    bench.review.undo()
+    assert bench.review.feedback() == ""
+    bench.review.redo()
+    bench.compact()
+    assert told in bench.review.feedback()
+
+
 DECISIONS: dict[str, tuple[Callable[[Review], object], Callable[[Review], object]]] = {
     "reject": (Review.changes, reject_all),
     "undo": (reject_all, Review.undo),

@@ -8,7 +8,7 @@ from pathlib import Path
 from app.agent.hunks.doubt import DOUBTFUL, LineDoubt, doubt_of
 from app.agent.hunks.written import written_lines
 from app.errors import TidegateError
-from app.review.model import FileChange, WrittenBy
+from app.review.model import FileChange, Hunk, WrittenBy
 from app.ui.diff.model.labels import Label
 from app.ui.diff.view import DiffView
 from app.ui.panes.review.desk_work import DeskWork
@@ -53,6 +53,7 @@ class Doubting:
         self._work = work
         self._root = root
         self._known: dict[tuple[str, str], list[LineDoubt]] = {}
+        self._of_hunks: dict[str, tuple[Hunk, list[tuple[float, int]]]] = {}
         self._found = Doubts()
         self.is_on = False
         """Whether doubtful lines are tinted and gone through."""
@@ -108,10 +109,19 @@ class Doubting:
             self._known.update({(session, call): lines.get(call, []) for call in calls})
         found: list[tuple[float, str, int]] = []
         for hunk in (hunk for change in changes for hunk in change.hunks if hunk.decision != "rejected"):
-            for one in writers.get(hunk.id, ()):
-                written = self._known.get((one.session, one.call), [])
-                added = [hunk.lines[index].text for index in one.lines]
-                for index, doubt in zip(one.lines, doubt_of(written, added), strict=True):
-                    if doubt is not None and doubt.probability < DOUBTFUL:
-                        found.append((doubt.probability, hunk.id, index))
+            known = self._of_hunks.get(hunk.id)
+            if known is None or known[0] is not hunk:
+                known = self._of_hunks[hunk.id] = (hunk, self._of(hunk, writers.get(hunk.id, ())))
+            found += [(probability, hunk.id, index) for probability, index in known[1]]
         return Doubts(tuple((name, index) for _, name, index in sorted(found)))
+
+    def _of(self, hunk: Hunk, writers: tuple[WrittenBy, ...]) -> list[tuple[float, int]]:
+        """The doubtful lines of a hunk: probability and index."""
+        found: list[tuple[float, int]] = []
+        for one in writers:
+            written = self._known.get((one.session, one.call), [])
+            added = [hunk.lines[index].text for index in one.lines]
+            for index, doubt in zip(one.lines, doubt_of(written, added), strict=True):
+                if doubt is not None and doubt.probability < DOUBTFUL:
+                    found.append((doubt.probability, index))
+        return found
