@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from app.editing.comments import marks_for, toggled
 from app.editing.errors import BadSearch, CannotEncode, DiskChanged, NotEditable
@@ -228,10 +228,17 @@ class Editing(RuleBasedStateMachine):
         super().__init__()
         self.folder = TemporaryDirectory()
         self.path = Path(self.folder.name) / "a.txt"
-        self.path.write_bytes(b"one\r\ntwo\r\n")
+        self.begin(("utf-8", b""), "\r\n")
+
+    @initialize(encoded=ENCODED, ending=st.sampled_from(["\n", "\r\n", "\r"]))
+    def begin(self, encoded: tuple[str, bytes], ending: str) -> None:
+        encoding, self.mark = encoded
+        self.path.write_bytes(self.mark + f"one{ending}two{ending}".encode(encoding))
         self.file = OpenFile(self.path, "a.txt")
         self.document = LineDocument(self.file.normal)
-        self.undone: list[tuple[tuple[int, int], tuple[int, int], str]] = []
+        self.written: list[tuple[int, str, str]] = []
+        """What was put where and in the place of what; undone, it can be written again."""
+        self.undone: list[tuple[int, str, str]] = []
         self.model = self.file.normal
         self.seen = self.disk
 
@@ -248,16 +255,27 @@ class Editing(RuleBasedStateMachine):
         assert result.replaced_text == self.model[start:end]
         plain = text.replace("\r\n", "\n").replace("\r", "\n")
         self.model = self.model[:start] + plain + self.model[end:]
-        self.undone.append((first, result.end_location, result.replaced_text))
+        self.written.append((start, plain, result.replaced_text))
+        self.undone.clear()
+
+    def put(self, at: int, old: str, new: str) -> None:
+        first, last = (self.document.get_location_from_index(index) for index in (at, at + len(old)))
+        assert self.document.replace_range(first, last, new).replaced_text == old
+        self.model = self.model[:at] + new + self.model[at + len(old) :]
+
+    @precondition(lambda self: self.written)
+    @rule()
+    def undo(self) -> None:
+        at, new, old = self.written.pop()
+        self.put(at, new, old)
+        self.undone.append((at, new, old))
 
     @precondition(lambda self: self.undone)
     @rule()
-    def undo(self) -> None:
-        start, end, text = self.undone.pop()
-        written = self.document.get_text_range(start, end)
-        self.document.replace_range(start, end, text)
-        at = self.document.get_index_from_location(start)
-        self.model = self.model[:at] + text + self.model[at + len(written) :]
+    def redo(self) -> None:
+        at, new, old = self.undone.pop()
+        self.put(at, old, new)
+        self.written.append((at, new, old))
 
     @rule(text=st.sampled_from([b"theirs\n", b"other\r\nlines", None]))
     def somebody_writes(self, text: bytes | None) -> None:
@@ -276,7 +294,12 @@ class Editing(RuleBasedStateMachine):
         else:
             assert before == self.seen
             self.seen = self.disk
-            assert OpenFile(self.path, "a.txt").normal == self.model
+            again = OpenFile(self.path, "a.txt")
+            assert again.normal == self.model
+            # As it was encoded; ASCII alone has no encoding to be told by but its mark.
+            if self.mark:
+                assert self.seen is not None and self.seen.startswith(self.mark)
+                assert again.text.encoding == self.file.text.encoding
 
     @rule()
     def look_at_theirs_and_keep_mine(self) -> None:
