@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from weakref import ref
 
 from textual import events
 from textual.app import App
@@ -121,7 +122,7 @@ class ActionApp(App[Result], Generic[Result]):
         # The stylesheet is read with the theme's colours at once, and not a second time for them.
         self.stylesheet.set_variables(self.get_css_variables())
         self._styled_with = self.get_css_variables()
-        self._keys_sent: deque[tuple[events.Key, Widget | None]] = deque(maxlen=_MOST_ON_THE_WAY)
+        self._keys_sent: deque[tuple[events.Key, ref[Widget] | None]] = deque(maxlen=_MOST_ON_THE_WAY)
         self.set_keymap({name: ",".join(keys) for name, keys in self.user_keymap.items()})
 
     def refresh_css(self, animate: bool = True) -> None:
@@ -259,12 +260,15 @@ class ActionApp(App[Result], Generic[Result]):
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key) and not event.is_forwarded:
-            self._keys_sent.append((event, self.focused))
+            self._keys_sent.append((event, ref(self.focused) if self.focused is not None else None))
         await super().on_event(event)
 
     def _is_for_another(self, event: events.Key) -> bool:
         """Whether a key was sent to what had the focus before."""
-        return any(key is event and widget is not self.focused for key, widget in self._keys_sent)
+        return any(
+            key is event and (widget() if widget is not None else None) is not self.focused
+            for key, widget in self._keys_sent
+        )
 
     def on_key(self, event: events.Key) -> None:
         # Keys that come in one go, as over a slow line, are all under way to the view by the time that the
