@@ -46,22 +46,24 @@ class Wanted:
 
 
 def read_material(paths: Sequence[Path], directory: Path, wanted: Wanted) -> Material:
-    """Reads folders and files of text, and chats or decisions of a review from files that end in .jsonl.
-    `directory`: of the checkpoint. Raises RequestError, CheckpointError or TemplateError."""
-    lined = [path for path in paths if path.suffix == ".jsonl" and path.is_file()]
-    texts = [path for path in paths if path not in lined]
-    parts = [
-        _from_decisions(file, directory, wanted) if is_reviewed(file) else _from_chats(file, directory, wanted)
-        for file in lined
-    ]
-    if texts:
-        parts.append(_from_texts(texts, directory, wanted))
+    """Reads folders and files of text, and chats or decisions of a review from files that end in .jsonl; each
+    path is a source of its own. `directory`: of the checkpoint. Raises RequestError, CheckpointError or
+    TemplateError."""
+    parts = [_read(path, directory, wanted) for path in paths]
     return Material(
         tuple(example for part in parts for example in part.training),
         tuple(example for part in parts for example in part.held_out),
         tuple(line for part in parts for line in part.made_of),
         tuple(len(part.held_out) for part in parts),
     )
+
+
+def _read(path: Path, directory: Path, wanted: Wanted) -> Material:
+    if path.suffix != ".jsonl" or not path.is_file():
+        return _from_text(path, directory, wanted)
+    if is_reviewed(path):
+        return _from_decisions(path, directory, wanted)
+    return _from_chats(path, directory, wanted)
 
 
 def split(
@@ -104,9 +106,9 @@ def _from_decisions(file: Path, directory: Path, wanted: Wanted) -> Material:
     return _source(training, held_out, told(decisions, left_out))
 
 
-def _from_texts(paths: Sequence[Path], directory: Path, wanted: Wanted) -> Material:
+def _from_text(path: Path, directory: Path, wanted: Wanted) -> Material:
     corpus = read_corpus(
-        paths,
+        [path],
         Tokenizer.from_directory(directory),
         length=wanted.length,
         most=wanted.most,
@@ -117,8 +119,7 @@ def _from_texts(paths: Sequence[Path], directory: Path, wanted: Wanted) -> Mater
         (Text(sequence, np.ones(len(sequence), np.bool_)),) for sequence in corpus.sequences
     ]
     count = len(examples) - corpus.held_out
-    named = ", ".join(path.name for path in paths)
-    return _source(examples[:count], examples[count:], f"{corpus.files:,} files of text from {named}")
+    return _source(examples[:count], examples[count:], f"{corpus.files:,} files of text from {path.name}")
 
 
 def _source(training: Sequence[Example], held_out: Sequence[Example], made_of: str) -> Material:

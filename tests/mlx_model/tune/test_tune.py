@@ -225,7 +225,7 @@ def test_chats_are_learnt_beside_code(model: Path, code: Path, tmp_path: Path) -
     quick = ("--length", "24", "--steps", "1", "--layers", "1", "--data", str(code), str(chats))
     assert main(command(model, code, out, *quick)) == 0
     told = json.loads((out / "adapter_config.json").read_text())["tidegate"]
-    assert told["made_of"] == ["4 chats of chats.jsonl", f"3 files of text from {code.name}"]
+    assert told["made_of"] == [f"3 files of text from {code.name}", "4 chats of chats.jsonl"]
     # What they hold out is judged apart.
     assert len(told["by_source"]) == 2
     assert "Of 4 chats of chats.jsonl |" in (out / "README.md").read_text()
