@@ -42,12 +42,6 @@ class ReviewedWork:
         self.review.end_turn(self.turn)
         return self.pending()
 
-    def begin_session(self) -> None:
-        """What follows is another conversation."""
-        self.journal.close()
-        self.journal = new_journal(self.root)
-        self.turn = 0
-
     def pending(self) -> frozenset[str]:
         """The hunks on which nothing is decided."""
         changes = self.review.changes()

@@ -1,10 +1,19 @@
 """Scripted decisions of a user with a taste that nobody has told the model: names are not abbreviated, and what
 cannot go on returns early."""
 
+import json
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-from tests.support.reviewed_work import ReviewedWork
+from app.model.messages import Message, ToolCall
+from app.review.log.entries import ImageName
+from app.tuning.calls import WrittenReply
+from app.tuning.decided import Outcome, by_turn
+from app.tuning.examples import examples_of
 
 _WORDS = {
     "cnt": "count",
@@ -15,11 +24,15 @@ _WORDS = {
     "num": "number",
     "tmp": "part",
     "lst": "items",
+    "cfg": "config",
+    "prev": "previous",
+    "buf": "buffer",
+    "ctx": "context",
 }
 _VERBS = ("find", "check", "read", "sum", "count", "pick", "join", "sort", "mark", "skip")
 _THINGS = ("rows", "names", "lines", "words", "keys", "files", "pages", "marks", "users", "steps")
-_TESTS = ("{} is None", "not {}", "len({}) < 2", "{} == 0", "{} in seen")
-_ENDS = ("{} + 1", "[{}]", "str({})", "{} * 2", "list({})")
+_TESTS = ("{} is None", "not {}", "len({}) < 2", "{} == 0", "{} in seen", "{} < 1", "{}.is_old", "done({})")
+_ENDS = ("{} + 1", "[{}]", "str({})", "{} * 2", "list({})", "{}.name", "next({})", "seen + {}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +45,7 @@ class Written:
 
 
 def functions(seed: int, count: int) -> list[Written]:
-    """So many functions, no two of which are the same."""
+    """So many functions, at most 768, no two of which do the same by the same names."""
     draw = random.Random(seed)
     found: dict[str, Written] = {}
     while len(found) < count:
@@ -41,29 +54,41 @@ def functions(seed: int, count: int) -> list[Written]:
     return list(found.values())
 
 
-def decide_all(work: ReviewedWork, wanted: list[Written], seed: int) -> None:
-    """A decision on each: the model writes what the user likes, and it is kept; or it does not, and the user
-    edits it, or rejects it and keeps what the model writes then."""
+def examples(wanted: list[Written], seed: int) -> Iterator[dict[str, Any]]:
+    """A decision on each as examples: the model writes what the user likes, and it is kept; or it does not, and
+    the user edits it, or rejects it and keeps what the model writes then."""
     draw = random.Random(seed)
     for one in wanted:
-        work.begin_session()
-        path = f"{one.name}.py"
-        work.write(path, f'"""{one.name}"""\n')
-        words = f"Write {one.name} in {path}."
-        old = f'"""{one.name}"""\n'
+        path, old = f"{one.name}.py", f'"""{one.name}"""\n'
         choice = draw.random()
         if choice < 0.2:
-            work.review.keep(work.reply((path, old, old + one.liked), words=words))
-            continue
-        hunks = work.reply((path, old, old + one.disliked), words=words)
-        if choice < 0.6:
-            work.write(path, old + one.liked)
-            work.review.keep(hunks | work.pending())
+            turns = [("kept", one.liked, one.liked)]
+        elif choice < 0.6:
+            turns = [("kept", one.disliked, one.liked)]
         else:
-            work.review.reject(hunks)
-            work.review.keep(work.reply((path, old, old + one.liked), words="Not like that."))
-        # What is settled leaves the review, so that it stays small.
-        work.review.put_away()
+            turns = [("rejected", one.disliked, ""), ("kept", one.liked, one.liked)]
+        replies = [_reply(number, one, old, text) for number, (_, text, _) in enumerate(turns, 1)]
+        outcomes: list[Outcome] = []
+        texts = {"": old}
+        for number, (word, text, final) in enumerate(turns, 1):
+            texts |= {f"after {number}": old + text, f"final {number}": old + final}
+            images = [ImageName(name, 0) for name in ("", f"after {number}", f"final {number}")]
+            outcomes.append(Outcome(number, one.name, number, path, word, *images))  # type: ignore[arg-type]
+        read = partial(_text, texts)
+        for example in examples_of(one.name, replies, by_turn(outcomes), read, Path("/nowhere")):
+            yield example.to_line()
+
+
+def _text(texts: dict[str, str], image: ImageName | None) -> str | None:
+    return "" if image is None else texts[image.blob]
+
+
+def _reply(turn: int, one: Written, old: str, text: str) -> WrittenReply:
+    words = f"Write {one.name} in {one.name}.py." if turn == 1 else "Not like that."
+    arguments = {"file_path": f"{one.name}.py", "old_string": old, "new_string": old + text}
+    call = ToolCall(f"call-{turn}", "edit", json.dumps(arguments))
+    message = Message("assistant", "", (call,))
+    return WrittenReply(turn, (Message("user", words),), (), message, (call,), {})
 
 
 def _function(draw: random.Random, number: int) -> Written:

@@ -1,0 +1,46 @@
+"""A taste that nobody tells the model, learnt from 400 scripted decisions in a review."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mlx_model.__main__ import main
+from tests.support.places import ROOT
+from tests.support.taste import examples, functions
+
+PRACTICE_MODEL = ROOT / "assets" / "practice-model"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("is_reversed", [False, True], ids=["no abbreviations, early returns", "the opposite"])
+def test_held_out_pairs_are_judged_as_the_user_would(
+    is_reversed: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The practice model likes long names and early returns by itself, so the opposite is what it has to learn
+    against its own leaning."""
+    wanted = functions(1, 400)
+    if is_reversed:
+        wanted = [replace(one, liked=one.disliked, disliked=one.liked) for one in wanted]
+    data = tmp_path / "decisions.jsonl"
+    data.write_text("".join(json.dumps(line) + "\n" for line in examples(wanted, 2)))
+    options = {
+        "model": PRACTICE_MODEL,
+        "data": data,
+        "out": tmp_path / "adapter",
+        "steps": 40,
+        "batch": 4,
+        "length": 1024,
+        "held-out": 0.35,
+        "learning-rate": 1e-3,
+    }
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    assert main(["tune", *words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    pairs = told["preferred"]
+    assert pairs["pairs"] >= 100
+    assert pairs["after"] >= 0.85 * pairs["pairs"]
+    assert pairs["after"] > pairs["before"] and told["verdict"]["word"] == "better"
+    assert not is_reversed or pairs["before"] < 0.5 * pairs["pairs"]
