@@ -53,6 +53,11 @@ def models_directory() -> Path:
     return data_directory() / "models"
 
 
+def adapters_directory() -> Path:
+    """Where our engine looks for adapters, one directory each."""
+    return data_directory() / "adapters"
+
+
 def log_directory() -> Path:
     """The engine's and the application's logs."""
     home = _home()

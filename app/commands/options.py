@@ -66,8 +66,9 @@ def add_adapter(parser: argparse.ArgumentParser) -> None:
     """--adapter."""
     parser.add_argument(
         "--adapter",
-        metavar="NAME",
-        help="the adapter that our engine computes replies under, or none (default: the settings')",
+        metavar="ADAPTER",
+        help="the adapter that our engine computes replies under: a name, a directory, or none (default: the "
+        "settings')",
     )
 
 

@@ -89,7 +89,7 @@ def parser() -> Parser:
     """The options that it takes."""
     made = Parser(
         prog="tidegate",
-        usage="tidegate [PATH] [--model MODEL] [--mode MODE] [--draft MODE] [--adapter NAME]\n"
+        usage="tidegate [PATH] [--model MODEL] [--mode MODE] [--draft MODE] [--adapter ADAPTER]\n"
         "                [--continue | --resume ID]\n"
         "       tidegate COMMAND ...",
         description="A coding workspace for the terminal, with a model of its own and review by hunk.",

@@ -8,7 +8,6 @@ from typing import Any
 
 from app import durable
 from app.errors import TidegateError
-from app.paths import data_directory
 from app.settings.settings import load_settings, remember
 from app.tuning.example_file import tuning_directory
 
@@ -31,11 +30,6 @@ class Trial:
     before: str = ""
     trained_on: tuple[str, ...] = ()
     running: str = ""
-
-
-def adapters_directory() -> Path:
-    """Where our engine looks for adapters, one directory each."""
-    return data_directory() / "adapters"
 
 
 def load_trial() -> Trial:

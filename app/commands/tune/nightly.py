@@ -15,7 +15,7 @@ from app.commands.options import BadUsage, Parser
 from app.model.catalogue.catalogue import LocalModel, choose_model
 from app.model.engine.process import EngineFiles
 from app.model.engine.process_lock import ProcessLock
-from app.paths import data_directory
+from app.paths import adapters_directory, data_directory
 from app.settings.settings import Settings, load_settings
 from app.tuning.collecting import collect_all
 from app.tuning.example_file import (
@@ -27,7 +27,7 @@ from app.tuning.example_file import (
 from app.tuning.night.conditions import Facts, Hours, Rules, reason_to_wait
 from app.tuning.night.machine import idle_seconds, on_power
 from app.tuning.night.training import TrainingFailed, draft_command, train, tune_command
-from app.tuning.trial import adapters_directory, load_trial, save_trial, take_up, won
+from app.tuning.trial import load_trial, save_trial, take_up, won
 
 
 def parser() -> Parser:

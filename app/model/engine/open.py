@@ -1,6 +1,7 @@
 """Opening the engine that a choice of model calls for."""
 
 from app.model.catalogue.catalogue import LocalModel, ModelChoice, ServedModel
+from app.model.engine.adapters import adapter_name
 from app.model.engine.local import LocalEngine
 from app.model.engine.remote import RemoteEngine, absent_engine, refused_engine
 from app.model.port import EnginePort
@@ -8,13 +9,15 @@ from app.settings.settings import Settings
 
 
 def open_engine(choice: ModelChoice, settings: Settings) -> EnginePort:
-    """The engine for `choice`; nothing is started or connected before its `start` or first request."""
+    """The engine for `choice`; nothing is started or connected before its `start` or first request. Raises
+    BadAdapter."""
     if isinstance(choice, LocalModel):
+        adapter = adapter_name(settings.adapter)
         return LocalEngine(
             choice,
             idle_seconds=settings.engine_idle_minutes * 60,
             draft=settings.draft,
-            adapter=settings.adapter,
+            adapter=adapter,
             exact_edits=settings.exact_edits,
             effort=settings.reasoning_effort,
             budget=settings.reasoning_budget,
