@@ -12,4 +12,5 @@ def begin_again(node: DOMNode, group: str, work: Callable[..., Awaitable[object]
     # The function, not its coroutine, which nobody would await where it is given up before it begins. Textual's
     # type fits a function of either kind, which is one too many for the type checker.
     later: Any = partial(work, *arguments)
-    node.run_worker(later, group=group, exclusive=True)
+    # Without a description Textual makes one of all arguments, such as the lines of a whole file with each key.
+    node.run_worker(later, group=group, description=group, exclusive=True)

@@ -1,5 +1,6 @@
-"""A type error seen in the workspace: pyright as PyPI has it, in the gutter, the status line and the list. It is
-installed for this into the project's own environment, which needs the network."""
+"""A type error seen in the workspace: pyright as PyPI has it, in the gutter, the status line and the list.
+
+It is installed for this into the project's own environment, which needs the network."""
 
 import os
 import shutil

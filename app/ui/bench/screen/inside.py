@@ -141,7 +141,7 @@ async def _in_tree(root: Path, rows: int) -> KeyCost:
 
 
 def _code(root: Path, rows: int) -> str:
-    lines = (f"value_{number} = transform({number}, 'text')  # as it was\n" for number in range(rows))
+    lines = (f"value_{number} = step({number})  # was\n" for number in range(rows))
     (root / "module.py").write_text("".join(lines))
     return "module.py"
 
@@ -157,7 +157,7 @@ async def _in_viewer(root: Path, rows: int) -> KeyCost:
 
 
 async def _in_editor(root: Path, rows: int) -> KeyCost:
-    rows = min(rows, MOST_LINES - 1)  # larger files are only looked at
+    rows = min(rows, MOST_LINES - 1)  # larger files are only looked at; lines are short enough for 2 MB
     name = _code(root, rows)
     async with _open(root) as (screen, watched):
         screen.open_file(name, rows // 2)
