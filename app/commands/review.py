@@ -39,6 +39,11 @@ def parser() -> Parser:
         metavar="REV | A..B | A...B | FILE.patch | -",
         help="a commit, a range, a patch file, or - for a diff on standard input",
     )
+    made.add_argument(
+        "--watch",
+        action="store_true",
+        help="review what any program changes here from now on, as if it were the agent",
+    )
     made.add_argument("--json", action="store_true", help="print the review as JSON, and open no screen")
     made.add_argument(
         "--comments",
@@ -54,6 +59,8 @@ def run(given: Sequence[str]) -> int:
     options = parser().parse_args(given)
     if options.staged and options.what is not None:
         raise ReviewUsage("--staged reviews the index, and nothing else", f"leave out {options.what!r}")
+    if options.watch and (options.what is not None or options.staged or options.json or options.comments):
+        raise ReviewUsage("--watch reviews what changes here", "leave out everything else")
     is_output = options.json or options.comments is not None
     if options.json and options.comments is not None:
         raise ReviewUsage("--json has the comments already", "leave out --comments")
@@ -66,6 +73,8 @@ def run(given: Sequence[str]) -> int:
         sys.stdout.buffer.write(only_colours(piped))
         return 0
     here = Path.cwd()
+    if options.watch:
+        return _watch(here)
     source, root = source_here(here, options.what, staged=options.staged, piped=plain)
     log = open_late(root)
     sources = Sources(root, log)
@@ -133,6 +142,37 @@ def _show(root: Path, log: "ReviewPort", desks: Sequence[Desk], piped: bytes, op
     )
     app.run()
     return app.return_code or 0
+
+
+def _watch(here: Path) -> int:
+    """Review what other programs change from now on; returns the exit status."""
+    from app.commands.reviewing.watching import changed_outside  # noqa: PLC0415  only this needs them
+    from app.review.desks.agent_desk import AgentDesk  # noqa: PLC0415
+    from app.review.outside.watched import watched  # noqa: PLC0415
+    from app.settings.settings import load_settings  # noqa: PLC0415
+    from app.ui.keys.keymap import load_keymap  # noqa: PLC0415
+    from app.ui.review_app import ReviewApp  # noqa: PLC0415
+
+    paths = Git(here).paths()
+    root = paths.top if paths is not None else here
+    log, session = watched(open_late(root))
+    session.begin()
+    try:
+        sources = Sources(root, log)
+        git_desks = [SourceDesk(one, sources, log) for one in (WORK_TREE, STAGED)] if paths is not None else []
+        app = ReviewApp(
+            log,
+            [AgentDesk(log, root), *git_desks],
+            root,
+            notice="watching",
+            keymap=load_keymap(),
+            settings=load_settings(),
+            changed=changed_outside(root),
+        )
+        app.run()
+        return app.return_code or 0
+    finally:
+        session.end()
 
 
 def _take_keyboard() -> None:

@@ -1,6 +1,6 @@
 """The review alone, full screen: what `tidegate review` opens."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -89,14 +89,26 @@ class ReviewApp(ActionApp[None]):
         notice: str = "",
         keymap: Keymap | None = None,
         settings: Settings | None = None,
+        changed: AsyncIterator[None] | None = None,
     ) -> None:
+        """`changed` yields whenever what is reviewed may have become another."""
         super().__init__(keymap=keymap, settings=settings)
+        self._changed = changed
         pane = ReviewPane(review, desks, root, first=first, id="review")
         self.review_screen = ReviewScreen(pane, root, self.user_keymap, notice)
 
     def on_mount(self) -> None:
         self.push_screen(self.review_screen)
         self.tell_notices()
+        if self._changed is not None:
+            self.run_worker(self._follow(self._changed), group="watch")
+
+    async def _follow(self, changed: AsyncIterator[None]) -> None:
+        try:
+            async for _ in changed:
+                self.review_screen.review.reload()
+        except TidegateError as error:
+            self.notify(str(error), severity="error", timeout=8)
 
     def target_of(self, scope: str) -> DOMNode | None:
         return {"app": self, "review": self.review_screen.review, "standalone": self.review_screen}.get(scope)
