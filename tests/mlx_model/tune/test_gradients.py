@@ -104,7 +104,7 @@ def check(case: Case, length: int, means: list[Means]) -> None:
 @pytest.mark.parametrize("make", [plain, dora, dense, packed])
 def test_gradients_are_those_of_peft(make: Any, tmp_path: Path) -> None:
     case = make(tmp_path)
-    check(case, 90, [Means(32, 16), Means(64, 64), Means(128, 256)])
+    check(case, 70, [Means(32, 16), Means(128, 64)])
     check(case, 2, [Means(64, 64)])
 
 
@@ -112,5 +112,5 @@ def test_gradients_are_those_of_peft(make: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("make", [plain, dora, dense, packed])
 def test_gradients_of_long_texts_are_those_of_peft(make: Any, tmp_path: Path) -> None:
     case = make(tmp_path)
-    check(case, 700, [Means(512, 64), Means(256, 128), Means(96, 32)])
-    check(case, 3001, [Means(512, 64), Means(1024, 256)])
+    check(case, 700, [Means(512, 64), Means(256, 256), Means(96, 32)])
+    check(case, 3001, [Means(512, 128)])
