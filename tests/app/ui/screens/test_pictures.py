@@ -16,6 +16,7 @@ from app.agent.port import PermissionRequest
 from app.ui.dialogs.listing import ListLines
 from app.ui.drawing.themes import CONTRAST, DARK, LIGHT
 from app.ui.find.files import FindFile
+from app.ui.preferences.settings_rows import setting_rows
 from app.ui.screens.model import ModelScreen
 from app.ui.widgets.agent.permission_prompt import PermissionPrompt
 from tests.support.patience import LONGEST
@@ -25,6 +26,7 @@ from tests.support.screen import ScriptedAgent, Stage, edit
 
 PICTURES = Path(__file__).parent / "pictures"
 SIZES = ((80, 24), (120, 40), (200, 60))
+SETTINGS = ("theme", "mode", "model", "vim_keys", "diff_tints", "reasoning_effort", "rules")
 THEMES = (DARK.name, LIGHT.name, CONTRAST.name)
 WRITES = bool(os.environ.get("WRITE_PICTURES"))
 _QUIET = 4  # looks without a change, after which a picture is taken to be whole, when it is written
@@ -98,6 +100,10 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr("app.ui.screens.model.models_on_disk", lambda: ())
     monkeypatch.setattr("app.ui.screens.model.CHECKED", "2026-01-01")
     monkeypatch.setattr("app.ui.preferences.settings_screen.settings_file", lambda: "settings.toml")
+    monkeypatch.setattr(
+        "app.ui.preferences.settings_screen.setting_rows",
+        lambda settings: [row for row in setting_rows(settings) if row.name in SETTINGS],
+    )
     monkeypatch.setattr(PermissionPrompt, "grace", 0.0)
     return Stage(root, talk, show_file="src/tides.py")
 
@@ -184,7 +190,7 @@ async def hold(
             wanted = read(path.read_text())[number]
             # After the first that is wrong the others are not waited for.
             deadline = time.monotonic() + (1 if wrong else LONGEST / 4)
-            while (now := picture_of(stage.app)) != wanted and time.monotonic() < deadline:
+            while (now := shown(stage)) != wanted and time.monotonic() < deadline:
                 await stage.pilot.pause(0.01)
             if now != wanted:
                 wrong.append(f"{path.name} in {theme}:\n{difference(wanted, now)}")
@@ -195,11 +201,16 @@ async def hold(
             path.write_text(write(pictures, THEMES))
 
 
+def shown(stage: Stage) -> Picture:
+    """The screen without its last row: which keys it hints at changes with every action that gets a hint."""
+    return picture_of(stage.app)[:-1]
+
+
 async def settled(stage: Stage) -> Picture:
     """The screen, once it stays as it is."""
-    last, quiet = picture_of(stage.app), 0
+    last, quiet = shown(stage), 0
     while quiet < _QUIET:
         await stage.pilot.pause(0.1)
-        now = picture_of(stage.app)
+        now = shown(stage)
         last, quiet = now, quiet + 1 if now == last else 0
     return last
