@@ -10,6 +10,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
+from mlx_model.__main__ import main
 from mlx_model.engine.loading import load
 from mlx_model.errors import CheckpointError
 from mlx_model.weights.adapter import Update, read_adapter
@@ -109,6 +110,16 @@ def test_packed_matrices_are_packed_again_as_they_were(
         allowed = 1.1 * width + 2**-7 * mx.abs(groups).max(axis=-1)
         assert (np.array(error)[adapted] <= np.array(allowed)[adapted]).all()
     assert np.abs(logits(tmp_path / "out") - logits(base)).max() > 0.05
+
+
+def test_the_command_says_what_it_made(
+    original: Path, adapters: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--model", str(original), "--adapter", str(adapters / "lora"), "--out", str(tmp_path / "out")]
+    assert main(["tune", "merge", *words]) == 0
+    assert "matrices changed" in capsys.readouterr().err
+    assert main(["tune", "merge", *words]) == 2
+    assert "exists already" in capsys.readouterr().err
 
 
 def test_an_interrupted_merge_goes_on_to_the_same_bytes(original: Path, adapters: Path, tmp_path: Path) -> None:
