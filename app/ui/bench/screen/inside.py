@@ -17,6 +17,7 @@ from textual.app import App
 from textual.screen import Screen
 
 from app.editing.open_file import MOST_LINES
+from app.errors import TidegateError
 from app.model.catalogue.catalogue import choose_model
 from app.model.engine.open import open_engine
 from app.review.desks.source_desk import SourceDesk
@@ -37,7 +38,7 @@ _KEYS = 30
 """Keys that are timed in a place, of which the median counts."""
 _QUIET = 0.3
 """Seconds without paint after which a screen has settled."""
-_PATIENCE = 120.0
+_PATIENCE = 300.0
 """Seconds that a screen is waited for."""
 _NOBODY = "http://127.0.0.1:9/v1"
 """A server that does not answer, for none of this asks a model."""
@@ -100,7 +101,7 @@ class _Watched:
 
 async def keys_to_paint(top: Path, rows: int) -> dict[str, KeyCost]:
     """What a key costs, by place, with so many rows there. `top` is an empty
-    directory, which may be filled."""
+    directory, which may be filled. Raises TidegateError where a screen does not settle."""
     measures: dict[str, Callable[[Path, int], Awaitable[KeyCost]]] = {
         "tree": _in_tree,
         "viewer": _in_viewer,
@@ -111,7 +112,13 @@ async def keys_to_paint(top: Path, rows: int) -> dict[str, KeyCost]:
     found = {}
     for place, measure in measures.items():
         (root := top / place).mkdir()
-        found[place] = await measure(root, rows)
+        try:
+            found[place] = await measure(root, rows)
+        except TimeoutError:
+            raise TidegateError(
+                f"the {place} with {rows:,} rows was not settled after {_PATIENCE:.0f} s",
+                "run this when the machine has less to do",
+            ) from None
     return found
 
 

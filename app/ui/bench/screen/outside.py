@@ -15,7 +15,7 @@ SIZE = (120, 40)
 TYPED = "zq"
 UNECHOED = "π"
 """Typed behind it. Our first frame shows no such character: where it is seen, the program itself draws."""
-_PATIENCE = 60.0  # seconds that anything is waited for
+_PATIENCE = 30.0  # seconds that anything is waited for
 _AGAIN = 3.0
 """Seconds after which keys that were typed at the start are typed again: some programs throw them away."""
 _SETTLES = 3.0  # seconds after the start that do not count as rest
