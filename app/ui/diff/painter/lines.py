@@ -173,7 +173,10 @@ class LinePainter:
         return text, spans
 
     def _moved(self, place: Row, index: int) -> "MovedLine | None":
-        return self._model.meaning.line(self._model.hunk_of(place).id, index)
+        hunk = self._model.hunk_of(place)
+        if hunk.lines[index].kind == "context":
+            return None  # what is known may be of the hunk as it was before its file changed
+        return self._model.meaning.line(hunk.id, index)
 
     def _sign(self, place: Row, index: int, line: DiffLine) -> str:
         moved = self._moved(place, index)
