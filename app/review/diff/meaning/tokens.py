@@ -127,15 +127,16 @@ class _Writer:
         is_plain = kind in ("parenthesized_expression", "type_parameter") or sum(kept) == 1
         if not is_plain:
             self._put(f"({kind}", node.start_point.row)
-        at = node.start_byte
+        at, row = node.start_byte, node.start_point.row
         for child, is_kept in zip(children, kept, strict=True):
             if child.start_byte > at and node.type != "concatenated_string":
-                self._gap(at, child.start_byte, is_text)
-            at = max(at, child.end_byte)
+                self._gap(at, child.start_byte, row, is_text)
+            if child.end_byte > at:
+                at, row = child.end_byte, child.end_point.row
             if is_kept:
                 self.write(child, node, depth + 1)
         if node.end_byte > at:
-            self._gap(at, node.end_byte, is_text)
+            self._gap(at, node.end_byte, row, is_text)
         if not is_plain:
             self._put(f"{kind})", self._last_row(node))
 
@@ -143,12 +144,11 @@ class _Writer:
         """The row in which a node's last token is: some nodes take the end of their line with them."""
         return max(node.start_point.row, node.end_point.row - (node.end_point.column == 0))
 
-    def _gap(self, start: int, end: int, is_text: bool) -> None:
+    def _gap(self, start: int, end: int, row: int, is_text: bool) -> None:
         """What lies between two children: in a text it is part of it."""
         between = self._data[start:end]
         if not is_text and not between.replace(b"\\", b"").strip():
             return  # blanks, and lines that go on
-        row = self._data.count(b"\n", 0, start)
         self._lines(between.decode("utf-8", "replace"), row, unindented=False)
 
     def _leaf(self, node: Node, parent: Node | None) -> None:
@@ -196,10 +196,10 @@ class _Writer:
             return self._language in _NO_SEMICOLON and node.type != "for_statement"
         if text != "," or node.type == "token_tree":
             return False
-        following = next((one for one in children[number + 1 :] if "comment" not in one.type), None)
+        following = _beside(children, number, 1)
         if following is not None and following.type not in _CLOSERS:
             return False
-        before = next((one for one in reversed(children[:number]) if "comment" not in one.type), None)
+        before = _beside(children, number, -1)
         if before is None or before.type in (",", "(", "[", "{", "<"):
             return False  # a hole in an array, or a comma alone
         commas = sum(child.type == "," for child in children)
@@ -228,17 +228,27 @@ def _check_indentation(node: Node, children: list[Node]) -> None:
             raise _UnreadableError
 
 
+def _beside(children: list[Node], number: int, step: int) -> Node | None:
+    """The next child or the one before, comments left out."""
+    number += step
+    while 0 <= number < len(children):
+        if "comment" not in children[number].type:
+            return children[number]
+        number += step
+    return None
+
+
 def _joined(strings: list[Node]) -> list[Node]:
     """The parts of strings written one after the other, without the quotes between those of one kind."""
     parts: list[Node] = []
+    kind = ""
     for string in strings:
         inside = string.children or [string]
-        starts = [part for part in (parts[-1:] + inside[:1]) if part.type in ("string_start", "string_end")]
-        if len(starts) == 2 and parts:
-            first = next(part for part in reversed(parts) if part.type == "string_start")
-            if _quote(_text(first)) == _quote(_text(inside[0])):
-                parts.pop()
-                inside = inside[1:]
+        begins = _quote(_text(inside[0])) if inside[0].type == "string_start" else ""
+        if begins and begins == kind and parts[-1].type == "string_end":
+            parts.pop()
+            inside = inside[1:]
+        kind = begins
         parts += inside
     return parts
 
@@ -274,6 +284,8 @@ _BINDING_FIELDS = frozenset({"name", "left", "pattern", "alias", "parameters", "
 _BINDING_KINDS = re.compile(
     r"definition|declaration|declarator|parameter|assignment|_item$|^let|alias|_spec$|^for_|^lambda|named_expr"
 )
+_PARAMETERS = re.compile(r"parameters$|parameter_list$|^as_pattern_target$")
+_LIST = re.compile(r"_list$|^tuple|^list|^pattern_list")
 _INSIDE_TARGET = re.compile(
     r"pattern|_list$|^tuple|target|^typed_|parameter|attribute|member|selector|field_expr"
 )
@@ -284,19 +296,22 @@ def _is_binding(node: Node) -> bool:
     at = node
     for _ in range(4):
         parent = at.parent
-        if parent is None:
+        if parent is None or "keyword_argument" in parent.type:
             return False
-        if "keyword_argument" in parent.type:
-            return False
-        name = _field_of(parent, at)
-        if name in ("object", "operand", "value", "type", "argument", "right", "body"):
-            return False
-        if "parameter" in parent.type or parent.type == "as_pattern_target":
+        kind = parent.type
+        if _PARAMETERS.search(kind):
             return True
-        if name in _BINDING_FIELDS and _BINDING_KINDS.search(parent.type):
-            return True
-        if not _INSIDE_TARGET.search(parent.type):
-            return False
+        # Which field a child is in takes a look at all before it: not in what may have thousands.
+        if not _LIST.search(kind):
+            if not (_BINDING_KINDS.search(kind) or _INSIDE_TARGET.search(kind)):
+                return False
+            name = _field_of(parent, at)
+            if name in ("object", "operand", "value", "type", "argument", "right", "body"):
+                return False
+            if "parameter" in kind or (name in _BINDING_FIELDS and _BINDING_KINDS.search(kind)):
+                return True
+            if not _INSIDE_TARGET.search(kind):
+                return False
         at = parent
     return False
 

@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from app.review.diff.compare import file_change
 from app.review.diff.meaning.notes import REFORMATTED, lines_before, notes_on, whole_note
+from app.review.diff.meaning.tokens import tokens_of
 from app.review.model import FileChange, FileImage
 from tests.support.diffs import changes_of
 from tests.support.places import ROOT
@@ -106,6 +108,28 @@ def test_a_part_of_a_hunk_has_its_note_beside_a_part_that_has_none() -> None:
     assert [(note.start, note.end, note.text) for note in notes] == [(0, 2, REFORMATTED)]
     assert whole_note(changes[0].hunks[0], notes) == ""
     assert lines_before(changes[0], ["something", "else"]) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "start", "piece", "end"),
+    [
+        ("a.py", "x = [", "name, ", "]\n"),
+        ("a.py", "x = (", "'text' ", ")\n"),
+        ("a.py", "f(", "a=b,  # why\n", ")\n"),
+        ("a.py", "", "def f(a, b):\n    return a\n", ""),
+        ("a.js", "f(`", "text ${name} ", "`)\n"),
+        ("a.rs", "fn f() { g(", "a + b, ", ") }\n"),
+    ],
+)
+def test_reading_takes_time_in_proportion_to_the_length(path: str, start: str, piece: str, end: str) -> None:
+    def seconds(count: int) -> float:
+        text = f"{start}{piece * count}{end}".encode()
+        begun = time.thread_time()
+        assert tokens_of(path, text) is not None
+        return time.thread_time() - begun
+
+    short, long = (min(seconds(count) for _ in range(2)) for count in (600, 2_400))
+    assert long < 9 * max(short, 0.004)
 
 
 def meaning(source: str) -> str | None:
