@@ -79,10 +79,11 @@ def run(given: list[str]) -> int:
                 directory, options.model, settings, show_file=file, session=session, mode=options.mode
             )
     finally:
-        # The screen is gone, so nobody waits for it.
-        from app.tuning.collecting import collect_if_wanted  # noqa: PLC0415
+        if settings.learn_from_review:
+            # The screen is gone, so nobody waits for it.
+            from app.tuning.collecting import collect_if_wanted  # noqa: PLC0415
 
-        collect_if_wanted(directory)
+            collect_if_wanted(directory)
 
 
 def parser() -> Parser:
