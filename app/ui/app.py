@@ -93,7 +93,8 @@ class TidegateApp(ActionApp[str | Onward | None]):
         return self._own_screen
 
     def _plain_screen(self) -> WorkspaceScreen | None:
-        return self._own_screen if self.screen is self._own_screen else None
+        is_on_top = bool(self.screen_stack) and self.screen is self._own_screen  # at the end there is none
+        return self._own_screen if is_on_top else None
 
     def on_unmount(self) -> None:
         if self._first_look is not None and self._own_screen is not None:
