@@ -125,22 +125,30 @@ async def held_all(stage: Stage, holds: Callable[[tuple[int, int], str], bool]) 
         app = stage.app
         app.animation_level = "none"
 
+        async def go(key: str, name: str | None) -> None:
+            await stage.press(key)
+            await stage.until(lambda: app.focused is not None and app.focused.id == name, f"{key} at {name}")
+
         async def viewer() -> None:
             await stage.until(lambda: stage.screen.viewer.path == "src/tides.py")
             await stage.until(lambda: stage.screen.status_line.facts.branch == "main", "git's status")
-            await stage.press("f3", "j", "j", "j", "j")
+            await go("f3", "file-view")
+            await stage.press("j", "j", "j", "j")
+            await stage.until(lambda: stage.screen.viewer.line_number == 5)
 
         async def agent() -> None:
             await stage.say("Why is the height wrong?")
             await stage.until(lambda: "One test still fails" in stage.transcript())
             await stage.until(lambda: not stage.screen.agent.is_working)
-            await stage.press("f5", "ctrl+d")
+            await go("f5", "prompt")
+            await stage.press("ctrl+d")
 
         async def review() -> None:
             edit(stage.review, stage.root, **{"src/tides__py": AFTER, "notes__md": NOTES + "\nMore.\n"})
             stage.screen.review.reload()
             await stage.until(lambda: stage.screen.review.total == 3, "three hunks")
-            await stage.press("f4", "n", "a")
+            await go("f4", stage.screen.review.view.id)
+            await stage.press("n", "a")
             await stage.until(lambda: "1 of 3" in str(stage.screen.panes["centre"].border_subtitle))
 
         async def permission() -> None:
