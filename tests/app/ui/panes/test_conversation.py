@@ -135,7 +135,7 @@ async def test_commands_are_completed_own_ones_too_and_a_whole_one_is_sent(tmp_p
 
 def test_every_command_has_somebody_who_does_it() -> None:
     commands: Any = SlashCommands
-    assert set(commands(None, None, None, Path())._handlers) == {one.name for one in SLASH_COMMANDS}
+    assert set(commands(None, None, None, Path(), None)._handlers) == {one.name for one in SLASH_COMMANDS}
 
 
 async def test_commands_do_what_they_say(tmp_path: Path) -> None:
