@@ -193,7 +193,7 @@ def test_where_nothing_can_be_kept_one_sentence_says_so(
     (home / "data").mkdir()
     (home / "data" / "sessions").write_text("no folder")
     with Terminal(line, tmp_path, columns=90, rows=40, environment={"LC_ALL": "C"}) as terminal:
-        terminal.wait_for("no session can be kept in")
+        terminal.wait_for("No session can be kept in")
         terminal.type("Hello").press("enter")
         terminal.press("ctrl+q")
         assert terminal.wait_closed() == 0

@@ -190,7 +190,7 @@ def test_a_megabyte_is_pasted_folded_and_refused_with_nothing_lost(
         terminal.wait_for(f"Look: [pasted {len(long):,} characters]and say.")
         terminal.press("enter")
         terminal.wait_for(lambda _: "Nothing was sent; it stands below again." in flat(terminal))
-        assert "the message has about" in flat(terminal) and not server.requests
+        assert "The message has about" in flat(terminal) and not server.requests
         terminal.wait_for("characters]")
         # As a whole it can be taken away again, and half of it never is.
         terminal.press("\x7f").wait_for(lambda text: "characters]" not in text)

@@ -14,8 +14,8 @@ from pathlib import Path
 from app.agent.errors import ToolFailure
 from app.terminal_output import Cleaner
 
-# Ends a process group when the other end of its input is closed: when we died without a chance to.
-_WATCH = ("/bin/sh", "-c", 'read -r _; kill -s KILL -- "-$1"', "watch")
+# Is told a process group, and ends it when its input is closed: when we died without a chance to.
+_WATCH = ("/bin/sh", "-c", 'read -r group || exit 0; read -r _; kill -s KILL -- "-$group"')
 _GRACE_SECONDS = 2.0  # between the request to end and the kill
 _LOOK_SECONDS = 0.01  # between two looks at a process group
 _SETTLING_SECONDS = 0.5  # for what ends with the command, a sandbox's own first process among it
@@ -118,20 +118,20 @@ def _holders(pipe: int) -> list[int]:
 
 
 class _Watcher:
-    """A small process that ends a group should this one die without doing it itself."""
+    """A small process that ends a group should this one die without doing it itself. It is there before the
+    group's processes are, so that there is no moment in which nobody would end them."""
 
     def __init__(self, process: asyncio.subprocess.Process, hold: int) -> None:
         self._process = process
         self._hold = hold
 
     @classmethod
-    async def start(cls, group: int) -> "_Watcher":
-        """Watch over the process group."""
+    async def start(cls) -> "_Watcher":
+        """A watcher that waits to be told what to watch. Raises OSError."""
         watched, hold = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
                 *_WATCH,
-                str(group),
                 stdin=watched,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
@@ -143,6 +143,11 @@ class _Watcher:
         finally:
             os.close(watched)
         return cls(process, hold)
+
+    def watch(self, group: int) -> None:
+        """Watch over the process group."""
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._hold, f"{group}\n".encode())
 
     def end(self) -> None:
         """Watch no longer. The group's number may be another's from now on, so this comes before letting go."""
@@ -181,7 +186,9 @@ class CommandProcess:
         reader = asyncio.StreamReader()
         pipe = os.fdopen(read_end, "rb", buffering=0)
         inode = os.fstat(read_end).st_ino
+        watcher: _Watcher | None = None
         try:
+            watcher = await _Watcher.start()
             process = await asyncio.create_subprocess_exec(
                 *arguments,
                 cwd=directory,
@@ -193,13 +200,18 @@ class CommandProcess:
                 start_new_session=True,
                 pass_fds=kept,
             )
-        except (OSError, ValueError) as error:
+            watcher.watch(process.pid)
+        except BaseException as error:
             pipe.close()
-            raise ToolFailure(f"The command could not be started: {error}.") from error
+            if watcher is not None:
+                watcher.end()
+            if isinstance(error, OSError | ValueError):
+                raise ToolFailure(f"The command could not be started: {error}.") from error
+            raise
         finally:
             os.close(write_end)
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-        return cls(process, reader, await _Watcher.start(process.pid), inode)
+        return cls(process, reader, watcher, inode)
 
     async def run(self, output: Callable[[str], Awaitable[None]], seconds: float | None) -> Outcome:
         """Read until the command ends, at most `seconds`. Cancelled, it ends the whole group first."""
