@@ -9,7 +9,8 @@ ORACLE ?= 1
 # BACKEND=cuda takes MLX's CUDA build on Linux.
 BACKEND ?= cpu
 PYTEST  ?=
-WORKERS ?= -n 2 --dist worksteal
+# One more than the two cores that are assumed: many tests wait for a program of their own.
+WORKERS ?= -n 3 --dist worksteal
 
 # Each backend has an environment of its own: MLX's builds install into the same package directory.
 VENV   := .venv$(if $(filter-out cpu,$(BACKEND)),-$(BACKEND))

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import pyte
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -160,6 +161,7 @@ def test_programs_are_answered_and_their_private_sequences_are_not_styles() -> N
     assert answers == "\x1b[?2026;0$y\x1b]11;rgb:1010/2020/3030\x1b\\\x1b[1;1R"
 
 
+@pytest.mark.slow
 def test_a_flood_is_thinned_to_what_is_remembered() -> None:
     flood = b"".join(b"\x1b[31m%d and more to fill the line\r\n" % number for number in range(60_000))
     rest = thinned(flood, 4)

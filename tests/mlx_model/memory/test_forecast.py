@@ -36,6 +36,7 @@ def full_size(*sizes: int) -> dict[str, int]:
     return found
 
 
+@pytest.mark.slow
 def test_a_conversation_holds_what_the_plan_counts() -> None:
     """Of the real model's size: recurrent states of now, of before a block of drafts, of three earlier lengths,
     and keys and values, the MTP layer's with them."""

@@ -51,6 +51,7 @@ def test_new_weights_copy() -> None:
     assert copying_share(initial_network(Shape(vocab_size=600), 0)) > 0.99
 
 
+@pytest.mark.slow
 def test_interrupted_training_ends_with_the_same_bytes(run: RunFolder, tmp_path: Path) -> None:
     again = RunFolder(tmp_path / "again")
     shutil.copytree(run.path, again.path)

@@ -25,6 +25,7 @@ def test_the_same_tokens_with_every_number_of_slots(capsys: pytest.CaptureFixtur
     assert len(replies.pop().strip()) > 20
 
 
+@pytest.mark.slow
 def test_what_keys_and_values_at_8_bits_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chats = write_chats(tmp_path / "chats.jsonl", 1)
     assert main(["bench", "kv", "--model", str(PRACTICE_MODEL), "--chats", str(chats), "--json"]) == 0
