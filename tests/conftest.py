@@ -51,6 +51,8 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="tide"))
     monkeypatch.setenv("TIDEGATE_HOME", str(directory))
     monkeypatch.delenv("TIDEGATE_MODEL", raising=False)
+    # The engine's command line sets it, also where a fixture of several tests runs it in this process.
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     # Colours are those of one terminal, whichever the tests are started from.
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLORTERM", "truecolor")

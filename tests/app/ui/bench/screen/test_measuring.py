@@ -29,7 +29,7 @@ def test_a_process_is_measured_with_those_below_it() -> None:
         process.communicate(b"\n")
     # Time in the program and in the system, of two processes, each rounded down to a tick.
     assert used.cpu >= 0.5 - 4 / os.sysconf("SC_CLK_TCK")
-    assert used.resident > usage_of(os.getpid()).resident / 20
+    assert used.resident > 8 << 20  # two interpreters, of which neither has less than half of that
     with pytest.raises(ValueError, match="does not run"):
         usage_of(process.pid)
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from textual.widgets import Input, TextArea
 
 from app.agent.hunks.doubt import pack
 from app.agent.hunks.takes import Take, Takes
@@ -81,11 +82,15 @@ async def test_an_answer_stands_beside_the_hunk_and_outlives_a_restart(
         assert stage.agent.hunks.questions[1].earlier == (("Why?", "Because x is the input."),)
         # Sent on: the comment begins with what was asked and answered.
         assert view.go_to_remark(answer)
-        await stage.press("m", "ctrl+s")
+        await stage.press("m")
+        await stage.until(lambda: isinstance(stage.app.focused, Input | TextArea), "the comment's field")
+        await stage.press("ctrl+s")
         await stage.until(stage.review.comments, "the comment")
         assert stage.review.comments()[0].text == "Why?\nBecause x is the input."
         assert view.go_to_remark(answer)
-        await stage.press("Q", "ctrl+r")
+        await stage.press("Q")
+        await stage.until(lambda: isinstance(stage.app.focused, Input | TextArea), "the line to ask in")
+        await stage.press("ctrl+r")
         await stage.until(lambda: len(stage.review.remarks.all()) == 1, "the answer goes")
     async with Stage(root).run(size=size) as stage:
         stage.screen.review.reload()
