@@ -88,10 +88,7 @@ class HeldTerminal:
         while self._wake not in (ready := select.select([self._input, self._wake], [], [])[0]):
             read = os.read(self._input, 4096) if ready else b""
             if not read:
-                # Nothing after all; or the terminal is gone, of which a signal tells.
-                if select.select([self._wake], [], [], _PATIENCE)[0]:
-                    return
-                continue
+                return
             while _is_part(read) and select.select([self._input], [], [], _PATIENCE)[0]:
                 read += os.read(self._input, 4096)
             self._typed += read
@@ -154,8 +151,7 @@ def _quiet(attributes: list[Any], terminal: int) -> list[Any]:
     """`attributes` without echo, and with every key as it comes; Ctrl+C still ends the start."""
     modes, output, hardware, local, input_speed, output_speed, found = attributes
     characters = list(found)
-    # A read that finds nothing returns, so that whoever waits for the reader never waits for a key.
-    characters[termios.VMIN], characters[termios.VTIME] = 0, 0
+    characters[termios.VMIN], characters[termios.VTIME] = 1, 0
     characters[termios.VSUSP] = bytes([os.fpathconf(terminal, "PC_VDISABLE") & 0xFF])
     modes &= ~(termios.IXON | termios.IXOFF | termios.ICRNL | termios.INLCR | termios.IGNCR)
     local &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN)

@@ -7,6 +7,7 @@ with Terminal(["tidegate", "."], directory, columns=120, rows=40) as terminal:
 
 import contextlib
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -67,6 +68,9 @@ class Terminal:
             # The size is the pseudo-terminal's: variables that say another one would be believed first.
             env={name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
             | {"TERM": "xterm-256color", "COLORTERM": "truecolor", **(environment or {})},
+            # As an interactive shell starts programs: tests that a shell began in the background ignore Ctrl+C,
+            # and a program would inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def __enter__(self) -> "Terminal":
