@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from typing_extensions import override
 
 from app.model.catalogue.catalogue import LocalModel
+from app.model.engine.client_engine import ClientEngine
 from app.model.engine.process import (
     EngineCommand,
     EngineFiles,
@@ -17,13 +18,10 @@ from app.model.engine.process import (
     manner_of_death,
 )
 from app.model.engine.shortage import given_up
-from app.model.engine.status import StatusBoard
 from app.model.errors import EngineFailed, EngineLost, GarbledReply, ModelError, ModelTimeout, Unreachable
-from app.model.events import AdapterDescription, EngineStatus, ModelDescription, StreamEvent
+from app.model.events import EngineStatus, ModelDescription, StreamEvent
 from app.model.messages import ChatRequest
-from app.model.port import EnginePort
-from app.model.wire.client import Address, ChatClient, Health
-from app.settings.settings import DraftMode, Effort
+from app.model.wire.client import Address, ChatClient, Health, ReplyOptions
 
 _BAD_INPUT = 2
 """The exit status by which the engine says that trying again is of no use."""
@@ -59,7 +57,7 @@ class _Death:
     last_words: tuple[str, ...] = ()
 
 
-class LocalEngine(EnginePort):
+class LocalEngine(ClientEngine):
     """An EnginePort on a checkpoint directory."""
 
     def __init__(
@@ -67,11 +65,7 @@ class LocalEngine(EnginePort):
         model: LocalModel,
         *,
         idle_seconds: float,
-        draft: DraftMode = "auto",
-        adapter: str = "",
-        exact_edits: bool = True,
-        effort: Effort = "default",
-        budget: int = 0,
+        options: ReplyOptions | None = None,
         command: EngineCommand = engine_command,
         pace: Pace | None = None,
     ) -> None:
@@ -81,39 +75,23 @@ class LocalEngine(EnginePort):
         self._pace = pace or Pace()
         self._place = EngineFiles.of(model.path)
         address = Address("http://localhost/v1", self._place.socket)
-        self._client = ChatClient(
-            address,
-            is_ours=True,
-            draft=draft,
-            adapter=adapter,
-            exact_edits=exact_edits,
-            effort=effort,
-            budget=budget,
+        super().__init__(
+            ChatClient(address, is_ours=True, options=options),
+            EngineStatus("starting", f"Starting the engine for {model.name}."),
         )
-        self._board = StatusBoard(EngineStatus("starting", f"Starting the engine for {model.name}."))
-        self._watch: asyncio.Task[None] | None = None
         self._look_now = asyncio.Event()
         self._is_attended = False
         self._asking: list[asyncio.Future[None]] = []
 
-    @property
-    @override
-    def status(self) -> EngineStatus:
-        return self._board.status
-
-    @override
-    def subscribe(self, listener: Callable[[EngineStatus], None]) -> Callable[[], None]:
-        return self._board.subscribe(listener)
-
     @override
     async def start(self) -> None:
-        if self._watch is None or self._watch.done():
-            self._watch = asyncio.create_task(self._look_after(), name="engine-watch")
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._look_after(), name="engine-watch")
 
     @override
     async def restart(self) -> None:
         """An engine that is looked after already is left alone."""
-        if self._watch is None or self._watch.done():
+        if self._task is None or self._task.done():
             self._board.set(EngineStatus("starting", f"Starting the engine for {self._model.name}."))
             await self.start()
 
@@ -122,28 +100,10 @@ class LocalEngine(EnginePort):
         """The engine hears of it with the next look."""
         self._is_attended = True
 
-    @property
-    def adapter(self) -> str:
-        """As the port says."""
-        return self._client.adapter
-
-    @adapter.setter
-    def adapter(self, name: str) -> None:
-        self._client.adapter = name
-
-    @override
-    async def adapters(self) -> tuple[AdapterDescription, ...]:
-        return await self._client.adapters()
-
     @override
     async def aclose(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watch
-        self._board.set(EngineStatus("stopped", "The engine was left."))
+        await self._leave("The engine was left.")
         self._answer_asking()
-        await self._client.aclose()
 
     @override
     async def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent]:
@@ -169,7 +129,7 @@ class LocalEngine(EnginePort):
                 ) from None
 
     async def _until_ready(self) -> None:
-        if self._watch is None:
+        if self._task is None:
             await self.start()
         status = await self._board.until(lambda status: status.phase in ("ready", "failed", "stopped"))
         if status.phase != "ready":
@@ -177,7 +137,7 @@ class LocalEngine(EnginePort):
 
     async def _look(self) -> None:
         """Have the engine looked at now; returns when the status shows what was seen."""
-        if self._watch is None or self._watch.done():
+        if self._task is None or self._task.done():
             return
         looked = asyncio.get_running_loop().create_future()
         self._asking.append(looked)

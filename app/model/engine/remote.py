@@ -2,21 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 from typing_extensions import override
 
 from app.model.catalogue.catalogue import NothingFound, ServedModel
-from app.model.engine.status import StatusBoard
+from app.model.engine.client_engine import ClientEngine
 from app.model.errors import EngineFailed, ModelError, NoModel, Offline
 from app.model.events import AdapterDescription, EngineStatus, ModelDescription, StreamEvent
 from app.model.messages import ChatRequest
 from app.model.port import EnginePort
-from app.model.wire.client import Address, ChatClient, Patience
-from app.settings.settings import DraftMode, Effort
+from app.model.wire.client import Address, ChatClient, Patience, ReplyOptions
 
 
-class RemoteEngine(EnginePort):
+class RemoteEngine(ClientEngine):
     """An EnginePort on a Chat Completions server that somebody else runs."""
 
     def __init__(
@@ -24,37 +23,16 @@ class RemoteEngine(EnginePort):
         served: ServedModel,
         *,
         api_key: str | None = None,
-        draft: DraftMode = "auto",
-        adapter: str = "",
-        exact_edits: bool = True,
-        effort: Effort = "default",
-        budget: int = 0,
+        options: ReplyOptions | None = None,
         patience: Patience | None = None,
     ) -> None:
         self._served = served
-        self._client = ChatClient(
-            Address(served.url),
-            model=served.model,
-            api_key=api_key,
-            draft=draft,
-            adapter=adapter,
-            exact_edits=exact_edits,
-            effort=effort,
-            budget=budget,
-            patience=patience,
+        address = Address(served.url)
+        self._connecting = EngineStatus("starting", f"Connecting to {address}.")
+        super().__init__(
+            ChatClient(address, model=served.model, api_key=api_key, options=options, patience=patience),
+            self._connecting,
         )
-        self._connecting = EngineStatus("starting", f"Connecting to {self._client.address}.")
-        self._board = StatusBoard(self._connecting)
-        self._task: asyncio.Task[None] | None = None
-
-    @property
-    @override
-    def status(self) -> EngineStatus:
-        return self._board.status
-
-    @override
-    def subscribe(self, listener: Callable[[EngineStatus], None]) -> Callable[[], None]:
-        return self._board.subscribe(listener)
 
     @override
     async def start(self) -> None:
@@ -70,27 +48,9 @@ class RemoteEngine(EnginePort):
     def attend(self) -> None:
         """Somebody else's server keeps what it likes."""
 
-    @property
-    def adapter(self) -> str:
-        """As the port says."""
-        return self._client.adapter
-
-    @adapter.setter
-    def adapter(self, name: str) -> None:
-        self._client.adapter = name
-
-    @override
-    async def adapters(self) -> tuple[AdapterDescription, ...]:
-        return await self._client.adapters()
-
     @override
     async def aclose(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-        self._board.set(EngineStatus("stopped", f"{self._client.address} was left."))
-        await self._client.aclose()
+        await self._leave(f"{self._client.address} was left.")
 
     @override
     async def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent]:

@@ -89,11 +89,23 @@ class Health:
     expert_slots: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ReplyOptions:
+    """How replies are to be computed. Only an engine of ours is told how to `draft` and under which `adapter`
+    to compute ("auto" and "" leave that to it), and, for `exact_edits`, the texts of the files that the model
+    was shown, each text once. `effort` and `budget` are reasoning_effort and reasoning_budget of the
+    settings."""
+
+    draft: DraftMode = "auto"
+    adapter: str = ""
+    exact_edits: bool = True
+    effort: Effort = "default"
+    budget: int = 0
+
+
 class ChatClient(ModelPort):
-    """A ModelPort on one address. `model` is what requests name; `is_ours`: an engine of ours listens there,
-    which else shows in what it offers. Only one of ours is told how to `draft` and under which `adapter` to
-    compute ("auto" and "" leave that to it), and, for `exact_edits`, the texts of the files that the model was
-    shown, each text once. `effort` and `budget` are reasoning_effort and reasoning_budget of the settings."""
+    """A ModelPort on one address. `model` is what requests name, `adapter` the one that the next reply asks
+    for; `is_ours`: an engine of ours listens there, which else shows in what it offers."""
 
     def __init__(
         self,
@@ -101,11 +113,7 @@ class ChatClient(ModelPort):
         *,
         model: str = "",
         is_ours: bool = False,
-        draft: DraftMode = "auto",
-        adapter: str = "",
-        exact_edits: bool = True,
-        effort: Effort = "default",
-        budget: int = 0,
+        options: ReplyOptions | None = None,
         api_key: str | None = None,
         patience: Patience | None = None,
     ) -> None:
@@ -113,11 +121,8 @@ class ChatClient(ModelPort):
         self.model = model
         self._is_ours = self._progress = is_ours
         self._owners = frozenset({OURS} if is_ours else ())
-        self._draft = draft
-        self.adapter = adapter
-        self._exact_edits = exact_edits
-        self._effort = effort
-        self._budget = budget
+        self._options = options or ReplyOptions()
+        self.adapter = self._options.adapter
         self._has_key = bool(api_key)
         self._patience = patience or Patience()
         self._headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
@@ -190,7 +195,7 @@ class ChatClient(ModelPort):
     @override
     async def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent]:
         reader = ReplyReader()
-        asks_files = self._is_ours and self._exact_edits
+        asks_files = self._is_ours and self._options.exact_edits
         files = await asyncio.to_thread(request.files) if asks_files else ()
         async with (
             self._connected(self._body(request), files) as response,
@@ -198,7 +203,7 @@ class ChatClient(ModelPort):
         ):
             if warning := response.headers.get("x-tidegate-warning"):
                 yield Warned(warning)
-            if request.effort != "off" and lacks_budget(self._budget, self._owners):
+            if request.effort != "off" and lacks_budget(self._options.budget, self._owners):
                 yield Warned(NO_BUDGET)
             if "json" in response.headers.get("content-type", ""):
                 for event in reader.feed((await _whole(pieces)).decode(errors="replace")):
@@ -230,16 +235,16 @@ class ChatClient(ModelPort):
         if self._progress:
             body["return_progress"] = True
             body["timings_per_token"] = True
-        if self._is_ours and self._draft != "auto":
-            body["draft"] = self._draft
+        if self._is_ours and self._options.draft != "auto":
+            body["draft"] = self._options.draft
         if self._is_ours and self.adapter:
             body["adapter"] = self.adapter
         if self._is_ours and request.wants_chances:
             body["return_doubt"] = True
-        effort = request.effort or self._effort
+        effort = request.effort or self._options.effort
         if self._is_ours and not request.thinks:
             effort = "off"
-        return body | effort_fields(effort, self._budget, self._owners)
+        return body | effort_fields(effort, self._options.budget, self._owners)
 
     @asynccontextmanager
     async def _connected(

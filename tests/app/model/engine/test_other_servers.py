@@ -14,7 +14,7 @@ import pytest
 from app.model.errors import ContextOverflow, ModelError
 from app.model.events import Finished, ModelDescription, PromptProgress, StreamEvent, TextDelta, Warned
 from app.model.messages import ChatRequest, Message
-from app.model.wire.client import Address, ChatClient
+from app.model.wire.client import Address, ChatClient, ReplyOptions
 from app.model.wire.effort import NO_BUDGET
 from tests.support.patience import LONGEST
 from tests.support.places import PROGRAMS
@@ -65,7 +65,7 @@ async def conversation(
     port: int, question: str = QUESTION, *, budget: int = 0
 ) -> tuple[ModelDescription, list[StreamEvent]]:
     """What a server offers, once it is there, and what it says to a question."""
-    client = ChatClient(Address(f"http://127.0.0.1:{port}/v1"), budget=budget)
+    client = ChatClient(Address(f"http://127.0.0.1:{port}/v1"), options=ReplyOptions(budget=budget))
     try:
         async with asyncio.timeout(LONGEST):
             offered = None

@@ -34,7 +34,7 @@ from app.model.events import (
 from app.model.messages import ChatRequest, Message, SeenFile, ToolSpecification
 from app.model.wire import sse
 from app.model.wire.chunks import ReplyReader
-from app.model.wire.client import Address, ChatClient, Patience
+from app.model.wire.client import Address, ChatClient, Patience, ReplyOptions
 from app.model.wire.effort import NO_BUDGET
 from app.model.wire.sse import EventDecoder
 from tests.support.scripted_server import Call, Drop, Gate, Hang, HttpError, Progress, Raw, call, reply, until
@@ -88,7 +88,7 @@ async def test_only_an_engine_of_ours_is_told_how_to_draft_and_by_which_adapter(
     wanted = {"draft": "none", "adapter": "mine"}
     for is_ours in (True, False):
         server = scripted_server(reply("Hello"))
-        await events_of(client_of(server, is_ours=is_ours, **wanted))
+        await events_of(client_of(server, is_ours=is_ours, options=ReplyOptions(**wanted)))
         sent = {name: server.requests[0][name] for name in wanted if name in server.requests[0]}
         assert sent == (wanted if is_ours else {})
 
@@ -135,7 +135,7 @@ BUDGET = {"effort": "low", "budget": 500}
 async def test_how_much_to_think_is_said_as_each_server_takes_it(scripted_server, owner, options, asked, told):
     server = scripted_server(reply("Hello"))
     server.owner = owner
-    client = client_of(server, **options)
+    client = client_of(server, options=ReplyOptions(**options))
     await client.models()
     events = await events_of(client, replace(ASK, **asked))
     fields = ("reasoning_effort", "chat_template_kwargs", "thinking_token_budget", "thinking_budget_tokens")
@@ -145,7 +145,7 @@ async def test_how_much_to_think_is_said_as_each_server_takes_it(scripted_server
     assert [event for event in events if isinstance(event, Warned)] == [Warned(NO_BUDGET)] * lacks
 
 
-@pytest.mark.parametrize("options", [{}, {"is_ours": True, "exact_edits": False}])
+@pytest.mark.parametrize("options", [{}, {"is_ours": True, "options": ReplyOptions(exact_edits=False)}])
 async def test_only_an_engine_of_ours_that_holds_edits_is_told_of_files(scripted_server, options):
     server = scripted_server(reply("Hello"))
     asked = replace(ASK, files=lambda: pytest.fail("nobody needs them"))
