@@ -27,8 +27,9 @@ from app.settings.settings import Settings
 from app.ui.drawing.text import sentence, visible
 from app.ui.drawing.themes import DARK, OURS
 from app.ui.driver import TerminalDriver
-from app.ui.keys.actions import ACTIONS, AT_THE_CURSOR, BY_ID, SCOPE_TITLES, Scope, bindings, key_label
+from app.ui.keys.actions import ACTIONS, AT_THE_CURSOR, BY_ID, SCOPE_TITLES, Scope, bindings
 from app.ui.keys.keymap import Keymap, clashes, keys_of
+from app.ui.keys.labels import key_label
 
 if TYPE_CHECKING:
     from app.ui.preferences.keymap_editor import KeymapEditor

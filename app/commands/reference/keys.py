@@ -34,8 +34,9 @@ def parser() -> Parser:
 
 
 def _as_text(keymap: "Keymap") -> str:
-    from app.ui.keys.actions import SCOPE_TITLES, in_scope, key_label  # noqa: PLC0415
+    from app.ui.keys.actions import SCOPE_TITLES, in_scope  # noqa: PLC0415
     from app.ui.keys.keymap import keys_of  # noqa: PLC0415
+    from app.ui.keys.labels import key_label  # noqa: PLC0415
 
     lines: list[str] = []
     for scope, title in SCOPE_TITLES.items():

@@ -10,7 +10,7 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from app.ui.dialogs.dialog import Dialog
-from app.ui.keys.actions import key_label
+from app.ui.keys.labels import key_label
 
 
 class Choice(Dialog[str | None]):

@@ -15,7 +15,7 @@ from app.review.model import FileImage
 from app.ui.dialogs.dialog import Dialog
 from app.ui.diff.view import DiffView
 from app.ui.drawing.text import visible
-from app.ui.keys.actions import key_label
+from app.ui.keys.labels import key_label
 
 
 class Conflict(Dialog[str | None]):

@@ -12,8 +12,9 @@ from textual.containers import Vertical
 
 from app.ui.dialogs.dialog import Dialog
 from app.ui.drawing.text import Span, wrap
-from app.ui.keys.actions import ACTIONS, SCOPE_TITLES, Scope, in_scope, key_label
+from app.ui.keys.actions import ACTIONS, SCOPE_TITLES, Scope, in_scope
 from app.ui.keys.keymap import Keymap, keymap_path, keys_of
+from app.ui.keys.labels import key_label
 from app.ui.widgets.line_view import LineView
 
 Here = tuple[str, list[tuple[str, str]]]

@@ -14,7 +14,7 @@ from textual.content import Content
 
 from app.ui.dialogs.dialog import Dialog
 from app.ui.drawing.text import Span, visible
-from app.ui.keys.actions import key_label
+from app.ui.keys.labels import key_label
 from app.ui.widgets.ask_line import AskLine
 from app.ui.widgets.line_view import LineView
 

@@ -22,8 +22,9 @@ from app.ui.dialogs.confirm import Confirm
 from app.ui.dialogs.dialog import Dialog
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import age, visible
-from app.ui.keys.actions import bindings, key_label
+from app.ui.keys.actions import bindings
 from app.ui.keys.keymap import keys_of
+from app.ui.keys.labels import key_label
 from app.ui.replaced import begin_again
 from app.ui.widgets.line_input import LineInput
 

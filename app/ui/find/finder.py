@@ -16,8 +16,9 @@ from app.errors import TidegateError
 from app.ui.dialogs.dialog import Dialog
 from app.ui.dialogs.listing import ListLines, ListRow
 from app.ui.drawing.text import visible
-from app.ui.keys.actions import bindings, key_label
+from app.ui.keys.actions import bindings
 from app.ui.keys.keymap import keys_of
+from app.ui.keys.labels import key_label
 from app.workspace.search.ripgrep import Match
 
 

@@ -14,8 +14,9 @@ from textual._xterm_parser import XTermParser
 from textual.binding import Binding
 from textual.widgets import TextArea
 
-from app.ui.keys.actions import SCOPE_TITLES, in_scope, key_label
+from app.ui.keys.actions import SCOPE_TITLES, in_scope
 from app.ui.keys.keymap import Keymap, keys_of, load_keymap
+from app.ui.keys.labels import key_label
 from app.ui.widgets.writing_area import WritingArea
 
 _END = "q"

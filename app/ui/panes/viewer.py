@@ -22,8 +22,9 @@ from app.ui.base import ActionApp
 from app.ui.dialogs.confirm import Confirm
 from app.ui.drawing.text import visible
 from app.ui.editor import edit_outside
-from app.ui.keys.actions import BY_ID, bindings, key_label
+from app.ui.keys.actions import BY_ID, bindings
 from app.ui.keys.keymap import Keymap, keys_of
+from app.ui.keys.labels import key_label
 from app.ui.panes.editor.git_marks import GitMarks
 from app.ui.panes.editor.lost_text import LostText
 from app.ui.panes.editor.open_files import OpenFiles

@@ -13,8 +13,9 @@ from textual.widgets import Static
 from app.errors import TidegateError
 from app.ui.dialogs.dialog import Dialog
 from app.ui.dialogs.listing import ListLines, ListRow
-from app.ui.keys.actions import ACTIONS, BY_ID, SCOPE_TITLES, key_label
+from app.ui.keys.actions import ACTIONS, BY_ID, SCOPE_TITLES
 from app.ui.keys.keymap import Keymap, clashing, keymap_path, keys_of, load_keymap, write_keys
+from app.ui.keys.labels import key_label
 from app.ui.preferences.presets import Preset, preset_keys
 from app.ui.widgets.ask_line import AskLine
 

@@ -6,8 +6,9 @@ from rich.style import Style
 from rich.text import Text
 
 from app.ui.drawing.palette import Palette
-from app.ui.keys.actions import Scope, in_scope, key_label
+from app.ui.keys.actions import Scope, in_scope
 from app.ui.keys.keymap import Keymap, keys_of
+from app.ui.keys.labels import key_label
 from app.ui.widgets.one_line import OneLine
 
 

@@ -10,8 +10,9 @@ from app.ui.base import ActionProvider
 from app.ui.dialogs.help import HelpLines, HelpScreen
 from app.ui.dialogs.sessions import SessionsScreen
 from app.ui.find.text import FindText
-from app.ui.keys.actions import ACTIONS, AT_THE_CURSOR, BY_ID, in_scope, key_label
+from app.ui.keys.actions import ACTIONS, AT_THE_CURSOR, BY_ID, in_scope
 from app.ui.keys.keymap import KeymapError, clashes, load_keymap
+from app.ui.keys.labels import key_label
 from app.ui.panes.lower.problems import ProblemsPane
 from app.ui.panes.lower.terminal import TerminalPane
 from app.ui.panes.lower.tests import TestsPane

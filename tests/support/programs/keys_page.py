@@ -3,7 +3,8 @@
 Run as `python -m tests.support.programs.keys_page > .github/docs/keys.md`.
 """
 
-from app.ui.keys.actions import SCOPE_TITLES, in_scope, key_label
+from app.ui.keys.actions import SCOPE_TITLES, in_scope
+from app.ui.keys.labels import key_label
 from app.ui.slash import SLASH_COMMANDS
 
 HEAD = """\

@@ -17,8 +17,9 @@ from app.terminal.screen import TerminalScreen
 from app.terminal.shell import Shell, user_shell
 from app.terminal.stream import TerminalStream
 from app.ui.drawing.text import visible
-from app.ui.keys.actions import bindings, key_label
+from app.ui.keys.actions import bindings
 from app.ui.keys.keymap import Keymap, keys_of
+from app.ui.keys.labels import key_label
 from app.ui.panes.lower.terminal_view import TerminalView
 from app.workspace.places import file_named
 from app.workspace.workspace import Workspace

@@ -19,8 +19,9 @@ from app.agent.port import PermissionAnswer, PermissionRequest
 from app.ui.diff.view import DiffView
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import visible
-from app.ui.keys.actions import bindings, in_scope, key_label
+from app.ui.keys.actions import bindings, in_scope
 from app.ui.keys.keymap import keys_of
+from app.ui.keys.labels import key_label
 from app.ui.widgets.agent.question import Question, question_of
 from app.ui.widgets.line_input import LineInput
 
