@@ -1,7 +1,6 @@
 """A file, drawn by line: numbers, syntax colour for the visible lines, search and wrapping."""
 
 from bisect import bisect_right
-from collections.abc import Mapping
 from itertools import accumulate
 from typing import ClassVar
 
@@ -12,11 +11,11 @@ from textual import events
 from textual.cache import LRUCache
 
 from app.editing.indentation import Indentation, guides, indentation_of
-from app.editing.marks import NO_MARKS, LineMarks
-from app.language.model import Severity
+from app.editing.marks import NO_MARKS
 from app.ui.drawing.gutter import GUIDE, gutter, gutter_width, with_guides
 from app.ui.drawing.syntax import LazySyntax, lexer_for_path
 from app.ui.drawing.text import Span, Wrapped, matches, visible, window, wrapped
+from app.ui.widgets.gutter_signs import NO_PROBLEMS, GutterSigns
 from app.ui.widgets.line_view import LineView
 
 _LONG_LINE = 4_000  # characters; beyond, only a window of a line is drawn, without colour
@@ -38,7 +37,7 @@ def measure(lines: list[str]) -> int:
     return widest
 
 
-class FileView(LineView):
+class FileView(GutterSigns, LineView):
     """The lines of one file."""
 
     has_cursor: ClassVar[bool] = True
@@ -51,8 +50,6 @@ class FileView(LineView):
         self._widest = 0
         self._syntax = LazySyntax(None, 0, self._line)
         self._found = (-1, 0)  # the line and character of the last match
-        self.marks: LineMarks = NO_MARKS
-        self.problems: Mapping[int, Severity] = {}
         self._indentation = Indentation()
         self._wrapped: LRUCache[int, Wrapped] = LRUCache(64)
         self._row_starts: list[int] = []  # with wrapping: the first row of each line, and the end
@@ -60,7 +57,7 @@ class FileView(LineView):
     def show(self, path: str, lines: list[str], widest: int, line: int = 1) -> None:
         """Show `lines` of `path` with the cursor on `line`, counted from 1."""
         self.lines = lines
-        self.marks, self.problems = NO_MARKS, {}
+        self.marks, self.problems = NO_MARKS, NO_PROBLEMS
         self._indentation = indentation_of(lines, path)
         self._widest = widest
         self._syntax = LazySyntax(lexer_for_path(path), len(lines), self._line)
@@ -79,18 +76,6 @@ class FileView(LineView):
         self.cursor_row = row
         self._measure()
         self.scroll_to(y=top, animate=False, force=True)
-
-    def show_problems(self, problems: Mapping[int, Severity]) -> None:
-        """Draw these in the gutter, by line counted from 0."""
-        if problems != self.problems:
-            self.problems = problems
-            self.refresh()
-
-    def show_marks(self, marks: LineMarks) -> None:
-        """Draw these in the gutter."""
-        if marks != self.marks:
-            self.marks = marks
-            self.refresh()
 
     @property
     def line_number(self) -> int:

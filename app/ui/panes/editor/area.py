@@ -1,6 +1,6 @@
 """The text that is written in: Textual's text area, with the viewer's colours, a gutter and guides."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -27,9 +27,7 @@ from app.editing.indentation import (
     new_line,
     outdented,
 )
-from app.editing.marks import NO_MARKS, LineMarks
 from app.editing.search import Found
-from app.language.model import Severity
 from app.ui.drawing.gutter import GUIDE, gutter, gutter_width
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.syntax import LazySyntax, lexer_for_path
@@ -37,6 +35,7 @@ from app.ui.drawing.text import with_signs
 from app.ui.keys.actions import in_scope
 from app.ui.keys.keymap import keys_of
 from app.ui.panes.editor.document import LineDocument, WrappedLines
+from app.ui.widgets.gutter_signs import GutterSigns
 from app.workspace.files.line_endings import in_common
 
 _MOST_UNDONE = 10_000  # steps back
@@ -72,7 +71,7 @@ _KEYS = {
 }
 
 
-class EditorArea(TextArea, inherit_bindings=False):
+class EditorArea(GutterSigns, TextArea, inherit_bindings=False):
     """One file's text. What its keys do to it is here; what they do beyond it, its pane does."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -99,8 +98,6 @@ class EditorArea(TextArea, inherit_bindings=False):
         self._syntax = LazySyntax(None, 0, self._shown)
         self._first_changed: int | None = None
         self._matches: dict[int, list[tuple[int, int]]] = {}
-        self.marks: LineMarks = NO_MARKS
-        self.problems: Mapping[int, Severity] = {}
         self.indentation = Indentation()
         super().__init__(soft_wrap=False, tab_behavior="indent", compact=True, max_checkpoints=_MOST_UNDONE)
         self.cursor_blink = False
@@ -321,18 +318,6 @@ class EditorArea(TextArea, inherit_bindings=False):
                 self._matches.setdefault(row, []).append((start, end))
         self._line_cache.clear()
         self.refresh()
-
-    def show_problems(self, problems: Mapping[int, Severity]) -> None:
-        """Draw these in the gutter, by line counted from 0."""
-        if problems != self.problems:
-            self.problems = problems
-            self.refresh()
-
-    def show_marks(self, marks: LineMarks) -> None:
-        """Draw these in the gutter."""
-        if marks != self.marks:
-            self.marks = marks
-            self.refresh()
 
     @override
     def find_matching_bracket(self, bracket: str, search_from: Location) -> Location | None:
