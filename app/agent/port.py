@@ -11,7 +11,7 @@ from app.settings.settings import Effort, Mode
 if TYPE_CHECKING:
     # With the servers come the tools' schemas, which the first frame does not wait for.
     from app.agent.hunks.asking import HunkQuestion, Told
-    from app.agent.hunks.takes import HunkToWrite, Takes
+    from app.agent.hunks.takes import Takes, ToWrite
     from app.agent.mcp.servers import ServerState
     from app.agent.session.branches import RewindPoint
 
@@ -60,8 +60,8 @@ class HunkPort(Protocol):
         """The answer, from the state in which the hunk was written (app.agent.hunks.asking)."""
         ...
 
-    async def takes(self, hunk: "HunkToWrite", number: int, temperature: float) -> "Takes":
-        """`number` other ways of writing a hunk (app.agent.hunks.takes)."""
+    async def takes(self, work: "ToWrite", number: int, temperature: float) -> "Takes":
+        """`number` takes of a hunk, a file or a turn (app.agent.hunks.takes)."""
         ...
 
 

@@ -1,6 +1,6 @@
 """What the agent is told of the user's decisions and comments: compact, exact, once."""
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 
 from app.review.display import ShownFile
 from app.review.log.change_log import ReviewState
@@ -27,11 +27,16 @@ def rejected_text(shown: ShownFile | None, atoms: Set[Atom]) -> tuple[RejectedTe
         if not lines:
             continue
         text = [_MARKS.get(line.kind, " ") + printable(line.text) for line in lines]
-        if len(text) > _MOST_LINES:
-            text = [*text[:_MOST_LINES], f"({len(text) - _MOST_LINES} more lines)"]
         number = next((n for line in lines if (n := line.after_number or line.before_number)), 0)
-        result.append(RejectedText(shown.change.path, number, "\n".join(text)))
+        result.append(RejectedText(shown.change.path, number, in_short(text)))
     return tuple(result)
+
+
+def in_short(lines: Sequence[str]) -> str:
+    """These lines, or as many as are worth telling and how many more there are."""
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[:_MOST_LINES], f"({len(lines) - _MOST_LINES} more lines)"]
+    return "\n".join(lines)
 
 
 def feedback_text(state: ReviewState) -> str:

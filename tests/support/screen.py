@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from app.agent.budget import ContextUse
 from app.agent.events import AgentEvent, ToolFinished, ToolStarted, TurnEnded, TurnStarted
 from app.agent.hunks.asking import HunkQuestion, Told
-from app.agent.hunks.takes import HunkToWrite, Takes
+from app.agent.hunks.takes import Takes, ToWrite
 from app.agent.mcp.servers import ServerState
 from app.agent.port import PermissionAsker
 from app.agent.session.branches import RewindPoint
@@ -102,15 +102,15 @@ class ScriptedHunks:
         self.answers: list[str] = []
         self.found = Takes((), 0, 0)
         self.questions: list[HunkQuestion] = []
-        self.retaken: list[HunkToWrite] = []
+        self.retaken: list[ToWrite] = []
 
     async def ask(self, question: HunkQuestion, told: Told) -> str:
         self.questions.append(question)
         await told(7, 100)
         return self.answers.pop(0)
 
-    async def takes(self, hunk: HunkToWrite, number: int, temperature: float) -> Takes:  # noqa: ARG002
-        self.retaken.append(hunk)
+    async def takes(self, work: ToWrite, number: int, temperature: float) -> Takes:  # noqa: ARG002
+        self.retaken.append(work)
         return self.found
 
 

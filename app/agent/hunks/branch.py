@@ -11,7 +11,7 @@ from app.agent.errors import SessionError
 from app.agent.session.branches import active
 from app.agent.session.conversation import Conversation
 from app.agent.session.records import MessageAdded, Record
-from app.model.messages import Message, ToolCall
+from app.model.messages import ToolCall
 
 
 class Branch:
@@ -66,16 +66,16 @@ def find_call(records: Sequence[Record], call: str) -> CallPlace | None:
 
 def after_call(session: str, records: Sequence[Record], place: CallPlace) -> Conversation:
     """The conversation when the results of a reply's calls were there. Raises SessionError."""
-    return _conversation(session, records[: place.end + 1])
+    return Conversation(_branch(session, records[: place.end + 1]))
 
 
-def before_call(session: str, records: Sequence[Record], place: CallPlace) -> tuple[Message, ...]:
-    """The messages to which a call's message was the reply. Raises SessionError."""
-    return _conversation(session, records[: place.reply]).messages
+def before_call(session: str, records: Sequence[Record], place: CallPlace) -> Branch:
+    """The conversation to which a call's message was the reply. Raises SessionError."""
+    return _branch(session, records[: place.reply])
 
 
-def _conversation(session: str, records: Sequence[Record]) -> Conversation:
+def _branch(session: str, records: Sequence[Record]) -> Branch:
     try:
-        return Conversation(Branch(session, active(records)))
+        return Branch(session, active(records))
     except ValueError as error:
         raise SessionError(f"the session {session} is damaged ({error})") from error

@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from app.agent.errors import SessionError
 from app.agent.hunks.asking import HunkQuestion, Told, ask
-from app.agent.hunks.takes import HunkToWrite, Takes, other_takes
+from app.agent.hunks.takes import Takes, ToWrite, other_takes
 from app.agent.port import HunkPort
 from app.agent.session.records import Record
 from app.agent.session.session import read_session
@@ -28,9 +28,9 @@ class HunkWork(HunkPort):
         return await ask(self.hands, await self._records(question.session), question, told)
 
     @override
-    async def takes(self, hunk: HunkToWrite, number: int, temperature: float) -> Takes:
+    async def takes(self, work: ToWrite, number: int, temperature: float) -> Takes:
         await self.prepare()
-        return await other_takes(self.hands, await self._records(hunk.session), hunk, number, temperature)
+        return await other_takes(self.hands, await self._records(work.session), work, number, temperature)
 
     async def _records(self, session: str) -> tuple[Record, ...]:
         root = self.hands.workspace.root

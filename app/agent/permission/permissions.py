@@ -72,6 +72,13 @@ class Permissions:
         reading._refusal = refusal
         return reading
 
+    def for_copies(self) -> "Permissions":
+        """A copy that shares the grants, for work on files in memory: what the rules deny is denied, and the
+        workspace's other files are written unasked."""
+        copies = Permissions(self._workspace, "auto", self._readable, self._rules)
+        copies._granted = self._granted
+        return copies
+
     def grant(self, keys: tuple[str, ...]) -> None:
         """Remember what "always" granted, for the rest of the session."""
         self._granted.update(keys)

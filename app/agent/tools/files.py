@@ -99,7 +99,7 @@ class Files:
         room = _MOST_SEEN
         for absolute, known in reversed(self._known.items()):
             try:
-                data, _ = read_bytes(absolute, known.paths[0], min(room, _LARGEST_SEEN))
+                data = self._data(absolute, known.paths[0], min(room, _LARGEST_SEEN))
             except NotReadable:
                 continue
             text = decode(data) if _digest(data) == known.digest else None
@@ -137,13 +137,21 @@ class Files:
                     "not change it until then."
                 )
             raise _stale(location)
+        self._put(location, found, FileImage(data, found.mode if found else 0o100644))
+        if self._unsaved is not None and before is not None:
+            self._replaced.setdefault(location.absolute, set()).add(_bare(before.normal))
+        if found is None or not found.data or location.absolute in self._known:
+            # What the model knew of the file and what it wrote make up all of it.
+            self._know(location, _digest(data))
+
+    def _put(self, location: Location, found: FileImage | None, image: FileImage) -> None:
+        """Put `image` in the place of what was `found`."""
         holder = next(parent for parent in location.absolute.parents if parent.exists())
         if not holder.is_dir():
             raise ToolFailure(f"{location.path} cannot be made: {holder.name} is a file, not a directory.")
         if location.is_inside:
-            mode = found.mode if found else 0o100644
             try:
-                self._recorder.record(location.path, found, FileImage(data, mode))
+                self._recorder.record(location.path, found, image)
             except TidegateError as error:
                 raise ToolFailure(f"{location.path} was not changed: {error}.") from error
 
@@ -153,17 +161,15 @@ class Files:
                 raise _stale(location)
 
         try:
-            write_bytes(location.absolute, data, check)
+            write_bytes(location.absolute, image.data, check)
         except TidegateError as error:
             raise ToolFailure(f"{location.path} was not changed: {error}.") from error
-        if self._unsaved is not None and before is not None:
-            self._replaced.setdefault(location.absolute, set()).add(_bare(before.normal))
-        if found is None or not found.data or location.absolute in self._known:
-            # What the model knew of the file and what it wrote make up all of it.
-            self._know(location, _digest(data))
 
-    @staticmethod
-    def _image(location: Location) -> FileImage | None:
+    def _data(self, absolute: Path, name: str, limit: int) -> bytes:
+        """The bytes of a file. Raises NotReadable."""
+        return read_bytes(absolute, name, limit)[0]
+
+    def _image(self, location: Location) -> FileImage | None:
         try:
             data, found = read_bytes(location.absolute, location.path)
         except FileMissing:

@@ -259,7 +259,12 @@ class ReviewState:
         self.edits = max(self.edits, entry.edit)
         if entry.call:
             self.calls[entry.edit] = entry.call
+        if entry.path not in self.files:
+            self.files[entry.path] = FileState(Weave(content(entry.before)))
+            self.images.setdefault(entry.path, entry.before)
+            self.firsts.setdefault(entry.turn, {}).setdefault(entry.path, entry.before)
         state = self.files[entry.path]
+        state.made_directories |= frozenset(entry.made_directories)
         change = EditBlocks(tuple(Block(*numbers) for numbers in entry.blocks), entry.mode, entry.whole)
         made = state.weave.edit(
             entry.edit,

@@ -164,8 +164,10 @@ class Ledger:
         """Write down another way that the agent's call `call` could have changed `path`: from `before`, which
         it is without the atoms `without`, to `after`. Nothing counts of it yet. It belongs to the turn with
         the serial number `turn`. Returns the edit's number."""
-        state = self.state.files[path]
-        visible = [state.weave.tokens[n].data for n in state.weave.visible(state.gone | without)]
+        state = self.state.files.get(path)
+        visible = diff_tokens(before)
+        if state is not None:
+            visible = [state.weave.tokens[n].data for n in state.weave.visible(state.gone | without)]
         change = compare(visible, before, after)
         number = self.state.edits + 1
         self.append(
@@ -179,6 +181,7 @@ class Ledger:
                 blocks=_numbers(change),
                 mode=change.mode,
                 whole=change.whole,
+                made_directories=() if self.read(path) else self._new_directories(path),
                 call=call,
                 without=by_block(without),
             )

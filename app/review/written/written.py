@@ -8,9 +8,9 @@ from app.review.display import ShownFile
 from app.review.log.decisions import AtomsByPath
 from app.review.log.entries import RejectedText
 from app.review.log.ledger import Ledger
-from app.review.model import FileImage, WrittenBy
+from app.review.model import WrittenBy
 from app.review.written.authors import authors
-from app.review.written.instead import put_instead, without
+from app.review.written.instead import Files, Piece, PieceFacts, put_instead, without
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,14 @@ class Written:
             self.known[path] = (shown, found)
         return self.known[path][1]
 
-    def without(self, hunk: str) -> FileImage | None:
-        """The file of a hunk without all that was changed there by the calls that made it; None: no file."""
+    def facts(self, piece: Piece) -> PieceFacts:
+        """What is known of a piece of the agent's work that could be written again."""
         with self.deciding():
-            return without(self.ledger.state, hunk).image
+            return without(self.ledger.state, piece).facts
 
-    def put_instead(self, hunk: str, before: FileImage | None, after: FileImage, call: str = "") -> None:
-        """Make the file of a hunk `after` as one decision, where it is `before` without the hunk: what the tool
-        call `call` could have done as well is under review in the hunk's place. The agent is told."""
+    def put_instead(self, piece: Piece, begun: Files, after: Files) -> None:
+        """Put another way of writing a piece in its place, as one decision: files become `after` where they are
+        `begun` without it, and what its calls could have done as well is under review. The agent is told."""
         with self.deciding():
-            found = without(self.ledger.state, hunk)
-            put_instead(self.ledger, found, (before, after), call, self.told(found.chosen))
+            found = without(self.ledger.state, piece)
+            put_instead(self.ledger, piece, found, (begun, after), self.told(found.chosen))

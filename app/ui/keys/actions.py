@@ -319,7 +319,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("review.wrap", "review", "wrap", ("w",), "Wrap long lines, or scroll sideways"),
     Action("review.copy", "review", "copy", ("y",), "Copy the hunk or the lines, without gutters"),
     Action("review.desk", "review", "switch_desk", ("t",), "The agent's changes, the work tree or the index"),
-    Action("review.turns", "review", "list_turns", ("T",), "Keep or reject a turn, those since, or all"),
+    Action("review.turns", "review", "list_turns", ("T",), "Keep, reject or rewrite a turn; those since, all"),
     Action("review.rewind", "review", "rewind", ("R",), "Go back to before a turn, or forward again"),
     Action("review.needed", "review", "needed", ("C",), "Find which hunks the tests need; any key stops it"),
     Action("review.smallest", "review", "keep_smallest", ("S",), "Keep the smallest set that passes the tests"),
@@ -327,7 +327,9 @@ ACTIONS: tuple[Action, ...] = (
         "review.order", "review", "follow_order", ("O",), "Go by the agent's order of reading, or by the files"
     ),
     Action("review.ask", "review", "ask", ("Q",), "Ask the model about this hunk or line", "ask"),
-    Action("review.retake", "review", "retake", ("r",), "Have the hunk written again, and choose", "retake"),
+    Action(
+        "review.retake", "review", "retake", ("r",), "Have this hunk or file written again; choose", "retake"
+    ),
     Action("review.doubt", "review", "switch_doubt", ("d",), "Tint doubtful lines and go by doubt, or not"),
     Action("review.refresh", "review", "reload", ("L",), "Look at the disk again"),
     Action("standalone.leave", "standalone", "leave_mode", ("escape",), "End the selection or the search"),

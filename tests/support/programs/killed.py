@@ -24,6 +24,7 @@ from app.review.log.entries import Edited
 from app.review.log.store import FileStore
 from app.review.model import FileImage, Selection
 from app.review.review import Review
+from app.review.written.instead import Piece
 from tests.support.review_cases import git, keep_all, reject_all
 
 # What does something to a file or directory, by the name of the C function.
@@ -191,8 +192,11 @@ def some_lines(review: Review) -> Selection:
 
 
 def take(review: Review) -> None:
-    hunk = review.changes()[0].hunks[0].id
-    review.written.put_instead(hunk, review.written.without(hunk), FileImage(b"taken\n"))
+    """All of the turn: a file otherwise, one back again and another in a new folder; the link stays away."""
+    piece = Piece(turn=review.turns()[0].serial)
+    begun = {**review.written.facts(piece).before, "n/new": None}
+    after = {"a": FileImage(b"1\nzwei\n3\n"), "n/new": FileImage(b"taken\n")}
+    review.written.put_instead(piece, begun, begun | after)
 
 
 DECISIONS = {

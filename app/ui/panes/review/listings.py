@@ -1,7 +1,7 @@
 """Lists to choose from: the files of a review, and the turns whose changes are left to decide."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from app.review.model import FileChange, TurnSummary
 from app.review.port import ReviewPort
@@ -50,8 +50,9 @@ def file_entries(changes: Sequence[FileChange], commented: Sequence[str]) -> lis
     return entries
 
 
-async def list_turns(context: ReviewContext) -> None:
-    """List the turns, to keep or reject the changes of one, of it and later ones, or of all."""
+async def list_turns(context: ReviewContext, retake: Callable[[ReviewContext, TurnSummary], None]) -> None:
+    """List the turns, to keep or reject the changes of one, of it and later ones, or of all; `retake` has one
+    written again."""
     port = context.work.port
     turns = await asyncio.to_thread(port.turns)
     if not turns:
@@ -62,9 +63,22 @@ async def list_turns(context: ReviewContext) -> None:
         if chosen is not None:
             verb, key = chosen
             serials = chosen_turns(turns, verb, key)
+            if verb == "r":
+                again = [one for one in turns if [one.serial] == serials]
+                if again:
+                    retake(context, again[0])
+                else:
+                    context.app.notify("One turn at a time is written again.", timeout=3)
+                return
             context.run(lambda: _decide(port, serials, keeps=verb.lower() == "a"), None)
 
-    verbs = {"a": "keeps", "x": "rejects", "A": "keeps it and later ones", "X": "rejects these"}
+    verbs = {
+        "a": "keeps",
+        "x": "rejects",
+        "A": "keeps it and later ones",
+        "X": "rejects these",
+        "r": "other takes",
+    }
     context.app.push_screen(Listing("The changes of", turn_entries(turns), verbs), done)
 
 

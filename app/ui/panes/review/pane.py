@@ -381,7 +381,7 @@ class ReviewPane(LookingKeys):
     def action_list_turns(self) -> None:
         from app.ui.panes.review import listings
 
-        self._open(listings.list_turns(self._about()))
+        self._open(listings.list_turns(self._about(), self._tools.retake_turn))
 
     def action_rewind(self) -> None:
         self.post_message(self.RewindWanted())

@@ -12,6 +12,7 @@ from app.review.diff.compare import line_bytes, split_lines
 from app.review.errors import ReviewError
 from app.review.model import FileChange, FileImage
 from app.review.review import Review
+from app.review.written.instead import Piece
 from tests.support.review_cases import contents, edited, keep_all, reject_all
 from tests.support.review_memory import Fuse, Killed, MemoryDisk, MemoryStore
 
@@ -183,15 +184,20 @@ def any_actions(made: tuple[Bench, dict[str, FileImage]], data: st.DataObject) -
         elif action in ("lines", "keep lines") and hunks:
             decide_lines(bench, data, keep=action == "keep lines")
         elif action == "take" and hunks:
-            put_a_take(bench, data, data.draw(st.sampled_from(sorted(hunks))), b"take %d\n" % number)
+            put_a_take(bench, data, b"take %d\n" % number)
         elif action in ("undo", "redo"):
             try:
                 bench.review.undo() if action == "undo" else bench.review.redo()
             except ReviewError:
                 assert bench.disk.files == earlier
         elif action == "agent":
+            is_turn = data.draw(st.booleans())
+            if is_turn:
+                bench.review.begin_turn(number + 1)
             path = data.draw(st.sampled_from(PATHS))
             bench.agent_writes(path, data.draw(next_image(bench.disk.read(path))))
+            if is_turn:
+                bench.review.end_turn(number + 1)
         elif action == "agent renames":
             known = bench.review._state.files
             free = [path for path in bench.disk.files if path not in known and path[0] != "m"]
@@ -233,30 +239,32 @@ def any_actions(made: tuple[Bench, dict[str, FileImage]], data: st.DataObject) -
         assert bench.review.changes() == shown
 
 
-def put_a_take(bench: Bench, data: st.DataObject, hunk: str, line: bytes) -> None:
-    """Write a hunk otherwise: the file is what was wanted, and one step brings back all that was there."""
+def put_a_take(bench: Bench, data: st.DataObject, line: bytes) -> None:
+    """Write a hunk, a file or a turn otherwise: the files are what was wanted, and one step brings back all
+    that was there."""
     review, shown, earlier = bench.review, bench.review.changes(), dict(bench.disk.files)
+    hunks = bench.hunks()
+    pieces = [Piece(hunk=name) for name in sorted(hunks)] + [
+        Piece(path=path) for path in sorted({*hunks.values()})
+    ]
+    pieces += [Piece(turn=turn.serial) for turn in review.turns()]
+    piece = data.draw(st.sampled_from(pieces))
     try:
-        without = review.written.without(hunk)
-        if without is None or without.mode == 0o120000 or b"\0" in without.data:
-            after = FileImage(line)
-        else:
-            lines = split_lines(without.data)
-            at = data.draw(st.integers(0, len(lines)))
-            if at == len(lines) and lines and not lines[-1].endswith(b"\n"):
-                lines[-1] += b"\n"
-            lines[at : at + data.draw(st.integers(0, 2))] = [line]
-            if not all(one in lines for one in split_lines(without.data) if b"mine" in one):
-                return
-            after = FileImage(b"".join(lines), without.mode)
-        review.written.put_instead(hunk, without, after, "call")
+        begun = dict(review.written.facts(piece).before)
+        after = {path: image for path, image in begun.items() if data.draw(st.integers(0, 4))}
+        after = begun | {path: take_of(data, image, line) for path, image in after.items()}
+        if data.draw(st.booleans()) and not piece.hunk:
+            other = data.draw(st.sampled_from([path for path in (*PATHS, "n/new") if path not in begun]))
+            begun[other] = bench.disk.read(other)
+            after[other] = take_of(data, begun[other], line)
+        if any(mine(begun[path]) - mine(after[path]) for path in begun):
+            return
+        review.written.put_instead(piece, begun, after)
     except ReviewError:
         assert (review.changes(), bench.disk.files) == (shown, earlier)
         return
-    changed = {
-        path for path in {*earlier, *bench.disk.files} if earlier.get(path) != bench.disk.files.get(path)
-    }
-    assert len(changed) == 1 and bench.disk.files[changed.pop()] == after
+    wanted = {path: image for path, image in (earlier | after).items() if image is not None}
+    assert bench.disk.files == wanted
     written, now = dict(bench.disk.files), review.changes()
     assert review.undo().startswith("Undone: put another take")
     assert (review.changes(), bench.disk.files) == (shown, earlier)
@@ -264,6 +272,23 @@ def put_a_take(bench: Bench, data: st.DataObject, hunk: str, line: bytes) -> Non
     assert bench.review.redo() and (bench.review.changes(), bench.disk.files) == (now, written)
     if data.draw(st.booleans()):
         bench.review.undo()
+
+
+def take_of(data: st.DataObject, image: FileImage | None, line: bytes) -> FileImage:
+    """A file as a take could leave it: with `line` in it."""
+    if image is None or image.mode == 0o120000 or b"\0" in image.data:
+        return FileImage(line)
+    lines = split_lines(image.data)
+    at = data.draw(st.integers(0, len(lines)))
+    if at == len(lines) and lines and not lines[-1].endswith(b"\n"):
+        lines[-1] += b"\n"
+    lines[at : at + data.draw(st.integers(0, 2))] = [line]
+    return FileImage(b"".join(lines), image.mode)
+
+
+def mine(image: FileImage | None) -> set[bytes]:
+    """The user's own lines."""
+    return {line for line in split_lines(image.data) if b"mine" in line} if image else set()
 
 
 def decide_lines(bench: Bench, data: st.DataObject, keep: bool) -> None:
@@ -346,7 +371,19 @@ def three_files() -> Bench:
 
 
 def take(review: Review) -> None:
-    review.written.put_instead("1.0", review.written.without("1.0"), FileImage(b"1\n2\nzwei\n3\n"))
+    put(review, Piece(hunk="1.0"), {"a": FileImage(b"1\n2\nzwei\n3\n")})
+
+
+def take_of_all(review: Review) -> None:
+    """Of three files one otherwise, one not at all, one as new as before, and a fourth in a new folder."""
+    after = {"a": FileImage(b"1\nzwei\n3\n"), "d": FileImage(b"other\n"), "n/new": FileImage(b"n\n")}
+    put(review, Piece(turn=review.turns()[-1].serial), after)
+
+
+def put(review: Review, piece: Piece, after: dict[str, FileImage]) -> None:
+    before = review.written.facts(piece).before
+    begun = {**before, **{path: None for path in after if path not in before}}
+    review.written.put_instead(piece, begun, {**begun, **after})
 
 
 def test_the_agent_hears_which_lines_took_the_place_of_its_own() -> None:
@@ -370,6 +407,8 @@ DECISIONS: dict[str, tuple[Callable[[Review], object], Callable[[Review], object
     "keep": (Review.changes, keep_all),
     "take": (Review.changes, take),
     "undo take": (take, Review.undo),
+    "take of a turn": (Review.changes, take_of_all),
+    "undo take of a turn": (take_of_all, Review.undo),
 }
 
 

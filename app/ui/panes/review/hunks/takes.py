@@ -1,89 +1,133 @@
-"""Having a hunk written again, and choosing among the takes."""
+"""Having a hunk, a file or a turn written again, and choosing among the takes."""
 
-from pathlib import Path
+from collections.abc import Callable
 
-from app.agent.hunks.takes import HunkToWrite, Takes
+from textual.worker import Worker
+
+from app.agent.hunks.takes import Takes, ToWrite
 from app.agent.port import HunkPort
 from app.errors import TidegateError
-from app.review.errors import ReviewError
-from app.review.model import FileChange, FileImage, Hunk
+from app.review.model import TurnSummary, WrittenBy
+from app.review.written.instead import Piece
 from app.ui.base import ActionApp
 from app.ui.diff.model.labels import Label
 from app.ui.panes.review.context import ReviewContext
 from app.ui.panes.review.hunks.question import QuestionLine
 from app.ui.panes.review.hunks.takes_dialog import TakesDialog
 
-
-def retake(context: ReviewContext, root: Path) -> None:
-    """Ask how else the cursor's hunk should be, have it written again, and show the takes."""
-    change, hunk = context.view.current_change, context.view.current_hunk
-    if change is None or hunk is None or hunk.decision == "rejected" or context.work.desk.source:
-        context.app.notify("Put the cursor on a hunk of the agent's to have it written again.", timeout=3)
-        return
-    agent = context.hunks()
-    if agent is None:
-        context.app.notify("Only the workspace has a model that writes.", severity="warning")
-        return
-
-    def wished(wish: str | None) -> None:
-        if wish is not None:
-            context.app.run_worker(_retake(context, agent, root / change.path, (change, hunk), wish))
-
-    title = f"Other takes of {change.path}:{hunk.after_start}"
-    hint = "How else? “shorter”, “without the helper”, or just Enter"
-    context.app.push_screen(QuestionLine(title, hint, context.view.cursor_place), wished)
+_HINT = "How else? “shorter”, “without the helper”, or just Enter"
+_LONGEST_REASON = 100  # characters of why nothing came of a take
+Concerns = Callable[[str, str, tuple[WrittenBy, ...]], bool]
+"""Whether the hunk with this id in this file, written by these calls, is written again."""
 
 
-async def _retake(
-    context: ReviewContext, agent: HunkPort, file: Path, about: tuple[FileChange, Hunk], wish: str
-) -> None:
-    (change, hunk), work, app = about, context.work, context.app
-    assert isinstance(app, ActionApp)
-    settings = app.settings
+class Retaking:
+    """One piece of the agent's work at a time that is written again."""
 
-    def label(words: dict[str, Label]) -> None:
-        context.view.model.labels.put("takes", words)
-        context.view.refresh()
+    def __init__(self) -> None:
+        self._worker: Worker[None] | None = None
 
-    def read() -> HunkToWrite:
-        wrote = next((one for one in work.port.written.by().get(hunk.id, ()) if one.call), None)
-        if wrote is None:
-            raise ReviewError("The review does not know which call wrote this hunk", "it was written long ago")
-        before = work.port.written.without(hunk.id)
-        mode = before.mode if before is not None else 0o100644
-        now = FileImage(file.read_bytes(), mode) if file.exists() else None
-        return HunkToWrite(change.path, wrote.session, wrote.call, before, now, wish)
+    def here(self, context: ReviewContext) -> None:
+        """The hunk under the cursor; on a file's heading, what the agent wrote into the file last. While takes
+        are being written, that ends instead."""
+        view = context.view
+        change, hunk, place = view.current_change, view.current_hunk, view.model.row(view.cursor_row)
+        if self._stop(context):
+            return
+        if change is None or hunk is None or place is None or context.work.desk.source:
+            context.app.notify("Put the cursor on what the agent wrote to have it written again.", timeout=3)
+        elif place.hunk < 0:
+            title = f"Other takes of all that the agent wrote in {change.path}"
+            self._ask(context, Piece(path=change.path), title, lambda _, path, __: path == change.path)
+        elif hunk.decision == "rejected":
+            context.app.notify("That was rejected: bring it back to have it written again.", timeout=3)
+        else:
+            title = f"Other takes of {change.path}:{hunk.after_start}"
+            self._ask(context, Piece(hunk=hunk.id), title, lambda name, _, __: name == hunk.id)
 
-    label({hunk.id: Label(f"writing {settings.takes} takes…", "accent")})
-    try:
-        written = await work.run(read)
-        found = await agent.takes(written, settings.takes, settings.takes_temperature)
-    except (TidegateError, OSError) as error:
-        app.notify(str(error), severity="error", timeout=8)
-        return
-    finally:
-        label({})
-    note = _note(found)
-    if not found.takes:
-        app.notify(f"No other take came of it: {note}.", timeout=6)
-        return
+    def turn(self, context: ReviewContext, turn: TurnSummary) -> None:
+        """All that a turn wrote."""
+        if self._stop(context):
+            return
+        title = f"Other takes of turn {turn.turn}: {', '.join(turn.paths)}"
 
-    def chosen(index: int | None) -> None:
-        if index is not None:
-            after = found.takes[index].after
-            put = lambda: work.port.written.put_instead(hunk.id, written.before, after, written.call)  # noqa: E731
-            context.follow(put)
+        def concerns(_name: str, _path: str, calls: tuple[WrittenBy, ...]) -> bool:
+            return any((one.session, one.turn) == (turn.session, turn.turn) for one in calls)
 
-    takes = [
-        (written.now, "As it is."),
-        *((take.after, f"Differs: {take.difference}.") for take in found.takes),
-    ]
-    app.push_screen(TakesDialog(change.path, written.before, takes, note), chosen)
+        self._ask(context, Piece(turn=turn.serial), title, concerns)
+
+    def _stop(self, context: ReviewContext) -> bool:
+        if self._worker is None or self._worker.is_finished:
+            return False
+        self._worker.cancel()
+        context.app.notify("Stopped: nothing is written again.", timeout=3)
+        return True
+
+    def _ask(self, context: ReviewContext, piece: Piece, title: str, concerns: Concerns) -> None:
+        agent = context.hunks()
+        if agent is None:
+            context.app.notify("Only the workspace has a model that writes.", severity="warning")
+            return
+
+        def wished(wish: str | None) -> None:
+            if wish is not None:
+                work = self._write(context, agent, piece, wish, concerns)
+                self._worker = context.app.run_worker(work)
+
+        context.app.push_screen(QuestionLine(title, _HINT, context.view.cursor_place), wished)
+
+    async def _write(
+        self, context: ReviewContext, agent: HunkPort, piece: Piece, wish: str, concerns: Concerns
+    ) -> None:
+        work, app = context.work, context.app
+        assert isinstance(app, ActionApp)
+        settings = app.settings
+
+        def label(words: dict[str, Label]) -> None:
+            context.view.model.labels.put("takes", words)
+            context.view.refresh()
+
+        def read() -> tuple[ToWrite, str, list[str]]:
+            facts, calls = work.port.written.facts(piece), work.port.written.by()
+            hunks = [(hunk.id, change.path) for change in context.view.model.changes for hunk in change.hunks]
+            path = next(iter(facts.before)) if piece.hunk else piece.path
+            wanted = ToWrite(facts.session, facts.calls, facts.before, facts.now, path, bool(piece.hunk), wish)
+            title = path if piece.hunk else ", ".join(filter(None, [path, f"turn {facts.turn}"]))
+            return wanted, title, [name for name, path in hunks if concerns(name, path, calls.get(name, ()))]
+
+        try:
+            written, title, hunks = await work.run(read)
+            words = f"writing {settings.takes} takes… {app.key_of('review.retake')} stops"
+            label({name: Label(words, "accent") for name in hunks})
+            found = await agent.takes(written, settings.takes, settings.takes_temperature)
+        except (TidegateError, OSError) as error:
+            app.notify(str(error), severity="error", timeout=8)
+            return
+        finally:
+            label({})
+        note = _note(found)
+        if not found.takes:
+            app.notify(f"No other take came of it: {note}.", timeout=8)
+            return
+
+        def chosen(index: int | None) -> None:
+            if index is not None:
+                take = found.takes[index]
+                context.follow(lambda: work.port.written.put_instead(piece, take.begun, take.after))
+
+        begun = {path: image for take in found.takes for path, image in take.begun.items()}
+        takes = [
+            (written.now, "As it is."),
+            *((take.after, f"Differs: {take.difference}.") for take in found.takes),
+        ]
+        app.push_screen(TakesDialog(title, begun, takes, note), chosen)
 
 
 def _note(found: Takes) -> str:
     """What became of the takes that are not shown, "" if all are."""
     same = found.asked - found.unfit - len(found.takes)
     parts = [f"{same} of {found.asked} were the same as another" if same else ""]
-    parts += [f"{found.unfit} of {found.asked} were no change of this file" if found.unfit else ""]
+    why = found.why.strip().partition("\n")[0].rstrip(".:")
+    why = why if len(why) <= _LONGEST_REASON else f"{why[: _LONGEST_REASON - 1]}…"
+    parts += [f"nothing came of {found.unfit} of {found.asked} ({why})" if found.unfit else ""]
     return ", ".join(part for part in parts if part)

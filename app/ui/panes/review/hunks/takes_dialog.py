@@ -1,6 +1,6 @@
-"""Other takes of a hunk, one after the other."""
+"""Other takes of a hunk, a file or a turn, one after the other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -9,8 +9,8 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from app.review.diff.compare import CONTEXT_LINES, blocks, diff_tokens, hunks_of
-from app.review.model import ChangeKind, FileChange, FileImage
+from app.review.diff.compare import file_change
+from app.review.model import FileImage
 from app.ui.dialogs.dialog import Dialog
 from app.ui.diff.view import DiffView
 from app.ui.drawing.text import visible
@@ -29,15 +29,15 @@ class TakesDialog(Dialog[int | None]):
 
     def __init__(
         self,
-        path: str,
-        before: FileImage | None,
-        takes: Sequence[tuple[FileImage | None, str]],
+        title: str,
+        before: Mapping[str, FileImage | None],
+        takes: Sequence[tuple[Mapping[str, FileImage | None], str]],
         note: str,
     ) -> None:
-        """`takes` are what the file is in each, `before` without any, and what to say of it in one line; the
-        first is what is there. `note` says what became of the rest."""
+        """`takes` are what the files are in each, `before` without any, and what to say of it in one line; the
+        first is what is there. `title` says of what they are, `note` what became of the rest."""
         super().__init__()
-        self._path = path
+        self._title = title
         self._before = before
         self._takes = takes
         self._note = note
@@ -55,15 +55,13 @@ class TakesDialog(Dialog[int | None]):
         self._show()
 
     def _show(self) -> None:
-        image, words = self._takes[self._shown]
-        title = f"{visible(self._path)}: take {self._shown + 1} of {len(self._takes)}"
+        files, words = self._takes[self._shown]
+        title = f"{visible(self._title)}: take {self._shown + 1} of {len(self._takes)}"
         self.query_one("#takes-box").border_title = Content(title)
         note = f"\n{self._note}" if self._note else ""
         self.query_one("#takes-words", Static).update(Content(f"{words}{note}"))
-        a, b = diff_tokens(self._before), diff_tokens(image)
-        hunks = hunks_of(self._path, a, b, blocks(a, b), CONTEXT_LINES)
-        kind: ChangeKind = "created" if self._before is None else "modified"
-        self._view.set_changes([FileChange(self._path, kind, tuple(hunks))])
+        changes = (file_change(path, self._before[path], image) for path, image in sorted(files.items()))
+        self._view.set_changes([change for change in changes if change is not None])
         self._view.move_to(0)
 
     def action_turn(self, step: int) -> None:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.review.model import FileChange
+from app.review.model import FileChange, TurnSummary
 from app.ui.panes.review.context import ReviewContext
 
 if TYPE_CHECKING:
     from app.ui.panes.review.hunks.asking import Asking
     from app.ui.panes.review.hunks.doubt import Doubting
+    from app.ui.panes.review.hunks.takes import Retaking
 
 
 class HunkTools:
@@ -20,6 +21,7 @@ class HunkTools:
         self._root = root
         self._asking: Asking | None = None
         self._doubting: Doubting | None = None
+        self._retaking: Retaking | None = None
 
     def ask(self, about: ReviewContext) -> None:
         """Ask about the cursor's line or hunk."""
@@ -29,10 +31,18 @@ class HunkTools:
         self._asking.ask(about)
 
     def retake(self, about: ReviewContext) -> None:
-        """Have the cursor's hunk written again."""
-        from app.ui.panes.review.hunks.takes import retake
+        """Have the cursor's hunk written again, or on a file's heading the file."""
+        self._retakes().here(about)
 
-        retake(about, self._root)
+    def retake_turn(self, about: ReviewContext, turn: TurnSummary) -> None:
+        """Have all that a turn wrote written again."""
+        self._retakes().turn(about, turn)
+
+    def _retakes(self) -> "Retaking":
+        from app.ui.panes.review.hunks.takes import Retaking
+
+        self._retaking = self._retaking or Retaking()
+        return self._retaking
 
     async def find_doubt(self, about: ReviewContext, changes: Sequence[FileChange]) -> None:
         """Look for the doubtful lines of `changes`, which are shown."""

@@ -102,15 +102,18 @@ async def test_an_answer_stands_beside_the_hunk_and_outlives_a_restart(
 async def test_a_take_replaces_the_hunk_and_u_brings_it_back(root: Path) -> None:
     async with Stage(root).run() as stage:
         await opened(stage)
+        begun = FileImage(AFTER.replace("return x", "return 1").encode())
         takes = [FileImage(AFTER.replace("return x", f"return {name}").encode()) for name in ("p", "q")]
-        stage.agent.hunks.found = Takes(tuple(Take(take, f"`{n}`") for n, take in enumerate(takes)), 3, 1)
+        stage.agent.hunks.found = Takes(
+            tuple(Take({"a.py": begun}, {"a.py": take}, f"`{n}`") for n, take in enumerate(takes)), 3, 1, "No."
+        )
         await stage.press("g", *"jjjj", "r")
         await stage.press(*"shorter", "enter")
         await stage.until(lambda: stage.app.screen is not stage.screen and stage.app.screen.id != "", "takes")
         await stage.until(lambda: bool(stage.app.screen.query("#takes-box")), "the takes")
         (asked,) = stage.agent.hunks.retaken
-        assert (asked.call, asked.wish, asked.now) == ("c0", "shorter", FileImage(AFTER.encode()))
-        assert asked.before == FileImage(AFTER.replace("return x", "return 1").encode())
+        assert (asked.calls, asked.wish) == ({"a.py": ("c0",)}, "shorter")
+        assert (asked.before, asked.now) == ({"a.py": begun}, {"a.py": FileImage(AFTER.encode())})
         await stage.press("right", "enter")
         await stage.until(lambda: (root / "a.py").read_bytes() == takes[1].data, "the take")
         await stage.until(lambda: "return q" in rows(stage), "it is shown")
@@ -118,6 +121,35 @@ async def test_a_take_replaces_the_hunk_and_u_brings_it_back(root: Path) -> None
         await stage.press("u")
         await stage.until(lambda: (root / "a.py").read_text() == AFTER, "the hunk is back")
     assert "return q" not in Review(root).feedback()
+
+
+@pytest.mark.parametrize("of_turn", [False, True])
+async def test_a_take_of_a_file_or_a_turn_is_one_decision(root: Path, of_turn: bool) -> None:
+    async with Stage(root).run(size=(80, 24)) as stage:
+        await opened(stage)
+        begun = {"a.py": FileImage(BEFORE.encode())}
+        after = {"a.py": FileImage(BEFORE.replace("return 1", "return p").encode())}
+        if of_turn:
+            begun, after = {**begun, "n/b.py": None}, {**after, "n/b.py": FileImage(b"new\n")}
+        stage.agent.hunks.found = Takes((Take(begun, after, "so"),), 1, 0)
+        await stage.press("g", *(("T",) if of_turn else ()))
+        await stage.until(lambda: bool(stage.app.screen.query("#listing-box")) == of_turn, "the turns")
+        await stage.press("r")
+        await stage.until(lambda: isinstance(stage.app.focused, Input), "the wish")
+        await stage.press("enter")
+        await stage.until(lambda: bool(stage.app.screen.query("#takes-box")), "the takes")
+        (asked,) = stage.agent.hunks.retaken
+        assert (asked.path, asked.is_hunk) == ("" if of_turn else "a.py", False)
+        assert asked.calls == {"a.py": ("c0", "c1")} and asked.before == {"a.py": FileImage(BEFORE.encode())}
+        await stage.press("enter")
+        await stage.until(lambda: "return p" in (root / "a.py").read_text(), "the take")
+        assert (root / "n" / "b.py").exists() == of_turn
+        await stage.until(
+            lambda: "return p" in rows(stage) and ("b.py" in rows(stage)) == of_turn, "it is shown"
+        )
+        await stage.press("u")
+        await stage.until(lambda: (root / "a.py").read_text() == AFTER, "all is back")
+        assert not (root / "n").exists()
 
 
 async def test_doubt_is_told_tinted_and_gone_through(root: Path) -> None:
