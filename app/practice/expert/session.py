@@ -4,27 +4,22 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.practice.bugs.kinds import KINDS, changes
 from app.practice.draw import Draw
 from app.practice.expert.evidence import first_failure
 from app.practice.expert.sentences import capital, difference, told
 from app.practice.expert.stage import Stage
-from app.practice.functions.function import Function
+from app.practice.expert.wrong import wrong_edit
 from app.practice.hunks import Hunk, hunk, without_rest
 from app.practice.model import PlantedBug, PracticeTask
 
 # How often a session shows what, of a thousand.
-FORMS = {"plain": 650, "wrong-edit": 210, "refused": 80, "loop": 15, "gives-up": 45}
-_WRONG_KINDS = (
-    "wrong-operator",
-    "wrong-comparison",
-    "wrong-constant",
-    "wrong-variable",
-    "wrong-call",
-    "off-by-one",
-    "misspelt-name",
-    "missing-conversion",
-)
+FORMS = {"plain": 500, "wrong-edit": 350, "refused": 80, "loop": 15, "gives-up": 55}
+_WRONG_EDITS = {1: 45, 2: 25, 3: 18, 4: 12}
+"""Before the right one, in sessions with wrong edits, and how often so many of a hundred."""
+_GIVES_UP_AFTER = 5
+"""Wrong edits. Most bugs that are found at all are found by the fifth."""
+_MORE_WRONG_EDITS = {0: 50, 1: 25, 2: 15, 3: 10}
+"""After a learner's own."""
 _SEARCHES = 0.03
 
 
@@ -142,8 +137,9 @@ class Expert:
         self._call(where, "read_file", file_path=path)
         self._read.add(path)
 
-    def _because(self, edit: Hunk) -> str:
-        failure = first_failure(self._output)
+    def _because(self, edit: Hunk, output: str | None = None) -> str:
+        """What `output` of a test run says, by default the last one's, and what the edit changes."""
+        failure = first_failure(self._output if output is None else output)
         said = "" if failure is None else failure.said
         return f"{said}: {told(edit)}" if said else capital(told(edit))
 
@@ -186,17 +182,30 @@ class Expert:
     # What goes wrong.
 
     def _stumble(self, bug: PlantedBug) -> None:
-        """A wrong edit or two, which the tests show to be wrong, then the right one."""
+        """Wrong edits, which the tests show to be wrong, then the right one."""
         start, because = self._stage.text(bug.fix.path), self._because(bug.fix)
-        for _ in range(1 if self._draw.chance(0.8) else 2):
-            wrong = self._wrong_edit(bug, bug.fix.applied(start))
-            self._edit(wrong, self._because(wrong), masked=True)
+        last = self._try_in_vain(bug, start, self._output, None, self._draw.weighted(_WRONG_EDITS))
+        self._put_right(bug.fix, because, start, last)
+
+    def _try_in_vain(
+        self, bug: PlantedBug, start: str, output: str, last: Hunk | None, count: int
+    ) -> Hunk | None:
+        """`count` wrong edits of `start`, the file with the bug, of which a test run printed `output`: each
+        instead of the one before, the first instead of `last`. Returns the one that is in the file now."""
+        avoided = {self._stage.text(bug.fix.path)}
+        for _ in range(count):
+            wrong = wrong_edit(bug, start, avoided, self._draw)
+            if wrong is None:
+                raise NotShown
+            avoided.add(wrong.applied(start))
+            self._put_right(wrong, self._because(wrong, output), start, last, masked=True)
             self._test_in_vain()
-        self._put_right(bug.fix, because, start, wrong)
+            last = wrong
+        return last
 
     def _correct(self, message: Mapping[str, Any], attempt: Mapping[str, Any]) -> None:
-        """A learner's edit, which changes nothing or which the tests show to be wrong, then the one of a
-        recorded message."""
+        """A learner's edit, which changes nothing or which the tests show to be wrong, perhaps further wrong
+        ones, then the one of a recorded message."""
         _, right = _called(message)
         _, wrong = _called(attempt)
         path = right["file_path"]
@@ -210,8 +219,12 @@ class Expert:
             return
         if not result.startswith("Edited"):
             raise NotShown  # the engine lets no model quote what is not there
+        before = self._output
         self._test_in_vain()
-        made = Hunk(path, wrong["old_string"], wrong["new_string"], (), ())
+        made: Hunk | None = Hunk(path, wrong["old_string"], wrong["new_string"], (), ())
+        bug = next((bug for bug in self._task.bugs if bug.fix.applied(start) == fix.applied(start)), None)
+        if bug is not None:
+            made = self._try_in_vain(bug, start, before, made, self._draw.weighted(_MORE_WRONG_EDITS))
         self._put_right(fix, message["content"], start, made)
 
     def _test_in_vain(self) -> None:
@@ -219,49 +232,32 @@ class Expert:
         if first_failure(self._output) is None:
             raise NotShown
 
-    def _put_right(self, fix: Hunk, because: str, start: str, wrong: Hunk) -> None:
+    def _put_right(
+        self, fix: Hunk, because: str, start: str, wrong: Hunk | None, *, masked: bool = False
+    ) -> None:
         """From what `wrong` made of `start` to `fix` of it: in one edit where that is the same line, else in
-        two, of which the first is the wrong one turned round where it can be."""
+        two, of which the first is the wrong one turned round where it can be. `masked` is of the last edit."""
         path = fix.path
         now = self._stage.text(path)
-        if now == start:
-            self._edit(fix, because)
+        if now == start or wrong is None:
+            self._edit(fix, because, masked=masked)
             return
         right = hunk(path, now, fix.applied(start))
-        back = Hunk(path, wrong.new, wrong.old, (), ())
-        if now.count(back.old) != 1 or back.applied(now) != start:
-            back = hunk(path, now, start) or back
         if right is None:
             raise NotShown
         if len(right.before) <= 1 and len(right.after) <= 1:
-            self._edit(right, f"That was not it. {capital(self._because(right))}")
+            self._edit(right, f"That was not it. {capital(self._because(right))}", masked=masked)
             return
-        self._edit(back, "That was not it; I'll put it back.", undoes=True)
-        self._edit(fix, because)
+        self._put_back(start, wrong)
+        self._edit(fix, because, masked=masked)
 
-    def _wrong_edit(self, bug: PlantedBug, right: str) -> Hunk:
-        """An edit in the bug's function that somebody might try, and that does not make the file `right`."""
-        text, path = self._stage.text(bug.fix.path), bug.fix.path
-        function = _function_in(right, bug.function)
-        if function is None or any("while" in line for line in function.lines):
-            raise NotShown
-        kinds = [bug.kind] * 3 + [kind for kind in _WRONG_KINDS if kind in KINDS]
-        for _ in range(12):
-            possible = changes(function, self._draw.choice(kinds), self._draw)
-            if not possible:
-                continue
-            change = self._draw.choice(possible)
-            line = function.lines[change.first] if change.last - change.first == 1 else ""
-            if not line or len(change.lines) != 1:
-                continue
-            if bug.fix.after == (line,) and len(bug.fix.before) == 1 and self._draw.chance(0.7):
-                line = bug.fix.before[0]
-            if f"\n{text}".count(f"\n{line}\n") != 1:
-                continue
-            wrong = hunk(path, text, f"\n{text}".replace(f"\n{line}\n", f"\n{change.lines[0]}\n")[1:])
-            if wrong is not None and wrong.applied(text) != right:
-                return wrong
-        raise NotShown
+    def _put_back(self, start: str, wrong: Hunk) -> None:
+        """From what `wrong` made of `start` to `start`, by turning it round where that can be done."""
+        now = self._stage.text(wrong.path)
+        back = Hunk(wrong.path, wrong.new, wrong.old, (), ())
+        if now.count(back.old) != 1 or back.applied(now) != start:
+            back = hunk(wrong.path, now, start) or back
+        self._edit(back, "That was not it; I'll put it back.", undoes=True)
 
     def _misquote(self, right: Hunk) -> None:
         """A call of edit that the tool refuses."""
@@ -285,14 +281,11 @@ class Expert:
             raise NotShown
 
     def _give_up(self, bug: PlantedBug) -> Transcript:
-        """Three wrong edits, and the truth about it."""
-        right = bug.fix.applied(self._stage.text(bug.fix.path))
-        for _ in range(3):
-            wrong = self._wrong_edit(bug, right)
-            self._edit(wrong, self._because(wrong), masked=True)
-            self._test_in_vain()
-        failure = first_failure(self._output)
-        assert failure is not None
+        """Wrong edits, the last of which is put back, and the truth about it."""
+        start, failure = self._stage.text(bug.fix.path), first_failure(self._output)
+        last = self._try_in_vain(bug, start, self._output, None, _GIVES_UP_AFTER)
+        assert failure is not None and last is not None
+        self._put_back(start, last)
         said = failure.said or f"the failure is in `{bug.function}`"
         self._say(f"The tests still fail: {said}. I could not find the bug.")
         return self.transcript
@@ -302,17 +295,3 @@ def _called(message: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     """The tool that a message calls, and its arguments."""
     function = message["tool_calls"][0]["function"]
     return function["name"], dict(function["arguments"])
-
-
-def _function_in(text: str, name: str) -> Function | None:
-    """The function as it stands in a file."""
-    lines = text.removesuffix("\n").split("\n")
-    starts = [index for index, line in enumerate(lines) if line.startswith((f"def {name}(", f"class {name}:"))]
-    if len(starts) != 1:
-        return None
-    end = next(
-        (index for index in range(starts[0] + 1, len(lines)) if lines[index][:1] not in ("", " ")), len(lines)
-    )
-    while not lines[end - 1].strip():
-        end -= 1
-    return Function("", name, tuple(lines[starts[0] : end]), ())
