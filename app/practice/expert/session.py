@@ -13,11 +13,13 @@ from app.practice.hunks import Hunk, hunk, without_rest
 from app.practice.model import PlantedBug, PracticeTask
 
 # How often a session shows what, of a thousand.
-FORMS = {"plain": 500, "wrong-edit": 350, "refused": 80, "loop": 15, "gives-up": 55}
+FORMS = {"plain": 420, "wrong-edit": 350, "refused": 160, "loop": 15, "gives-up": 55}
 _WRONG_EDITS = {1: 45, 2: 25, 3: 18, 4: 12}
 """Before the right one, in sessions with wrong edits, and how often so many of a hundred."""
 _GIVES_UP_AFTER = 5
-"""Wrong edits. Most bugs that are found at all are found by the fifth."""
+"""Wrong edits: as many as a session has room for that a training reads whole."""
+_REFUSALS = (1, 1, 1, 2, 2, 3)
+"""How often a call that is refused is made before another one."""
 _MORE_WRONG_EDITS = {0: 50, 1: 25, 2: 15, 3: 10}
 """After a learner's own."""
 _SEARCHES = 0.03
@@ -260,25 +262,26 @@ class Expert:
         self._edit(back, "That was not it; I'll put it back.", undoes=True)
 
     def _misquote(self, right: Hunk) -> None:
-        """A call of edit that the tool refuses."""
+        """A call of edit that the tool refuses, perhaps made again as it was."""
         text = self._stage.text(right.path)
         old, new = without_rest(text, right.old, right.new)
-        how = self._draw.integer(0, 3)
+        how = self._draw.integer(0, 4)
         places = [place for place, letter in enumerate(old) if letter.isalpha()]
-        if how <= 1 or not places:
-            if how == 0:
+        if how <= 3 or not places:
+            if how <= 2:
                 # It ends before what it was to change, the likeliest mistake of small models.
                 ends = [place for place in range(1, len(old)) if text.count(old[:place]) == 1]
                 old = old[: self._draw.choice([*ends, len(old)])]
             new = old
         else:
             place = self._draw.choice(places)
-            old = old[:place] + (old[place] * 2 if how == 2 else "") + old[place + 1 :]
-        result = self._call(
-            self._because(right), "edit", masked=True, file_path=right.path, old_string=old, new_string=new
-        )
-        if result.startswith("Edited"):
-            raise NotShown
+            old = old[:place] + old[place + 1 :]
+        for _ in range(self._draw.choice(_REFUSALS)):
+            result = self._call(
+                self._because(right), "edit", masked=True, file_path=right.path, old_string=old, new_string=new
+            )
+            if result.startswith("Edited"):
+                raise NotShown
 
     def _give_up(self, bug: PlantedBug) -> Transcript:
         """Wrong edits, the last of which is put back, and the truth about it."""
