@@ -37,7 +37,7 @@ def measure(lines: list[str]) -> int:
     return widest
 
 
-class FileView(GutterSigns, LineView):
+class FileView(LineView, GutterSigns):
     """The lines of one file."""
 
     has_cursor: ClassVar[bool] = True

@@ -12,7 +12,10 @@ NO_PROBLEMS: Mapping[int, Severity] = MappingProxyType({})
 
 
 class GutterSigns(Widget):
-    """A view of a file with changes and problems in its gutter; both by line, counted from 0."""
+    """A view of a file with changes and problems in its gutter; both by line, counted from 0.
+
+    A subclass names this base last: Textual takes a widget's styles from its first base only.
+    """
 
     marks: LineMarks = NO_MARKS
     problems: Mapping[int, Severity] = NO_PROBLEMS

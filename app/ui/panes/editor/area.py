@@ -71,7 +71,7 @@ _KEYS = {
 }
 
 
-class EditorArea(GutterSigns, TextArea, inherit_bindings=False):
+class EditorArea(TextArea, GutterSigns, inherit_bindings=False):
     """One file's text. What its keys do to it is here; what they do beyond it, its pane does."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
