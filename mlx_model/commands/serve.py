@@ -179,7 +179,9 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
         record = UseRecord(use, residency) if use is not None and residency is not None else None
         if record is not None:
             stack.callback(record.save)
-        relief = Relief(engine_reserves(cache.store if cache is not None else None, residency))
+        adapters = loaded.adapters
+        store = cache.store if cache is not None else None
+        relief = Relief(engine_reserves(store, residency, adapters=adapters))
         upkeep = Upkeep(
             relief, _keep_alive(arguments), record=record.save_if_due if record is not None else lambda: None
         )
@@ -188,7 +190,6 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
             chunk=plan.chunk if plan is not None else None,
             draft=arguments.draft,
         )
-        adapters = loaded.adapters
         generator = plain if adapters is None else AdaptedGenerator(plain, adapters)
         details = _details(loaded, arguments) | _prefixes(cache)
         if plan is not None and plan.model.widened:

@@ -61,10 +61,7 @@ class _Held:
     key: bytes
     updates: Mapping[str, LowRankUpdate]
     mtp: MultiTokenPrediction | None
-
-    @property
-    def nbytes(self) -> int:
-        return sum(update.nbytes for update in self.updates.values())
+    nbytes: int
 
 
 class Adapters:
@@ -130,8 +127,12 @@ class Adapters:
         held, stamp = self._held.get(name), _stamp(directory)
         if held is None or held.stamp != stamp:
             updates = prepared(self._model, read_adapter(directory, self._model.config))
-            mtp = _read_mtp(directory / MTP_FOLDER, self._model) if self._own_mtp is not None else None
-            held = _Held(stamp, adapter_fingerprint(directory, ADAPTER_FILES), updates, mtp)
+            nbytes = sum(update.nbytes for update in updates.values())
+            mtp = None
+            if self._own_mtp is not None and (directory / MTP_FOLDER).is_dir():
+                mtp, own = _read_mtp(directory / MTP_FOLDER, self._model)
+                nbytes += own
+            held = _Held(stamp, adapter_fingerprint(directory, ADAPTER_FILES), updates, mtp, nbytes)
             if _stamp(directory) != stamp:
                 raise CheckpointError(f"{directory} was changed while it was read; try again.")
             self._held[name] = held
@@ -139,6 +140,11 @@ class Adapters:
         self._set(name, held)
         while len(self._held) > _MOST_HELD:
             self._held.popitem(last=False)
+
+    def drop_idle(self) -> int:
+        """Drops the adapters that the model does not have on; returns their bytes."""
+        idle = [name for name in self._held if name != self.current]
+        return sum(self._held.pop(name).nbytes for name in idle)
 
     def _set(self, name: str, held: _Held | None) -> None:
         self.current = name
@@ -170,11 +176,8 @@ def prepared(model: Qwen3Next, updates: Mapping[str, Update]) -> dict[str, LowRa
     }
 
 
-def _read_mtp(directory: Path, model: Qwen3Next) -> MultiTokenPrediction | None:
-    """The MTP layer in a folder, in the model's dtype; None where there is none. Raises ConfigError or
-    CheckpointError."""
-    if not directory.is_dir():
-        return None
+def _read_mtp(directory: Path, model: Qwen3Next) -> tuple[MultiTokenPrediction, int]:
+    """The MTP layer in a folder, in the model's dtype, and its bytes. Raises ConfigError or CheckpointError."""
     config = ModelConfig.from_directory(directory)
     layer = Checkpoint(directory, config, open_mtp(directory, model.config), has_mtp=True)
     stored: Iterable[tuple[str, mx.array]] = layer.tensors()
@@ -187,7 +190,8 @@ def _read_mtp(directory: Path, model: Qwen3Next) -> MultiTokenPrediction | None:
         for name, tensor in stored
     }
     mx.eval(tensors)
-    return MultiTokenPrediction(config, Parameters(tensors, packings).scope("mtp"))
+    layer_bytes = sum(tensor.nbytes for tensor in tensors.values())
+    return MultiTokenPrediction(config, Parameters(tensors, packings).scope("mtp")), layer_bytes
 
 
 def check_experts(updates: Mapping[str, Update], *, resident: bool) -> None:

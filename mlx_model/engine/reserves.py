@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import mlx.core as mx
 
+from mlx_model.engine.adapters import Adapters
 from mlx_model.memory.machine import Pressure, available_bytes
 from mlx_model.memory.relief import Reserve
 from mlx_model.state.prefix_store import PrefixStore
@@ -17,11 +18,14 @@ def engine_reserves(
     store: PrefixStore | None,
     residency: Residency | None,
     available: Callable[[], int] = available_bytes,
+    adapters: Adapters | None = None,
 ) -> list[Reserve]:
-    """MLX's cached buffers; snapshots in memory (which are on disk too); and, under critical pressure only,
-    expert slots, down to those that one token needs. Slots are restored where twice their bytes are
-    `available`."""
+    """MLX's cached buffers; adapters that are not on; snapshots in memory (which are on disk too); and, under
+    critical pressure only, expert slots, down to those that one token needs. Slots are restored where twice
+    their bytes are `available`."""
     reserves = [Reserve("free buffers", release_buffers)]
+    if adapters is not None:
+        reserves.append(Reserve("adapters", adapters.drop_idle))
     if store is not None:
         reserves.append(Reserve("snapshots", lambda: _measured(store, lambda: store.shrink(0))))
     if residency is not None:

@@ -1,11 +1,11 @@
 """One sentence on a memory plan: that it fits, or what would make it fit."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from mlx_model.memory.footprint import recipe_packing
 from mlx_model.memory.machine import GIB, Machine, mac
-from mlx_model.memory.plan import MemoryPlan, Model, Wishes, plan_memory
+from mlx_model.memory.plan import AdapterSize, MemoryPlan, Model, Wishes, plan_memory
 from mlx_model.weights.recipes import Recipe
 
 _CONTEXTS = (131_072, 65_536, 32_768, 16_384, 8_192, 4_096)
@@ -27,12 +27,12 @@ def verdict(model: Model, machine: Machine, wishes: Wishes, plan: MemoryPlan) ->
             f"with {plan.context:,} tokens of context."
         )
     if plan.fits:
-        better = _listed(_remedies(model, machine, wishes, plan, lambda p: p.fits and p.expert_slots is None))
+        better = listed(_remedies(model, machine, wishes, plan, lambda p: p.fits and p.expert_slots is None))
         return (
             f"It fits with {plan.expert_slots} of {model.config.num_experts} experts of each layer in memory "
             f"and the others read from disk, which is slower; all of them would be in memory {better}."
         )
-    ways = _listed(_remedies(model, machine, wishes, plan, lambda p: p.fits))
+    ways = listed(_remedies(model, machine, wishes, plan, lambda p: p.fits))
     return (
         f"It does not fit: it needs {gigabytes(plan.peak)} and a model may use {gigabytes(plan.budget)} here; "
         f"it would fit {ways}."
@@ -52,6 +52,8 @@ def _remedies(model: Model, machine: Machine, wishes: Wishes, plan: MemoryPlan, 
             break
     if model.kv_bits is None and good(plan_memory(replace(model, kv_bits=8), machine, wishes)):
         yield "with keys and values at 8 bits"
+    if good(plan_memory(replace(model, adapter=AdapterSize(0, mtp=False)), machine, wishes)):
+        yield "without the adapter"
     if wishes.expert_slots is not None:
         free = plan_memory(model, machine, replace(wishes, expert_slots=None))
         if good(free):
@@ -90,6 +92,7 @@ def _wired_limit_mb(machine: Machine, does: Callable[[Machine], bool]) -> int | 
     return least
 
 
-def _listed(clauses: Iterator[str]) -> str:
+def listed(clauses: Iterable[str]) -> str:
+    """Changes that would make it fit, as words."""
     *first, last = list(clauses) or ["on a far larger machine"]
     return f"{', '.join(first)} or {last}" if first else last

@@ -54,10 +54,18 @@ class DrafterSize:
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterSize:
+    """An adapter: bytes of its matrices, and whether it brings an MTP layer beside the model's own."""
+
+    matrices: int
+    mtp: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """The model to run. `kv_bits` None keeps keys and values exact; `mtp`: with the MTP layer; `all_logits`: as
     for block_bytes; `widened`: packed weights are unpacked when they are loaded, into floats of the
-    arithmetic; `drafter`: one that is loaded too."""
+    arithmetic; `drafter` and `adapter`: those that are loaded too."""
 
     config: ModelConfig
     packing: PackingOf
@@ -67,6 +75,7 @@ class Model:
     all_logits: bool = False
     widened: bool = False
     drafter: DrafterSize = DrafterSize(0, 0, 0)
+    adapter: AdapterSize = AdapterSize(0, mtp=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +92,14 @@ class Wishes:
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
     """Bytes by use, with the context and chunk (tokens) that they allow. `expert_slots` None: all experts are
-    resident; `weights` counts resident ones only. `kv`: of a full context, the MTP layer's included; `state`:
-    the recurrent states of a conversation; `snapshots`: the budget of snapshots in memory."""
+    resident; `weights` counts resident ones only; `adapter`: with its MTP layer. `kv`: of a full context, the
+    model's MTP layer included; `state`: the recurrent states of a conversation; `snapshots`: the budget of
+    snapshots in memory."""
 
     model: Model
     machine: Machine
     weights: dict[Component, int]
+    adapter: int
     context: int
     chunk: int
     expert_slots: int | None
@@ -100,8 +111,8 @@ class MemoryPlan:
 
     @property
     def weight_bytes(self) -> int:
-        """Weights in memory, the drafter's included."""
-        return sum(self.weights.values()) + self.model.drafter.weights
+        """Weights in memory, those of drafter and adapter included."""
+        return sum(self.weights.values()) + self.model.drafter.weights + self.adapter
 
     @property
     def peak(self) -> int:
@@ -252,12 +263,16 @@ class _Planner:
             weights[Component.EXPERTS] -= absent * self.main_slot
             if Component.MTP in weights:
                 weights[Component.MTP] -= absent * (self.slot - self.main_slot)
+        adapter = model.adapter.matrices
+        if model.adapter.mtp:
+            adapter += size.components[Component.MTP].nbytes
         a_token = kv_bytes(model, size)
         least = _LEAST_SNAPSHOTS * size.snapshot_bytes + min(context, _LEAST_SNAPSHOT_TOKENS) * a_token
         return MemoryPlan(
             model=model,
             machine=self.machine,
             weights=weights,
+            adapter=adapter,
             context=context,
             chunk=chunk,
             expert_slots=slots,

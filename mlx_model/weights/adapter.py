@@ -50,9 +50,7 @@ def read_adapter(directory: Path, config: ModelConfig) -> dict[str, Update]:
     Raises CheckpointError or ConfigError, naming the tensor or field that does not fit.
     """
     scale, kinds = _kind(directory)
-    if not (directory / _FILE).exists():
-        raise CheckpointError(f"{directory} has no {_FILE}: it is not an adapter directory.")
-    entries = {text_name(name) or name: entry for name, entry in read_header(directory / _FILE).entries.items()}
+    entries = _entries(directory)
     used: set[str] = set()
     found: dict[str, Update] = {}
     with TensorReader() as reader:
@@ -72,6 +70,26 @@ def read_adapter(directory: Path, config: ModelConfig) -> dict[str, Update]:
             f"{directory / _FILE}: the model has nothing that the tensor {unknown[0][:120]} could update."
         )
     return found
+
+
+def adapter_bytes(directory: Path, config: ModelConfig, float_bytes: int) -> int:
+    """What the adapter's updates take in memory, in floats of so many bytes, from its header alone. Raises
+    CheckpointError or ConfigError."""
+    _, kinds = _kind(directory)
+    entries = _entries(directory)
+    modules = {name.rpartition(".")[0] for name in entries}
+    weights = {f"{module}.weight" for module in modules}
+    numbers = 0
+    for item in model_items(config, mtp=False):
+        if not isinstance(item, Projection):
+            continue
+        stored = [entries.get(f"{source.module}.lora_a") for source in locate(config, item, weights)]
+        # [in, rank], and [experts, rank, in] of a bank.
+        rank = sum(entry.shape[1] for entry in stored if entry is not None and len(entry.shape) > 1)
+        if rank:
+            gain = item.row_count if "m" in kinds else 0
+            numbers += max(item.experts, 1) * (rank * (item.columns + item.row_count) + gain)
+    return float_bytes * numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +171,14 @@ def _joined(item: Projection, parts: list[_Part], scale: float) -> Update:
     return Update(
         a, mx.concatenate(blocks, axis=-1), mx.concatenate(magnitudes, axis=-1) if has_magnitudes else None
     )
+
+
+def _entries(directory: Path) -> dict[str, TensorEntry]:
+    """The adapter's tensors on disk, by their names in a text model."""
+    file = directory / _FILE
+    if not file.exists():
+        raise CheckpointError(f"{directory} has no {_FILE}: it is not an adapter directory.")
+    return {text_name(name) or name: entry for name, entry in read_header(file).entries.items()}
 
 
 def _float_entry(entries: Mapping[str, TensorEntry], name: str) -> TensorEntry:

@@ -3,19 +3,31 @@
 import argparse
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 from mlx_model.commands.shared.options import drafter_directory
 from mlx_model.commands.shared.sizes import count
 from mlx_model.config.dflash_config import DFlashConfig
 from mlx_model.config.family import ARCHITECTURES
 from mlx_model.config.model_config import architecture
+from mlx_model.engine.adapters import MTP_FOLDER
 from mlx_model.engine.loading import drafter_packing
 from mlx_model.errors import EngineError, RequestError
 from mlx_model.memory.advice import gigabytes, verdict
 from mlx_model.memory.device import arithmetic, default_dtype, gains_by_widening, set_memory_limits
 from mlx_model.memory.footprint import stored_packing
 from mlx_model.memory.machine import Machine, this_machine
-from mlx_model.memory.plan import DrafterSize, MemoryPlan, Model, Wishes, margin, plan_memory, widen_if_it_fits
+from mlx_model.memory.plan import (
+    AdapterSize,
+    DrafterSize,
+    MemoryPlan,
+    Model,
+    Wishes,
+    margin,
+    plan_memory,
+    widen_if_it_fits,
+)
+from mlx_model.weights.adapter import adapter_bytes
 from mlx_model.weights.checkpoint import Checkpoint, open_checkpoint
 from mlx_model.weights.drafter import drafter_bytes
 
@@ -80,6 +92,7 @@ def settle_memory(
         mtp=checkpoint.has_mtp,
         all_logits=all_logits,
         drafter=_drafter_size(arguments, checkpoint, dtype),
+        adapter=_adapter_size(arguments, checkpoint, dtype),
     )
     wishes = replace(wishes, expert_slots=slots)
     plan = plan_memory(model, machine, wishes)
@@ -113,6 +126,14 @@ def _drafter_size(arguments: argparse.Namespace, checkpoint: Checkpoint, dtype: 
         # The outputs of the chosen layers, and the same side by side.
         2 * len(config.target_layer_ids) * config.hidden_size * float_bytes,
     )
+
+
+def _adapter_size(arguments: argparse.Namespace, checkpoint: Checkpoint, dtype: str) -> AdapterSize:
+    directory: Path | None = getattr(arguments, "adapter", None)
+    if directory is None:
+        return AdapterSize(0, mtp=False)
+    matrices = adapter_bytes(directory, checkpoint.config, 4 if dtype == "float32" else 2)
+    return AdapterSize(matrices, mtp=checkpoint.has_mtp and (directory / MTP_FOLDER).is_dir())
 
 
 def _check_weights_fit(arguments: argparse.Namespace, machine: Machine) -> None:

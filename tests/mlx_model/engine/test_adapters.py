@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mlx_model.chat.prompt import PromptEncoder
+from mlx_model.config.model_config import ModelConfig
 from mlx_model.decode.request import GenerationFinished, GenerationRequest, SamplingParameters, TokenGenerated
 from mlx_model.engine.adapted import AdaptedGenerator
 from mlx_model.engine.adapters import adapter_directory
@@ -21,6 +22,7 @@ from mlx_model.server.http import create_app
 from mlx_model.server.scheduler import Scheduler, ServedModel
 from mlx_model.state.disk.tier import DiskLimits, DiskTier
 from mlx_model.state.prefix_store import PrefixStore
+from mlx_model.weights.adapter import adapter_bytes
 from tests.support.adapters import NO_EXPERTS, change_tensors, write_adapter
 from tests.support.models import load_tiny
 from tests.support.patience import LONGEST
@@ -77,9 +79,19 @@ def test_changing_the_adapter_is_loading_afresh_without_reading_the_base(
     for name in ("lora", "", "dora", "lora", "dora", ""):
         assert replied(generator, name)[0] == fresh[name]
     assert loaded.adapters is not None
+    config = ModelConfig.from_directory(base)
     listed = {entry["id"]: entry for entry in loaded.adapters.listed()}
     assert listed.keys() == {"lora", "dora"}
-    assert all(entry["loaded_bytes"] > 0 and not entry["on"] for entry in listed.values())
+    # What the memory plan forecasts of one is what it takes, and under pressure it is given back.
+    for name, entry in listed.items():
+        assert entry["loaded_bytes"] == adapter_bytes(folder / name, config, 4) and not entry["on"]
+    loaded.adapters.use("lora")
+    assert loaded.adapters.drop_idle() == listed["dora"]["loaded_bytes"]
+    assert {entry["id"]: entry["loaded_bytes"] > 0 for entry in loaded.adapters.listed()} == {
+        "lora": True,
+        "dora": False,
+    }
+    assert replied(generator, "dora")[0] == fresh["dora"]
 
 
 def test_a_prefix_of_one_adapter_is_never_used_under_another(base: Path, folder: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from mlx_model.memory.activation_bytes import Arithmetic
 from mlx_model.memory.advice import verdict
 from mlx_model.memory.footprint import recipe_packing
 from mlx_model.memory.machine import GIB, Machine, Pressure, mac
-from mlx_model.memory.plan import CHUNKS, MemoryPlan, Model, Wishes, plan_memory
+from mlx_model.memory.plan import CHUNKS, AdapterSize, MemoryPlan, Model, Wishes, plan_memory
 from mlx_model.weights.layout import Component
 from mlx_model.weights.recipes import Recipe
 from tests.support.published_shapes import published_shape
@@ -157,6 +157,21 @@ def test_an_mtp_layer_counts() -> None:
     # A full-attention layer with its own experts, and a projection of 4096 to 2048.
     layer = (EXPERTS + SHARED) / 48 * FOUR + ATTENTION / 12 * FOUR + 2 * 2048 * 2048 * FOUR
     assert with_it.weight_bytes - without.weight_bytes == pytest.approx(layer, rel=0.01)
+
+
+def test_an_adapter_counts_with_the_layer_that_it_brings() -> None:
+    model, wishes = Model(published_config(), recipe_packing(Recipe.Q4), mtp=True), Wishes(8192)
+    plain, matrices, whole = (
+        plan_memory(replace(model, adapter=adapter), mac(192 * GIB), wishes)
+        for adapter in (AdapterSize(0, mtp=False), AdapterSize(10**8, mtp=False), AdapterSize(10**8, mtp=True))
+    )
+    assert matrices.peak - matrices.stored == plain.peak - plain.stored + 10**8
+    assert whole.weight_bytes - matrices.weight_bytes == plain.weights[Component.MTP]
+    # What would fit is said, and the adapter is among it.
+    large = replace(model, adapter=AdapterSize(10**10, mtp=False))
+    asked = Wishes(8192, expert_slots=512)
+    found = plan_memory(large, mac(64 * GIB), asked)
+    assert not found.fits and "without the adapter" in verdict(large, mac(64 * GIB), asked, found)
 
 
 def test_a_cpu_pays_for_its_recurrence() -> None:
