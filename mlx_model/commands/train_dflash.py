@@ -1,8 +1,6 @@
 """train-dflash: a DFlash drafter trained for a model, over the user's own code and chats."""
 
 import argparse
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -10,8 +8,7 @@ from rich.console import Console
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.commands.shared.chats import add_chats, joined_chats
 from mlx_model.commands.shared.memory_check import add_memory
-from mlx_model.commands.shared.training import add_schedule, check_schedule, settle_training
-from mlx_model.commands.shared.training_bar import training_bar
+from mlx_model.commands.shared.training import add_schedule, check_schedule, run_training, settle_training
 from mlx_model.config.dflash_config import DFlashConfig
 from mlx_model.errors import RequestError
 from mlx_model.memory.footprint import stored_packing
@@ -85,18 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         return drafter_fitting_bytes(checkpoint.config, drafter, packing, length, float_bytes)
 
     means = settle_training(arguments, "the drafter", needed)
-    console = Console(stderr=True)
-    try:
-        with training_bar(console) as report:
-            trained = train_dflash(training, means, report)
-    except KeyboardInterrupt:
-        console.print("Interrupted. The same command goes on where it was.")
-        return 130
-    if arguments.json:
-        print(json.dumps(asdict(trained) | {"directory": str(trained.directory)}))
-    else:
-        _tell(console, trained)
-    return 0
+    return run_training(arguments, lambda report: train_dflash(training, means, report), _tell)
 
 
 def _corpus(arguments: argparse.Namespace, tokenizer: Tokenizer) -> Corpus:

@@ -1,15 +1,12 @@
 """train-mtp: an MTP layer fitted to a model over the user's own code, with a progress bar."""
 
 import argparse
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
 from mlx_model.commands.shared.memory_check import add_memory
-from mlx_model.commands.shared.training import add_schedule, check_schedule, settle_training
-from mlx_model.commands.shared.training_bar import training_bar
+from mlx_model.commands.shared.training import add_schedule, check_schedule, run_training, settle_training
 from mlx_model.engine.adapters import MTP_FOLDER, adapter_directory
 from mlx_model.errors import RequestError
 from mlx_model.memory.footprint import stored_packing
@@ -78,18 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_schedule(arguments)
     length = training.length
     means = settle_training(arguments, "the MTP layer", lambda of, size: needed_bytes(of, size, length))
-    console = Console(stderr=True)
-    try:
-        with training_bar(console) as report:
-            trained = train_mtp(training, means, report)
-    except KeyboardInterrupt:
-        console.print("Interrupted. The same command goes on where it was.")
-        return 130
-    if arguments.json:
-        print(json.dumps(asdict(trained) | {"directory": str(trained.directory)}))
-    else:
-        _tell(console, trained)
-    return 0
+    return run_training(arguments, lambda report: train_mtp(training, means, report), _tell)
 
 
 def needed_bytes(checkpoint: Checkpoint, float_bytes: int, length: int) -> int:

@@ -1,26 +1,22 @@
 """tune: an adapter trained over the user's own code, conversations and decisions; and what stands beside it."""
 
 import argparse
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
 
-from mlx_model.commands.shared.memory_check import DoesNotFit
 from mlx_model.commands.shared.sizes import count
-from mlx_model.commands.shared.training_bar import training_bar
+from mlx_model.commands.shared.training import check_room, check_schedule, open_trainable, run_training
 from mlx_model.commands.tuning import fit, merge
 from mlx_model.commands.tuning.adapter_options import add_adapter, read_adapter_shape
-from mlx_model.config.family import ARCHITECTURES
-from mlx_model.config.model_config import architecture
-from mlx_model.errors import ConfigError, RequestError
+from mlx_model.errors import RequestError
 from mlx_model.memory.advice import gigabytes
 from mlx_model.memory.device import arithmetic, default_dtype, gains_by_widening, set_memory_limits
 from mlx_model.memory.footprint import stored_packing
 from mlx_model.memory.machine import Machine, this_machine
 from mlx_model.memory.plan import Model
-from mlx_model.train.steps import Schedule
+from mlx_model.train.steps import Report, Schedule
 from mlx_model.tune.adapters.targets import Shape
 from mlx_model.tune.data.reading import Wanted, read_material
 from mlx_model.tune.data.reviewed import has_pairs, is_reviewed
@@ -28,7 +24,6 @@ from mlx_model.tune.forecast import TuningPlan, plan_tuning, remedies
 from mlx_model.tune.gradients import Means
 from mlx_model.tune.preference import OddsRatio
 from mlx_model.tune.training import Tuned, Tuning, tune
-from mlx_model.weights.checkpoint import open_checkpoint
 
 _BESIDE = {
     "fit": ("what a tuning takes in memory, part by part", fit),
@@ -118,24 +113,19 @@ def run(arguments: argparse.Namespace) -> int:
     )
     options = {**asdict(wanted), "data": sorted(str(path.resolve()) for path in arguments.data)}
     tuning = Tuning(arguments.model, arguments.out, shape, schedule, options)
-    console = Console(stderr=True)
-    try:
-        with training_bar(console) as report:
-            tuned = tune(
-                tuning,
-                lambda: read_material(arguments.data, arguments.model, wanted),
-                Means(plan.segment, widened=plan.widened),
-                report,
-                OddsRatio() if pairs else None,
-            )
-    except KeyboardInterrupt:
-        console.print("Interrupted. The same command goes on where it was.")
-        return 130
-    if arguments.json:
-        print(json.dumps(asdict(tuned) | {"directory": str(tuned.directory)}))
-    else:
-        _tell(console, tuned)
-    return 0
+    means = Means(plan.segment, widened=plan.widened)
+    objective = OddsRatio() if pairs else None
+
+    def train(report: Report) -> Tuned:
+        return tune(
+            tuning,
+            lambda: read_material(arguments.data, arguments.model, wanted),
+            means,
+            report,
+            objective,
+        )
+
+    return run_training(arguments, train, _tell)
 
 
 def settle_tuning(
@@ -144,27 +134,19 @@ def settle_tuning(
     """The plan of the tuning that the options describe; packed weights are widened where that is faster and
     fits. `texts`: of an example, see plan_tuning. Raises DoesNotFit unless --force is given, and
     EngineError."""
-    name = architecture(arguments.model)
-    if name not in ARCHITECTURES:
-        fitting = ", ".join(sorted(ARCHITECTURES))
-        raise ConfigError(
-            f"An adapter is trained for a model of {fitting}; {arguments.model} is a {name} model."
-        )
     machine = machine or this_machine()
-    checkpoint = open_checkpoint(arguments.model)
+    checkpoint = open_trainable(arguments.model, "--length", arguments.length)
     config = checkpoint.config
-    if arguments.length > config.context_length:
-        raise RequestError(f"--length is {arguments.length}; the model's context is {config.context_length}.")
     dtype = default_dtype(config.dtype)
     model = Model(config, stored_packing(checkpoint), arithmetic(dtype, config))
     plan = plan_tuning(model, machine, shape, arguments.length, texts=texts)
-    if not plan.fits and not arguments.force:
-        ways = list(remedies(model, machine, shape, arguments.length, texts)) or ["on a far larger machine"]
-        listed = f"{', '.join(ways[:-1])} or {ways[-1]}" if len(ways) > 1 else ways[0]
-        raise DoesNotFit(
-            f"Tuning does not fit: it needs {gigabytes(plan.peak)} and may use {gigabytes(plan.budget)} here; "
-            f"it would fit {listed}. (--force tries it all the same.)"
-        )
+    check_room(
+        "Tuning does not fit: it",
+        plan.peak,
+        machine,
+        force=arguments.force,
+        would=lambda: remedies(model, machine, shape, arguments.length, texts),
+    )
     if checkpoint.quantization and gains_by_widening(dtype):
         wide = plan_tuning(replace(model, widened=True), machine, shape, arguments.length, texts=texts)
         plan = wide if wide.fits else plan
@@ -178,12 +160,7 @@ def _check(arguments: argparse.Namespace) -> None:
             raise RequestError(f"--{option} is missing: tune needs --model, --data and --out.")
     if arguments.length < 2:
         raise RequestError("--length is 1; a text needs a token that follows another.")
-    if not 0 <= arguments.seed < 1 << 64:
-        raise RequestError(f"--seed is {arguments.seed}; it must be 0 or more and less than 2^64.")
-    if not 0 < arguments.held_out <= 0.5:
-        raise RequestError(f"--held-out is {arguments.held_out:g}; it must be more than 0 and at most 0.5.")
-    if not 0 < arguments.learning_rate <= 1:
-        raise RequestError(f"--learning-rate is {arguments.learning_rate:g}; it must be between 0 and 1.")
+    check_schedule(arguments)
 
 
 def _tell(console: Console, tuned: Tuned) -> None:

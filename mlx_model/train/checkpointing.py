@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import mlx.core as mx
 import numpy as np
@@ -21,12 +21,36 @@ from numpy.typing import NDArray
 
 from mlx_model.config.model_config import read_json_object
 from mlx_model.durable import publish_directory, replacing, sync, write_at
-from mlx_model.errors import CheckpointError, ConfigError
+from mlx_model.errors import CheckpointError, ConfigError, EngineError
 from mlx_model.train.corpus import Corpus
 from mlx_model.weights.checkpoint import Checkpoint, entries_of
 from mlx_model.weights.safetensors import read_header
 
 Tensors = dict[str, mx.array]
+_ENDED = "ended.json"
+"""What a run tells at its end, from just before its result is published until its directory is removed."""
+
+
+class Ended(EngineError):
+    """The run that is asked for had ended already, and was killed before it could say so. `told`: what it
+    tells."""
+
+    exit_status = 0
+
+    def __init__(self, out: Path, told: Mapping[str, Any]) -> None:
+        super().__init__(f"{out} is finished: it was when the run before this one was ended.")
+        self.told = told
+
+
+class Result(Protocol):
+    """What a training comes to: a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def directory(self) -> Path:
+        """Where it is published."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +200,13 @@ class HiddenStates:
 def open_training(out: Path, fingerprint: str) -> Iterator[TrainingDirectory]:
     """The directory of the run that will publish `out`, created or resumed, locked against other processes.
 
-    Raises CheckpointError where `out` exists, another process trains to it, or the directory is damaged or has
-    another `fingerprint`.
+    Raises Ended where such a run had published `out` already, and CheckpointError where `out` exists otherwise,
+    another process trains to it, or the directory is damaged or has another `fingerprint`.
     """
-    if out.exists() or out.is_symlink():
-        raise CheckpointError(f"{out} exists already; remove it or choose another --out.")
+    exists = out.exists() or out.is_symlink()
     directory = out.parent / f".{out.name}.training"
+    if exists and not directory.exists():
+        raise _exists(out)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock = (directory / "lock").open("w")
@@ -193,6 +218,12 @@ def open_training(out: Path, fingerprint: str) -> Iterator[TrainingDirectory]:
         except BlockingIOError:
             raise CheckpointError(f"Another training to {out} is running.") from None
         try:
+            if exists:
+                told = _told(directory, fingerprint)
+                if told is None:
+                    raise _exists(out)
+                _remove(directory)
+                raise Ended(out, told)
             yield TrainingDirectory(directory, _progress(directory, fingerprint))
         finally:
             # A run that was refused before it saved anything leaves no directory.
@@ -216,13 +247,46 @@ def run_fingerprint(options: Mapping[str, Any], checkpoint: Checkpoint) -> str:
     return digest.hexdigest()
 
 
-def publish(training: TrainingDirectory, out: Path) -> None:
-    """Renames the result to `out` and removes the training directory. Raises CheckpointError."""
+def publish(training: TrainingDirectory, result: Result) -> None:
+    """Gives what was written to `training.result` its name, and removes the training directory. Raises
+    CheckpointError."""
+    told = {"fingerprint": training.progress.fingerprint, "told": as_json(result)}
+    with training.written(_ENDED) as temporary:
+        temporary.write_text(json.dumps(told))
     try:
-        publish_directory(training.result, out)
-        shutil.rmtree(training.directory)
+        publish_directory(training.result, result.directory)
+        _remove(training.directory)
     except OSError as error:
-        raise CheckpointError(f"{out} cannot be written: {error.strerror or error}.") from None
+        raise CheckpointError(f"{result.directory} cannot be written: {error.strerror or error}.") from None
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """A result as it is printed and kept."""
+    return {**asdict(result), "directory": str(result.directory)}
+
+
+def _told(directory: Path, fingerprint: str) -> Mapping[str, Any] | None:
+    """What the run of this fingerprint told when it published its result; None where it did not."""
+    if (directory / "checkpoint").exists():
+        return None
+    try:
+        ended = json.loads((directory / _ENDED).read_text())
+        told: Mapping[str, Any] = ended["told"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return told if ended["fingerprint"] == fingerprint else None
+
+
+def _remove(directory: Path) -> None:
+    """Removes a training directory, last of all what its run told."""
+    for path in directory.iterdir():
+        if path.name != _ENDED:
+            path.unlink()
+    shutil.rmtree(directory)
+
+
+def _exists(out: Path) -> CheckpointError:
+    return CheckpointError(f"{out} exists already; remove it or choose another --out.")
 
 
 def _progress(directory: Path, fingerprint: str) -> Progress:

@@ -181,10 +181,11 @@ def train_dflash(training: DrafterTraining, means: Means, report: Report) -> Tra
         )
         agreed, in_a_row = blocks.agreement(fitted.parameters, report)
         write_drafter(staging.result, published, config, fitted.parameters)
-        publish(staging, training.out)
-    held_out = corpus.held_out * training.length
-    tokens = corpus.sequences.size - held_out
-    return TrainedDrafter(training.out, tokens, held_out, fitted.step, fitted.loss, agreed, in_a_row)
+        held_out = corpus.held_out * training.length
+        tokens = corpus.sequences.size - held_out
+        trained = TrainedDrafter(training.out, tokens, held_out, fitted.step, fitted.loss, agreed, in_a_row)
+        publish(staging, trained)
+    return trained
 
 
 def drafter_config(target: ModelConfig, training: DrafterTraining) -> dict[str, Any]:

@@ -105,10 +105,20 @@ def train_mtp(training: Training, means: Means, report: Report) -> Trained:
         # Measured on the stored layer, which is rounded or packed.
         stored = replace(checkpoint, stored=open_mtp(staging.result, checkpoint.config), has_mtp=True)
         after = acceptance(material, stored_head(stored), report)
-        before = staging.progress.before
-        publish(staging, training.out)
-    tokens, held_out = corpus.sequences.size, corpus.held_out * corpus.sequences.shape[1]
-    return Trained(training.out, began, corpus.files, tokens - held_out, held_out, steps, loss, before, after)
+        held_out = corpus.held_out * corpus.sequences.shape[1]
+        trained = Trained(
+            training.out,
+            began,
+            corpus.files,
+            corpus.sequences.size - held_out,
+            held_out,
+            steps,
+            loss,
+            staging.progress.before,
+            after,
+        )
+        publish(staging, trained)
+    return trained
 
 
 def _read(training: Training) -> Corpus:

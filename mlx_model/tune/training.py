@@ -114,7 +114,7 @@ def tune(
             preferred(tuner.adapted, fitted.parameters, means, material.held_out),
         )
         _write(staging, tuner, fitted.parameters, tuning, tuned)
-        publish(staging, tuning.out)
+        publish(staging, tuned)
     return tuned
 
 

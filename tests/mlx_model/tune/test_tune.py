@@ -152,6 +152,7 @@ def test_killed_anywhere_fifty_times_it_comes_to_the_same_adapter(
 def test_ctrl_c_ends_it_after_a_step_and_another_tuning_is_told_apart(
     model: Path, code: Path, uninterrupted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from mlx_model.train import checkpointing  # noqa: PLC0415
     from mlx_model.tune import gradients  # noqa: PLC0415
 
     out, steps, computed = tmp_path / "out", 0, gradients.Tuner.gradients
@@ -169,11 +170,19 @@ def test_ctrl_c_ends_it_after_a_step_and_another_tuning_is_told_apart(
         assert "The same command goes on where it was." in capsys.readouterr().err
         assert main(command(model, code, out, "--rank", "4")) == 2
         assert "other options" in capsys.readouterr().err
-        assert main(command(model, code, out, "--json")) == 0
+        # Killed when the adapter has its name and the rest is not yet removed: the same command ends well.
+        patch.setattr(checkpointing, "_remove", lambda _: sys.exit("killed"))
+        with pytest.raises(SystemExit, match="killed"):
+            main(command(model, code, out))
+    assert main(command(model, code, out, "--rank", "4")) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert main(command(model, code, out, "--json")) == 0
     assert steps == 6
     told = json.loads(capsys.readouterr().out)
     assert told["steps"] == 6 and told["verdict"]["word"] == "better"
     assert adapter(out) == adapter(uninterrupted)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert main(command(model, code, out, "--json")) == 2
 
 
 @pytest.mark.parametrize(
