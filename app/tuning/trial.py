@@ -23,11 +23,12 @@ class BadTrial(TidegateError):
 @dataclass(frozen=True, slots=True)
 class Trial:
     """`taken_up`: the adapter in use that training by night made, "" for none; `before`: what the setting
-    `adapter` was before it. `trained_on`: the examples of the last training that ended, by their ids;
-    `running`: the adapter of one that was interrupted, "" for none."""
+    `adapter` was before it; `news`: what the user was not told of it yet. `trained_on`: the examples of the
+    last training that ended, by their ids; `running`: the adapter of one that was interrupted, "" for none."""
 
     taken_up: str = ""
     before: str = ""
+    news: str = ""
     trained_on: tuple[str, ...] = ()
     running: str = ""
 
@@ -62,13 +63,32 @@ def won(told: Mapping[str, Any]) -> bool:
     return is_better and (not isinstance(pairs, Mapping) or pairs["after"] >= pairs["before"])
 
 
-def take_up(name: str) -> None:
-    """Have replies computed under this adapter from the next start on. Raises BadTrial and BadSettings."""
+def in_words(told: Mapping[str, Any]) -> str:
+    """What a training came to, for a person."""
+    verdict, pairs = told["verdict"], told.get("preferred")
+    words = f"Held-out loss {verdict['before']:.3f} → {verdict['after']:.3f}."
+    if pairs:
+        words += f" It prefers what you do in {pairs['before']} → {pairs['after']} of {pairs['pairs']} pairs."
+    return words
+
+
+def take_up(name: str, news: str = "") -> None:
+    """Have replies computed under this adapter from the next start on, which tells the `news`. Raises BadTrial
+    and BadSettings."""
     trial, present = load_trial(), load_settings().adapter
     # An adapter that replaces one of ours goes back to what was before that.
     before = trial.before if trial.taken_up and present == trial.taken_up else present
-    save_trial(replace(trial, taken_up=name, before=before))
+    save_trial(replace(trial, taken_up=name, before=before, news=news))
     remember("adapter", name)
+
+
+def take_news(adapter: str) -> str:
+    """What is to be told of the adapter in use, once. Raises BadTrial."""
+    trial = load_trial()
+    if not trial.news or adapter != trial.taken_up:
+        return ""
+    save_trial(replace(trial, news=""))
+    return trial.news
 
 
 def put_aside() -> tuple[str, str]:
@@ -79,7 +99,7 @@ def put_aside() -> tuple[str, str]:
         raise NothingToPutAside("no adapter from your review is in use")
     if load_settings().adapter == trial.taken_up:
         remember("adapter", trial.before)
-    save_trial(replace(trial, taken_up="", before=""))
+    save_trial(replace(trial, taken_up="", before="", news=""))
     return trial.taken_up, trial.before
 
 

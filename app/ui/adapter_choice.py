@@ -3,11 +3,25 @@
 import asyncio
 from collections.abc import Callable
 
+from app.errors import TidegateError
 from app.model.port import EnginePort
 from app.settings.settings import remember
 
 NONE = "none"
 """The model without any adapter."""
+
+
+async def tell_news(engine: EnginePort, tell: Callable[..., None], key: str) -> None:
+    """Say once that training from the review made the adapter in use, and which `key` puts it aside."""
+    from app.tuning.trial import take_news  # noqa: PLC0415  the first frame does not wait for it
+
+    try:
+        news = await asyncio.to_thread(take_news, engine.adapter)
+    except TidegateError as error:
+        tell(str(error), is_error=True)
+        return
+    if news:
+        tell(f"Replies are computed under {engine.adapter}, made of your review. {news} {key} puts it aside.")
 
 
 async def choose_adapter(words: str, engine: EnginePort, tell: Callable[[str], None]) -> str:

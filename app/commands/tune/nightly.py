@@ -27,7 +27,7 @@ from app.tuning.example_file import (
 from app.tuning.night.conditions import Facts, Hours, Rules, reason_to_wait
 from app.tuning.night.machine import idle_seconds, on_power
 from app.tuning.night.training import TrainingFailed, draft_command, train, tune_command
-from app.tuning.trial import load_trial, save_trial, take_up, won
+from app.tuning.trial import in_words, load_trial, save_trial, take_up, won
 
 
 def parser() -> Parser:
@@ -92,9 +92,7 @@ def _train(model: Path, ids: tuple[str, ...], reason_to_stop: Callable[[], str])
             print(f"Stopped: {why} It goes on the next time.")
             return 0
         told = found
-        print(f"{name}: held-out loss {told['verdict']['before']:.3f} → {told['verdict']['after']:.3f}.")
-        if pairs := told.get("preferred"):
-            print(f"It prefers what you do in {pairs['before']} → {pairs['after']} of {pairs['pairs']} pairs.")
+        print(f"{name}: {in_words(told)}")
     if not won(told):
         save_trial(replace(load_trial(), running="", trained_on=ids))
         print("That is no better on decisions it was not trained on, so it is not taken up.")
@@ -109,9 +107,11 @@ def _train(model: Path, ids: tuple[str, ...], reason_to_stop: Callable[[], str])
         if after < before:
             shutil.rmtree(adapter / "mtp")
             print("The model's own drafting layer stays, for it is better.")
+    take_up(name, in_words(told))
     save_trial(replace(load_trial(), running="", trained_on=ids))
-    take_up(name)
-    print("Taken up from the next start on. /adapter aside in the workspace puts it aside.")
+    print(
+        "Taken up from the next start on. /adapter aside in the workspace puts it aside, and so does its key."
+    )
     return 0
 
 

@@ -106,6 +106,13 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "workspace.model", "workspace", "show_model", ("f7", "7"), "Model: what is running, what fits, get one"
     ),
+    Action(
+        "workspace.put_aside",
+        "workspace",
+        "put_adapter_aside",
+        ("ampersand",),
+        "Put aside the adapter that training from your review made",
+    ),
     Action("workspace.restart_engine", "workspace", "restart_engine", ("f8", "8"), "Start the engine again"),
     Action("workspace.tree", "workspace", "toggle_tree", ("ctrl+b",), "Show or hide the files"),
     Action("workspace.cancel", "workspace", "cancel", ("escape",), "Stop the agent; what was said stays"),

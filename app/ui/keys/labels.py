@@ -18,6 +18,7 @@ _NAMES |= {
     "apostrophe": "'",
     "underscore": "_",
     "at": "@",
+    "ampersand": "&",
     "minus": "-",
     "plus": "+",
 }

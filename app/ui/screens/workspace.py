@@ -18,6 +18,7 @@ from app.review.desks.source_desk import SourceDesk
 from app.review.desks.sources import STAGED, WORK_TREE, Sources
 from app.review.model import FileChange
 from app.testing.model import TestState
+from app.ui.adapter_choice import tell_news
 from app.ui.base import ActionApp
 from app.ui.dialogs.rewind import Rewind
 from app.ui.drawing.text import visible
@@ -164,12 +165,15 @@ class WorkspaceScreen(LowerScreen):
     def _begin_work(self) -> None:
         self._engine_changed(self._ports.engine.status)
         self.run_worker(self._ports.engine.start(), group="engine")
-        opening = self._sessions.begin(self._session, self._key("workspace.sessions"))
-        self.run_worker(opening, group="agent")
+        self.run_worker(self._open_session(), group="agent")
         self.read_git_status()
         self.run_worker(self._watch(), group="watch")
         if self._ports.language is not None:
             self.begin_language(self._ports.language())
+
+    async def _open_session(self) -> None:
+        await self._sessions.begin(self._session, self._key("workspace.sessions"))
+        await tell_news(self._ports.engine, self.agent.tell, self._key("workspace.put_aside"))
 
     def _hunk_work(self) -> "HunkPort | None":
         agent = self.agent.turns.agent
@@ -197,6 +201,9 @@ class WorkspaceScreen(LowerScreen):
 
     def action_go_on(self) -> None:
         self.agent.turns.go_on()
+
+    def action_put_adapter_aside(self) -> None:
+        self.run_worker(self.slash_commands.do("/adapter aside"), group="slash")
 
     async def action_restart_engine(self) -> None:
         self.run_worker(self._ports.engine.restart(), group="engine")

@@ -27,7 +27,7 @@ from app.agent.events import (
 from app.agent.port import PermissionAnswer, PermissionRequest
 from app.model.events import AdapterDescription, EngineStatus, Finished, PromptProgress, TextWasThought, Timings
 from app.settings.settings import load_settings
-from app.tuning.trial import take_up
+from app.tuning.trial import load_trial, take_up
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.themes import DARK, LIGHT
 from app.ui.widgets.agent.call_item import CallItem
@@ -192,10 +192,16 @@ async def test_adapters_are_listed_changed_and_the_reviews_is_put_aside(
         await stage.until(lambda: "There is no adapter 'nowhere'" in stage.transcript())
         await stage.say("/adapter aside")
         await stage.until(lambda: "no adapter from your review is in use" in stage.transcript())
-        take_up("night")
-        await stage.say("/adapter aside")
+    take_up("night", "Held-out loss 2.000 → 1.000.")
+    stage = Stage(tmp_path)
+    stage.engine.adapter = "night"
+    async with stage.run():
+        # Told once, where the key is named that puts it aside.
+        await stage.until(lambda: "→ 1.000. & puts it aside" in " ".join(stage.transcript().split()))
+        await stage.press("f2", "ampersand")
         await stage.until(lambda: "night is put aside" in stage.transcript())
         assert stage.engine.adapter == load_settings().adapter == "mine"
+    assert load_trial().news == ""
 
 
 async def test_escape_stops_the_turn_and_keeps_what_was_said(tmp_path: Path) -> None:
