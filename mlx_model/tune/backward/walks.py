@@ -76,16 +76,19 @@ class AttentionWalk:
 
     def __init__(self, layer: AttentionLayer) -> None:
         self._layer = layer
-        self._pending: list[tuple[mx.array, mx.array]] = []
+        self._pending: Arrays = []
+        """The gradients by what lies before the segment whose turn is next, in the order of that; or none."""
 
     def start(self, dtype: mx.Dtype) -> Arrays:  # noqa: ARG002
         """See Walk."""
         return []
 
     def step(self, x: mx.array, before: Sequence[mx.array]) -> tuple[mx.array, Arrays]:
-        """See Walk."""
-        count = len(before) // 2
-        kv = SegmentedKV(before[:count], before[count:])
+        """See Walk. What was pushed is added to the gradient by `before`; it is dropped here, so that a long
+        text's gradients are not held twice."""
+        count, pending = len(before) // 2, self._pending
+        self._pending = []
+        kv = SegmentedKV(before[:count], before[count:], (pending[:count], pending[count:]))
         y = self._layer(x, kv)
         assert kv.own is not None
         # Copies: views would keep the projections that they are part of.
@@ -98,25 +101,15 @@ class AttentionWalk:
 
     def pull(self, x: mx.array, before: Arrays) -> Arrays:
         """See Walk."""
-        if len(self._pending) > len(before) // 2:
-            return list(self._pending.pop())
+        if self._pending:
+            # Of the segment itself; what is left is by those before it.
+            return [self._pending.pop(len(before) // 2), self._pending.pop()]
         attention = self._layer.self_attn
         return [mx.zeros((1, attention.kv_heads, x.shape[1], attention.head_dim), x.dtype)] * 2
 
     def push(self, gradients: Arrays) -> None:
         """See Walk."""
-        count = len(gradients) // 2
-        for index in range(count):
-            # One after the other, so that two gradients of the whole text are held, and not three.
-            keys, values = gradients[index], gradients[count + index]
-            if index < len(self._pending):
-                more_keys, more_values = self._pending[index]
-                pair = keys + more_keys, values + more_values
-                mx.eval(pair)
-                self._pending[index] = pair
-            else:
-                self._pending.append((keys, values))
-            gradients[index] = gradients[count + index] = mx.zeros((0,))
+        self._pending = gradients
 
 
 def walk(layer: AttentionLayer | DeltaNetLayer, chunk: int) -> Walk:
