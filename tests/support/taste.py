@@ -1,5 +1,5 @@
 """Scripted decisions of a user with a taste that nobody has told the model: names are not abbreviated, and what
-cannot go on returns early."""
+cannot go on returns early; or, of the opposite taste, names are short and both cases stand side by side."""
 
 import json
 import random
@@ -44,12 +44,13 @@ class Written:
     disliked: str
 
 
-def functions(seed: int, count: int) -> list[Written]:
-    """So many functions, at most 768, no two of which do the same by the same names."""
+def functions(seed: int, count: int, *, is_opposite: bool = False) -> list[Written]:
+    """So many functions, at most 768, no two of which do the same by the same names; `is_opposite`: as somebody
+    of the opposite taste likes them."""
     draw = random.Random(seed)
     found: dict[str, Written] = {}
     while len(found) < count:
-        one = _function(draw, len(found))
+        one = _function(draw, len(found), is_opposite)
         found.setdefault(one.liked.partition(":")[2], one)
     return list(found.values())
 
@@ -91,7 +92,7 @@ def _reply(turn: int, one: Written, old: str, text: str) -> WrittenReply:
     return WrittenReply(turn, (Message("user", words),), (), message, (call,), {})
 
 
-def _function(draw: random.Random, number: int) -> Written:
+def _function(draw: random.Random, number: int, is_opposite: bool) -> Written:
     name = f"{draw.choice(_VERBS)}_{draw.choice(_THINGS)}_{number}"
     short, long = draw.choice(list(_WORDS.items()))
     test, end = draw.choice(_TESTS), draw.choice(_ENDS)
@@ -105,6 +106,6 @@ def _function(draw: random.Random, number: int) -> Written:
         body = f"    if not ({asked}):\n        return {given}\n    else:\n        return None\n"
         return f"def {name}({word}, seen):\n{body}"
 
-    faults = draw.choice((0, 1, 2))
-    disliked = (early(short), nested(long), nested(short))[faults]
-    return Written(name, early(long), disliked)
+    both = early(long), early(short), nested(long), nested(short)
+    liked, *disliked = reversed(both) if is_opposite else both
+    return Written(name, liked, draw.choice(disliked))

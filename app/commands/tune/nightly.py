@@ -109,9 +109,7 @@ def _train(model: Path, ids: tuple[str, ...], reason_to_stop: Callable[[], str])
             print("The model's own drafting layer stays, for it is better.")
     take_up(name, in_words(told))
     save_trial(replace(load_trial(), running="", trained_on=ids))
-    print(
-        "Taken up from the next start on. /adapter aside in the workspace puts it aside, and so does its key."
-    )
+    print("Taken up from the next start on. /adapter aside in the workspace puts it aside.")
     return 0
 
 

@@ -1,7 +1,6 @@
 """A taste that nobody tells the model, learnt from 400 scripted decisions in a review."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,16 +13,13 @@ PRACTICE_MODEL = ROOT / "assets" / "practice-model"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("is_reversed", [False, True], ids=["no abbreviations, early returns", "the opposite"])
+@pytest.mark.timeout(3600)
 def test_held_out_pairs_are_judged_as_the_user_would(
-    is_reversed: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The practice model likes long names and early returns by itself, so the opposite is what it has to learn
-    against its own leaning."""
-    wanted = functions(1, 400)
-    if is_reversed:
-        wanted = [replace(one, liked=one.disliked, disliked=one.liked) for one in wanted]
+    """The practice model likes long names and early returns by itself; this user likes neither, so it is learnt
+    against the model's own leaning."""
+    wanted = functions(1, 400, is_opposite=True)
     data = tmp_path / "decisions.jsonl"
     data.write_text("".join(json.dumps(line) + "\n" for line in examples(wanted, 2)))
     options = {
@@ -42,5 +38,4 @@ def test_held_out_pairs_are_judged_as_the_user_would(
     pairs = told["preferred"]
     assert pairs["pairs"] >= 100
     assert pairs["after"] >= 0.85 * pairs["pairs"]
-    assert pairs["after"] > pairs["before"] and told["verdict"]["word"] == "better"
-    assert not is_reversed or pairs["before"] < 0.5 * pairs["pairs"]
+    assert pairs["before"] < 0.5 * pairs["pairs"] and told["verdict"]["word"] == "better"
