@@ -33,8 +33,7 @@ def _attention(
     queries: mx.array,
     keys: Blocks,
     values: Blocks,
-    by_keys_so_far: Blocks,  # noqa: ARG001 (of use on the way back)
-    by_values_so_far: Blocks,  # noqa: ARG001
+    *_so_far: Blocks,  # of use on the way back alone
 ) -> tuple[mx.array, mx.array]:
     """queries [1, key heads, sharing, n, d] over blocks [1, key heads, 1, m, d] → outputs, and the logarithm of
     each query's sum of exponentials [.., n, 1]."""
