@@ -127,8 +127,10 @@ async def test_a_take_replaces_the_hunk_and_u_brings_it_back(root: Path) -> None
 async def test_a_take_of_a_file_or_a_turn_is_one_decision(root: Path, of_turn: bool) -> None:
     async with Stage(root).run(size=(80, 24)) as stage:
         await opened(stage)
-        begun = {"a.py": FileImage(BEFORE.encode())}
-        after = {"a.py": FileImage(BEFORE.replace("return 1", "return p").encode())}
+        begun: dict[str, FileImage | None] = {"a.py": FileImage(BEFORE.encode())}
+        after: dict[str, FileImage | None] = {
+            "a.py": FileImage(BEFORE.replace("return 1", "return p").encode())
+        }
         if of_turn:
             begun, after = {**begun, "n/b.py": None}, {**after, "n/b.py": FileImage(b"new\n")}
         stage.agent.hunks.found = Takes((Take(begun, after, "so"),), 1, 0)
