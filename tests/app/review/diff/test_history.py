@@ -4,18 +4,23 @@ The history is that of the repository that TIDEGATE_HISTORY names, else of this 
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from app.review.desks.desk import file_lines
 from app.review.desks.source_desk import SourceDesk
 from app.review.desks.sources import WORK_TREE, Sources
+from app.review.diff.meaning.moves import find_moves
+from app.review.diff.meaning.notes import Note, notes_on
+from app.review.diff.meaning.tokens import can_read
 from app.review.diff.parse import parse_diff
 from app.review.diff.patch import build_patch
-from app.review.model import FileChange
+from app.review.model import DiffLine, FileChange, Hunk
 from app.review.review import Review
+from app.ui.diff.view import DiffView
 from app.ui.review_app import ReviewApp
 from tests.app.review.diff.meaning.test_moves import check_against_git
 from tests.support.places import ROOT
@@ -69,6 +74,90 @@ async def test_every_diff_is_drawn_in_both_layouts(place: Path, tmp_path: Path) 
                         drawn["−"] += sum(line.kind == "removed" for line in lines.values())
                 wanted = {"+": sum(c.added for c in changes), "−": sum(c.removed for c in changes)}
                 assert drawn == wanted, (commit, arrangement)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+async def test_every_diff_is_read_off_the_screen_with_moves_marked_and_runs_folded(
+    place: Path, tmp_path: Path
+) -> None:
+    git(tmp_path, "init", "--quiet", "work")
+    log = Review(tmp_path / "work")
+    desk = SourceDesk(WORK_TREE, Sources(tmp_path / "work", log), log)
+    app = ReviewApp(log, [desk], tmp_path / "work", first=())
+    has_moved = has_folded = 0
+    async with app.run_test(size=(120, 40)):
+        view = app.review_screen.review.view
+        if view.model.split:
+            view.switch_arrangement()
+        for commit, text in history(place):
+            changes = parse_diff(text)
+            view.set_changes(changes)
+            moves = find_moves(changes)
+            view.model.meaning.know_moves(moves)
+            notes = notes_on((change, lines_after(place, commit, change)) for change in changes)
+            view.know_notes(notes)
+            for folds in (True, False):
+                if view.model.meaning.folds_notes != folds:
+                    view.switch_notes()
+                for change in changes:
+                    for hunk in change.hunks:
+                        whole = folds and bool(view.model.meaning.whole.get(hunk.id))
+                        folded = folded_lines(notes.get(hunk.id, ()) if folds else ())
+                        has_folded += len(folded)
+                        drawn = drawn_lines(view, hunk)
+                        wanted = [
+                            (n, mark_of(line), line.before_number, line.after_number)
+                            for n, line in enumerate(hunk.lines)
+                            if n not in folded and not whole
+                        ]
+                        assert [(n, sign, *numbers) for n, sign, numbers, _ in drawn] == wanted, (
+                            commit,
+                            hunk.id,
+                        )
+                        for n, _, _, code in drawn:
+                            if (plain := hunk.lines[n].text).isascii() and plain.isprintable():
+                                assert code == plain.rstrip(), (commit, plain)
+            has_moved += sum(map(len, moves.lines.values()))
+    assert has_moved and has_folded
+
+
+def lines_after(place: Path, commit: str, change: FileChange) -> Sequence[str]:
+    """The lines of a file after a commit, as far as it is one whose meaning is read."""
+    if change.kind == "deleted" or not can_read(change.path):
+        return ()
+    return file_lines(git(place, "show", f"{commit}:{change.path}"))
+
+
+def folded_lines(notes: Sequence[Note]) -> set[int]:
+    """The changed lines for which a note stands."""
+    return {n for note in notes for n in range(note.start, note.end)}
+
+
+def mark_of(line: DiffLine) -> str:
+    return {"added": "+", "removed": "−", "context": " "}[line.kind]
+
+
+def drawn_lines(view: DiffView, hunk: Hunk) -> list[tuple[int, str, tuple[int | None, int | None], str]]:
+    """What is read off the screen of a hunk's lines: which it is, its sign, its numbers and its text. A line
+    that is drawn as moved has another sign, which tells the side too."""
+    model = view.model
+    found: list[tuple[int, str, tuple[int | None, int | None], str]] = []
+    wide = 1 + max((len(line.text) for line in hunk.lines), default=0) + model.gutter_width
+    start = model.rows.row_of_hunk(hunk.id)
+    for row in range(start or 0, view.row_count if start is not None else 0):
+        place = model.rows.row(row)
+        if row != start and place.kind in ("hunk", "file", "gap"):
+            break
+        if place.kind != "line":
+            continue
+        text, digits = view.draw_row(row, wide).text, model.number_width
+        numbers = text[1 : 1 + digits].strip(), text[2 + digits : 2 + 2 * digits].strip()
+        sign = {"›": "+", "‹": "−"}.get(text[model.gutter_width - 2], text[model.gutter_width - 2])
+        before, after = (int(number) if number else None for number in numbers)
+        assert place.left is not None
+        found.append((place.left, sign, (before, after), text[model.gutter_width :].rstrip()))
+    return found
 
 
 @pytest.mark.slow
