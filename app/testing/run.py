@@ -1,12 +1,9 @@
 """Running the tests: a command in the sandbox, like the user's own in the message field."""
 
 import asyncio
-import os
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from app.agent.shell.in_workspace import start_in_workspace
 from app.agent.shell.process import CommandProcess, HeadAndTail
@@ -14,14 +11,11 @@ from app.agent.shell.refusals import was_confined
 from app.agent.shell.sandbox import find_sandbox
 from app.testing.failures import report_of
 from app.testing.model import Report
+from app.testing.scratch import remove_abandoned, scratch
 from app.workspace.workspace import Workspace
 
+_SCRATCH = "tidegate-tests-"
 _MOST_OUTPUT = 4_000_000  # characters of which a report is made, from the beginning and the end
-
-
-def _temporary() -> str:
-    """Where temporary files go, without links, on which nothing can be mounted."""
-    return os.path.realpath(tempfile.gettempdir())
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +52,8 @@ async def run_tests(
 
     arguments = ["bash", "-c", line]
     sandbox = await asyncio.to_thread(find_sandbox) if is_sandboxed else None
-    with tempfile.TemporaryDirectory(prefix="tidegate-tests-", dir=_temporary()) as scratch:
+    await asyncio.to_thread(remove_abandoned, _SCRATCH)
+    with scratch(_SCRATCH) as place:
         clean: Callable[[], list[str]] = list
         if sandbox is not None:
             process, clean = await start_in_workspace(
@@ -66,7 +61,7 @@ async def run_tests(
                 arguments,
                 workspace.root,
                 workspace,
-                Path(scratch),
+                place,
                 local_servers=local_servers,
             )
         else:

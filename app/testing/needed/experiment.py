@@ -1,9 +1,7 @@
 """The search for what each hunk is to the tests, carried out: copies, runs, and a limit of time."""
 
 import asyncio
-import os
 import shlex
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,12 +15,14 @@ from app.review.needed.test_files import is_test_file
 from app.testing.needed.copies import Copies
 from app.testing.needed.results import Results
 from app.testing.run import run_tests
+from app.testing.scratch import remove_abandoned, scratch
 from app.workspace.workspace import Workspace
 
 _LEAST_SECONDS = 20.0
 """That every run may take; a hunk may leave the tests in an endless loop."""
 _TIMES_AS_LONG = 5
 """As the first run took, that every other may take. Both chosen, not measured."""
+_SCRATCH = "tidegate-needed-"
 
 
 class Undecidable(TidegateError):
@@ -84,9 +84,10 @@ class Experiment:
                 f"The command names the project's own folder ({self._line})",
                 "the tests are to run on copies of it: let the command do with relative paths",
             )
-        with tempfile.TemporaryDirectory(prefix="tidegate-needed-", dir=_temporary()) as name:
+        await asyncio.to_thread(remove_abandoned, _SCRATCH)
+        with scratch(_SCRATCH) as place:
             results = await asyncio.to_thread(Results, self._line)
-            copies = await asyncio.to_thread(Copies, self._workspace, Path(name), self._subsets.paths)
+            copies = await asyncio.to_thread(Copies, self._workspace, place, self._subsets.paths)
             try:
                 async with asyncio.timeout(self._seconds):
                     await self._search(copies, results)
@@ -178,11 +179,6 @@ class Experiment:
 
 async def _unheard(_text: str) -> None:
     """What the tests print does not matter here."""
-
-
-def _temporary() -> str:
-    """Where temporary files go, without links, on which nothing can be mounted."""
-    return os.path.realpath(tempfile.gettempdir())
 
 
 def _with_sources(line: str, root: Path) -> str:
