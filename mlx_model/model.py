@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import mlx.core as mx
 
 from mlx_model.config.model_config import ModelConfig
-from mlx_model.layers.decoder import AttentionLayer, DeltaNetLayer
+from mlx_model.layers.decoder import FEW_TOKENS, AttentionLayer, DeltaNetLayer
 from mlx_model.layers.drafters.dflash import DFlash
 from mlx_model.layers.drafters.mtp import MultiTokenPrediction
 from mlx_model.layers.low_rank import LowRankUpdate
@@ -16,45 +17,49 @@ from mlx_model.layers.projections import Linear, LinearMap, Matrix
 from mlx_model.layers.rotary import Rotary
 from mlx_model.state.kv import KVBits, KVBuffer
 from mlx_model.state.recurrent import DeltaState
-from mlx_model.state.rows import DeltaRows, KVRows, StateRows
+from mlx_model.state.rows import StateRows
 from mlx_model.state.sequence import SequenceState
+from mlx_model.state.sizes import HALVED_BLOCK
 
 _LONG_PASS = 64
 """Tokens of a pass from which on its layers are evaluated one after the other."""
-_STARTED_EVERY = 8
+_STARTED_EVERY = 4
 """Layers of a pass over a few tokens between two starts on the device: building the graph of 48 layers takes
-3.4 to 4.7 ms of a host, for which the device would wait."""
+2.0 to 4.7 ms of a host, for which the device would wait."""
 
-
-_COMPUTES_EARLY = mx.default_device() != mx.Device(mx.cpu)
-"""On a CPU nothing is gained: buffers are freed in the order of the graph in any case. And where an allocation
-fails there while a graph is computed in parts, the process crashes (MLX 0.32.4)."""
+_ON_GPU = mx.default_device() != mx.Device(mx.cpu)
+"""On a CPU a long pass gains nothing by parts: buffers are freed in the order of the graph in any case. And
+where an allocation fails there while a graph is computed in parts, the process crashes (MLX 0.32.4)."""
 
 
 class Pace:
-    """On a GPU, has the device compute a pass while the rest of its graph is still being built.
+    """Has the device compute a pass while the rest of its graph is still being built.
 
-    A pass over many tokens is computed layer by layer, so that no more than one layer's buffers are held: MLX
-    frees a buffer when the command buffer that reads it is done. One over a few tokens (drafts to verify, or a
-    token of several sequences) is started every few layers. One over a single token is left to the caller, who
-    pipelines it.
+    A pass over many tokens is computed layer by layer on a GPU, and one over very many by halves of layers, so
+    that no more than the buffers of one part are held: MLX frees a buffer when the command buffer that reads it
+    is done. One over a few tokens (drafts to verify, or a token of several sequences) is started every few
+    layers. One over a single token is left to the caller, who pipelines it.
     """
 
     def __init__(self, tokens: int) -> None:
-        self._tokens = tokens
+        self._by_layer = _ON_GPU and tokens >= _LONG_PASS
+        self.by_halves = _ON_GPU and tokens >= HALVED_BLOCK
+        self._starts_early = 1 < tokens < _LONG_PASS
         self._under_way: list[mx.array] = []
+
+    def part_done(self, x: mx.array, memory: object) -> None:
+        """A half of a layer, or the whole of it, has given x, and its memory has grown."""
+        arrays = [x, *(memory.arrays() if isinstance(memory, KVBuffer | DeltaState) else ())]
+        # Built while the part before was computed, and submitted when its buffers are free again.
+        mx.eval(self._under_way)
+        mx.async_eval(arrays)  # type: ignore[no-untyped-call]
+        self._under_way = arrays
 
     def layer_done(self, index: int, x: mx.array, memory: object) -> None:
         """Layer `index` has given x, and its memory has grown."""
-        if not _COMPUTES_EARLY:
-            return
-        if self._tokens >= _LONG_PASS:
-            arrays = [x, *(memory.arrays() if isinstance(memory, KVBuffer | DeltaState) else ())]
-            # Built while the layer before was computed, and submitted when its buffers are free again.
-            mx.eval(self._under_way)
-            mx.async_eval(arrays)  # type: ignore[no-untyped-call]
-            self._under_way = arrays
-        elif self._tokens > 1 and index % _STARTED_EVERY == _STARTED_EVERY - 1:
+        if self._by_layer:
+            self.part_done(x, memory)
+        elif self._starts_early and index % _STARTED_EVERY == _STARTED_EVERY - 1:
             mx.async_eval(x)  # type: ignore[no-untyped-call]
 
 
@@ -95,6 +100,10 @@ class Qwen3Next:
         self.mtp = (
             MultiTokenPrediction(config, parameters.scope("mtp")) if parameters.has("mtp.fc.weight") else None
         )
+        self.compiles = False
+        """Whether the graph of a pass over a few tokens of one sequence is compiled and then copied (see
+        layers/decoder.py). Only where weights and adapters are changed by way of this class, and all experts
+        are in memory."""
         self.dflash: DFlash | None = None
         """A drafter's network beside the model, where one was loaded."""
         self.adaptable = parameters.adaptable
@@ -116,6 +125,14 @@ class Qwen3Next:
         were computed before belong to the adapter of that time."""
         for path, projection in self.adaptable.items():
             projection.update = updates.get(path)
+        self.forget_compiled()
+
+    def forget_compiled(self) -> None:
+        """Has graphs be compiled anew, because something that belongs to layers has changed."""
+        for layer in self.layers:
+            layer.forget()
+        if self.mtp is not None:
+            self.mtp.layer.forget()
 
     def state(self) -> SequenceState:
         """A new, empty state."""
@@ -130,17 +147,24 @@ class Qwen3Next:
         x = self.embed(tokens)
         watched, pace = state.watched, Pace(tokens.shape[1])
         for index, (layer, memory) in enumerate(zip(self.layers, state.layers, strict=True)):
-            if isinstance(layer, AttentionLayer):
-                assert isinstance(memory, KVBuffer | KVRows)
-                x = layer(x, memory)
-            else:
-                assert isinstance(memory, DeltaState | DeltaRows)
-                x = layer(x, memory)
+            x = self._through(layer, x, memory, pace)
             if watched is not None:
                 watched.see(index, x)
             pace.layer_done(index, x, memory)
         state.advance(tokens.shape[1])
         return self.norm(x)
+
+    def _through(self, layer: Any, x: mx.array, memory: Any, pace: Pace) -> mx.array:
+        """A layer of either kind, with the memory that belongs to it."""
+        if self.compiles and x.shape[1] <= FEW_TOKENS and isinstance(memory, KVBuffer | DeltaState):
+            x = layer.step(x, memory)
+        elif pace.by_halves:
+            x = layer.mix(x, memory)
+            pace.part_done(x, memory)
+            x = layer.feed_forward(x)
+        else:
+            x = layer(x, memory)
+        return x
 
     def logits(self, tokens: mx.array, state: SequenceState) -> mx.array:
         """Tokens [1, n] → logits [1, n, vocabulary] of the token after each; advances `state`."""

@@ -13,9 +13,9 @@ from typing import cast
 import mlx.core as mx
 
 from mlx_model.config.model_config import ModelConfig
-from mlx_model.layers.chunked_delta import chunked_delta_update
 from mlx_model.layers.decoder import DeltaNetLayer
 from mlx_model.layers.delta_net import DeltaRule
+from mlx_model.layers.delta_products import delta_update_by_products
 from mlx_model.layers.kernels.delta_step import DeltaStep, FusedDeltaStep
 from mlx_model.layers.parameters import Parameters
 from mlx_model.memory.device import blas_in_use, on_cpu
@@ -49,7 +49,7 @@ def choose_delta_step(config: ModelConfig, dtype: mx.Dtype, make: MakeStep | Non
         return DeltaStepChoice(None, "no DeltaNet layers")
     if make is None:
         if on_cpu() or not mx.metal.is_available():
-            blocks = "" if blas_in_use() is None else "; long blocks in chunks, by matrix products"
+            blocks = "" if blas_in_use() is None else "; the delta rule by matrix products"
             return DeltaStepChoice(None, f"plain operations (our fused kernel needs Metal){blocks}")
         make = FusedDeltaStep
     try:
@@ -93,11 +93,11 @@ def _difference(config: ModelConfig, dtype: mx.Dtype, step: DeltaStep) -> str | 
     return None
 
 
-def block_update() -> Update:
-    """What runs the recurrence over long blocks here: matrix products on a CPU with a fast BLAS, else MLX's own
+def delta_update() -> Update:
+    """What runs the recurrence over blocks here: matrix products on a CPU with a fast BLAS, else MLX's own
     operation. With the reference BLAS a token does not depend on the block around it (see memory/blas.py),
     which chunks would give up for nothing: its matrix products are too slow for them to gain."""
-    return mx.fast.gated_delta_update if blas_in_use() is None else chunked_delta_update
+    return mx.fast.gated_delta_update if blas_in_use() is None else delta_update_by_products
 
 
 def use_delta_step(model: Qwen3Next, choice: DeltaStepChoice) -> None:
@@ -106,7 +106,8 @@ def use_delta_step(model: Qwen3Next, choice: DeltaStepChoice) -> None:
     for layer in model.layers:
         if isinstance(layer, DeltaNetLayer):
             layer.linear_attn.rule.step = choice.step
-            layer.linear_attn.rule.block_update = block_update()
+            layer.linear_attn.rule.update = delta_update()
+    model.forget_compiled()
 
 
 def random_rule(config: ModelConfig, key: mx.array) -> tuple[DeltaRule, mx.array]:

@@ -26,7 +26,7 @@ from mlx_model.engine.state_keeper import StoredStates
 from mlx_model.errors import ConfigError
 from mlx_model.layers.drafters.dflash import DFlash
 from mlx_model.layers.parameters import Parameters
-from mlx_model.memory.device import default_dtype, on_cpu, prepare_mlx
+from mlx_model.memory.device import blas_in_use, default_dtype, on_cpu, prepare_mlx
 from mlx_model.model import Qwen3Next
 from mlx_model.state.kv import KVBits
 from mlx_model.state.prefix_store import PrefixStore
@@ -40,6 +40,10 @@ from mlx_model.weights.unpacking import unpacked_tensors
 
 _KEPT_EXACT = (".A_log", ".dt_bias")
 """Tensors that keep the checkpoint's dtype: DeltaNet's decay is computed from them in float32."""
+
+_DEEPEST_MTP = 7
+"""The most tokens that an MTP layer drafts at once, within passes that run in the kernels for few tokens: each
+costs a pass of the layer, and fewer and fewer are accepted."""
 
 DType = Literal["float32", "bfloat16", "float16"]
 
@@ -141,7 +145,10 @@ def ways(
     model itself, or a stand-in that a bench measures. The modes share their drafters, for one generation runs
     at a time."""
     lookup: list[Drafter] = [LookupDrafter()]
-    mtp: list[Drafter] = [MtpDrafter(model)] if model.mtp is not None else []
+    config = model.config
+    narrow = DEEPEST + 1 if on_cpu() else narrow_passes(config.num_attention_heads, config.num_key_value_heads)
+    deepest = max(1, min(_DEEPEST_MTP, narrow - 1))
+    mtp: list[Drafter] = [MtpDrafter(model, deepest)] if model.mtp is not None else []
     asked_for = Controller(may_stop=False)
     possible: dict[DraftMode, Drafting[Any] | None] = {
         "none": None,
@@ -152,8 +159,6 @@ def ways(
         possible["mtp"] = Drafting(verifier, mtp, asked_for, clock, watch)
     if dflash:
         possible["dflash"] = Drafting(verifier, dflash, asked_for, clock, watch)
-    config = model.config
-    narrow = DEEPEST + 1 if on_cpu() else narrow_passes(config.num_attention_heads, config.num_key_value_heads)
     possible["auto"] = Drafting(verifier, lookup + mtp + dflash, Controller(narrow=narrow), clock, watch)
     return possible
 
@@ -221,6 +226,8 @@ def load(
         model.dflash = load_dflash(drafter, model, drafter_packing(checkpoint.quantization))
     choice = choose_delta_step(model.config, model.dtype)
     use_delta_step(model, choice)
+    # Experts that are not all in memory are looked for on the host, in the middle of a layer.
+    model.compiles = residency is None and not on_cpu()
     kept = None if store is None else StoredStates(model, store)
     given = Adapters(model, kept, first=adapter, folder=adapters)
     given.use(given.default)
@@ -273,7 +280,8 @@ def load_qwen3_next(
         # One at a time, so that only one tensor is in memory twice.
         mx.eval(tensors[name])
     banks = {} if residency is None else residency.banks
-    parameters = Parameters(tensors, checkpoint.quantization, banks=banks)
+    by_blas = compute == mx.float32 and blas_in_use() is not None
+    parameters = Parameters(tensors, checkpoint.quantization, banks=banks, by_blas=by_blas)
     return Qwen3Next(checkpoint.config, parameters, compute, kv_bits)
 
 

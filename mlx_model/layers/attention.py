@@ -9,7 +9,7 @@ from mlx_model.config.model_config import ModelConfig
 from mlx_model.layers.elementwise import scaled_by_sigmoid
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear
-from mlx_model.layers.rotary import Rotary
+from mlx_model.layers.rotary import Rotary, Tables
 from mlx_model.state.kv import KVBuffer
 from mlx_model.state.rows import KVRows
 
@@ -32,7 +32,7 @@ class GatedAttention:
             bias=bias,
         )
         self.o_proj = Linear(parameters.scope("o_proj"), config.hidden_size, queries, bias=bias)
-        self.eps = config.rms_norm_eps
+        self.eps, self.scale = config.rms_norm_eps, config.head_dim**-0.5
         self.q_norm = parameters.take("q_norm.weight", (self.head_dim,))
         self.k_norm = parameters.take("k_norm.weight", (self.head_dim,))
         self.rotary = rotary
@@ -44,11 +44,19 @@ class GatedAttention:
         ones = mx.ones_like(self.q_norm)
         norms = [self.q_norm] * self.heads + [ones] * self.heads + [self.k_norm] * self.kv_heads
         weights = mx.stack(norms)[:, None].astype(mx.float32)
-        return weights, self.rotary.partners(weights)
+        partners = self.rotary.partners(weights)
+        mx.eval(weights, partners)
+        return weights, partners
 
     def __call__(self, x: mx.array, kv: KVBuffer | KVRows) -> mx.array:
         """x [1, tokens, hidden] → the same shape; the keys and values of the tokens, a block of one
         sequence or one token of each row, are appended to `kv`."""
+        queries, keys, values, gate = self.project(x, self.rotary.tables(kv.position, x.shape[1]))
+        return self.finish(kv.attend(queries, keys, values, self.scale), gate)
+
+    def project(self, x: mx.array, tables: Tables) -> tuple[mx.array, mx.array, mx.array, mx.array]:
+        """x [1, tokens, hidden] → rotated queries [1, heads, tokens, head_dim], and keys and values [1,
+        kv_heads, tokens, head_dim]; and the gate of `finish`."""
         tokens = x.shape[1]
         projected, values = mx.split(self.qkv_proj(x), self.splits, axis=-1)
         gate = projected[..., self.heads * self.head_dim : 2 * self.heads * self.head_dim]
@@ -57,9 +65,11 @@ class GatedAttention:
         heads = projected.reshape(1, tokens, -1, self.head_dim)
         heads = mx.fast.rms_norm(heads, None, self.eps).swapaxes(1, 2)
         queries, _, keys = mx.split(
-            self.rotary(heads, *self.head_weights, kv.position), [self.heads, 2 * self.heads], axis=1
+            self.rotary(heads, *self.head_weights, tables), [self.heads, 2 * self.heads], axis=1
         )
-        values = values.reshape(1, tokens, self.kv_heads, self.head_dim).swapaxes(1, 2)
-        output = kv.attend(queries, keys, values, self.head_dim**-0.5)
-        output = output.swapaxes(1, 2).reshape(1, tokens, -1)
+        return queries, keys, values.reshape(1, tokens, self.kv_heads, self.head_dim).swapaxes(1, 2), gate
+
+    def finish(self, output: mx.array, gate: mx.array) -> mx.array:
+        """What attention gave [1, heads, tokens, head_dim] → [1, tokens, hidden]."""
+        output = output.swapaxes(1, 2).reshape(1, output.shape[2], -1)
         return self.o_proj(scaled_by_sigmoid(output, gate))

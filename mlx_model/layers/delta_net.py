@@ -13,10 +13,6 @@ from mlx_model.layers.projections import Linear
 from mlx_model.state.recurrent import DeltaBlock, DeltaState, Update
 from mlx_model.state.rows import DeltaRows
 
-_LONG_BLOCK = 32
-"""Tokens of a block from which on `DeltaRule.block_update` runs the recurrence: more than a verified draft has
-(decode/verify.py), so that drafts are verified by the same operations that plain decoding takes."""
-
 
 @partial(mx.compile, shapeless=True)
 def _beta_and_decay(ba: mx.array, rate: mx.array, dt_bias: mx.array, is_decay: mx.array) -> mx.array:
@@ -46,7 +42,7 @@ class DeltaRule:
 
     All of it runs in float32: the decay is close to one, and MLX's kernel computes in the dtype of its queries,
     so bfloat16 would round most decays to exactly one. `step`: a kernel that computes one token as the plain
-    path does; None: the plain path. `block_update`: what runs the recurrence over a long block.
+    path does; None: the plain path. `update`: what runs the recurrence over a block.
     """
 
     def __init__(self, config: ModelConfig, parameters: Parameters) -> None:
@@ -71,7 +67,7 @@ class DeltaRule:
         self.norm = GatedRMSNorm(parameters.scope("norm"), self.value_dim, eps)
         self.weights = DeltaWeights(taps, rate, dt_bias, self.norm.weight, mx.array([eps]))
         self.step: DeltaStep | None = None
-        self.block_update: Update = mx.fast.gated_delta_update
+        self.update: Update = mx.fast.gated_delta_update
         # Lazy arrays belong to the thread that loads; the model may run in another.
         mx.eval(taps, self.taps, self.qk_weight, rate, dt_bias, self.is_decay, self.weights.eps)
 
@@ -95,8 +91,7 @@ class DeltaRule:
         v = v.reshape(1, tokens, self.value_heads, self.value_dim)
         rates = _beta_and_decay(ba, self.weights.rate, self.weights.dt_bias, self.is_decay)
         beta, decay = mx.split(rates, 2, axis=-1)
-        update = self.block_update if tokens >= _LONG_BLOCK else mx.fast.gated_delta_update
-        y = state.advance(q, DeltaBlock(mixed, k, v, decay, beta), update)
+        y = state.advance(q, DeltaBlock(mixed, k, v, decay, beta), self.update)
         z = z.reshape(1, tokens, self.value_heads, self.value_dim)
         return self.norm(y, z).reshape(1, tokens, -1)
 

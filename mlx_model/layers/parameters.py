@@ -1,7 +1,7 @@
 """The tensors of a checkpoint by canonical name, taken by the layers that own them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import mlx.core as mx
 
@@ -17,7 +17,8 @@ class Parameters:
 
     `prefix`: the module path that this view is of, with a closing dot. All views of one tree share `taken`,
     from which `finish` finds the tensors that no layer took, and `adaptable`, where projections enter
-    themselves by module path. `banks`: by module path, experts that are not all in memory.
+    themselves by module path. `banks`: by module path, experts that are not all in memory. `by_blas`: plain
+    matrices are multiplied in the ways that a fast BLAS on a CPU is fastest at (see projections.Matrix).
     """
 
     tensors: Mapping[str, mx.array]
@@ -26,11 +27,11 @@ class Parameters:
     taken: set[str] = field(default_factory=set)
     banks: Mapping[str, ExpertBank] = field(default_factory=dict)
     adaptable: dict[str, Adaptable] = field(default_factory=dict)
+    by_blas: bool = False
 
     def scope(self, name: str) -> "Parameters":
         """A view of the module `name` below this one."""
-        prefix = f"{self.prefix}{name}."
-        return Parameters(self.tensors, self.quantization, prefix, self.taken, self.banks, self.adaptable)
+        return replace(self, prefix=f"{self.prefix}{name}.")
 
     @property
     def path(self) -> str:

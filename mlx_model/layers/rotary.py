@@ -18,6 +18,9 @@ Array = NDArray[np.float32]
 Position = int | tuple[int, ...]
 """Of the first of consecutive tokens, or of each of them."""
 
+Tables = tuple[mx.array, mx.array]
+"""The factors of each dimension and of its partner, each [tokens, head_dim] in float32."""
+
 
 class Rotary:
     """Rotates the pairs (d, d + rotary_dim / 2) of the first rotary_dim dimensions; the others stay unchanged.
@@ -38,20 +41,19 @@ class Rotary:
         self._unchanged = config.head_dim - 2 * half
         order = [*range(half, 2 * half), *range(half), *range(2 * half, config.head_dim)]
         self._partners = mx.array(order, dtype=mx.uint32)
-        self._last: tuple[Position, int, mx.array, mx.array] | None = None
+        self._last: tuple[Position, int, Tables] | None = None
 
     def partners(self, x: mx.array) -> mx.array:
         """x [..., head_dim] → the same shape, each dimension's partner in its place."""
         return mx.take(x, self._partners, axis=-1)
 
-    def __call__(self, x: mx.array, weight: mx.array, partner_weight: mx.array, position: Position) -> mx.array:
+    def __call__(self, x: mx.array, weight: mx.array, partner_weight: mx.array, tables: Tables) -> mx.array:
         """Rotates x · weight; x [1, heads, tokens, head_dim] → the same shape. `weight` [heads, 1, head_dim]
-        and its partners; `position` of the first token, or of each."""
-        cosines, sines = self._tables(position, x.shape[2])
-        return _rotated(x, self.partners(x), weight, partner_weight, cosines, sines)
+        and its partners; `tables` of the tokens' positions."""
+        return _rotated(x, self.partners(x), weight, partner_weight, *tables)
 
-    def _tables(self, position: Position, count: int) -> tuple[mx.array, mx.array]:
-        """The factors of each dimension and of its partner, each [count, head_dim] in float32."""
+    def tables(self, position: Position, count: int) -> Tables:
+        """For `count` tokens at these positions."""
         if self._last is None or self._last[:2] != (position, count):
             each = np.arange(position, position + count) if isinstance(position, int) else np.array(position)
             positions = each.astype(np.float32)
@@ -59,13 +61,12 @@ class Rotary:
             cosines = (np.cos(angles).astype(np.float32) * np.float32(self._scale)).astype(np.float32)
             sines = (np.sin(angles).astype(np.float32) * np.float32(self._scale)).astype(np.float32)
             ones = np.ones((count, self._unchanged), np.float32)
-            self._last = (
-                position,
-                count,
+            tables = (
                 mx.array(np.concatenate([cosines, cosines, ones], axis=1)),
                 mx.array(np.concatenate([-sines, sines, 0 * ones], axis=1)),
             )
-        return self._last[2], self._last[3]
+            self._last = (position, count, tables)
+        return self._last[2]
 
 
 @partial(mx.compile, shapeless=True)

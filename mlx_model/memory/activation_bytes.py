@@ -1,14 +1,15 @@
 """Bytes of activations while a block of tokens is computed, from the config alone.
 
 Layers run one after the other (see `model.Pace`) and MLX frees finished buffers, so the largest layer counts,
-not the sum of all, and on a CPU the largest part of one. The factors follow the code in `layers/` and are
+not the sum of all; and where its halves run one after the other, on a CPU and for long blocks on a GPU, the
+larger half. The factors follow the code in `layers/` and are
 checked against mx.get_peak_memory() in tests/mlx_model/memory.
 """
 
 from dataclasses import dataclass
 
 from mlx_model.config.model_config import ModelConfig
-from mlx_model.state.sizes import DELTA_CHUNK, SCORES_LIMIT
+from mlx_model.state.sizes import DELTA_CHUNK, HALVED_BLOCK, SCORES_LIMIT
 
 _FLOAT32 = 4
 """Bytes of a number."""
@@ -18,10 +19,10 @@ _FLOAT32 = 4
 class Arithmetic:
     """`float_bytes`: bytes of an activation's element. `stepwise`: whether the DeltaNet recurrence runs step by
     step, as MLX's fallback on a CPU does, which keeps the state after every step until the end. `chunked`:
-    whether it runs in chunks (layers.chunked_delta), which keep the state after each.
+    whether it runs in chunks (layers.delta_products), which keep the state after each.
     `fused_attention`: whether large scores are never held (see state.fused_attention).
     `whole_layers`: whether all buffers of a layer are held until it is done, as on a GPU, which gets its work
-    in batches."""
+    in batches; blocks of HALVED_BLOCK tokens or more excepted."""
 
     float_bytes: int = 2
     stepwise: bool = False
@@ -52,7 +53,7 @@ def block_bytes(
     logits = rows * config.vocab_size * (arithmetic.float_bytes + 2 * _FLOAT32)
     residual = 3 * tokens * config.hidden_size * arithmetic.float_bytes
     experts = _experts(config, tokens, arithmetic)
-    if arithmetic.whole_layers:
+    if arithmetic.whole_layers and tokens < HALVED_BLOCK:
         return max(max(mixing) + experts, logits) + residual
     return max(*mixing, experts, logits) + residual
 

@@ -24,6 +24,10 @@ class DeltaBlock:
     decay: mx.array
     beta: mx.array
 
+    def arrays(self) -> list[mx.array]:
+        """Its parts, in their order."""
+        return [self.mixed, self.k, self.v, self.decay, self.beta]
+
     def token(self, index: int) -> "DeltaBlock":
         """One token of the block, as a block."""
         at = slice(index, index + 1)
@@ -34,11 +38,13 @@ class DeltaState:
     """The convolution's last inputs, `window` [1, kernel - 1, channels] in the dtype of activations, and
     `matrix` [1, Hv, Dv, Dk] in float32, both zeros at the start."""
 
-    def __init__(self, window: mx.array, matrix: mx.array) -> None:
-        self.window = window
+    def __init__(self, window: mx.array | list[mx.array], matrix: mx.array) -> None:
+        """`window` as one array, or token by token."""
+        self.inputs = window if isinstance(window, list) else _by_token(window)
         self.matrix = matrix
         self.length = 0
         self._recorded: tuple[DeltaBlock, list[mx.array], mx.array] | None = None
+        self._update: Update = mx.fast.gated_delta_update
         self.recording = False
 
     @property
@@ -58,6 +64,7 @@ class DeltaState:
     def advance(self, q: mx.array, block: DeltaBlock, update: Update) -> mx.array:
         """Runs the recurrence over a block by `update`; q [1, tokens, Hk, Dk] → [1, tokens, Hv, Dv]."""
         self._recorded = (block, self.inputs, self.matrix) if self.recording else None
+        self._update = update
         y, self.matrix = update(q, block.k, block.v, block.decay, block.beta, self.matrix)
         self.length += block.k.shape[1]
         self.inputs = _followed_by(self.inputs, block.mixed)
@@ -70,6 +77,26 @@ class DeltaState:
         self.matrix = matrix
         self.length += mixed.shape[1]
         self.inputs = _followed_by(self.inputs, mixed)
+
+    @property
+    def recorded(self) -> DeltaBlock | None:
+        """The last block, where it was recorded."""
+        return None if self._recorded is None else self._recorded[0]
+
+    def arrive(
+        self,
+        tokens: int,
+        inputs: list[mx.array],
+        matrix: mx.array,
+        block: DeltaBlock | None,
+        update: Update,
+    ) -> None:
+        """Takes in a block of `tokens` tokens that was computed elsewhere, by `update`: the last inputs and the
+        matrix after it, and what `recorded` is to be."""
+        self._recorded = None if block is None else (block, self.inputs, self.matrix)
+        self._update = update
+        self.inputs, self.matrix = inputs, matrix
+        self.length += tokens
 
     def keep(self, tokens: int) -> None:
         """Cuts the recorded block back to its first `tokens` tokens, by running the recurrence again from
@@ -85,7 +112,7 @@ class DeltaState:
         if tokens:
             k = block.k[:, :tokens]
             # The outputs are not wanted, so any queries will do.
-            _, self.matrix = mx.fast.gated_delta_update(
+            _, self.matrix = self._update(
                 k, k, block.v[:, :tokens], block.decay[:, :tokens], block.beta[:, :tokens], before
             )
 

@@ -199,13 +199,19 @@ def test_a_pass_that_is_started_early_gives_what_one_gives_that_is_not(
     tiny = load_tiny(write_checkpoint(tmp_path))
     tokens = mx.array([[1, 2, 3, 4]])
     expected = np.array(tiny.logits(tokens, tiny.state()))
-    monkeypatch.setattr(model, "_COMPUTES_EARLY", True)
     monkeypatch.setattr(model, "_STARTED_EVERY", 2)
     started = []
     start = mx.async_eval
     monkeypatch.setattr(mx, "async_eval", lambda *arrays: (started.append(arrays), start(*arrays)))
-    np.testing.assert_array_equal(np.array(tiny.logits(tokens, tiny.state())), expected)
-    assert len(started) == 2
+    layers = len(tiny.layers)
+    for starts in (layers // 2, layers, 2 * layers):
+        np.testing.assert_array_equal(np.array(tiny.logits(tokens, tiny.state())), expected)
+        assert len(started) == starts
+        started.clear()
+        # A long pass on a GPU is computed by layers, a very long one by halves of them.
+        monkeypatch.setattr(model, "_ON_GPU", True)
+        monkeypatch.setattr(model, "HALVED_BLOCK", 4 if starts == layers else 5)
+        monkeypatch.setattr(model, "_LONG_PASS", 4)
 
 
 @pytest.mark.parametrize("yarn", [None, {**YARN, "original_max_position_embeddings": 262144}])
@@ -217,7 +223,8 @@ def test_heads_turn_as_transformers_turns_them_at_any_position(yarn: dict[str, A
     ones = mx.ones((2, 1, 256))
     for position in (0, 5_000, 262_141, 1_040_000):
         theirs = turned_by_transformers(tiny_config(**shape), heads, position)
-        np.testing.assert_allclose(np.array(rotary(mx.array(heads), ones, ones, position)), theirs, atol=2e-6)
+        ours = rotary(mx.array(heads), ones, ones, rotary.tables(position, 3))
+        np.testing.assert_allclose(np.array(ours), theirs, atol=2e-6)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from mlx_model.decode.drafts.drafter import Drafter
 from mlx_model.decode.sampling import Sampler
+from mlx_model.layers.decoder import FEW_TOKENS
 from mlx_model.layers.drafters.mtp import MultiTokenPrediction
 from mlx_model.state.kv import KVBuffer
 from mlx_model.state.pairs import PairMemory
@@ -28,6 +29,8 @@ class PredictingModel(Protocol):
     """A model with an MTP layer."""
 
     mtp: MultiTokenPrediction | None
+    compiles: bool
+    """Whether graphs over a few tokens are compiled."""
 
     def embed(self, tokens: mx.array) -> mx.array:
         """[1, n] → [1, n, hidden]."""
@@ -47,14 +50,19 @@ class MtpDrafter(Drafter):
     model's own tokens are."""
 
     name = "mtp"
-    deepest = 3
-    # With the newest token four are verified at once: with eight query heads a key head, the most that MLX's
-    # attention kernel for few queries takes (see Controller).
 
-    def __init__(self, model: PredictingModel) -> None:
+    def __init__(self, model: PredictingModel, deepest: int = 3) -> None:
+        """By default four tokens are verified at once, the newest one included: with eight query heads a key
+        head, the most that MLX's attention kernel for few queries takes (see Controller)."""
         assert model.mtp is not None
+        self._deepest = deepest
         self._model = model
         self._pairs = PairMemory(model.mtp_kv(), 0)
+
+    @property
+    @override
+    def deepest(self) -> int:
+        return self._deepest
 
     @property
     def _layer(self) -> MultiTokenPrediction:
@@ -108,13 +116,21 @@ class MtpDrafter(Drafter):
         drafts = mx.zeros((0,), dtype=mx.uint32)
         for position in range(depth):
             if position:
-                state = self._layer(self._model.embed(drafts[None, -1:]), state, kv)
+                state = self._run(self._model.embed(drafts[None, -1:]), state)
             chosen = sampler.choose(self._model.head(state[:, -1]), drafts, position)
             drafts = mx.concatenate([drafts, chosen.astype(mx.uint32)])
         kv.truncate(known)
+        # Computed while the graph of the pass that verifies them is built.
+        mx.async_eval(drafts)  # type: ignore[no-untyped-call]
         return drafts
 
     def _take_in(self) -> mx.array:
         """Runs the layer over the collected pairs; its state [1, 1, hidden] for the newest one."""
         tokens, hidden = self._pairs.take()
-        return self._layer(self._model.embed(tokens[None]), hidden, self._pairs.kv)[:, -1:]
+        return self._run(self._model.embed(tokens[None]), hidden)[:, -1:]
+
+    def _run(self, embeddings: mx.array, hidden: mx.array) -> mx.array:
+        """The layer over pairs, as of MultiTokenPrediction."""
+        compiles = self._model.compiles and embeddings.shape[1] <= FEW_TOKENS
+        run = self._layer.step if compiles else self._layer
+        return run(embeddings, hidden, self._pairs.kv)

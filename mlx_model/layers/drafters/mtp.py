@@ -35,7 +35,12 @@ class MultiTokenPrediction:
     def __call__(self, embeddings: mx.array, hidden: mx.array, kv: KVBuffer) -> mx.array:
         """embeddings [1, tokens, hidden] of the tokens t+1 and hidden states [1, tokens, hidden] at t → hidden
         states [1, tokens, hidden] for the head; `kv` grows by the tokens."""
-        joined = mx.concatenate(
-            [self.pre_fc_norm_embedding(embeddings), self.pre_fc_norm_hidden(hidden)], axis=-1
-        )
-        return self.norm(self.layer(self.fc(joined), kv))
+        return self.norm(self.layer(self._joined(embeddings, hidden), kv))
+
+    def step(self, embeddings: mx.array, hidden: mx.array, kv: KVBuffer) -> mx.array:
+        """As when called, by compiled graphs (see layers/decoder.py)."""
+        return self.norm(self.layer.step(self._joined(embeddings, hidden), kv))
+
+    def _joined(self, embeddings: mx.array, hidden: mx.array) -> mx.array:
+        joined = [self.pre_fc_norm_embedding(embeddings), self.pre_fc_norm_hidden(hidden)]
+        return self.fc(mx.concatenate(joined, axis=-1))

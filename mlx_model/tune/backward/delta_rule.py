@@ -8,7 +8,7 @@ import mlx.core as mx
 import numpy as np
 from typing_extensions import override
 
-from mlx_model.layers.chunked_delta import chunked_delta_update
+from mlx_model.layers.delta_products import chunked_delta_update
 from mlx_model.state.recurrent import DeltaBlock, DeltaState, Update
 
 CHUNKS = (16, 32, 64, 128, 256)

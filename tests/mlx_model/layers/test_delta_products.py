@@ -1,11 +1,11 @@
-"""The gated delta rule in chunks, against MLX's own, which runs it token by token."""
+"""The gated delta rule by matrix products, against MLX's own operation."""
 
 import mlx.core as mx
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mlx_model.layers.chunked_delta import chunked_delta_update
+from mlx_model.layers.delta_products import chunked_delta_update, delta_update_by_products, stepped_delta_update
 
 
 @given(
@@ -17,7 +17,7 @@ from mlx_model.layers.chunked_delta import chunked_delta_update
     seed=st.integers(0, 99),
 )
 @example(tokens=48, key_heads=2, repeats=2, dims=(32, 24), decays=(1e-30, 1e-20), seed=0)
-def test_chunks_give_what_token_by_token_gives(  # noqa: PLR0917 (drawn by name)
+def test_products_give_what_the_operation_gives(  # noqa: PLR0917 (drawn by name)
     tokens: int, key_heads: int, repeats: int, dims: tuple[int, int], decays: tuple[float, float], seed: int
 ) -> None:
     keys = mx.random.split(mx.random.key(seed), 6)
@@ -28,8 +28,21 @@ def test_chunks_give_what_token_by_token_gives(  # noqa: PLR0917 (drawn by name)
     decay = mx.random.uniform(*decays, (1, tokens, heads), key=keys[3])
     beta = mx.random.uniform(0.0, 1.0, (1, tokens, heads), key=keys[4])
     matrix = mx.random.normal((1, heads, value_dim, key_dim), key=keys[5])
-    found = chunked_delta_update(q, k, v, decay, beta, matrix)
     expected = mx.fast.gated_delta_update(q, k, v, decay, beta, matrix)
-    for a, b in zip(found, expected, strict=True):
-        assert a.shape == b.shape
-        assert mx.abs(a - b).max().item() == pytest.approx(0, abs=1e-5 * max(1.0, mx.abs(b).max().item()))
+    for update in (chunked_delta_update, stepped_delta_update, delta_update_by_products):
+        for a, b in zip(update(q, k, v, decay, beta, matrix), expected, strict=True):
+            assert a.shape == b.shape
+            assert mx.abs(a - b).max().item() == pytest.approx(0, abs=1e-5 * max(1.0, mx.abs(b).max().item()))
+
+
+def test_a_draft_gets_what_it_would_get_alone() -> None:
+    keys = mx.random.split(mx.random.key(0), 6)
+    q, k, v = (mx.random.normal((1, 17, 2, 32), key=key) for key in keys[:3])
+    decay, beta = (mx.random.uniform(0.5, 1.0, (1, 17, 2), key=key) for key in keys[3:5])
+    matrix = mx.random.normal((1, 2, 32, 32), key=keys[5])
+    y, after = delta_update_by_products(q, k, v, decay, beta, matrix)
+    for n in range(17):
+        one = [x[:, n : n + 1] for x in (q, k, v, decay, beta)]
+        alone, matrix = delta_update_by_products(*one, matrix)
+        assert mx.array_equal(alone[:, 0], y[:, n])
+    assert mx.array_equal(matrix, after)
