@@ -131,15 +131,17 @@ def write_training_file(path: Path) -> int:
 
 def write_text_file(path: Path) -> None:
     """Write what is said and written in all examples that are not struck out, as plain text: what a drafting
-    layer is fitted on. Raises BadExamples."""
+    layer is fitted on. What several have in common, as the turns of a session, is there once. Raises
+    BadExamples."""
     pieces: list[str] = []
     for file in example_files():
         for example in file.read():
             if not example.is_struck:
                 written = example.line.get("completion") or example.line["chosen"]
                 pieces += _texts([*example.line["prompt"][1:], *written])
+    text = "\n\n".join(dict.fromkeys(pieces))
     try:
-        durable.replace_file(path, ("\n\n".join(pieces).encode("utf-8", "replace"),), durable.PRIVATE)
+        durable.replace_file(path, (text.encode("utf-8", "replace"),), durable.PRIVATE)
     except OSError as error:
         raise BadExamples(f"{path} cannot be written ({error.strerror})") from None
 

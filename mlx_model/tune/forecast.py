@@ -43,7 +43,7 @@ _DELTA_HELD = (6.9, 7.0, 6.5, 0.9)
 the state divided by a chunk: at DeltaNet's own peak, and while the feed-forward network has its own."""
 _STATES = 1.3
 """States kept between two segments."""
-_ATTENTION_OWN, _ATTENTION_HELD, _SCORES, _KEYS = 32.8, 8.9, 6.0, 6.0
+_ATTENTION_OWN, _ATTENTION_HELD, _SCORES, _KEYS = 32.8, 8.9, 6.0, 4.5
 """In float32, of the queries, at attention's own peak and while the feed-forward network has its own; of the
 scores of two segments; and of the keys of the whole text."""
 

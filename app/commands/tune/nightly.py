@@ -97,20 +97,31 @@ def _train(model: Path, ids: tuple[str, ...], reason_to_stop: Callable[[], str])
         save_trial(replace(load_trial(), running="", trained_on=ids))
         print("That is no better on decisions it was not trained on, so it is not taken up.")
         return 0
-    if _has_mtp(model) and not (adapter / "mtp").is_dir():
+    is_left = _has_mtp(model) and not (adapter / "mtp").is_dir()
+    if is_left and (why := _fit_drafts(model, adapter, text, reason_to_stop)):
+        print(f"Stopped: {why} Its drafting layer is fitted the next time.")
+        return 0
+    take_up(name, in_words(told))
+    save_trial(replace(load_trial(), running="", trained_on=ids))
+    print("Taken up from the next start on. /adapter aside in the workspace puts it aside.")
+    return 0
+
+
+def _fit_drafts(model: Path, adapter: Path, text: Path, reason_to_stop: Callable[[], str]) -> str:
+    """Fit the drafting layer to the adapter, where that makes it better; why that was stopped, or ""."""
+    try:
         fitted, why = train(draft_command(model, adapter, text), reason_to_stop)
-        if fitted is None:
-            print(f"Stopped: {why} Its drafting layer is fitted the next time.")
-            return 0
+    except TrainingFailed as error:
+        # Drafts change how fast a reply comes, never what it says: the adapter is taken up without.
+        print(f"The model's own drafting layer stays: {error}.")
+        return ""
+    if fitted is not None:
         before, after = fitted["before"][0], fitted["after"][0]
         print(f"Drafts that are the model's own choice: {before:.0%} → {after:.0%}.")
         if after < before:
             shutil.rmtree(adapter / "mtp")
             print("The model's own drafting layer stays, for it is better.")
-    take_up(name, in_words(told))
-    save_trial(replace(load_trial(), running="", trained_on=ids))
-    print("Taken up from the next start on. /adapter aside in the workspace puts it aside.")
-    return 0
+    return why
 
 
 def _told_by(adapter: Path) -> dict[str, Any]:

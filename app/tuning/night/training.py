@@ -19,6 +19,13 @@ _LENGTH = 4096
 """Tokens of an example; of a longer conversation the end is taken."""
 _EPOCHS = 2
 _BATCH = 4
+_DRAFT_LENGTH = 512
+"""Tokens of a text that the drafting layer is fitted on."""
+_DRAFT_EPOCHS = 8
+_DRAFT_STEPS = (20, 300)
+"""At least and at most, so that little text is not gone over a hundred times."""
+_BYTES_A_TOKEN = 3
+"""Of code, for an estimate."""
 
 
 class TrainingFailed(TidegateError):
@@ -38,8 +45,11 @@ def tune_command(model: Path, data: Path, out: Path, examples: int) -> list[str]
 
 def draft_command(model: Path, adapter: Path, data: Path) -> list[str]:
     """The command that fits the model's drafting layer to the adapter."""
-    options = {"model": model, "adapter": adapter, "data": data, "steps": 300, "sequence-length": 512}
-    return _engine("train-mtp", options)
+    texts = data.stat().st_size / _BYTES_A_TOKEN / _DRAFT_LENGTH
+    least, most = _DRAFT_STEPS
+    steps = min(max(least, int(_DRAFT_EPOCHS * texts / _BATCH)), most)
+    options = {"model": model, "adapter": adapter, "data": data, "steps": steps, "batch": _BATCH}
+    return _engine("train-mtp", {**options, "sequence-length": _DRAFT_LENGTH})
 
 
 def _engine(name: str, options: dict[str, object]) -> list[str]:

@@ -32,6 +32,7 @@ from tests.support.drafting import asked, reply
 from tests.support.patience import LONGEST
 from tests.support.places import ROOT
 from tests.support.servable import servable_checkpoint
+from tests.support.small_code import small_code
 
 OPTIONS = ("--steps", "5", "--batch", "2", "--sequence-length", "24", "--held-out", "0.3", "--seed", "4")
 
@@ -43,11 +44,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with little enough text that every sequence is taken more than once."""
-    folder = tmp_path_factory.mktemp("code")
-    for name in ("one", "two", "three"):
-        (folder / f"{name}.py").write_text(f"def {name}(x):\n    return x + {len(name)}\n" * 2)
-    return folder
+    return small_code(tmp_path_factory.mktemp("code"))
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ from mlx_model.tune.verdict import judged
 from tests.support.patience import LONGEST
 from tests.support.places import ROOT
 from tests.support.servable import servable_checkpoint
+from tests.support.small_code import small_code
 
 OPTIONS = ("--steps", "6", "--batch", "2", "--length", "24", "--held-out", "0.3", "--learning-rate", "0.01")
 TOKENS = mx.array([[3, 1, 4, 1, 5, 9, 2, 6, 5, 35, 89, 79] * 3])
@@ -39,10 +40,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("code")
-    for name in ("one", "two", "three"):
-        (folder / f"{name}.py").write_text(f"def {name}(x):\n    return x + {len(name)}\n" * 2)
-    return folder
+    return small_code(tmp_path_factory.mktemp("code"))
 
 
 @pytest.fixture(scope="module")
