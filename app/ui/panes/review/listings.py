@@ -75,9 +75,9 @@ async def list_turns(context: ReviewContext, retake: Callable[[ReviewContext, Tu
     verbs = {
         "a": "keeps",
         "x": "rejects",
-        "A": "keeps it and later ones",
-        "X": "rejects these",
-        "r": "other takes",
+        "A": "+ later",
+        "X": "+ later",
+        "r": "rewrites",
     }
     context.app.push_screen(Listing("The changes of", turn_entries(turns), verbs), done)
 

@@ -144,6 +144,9 @@ class ReviewPane(LookingKeys):
         """What the hints call this desk's actions; "" for those that it does not have."""
         words = self.desk.words
         names = {"review.keep": words.take, "review.reject": words.drop}
+        has_model = self._hunks() is not None
+        names |= {} if has_model else {"review.ask": ""}
+        names |= {} if has_model and not self.desk.source else {"review.retake": ""}
         # A desk without a second decision is only read.
         return names if words.drop else names | {"review.edit": "", "review.commit": ""}
 

@@ -126,7 +126,8 @@ class Retaking:
 def _note(found: Takes) -> str:
     """What became of the takes that are not shown, "" if all are."""
     same = found.asked - found.unfit - len(found.takes)
-    parts = [f"{same} of {found.asked} were the same as another" if same else ""]
+    like = "another" if found.takes else "what is there"
+    parts = [f"{same} of {found.asked} were the same as {like}" if same else ""]
     why = found.why.strip().partition("\n")[0].rstrip(".:")
     why = why if len(why) <= _LONGEST_REASON else f"{why[: _LONGEST_REASON - 1]}…"
     parts += [f"nothing came of {found.unfit} of {found.asked} ({why})" if found.unfit else ""]

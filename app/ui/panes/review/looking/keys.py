@@ -100,11 +100,12 @@ class LookingKeys(Vertical):
 
     # What changes mean.
 
-    def look_for_meaning(self, changes: Sequence[FileChange]) -> None:
-        """Have what moved in `changes`, and what is only reformatted, be found and shown."""
-        self.run_worker(self._find_meaning(changes), group="meaning", exclusive=True)
+    def look_for_meaning(self, changes: Sequence[FileChange], *, is_wished: bool = False) -> None:
+        """Have what moved in `changes`, and what is only reformatted, be found and shown; `is_wished`: the user
+        wants to hear of it where there is nothing to fold."""
+        self.run_worker(self._find_meaning(changes, is_wished), group="meaning", exclusive=True)
 
-    async def _find_meaning(self, changes: Sequence[FileChange]) -> None:
+    async def _find_meaning(self, changes: Sequence[FileChange], is_wished: bool) -> None:
         from app.ui.panes.review.looking.meaning import find_moves, find_notes  # noqa: PLC0415  as above
 
         meaning = self.view.model.meaning
@@ -114,6 +115,9 @@ class LookingKeys(Vertical):
             self.app.notify("Reading the files for what is only reformatted…", timeout=2)
             if not await find_notes(self.view, self.desk, changes):
                 self.app.notify("These are too many files to read for that.", severity="warning", timeout=5)
+                return
+        if is_wished and meaning.folds_notes and not meaning.notes:
+            self.app.notify("Nothing here is only reformatted or renamed.", timeout=3)
 
     def action_switch_moves(self) -> None:
         view = self.view
@@ -130,7 +134,7 @@ class LookingKeys(Vertical):
 
     def action_switch_structure(self) -> None:
         self.view.switch_notes()
-        self.look_for_meaning(self.view.model.changes)
+        self.look_for_meaning(self.view.model.changes, is_wished=True)
 
 
 def next_open(

@@ -61,8 +61,9 @@ async def test_keep_and_reject_decide_the_hunk_and_move_on(root: Path) -> None:
         assert (root / "a.txt").read_text() == AFTER.replace("line 29\n", "line 29\nline 30\n")
         assert view.current_hunk.id == third
         assert pane.total == 4
-        assert "2 of 4 decided" in str(stage.screen.query_one("#centre-pane").border_subtitle)
-        assert "2 to review" in str(stage.screen.query_one("#status").render())
+        centre, status = stage.screen.query_one("#centre-pane"), stage.screen.query_one("#status")
+        await stage.until(lambda: "2 of 4 decided" in str(centre.border_subtitle), "the count")
+        await stage.until(lambda: "2 to review" in str(status.render()), "the count in the status line")
 
         await stage.press("u")
         await stage.until(lambda: pane.decided == 1)
