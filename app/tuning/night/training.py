@@ -4,7 +4,8 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,10 @@ _DRAFT_STEPS = (20, 300)
 """At least and at most, so that little text is not gone over a hundred times."""
 _BYTES_A_TOKEN = 3
 """Of code, for an estimate."""
+
+
+_WATCH = ("/bin/sh", "-c", 'read -r group || exit 0; read -r _; kill -s INT -- "-$group"')
+"""Is told a process group, and interrupts it when its input is closed: when we died."""
 
 
 class TrainingFailed(TidegateError):
@@ -62,15 +67,19 @@ def train(
 ) -> Ended:
     """Run the command to its end, or until there is a reason to stop. Raises TrainingFailed with the engine's
     last words."""
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=child_environment(),
-        start_new_session=True,
-    ) as process:
+    with (
+        _watcher() as watch,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=child_environment(),
+            start_new_session=True,
+        ) as process,
+    ):
+        watch(process.pid)
         why = ""
         while True:
             try:
@@ -96,3 +105,20 @@ def train(
     except ValueError:
         raise TrainingFailed("the engine did not say how the training ended") from None
     return told, ""
+
+
+@contextmanager
+def _watcher() -> Iterator[Callable[[int], None]]:
+    """Yields what is to be told the process group of a training. Should this process die, the training is
+    interrupted: nobody would see any more whether it may go on."""
+    with subprocess.Popen(_WATCH, stdin=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdin is not None
+        told = process.stdin
+
+        def watch(group: int) -> None:
+            print(group, file=told, flush=True)
+
+        try:
+            yield watch
+        finally:
+            process.kill()

@@ -1,5 +1,8 @@
 """When training by night may run, what the machine says, and what becomes of its result."""
 
+import asyncio
+import os
+import signal
 import sys
 from dataclasses import replace
 from datetime import time
@@ -17,7 +20,9 @@ from app.tuning.night.conditions import Facts, Hours, Rules, reason_to_wait
 from app.tuning.night.machine import idle_of_ioreg, power_of_linux, power_of_pmset
 from app.tuning.night.training import TrainingFailed, train
 from app.tuning.trial import NothingToPutAside, load_trial, put_aside
+from tests.support.places import ROOT
 from tests.support.reviewed_work import ReviewedWork
+from tests.support.scripted_server import until
 
 RULES = Rules(Hours.parse("22:00-06:00"))
 GOOD = Facts(time(2, 30), on_power=True, idle_seconds=3600, fresh=40)
@@ -173,6 +178,35 @@ def test_a_training_is_stopped_when_it_may_not_run_any_more_and_goes_on(
     )
     assert nightly.run(["--model", str(model), "--now"]) == 0
     assert load_settings().adapter == running
+
+
+DIES = """
+import os, pathlib, signal, sys
+from app.tuning.night import training
+
+def looked():
+    if pathlib.Path("begun").exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return ""
+
+training.train([sys.executable, "-c", sys.argv[1]], looked, look_seconds=0.02)
+"""
+ENGINE = """
+import pathlib, time
+try:
+    pathlib.Path("begun").touch()
+    time.sleep(600)
+except KeyboardInterrupt:
+    pathlib.Path("saved").touch()
+"""
+
+
+async def test_a_training_is_interrupted_where_nobody_looks_after_it_any_more(tmp_path: Path) -> None:
+    program = [sys.executable, "-c", DIES, ENGINE]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = await asyncio.create_subprocess_exec(*program, cwd=tmp_path, env=environment)
+    assert await process.wait() == -signal.SIGKILL
+    await until((tmp_path / "saved").exists)
 
 
 def test_an_engine_that_refuses_is_said_in_its_words(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

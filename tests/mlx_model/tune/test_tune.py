@@ -1,6 +1,7 @@
 """tune from its command line: killed and gone on with, refused, loaded by mlx-lm; and what it reads."""
 
 import argparse
+import io
 import json
 import random
 import signal
@@ -14,10 +15,12 @@ import numpy as np
 import pytest
 from mlx_lm.tuner.utils import load_adapters
 from mlx_lm.utils import load_model
+from rich.console import Console
 
 from mlx_model.__main__ import main
 from mlx_model.chat.prompt import PromptEncoder
 from mlx_model.commands.shared.memory_check import DoesNotFit
+from mlx_model.commands.shared.training_bar import training_bar
 from mlx_model.commands.tune import add_arguments, settle_tuning
 from mlx_model.commands.tuning.adapter_options import read_adapter_shape
 from mlx_model.engine.loading import load
@@ -292,6 +295,16 @@ def test_the_full_size_is_forecast_part_by_part(capsys: pytest.CaptureFixture[st
     assert [plan["borders"] // plan["length"] for plan in plans] == [49 * 2048 * 2] * 3
     assert main(["tune", "fit", "--memory", "48GB"]) == 1
     assert "does not fit" in capsys.readouterr().out
+
+
+def test_what_is_told_meanwhile_has_room_in_80_columns() -> None:
+    shown = io.StringIO()
+    note = "step 120 of 200, loss 1.234, held out 1.234, 1,234 tokens/s, 47.2 GB"
+    with training_bar(Console(file=shown, width=80)) as report:
+        report("Loading the model", 1, 1, "")
+        report("Training", 120, 200, note)
+    *_, bar, below = shown.getvalue().splitlines()
+    assert below.strip() == note and "60%" in bar and bar.rstrip().endswith("-:--:--")
 
 
 def test_the_verdict_is_sure_of_what_it_says() -> None:
