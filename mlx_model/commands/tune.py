@@ -175,3 +175,9 @@ def _tell(console: Console, tuned: Tuned) -> None:
             console.print(f"  of {source}: {verdict.sentence}", soft_wrap=True)
     if tuned.preferred is not None:
         console.print(tuned.preferred.sentence, soft_wrap=True)
+    if tuned.has_mtp:
+        console.print(
+            "The model's drafting layer does not know the adapter: train-mtp --adapter "
+            f"{tuned.directory} fits it again, and says how often its drafts are right before and after.",
+            soft_wrap=True,
+        )

@@ -60,6 +60,8 @@ class Tuned:
     """The verdict on what was held out of each source, in the order of `made_of`."""
     preferred: Preferred | None = None
     """Of held-out pairs, where there are any."""
+    has_mtp: bool = False
+    """Whether the model drafts with an MTP layer, which can be fitted again to the adapter."""
 
 
 def tune(
@@ -112,6 +114,7 @@ def tune(
             mx.get_peak_memory(),
             by_source(before, after, material.shares),
             preferred(tuner.adapted, fitted.parameters, means, material.held_out),
+            checkpoint.has_mtp,
         )
         _write(staging, tuner, fitted.parameters, tuning, tuned)
         publish(staging, tuned)

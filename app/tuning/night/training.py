@@ -1,6 +1,7 @@
 """A training as a process of the engine's, ended when it may not run any more. It goes on the next time."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -29,6 +30,8 @@ _BYTES_A_TOKEN = 3
 """Of code, for an estimate."""
 
 
+_PROGRAM = re.compile(r"^mlx_model [a-z-]+: ")
+"""What the engine's errors begin with."""
 _WATCH = ("/bin/sh", "-c", 'read -r group || exit 0; read -r _; kill -s INT -- "-$group"')
 """Is told a process group, and interrupts it when its input is closed: when we died."""
 
@@ -99,7 +102,8 @@ def train(
         return None, why
     if process.returncode:
         last = [line for line in err.splitlines() if line.strip()][-1:]
-        raise TrainingFailed((last or [f"the training ended with status {process.returncode}"])[0])
+        said = (last or [f"the training ended with status {process.returncode}"])[0]
+        raise TrainingFailed(_PROGRAM.sub("", said))
     try:
         told = json.loads(out)
     except ValueError:

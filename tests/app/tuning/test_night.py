@@ -210,7 +210,7 @@ async def test_a_training_is_interrupted_where_nobody_looks_after_it_any_more(tm
 
 
 def test_an_engine_that_refuses_is_said_in_its_words(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    refuses = [sys.executable, "-c", "import sys; sys.exit('Tuning does not fit.')"]
+    refuses = [sys.executable, "-c", "import sys; sys.exit('mlx_model tune: Tuning does not fit.')"]
     monkeypatch.setattr(nightly, "tune_command", lambda *_: refuses)
-    with pytest.raises(TrainingFailed, match="does not fit"):
+    with pytest.raises(TrainingFailed, match=r"^Tuning does not fit"):
         nightly.run(["--model", str(model), "--now"])

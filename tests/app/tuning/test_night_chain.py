@@ -7,12 +7,15 @@ import pytest
 from app.commands.tune import nightly
 from app.paths import adapters_directory
 from app.settings.settings import load_settings, remember
+from app.tuning.night.training import tune_command
 from app.tuning.trial import load_trial, put_aside
 from tests.support.places import ROOT
 from tests.support.reviewed_work import ReviewedWork
 from tests.support.taste import functions
 
 MODEL = str(ROOT / "assets" / "practice-model")
+QUICK = ("--steps", "10", "--length", "512", "--learning-rate", "1e-3")
+"""In place of a night's."""
 
 
 @pytest.mark.slow
@@ -31,6 +34,7 @@ def test_what_is_decided_by_day_is_learnt_by_night_and_put_aside_in_the_morning(
         if number % 2:
             work.review.reject(work.reply((path, old, old + one.disliked), words=f"Write {one.name}."))
         work.review.keep(work.reply((path, old, old + one.liked), words=f"Write {one.name}."))
+    monkeypatch.setattr(nightly, "tune_command", lambda *asked: [*tune_command(*asked), *QUICK])
     assert nightly.run(["--model", MODEL, "--now"]) == 0
     said, trial = capsys.readouterr().out, load_trial()
     name = load_settings().adapter
