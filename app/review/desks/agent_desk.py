@@ -13,6 +13,7 @@ from app.review.diff.misfit import Misfit
 from app.review.diff.splice import new_side, splice
 from app.review.disk import WorkTree
 from app.review.model import FileChange, Hunk
+from app.review.needed.subsets import Subsets
 from app.review.port import ReviewPort
 
 
@@ -44,6 +45,10 @@ class AgentDesk(Desk):
     @override
     def drop(self, parts: Sequence[HunkPart]) -> str:
         return self._review.reject_selected({part.hunk.id: part.lines for part in parts})
+
+    @override
+    def subsets(self) -> Subsets:
+        return self._review.subsets()
 
     @override
     def undo(self) -> str:

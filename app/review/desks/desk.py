@@ -7,11 +7,16 @@ the work tree's staged and discarded, the index's unstaged, a patch's applied an
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from app.review.diff.misfit import Misfit
 from app.review.errors import ReviewError
 from app.review.model import FileChange, Hunk
+
+if TYPE_CHECKING:
+    from app.review.needed.of_diff import DiffSubsets
+    from app.review.needed.subsets import Subsets
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,17 @@ class Desk(Protocol):
         """Keep `text` as git's note of the review on the commit that is reviewed, in the place of an earlier
         one; returns a sentence."""
         raise ReviewError(f"There is no commit to keep a note on in {self.title}", "review a commit or a range")
+
+    def subsets(self) -> "Subsets | DiffSubsets":
+        """The hunks, of which any subset can be had as files."""
+        raise ReviewError(
+            f"Hunks cannot be left out one by one in {self.title}", "review the work tree, or a commit or range"
+        )
+
+    def write_tree(self, place: Path) -> Path | None:  # noqa: ARG002
+        """Write all files that these changes are in into `place`; returns their root there. None: they are the
+        work tree's."""
+        return None
 
     def undo(self) -> str:
         """Take the last decision back; "" if there is none."""

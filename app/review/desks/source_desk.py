@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
@@ -17,6 +19,9 @@ from app.review.model import Decision, FileChange, Hunk, Selection
 from app.review.port import ReviewPort
 from app.review.seen.marks import SeenMarks
 from app.review.seen.seeing import Seeing
+
+if TYPE_CHECKING:
+    from app.review.needed.of_diff import DiffSubsets
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,18 @@ class SourceDesk(Desk):
             self._walk = Walk(self._sources.root, self._from)
         to = self._walk.go(step)
         return SourceDesk(to.source, self._sources, self._review, self._walk, to.place)
+
+    @override
+    def subsets(self) -> "DiffSubsets":
+        from app.review.desks import trees  # noqa: PLC0415  looking needs it not
+
+        return trees.subsets(self._sources, self._from, self.changes())
+
+    @override
+    def write_tree(self, place: Path) -> Path | None:
+        from app.review.desks import trees  # noqa: PLC0415  as above
+
+        return trees.write_tree(self._sources.root, self._from, place)
 
     def look(self) -> tuple[FileChange, ...]:
         """The changes as git shows them now."""

@@ -320,13 +320,15 @@ class Sources:
         if source.kind == "worktree":
             image = self._disk.read(change.path)
             return image.data if image else None
-        revision = "" if source.kind == "staged" else _last(source)
+        revision = "" if source.kind == "staged" else last_revision(source)
         answer = self._git.ask("cat-file", "blob", f"{revision}:{self._git.prefix}{change.path}")
         return answer.output if answer.status == 0 else None
 
     def commit_of(self, source: Source) -> str:
         """The id of a commit, or of the last one of a range."""
-        return self._git.line("rev-parse", "--verify", "--end-of-options", f"{_last(source)}^{{commit}}")
+        return self._git.line(
+            "rev-parse", "--verify", "--end-of-options", f"{last_revision(source)}^{{commit}}"
+        )
 
     def write_note(self, commit: str, text: str) -> str:
         """Keep `text` as the note of the review on a commit; returns a sentence."""
@@ -445,7 +447,7 @@ def _link_rest(source: Path, target: Path) -> None:
             _link_rest(entry, copy)
 
 
-def _last(source: Source) -> str:
+def last_revision(source: Source) -> str:
     """The revision that a commit or a range ends with."""
     if source.kind == "commit":
         return source.revision

@@ -26,12 +26,15 @@ MOST_BYTES = 500_000_000
 
 
 class Copies:
-    """A project as it was when this was made, kept in `directory`, which is empty before. Blocks on the disk.
+    """A project as it was when this was made, kept in `directory`. Where `tree` is given, its files are those
+    below it, else the workspace's. Blocks on the disk.
 
     Raises ReviewError where the project is too large to be copied for each run, or cannot be read.
     """
 
-    def __init__(self, workspace: Workspace, directory: Path, under_review: Set[str]) -> None:
+    def __init__(
+        self, workspace: Workspace, directory: Path, under_review: Set[str], tree: Path | None = None
+    ) -> None:
         self._directory = directory
         self._kept = directory / "kept"
         self._root = workspace.root
@@ -39,11 +42,12 @@ class Copies:
         digest = sha256()
         total = 0
         self._kept.mkdir(parents=True)
-        for path in _files(workspace):
+        source = tree or workspace.root
+        for path in _files_below(tree) if tree is not None else _files(workspace):
             if path in under_review:
                 continue
             try:
-                kind = self._keep(path)
+                kind = self._keep(source, path)
             except FileNotFoundError:
                 continue  # gone since it was listed
             except OSError as error:
@@ -64,9 +68,9 @@ class Copies:
             digest.update(sha256(content).digest())
         self._digest = digest.digest()
 
-    def _keep(self, path: str) -> int:
+    def _keep(self, root: Path, path: str) -> int:
         """Copy a file or a link; returns its mode, 0 where it is neither and left out."""
-        source, target = self._root / path, self._kept / path
+        source, target = root / path, self._kept / path
         mode = source.lstat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
             return 0
@@ -98,6 +102,11 @@ class Copies:
             if place.is_dir() and not (root / name).exists():
                 (root / name).symlink_to(place)
         return root
+
+
+def _files_below(root: Path) -> list[str]:
+    found = (Path(place) / name for place, folders, names in os.walk(root) for name in (*folders, *names))
+    return sorted(path.relative_to(root).as_posix() for path in found if path.is_symlink() or path.is_file())
 
 
 def _files(workspace: Workspace) -> list[str]:

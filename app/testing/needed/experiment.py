@@ -9,6 +9,7 @@ from pathlib import Path
 
 from app.agent.tools.base import in_thread
 from app.errors import TidegateError
+from app.review.needed.of_diff import DiffSubsets
 from app.review.needed.search import Search
 from app.review.needed.subsets import Subsets
 from app.review.needed.test_files import is_test_file
@@ -54,19 +55,22 @@ class Experiment:
     def __init__(
         self,
         workspace: Workspace,
-        subsets: Subsets,
+        subsets: Subsets | DiffSubsets,
         line: str,
         seconds: float,
         changed: Callable[[Progress], None],
         *,
         local_servers: bool = False,
+        write_tree: Callable[[Path], Path | None] = lambda _: None,
     ) -> None:
+        """`write_tree` writes the files that the hunks are in; None: they are the workspace's."""
         self._workspace = workspace
         self._subsets = subsets
         self._line = line
         self._seconds = seconds
         self._changed = changed
         self._local_servers = local_servers
+        self._write_tree = write_tree
         movable = [name for name in subsets.hunks if name in subsets.movable]
         tests = frozenset(name for name, (path, _) in subsets.hunks.items() if is_test_file(path))
         self.search = Search(movable, subsets.rests_on, tests)
@@ -87,13 +91,17 @@ class Experiment:
         await asyncio.to_thread(remove_abandoned, _SCRATCH)
         with scratch(_SCRATCH) as place:
             results = await asyncio.to_thread(Results, self._line)
-            copies = await asyncio.to_thread(Copies, self._workspace, place, self._subsets.paths)
+            copies = await asyncio.to_thread(self._copies, place)
             try:
                 async with asyncio.timeout(self._seconds):
                     await self._search(copies, results)
             except TimeoutError:
                 return self._finding(is_whole=False)
         return self._finding(is_whole=True)
+
+    def _copies(self, place: Path) -> Copies:
+        tree = self._write_tree(place / "tree")
+        return Copies(self._workspace, place, self._subsets.paths, tree)
 
     async def _search(self, copies: Copies, results: Results) -> None:
         steps = self.search.steps()

@@ -309,7 +309,7 @@ class ReviewPane(LookingKeys):
     def action_keep_smallest(self) -> None:
         smallest = self._needed.smallest()
         if smallest:
-            self.run_decision(lambda: self.port.keep(smallest))
+            self.run_decision(lambda: self.desk.take(smallest))
 
     # Dialogs.
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from app.review.desks.source_desk import SourceDesk
+from app.review.desks.sources import STAGED, WORK_TREE, Source, Sources
 from app.review.needed.subsets import Subsets
 from app.review.review import Review
 from app.testing.model import Report
@@ -77,6 +79,33 @@ async def test_hunks_are_tried_on_copies_and_nothing_else_is_touched(root: Path)
     assert again.search.verdicts == one.search.verdicts and runs == 0
     _, _, _, runs = await tried(root, f"{line} # other")
     assert runs > 4
+
+
+@pytest.mark.parametrize("kind", ["commit", "staged", "work tree"])
+async def test_hunks_of_what_git_shows_are_tried_on_the_files_of_that(root: Path, kind: str) -> None:
+    if kind != "work tree":
+        git(root, "add", "-A")
+        if kind == "commit":
+            git(root, "commit", "--quiet", "-m", "two")
+        # What the work tree has since counts for neither.
+        (root / "fix.txt").write_text("wrong again")
+    review = Review(root)
+    source = {"commit": Source("commit", "HEAD", "HEAD"), "staged": STAGED, "work tree": WORK_TREE}[kind]
+    desk, before = SourceDesk(source, Sources(root, review), review), tree(root)
+    subsets = desk.subsets()
+    one = Experiment(
+        Workspace(root),
+        subsets,
+        f"test -e kept.log && test ! -e big.log && test -L venv && {PASSES}",
+        600,
+        lambda _: None,
+        write_tree=desk.write_tree,
+    )
+    await one.run()
+    assert {subsets.hunks[name][0]: said for name, said in one.search.verdicts.items()} == RIGHT
+    assert {path: facts for path, facts in tree(root).items() if not path.startswith(".git/")} == {
+        path: facts for path, facts in before.items() if not path.startswith(".git/")
+    }
 
 
 async def test_what_fails_with_and_without_the_hunks_decides_nothing(root: Path) -> None:

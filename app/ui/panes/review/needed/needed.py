@@ -10,6 +10,7 @@ from textual.widget import Widget
 from textual.worker import Worker
 
 from app.errors import TidegateError
+from app.review.desks.desk import HunkPart
 from app.review.model import FileChange
 from app.settings.settings import Settings, load_settings
 from app.ui.base import ActionApp
@@ -18,6 +19,7 @@ from app.ui.diff.view import DiffView
 from app.ui.panes.review.desk_work import DeskWork
 
 if TYPE_CHECKING:
+    from app.review.needed.of_diff import DiffSubsets
     from app.review.needed.search import Search, Verdict
     from app.review.needed.subsets import Subsets
     from app.testing.needed.experiment import Progress
@@ -43,7 +45,7 @@ class NeededHunks:
         self._root = root
         self._changed = changed
         self._worker: Worker[None] | None = None
-        self._subsets: Subsets | None = None
+        self._subsets: Subsets | DiffSubsets | None = None
         self._search: Search | None = None
         self._is_over = False
         self.summary = ""
@@ -56,9 +58,7 @@ class NeededHunks:
 
     def start(self) -> None:
         """Search, unless a search is under way."""
-        if self._work.desk.source:
-            self._tell("Only the agent's changes can be tried without some of their hunks.")
-        elif self._worker is None:
+        if self._worker is None:
             self._worker = self._widget.run_worker(self._run(), group="needed")
 
     def cancel(self) -> bool:
@@ -68,9 +68,10 @@ class NeededHunks:
         self._worker.cancel()
         return True
 
-    def smallest(self) -> frozenset[str]:
-        """The ids of the smallest set of hunks with which the tests pass; if there is none to keep, it tells
-        the user why."""
+    def smallest(self) -> list[HunkPart]:
+        """The smallest set of hunks with which the tests pass; if there is none to keep, it tells the user
+        why."""
+        words = self._work.desk.words
         found = self._search.smallest if self._search is not None else None
         if found is None:
             app = self._widget.app
@@ -78,7 +79,12 @@ class NeededHunks:
             self._tell(f"{app.key_of('review.needed')} finds the smallest set that passes first.")
         elif not found:
             self._tell("The tests pass without any of these hunks: there is none to keep.")
-        return found or frozenset()
+        elif not (words.take and words.drop):
+            self._tell("Here it can only be told which hunks the tests need.")
+        else:
+            changes = self._view.model.changes
+            return [HunkPart(one, hunk) for one in changes for hunk in one.hunks if hunk.id in found]
+        return []
 
     def look(self, changes: Sequence[FileChange]) -> None:
         """These changes are shown now: what was found stays as long as they are the ones it was found for, or
@@ -132,7 +138,8 @@ class NeededHunks:
         if line is None:
             self._tell("No command that runs the tests was found here; the tests' pane takes one.")
             return
-        subsets = await self._work.run(self._work.port.subsets)
+        desk = self._work.desk
+        subsets = await self._work.run(desk.subsets)
         if not subsets.movable:
             self._tell("There is no hunk to leave out.")
             return
@@ -143,17 +150,22 @@ class NeededHunks:
 
         workspace = await asyncio.to_thread(Workspace, self._root)
         seconds = settings.needed_hunks_minutes * 60
-        experiment = Experiment(workspace, subsets, line, seconds, go_on, local_servers=settings.local_servers)
+        experiment = Experiment(
+            workspace,
+            subsets,
+            line,
+            seconds,
+            go_on,
+            local_servers=settings.local_servers,
+            write_tree=desk.write_tree,
+        )
         self._subsets, self._search = subsets, experiment.search
         finding = await experiment.run()
         if self._search is experiment.search:
             app = self._widget.app
             assert isinstance(app, ActionApp)
-            keeps = (
-                f" {app.key_of('review.smallest')} keeps the smallest set."
-                if experiment.search.smallest
-                else ""
-            )
+            can_keep = experiment.search.smallest and desk.words.take and desk.words.drop
+            keeps = f" {app.key_of('review.smallest')} {desk.words.take}s the smallest set." if can_keep else ""
             self._tell(finding.sentence + keeps)
 
 

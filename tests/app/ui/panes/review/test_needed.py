@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.testing.needed import experiment
+from tests.support.review_cases import git
 from tests.support.screen import Stage, edit
 
 CODE = "def double(x):\n    return x + x\n\n\n\n\n\n\ndef half(x):\n    return x\n"
@@ -108,3 +109,21 @@ async def test_any_key_stops_the_search(root: Path, monkeypatch: pytest.MonkeyPa
             await stage.press(key)
             await stage.until(lambda: "tests: " not in pane.summary, "the search stopped")
             assert "Stopped" in told(stage)
+
+
+async def test_of_the_work_tree_the_smallest_set_is_staged(root: Path) -> None:
+    git(root, "init", "--quiet")
+    git(root, "add", "-A")
+    git(root, "commit", "--quiet", "-m", "broken")
+    (root / "code_here.py").write_text(CODE.replace("return x\n", "return x / 2\n"))
+    tests = TESTS + "\n    def test_half(self):\n        self.assertEqual(half(4), 2)\n"
+    (root / "test_code.py").write_text(tests)
+    async with Stage(root).run() as stage:
+        pane = stage.screen.review
+        await stage.press("f4", "t")
+        await stage.until(lambda: pane.total == 2, "the work tree")
+        await stage.press("C")
+        await stage.until(lambda: "stages the smallest set" in told(stage), "the end of the search")
+        await stage.press("S")
+        staged = ("diff", "--cached", "--name-only")
+        await stage.until(lambda: git(root, *staged).split() == [b"code_here.py", b"test_code.py"], "staged")
