@@ -38,12 +38,15 @@ from mlx_model.errors import CheckpointError
 from mlx_model.layers.low_rank import LowRankUpdate, make_update
 from mlx_model.layers.parameters import Parameters
 
-_COLUMN_SIZE = 1 << 19
-"""Elements of a matrix from which on few rows of inputs are multiplied as columns on a CPU with a fast BLAS:
-OpenBLAS 0.3.21 rearranges a matrix before it multiplies, and less of it for W · xᵀ than for x · Wᵀ. With 1,024
-by 1,024 one row takes 0.63 of the time and 32 take 0.77, with 1,536 by 256 as long (one core)."""
-_COLUMNS = 64
-"""The most rows of inputs that are."""
+_SMALL_PRODUCT = 64**3
+"""Multiplications of the largest product of x and a transposed matrix that OpenBLAS 0.3 (x86-64) computes
+without rearranging the matrix first, which takes longer than a few rows are worth. In blocks that small one row
+by 1,024 by 1,024 takes 0.39 of the time, by 3,104 by 1,024 0.22, by 776 by 256 0.79, and four rows 0.38, 0.32
+and 0.78 (OpenBLAS 0.3.21, one core)."""
+_FEW_ROWS = 8
+"""The most rows of inputs that are multiplied in such blocks."""
+_GROUPED_ROWS = 64
+"""Rows of inputs from which on those of one expert are multiplied together."""
 _FAST_ROWS = 8
 """A matrix is padded to a multiple of these rows: MLX's fast kernel for one row of inputs asks for it."""
 
@@ -57,7 +60,8 @@ class Matrix:
     def __init__(self, parameters: Parameters, outputs: int, inputs: int, experts: int | None = None) -> None:
         bank = () if experts is None else (experts,)
         self.by_blas = parameters.by_blas
-        self.by_columns = self.by_blas and outputs * inputs >= _COLUMN_SIZE
+        # By rows of inputs: the transposed matrix in blocks, and how many they are.
+        self._blocks: dict[int, tuple[mx.array, int]] = {}
         self.packing: Quantization | None = None
         self.scales: mx.array | None = None
         self.biases: mx.array | None = None
@@ -91,8 +95,10 @@ class Matrix:
     def project(self, x: mx.array) -> mx.array:
         """[..., in] → [..., out]."""
         if self.packing is None or self.scales is None:
-            if self.by_columns and x.shape[-2] <= _COLUMNS:
-                return (self.weight @ x.swapaxes(-1, -2)).swapaxes(-1, -2)
+            if self.by_blas and x.shape[-2] <= _FEW_ROWS and (x.ndim == 2 or len(x) == 1):
+                matrices, count = self._in_blocks(x.shape[-2])
+                if count > 1:
+                    return (x @ matrices).swapaxes(0, 1).reshape(*x.shape[:-1], -1)
             return x @ self.weight.swapaxes(-1, -2)
         return mx.quantized_matmul(
             x,
@@ -109,12 +115,14 @@ class Matrix:
         `experts` ascends."""
         rows = None if ordered else _row_indices(x.shape[:-2])
         if self.packing is None or self.scales is None:
-            if self.by_blas and ordered:
+            if self.by_blas and ordered and len(x) >= _GROUPED_ROWS:
                 return self._gather_by_groups(x, experts)
-            if self.by_columns:
-                columns = x.swapaxes(-1, -2)
-                y = mx.gather_mm(self.weight, columns, lhs_indices=experts, rhs_indices=rows)
-                return y.swapaxes(-1, -2)
+            if self.by_blas and rows is not None:
+                matrices, count = self._in_blocks(1)
+                if count > 1:
+                    blocks = (experts * count)[..., None] + _row_indices((count,))
+                    y = mx.gather_mm(x, matrices, rows[..., None], rhs_indices=blocks)
+                    return y.reshape(*experts.shape, 1, -1)
             return mx.gather_mm(
                 x, self.weight.swapaxes(-1, -2), rows, rhs_indices=experts, sorted_indices=ordered
             )
@@ -130,6 +138,19 @@ class Matrix:
             mode=self.packing.mode,
             sorted_indices=ordered,
         )
+
+    def _in_blocks(self, rows: int) -> tuple[mx.array, int]:
+        """The transposed matrix, or each of a bank's, in blocks of outputs [blocks, in, out / blocks] that make
+        small products with so many rows of inputs; and how many they are, 1 where it is small as a whole or
+        does not divide well."""
+        if rows not in self._blocks:
+            outputs, inputs = self.weight.shape[-2:]
+            least = -(-rows * outputs * inputs // _SMALL_PRODUCT)
+            count = next((n for n in range(least, 4 * least) if outputs % n == 0), 1)
+            matrices = self.weight.reshape(-1, outputs // count, inputs).swapaxes(1, 2)
+            mx.eval(matrices)
+            self._blocks[rows] = matrices, count
+        return self._blocks[rows]
 
     def _gather_by_groups(self, x: mx.array, experts: mx.array) -> mx.array:
         """As `gather` for ascending experts [n]: the inputs of one expert in one product. MLX's CPU backend
@@ -257,7 +278,7 @@ def _joined(linears: Sequence[Linear]) -> Matrix | None:
     mx.eval(tensors)
     packing = {} if first.packing is None else {"": first.packing}
     joined = Matrix(Parameters(tensors, packing), count + padding, linears[0].inputs)
-    joined.by_blas, joined.by_columns = first.by_blas, first.by_columns
+    joined.by_blas = first.by_blas
     return joined
 
 

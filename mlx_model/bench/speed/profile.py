@@ -1,5 +1,6 @@
-"""Where the time of a decoded token goes, part by part, each timed by itself: building and submitting the step
-on the host, waiting for the device, sampling, the grammar within a tool call, and making text of the token.
+"""Where the time of a decoded token goes, part by part, each timed by itself: building the graph of the step
+and submitting it, both on the host, waiting for the device, sampling, the grammar within a tool call, and
+making text of the token. While a step is submitted the device has begun with it.
 
 Serving overlaps them (the next step is submitted before the last token is read), so their sum is more than a
 token takes: what matters is that the host's parts stay below the device's.
@@ -26,7 +27,7 @@ _SCHEMAS = {"read_file": {"type": "object", "properties": {"file_path": {"type":
 
 def profile(model: Qwen3Next, tokenizer: Tokenizer | None) -> dict[str, float]:
     """Milliseconds of a token by part; grammar and text only with a tokenizer."""
-    parts: dict[str, list[float]] = {"host": [], "device": [], "sampling": []}
+    parts: dict[str, list[float]] = {"building": [], "submitting": [], "device": [], "sampling": []}
     state = model.state()
     sampler = Sampler(SamplingParameters(seed=0), model.vocabulary, [])
     token = mx.array([0])
@@ -34,6 +35,7 @@ def profile(model: Qwen3Next, tokenizer: Tokenizer | None) -> dict[str, float]:
     for _ in range(_STEPS + 2):
         begun = time.perf_counter()
         logits = model.last_logits(token[None], state)
+        built = time.perf_counter()
         mx.async_eval(logits, state.arrays())  # type: ignore[no-untyped-call]
         submitted = time.perf_counter()
         mx.eval(logits)
@@ -41,7 +43,8 @@ def profile(model: Qwen3Next, tokenizer: Tokenizer | None) -> dict[str, float]:
         token = sampler.choose(logits[None])
         sampler.take(token)
         mx.eval(token)
-        parts["host"].append(submitted - begun)
+        parts["building"].append(built - begun)
+        parts["submitting"].append(submitted - built)
         parts["device"].append(done - submitted)
         parts["sampling"].append(time.perf_counter() - done)
     # The first steps compile kernels.

@@ -20,7 +20,8 @@ TENSORS = {
 def test_experts_and_projections_give_what_they_give_otherwise(
     tokens: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(projections, "_COLUMN_SIZE", 1)
+    monkeypatch.setattr(projections, "_SMALL_PRODUCT", 400)
+    monkeypatch.setattr(projections, "_GROUPED_ROWS", 1)
     x = mx.random.normal((1, tokens, 32), key=mx.random.key(3))
     # One expert is chosen by nobody.
     chosen = np.random.default_rng(0).permuted(np.tile(np.arange(5, dtype=np.uint32), (tokens, 1)), axis=1)

@@ -17,6 +17,7 @@ import mlx.core as mx  # noqa: E402 (the BLAS comes first)
 
 from mlx_model.commands.shared.memory_check import settle_memory  # noqa: E402
 from mlx_model.engine.kept import CacheSettings, open_cache  # noqa: E402
+from mlx_model.engine.kernel_choice import DeltaStepChoice, use_delta_step  # noqa: E402
 from mlx_model.engine.loading import load_qwen3_next  # noqa: E402
 from mlx_model.memory.plan import Wishes  # noqa: E402
 from mlx_model.weights.checkpoint import open_checkpoint  # noqa: E402
@@ -34,6 +35,7 @@ def main(directory: Path, cache: Path) -> None:
     before = mx.get_active_memory()
     widened = load_qwen3_next(checkpoint, widened=True)
     held = mx.get_active_memory() - before
+    use_delta_step(widened, DeltaStepChoice(None, ""))
     chance = random.Random(0)
     start = [chance.randrange(vocabulary) for _ in range(70)]
     ours, theirs = (model.logits(mx.array([start]), model.state())[0] for model in (widened, packed))
