@@ -264,13 +264,16 @@ class TidegateApp(ActionApp[str | Onward | None]):
         if self._early is not None and isinstance(event, events.Key | events.Paste):
             self._early.append(event)
             return
+        await super().on_event(event)
+
+    async def give(self, event: events.Key | events.Paste) -> None:
         if isinstance(event, events.Key):
             self._ports.engine.attend()
             # A shell has every key, those too that an application of ours has before its widgets.
             focused: object = self.focused
-            if isinstance(focused, TakesKeys) and not event.is_forwarded and focused.type_key(event):
+            if isinstance(focused, TakesKeys) and focused.type_key(event):
                 return
-        await super().on_event(event)
+        await super().give(event)
 
     async def on_workspace_screen_agents_wanted(self) -> None:
         if self._ports_of is None or self._own_screen is None:

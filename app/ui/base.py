@@ -4,12 +4,10 @@ import asyncio
 import os
 import signal
 from abc import abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
-from weakref import ref
 
 from textual import events
 from textual.app import App
@@ -30,6 +28,7 @@ from app.ui.driver import TerminalDriver
 from app.ui.keys.actions import ACTIONS, AT_THE_CURSOR, BY_ID, SCOPE_TITLES, Scope, bindings
 from app.ui.keys.keymap import Keymap, clashes, keys_of
 from app.ui.keys.labels import key_label
+from app.ui.keys.typed_ahead import TypedAhead
 
 if TYPE_CHECKING:
     from app.ui.preferences.keymap_editor import KeymapEditor
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 _HELP = "Help"
-_MOST_ON_THE_WAY = 256  # keys that came in one go
 _LEAST_SCORE = 1e-6  # of the palette's scores, which are above 0
 
 
@@ -123,7 +121,7 @@ class ActionApp(App[Result], Generic[Result]):
         # The stylesheet is read with the theme's colours at once, and not a second time for them.
         self.stylesheet.set_variables(self.get_css_variables())
         self._styled_with = self.get_css_variables()
-        self._keys_sent: deque[tuple[events.Key, ref[Widget] | None]] = deque(maxlen=_MOST_ON_THE_WAY)
+        self.typed_ahead = TypedAhead(self, self.give)
         self.set_keymap({name: ",".join(keys) for name, keys in self.user_keymap.items()})
 
     def refresh_css(self, animate: bool = True) -> None:
@@ -260,35 +258,16 @@ class ActionApp(App[Result], Generic[Result]):
                 asyncio.get_running_loop().add_signal_handler(number, self.exit, None, 128 + number)
 
     async def on_event(self, event: events.Event) -> None:
-        if isinstance(event, events.Key) and not event.is_forwarded:
-            self._keys_sent.append((event, ref(self.focused) if self.focused is not None else None))
+        if not isinstance(event, events.Key | events.Paste) or event.is_forwarded:
+            await super().on_event(event)
+        elif not self.typed_ahead.must_wait(event):
+            await self.give(event)
+
+    async def give(self, event: events.Key | events.Paste) -> None:
+        """Give what was typed to what has the focus now."""
+        target = self.focused or self.screen
         await super().on_event(event)
-
-    def _is_for_another(self, event: events.Key) -> bool:
-        """Whether a key was sent to what had the focus before."""
-        return any(
-            key is event and (widget() if widget is not None else None) is not self.focused
-            for key, widget in self._keys_sent
-        )
-
-    def on_key(self, event: events.Key) -> None:
-        # Keys that come in one go, as over a slow line, are all under way to the view by the time that the
-        # first of them has opened a line to write in. They must not be taken for commands.
-        for line in self.screen.query("AskLine, EditorPane"):
-            # By its name, for the first frame does without its module.
-            if line.take(event):  # type: ignore[attr-defined]
-                event.prevent_default()
-                return
-        text = self.focused
-        if event.character and event.is_printable and self._is_for_another(event):
-            from textual.widgets import Input, TextArea  # noqa: PLC0415  a review by itself may have neither
-
-            if isinstance(text, TextArea) and not text.read_only:
-                text.insert(event.character)
-                event.prevent_default()
-            elif isinstance(text, Input):
-                text.insert_text_at_cursor(event.character)
-                event.prevent_default()
+        self.typed_ahead.given(event, target)
 
     def action_help_quit(self) -> None:
         # What Textual does with Ctrl+C where there is nothing to copy.

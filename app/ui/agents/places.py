@@ -12,6 +12,7 @@ from app.review.desks.sources import Sources
 from app.ui.agents.modes import OWN
 from app.ui.dialogs.confirm import Confirm
 from app.ui.dialogs.listing import Listing, ListRow
+from app.ui.keys.typed_ahead import opening
 from app.ui.ports import Ports, beginning_in
 from app.ui.screens.workspace import WorkspaceScreen
 from app.worktrees.desk import WorktreeDesk
@@ -58,6 +59,10 @@ class Agents:
 
     async def show(self) -> None:
         """List the agents; a key goes to one, begins one, brings changes over or removes one."""
+        with opening(self._own()):
+            await self._list()
+
+    async def _list(self) -> None:
         counted = await self._ask(self._count)
         if counted is None:
             return
@@ -142,7 +147,8 @@ class Agents:
 
     async def _switch(self, name: str) -> None:
         if name != self._app.current_mode:
-            await self._app.switch_mode(name)
+            with opening(self._own()):
+                await self._app.switch_mode(name)
 
     def bring_over(self, worktree: Worktree) -> None:
         """Show what an agent changed in the review of the user's own workspace."""

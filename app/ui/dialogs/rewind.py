@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from app.errors import TidegateError
 from app.review.model import TurnSummary
 from app.ui.dialogs.listing import Listing, ListRow
+from app.ui.keys.typed_ahead import opening
 from app.ui.panes.agent import AgentPane
 from app.ui.panes.review.pane import ReviewPane
 
@@ -27,6 +28,10 @@ class Rewind:
 
     async def choose(self) -> None:
         """Ask where to go. Raises TidegateError."""
+        with opening(self._agent):
+            await self._ask()
+
+    async def _ask(self) -> None:
         agent, review = self._agent.port, self._review.port
         points = await asyncio.to_thread(agent.rewind_points)
         turns = await asyncio.to_thread(review.turns)

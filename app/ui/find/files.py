@@ -16,6 +16,7 @@ class FindFile(Finder):
 
     heading: ClassVar[str] = "Open a file"
     placeholder: ClassVar[str] = "Some letters of its path, in order"
+    nothing: ClassVar[str] = "No file has these letters. Ignored files are not looked through."
 
     def __init__(self, paths: Callable[[], Awaitable[Paths]], recent: Sequence[str]) -> None:
         super().__init__()

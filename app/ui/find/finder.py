@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,15 +11,16 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from app.errors import TidegateError
 from app.ui.dialogs.dialog import Dialog
 from app.ui.dialogs.listing import ListLines, ListRow
-from app.ui.drawing.text import visible
+from app.ui.drawing.text import sentence, visible
 from app.ui.keys.actions import bindings
 from app.ui.keys.keymap import keys_of
 from app.ui.keys.labels import key_label
+from app.ui.keys.typed_ahead import opening
 from app.workspace.search.ripgrep import Match
 
 
@@ -39,14 +41,18 @@ class Finder(Dialog[Found | None]):
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("find"))
     heading: ClassVar[str]
     placeholder: ClassVar[str]
+    nothing: ClassVar[str]
+    """What is said where nothing is found."""
 
     def __init__(self, query: str = "") -> None:
         super().__init__()
         self.field = Input(query, placeholder=self.placeholder, id="find-query", select_on_focus=False)
         self._lines = ListLines((), "")
+        self._nothing = Static("", id="find-nothing", markup=False)
         self._wanted: str | None = None
         self._is_looking = False
         self._is_choosing = False
+        self._ahead = ExitStack()  # what is typed behind Enter waits for what Enter opens
         self._shown: str | None = None  # the query whose rows are shown
 
     @abstractmethod
@@ -69,10 +75,12 @@ class Finder(Dialog[Found | None]):
         with Vertical(id="find-box", classes="dialog"):
             yield self.field
             yield from self.fields()
+            yield self._nothing
             yield self._lines
 
     def on_mount(self) -> None:
         self._lines.can_focus = False
+        self._nothing.display = False
         self.field.focus()
         self.say("")
         self.search()
@@ -105,12 +113,15 @@ class Finder(Dialog[Found | None]):
         try:
             while self._wanted is not None:
                 query, self._wanted = self._wanted, None
+                words = self.nothing if query else ""
                 try:
                     rows = await self.look(query)
                 except TidegateError as error:
-                    rows = ()
-                    self.say(str(error))
+                    rows, words = (), sentence(str(error))
+                    self.say("")
                 if self.is_attached and self._wanted is None:
+                    self._nothing.display = not rows and bool(words)
+                    self._nothing.update(visible(words))
                     self._lines.show(rows)
                     self._lines.scroll_to(x=0, y=0, animate=False)
                     self._shown = query
@@ -121,19 +132,26 @@ class Finder(Dialog[Found | None]):
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
         self._is_choosing = False
+        self._ahead.close()
         self.search()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         # Enter is for what is written, which may have been written quicker than it is found.
-        self._is_choosing = True
+        if not self._is_choosing:
+            self._is_choosing = True
+            self._ahead.enter_context(opening(self))
         self._choose()
+
+    def on_unmount(self) -> None:
+        self._ahead.close()
 
     def _choose(self) -> None:
         if self._is_choosing and self.is_settled and self.is_attached:
             self._is_choosing = False
             if self._lines.entries:
                 self.dismiss(self.found(self._lines.entries[self._lines.cursor_row].key))
+            self._ahead.close()
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self._lines) if event.widget is self._lines else None

@@ -18,6 +18,7 @@ class FindSymbol(Finder):
 
     heading: ClassVar[str] = "Go to a symbol"
     placeholder: ClassVar[str] = "A part of its name"
+    nothing: ClassVar[str] = "No symbol is called so."
 
     def __init__(self, workspace: Workspace, path: str | None, *, only_here: bool = False) -> None:
         super().__init__()

@@ -19,6 +19,7 @@ class FindText(Finder):
 
     heading: ClassVar[str] = "Search in all files"
     placeholder: ClassVar[str] = "Text to look for"
+    nothing: ClassVar[str] = "No line has this."
 
     def __init__(self, workspace: Workspace, query: str = "") -> None:
         super().__init__(query)

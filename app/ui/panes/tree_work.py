@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from app.ui.base import ActionApp
 from app.ui.dialogs.confirm import Confirm
 from app.ui.drawing.text import visible
 from app.ui.editor import edit_outside
+from app.ui.keys.typed_ahead import opening
 from app.ui.widgets.ask_line import AskLine
 from app.workspace.workspace import Workspace
 
@@ -61,6 +62,9 @@ class TreeWork:
     def answered(self, value: str) -> None:
         """Enter was pressed in the line."""
         answer, self._answer = self._answer, None
+        if self._is_filtering:
+            # Enter is for all that is written, which may have been written quicker than it is found.
+            self._tree.run_worker(self._filter(value, is_all=True), group="filter")
         self._is_filtering = False
         self._close()
         if answer is not None and value.strip():
@@ -124,11 +128,12 @@ class TreeWork:
     def typed(self, letters: str) -> None:
         """The text of the line changed."""
         if self._is_filtering:
-            self._tree.run_worker(self._filter(letters), group="filter")
+            self._tree.run_worker(self._filter(letters, is_all=False), group="filter")
 
-    async def _filter(self, letters: str) -> None:
-        found = await self._matching(letters) if letters.strip() else None
-        if self._is_filtering and letters == self._line.value:
+    async def _filter(self, letters: str, *, is_all: bool) -> None:
+        with opening(self._tree) if is_all else nullcontext():
+            found = await self._matching(letters) if letters.strip() else None
+        if letters == self._line.value and (is_all or self._is_filtering):
             self._tree.show_only(found)
 
     def create(self, folder: str) -> None:

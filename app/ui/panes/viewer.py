@@ -25,6 +25,7 @@ from app.ui.editor import edit_outside
 from app.ui.keys.actions import BY_ID, bindings
 from app.ui.keys.keymap import Keymap, keys_of
 from app.ui.keys.labels import key_label
+from app.ui.keys.typed_ahead import opening
 from app.ui.panes.editor.git_marks import GitMarks
 from app.ui.panes.editor.lost_text import LostText
 from app.ui.panes.editor.open_files import OpenFiles
@@ -193,7 +194,6 @@ class ViewerPane(Vertical):
         """Show the file at `path` with the cursor on `line`, counted from 1. `walks_results`: it is a result of
         a search in all files, and the keys for the next match go to the next of these."""
         self._leave_place()
-        self.editor.expect(False)
         self._opening = path
         self._walks_results = walks_results
         begin_again(self, "open", self._open, path, line)
@@ -228,11 +228,14 @@ class ViewerPane(Vertical):
 
     async def _open(self, path: str, line: int | None) -> None:
         loading = asyncio.create_task(asyncio.to_thread(self._load, path))
-        if line is not None and not (await asyncio.wait({loading}, timeout=_PATIENCE))[0]:
-            self.editor.show(None)
-            self._view.display = self.editor.display = False
-            self._notice.display = True
-            self._notice.update(Text.assemble((visible(path), "bold"), "\n\nIt is large, and being read…"))
+        if line is not None:
+            with opening(self):
+                is_there = bool((await asyncio.wait({loading}, timeout=_PATIENCE))[0])
+            if not is_there:
+                self.editor.show(None)
+                self._view.display = self.editor.display = False
+                self._notice.display = True
+                self._notice.update(Text.assemble((visible(path), "bold"), "\n\nIt is large, and being read…"))
         document, lines, widest = await loading
         self._opening = None
         written = self.editor.text_of(path)
@@ -274,19 +277,21 @@ class ViewerPane(Vertical):
 
     def action_edit(self) -> None:
         if self.document is not None and not self.is_writing:
-            self.editor.expect(True)
+            self.editor.is_expected = True
             begin_again(self, "open", self._write, self.document.path, self._view.line_number)
 
     async def _write(self, path: str, line: int) -> None:
         """Begin to write in the file that is shown."""
         self.editor.display = True
         try:
-            await self.editor.begin(path, line)
+            with opening(self):
+                await self.editor.begin(path, line)
         except TidegateError as error:
-            self.editor.expect(False)
             self.editor.display = False
             self.app.notify(f"{error}. {self._key('viewer.edit_outside')} opens $EDITOR.", severity="warning")
             return
+        finally:
+            self.editor.is_expected = False
         self._input.close()
         top = self._view.scroll_offset.y
         self._view.display = self._notice.display = False

@@ -91,7 +91,8 @@ class StatusLine(OneLine):
         elif facts.branch is not None:
             branch = Text(f"⎇ {visible(facts.branch)}", style=palette.muted)
             if facts.operation:
-                branch.append(f" {facts.operation}", palette.warning)
+                # Not the name alone, which would read as a second part of the branch's.
+                branch.append(f" · in a {facts.operation}", palette.warning)
             parts.append((40, branch))
         return parts
 

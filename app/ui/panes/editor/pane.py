@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import ClassVar
 
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -46,7 +45,6 @@ class EditorPane(Vertical):
         """`read` shows a file for reading, from a line on, counted from 1."""
         super().__init__(id="editor")
         self._read = read
-        self._ahead: list[events.Key] | None = None  # keys typed before the text is there to take them
         self._workspace = workspace
         self._warning = Static("", id="editor-warning", markup=False)
         self._areas = Vertical(id="editor-areas")
@@ -61,6 +59,8 @@ class EditorPane(Vertical):
         self.wrap = False
         self.is_dropped = False
         """Whether what is not saved is not wanted either."""
+        self.is_expected = False
+        """Whether a text is about to be shown."""
 
     def compose(self) -> ComposeResult:
         yield self._warning
@@ -96,22 +96,6 @@ class EditorPane(Vertical):
                 await self._areas.mount(buffer.area)
         return buffer
 
-    def take(self, event: events.Key) -> bool:
-        """Keep a key that is meant for the text, which is not there yet. False if none is being opened."""
-        if self._ahead is None:
-            return False
-        self._ahead.append(event)
-        return True
-
-    def expect(self, is_expected: bool) -> None:
-        """Whether what is typed from now on is meant for the text that `begin` will show."""
-        self._ahead = [] if is_expected else None
-
-    @property
-    def is_expected(self) -> bool:
-        """Whether a text is about to be shown."""
-        return self._ahead is not None
-
     async def begin(self, path: str, line: int) -> None:
         """Write in `path`, at `line`, counted from 1. Raises NotEditable and NotReadable."""
         buffer = await self.open(path)
@@ -123,9 +107,6 @@ class EditorPane(Vertical):
             row = max(0, min(line, area.document.line_count) - 1)
             area.move_cursor((row, len(leading(area.document.get_line(row)))))
         self.screen.set_focus(area)
-        ahead, self._ahead = self._ahead or (), None
-        for event in ahead:
-            area.post_message(events.Key(event.key, event.character))
 
     def show(self, buffer: Buffer | None) -> None:
         """Show this one's text, or none."""

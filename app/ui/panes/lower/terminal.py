@@ -20,6 +20,7 @@ from app.ui.drawing.text import visible
 from app.ui.keys.actions import bindings
 from app.ui.keys.keymap import Keymap, keys_of
 from app.ui.keys.labels import key_label
+from app.ui.keys.typed_ahead import opening
 from app.ui.panes.lower.terminal_view import TerminalView
 from app.workspace.places import file_named
 from app.workspace.workspace import Workspace
@@ -88,9 +89,10 @@ class TerminalPane(Vertical):
 
     async def _begin(self) -> None:
         try:
-            if self._shell is None or self._shell.status is not None:
-                await self._start()
-            self.view.type()
+            with opening(self):
+                if self._shell is None or self._shell.status is not None:
+                    await self._start()
+                self.view.type()
             if self._to_run is not None:
                 self._run_when_free(self._to_run)
         except TidegateError as error:

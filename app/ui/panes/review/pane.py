@@ -21,6 +21,7 @@ from app.ui.diff.model.pending import first_new, next_pending, pending_parts
 from app.ui.diff.view import DiffView
 from app.ui.editor import edit
 from app.ui.keys.actions import bindings
+from app.ui.keys.typed_ahead import opening
 from app.ui.panes.review.context import ReviewContext
 from app.ui.panes.review.desk_work import Decision, DeskWork
 from app.ui.panes.review.hunks.tools import HunkTools
@@ -91,7 +92,6 @@ class ReviewPane(LookingKeys):
         self._tools = HunkTools(root)
         self._first = first
         self._message = ""  # of the commit: written, and not committed yet
-        self._is_opening = False  # a dialog, for which the disk is being read
         self.view = DiffView(id="diff-view")
         self._search = Search(self, self.view)
         self._needed = NeededHunks(self, self.view, self._work, root, self._count_again)
@@ -313,20 +313,13 @@ class ReviewPane(LookingKeys):
 
     # Dialogs.
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        # What is typed ahead for the dialog must not decide anything here.
-        return not self._is_opening and super().check_action(action, parameters)
-
     def _open(self, ask: Coroutine[Any, Any, None]) -> None:
         """Open a dialog whose content has to be read first."""
 
         async def open_it() -> None:
-            try:
+            with opening(self):
                 await ask
-            finally:
-                self._is_opening = False
 
-        self._is_opening = True
         self.run_worker(open_it(), group="dialog")
 
     def _about(self) -> ReviewContext:

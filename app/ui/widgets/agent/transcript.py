@@ -6,7 +6,9 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import BindingType
+from textual.geometry import Size
 from textual.message import Message
+from textual.reactive import Reactive
 from textual.strip import Strip
 from textual.timer import Timer
 
@@ -32,6 +34,8 @@ class Transcript(LineView):
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("transcript"))
     has_cursor: ClassVar[bool] = False
+    # A row more is no reason to lay out the whole screen anew, with each frame of a reply.
+    virtual_size = Reactive(Size(0, 0), layout=False)
 
     class ReplyWanted(Message):
         """The user wants to write."""
@@ -186,6 +190,10 @@ class Transcript(LineView):
         """Go to the end and stay there."""
         self._follows = True
         self.scroll_to(y=max(0, self.row_count - self.size.height), animate=False, force=True)
+
+    def watch_virtual_size(self, size: Size) -> None:
+        """The scroll bar comes, goes and changes."""
+        self._scroll_update(size)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from textual.command import CommandList, CommandPalette
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from app.ui.base import ActionProvider
 from app.ui.find.files import FindFile
@@ -110,8 +110,12 @@ async def test_results_are_handed_to_the_agent_and_a_wrong_expression_is_told(ro
     async with Stage(root).run() as stage:
         await stage.press("ctrl+s", "ctrl+r", *"(")
         await settled(stage, FindText)
-        assert "unclosed" in str(stage.app.screen.query_one("#find-box").border_title)
-        await stage.press("backspace", "ctrl+r", *"return 1")
+        said = stage.app.screen.query_one("#find-nothing", Static)
+        assert "unclosed" in str(said.content) and said.display
+        await stage.press("backspace", "ctrl+r", *"nowhere at all")
+        assert not await settled(stage, FindText)
+        assert str(said.content) == "No line has this." and said.display
+        await stage.press("ctrl+u", *"return 1")
         assert await settled(stage, FindText)
         await stage.press("ctrl+g")
         assert stage.app.screen is stage.screen
