@@ -4,10 +4,11 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.strip import Strip
-from textual.widgets import TextArea
+
+from app.ui.widgets.edited_text import EditedText
 
 
-class WritingArea(TextArea):
+class WritingArea(EditedText):
     """A text area at rest, in a terminal of any size, in which Option moves by words (see LineInput)."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

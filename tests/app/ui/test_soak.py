@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 import pytest
+from textual import events
+from textual.keys import _character_to_key
 
 from app.agent.events import (
     AgentEvent,
@@ -175,14 +177,16 @@ class Soak:
         # Out of dialogs again, mostly; and no dialog is left for ever.
         if stage.app.screen is not stage.screen and chance.random() < 0.15:
             await self._press("escape")
-        await stage.pilot.pause()
+        # Not until all is quiet, which would take most of the time: actions may overtake what is under way.
+        await stage.pilot.pause(0)
         assert stage.app._exception is None and stage.app.is_running, "it ended"
 
     async def _press(self, key: str) -> None:
         self.trail.append(f"press {key}")
         # Not here: what Enter fetches from there is many gigabytes.
         if not isinstance(self.stage.app.screen, ModelScreen) or key in ("escape", "up", "down"):
-            await self.stage.pilot.press(key)
+            character = key if len(key) == 1 else None
+            self.stage.app.post_message(events.Key(_character_to_key(key) if character else key, character))
 
     async def _act(self, action: Action) -> None:
         app, screen = self.stage.app, self.stage.app.screen

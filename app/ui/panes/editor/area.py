@@ -35,6 +35,7 @@ from app.ui.drawing.text import with_signs
 from app.ui.keys.actions import in_scope
 from app.ui.keys.keymap import keys_of
 from app.ui.panes.editor.document import LineDocument, WrappedLines
+from app.ui.widgets.edited_text import EditedText
 from app.ui.widgets.gutter_signs import GutterSigns
 from app.workspace.files.line_endings import in_common
 
@@ -71,7 +72,7 @@ _KEYS = {
 }
 
 
-class EditorArea(TextArea, GutterSigns, inherit_bindings=False):
+class EditorArea(EditedText, GutterSigns, inherit_bindings=False):
     """One file's text. What its keys do to it is here; what they do beyond it, its pane does."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

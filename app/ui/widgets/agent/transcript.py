@@ -19,7 +19,7 @@ from app.ui.widgets.agent.transcript_search import TranscriptSearch, mark, rows_
 from app.ui.widgets.line_view import LineView
 
 _FRAME = 1 / 25  # seconds between redraws while text streams
-_SHARE = 0.25  # of the time, at most, goes into them: a very long paragraph is drawn less often
+_SHARE = 0.2  # of a core, at most, goes into them: on a slow machine they come less often
 _SLICE = 0.01  # seconds of drawing out of view at a time
 _AHEAD = 200  # items, the newest, that are drawn before they come into view
 
@@ -105,7 +105,7 @@ class Transcript(LineView):
         self._frame = None
         if self._dirty_from is None or not self.size.width:
             return
-        began = time.perf_counter()
+        began = time.thread_time()
         if self._follows:
             self._draw_end()
             self._lay_out()
@@ -114,7 +114,10 @@ class Transcript(LineView):
             self._lay_out_around_view()
         if self._settling is None:
             self._settling = self.set_timer(_SLICE, self._settle)
-        self._pause = max(_FRAME, (time.perf_counter() - began) / _SHARE)
+        self.call_after_refresh(self._painted, began)
+
+    def _painted(self, began: float) -> None:
+        self._pause = max(_FRAME, (time.thread_time() - began) / _SHARE)
 
     def _lay_out(self) -> None:
         """Put the items, from the first that changed on, where their heights say."""
