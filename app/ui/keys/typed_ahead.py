@@ -8,7 +8,7 @@ before has been heeded, to whatever has the focus by then.
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from textual import events
 from textual.app import App
@@ -24,7 +24,7 @@ _PATIENCE = 5.0  # seconds; a pane that hangs for longer must not keep keys from
 class TypedAhead:
     """What was typed and waits for its turn, in order."""
 
-    def __init__(self, app: App[object], give: Callable[[Typed], Awaitable[None]]) -> None:
+    def __init__(self, app: App[Any], give: Callable[[Typed], Awaitable[None]]) -> None:
         """`give` gives a key to `app` whatever waits, and calls `given`."""
         self._app = app
         self._give = give
