@@ -167,9 +167,10 @@ class Soak:
                 stage.screen.agent.turns.send("Do something. " * chance.randint(1, 9))
             case "mouse":
                 width, height = stage.app.size
-                at = (chance.randrange(width), chance.randrange(height))
-                self.trail.append(f"click {at}")
-                await stage.pilot.click(offset=at)
+                x, y = chance.randrange(width), chance.randrange(height)
+                self.trail.append(f"click {x}, {y}")
+                for kind_of in (events.MouseDown, events.MouseUp):
+                    stage.app.post_message(kind_of(None, x, y, 0, 0, 1, False, False, False, x, y))
             case _:
                 self.trail.append(kind)
                 phase = chance.choice((READY, EngineStatus("failed", "it ended"), EngineStatus("loading", "")))
