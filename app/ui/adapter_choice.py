@@ -21,7 +21,8 @@ async def tell_news(engine: EnginePort, tell: Callable[..., None], key: str) -> 
         tell(str(error), is_error=True)
         return
     if news:
-        tell(f"Replies are computed under {engine.adapter}, made of your review. {news} {key} puts it aside.")
+        what = f"Replies are computed under {engine.adapter}, made of your review."
+        tell(f"{what} {news} The key {key} puts it aside.")
 
 
 async def choose_adapter(words: str, engine: EnginePort, tell: Callable[[str], None]) -> str:

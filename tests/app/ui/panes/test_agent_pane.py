@@ -197,7 +197,7 @@ async def test_adapters_are_listed_changed_and_the_reviews_is_put_aside(
     stage.engine.adapter = "night"
     async with stage.run():
         # Told once, where the key is named that puts it aside.
-        await stage.until(lambda: "→ 1.000. & puts it aside" in " ".join(stage.transcript().split()))
+        await stage.until(lambda: "→ 1.000. The key & puts it aside" in " ".join(stage.transcript().split()))
         await stage.press("f2", "ampersand")
         await stage.until(lambda: "night is put aside" in stage.transcript())
         assert stage.engine.adapter == load_settings().adapter == "mine"
