@@ -38,7 +38,7 @@ class Ended(EngineError):
     exit_status = 0
 
     def __init__(self, out: Path, told: Mapping[str, Any]) -> None:
-        super().__init__(f"{out} is finished: it was when the run before this one was ended.")
+        super().__init__(f"{out} was finished by an earlier run of this command.")
         self.told = told
 
 
