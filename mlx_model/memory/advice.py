@@ -53,7 +53,7 @@ def _remedies(model: Model, machine: Machine, wishes: Wishes, plan: MemoryPlan, 
     if model.kv_bits is None and good(plan_memory(replace(model, kv_bits=8), machine, wishes)):
         yield "with keys and values at 8 bits"
     if good(plan_memory(replace(model, adapter=AdapterSize(0, mtp=False)), machine, wishes)):
-        yield "without the adapter"
+        yield "without adapters"
     if wishes.expert_slots is not None:
         free = plan_memory(model, machine, replace(wishes, expert_slots=None))
         if good(free):

@@ -73,8 +73,8 @@ def read_adapter(directory: Path, config: ModelConfig) -> dict[str, Update]:
 
 
 def adapter_bytes(directory: Path, config: ModelConfig, float_bytes: int) -> int:
-    """What the adapter's updates take in memory, in floats of so many bytes, from its header alone. Raises
-    CheckpointError or ConfigError."""
+    """What the adapter's updates take in memory, in floats of so many bytes, from its header alone; of one made
+    for another model, those that fit this one. Raises CheckpointError or ConfigError."""
     _, kinds = _kind(directory)
     entries = _entries(directory)
     modules = {name.rpartition(".")[0] for name in entries}
@@ -84,8 +84,11 @@ def adapter_bytes(directory: Path, config: ModelConfig, float_bytes: int) -> int
         if not isinstance(item, Projection):
             continue
         stored = [entries.get(f"{source.module}.lora_a") for source in locate(config, item, weights)]
-        # [in, rank], and [experts, rank, in] of a bank.
-        rank = sum(entry.shape[1] for entry in stored if entry is not None and len(entry.shape) > 1)
+        shapes = [tuple(entry.shape) for entry in stored if entry is not None]
+        if item.experts:
+            rank = sum(shape[1] for shape in shapes if shape[::2] == (item.experts, item.columns))
+        else:
+            rank = sum(shape[1] for shape in shapes if shape[:1] == (item.columns,) and len(shape) == 2)
         if rank:
             gain = item.row_count if "m" in kinds else 0
             numbers += max(item.experts, 1) * (rank * (item.columns + item.row_count) + gain)

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from mlx_model.memory.plan import (
     plan_memory,
     widen_if_it_fits,
 )
-from mlx_model.weights.adapter import adapter_bytes
+from mlx_model.weights.adapter import adapter_bytes, is_adapter
 from mlx_model.weights.checkpoint import Checkpoint, open_checkpoint
 from mlx_model.weights.drafter import drafter_bytes
 
@@ -129,11 +130,19 @@ def _drafter_size(arguments: argparse.Namespace, checkpoint: Checkpoint, dtype: 
 
 
 def _adapter_size(arguments: argparse.Namespace, checkpoint: Checkpoint, dtype: str) -> AdapterSize:
-    directory: Path | None = getattr(arguments, "adapter", None)
-    if directory is None:
-        return AdapterSize(0, mtp=False)
-    matrices = adapter_bytes(directory, checkpoint.config, 4 if dtype == "float32" else 2)
-    return AdapterSize(matrices, mtp=checkpoint.has_mtp and (directory / MTP_FOLDER).is_dir())
+    """The largest adapter that the model may have on: the one that is named, or any that requests may name.
+    Others that are in memory are given back when that is short."""
+    named: Path | None = getattr(arguments, "adapter", None)
+    folder: Path | None = getattr(arguments, "adapters", None)
+    float_bytes = 4 if dtype == "float32" else 2
+    found = [] if named is None else [(named, adapter_bytes(named, checkpoint.config, float_bytes))]
+    for directory in sorted(folder.iterdir()) if folder is not None and folder.is_dir() else ():
+        # What is damaged is no matter until a request names it.
+        with suppress(EngineError):
+            if is_adapter(directory):
+                found.append((directory, adapter_bytes(directory, checkpoint.config, float_bytes)))
+    brings_mtp = any(size and (directory / MTP_FOLDER).is_dir() for directory, size in found)
+    return AdapterSize(max((size for _, size in found), default=0), mtp=checkpoint.has_mtp and brings_mtp)
 
 
 def _check_weights_fit(arguments: argparse.Namespace, machine: Machine) -> None:

@@ -1,5 +1,6 @@
 """Adapters of one base, changed between requests: without the base's files, and without mixing states."""
 
+import argparse
 import asyncio
 import threading
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from mlx_model.chat.prompt import PromptEncoder
+from mlx_model.commands.shared.memory_check import settle_memory
 from mlx_model.config.model_config import ModelConfig
 from mlx_model.decode.request import GenerationFinished, GenerationRequest, SamplingParameters, TokenGenerated
 from mlx_model.engine.adapted import AdaptedGenerator
@@ -18,6 +20,7 @@ from mlx_model.engine.adapters import adapter_directory
 from mlx_model.engine.loading import LoadedModel, load
 from mlx_model.errors import RequestError
 from mlx_model.layers.projections import ExpertLinear
+from mlx_model.memory.plan import Wishes
 from mlx_model.server.http import create_app
 from mlx_model.server.scheduler import Scheduler, ServedModel
 from mlx_model.state.disk.tier import DiskLimits, DiskTier
@@ -82,9 +85,13 @@ def test_changing_the_adapter_is_loading_afresh_without_reading_the_base(
     config = ModelConfig.from_directory(base)
     listed = {entry["id"]: entry for entry in loaded.adapters.listed()}
     assert listed.keys() == {"lora", "dora"}
-    # What the memory plan forecasts of one is what it takes, and under pressure it is given back.
+    # What is forecast of one is what it takes. The plan has room for the largest; under pressure those that
+    # are not on are given back.
     for name, entry in listed.items():
         assert entry["loaded_bytes"] == adapter_bytes(folder / name, config, 4) and not entry["on"]
+    arguments = argparse.Namespace(model=base, dtype="float32", kv_bits=None, force=False, adapters=folder)
+    plan = settle_memory(arguments, Wishes(256, snapshots=0))
+    assert plan is not None and plan.adapter == max(entry["loaded_bytes"] for entry in listed.values())
     loaded.adapters.use("lora")
     assert loaded.adapters.drop_idle() == listed["dora"]["loaded_bytes"]
     assert {entry["id"]: entry["loaded_bytes"] > 0 for entry in loaded.adapters.listed()} == {

@@ -171,7 +171,7 @@ def test_an_adapter_counts_with_the_layer_that_it_brings() -> None:
     large = replace(model, adapter=AdapterSize(10**10, mtp=False))
     asked = Wishes(8192, expert_slots=512)
     found = plan_memory(large, mac(64 * GIB), asked)
-    assert not found.fits and "without the adapter" in verdict(large, mac(64 * GIB), asked, found)
+    assert not found.fits and "without adapters" in verdict(large, mac(64 * GIB), asked, found)
 
 
 def test_a_cpu_pays_for_its_recurrence() -> None:
