@@ -116,6 +116,10 @@ def _places(records: Sequence[Record], work: ToWrite) -> list[CallPlace]:
         calls = [call for call in calls if call][:1] or calls[:1]
     places: list[CallPlace] = []
     for call in calls:
+        if not call:
+            raise NothingCameOfIt(
+                "it is not known which call wrote this", "it was long ago, or another agent's work"
+            )
         place = find_call(records, call)
         if place is None:
             raise NothingCameOfIt("the call that wrote this is not in its session any more")

@@ -24,7 +24,7 @@ def _markdown(comment: Comment) -> str:
     text = printable(comment.text)
     if not comment.quoted.strip():
         return f"{head}\n\n{text}"
-    quoted = printable(comment.quoted)
+    quoted = printable(comment.quoted.removesuffix("\r"))  # of a line that ends in CR and LF
     # A fence is longer than any run of backticks in what it holds.
     runs = [len(run) for run in "".join(c if c == "`" else " " for c in quoted).split()]
     fence = "`" * max(3, max(runs, default=0) + 1)

@@ -15,10 +15,10 @@ from app.review.model import FileChange
 from app.review.port import ReviewPort
 
 _WORDS = "Changed by other programs"
-_DECIDES = frozenset(
+_NEEDS_NO_TURN = frozenset(
     {
         *("keep", "reject", "keep_selected", "reject_selected", "bring_back", "put_away", "commit"),
-        *("rewind", "replace_files", "undo", "redo"),
+        *("rewind", "replace_files", "undo", "redo", "subsets"),
     }
 )
 
@@ -67,7 +67,7 @@ class Watched:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._review, name)
-        if name not in _DECIDES:
+        if name not in _NEEDS_NO_TURN:
             return found
 
         def decide(*given: Any, **named: Any) -> Any:

@@ -42,7 +42,7 @@ def test_a_github_review_has_side_line_and_run_of_each_comment_and_the_rest_in_i
 
 
 def test_markdown_quotes_code_in_a_fence_that_it_cannot_close() -> None:
-    comments = (Comment(1, "a.md", 3, "```py `x`", "say *why*"), Comment(2, "a.md", 0, "", "and this"))
+    comments = (Comment(1, "a.md", 3, "```py `x`\r", "say *why*"), Comment(2, "a.md", 0, "", "and this"))
     assert as_markdown("HEAD", comments) == (
         "# Review of HEAD\n\n## a.md\n\n**Line 3**\n\n````\n```py `x`\n````\n\nsay *why*\n\n"
         "**The file**\n\nand this\n"

@@ -46,6 +46,7 @@ def test_what_a_program_writes_is_decided_while_it_goes_on_writing(root: Path) -
     written(root, l2="two", l17="seventeen")
     (root / "new.txt").write_text("new\n")
     assert states(desk) == [("a.txt", "pending"), ("a.txt", "pending"), ("new.txt", "pending")]
+    assert [path for path, _ in desk.subsets().hunks.values()] == ["a.txt", "a.txt", "new.txt"]
     change = desk.changes()[0]
     # While the user looked, the program wrote on: that is taken in before the decision, and stays.
     (root / "new.txt").write_text("new\nmore\n")
