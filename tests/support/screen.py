@@ -103,6 +103,9 @@ class ScriptedHunks:
         self.found = Takes((), 0, 0)
         self.questions: list[HunkQuestion] = []
         self.retaken: list[ToWrite] = []
+        self.go_on = asyncio.Event()
+        """Takes wait for it."""
+        self.go_on.set()
 
     async def ask(self, question: HunkQuestion, told: Told) -> str:
         self.questions.append(question)
@@ -111,6 +114,7 @@ class ScriptedHunks:
 
     async def takes(self, work: ToWrite, number: int, temperature: float) -> Takes:  # noqa: ARG002
         self.retaken.append(work)
+        await self.go_on.wait()
         return self.found
 
 

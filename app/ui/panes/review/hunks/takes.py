@@ -8,7 +8,7 @@ from app.agent.hunks.takes import Takes, ToWrite
 from app.agent.port import HunkPort
 from app.errors import TidegateError
 from app.review.model import TurnSummary, WrittenBy
-from app.review.written.instead import Piece
+from app.review.written.instead import Piece, PieceFacts
 from app.ui.base import ActionApp
 from app.ui.diff.model.labels import Label
 from app.ui.panes.review.context import ReviewContext
@@ -17,8 +17,6 @@ from app.ui.panes.review.hunks.takes_dialog import TakesDialog
 
 _HINT = "How else? “shorter”, “without the helper”, or just Enter"
 _LONGEST_REASON = 100  # characters of why nothing came of a take
-Concerns = Callable[[str, str, tuple[WrittenBy, ...]], bool]
-"""Whether the hunk with this id in this file, written by these calls, is written again."""
 
 
 class Retaking:
@@ -26,35 +24,36 @@ class Retaking:
 
     def __init__(self) -> None:
         self._worker: Worker[None] | None = None
+        self._show: Callable[[], object] | None = None
+        """Shows takes that came while the user was elsewhere."""
 
     def here(self, context: ReviewContext) -> None:
-        """The hunk under the cursor; on a file's heading, what the agent wrote into the file last. While takes
-        are being written, that ends instead."""
+        """The hunk under the cursor; on a file's heading, what the agent wrote into the file last. Instead,
+        takes that are being written end, and those that have come meanwhile are shown."""
         view = context.view
         change, hunk, place = view.current_change, view.current_hunk, view.model.row(view.cursor_row)
         if self._stop(context):
             return
+        if self._show is not None:
+            show, self._show = self._show, None
+            show()
+            return
         if change is None or hunk is None or place is None or context.work.desk.source:
             context.app.notify("Put the cursor on what the agent wrote to have it written again.", timeout=3)
         elif place.hunk < 0:
-            title = f"Other takes of all that the agent wrote in {change.path}"
-            self._ask(context, Piece(path=change.path), title, lambda _, path, __: path == change.path)
+            title = f"Other takes of what the agent last wrote in {change.path}"
+            self._ask(context, Piece(path=change.path), title)
         elif hunk.decision == "rejected":
             context.app.notify("That was rejected: bring it back to have it written again.", timeout=3)
         else:
-            title = f"Other takes of {change.path}:{hunk.after_start}"
-            self._ask(context, Piece(hunk=hunk.id), title, lambda name, _, __: name == hunk.id)
+            self._ask(context, Piece(hunk=hunk.id), f"Other takes of {change.path}:{hunk.after_start}")
 
     def turn(self, context: ReviewContext, turn: TurnSummary) -> None:
         """All that a turn wrote."""
         if self._stop(context):
             return
         title = f"Other takes of turn {turn.turn}: {', '.join(turn.paths)}"
-
-        def concerns(_name: str, _path: str, calls: tuple[WrittenBy, ...]) -> bool:
-            return any((one.session, one.turn) == (turn.session, turn.turn) for one in calls)
-
-        self._ask(context, Piece(turn=turn.serial), title, concerns)
+        self._ask(context, Piece(turn=turn.serial), title)
 
     def _stop(self, context: ReviewContext) -> bool:
         if self._worker is None or self._worker.is_finished:
@@ -63,7 +62,7 @@ class Retaking:
         context.app.notify("Stopped: nothing is written again.", timeout=3)
         return True
 
-    def _ask(self, context: ReviewContext, piece: Piece, title: str, concerns: Concerns) -> None:
+    def _ask(self, context: ReviewContext, piece: Piece, title: str) -> None:
         agent = context.hunks()
         if agent is None:
             context.app.notify("Only the workspace has a model that writes.", severity="warning")
@@ -71,17 +70,14 @@ class Retaking:
 
         def wished(wish: str | None) -> None:
             if wish is not None:
-                work = self._write(context, agent, piece, wish, concerns)
-                self._worker = context.app.run_worker(work)
+                self._worker = context.app.run_worker(self._write(context, agent, piece, wish))
 
         context.app.push_screen(QuestionLine(title, _HINT, context.view.cursor_place), wished)
 
-    async def _write(
-        self, context: ReviewContext, agent: HunkPort, piece: Piece, wish: str, concerns: Concerns
-    ) -> None:
+    async def _write(self, context: ReviewContext, agent: HunkPort, piece: Piece, wish: str) -> None:
         work, app = context.work, context.app
         assert isinstance(app, ActionApp)
-        settings = app.settings
+        settings, key = app.settings, app.key_of("review.retake")
 
         def label(words: dict[str, Label]) -> None:
             context.view.model.labels.put("takes", words)
@@ -89,15 +85,20 @@ class Retaking:
 
         def read() -> tuple[ToWrite, str, list[str]]:
             facts, calls = work.port.written.facts(piece), work.port.written.by()
-            hunks = [(hunk.id, change.path) for change in context.view.model.changes for hunk in change.hunks]
             path = next(iter(facts.before)) if piece.hunk else piece.path
             wanted = ToWrite(facts.session, facts.calls, facts.before, facts.now, path, bool(piece.hunk), wish)
             title = path if piece.hunk else ", ".join(filter(None, [path, f"turn {facts.turn}"]))
-            return wanted, title, [name for name, path in hunks if concerns(name, path, calls.get(name, ()))]
+            hunks = [
+                hunk.id
+                for change in context.view.model.changes
+                for hunk in change.hunks
+                if change.path in facts.before and _is_of(piece, facts, hunk.id, calls.get(hunk.id, ()))
+            ]
+            return wanted, title, hunks
 
         try:
             written, title, hunks = await work.run(read)
-            words = f"writing {settings.takes} takes… {app.key_of('review.retake')} stops"
+            words = f"writing {settings.takes} takes… {key} stops"
             label({name: Label(words, "accent") for name in hunks})
             found = await agent.takes(written, settings.takes, settings.takes_temperature)
         except (TidegateError, OSError) as error:
@@ -120,7 +121,22 @@ class Retaking:
             (written.now, "As it is."),
             *((take.after, f"Differs: {take.difference}.") for take in found.takes),
         ]
-        app.push_screen(TakesDialog(title, begun, takes, note), chosen)
+
+        def show() -> None:
+            app.push_screen(TakesDialog(title, begun, takes, note), chosen)
+
+        if app.focused is context.view:
+            show()
+        else:  # what is typed elsewhere must not choose one
+            self._show = show
+            app.notify(f"Other takes of {title} are there: {key} in the review shows them.", timeout=8)
+
+
+def _is_of(piece: Piece, facts: PieceFacts, hunk: str, calls: tuple[WrittenBy, ...]) -> bool:
+    """Whether a hunk, written by these calls, is in a piece."""
+    if piece.hunk:
+        return hunk == piece.hunk
+    return any((one.session, one.turn) == (facts.session, facts.turn) for one in calls)
 
 
 def _note(found: Takes) -> str:

@@ -134,11 +134,24 @@ async def test_a_take_of_a_file_or_a_turn_is_one_decision(root: Path, of_turn: b
         if of_turn:
             begun, after = {**begun, "n/b.py": None}, {**after, "n/b.py": FileImage(b"new\n")}
         stage.agent.hunks.found = Takes((Take(begun, after, "so"),), 1, 0)
+        written = stage.agent.hunks.go_on if of_turn else None
         await stage.press("g", *(("T",) if of_turn else ()))
         await stage.until(lambda: bool(stage.app.screen.query("#listing-box")) == of_turn, "the turns")
         await stage.press("r")
         await stage.until(lambda: isinstance(stage.app.focused, Input), "the wish")
-        await stage.press("enter")
+        if written is not None:
+            # They come while the user writes elsewhere, and wait there.
+            written.clear()
+            await stage.press("enter")
+            await stage.until(lambda: bool(stage.agent.hunks.retaken), "the takes begin")
+            await stage.press("f5")
+            written.set()
+            told = stage.app._notifications
+            await stage.until(lambda: any("are there: r" in note.message for note in told), "the takes")
+            assert not stage.app.screen.query("#takes-box")
+            await stage.press("f4", "r")
+        else:
+            await stage.press("enter")
         await stage.until(lambda: bool(stage.app.screen.query("#takes-box")), "the takes")
         (asked,) = stage.agent.hunks.retaken
         assert (asked.path, asked.is_hunk) == ("" if of_turn else "a.py", False)
