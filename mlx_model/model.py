@@ -44,7 +44,7 @@ class Pace:
     def __init__(self, tokens: int) -> None:
         self._by_layer = _ON_GPU and tokens >= _LONG_PASS
         self.by_halves = _ON_GPU and tokens >= HALVED_BLOCK
-        self._starts_early = 1 < tokens < _LONG_PASS
+        self._starts_early = 1 < tokens < (_LONG_PASS if _ON_GPU else FEW_TOKENS + 1)
         self._under_way: list[mx.array] = []
 
     def part_done(self, x: mx.array, memory: object) -> None:
