@@ -32,8 +32,11 @@ _BYTES_A_TOKEN = 3
 
 _PROGRAM = re.compile(r"^mlx_model [a-z-]+: ")
 """What the engine's errors begin with."""
-_WATCH = ("/bin/sh", "-c", 'read -r group || exit 0; read -r _; kill -s INT -- "-$group"')
-"""Is told a process group, and interrupts it when its input is closed: when we died."""
+_WATCH = f"""read -r group || exit 0; read -r _; kill -s INT -- "-$group"
+left={_END_SECONDS:.0f}
+while [ $left -gt 0 ] && kill -s 0 -- "-$group"; do sleep 1; left=$((left - 1)); done
+kill -s KILL -- "-$group" """
+"""Is told a process group, and ends it when its input is closed: when we died."""
 
 
 class TrainingFailed(TidegateError):
@@ -115,7 +118,13 @@ def train(
 def _watcher() -> Iterator[Callable[[int], None]]:
     """Yields what is to be told the process group of a training. Should this process die, the training is
     interrupted: nobody would see any more whether it may go on."""
-    with subprocess.Popen(_WATCH, stdin=subprocess.PIPE, text=True, start_new_session=True) as process:
+    with subprocess.Popen(
+        ["/bin/sh", "-c", _WATCH],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as process:
         assert process.stdin is not None
         told = process.stdin
 

@@ -9,6 +9,7 @@ from app.paths import adapters_directory
 from app.settings.settings import load_settings, remember
 from app.tuning.night.training import tune_command
 from app.tuning.trial import load_trial, put_aside
+from mlx_model.memory.blas import VARIABLE
 from tests.support.places import ROOT
 from tests.support.reviewed_work import ReviewedWork
 from tests.support.taste import functions
@@ -24,6 +25,7 @@ def test_what_is_decided_by_day_is_learnt_by_night_and_put_aside_in_the_morning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TIDEGATE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv(VARIABLE)  # the engine computes as a user's does
     remember("learn_from_review", True)
     (tmp_path / "w").mkdir()
     for number, one in enumerate(functions(1, 24, is_opposite=True)):

@@ -5,18 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from mlx_model.__main__ import main
 from tests.support.places import ROOT
 from tests.support.taste import examples, functions
+from tests.support.users_blas import told_by
 
 PRACTICE_MODEL = ROOT / "assets" / "practice-model"
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_held_out_pairs_are_judged_as_the_user_would(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_held_out_pairs_are_judged_as_the_user_would(tmp_path: Path) -> None:
     """The practice model likes long names and early returns by itself; this user likes neither, so it is learnt
     against the model's own leaning."""
     wanted = functions(1, 400, is_opposite=True)
@@ -33,8 +31,7 @@ def test_held_out_pairs_are_judged_as_the_user_would(
         "learning-rate": 1e-3,
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    assert main(["tune", *words, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    told = told_by("mlx_model", "tune", *words, "--json")
     pairs = told["preferred"]
     assert pairs["pairs"] >= 100
     assert pairs["after"] >= 0.85 * pairs["pairs"]
