@@ -60,8 +60,8 @@ class Matrix:
     def __init__(self, parameters: Parameters, outputs: int, inputs: int, experts: int | None = None) -> None:
         bank = () if experts is None else (experts,)
         self.by_blas = parameters.by_blas
-        # By rows of inputs: the transposed matrix in blocks, and how many they are.
-        self._blocks: dict[int, tuple[mx.array, int]] = {}
+        # By rows of inputs: the transposed matrix in blocks.
+        self._blocks: dict[int, mx.array] = {}
         self.packing: Quantization | None = None
         self.scales: mx.array | None = None
         self.biases: mx.array | None = None
@@ -96,9 +96,9 @@ class Matrix:
         """[..., in] → [..., out]."""
         if self.packing is None or self.scales is None:
             if self.by_blas and x.shape[-2] <= _FEW_ROWS and (x.ndim == 2 or len(x) == 1):
-                matrices, count = self._in_blocks(x.shape[-2])
-                if count > 1:
-                    return (x @ matrices).swapaxes(0, 1).reshape(*x.shape[:-1], -1)
+                y = x @ self._in_blocks(x.shape[-2])
+                # One block has the shape of three axes that x mostly has: no view more in the graph of a token.
+                return y if y.shape[:-1] == x.shape[:-1] else y.swapaxes(0, 1).reshape(*x.shape[:-1], -1)
             return x @ self.weight.swapaxes(-1, -2)
         return mx.quantized_matmul(
             x,
@@ -118,11 +118,13 @@ class Matrix:
             if self.by_blas and ordered and len(x) >= _GROUPED_ROWS:
                 return self._gather_by_groups(x, experts)
             if self.by_blas and rows is not None:
-                matrices, count = self._in_blocks(1)
-                if count > 1:
-                    blocks = (experts * count)[..., None] + _row_indices((count,))
-                    y = mx.gather_mm(x, matrices, rows[..., None], rhs_indices=blocks)
-                    return y.reshape(*experts.shape, 1, -1)
+                matrices = self._in_blocks(1)
+                count = len(matrices) // self.leading
+                if count == 1:
+                    return mx.gather_mm(x, matrices, rows, rhs_indices=experts)
+                blocks = (experts * count)[..., None] + _row_indices((count,))
+                y = mx.gather_mm(x, matrices, rows[..., None], rhs_indices=blocks)
+                return y.reshape(*experts.shape, 1, -1)
             return mx.gather_mm(
                 x, self.weight.swapaxes(-1, -2), rows, rhs_indices=experts, sorted_indices=ordered
             )
@@ -139,17 +141,16 @@ class Matrix:
             sorted_indices=ordered,
         )
 
-    def _in_blocks(self, rows: int) -> tuple[mx.array, int]:
+    def _in_blocks(self, rows: int) -> mx.array:
         """The transposed matrix, or each of a bank's, in blocks of outputs [blocks, in, out / blocks] that make
-        small products with so many rows of inputs; and how many they are, 1 where it is small as a whole or
-        does not divide well."""
+        small products with so many rows of inputs; in one where it is small as a whole or does not divide
+        well."""
         if rows not in self._blocks:
             outputs, inputs = self.weight.shape[-2:]
             least = -(-rows * outputs * inputs // _SMALL_PRODUCT)
             count = next((n for n in range(least, 4 * least) if outputs % n == 0), 1)
-            matrices = self.weight.reshape(-1, outputs // count, inputs).swapaxes(1, 2)
-            mx.eval(matrices)
-            self._blocks[rows] = matrices, count
+            self._blocks[rows] = self.weight.reshape(-1, outputs // count, inputs).swapaxes(1, 2)
+            mx.eval(self._blocks[rows])
         return self._blocks[rows]
 
     def _gather_by_groups(self, x: mx.array, experts: mx.array) -> mx.array:
