@@ -19,8 +19,8 @@ from app.practice.tasks import POOLS, generate, seeds
 
 _POOL_SHARES = {"all": 0.6, "shown": 0.35, "reject": 0.05}
 """Of whole sessions, so that the kinds whose line the tests show are the larger share."""
-_LONGEST = 12_000
-"""Characters of all messages together, about 3,500 tokens of the practice model's tokenizer."""
+_LONGEST = 4500
+"""Characters of all messages together, about 1,400 tokens of the practice model's tokenizer."""
 
 
 def records(

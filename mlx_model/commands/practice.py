@@ -20,8 +20,6 @@ from mlx_model.commands.shared.sizes import readable_size
 from mlx_model.errors import ConfigError, RequestError
 
 _SHARES = {"dense": 4.0, "train": 1.0}
-_LONGEST = 3072
-"""Tokens of a sample: a session with four wrong edits. Longer ones are left out."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -168,7 +166,7 @@ def _train(arguments: argparse.Namespace) -> None:
         data=arguments.data,
         tokens=int(arguments.tokens * 1e6),
         rates=Rates(arguments.muon_rate, arguments.adam_rate),
-        wanted=Wanted(arguments.batch_tokens, _LONGEST, shares, arguments.cut, arguments.seed),
+        wanted=Wanted(arguments.batch_tokens, 1000, shares, arguments.cut, arguments.seed),
         decay=arguments.decay,
         processes=arguments.processes or (1 if gpu else os.cpu_count() or 1),
         device="cuda" if gpu else "cpu",

@@ -4,24 +4,27 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.practice.bugs.kinds import KINDS, changes
 from app.practice.draw import Draw
 from app.practice.expert.evidence import first_failure
 from app.practice.expert.sentences import capital, difference, told
 from app.practice.expert.stage import Stage
-from app.practice.expert.wrong import wrong_edit
+from app.practice.functions.function import Function
 from app.practice.hunks import Hunk, hunk, without_rest
 from app.practice.model import PlantedBug, PracticeTask
 
 # How often a session shows what, of a thousand.
-FORMS = {"plain": 420, "wrong-edit": 350, "refused": 160, "loop": 15, "gives-up": 55}
-_WRONG_EDITS = {1: 45, 2: 25, 3: 18, 4: 12}
-"""Before the right one, in sessions with wrong edits, and how often so many of a hundred."""
-_GIVES_UP_AFTER = 5
-"""Wrong edits: as many as a session has room for that a training reads whole."""
-_REFUSALS = (1, 1, 1, 2, 2, 3)
-"""How often a call that is refused is made before another one."""
-_MORE_WRONG_EDITS = {0: 50, 1: 25, 2: 15, 3: 10}
-"""After a learner's own."""
+FORMS = {"plain": 650, "wrong-edit": 210, "refused": 80, "loop": 15, "gives-up": 45}
+_WRONG_KINDS = (
+    "wrong-operator",
+    "wrong-comparison",
+    "wrong-constant",
+    "wrong-variable",
+    "wrong-call",
+    "off-by-one",
+    "misspelt-name",
+    "missing-conversion",
+)
 _SEARCHES = 0.03
 
 
@@ -139,9 +142,8 @@ class Expert:
         self._call(where, "read_file", file_path=path)
         self._read.add(path)
 
-    def _because(self, edit: Hunk, output: str | None = None) -> str:
-        """What `output` of a test run says, by default the last one's, and what the edit changes."""
-        failure = first_failure(self._output if output is None else output)
+    def _because(self, edit: Hunk) -> str:
+        failure = first_failure(self._output)
         said = "" if failure is None else failure.said
         return f"{said}: {told(edit)}" if said else capital(told(edit))
 
@@ -184,30 +186,17 @@ class Expert:
     # What goes wrong.
 
     def _stumble(self, bug: PlantedBug) -> None:
-        """Wrong edits, which the tests show to be wrong, then the right one."""
+        """A wrong edit or two, which the tests show to be wrong, then the right one."""
         start, because = self._stage.text(bug.fix.path), self._because(bug.fix)
-        last = self._try_in_vain(bug, start, self._output, None, self._draw.weighted(_WRONG_EDITS))
-        self._put_right(bug.fix, because, start, last)
-
-    def _try_in_vain(
-        self, bug: PlantedBug, start: str, output: str, last: Hunk | None, count: int
-    ) -> Hunk | None:
-        """`count` wrong edits of `start`, the file with the bug, of which a test run printed `output`: each
-        instead of the one before, the first instead of `last`. Returns the one that is in the file now."""
-        avoided = {self._stage.text(bug.fix.path)}
-        for _ in range(count):
-            wrong = wrong_edit(bug, start, avoided, self._draw)
-            if wrong is None:
-                raise NotShown
-            avoided.add(wrong.applied(start))
-            self._put_right(wrong, self._because(wrong, output), start, last, masked=True)
+        for _ in range(1 if self._draw.chance(0.8) else 2):
+            wrong = self._wrong_edit(bug, bug.fix.applied(start))
+            self._edit(wrong, self._because(wrong), masked=True)
             self._test_in_vain()
-            last = wrong
-        return last
+        self._put_right(bug.fix, because, start, wrong)
 
     def _correct(self, message: Mapping[str, Any], attempt: Mapping[str, Any]) -> None:
-        """A learner's edit, which changes nothing or which the tests show to be wrong, perhaps further wrong
-        ones, then the one of a recorded message."""
+        """A learner's edit, which changes nothing or which the tests show to be wrong, then the one of a
+        recorded message."""
         _, right = _called(message)
         _, wrong = _called(attempt)
         path = right["file_path"]
@@ -221,12 +210,8 @@ class Expert:
             return
         if not result.startswith("Edited"):
             raise NotShown  # the engine lets no model quote what is not there
-        before = self._output
         self._test_in_vain()
-        made: Hunk | None = Hunk(path, wrong["old_string"], wrong["new_string"], (), ())
-        bug = next((bug for bug in self._task.bugs if bug.fix.applied(start) == fix.applied(start)), None)
-        if bug is not None:
-            made = self._try_in_vain(bug, start, before, made, self._draw.weighted(_MORE_WRONG_EDITS))
+        made = Hunk(path, wrong["old_string"], wrong["new_string"], (), ())
         self._put_right(fix, message["content"], start, made)
 
     def _test_in_vain(self) -> None:
@@ -234,61 +219,80 @@ class Expert:
         if first_failure(self._output) is None:
             raise NotShown
 
-    def _put_right(
-        self, fix: Hunk, because: str, start: str, wrong: Hunk | None, *, masked: bool = False
-    ) -> None:
+    def _put_right(self, fix: Hunk, because: str, start: str, wrong: Hunk) -> None:
         """From what `wrong` made of `start` to `fix` of it: in one edit where that is the same line, else in
-        two, of which the first is the wrong one turned round where it can be. `masked` is of the last edit."""
+        two, of which the first is the wrong one turned round where it can be."""
         path = fix.path
         now = self._stage.text(path)
-        if now == start or wrong is None:
-            self._edit(fix, because, masked=masked)
+        if now == start:
+            self._edit(fix, because)
             return
         right = hunk(path, now, fix.applied(start))
+        back = Hunk(path, wrong.new, wrong.old, (), ())
+        if now.count(back.old) != 1 or back.applied(now) != start:
+            back = hunk(path, now, start) or back
         if right is None:
             raise NotShown
         if len(right.before) <= 1 and len(right.after) <= 1:
-            self._edit(right, f"That was not it. {capital(self._because(right))}", masked=masked)
+            self._edit(right, f"That was not it. {capital(self._because(right))}")
             return
-        self._put_back(start, wrong)
-        self._edit(fix, because, masked=masked)
-
-    def _put_back(self, start: str, wrong: Hunk) -> None:
-        """From what `wrong` made of `start` to `start`, by turning it round where that can be done."""
-        now = self._stage.text(wrong.path)
-        back = Hunk(wrong.path, wrong.new, wrong.old, (), ())
-        if now.count(back.old) != 1 or back.applied(now) != start:
-            back = hunk(wrong.path, now, start) or back
         self._edit(back, "That was not it; I'll put it back.", undoes=True)
+        self._edit(fix, because)
+
+    def _wrong_edit(self, bug: PlantedBug, right: str) -> Hunk:
+        """An edit in the bug's function that somebody might try, and that does not make the file `right`."""
+        text, path = self._stage.text(bug.fix.path), bug.fix.path
+        function = _function_in(right, bug.function)
+        if function is None or any("while" in line for line in function.lines):
+            raise NotShown
+        kinds = [bug.kind] * 3 + [kind for kind in _WRONG_KINDS if kind in KINDS]
+        for _ in range(12):
+            possible = changes(function, self._draw.choice(kinds), self._draw)
+            if not possible:
+                continue
+            change = self._draw.choice(possible)
+            line = function.lines[change.first] if change.last - change.first == 1 else ""
+            if not line or len(change.lines) != 1:
+                continue
+            if bug.fix.after == (line,) and len(bug.fix.before) == 1 and self._draw.chance(0.7):
+                line = bug.fix.before[0]
+            if f"\n{text}".count(f"\n{line}\n") != 1:
+                continue
+            wrong = hunk(path, text, f"\n{text}".replace(f"\n{line}\n", f"\n{change.lines[0]}\n")[1:])
+            if wrong is not None and wrong.applied(text) != right:
+                return wrong
+        raise NotShown
 
     def _misquote(self, right: Hunk) -> None:
-        """A call of edit that the tool refuses, perhaps made again as it was."""
+        """A call of edit that the tool refuses."""
         text = self._stage.text(right.path)
         old, new = without_rest(text, right.old, right.new)
-        how = self._draw.integer(0, 4)
+        how = self._draw.integer(0, 3)
         places = [place for place, letter in enumerate(old) if letter.isalpha()]
-        if how <= 3 or not places:
-            if how <= 2:
+        if how <= 1 or not places:
+            if how == 0:
                 # It ends before what it was to change, the likeliest mistake of small models.
                 ends = [place for place in range(1, len(old)) if text.count(old[:place]) == 1]
                 old = old[: self._draw.choice([*ends, len(old)])]
             new = old
         else:
             place = self._draw.choice(places)
-            old = old[:place] + old[place + 1 :]
-        for _ in range(self._draw.choice(_REFUSALS)):
-            result = self._call(
-                self._because(right), "edit", masked=True, file_path=right.path, old_string=old, new_string=new
-            )
-            if result.startswith("Edited"):
-                raise NotShown
+            old = old[:place] + (old[place] * 2 if how == 2 else "") + old[place + 1 :]
+        result = self._call(
+            self._because(right), "edit", masked=True, file_path=right.path, old_string=old, new_string=new
+        )
+        if result.startswith("Edited"):
+            raise NotShown
 
     def _give_up(self, bug: PlantedBug) -> Transcript:
-        """Wrong edits, the last of which is put back, and the truth about it."""
-        start, failure = self._stage.text(bug.fix.path), first_failure(self._output)
-        last = self._try_in_vain(bug, start, self._output, None, _GIVES_UP_AFTER)
-        assert failure is not None and last is not None
-        self._put_back(start, last)
+        """Three wrong edits, and the truth about it."""
+        right = bug.fix.applied(self._stage.text(bug.fix.path))
+        for _ in range(3):
+            wrong = self._wrong_edit(bug, right)
+            self._edit(wrong, self._because(wrong), masked=True)
+            self._test_in_vain()
+        failure = first_failure(self._output)
+        assert failure is not None
         said = failure.said or f"the failure is in `{bug.function}`"
         self._say(f"The tests still fail: {said}. I could not find the bug.")
         return self.transcript
@@ -298,3 +302,17 @@ def _called(message: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     """The tool that a message calls, and its arguments."""
     function = message["tool_calls"][0]["function"]
     return function["name"], dict(function["arguments"])
+
+
+def _function_in(text: str, name: str) -> Function | None:
+    """The function as it stands in a file."""
+    lines = text.removesuffix("\n").split("\n")
+    starts = [index for index, line in enumerate(lines) if line.startswith((f"def {name}(", f"class {name}:"))]
+    if len(starts) != 1:
+        return None
+    end = next(
+        (index for index in range(starts[0] + 1, len(lines)) if lines[index][:1] not in ("", " ")), len(lines)
+    )
+    while not lines[end - 1].strip():
+        end -= 1
+    return Function("", name, tuple(lines[starts[0] : end]), ())

@@ -80,14 +80,6 @@ def test_a_session_ends_with_the_truth(form: str, stage: Stage) -> None:
         assert is_green == (form != "gives-up")
         assert all(made.messages[index]["role"] == "assistant" for index in made.masked)
         assert form == "plain" or made.masked
-        edits = [message for message in made.messages if called(message) == "edit"]
-        if form in ("wrong-edit", "gives-up"):
-            wrong = [made.messages[index]["tool_calls"][0]["function"]["arguments"] for index in made.masked]
-            assert len(wrong) == 5 if form == "gives-up" else 1 <= len(wrong) <= 4
-            assert all(wrong.count(one) == 1 for one in wrong), "the same wrong edit twice"
-            assert len(edits) > len(wrong)
-        if form == "gives-up":
-            assert all(stage.text(path) == text for path, text in task.files.items()), "a wrong edit is left"
         if form == "refused":
             refusals = ("old_string was not found", "old_string and new_string are the same")
             assert any(result.startswith(refusals) for result in results)
@@ -138,7 +130,7 @@ def test_a_learners_mistake_is_shown_and_put_right() -> None:
         lines += 1
         edits = [(n, message) for n, message in enumerate(record["messages"]) if called(message) == "edit"]
         (wrong, _), *rest = edits
-        assert wrong in record["masked"] and rest[-1][0] not in record["masked"]
+        assert wrong in record["masked"] and not {n for n, _ in rest} & set(record["masked"])
         assert rest[0][1]["content"].startswith("That was not it")
         assert record["messages"][-1]["content"].endswith("All tests pass now.")
         assert record["messages"][-2]["content"].endswith("\nOK")
