@@ -49,8 +49,8 @@ def measure_turn(model: Path, turns: int = TURNS) -> list[TurnSpeed]:
 
 
 def _session(server: ChatServer, draft: str, turns: int) -> TurnSpeed:
-    messages: list[dict[str, Any]] = [{"role": "system", "content": f"Session drafted by {draft}. {SYSTEM}"}]
-    for message in _messages(turns):
+    messages: list[dict[str, Any]] = [{"role": "system", "content": SYSTEM}]
+    for message in _messages(draft, turns):
         messages.append(message)
         request = {
             "model": "default_model",
@@ -67,11 +67,12 @@ def _session(server: ChatServer, draft: str, turns: int) -> TurnSpeed:
     return _last_turn(server, draft, request)
 
 
-def _messages(turns: int) -> Iterator[dict[str, Any]]:
-    """What the agent sends turn by turn: words as many as a tool's results have."""
+def _messages(draft: str, turns: int) -> Iterator[dict[str, Any]]:
+    """What the agent sends turn by turn: words as many as a tool's results have, other words for each draft
+    mode, so that no session finds its prompts cached by the one before."""
     chosen = random.Random(0)
     for number in range(turns):
-        yield {"role": "user", "content": text(f"result {number}", chosen.randint(*_RESULTS))}
+        yield {"role": "user", "content": text(f"{draft} {number}", chosen.randint(*_RESULTS))}
 
 
 def _last_turn(server: ChatServer, draft: str, request: dict[str, Any]) -> TurnSpeed:

@@ -49,6 +49,14 @@ _LATER_TURN = (8192, 256)
 """A later turn of an agent: tokens that are known by then, and new ones."""
 _DECODED = 64
 """Tokens decoded in a round."""
+_PARTS = {
+    "building": "building the graph",
+    "submitting": "submitting it",
+    "device": "waiting for the device",
+    "detokenizing": "making text",
+    "grammar": "grammar in a tool call",
+}
+"""What a reader is told that the parts of a profile are, where a name says too little."""
 _DRAFTS = 3
 """Drafts that a pass verifies, as the MTP layer makes by default."""
 
@@ -312,4 +320,4 @@ def _print_parts(parts: Mapping[str, float]) -> None:
         return
     print("\n| Part of a token | Time |\n|---|---|")
     for name, milliseconds in parts.items():
-        print(f"| {name} | {milliseconds:.3f} ms |")
+        print(f"| {_PARTS.get(name, name)} | {milliseconds:.3f} ms |")

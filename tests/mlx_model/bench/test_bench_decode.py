@@ -59,6 +59,8 @@ def test_an_agents_last_turn_is_timed_over_the_wire_plain_and_drafted_with_its_p
     for turn in report["turns"]:
         # The turns before it are not computed again.
         assert 0.5 * turn["prompt"] < turn["cached"] < turn["prompt"]
+        # What is new in the turn, at least five words, is not found cached by the session before it.
+        assert turn["prompt"] - turn["cached"] >= 5
         assert turn["first_ms"] > 0 and turn["tokens_per_second"] > 0
     host, rest = {"building", "submitting"}, {"device", "sampling", "detokenizing", "grammar", "wire"}
     assert set(report["profile"]) == host | rest
