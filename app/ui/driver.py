@@ -1,7 +1,10 @@
 """The terminal, which may be closed at any time."""
 
 import contextlib
+import select
+import signal
 import sys
+import threading
 from io import TextIOWrapper
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -55,6 +58,7 @@ class TerminalDriver(LinuxDriver):
         self._file = cast(TextIOWrapper, LastingFile(here))
         self._typed = ""
         self._stands_in_alternate_screen = False
+        self._is_watched = False
 
     def start_application_mode(self) -> None:
         held = take_over()
@@ -65,8 +69,20 @@ class TerminalDriver(LinuxDriver):
         if held is not None:
             # What to restore at the end is what was found at the start.
             self.attrs_before = held.attributes
+        if not self._is_watched:
+            self._is_watched = True
+            threading.Thread(target=self._leave_when_gone, name="terminal", daemon=True).start()
         if isinstance(self._app, UsesTerminal):
             self._app.enter_terminal()
+
+    def _leave_when_gone(self) -> None:
+        """End the application when its terminal is gone and no signal says so, as where su stands between.
+        Textual would read the end of the input again and again, for ever."""
+        gone = select.poll()
+        gone.register(self.fileno, select.POLLHUP)
+        if any(what & select.POLLHUP for _, what in gone.poll()):
+            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+                self._loop.call_soon_threadsafe(self._app.exit, None, 128 + signal.SIGHUP)
 
     def stop_application_mode(self) -> None:
         if isinstance(self._app, UsesTerminal):

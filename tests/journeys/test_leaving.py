@@ -3,7 +3,9 @@
 import os
 import select
 import signal
+import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,3 +50,23 @@ def test_a_signal_ends_the_agents_command_and_restores_the_terminal(
     os.close(pipe)
     assert LEAVES_ALTERNATE_SCREEN in tail
     assert MOUSE_OFF in tail
+
+
+def test_it_ends_with_its_terminal_where_no_signal_comes(tmp_path: Path, home: Path) -> None:
+    """As behind su, which gives what it starts a session of its own: the terminal's end is all that tells."""
+    ours, its = os.openpty()
+    termios.tcsetwinsize(its, (24, 80))
+    environment = {**os.environ, "TERM": "xterm-256color", "TIDEGATE_HOME": str(home)}
+    command = [TIDEGATE, tmp_path, "--model", "http://127.0.0.1:9/v1"]
+    with subprocess.Popen(
+        command, stdin=its, stdout=its, stderr=its, env=environment, start_new_session=True
+    ) as it:
+        try:
+            os.close(its)
+            seen = b""
+            while b"sk, or say" not in seen:  # the cursor stands on the first letter
+                seen += os.read(ours, 65536)
+            os.close(ours)
+            assert it.wait(LONGEST) == 128 + signal.SIGHUP
+        finally:
+            it.kill()

@@ -35,9 +35,12 @@ class TypedAhead:
         self._openings = 0
         self._looks = 0  # since a key was last given
         self._timer: Timer | None = None
+        self.has_begun = False
+        """Whether anything was typed yet."""
 
     def must_wait(self, event: Typed) -> bool:
         """Whether the key is not to be given yet; then it is given when its time has come."""
+        self.has_begun = True
         if not self._waiting and self._is_free:
             return False
         self._waiting.append(event)

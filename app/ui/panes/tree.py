@@ -9,7 +9,9 @@ from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.binding import BindingType
+from textual.content import Content
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
@@ -166,8 +168,12 @@ class FileTree(Tree[DirectoryEntry | None]):
         """Whether only some files are shown."""
         return self._filtered is not None
 
-    def show_only(self, paths: Collection[str] | None) -> None:
-        """Show only these files and the folders around them, all open; None shows everything again."""
+    def show_only(self, paths: Collection[str] | None, nothing: str = "") -> None:
+        """Show only these files and the folders around them, all open; None shows everything again. `nothing`
+        is said where there are none."""
+        if isinstance(self.parent, Widget):
+            is_empty = paths is not None and not paths
+            self.parent.border_subtitle = Content(visible(nothing)) if is_empty else ""
         if paths is None:
             if self._filtered is not None:
                 here = self.cursor_node.data if self.cursor_node is not None else None

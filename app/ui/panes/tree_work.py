@@ -131,10 +131,14 @@ class TreeWork:
             self._tree.run_worker(self._filter(letters, is_all=False), group="filter")
 
     async def _filter(self, letters: str, *, is_all: bool) -> None:
+        words = "nothing found"
         with opening(self._tree) if is_all else nullcontext():
-            found = await self._matching(letters) if letters.strip() else None
+            try:
+                found = await self._matching(letters) if letters.strip() else None
+            except TidegateError as error:
+                found, words = (), str(error)
         if letters == self._line.value and (is_all or self._is_filtering):
-            self._tree.show_only(found)
+            self._tree.show_only(found, words)
 
     def create(self, folder: str) -> None:
         """Ask for a new file or folder."""

@@ -174,9 +174,10 @@ class ViewerPane(Vertical):
     @property
     def title(self) -> str:
         """The file's name, with a mark where it is not saved."""
-        if self.path is None:
+        path = self._opening or self.path
+        if path is None:
             return "File"
-        return f"{visible(self.path)} ●" if self.editor.text_of(self.path) is not None else visible(self.path)
+        return f"{visible(path)} ●" if self.editor.text_of(path) is not None else visible(path)
 
     @property
     def facts(self) -> str:
@@ -186,9 +187,7 @@ class ViewerPane(Vertical):
         if buffer is None:
             return " · ".join(filter(None, (self._view.count, unusual)))
         row, column = buffer.area.cursor_location
-        return " · ".join(
-            ["[b $accent]writing[/]", f"{row + 1:,}:{column + 1}", *([unusual] if unusual else [])]
-        )
+        return " · ".join(filter(None, ("[b $accent]writing[/]", f"{row + 1:,}:{column + 1}", unusual)))
 
     def open(self, path: str, line: int = 1, *, walks_results: bool = False) -> None:
         """Show the file at `path` with the cursor on `line`, counted from 1. `walks_results`: it is a result of
@@ -236,6 +235,7 @@ class ViewerPane(Vertical):
                 self._view.display = self.editor.display = False
                 self._notice.display = True
                 self._notice.update(Text.assemble((visible(path), "bold"), "\n\nIt is large, and being read…"))
+                self.post_message(self.StateChanged())
         document, lines, widest = await loading
         self._opening = None
         written = self.editor.text_of(path)

@@ -45,11 +45,8 @@ class Finding:
         return self._paths
 
     async def filtered(self, query: str) -> list[str]:
-        """The files that have the letters of `query`, as many as a tree can show."""
-        try:
-            paths = await self.paths()
-        except TidegateError:
-            return []
+        """The files that have the letters of `query`, as many as a tree can show. Raises TidegateError."""
+        paths = await self.paths()
         return await asyncio.to_thread(paths.find, query, _MOST_IN_TREE)
 
     async def named(self, query: str) -> list[tuple[str, str, Callable[[], None]]]:

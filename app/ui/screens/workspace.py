@@ -412,7 +412,10 @@ class WorkspaceScreen(LowerScreen):
             self.agent.tell(status.given_up)
         self._facts(engine=status)
         self.agent.banner.show(status, self._key("workspace.restart_engine"), self._key("workspace.model"))
-        if status.phase == "absent" and self.app.screen is self:
+        app = self.app
+        assert isinstance(app, ActionApp)
+        # By itself only where it takes no key that was meant for something else; the banner names its key.
+        if status.phase == "absent" and app.screen is self and not app.typed_ahead.has_begun:
             self.action_show_model()
 
     def _facts(self, **changes: object) -> None:

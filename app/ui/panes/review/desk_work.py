@@ -51,8 +51,13 @@ class DeskWork:
         self._told_losses: set[str] = set()
 
     def switch(self) -> None:
-        """Review the next desk from now on, after the last the first."""
-        self.desk = self._desks[(self._desks.index(self.desk) + 1) % len(self._desks)]
+        """Review the next desk from now on."""
+        self.desk = self.next_desk
+
+    @property
+    def next_desk(self) -> Desk:
+        """The one after this one, after the last the first."""
+        return self._desks[(self._desks.index(self.desk) + 1) % len(self._desks)]
 
     def show(self, desk: Desk) -> None:
         """Review `desk` from now on, and have it among those that can be switched to."""

@@ -20,7 +20,7 @@ from app.ui.base import ActionApp
 from app.ui.diff.model.pending import first_new, next_pending, pending_parts
 from app.ui.diff.view import DiffView
 from app.ui.editor import edit
-from app.ui.keys.actions import bindings
+from app.ui.keys.actions import bindings, in_scope
 from app.ui.keys.typed_ahead import opening
 from app.ui.panes.review.context import ReviewContext
 from app.ui.panes.review.desk_work import Decision, DeskWork
@@ -147,8 +147,15 @@ class ReviewPane(LookingKeys):
         has_model = self._hunks() is not None
         names |= {} if has_model else {"review.ask": ""}
         names |= {} if has_model and not self.desk.source else {"review.retake": ""}
+        if not self.total:
+            hinted = {action.id for action in in_scope("review") if action.hint} - {"review.undo"}
+            return dict.fromkeys(hinted, "") | ({"review.desk": "other changes"} if self._has_others else {})
         # A desk without a second decision is only read.
         return names if words.drop else names | {"review.edit": "", "review.commit": ""}
+
+    @property
+    def _has_others(self) -> bool:
+        return self._work.next_desk is not self.desk
 
     @property
     def summary(self) -> str:
@@ -230,7 +237,8 @@ class ReviewPane(LookingKeys):
         said = f"Nothing to review in {self.desk.title}."
         if self._progress.can_undo:
             return f"{said}\n\n{app.key_of('review.undo')} takes the last decision back."
-        return f"{said}\n\nWhat changes appears here, hunk by hunk."
+        others = f" {app.key_of('review.desk')} shows {self._work.next_desk.title}." if self._has_others else ""
+        return f"{said}\n\nWhat changes appears here, hunk by hunk.{others}"
 
     # Decisions.
 

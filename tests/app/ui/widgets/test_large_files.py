@@ -24,6 +24,7 @@ async def test_a_large_file_is_said_to_be_read_until_it_is_there(
         viewer.open("large.log")
         notice = viewer.query_one("#viewer-notice")
         await stage.until(lambda: "being read" in str(notice.render()), "the notice")
+        await stage.until(lambda: "large.log" in str(stage.screen.panes["centre"].border_title), "its name")
         # What the disk says of the file that was there before does not stop it.
         viewer.reload()
         go.set()
