@@ -258,10 +258,12 @@ def load_qwen3_next(
     kv_bits: KVBits | None = None,
     residency: Residency | None = None,
     widened: bool = False,
+    for_gradients: bool = False,
     progress: Progress | None = None,
 ) -> Qwen3Next:
     """The model of an opened checkpoint, with all experts in memory or in the banks of a `residency` of the
     same dtype. `widened`: packed weights are unpacked into the dtype of activations, all but those in banks.
+    `for_gradients`: nothing is evaluated while a graph is built, where what was evaluated would be held longer.
 
     Raises CheckpointError, or ConfigError where this device cannot compute in `dtype`.
     """
@@ -280,7 +282,7 @@ def load_qwen3_next(
         # One at a time, so that only one tensor is in memory twice.
         mx.eval(tensors[name])
     banks = {} if residency is None else residency.banks
-    by_blas = compute == mx.float32 and blas_in_use() is not None
+    by_blas = compute == mx.float32 and blas_in_use() is not None and not for_gradients
     parameters = Parameters(tensors, checkpoint.quantization, banks=banks, by_blas=by_blas)
     return Qwen3Next(checkpoint.config, parameters, compute, kv_bits)
 

@@ -88,6 +88,7 @@ def tune(
         model = load_qwen3_next(
             without_mtp(checkpoint),
             widened=means.widened,
+            for_gradients=True,
             progress=lambda done, total: report("Loading the model", done, total, ""),
         )
         tuner = Tuner(AdaptedModel(model, found, tuning.shape), objective, means)

@@ -74,7 +74,7 @@ def packed(directory: Path) -> Case:
 
 def check(case: Case, length: int, means: list[Means]) -> None:
     prepare_mlx()
-    model = load_qwen3_next(open_checkpoint(case.ours), dtype="float32")
+    model = load_qwen3_next(open_checkpoint(case.ours), dtype="float32", for_gradients=True)
     adapted = AdaptedModel(model, sites(model.config, case.shape), case.shape)
     random = np.random.default_rng(length)
     tensors = adapted.initial(1)

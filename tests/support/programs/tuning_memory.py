@@ -57,7 +57,7 @@ def measured(directory: Path, length: int, **sizes: Any) -> dict[str, int]:
     gc.collect()
     mx.clear_cache()
     others = mx.get_active_memory()
-    loaded = load_qwen3_next(checkpoint, dtype="float32")
+    loaded = load_qwen3_next(checkpoint, dtype="float32", for_gradients=True)
     adapted = AdaptedModel(loaded, sites(loaded.config, shape), shape)
     tensors = adapted.initial(0)
     tuner = Tuner(adapted, Likelihood(), Means(plan.segment))
