@@ -31,7 +31,8 @@ def prepare_mlx() -> None:
     import mlx.core as mx  # noqa: PLC0415 (set_buffer_limits must be able to come first)
 
     if on_cpu():
-        # On a CPU, mx.compile needs a C++ compiler at run time, and gains little.
+        # On a CPU, mx.compile has a C++ compiler write libraries at run time, into one folder for all processes
+        # and without a lock: one may load what another has half written (MLX 0.32).
         mx.disable_compile()
 
 
