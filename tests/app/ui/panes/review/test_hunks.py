@@ -157,14 +157,17 @@ async def test_a_take_of_a_file_or_a_turn_is_one_decision(root: Path, of_turn: b
         assert (asked.path, asked.is_hunk) == ("" if of_turn else "a.py", False)
         assert asked.calls == {"a.py": ("c0", "c1")} and asked.before == {"a.py": FileImage(BEFORE.encode())}
         await stage.press("enter")
-        await stage.until(lambda: "return p" in (root / "a.py").read_text(), "the take")
-        assert (root / "n" / "b.py").exists() == of_turn
+        added = root / "n" / "b.py"
+        await stage.until(
+            lambda: "return p" in (root / "a.py").read_text() and added.exists() == of_turn, "the take"
+        )
         await stage.until(
             lambda: "return p" in rows(stage) and ("b.py" in rows(stage)) == of_turn, "it is shown"
         )
         await stage.press("u")
-        await stage.until(lambda: (root / "a.py").read_text() == AFTER, "all is back")
-        assert not (root / "n").exists()
+        await stage.until(
+            lambda: (root / "a.py").read_text() == AFTER and not (root / "n").exists(), "all is back"
+        )
 
 
 async def test_doubt_is_told_tinted_and_gone_through(root: Path) -> None:
