@@ -20,6 +20,7 @@ from app.review.diff.parse import parse_diff
 from app.review.diff.patch import build_patch
 from app.review.model import DiffLine, FileChange, Hunk
 from app.review.review import Review
+from app.ui.diff.model.texts import NO_NEWLINE
 from app.ui.diff.view import DiffView
 from app.ui.review_app import ReviewApp
 from tests.app.review.diff.meaning.test_moves import check_against_git
@@ -116,8 +117,10 @@ async def test_every_diff_is_read_off_the_screen_with_moves_marked_and_runs_fold
                             hunk.id,
                         )
                         for n, _, _, code in drawn:
-                            if (plain := hunk.lines[n].text).isascii() and plain.isprintable():
-                                assert code == plain.rstrip(), (commit, plain)
+                            line = hunk.lines[n]
+                            if line.text.isascii() and line.text.isprintable():
+                                end = "" if line.has_newline else NO_NEWLINE
+                                assert code == (line.text + end).rstrip(), (commit, line.text)
             has_moved += sum(map(len, moves.lines.values()))
     assert has_moved and has_folded
 
@@ -143,7 +146,8 @@ def drawn_lines(view: DiffView, hunk: Hunk) -> list[tuple[int, str, tuple[int | 
     that is drawn as moved has another sign, which tells the side too."""
     model = view.model
     found: list[tuple[int, str, tuple[int | None, int | None], str]] = []
-    wide = 1 + max((len(line.text) for line in hunk.lines), default=0) + model.gutter_width
+    longest = max((len(line.text) for line in hunk.lines), default=0) + len(NO_NEWLINE)
+    wide = 1 + longest + model.gutter_width
     start = model.rows.row_of_hunk(hunk.id)
     for row in range(start or 0, view.row_count if start is not None else 0):
         place = model.rows.row(row)
