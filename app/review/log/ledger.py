@@ -239,7 +239,8 @@ class Ledger:
     def take_in(self, owner: Owner, call: str = "") -> None:
         """Bring the log to what is on disk in every file under review; what is other there is `owner`'s."""
         for path in list(self.state.files):
-            self.reconcile(path, self.read(path), owner, call)
+            if path in self.state.files:  # what is voided in one file may take another off the review
+                self.reconcile(path, self.read(path), owner, call)
 
     def reconcile(self, path: str, found: FileImage | None, owner: Owner, call: str = "") -> None:
         """Bring the log to what is on disk: an edit of `owner`, or the newest edit never arrived there (or was
