@@ -14,7 +14,7 @@ from tests.support.terminal import Terminal
 ENTER, LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
 DRAWING = "\x1b[1;1Hfiles\x1b[3;5HAsk for something"
 PROGRAM = """
-import sys, termios, time
+import os, sys, termios, time
 from pathlib import Path
 from app.first_frame.held import holding, take_over
 from app.first_frame.picture import read_picture
@@ -26,6 +26,8 @@ with holding(read_picture(Path("/project"), (40, 5))):
     if sys.argv[1] == "takes":
         held = take_over()
         typed = held.take()
+        while not typed.endswith("\\r"):  # still on its way through the terminal
+            typed += os.read(0, 100).decode()
         assert held.attributes == before
         termios.tcsetattr(0, termios.TCSANOW, before)
     elif sys.argv[1] == "fails":
@@ -92,9 +94,9 @@ def test_ctrl_c_or_a_signal_puts_the_terminal_back_and_ends_the_start(
 def test_without_a_picture_nothing_is_drawn_and_keys_are_kept(tmp_path: Path) -> None:
     with start("takes", tmp_path) as terminal:
         terminal.wait_for("held")
-        terminal.type("abc")
+        terminal.type("abc\r")
         (tmp_path / "go").touch()
-        terminal.wait_for("typed 'abc'")
+        terminal.wait_for(r"typed 'abc\r'")
         assert terminal.wait_closed() == 0
     assert b"\x1b" not in terminal.received
 
