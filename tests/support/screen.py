@@ -282,7 +282,9 @@ class Stage:
     def transcript(self) -> str:
         """The conversation as it can be read."""
         view = self.screen.agent.transcript
-        return "\n".join(view.row_text(row) for row in range(view.row_count))
+        width = view.size.width
+        strips = (strip for item in view.items if width for strip in item.strips(width, view.palette))
+        return "\n".join(strip.text.rstrip() for strip in strips)
 
     def shown(self) -> set[str]:
         """The panes that are on the screen."""

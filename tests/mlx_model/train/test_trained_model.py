@@ -46,7 +46,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("trained") / "out"
     with pytest.MonkeyPatch.context() as patch:
         said: list[str] = []
-        patch.setattr("mlx_model.commands.train_mtp.print", said.append, raising=False)
+        patch.setattr("mlx_model.commands.shared.training.print", said.append, raising=False)
         assert main(train(QUICK, out, steps=30, batch=1)) == 0
     (out.parent / "report.json").write_text(said[0])
     return out

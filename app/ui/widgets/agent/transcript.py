@@ -19,7 +19,8 @@ from app.ui.widgets.agent.transcript_search import TranscriptSearch, mark, rows_
 from app.ui.widgets.line_view import LineView
 
 _FRAME = 1 / 25  # seconds between redraws while text streams
-_SHARE = 0.2  # of a core, at most, goes into them: on a slow machine they come less often
+_SHARE = 0.3  # of a core, at most, goes into the screen meanwhile: on a slow machine it is redrawn less often
+_LONGEST_PAUSE = 0.25  # seconds between redraws, however much a single one took
 _SLICE = 0.01  # seconds of drawing out of view at a time
 _AHEAD = 200  # items, the newest, that are drawn before they come into view
 
@@ -56,6 +57,7 @@ class Transcript(LineView):
         self._dirty_from: int | None = None
         self._frame: Timer | None = None
         self._pause = _FRAME
+        self._redrawn_at = time.thread_time()
         self._settling: Timer | None = None
         self._selected: CallItem | None = None
         self.search = TranscriptSearch()
@@ -99,13 +101,22 @@ class Transcript(LineView):
     def _mark(self, index: int) -> None:
         self._dirty_from = index if self._dirty_from is None else min(index, self._dirty_from)
         if self._frame is None and self.is_mounted:
-            self._frame = self.set_timer(self._pause, self._flush)
+            self._frame = self.set_timer(self._pause, self._redraw)
+
+    def _redraw(self) -> None:
+        """Show what has changed; and again after a pause in which no more than a share of a core is used."""
+        # What the last time has cost by now, its painting and the events since among it.
+        now = time.thread_time()
+        self._pause = min(max(_FRAME, (now - self._redrawn_at) / _SHARE), _LONGEST_PAUSE)
+        self._redrawn_at = now
+        self._flush()
 
     def _flush(self) -> None:
-        self._frame = None
+        if self._frame is not None:
+            self._frame.stop()
+            self._frame = None
         if self._dirty_from is None or not self.size.width:
             return
-        began = time.thread_time()
         if self._follows:
             self._draw_end()
             self._lay_out()
@@ -114,10 +125,6 @@ class Transcript(LineView):
             self._lay_out_around_view()
         if self._settling is None:
             self._settling = self.set_timer(_SLICE, self._settle)
-        self.call_after_refresh(self._painted, began)
-
-    def _painted(self, began: float) -> None:
-        self._pause = max(_FRAME, (time.thread_time() - began) / _SHARE)
 
     def _lay_out(self) -> None:
         """Put the items, from the first that changed on, where their heights say."""
@@ -192,7 +199,8 @@ class Transcript(LineView):
     def follow(self) -> None:
         """Go to the end and stay there."""
         self._follows = True
-        self.scroll_to(y=max(0, self.row_count - self.size.height), animate=False, force=True)
+        end = max(0, self.row_count - self.size.height)
+        self.scroll_to(y=end, animate=False, force=True, immediate=True)  # so that it is painted once
 
     def watch_virtual_size(self, size: Size) -> None:
         """The scroll bar comes, goes and changes."""
@@ -245,6 +253,8 @@ class Transcript(LineView):
 
     def row_text(self, row: int) -> str:
         index = bisect_right(self._starts, row) - 1
+        if not 0 <= index < len(self.items):  # it was taken away, and the rows are not laid out anew yet
+            return ""
         strips = self.items[index].strips(self.size.width, self.palette)
         offset = row - self._starts[index]
         return strips[offset].text.rstrip() if offset < len(strips) else ""

@@ -71,8 +71,8 @@ async def test_the_conversation_is_read_from_the_message_field(tmp_path: Path) -
     async with Stage(tmp_path, runs).run(size=(120, 30)) as stage:
         stage.agent.go_on.set()
         await stage.say("Build it")
-        await stage.until(lambda: not stage.screen.agent.is_working)
         view, prompt = stage.screen.agent.transcript, stage.screen.agent.prompt
+        await stage.until(lambda: not stage.screen.agent.is_working and view._dirty_from is None)
         end = view.scroll_offset.y
         assert end > 0
         await stage.press("pageup")
