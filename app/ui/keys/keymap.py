@@ -64,9 +64,16 @@ def _keys(path: Path, name: str, value: object) -> tuple[str, ...]:
         raise KeymapError(
             f"{path}: the keys of {name!r} must be a string or a list of strings", "mend that line"
         )
-    return tuple(
-        "+".join([*key.split("+")[:-1], _character_to_key(key.split("+")[-1] or "+")]) for key in listed
-    )
+    return tuple(map(_key_named, listed))
+
+
+def _key_named(written: str) -> str:
+    """Textual's name of a key, whose character may stand for it: "ctrl++" is "ctrl+plus"."""
+    modifiers, _, key = written.rpartition("+")
+    if not key:
+        modifiers, key = modifiers.removesuffix("+"), "+"
+    name = _character_to_key(key) if len(key) == 1 else key
+    return f"{modifiers}+{name}" if modifiers else name
 
 
 def _characters(name: str, keys: Iterable[str]) -> Iterator[str]:

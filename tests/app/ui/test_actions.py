@@ -135,6 +135,22 @@ def test_a_wrong_keymap_is_one_clear_sentence(text: str, words: str) -> None:
         load_keymap()
 
 
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [
+        ("}", "right_curly_bracket"),
+        ("right_curly_bracket", "right_curly_bracket"),
+        ("shift+f3", "shift+f3"),
+        ("ctrl+page_up", "ctrl+page_up"),
+        ("+", "plus"),
+        ("ctrl++", "ctrl+plus"),
+    ],
+)
+def test_a_key_is_written_by_its_name_or_its_character(written: str, key: str) -> None:
+    write_keymap(f'[keys]\n"viewer.wrap" = "{written}"\n')
+    assert load_keymap()["viewer.wrap"] == (key,)
+
+
 def test_a_key_given_twice_is_told() -> None:
     assert "review.reject" in clashes({"review.keep": ("x",)})[0]
 
