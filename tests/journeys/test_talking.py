@@ -245,6 +245,7 @@ def test_the_message_is_written_in_an_editor(project: Path, scripted_server: Ser
         editor.unlink()
         terminal.press("ctrl+g").wait_for(lambda _: "cannot be started" in flat(terminal))
         terminal.type(" was here").press("enter").wait_for("Fine.")
+        terminal.wait_for("1 tokens ·")  # the turn is over
         assert words(last(server)) == "from the\neditor that was here"
         becomes(editor, ": > $file")
         terminal.type("to be dropped").press("ctrl+g").wait_for(READY)

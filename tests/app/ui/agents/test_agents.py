@@ -50,7 +50,10 @@ class Beside(Stage):
 
     async def choose(self, name: str, verb: str) -> None:
         await self.press("ctrl+right_square_bracket")
-        await self.until(lambda: self.app.screen.query("ListLines"), "the list of agents")
+        # By the time it has the focus, its cursor is where it begins.
+        await self.until(
+            lambda: self.app.focused and self.app.focused.id == "listing-lines", "the list of agents"
+        )
         lines = self.app.screen.query_one("#listing-lines")
         keys = [entry.key for entry in lines.entries]  # type: ignore[attr-defined]
         lines.move_to(keys.index(name))  # type: ignore[attr-defined]
