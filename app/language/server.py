@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from app.language.connection import Connection, ServerFailed
 from app.language.model import Problem, Spot
 from app.language.reading import file_of, problems_of, spots_of, uri_of
 from app.language.table import Server
+from app.subprocesses import kill_group, start_process
 
 _START_SECONDS = 60.0  # of the first answer; some look through the whole project before
 _ANSWER_SECONDS = 10.0
@@ -50,14 +49,8 @@ class LanguageServer:
     async def start(self, line: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start it by the command `line`, and agree on how to talk. Raises ServerFailed."""
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                *line,
-                cwd=self._root,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                env=dict(environment),
-                start_new_session=True,
+            self._process = await start_process(
+                line, environment, directory=self._root, stdin=asyncio.subprocess.PIPE
             )
         except (OSError, ValueError) as error:
             raise ServerFailed(f"{self._server.name} cannot be started: {error}") from None
@@ -203,11 +196,7 @@ class LanguageServer:
                 await connection.request("shutdown", None, _LEAVE_SECONDS)
                 connection.notify("exit", None)
                 await asyncio.wait_for(process.wait(), _LEAVE_SECONDS)
-        if process.stdin is not None:
-            process.stdin.close()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        await kill_group(process)
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.wait({self._reading})

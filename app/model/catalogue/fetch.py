@@ -1,6 +1,5 @@
 """Fetching a checkpoint: the side that watches and cancels. The download itself runs in another process."""
 
-import asyncio
 import json
 import os
 import sys
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.model.errors import DownloadFailed
+from app.subprocesses import kill_group, start_process
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +26,9 @@ async def fetch_model(repository: str) -> AsyncGenerator[FetchProgress | Path]:
     Closing the iterator, or cancelling the task that reads it, stops the download at once; the next one goes on
     from there. Raises DownloadFailed with one clear sentence: no such model, no connection, no room.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",
-        "-m",
-        "app.model.catalogue.download",
-        repository,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, "HF_HUB_DISABLE_TELEMETRY": "1"},
+    process = await start_process(
+        [sys.executable, "-P", "-m", "app.model.catalogue.download", repository],
+        {**os.environ, "HF_HUB_DISABLE_TELEMETRY": "1"},
     )
     assert process.stdout is not None
     try:
@@ -49,6 +42,4 @@ async def fetch_model(repository: str) -> AsyncGenerator[FetchProgress | Path]:
             yield FetchProgress(**said)
         raise DownloadFailed("the download ended without a word", "run it again: what has arrived is kept")
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        await kill_group(process)
