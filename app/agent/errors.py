@@ -23,7 +23,7 @@ class ServerFailed(TidegateError):
     """An MCP server cannot be used."""
 
 
-class NothingCameOfIt(TidegateError):
+class HunkWorkFailed(TidegateError):
     """A question about a hunk has no answer, or a hunk cannot be written again."""
 
 

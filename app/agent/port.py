@@ -54,7 +54,7 @@ class PermissionAsker(Protocol):
 
 class HunkPort(Protocol):
     """What may be asked about hunks, of any session in the workspace. Nothing of it touches the conversation.
-    Both raise NothingCameOfIt, ModelError and SessionError."""
+    Both raise HunkWorkFailed, ModelError and SessionError."""
 
     async def ask(self, question: "HunkQuestion", told: "Told") -> str:
         """The answer, from the state in which the hunk was written (app.agent.hunks.asking)."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from app.agent.budget import ContextUse
-from app.agent.errors import NothingCameOfIt
+from app.agent.errors import HunkWorkFailed
 from app.agent.events import AgentEvent, ToolFinished, ToolStarted, TurnEnded, TurnStarted
 from app.agent.hunks.asking import HunkQuestion, Told
 from app.agent.hunks.takes import Takes, ToWrite
@@ -112,7 +112,7 @@ class ScriptedHunks:
         self.questions.append(question)
         await told(7, 100)
         if not self.answers:
-            raise NothingCameOfIt("the model had no answer")
+            raise HunkWorkFailed("the model had no answer")
         return self.answers.pop(0)
 
     async def takes(self, work: ToWrite, number: int, temperature: float) -> Takes:  # noqa: ARG002

@@ -5,7 +5,7 @@ anything: neither files nor the session.
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from app.agent.errors import NothingCameOfIt
+from app.agent.errors import HunkWorkFailed
 from app.agent.events import AgentEvent, PromptProgressed, ToolStarted
 from app.agent.hunks.branch import Branch, after_call, find_call
 from app.agent.session.conversation import Conversation
@@ -42,7 +42,7 @@ Told = Callable[[int, int], Awaitable[None]]
 
 async def ask(hands: Hands, records: Sequence[Record], question: HunkQuestion, told: Told) -> str:
     """The answer. `records` are those of the session that wrote the hunk, none where it is gone: the question
-    then brings the hunk along. Raises NothingCameOfIt without an answer, ModelError, SessionError."""
+    then brings the hunk along. Raises HunkWorkFailed without an answer, ModelError, SessionError."""
     place = find_call(records, question.call)
     if place is None:
         conversation = Conversation(Branch(question.session, ()))
@@ -93,7 +93,7 @@ async def ask(hands: Hands, records: Sequence[Record], question: HunkQuestion, t
             return answer
         if most_replies > 1:
             conversation.add(Message("user", _LAST_WORDS))
-    raise NothingCameOfIt("the model gave no answer", "ask in other words")
+    raise HunkWorkFailed("the model gave no answer", "ask in other words")
 
 
 def _asked(question: HunkQuestion) -> str:

@@ -33,7 +33,7 @@ _QUIET = ("read_file", "todo_write", "review_note")
 """Tools whose calls do not end a take."""
 _MOST_REPLIES = 24
 """Of the model in one take; chosen, not measured."""
-_NOT_HERE = (
+_UNAVAILABLE = (
     "Not done: nothing is run or searched while these changes are written once more. Go on writing, and end "
     "with a word when all is written."
 )
@@ -85,7 +85,7 @@ async def written_again(hands: Hands, branch: Branch, wish: str, copies: Copies,
     and SessionError."""
     own = replace(
         hands,
-        asker=_Nobody(),
+        asker=_NoUser(),
         recorder=Unrecorded(),
         permissions=hands.permissions.for_copies(),
         files=copies,
@@ -97,7 +97,7 @@ async def written_again(hands: Hands, branch: Branch, wish: str, copies: Copies,
         conversation.add(Message("user", wish))
     so_far = Course()
     for _ in range(_MOST_REPLIES):
-        turn = Turn(own, conversation, _unheard, _nobody_steers, has_warned=True, most_replies=1)
+        turn = Turn(own, conversation, _ignore_event, _no_steering, has_warned=True, most_replies=1)
         await turn.run()
         so_far = course(hands.workspace, branch.records[before:], copies.only)
         if conversation.messages[-1].role != "tool" or (so_far.wants_more and so_far.writes >= writes):
@@ -105,24 +105,24 @@ async def written_again(hands: Hands, branch: Branch, wish: str, copies: Copies,
     return so_far
 
 
-async def _unheard(_event: AgentEvent) -> None:
-    """A take is seen when it is there."""
+async def _ignore_event(_event: AgentEvent) -> None:
+    """Drops it: a take is shown only once it is complete."""
 
 
-async def _nobody_steers() -> bool:
+async def _no_steering() -> bool:
     return False
 
 
-class _Nobody(PermissionAsker):
-    """What the user would be asked about, but for writing into copies, is not done."""
+class _NoUser(PermissionAsker):
+    """Answers in the user's place: writing into the copies is allowed, anything else is denied."""
 
     @override
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
-        return PermissionAnswer("once") if request.name in WRITERS else PermissionAnswer("deny", _NOT_HERE)
+        return PermissionAnswer("once") if request.name in WRITERS else PermissionAnswer("deny", _UNAVAILABLE)
 
 
-class _NotHere(Tool[Arguments]):
-    """A tool that a take does not have."""
+class _UnavailableTool(Tool[Arguments]):
+    """A tool that is named to the model but refused in a take."""
 
     arguments = Arguments
 
@@ -143,11 +143,11 @@ class _NotHere(Tool[Arguments]):
 
     @override
     async def run(self, arguments: Arguments, context: ToolContext) -> ToolResult:
-        raise ToolFailure(_NOT_HERE)
+        raise ToolFailure(_UNAVAILABLE)
 
 
 class _WritersOnly(Toolbox):
-    """The model is told of the same tools as ever, so that nothing before is read anew; some are refused."""
+    """Names the same tools as before, so that the prompt's cached prefix still fits, and refuses most."""
 
     def __init__(self, toolbox: Toolbox) -> None:
         super().__init__()
@@ -155,4 +155,4 @@ class _WritersOnly(Toolbox):
 
     @override
     def get(self, name: str) -> Tool[Any] | None:
-        return super().get(name) if name in (*WRITERS, *_QUIET) else _NotHere(name)
+        return super().get(name) if name in (*WRITERS, *_QUIET) else _UnavailableTool(name)

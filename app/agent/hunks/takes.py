@@ -11,7 +11,7 @@ from difflib import SequenceMatcher
 from itertools import takewhile
 from typing import Any, cast
 
-from app.agent.errors import NothingCameOfIt, ToolFailure
+from app.agent.errors import HunkWorkFailed, ToolFailure
 from app.agent.hunks.branch import CallPlace, before_call, find_call
 from app.agent.hunks.copies import Copies
 from app.agent.hunks.rewriting import WRITERS, course, written_again
@@ -70,18 +70,18 @@ class Takes:
 
 
 class _Unfit(Exception):
-    """Nothing came of a take. The text says why."""
+    """A take gave no usable change. The text says why."""
 
 
 async def other_takes(
     hands: Hands, records: Sequence[Record], work: ToWrite, number: int, temperature: float
 ) -> Takes:
-    """`number` takes of `work`, all at once. Raises NothingCameOfIt where there can be none, ModelError,
+    """`number` takes of `work`, all at once. Raises HunkWorkFailed where there can be none, ModelError,
     SessionError."""
     places = _places(records, work)
     for path, image in work.before.items():
         if image is not None and decode(image.data) is None:
-            raise NothingCameOfIt(f"{path} is no text")
+            raise HunkWorkFailed(f"{path} is no text")
     first = secrets.randbelow(_SEEDS - number)  # asked again, it gives others
     write = _hunk_again if work.is_hunk else _work_again
 
@@ -117,14 +117,14 @@ def _places(records: Sequence[Record], work: ToWrite) -> list[CallPlace]:
     places: list[CallPlace] = []
     for call in calls:
         if not call:
-            raise NothingCameOfIt(
+            raise HunkWorkFailed(
                 "it is not known which call wrote this", "it was long ago, or another agent's work"
             )
         place = find_call(records, call)
         if place is None:
-            raise NothingCameOfIt("the call that wrote this is not in its session any more")
+            raise HunkWorkFailed("the call that wrote this is not in its session any more")
         if place.call.name not in WRITERS:
-            raise NothingCameOfIt(
+            raise HunkWorkFailed(
                 "a command made this, or a part of it", "only what the agent wrote itself can be written again"
             )
         places.append(place)
@@ -145,7 +145,7 @@ async def _hunk_again(
     tool = hands.toolbox.get(call.name) if call is not None and call.name in WRITERS else None
     if call is None or tool is None:
         raise _Unfit(f"It does not change {work.path}.")
-    context = ToolContext(hands.workspace, copies, hands.jobs, _unheard)
+    context = ToolContext(hands.workspace, copies, hands.jobs, _ignore_output)
     try:
         await tool.run(tool.parse(call.arguments), context)
     except ToolFailure as error:
@@ -153,8 +153,8 @@ async def _hunk_again(
     return copies
 
 
-async def _unheard(_text: str) -> None:
-    """What writing a file prints is nothing."""
+async def _ignore_output(_text: str) -> None:
+    """Drops it: writing a file prints nothing."""
 
 
 async def _work_again(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.agent.agent import Agent
-from app.agent.errors import NothingCameOfIt
+from app.agent.errors import HunkWorkFailed
 from app.agent.hunks.asking import HunkQuestion, ask
 from app.agent.session.records import MessageAdded, Record, SessionBegan, TurnBegan
 from app.agent.session.session import new_journal, read_session, session_path
@@ -90,7 +90,7 @@ async def test_a_model_that_only_calls_tools_is_made_to_answer(bench: MakeBench)
     assert await made.agent.hunks.ask(asked, unheard) == "It has three lines."
     choices = [request.get("tool_choice") for request in made.server.requests]
     assert choices == [None] * 8 + ["none"]
-    with pytest.raises(NothingCameOfIt, match="no answer"):
+    with pytest.raises(HunkWorkFailed, match="no answer"):
         await made.agent.hunks.ask(asked, unheard)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.agent.errors import NothingCameOfIt
+from app.agent.errors import HunkWorkFailed
 from app.agent.hunks.takes import ToWrite, difference
 from app.review.model import FileImage
 from tests.support.agent_bench import Bench
@@ -127,7 +127,7 @@ async def test_what_a_command_did_cannot_be_written_again(bench: MakeBench) -> N
     ran = made.agent.messages[1].tool_calls[0]
     for name, why in ((ran.id, "command"), ("gone", "not in its session")):
         for is_hunk in (True, False):
-            with pytest.raises(NothingCameOfIt, match=why):
+            with pytest.raises(HunkWorkFailed, match=why):
                 await made.agent.hunks.takes(to_write(made, [name], is_hunk=is_hunk), 2, 1.0)
 
 
