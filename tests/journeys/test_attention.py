@@ -56,8 +56,7 @@ def test_who_looks_elsewhere_is_called_and_the_title_is_put_back(root: Path, scr
         terminal.type(FOCUS)
         answer = Patiently(terminal, "y")
         terminal.wait_for(lambda text: "Written." in text or answer.press())
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
         left = terminal.received[terminal.received.rindex("sums – tidegate".encode()) :]
         assert left.index(b"\x1b[23;0t") < left.index(b"\x1b[?1049l")
     assert (root / "b.txt").read_text() == "two\n"

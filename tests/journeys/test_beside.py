@@ -35,8 +35,7 @@ def test_a_file_that_somebody_writes_while_it_is_edited(tmp_path: Path, scripted
         assert file.read_bytes() == theirs
         terminal.press("ctrl+s").wait_for("Saved notes.txt")
         assert file.read_bytes() == b"mine " + theirs
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
 
 
 def test_an_agent_in_a_worktree_whose_hunk_is_brought_over(
@@ -69,6 +68,5 @@ def test_an_agent_in_a_worktree_whose_hunk_is_brought_over(
         terminal.press("d").wait_for("mend-it is removed")
         assert git(root, "worktree", "list").count("\n") == 1
         assert (root / "code.py").read_text() == "answer = 42\n"
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
     assert server.overruns == 0

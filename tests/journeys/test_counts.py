@@ -58,8 +58,7 @@ def test_cached_and_new_tokens_over_turns_and_a_restart(tmp_path: Path, home: Pa
             terminal.wait_for("● tiny")
             for text in ("Hello.", "And then?", "Go on."):
                 ask(terminal, text)
-            terminal.press("ctrl+q")
-            assert terminal.wait_closed() == 0
+            assert terminal.leave() == 0
         first, *later = logged(home)
         assert first[1] == 0
         for before, after in zip([first, *later], later, strict=False):
@@ -70,8 +69,7 @@ def test_cached_and_new_tokens_over_turns_and_a_restart(tmp_path: Path, home: Pa
         with Terminal([TIDEGATE, project, "--model", checkpoint], tmp_path, columns=150) as terminal:
             terminal.wait_for("● tiny")
             ask(terminal, "Hello.")
-            terminal.press("ctrl+q")
-            assert terminal.wait_closed() == 0
+            assert terminal.leave() == 0
         prompt, cached, _ = logged(home)[-1]
         assert prompt == first[0] and 0 < prompt - cached <= 16, "the very first request, after a restart"
     finally:

@@ -52,8 +52,7 @@ def test_an_engine_killed_in_mid_reply_costs_no_file_message_or_decision(
         terminal.wait_for(lambda text: "0 of 2 decided" in text and "a keep" in text)
         terminal.press("a")
         terminal.wait_for("1 of 2 decided")
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
     files = tree(root)
 
     with Terminal([TIDEGATE, root, "--model", checkpoint], tmp_path) as terminal:

@@ -35,8 +35,7 @@ def test_the_next_start_begins_with_the_picture_and_loses_no_key(
     server = scripted_server(reply("Understood."))
     with start(project, server) as terminal:
         terminal.wait_for(lambda _: any(home.rglob("*.picture")))
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
     picture = read_picture(project, SIZE)
     assert picture is not None and picture.field is not None
 
@@ -44,8 +43,7 @@ def test_the_next_start_begins_with_the_picture_and_loses_no_key(
         terminal.wait_for("Ask, or say what to change")
         terminal.type("mend π").press("enter")
         terminal.wait_for("Understood.")
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
     assert server.requests[0]["messages"][-1]["content"].endswith("mend π")
     # The picture byte for byte, and one alternate screen until the end: the workspace draws over what is there.
     drawing = picture.drawing.replace("\n", "\r\n").encode()  # as the terminal makes it
@@ -61,8 +59,7 @@ def test_panes_of_another_width_are_not_what_the_next_start_shows(
         terminal.wait_for(lambda _: any(home.rglob("*.picture")))
         terminal.press("f2").press(">")
         terminal.wait_for(lambda _: any(home.rglob("panes.json")))
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
     assert not any(home.rglob("*.picture"))
 
 

@@ -96,8 +96,7 @@ def test_escape_in_every_phase(tmp_path: Path, scripted_server: Servers, home: P
             "mine",
         ):
             assert word in told
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
     assert server.overruns == 0
 
 
@@ -113,8 +112,7 @@ def test_a_connection_cut_in_mid_sentence_goes_on_by_key(
         terminal.type("Say it").press("enter").wait_for("F10 goes on from here.")
         terminal.press("f10").wait_for(lambda text: "A whole sentence." in text and "working" not in text)
         assert roles(server)[-1] == "user" and "Say it" in str(server.requests[-1]["messages"])
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
 
 
 @pytest.mark.slow  # a hundred requests
@@ -147,8 +145,7 @@ def test_what_comes_to_no_end_is_stopped_and_asks_whether_to_go_on(
             terminal.press("f10").wait_for(then)
             terminal.wait_for(lambda text: "working" not in text)
         assert any("this very call 3 times" in str(request["messages"]) for request in server.requests)
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
     assert server.overruns == 0
 
 
@@ -173,8 +170,7 @@ def test_a_window_without_room_and_one_that_is_closed(
         assert b"Traceback" not in terminal.received
     with Terminal([*line, "--continue"], root, columns=90, rows=40) as terminal:
         terminal.wait_for(lambda text: "and ended." in text and "Half a sentence" in text and STOPPED in text)
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
 
 
 def test_where_nothing_can_be_kept_one_sentence_says_so(
@@ -195,6 +191,5 @@ def test_where_nothing_can_be_kept_one_sentence_says_so(
     with Terminal(line, tmp_path, columns=90, rows=40, environment={"LC_ALL": "C"}) as terminal:
         terminal.wait_for("No session can be kept in")
         terminal.type("Hello").press("enter")
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
         assert b"Traceback" not in terminal.received

@@ -55,8 +55,7 @@ def test_on_a_terminal(tmp_path: Path, project: Path, scripted_server: Callable[
         terminal.press("enter", "enter")
         terminal.wait_for("time · ready, about")
         terminal.wait_for("time__convert_time")
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
 
 
 def test_without_a_screen(project: Path, scripted_server: Callable[..., ScriptedServer]) -> None:

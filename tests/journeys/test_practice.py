@@ -76,8 +76,7 @@ def test_the_first_minute(tmp_path: Path) -> None:
     with Terminal([TIDEGATE], tmp_path, environment={"PWD": str(tmp_path)}) as terminal:
         page = terminal.wait_for("sends the task")
         assert "F7" in page and "practice model" in page
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
     # The same with a task that the model is known to mend.
     line = [TIDEGATE, "practice", "--seed", str(SEEDS[0])]
     with Terminal(line, tmp_path, environment={"PWD": str(tmp_path)}) as terminal:
@@ -87,5 +86,4 @@ def test_the_first_minute(tmp_path: Path) -> None:
         terminal.wait_for("decided. a keeps")
         terminal.press("a")
         terminal.wait_for("hidden test")
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0

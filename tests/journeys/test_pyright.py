@@ -41,5 +41,4 @@ def test_a_type_error_is_marked_counted_and_listed(project: Path, monkeypatch: p
         terminal.press("!")
         # In the list, with its line and in pyright's own words.
         terminal.wait_for(lambda text: "twice.py:5" in text and "cannot be assigned to parameter" in text)
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0

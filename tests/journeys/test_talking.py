@@ -91,8 +91,7 @@ def test_mentions_commands_skills_and_the_shell(project: Path, scripted_server: 
         assert words(last(server)) == "one\ntwo"
         # While it works, quitting asks.
         terminal.wait_for(lambda text: "working" not in text)
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
 
 
 def test_every_command_behind_a_slash(project: Path, scripted_server: Servers) -> None:
@@ -141,8 +140,7 @@ def test_every_command_behind_a_slash(project: Path, scripted_server: Servers) -
         terminal.press("f5").wait_for(lambda text: "Answer 3." in text and "Enter send" in text)
         say("/new")
         terminal.wait_for(lambda text: "Answer" not in text)
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
     assert server.overruns == 0
 
 
@@ -173,8 +171,7 @@ def test_what_waits_is_sent_next_told_now_or_given_back(project: Path, scripted_
         # What waited is back in the field, to be changed.
         terminal.type("!").press("enter").wait_for("Gone on.")
         assert words(last(server)) == "waiting!"
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
 
 
 def test_a_megabyte_is_pasted_folded_and_refused_with_nothing_lost(
@@ -185,7 +182,7 @@ def test_a_megabyte_is_pasted_folded_and_refused_with_nothing_lost(
     fits = long[: 60 * 800]
     assert len(long) > 1_000_000
     with Terminal([TIDEGATE, project, "--model", server.url], project, columns=90, rows=40) as terminal:
-        terminal.wait_for(READY)
+        terminal.wait_for("● scripted")  # what fits into its context is known by then
         terminal.type("Look: ").paste(long).type("and say.")
         terminal.wait_for(f"Look: [pasted {len(long):,} characters]and say.")
         terminal.press("enter")
@@ -198,8 +195,7 @@ def test_a_megabyte_is_pasted_folded_and_refused_with_nothing_lost(
         assert words(last(server)) == fits.strip()
         terminal.wait_for("more lines")
         terminal.type("Short?").press("enter").wait_for("Short.")
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
 
 
 EDITOR = """#!/bin/sh
@@ -245,12 +241,10 @@ def test_the_message_is_written_in_an_editor(project: Path, scripted_server: Ser
         editor.unlink()
         terminal.press("ctrl+g").wait_for(lambda _: "cannot be started" in flat(terminal))
         terminal.type(" was here").press("enter").wait_for("Fine.")
-        terminal.wait_for("1 tokens ·")  # the turn is over
         assert words(last(server)) == "from the\neditor that was here"
         becomes(editor, ": > $file")
         terminal.type("to be dropped").press("ctrl+g").wait_for(READY)
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
 
     # One that has a window of its own is waited for.
     becomes(code, 'file="${file%:*}"; printf "by mouse" > "$file"')
@@ -259,8 +253,7 @@ def test_the_message_is_written_in_an_editor(project: Path, scripted_server: Ser
         with Terminal(line, project, columns=90, rows=40, environment=environment) as terminal:
             terminal.wait_for(READY)
             terminal.press("ctrl+g").wait_for(lambda _, said=said: said in flat(terminal))
-            terminal.press("ctrl+q")
-            assert terminal.wait_closed() == 0
+            assert terminal.leave() == 0
     assert log.read_text().startswith("--wait --goto ") and log.read_text().rstrip().endswith(":1")
 
 
@@ -273,19 +266,16 @@ def test_the_screen_opens_where_it_was_left(project: Path, scripted_server: Serv
     with Terminal(line, project) as terminal:
         terminal.wait_for(READY)
         terminal.type("Six by seven?").press("enter").wait_for("Forty-two.")
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
     with Terminal([*line, "--resume", "nothing"], project) as terminal:
         assert terminal.wait_closed() == 2 and "there is no session nothing" in terminal.text
     with Terminal([*line, "--continue"], project) as terminal:
         terminal.wait_for("Forty-two.")
         with Terminal([*line, "--continue"], project) as second:
             second.wait_for("open in another window")
-            second.press("ctrl+q")
-            assert second.wait_closed() == 0
+            assert second.leave() == 0
         terminal.type("And eight?").press("enter").wait_for("Forty-eight.")
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
     assert [words(message) for message in server.requests[1]["messages"][1:]] == [
         "Six by seven?",
         "Forty-two.",

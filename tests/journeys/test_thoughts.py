@@ -49,7 +49,6 @@ def test_a_thought_in_four_spellings(tmp_path: Path, scripted_server: Callable[.
         assert SECRET not in shown and "think>" not in shown and "· 71 tokens" in shown
         assert all(word in shown for word in ("First.", "Second.", "Third."))
         terminal.wait_for(lambda text: "· working" not in text)
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
     assert len(server.requests) == 5 and SECRET not in json.dumps(server.requests)
     assert {request["reasoning_effort"] for request in server.requests} == {"low"}

@@ -36,8 +36,7 @@ def test_one_hunk_kept_one_rejected_and_the_rest_untouched(
         terminal.type("Say what becomes of bytes").press("ctrl+s")
         # What was rejected leaves a trace, from which it could come back.
         terminal.wait_for(lambda text: "Review 1/1" in text and "✗ rejected" in text)
-        terminal.press("ctrl+q")
-        assert terminal.wait_closed() == 0
+        assert terminal.leave() == 0
 
     kept = before[journey.FILE].decode().replace(journey.GOOD_BEFORE, journey.GOOD_AFTER).encode()
     assert tree(root) == before | {journey.FILE: kept}

@@ -20,6 +20,8 @@ import pyte
 
 from tests.support.patience import LONGEST
 
+WORKING = "◉"
+"""Stands before the model's name in the status line while the agent works."""
 _KEYS = {
     "enter": "\r",
     "escape": "\x1b",
@@ -141,6 +143,12 @@ class Terminal:
         self._screen.resize(rows, columns)
         self._process.setwinsize(rows, columns)
         return self
+
+    def leave(self) -> int:
+        """Quit the workspace once its agent is done, which else it would ask about; the exit status."""
+        self.wait_for(lambda text: WORKING not in text)
+        self.press("ctrl+q")
+        return self.wait_closed()
 
     def wait_closed(self, seconds: float = LONGEST) -> int:
         """Read until the program ends; its exit status."""
