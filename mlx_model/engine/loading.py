@@ -1,5 +1,6 @@
 """Loading a model directory, and making generators over the loaded model."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from mlx_model.errors import ConfigError
 from mlx_model.layers.drafters.dflash import DFlash
 from mlx_model.layers.parameters import Parameters
 from mlx_model.memory.device import blas_in_use, default_dtype, on_cpu, prepare_mlx
+from mlx_model.memory.graphs import compile_without_fusing
 from mlx_model.model import Qwen3Next
 from mlx_model.state.kv import KVBits
 from mlx_model.state.prefix_store import PrefixStore
@@ -37,6 +39,8 @@ from mlx_model.weights.drafter import DRAFTER_PACKING, read_drafter
 from mlx_model.weights.experts.residency import Residency
 from mlx_model.weights.experts.slots import Frequencies
 from mlx_model.weights.unpacking import unpacked_tensors
+
+_log = logging.getLogger(__name__)
 
 _KEPT_EXACT = (".A_log", ".dt_bias")
 """Tensors that keep the checkpoint's dtype: DeltaNet's decay is computed from them in float32."""
@@ -226,8 +230,7 @@ def load(
         model.dflash = load_dflash(drafter, model, drafter_packing(checkpoint.quantization))
     choice = choose_delta_step(model.config, model.dtype)
     use_delta_step(model, choice)
-    # Experts that are not all in memory are looked for on the host, in the middle of a layer.
-    model.compiles = residency is None and not on_cpu()
+    model.compiles = _compiles(residency)
     kept = None if store is None else StoredStates(model, store)
     given = Adapters(model, kept, first=adapter, folder=adapters)
     given.use(given.default)
@@ -241,6 +244,17 @@ def load(
         adapters=given,
         delta_step=choice.words,
     )
+
+
+def _compiles(residency: Residency | None) -> bool:
+    """Whether the graphs of a model's layers are compiled."""
+    if residency is not None:
+        # Experts that are not all in memory are looked for on the host, in the middle of a layer.
+        return False
+    fault = compile_without_fusing() if on_cpu() else None
+    if fault is not None:
+        _log.warning("The graph of a step is built anew for every token, which is slower: %s.", fault)
+    return fault is None
 
 
 def _load_with_mlx_lm(directory: Path, name: str, dtype: DType | None, adapter: Path | None) -> LoadedModel:

@@ -31,8 +31,7 @@ def prepare_mlx() -> None:
     import mlx.core as mx  # noqa: PLC0415 (set_buffer_limits must be able to come first)
 
     if on_cpu():
-        # On a CPU, mx.compile has a C++ compiler write libraries at run time, into one folder for all processes
-        # and without a lock: one may load what another has half written (MLX 0.32).
+        # It would need a compiler at run time (see memory/graphs.py, which a model to decode with takes).
         mx.disable_compile()
 
 

@@ -1,34 +1,28 @@
 """Passes over a few tokens by compiled graphs: the same as without, whatever happens to model and state."""
 
-import ctypes
 import gc
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
-import mlx
 import mlx.core as mx
 import numpy as np
 import pytest
 
 from mlx_model.decode.drafts.mtp import MtpDrafter
+from mlx_model.engine.loading import load
 from mlx_model.layers.projections import Linear
+from mlx_model.memory.graphs import compile_without_fusing
 from mlx_model.model import Qwen3Next
 from tests.support.checkpoints import write_checkpoint
 from tests.support.drafting import Depths, asked, drafting_generator, reply
 from tests.support.models import load_tiny
 
-_WITHOUT_FUSING = 2
-
 
 @pytest.fixture
 def compiling() -> Iterator[None]:
-    """mx.compile on a CPU, but without fused operations, which would need a C++ compiler."""
-    library = next(Path(folder) / "lib" / "libmlx.so" for folder in mlx.__path__)
-    if not library.exists():
-        pytest.skip("Only Linux's MLX has its library there.")
-    set_mode = ctypes.CDLL(str(library))._ZN3mlx4core16set_compile_modeENS0_11CompileModeE
-    set_mode(ctypes.c_int(_WITHOUT_FUSING))
+    """mx.compile on a CPU, as the engine has it there."""
+    assert compile_without_fusing() is None
     yield
     mx.disable_compile()
 
@@ -92,3 +86,10 @@ def test_a_changed_adapter_is_compiled_anew_and_a_model_is_freed(directory: Path
     del compiled, model
     gc.collect()
     assert alive() is None
+
+
+@pytest.mark.usefixtures("compiling")
+def test_a_model_that_the_engine_loads_is_compiled(directory: Path) -> None:
+    model = load(directory).model
+    assert isinstance(model, Qwen3Next)
+    assert model.compiles
