@@ -27,8 +27,9 @@ from mlx_model.config.model_config import ModelConfig
 from mlx_model.engine.kernel_choice import DeltaStepChoice, use_delta_step
 from mlx_model.errors import ConfigError
 from mlx_model.layers.decoder import AttentionLayer, DeltaNetLayer
+from mlx_model.layers.elementwise import fusing
 from mlx_model.layers.kernels.delta_step import DeltaWeights
-from mlx_model.memory.device import on_cpu, prepare_mlx
+from mlx_model.memory.device import on_cpu
 from mlx_model.memory.plan import Wishes
 from mlx_model.model import Qwen3Next
 
@@ -80,8 +81,6 @@ def run(arguments: argparse.Namespace) -> int:
     if not isinstance(loaded.model, Qwen3Next):
         raise ConfigError(f"A {loaded.architecture} model is run by mlx-lm itself.")
     config = loaded.model.config
-    # A graph that was compiled without fused operations would stay so, and be counted so.
-    prepare_mlx()
     counted = {
         "ours": count_ours(loaded.model),
         "fused": count_ours(loaded.model, fused=True),
@@ -264,7 +263,8 @@ def _compiling() -> Iterator[None]:
     """mx.compile on, as on a GPU: what it makes is counted here and never run."""
     mx.enable_compile()
     try:
-        yield
+        with fusing():
+            yield
     finally:
         if on_cpu():
             mx.disable_compile()

@@ -171,6 +171,7 @@ def _load(arguments: argparse.Namespace, report: Callable[[float], None]) -> Ser
             drafter=drafter_directory(arguments),
             progress=progress,
         )
+        stack.callback(loaded.close)
         if loaded.delta_step is not None:
             _log.info("DeltaNet step: %s", loaded.delta_step)
         residency = loaded.residency

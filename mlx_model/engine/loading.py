@@ -102,6 +102,13 @@ class LoadedModel:
         """Bytes of the last generation's state, which the next generation reuses or frees."""
         return self.states.held_bytes if isinstance(self.states, StoredStates) else 0
 
+    def close(self) -> None:
+        """Drops the compiled graphs. Called on the thread that ran the model, before it ends: what MLX keeps of
+        them for a thread needs Python to be dropped, and where Python has ended by then, glibc aborts the
+        process."""
+        if isinstance(self.model, Qwen3Next):
+            self.model.forget_compiled()
+
     def drafter(self, draft: DraftMode) -> str:
         """The draft sources of a mode, for display. Raises ConfigError where the model cannot draft in it."""
         possible = self._ways()

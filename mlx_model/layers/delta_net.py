@@ -1,11 +1,10 @@
 """Gated DeltaNet (arXiv 2412.06464): a short causal convolution, then a delta rule with decay on one matrix per
 head."""
 
-from functools import partial
-
 import mlx.core as mx
 
 from mlx_model.config.model_config import ModelConfig
+from mlx_model.layers.elementwise import fused
 from mlx_model.layers.kernels.delta_step import L2_EPS, DeltaStep, DeltaWeights
 from mlx_model.layers.norms import GatedRMSNorm
 from mlx_model.layers.parameters import Parameters
@@ -14,7 +13,7 @@ from mlx_model.state.recurrent import DeltaBlock, DeltaState, Update
 from mlx_model.state.rows import DeltaRows
 
 
-@partial(mx.compile, shapeless=True)
+@fused
 def _beta_and_decay(ba: mx.array, rate: mx.array, dt_bias: mx.array, is_decay: mx.array) -> mx.array:
     """b | a [1, tokens, 2 · Hv] → in float32, the shares of the new values that a step writes, sigmoid(b), and
     the factors in (0, 1) that it multiplies the state by, exp(-rate · softplus(a + dt_bias)), where rate is
@@ -24,7 +23,7 @@ def _beta_and_decay(ba: mx.array, rate: mx.array, dt_bias: mx.array, is_decay: m
     return mx.where(is_decay, decay, mx.sigmoid(wide))
 
 
-@partial(mx.compile, shapeless=True)
+@fused
 def _convolved(inputs: list[mx.array], weights: list[mx.array]) -> mx.array:
     """silu of the causal convolution, in float32: inputs[n] [1, tokens, channels] stands n tokens after the
     oldest input that the kernel reaches, and is weighted by weights[n] [channels]. A convolution of so few taps

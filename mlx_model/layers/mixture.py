@@ -1,10 +1,11 @@
 """A mixture of experts: routed experts, all in memory or not, and a gated shared expert."""
 
-from functools import cached_property, partial
+from functools import cached_property
 
 import mlx.core as mx
 
 from mlx_model.config.model_config import ModelConfig
+from mlx_model.layers.elementwise import fused
 from mlx_model.layers.experts import FeedForward, RoutedExperts
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Joined, Linear
@@ -65,6 +66,6 @@ class SparseFeedForward:
         return _summed(residual, routed, self.shared_expert(x), shared_gate)
 
 
-@partial(mx.compile, shapeless=True)
+@fused
 def _summed(residual: mx.array, routed: mx.array, shared: mx.array, gate: mx.array) -> mx.array:
     return residual + (routed + shared * mx.sigmoid(gate))

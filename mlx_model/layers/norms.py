@@ -1,9 +1,8 @@
 """Root-mean-square normalization (arXiv 1910.07467), plain and gated. Means are taken in float32."""
 
-from functools import partial
-
 import mlx.core as mx
 
+from mlx_model.layers.elementwise import fused
 from mlx_model.layers.parameters import Parameters
 
 
@@ -31,7 +30,7 @@ class GatedRMSNorm:
         return _gated(mx.fast.rms_norm(x, self.weight, self.eps), gate)
 
 
-@partial(mx.compile, shapeless=True)
+@fused
 def _gated(x: mx.array, gate: mx.array) -> mx.array:
     wide = gate.astype(mx.float32)
     return (x * wide * mx.sigmoid(wide)).astype(gate.dtype)

@@ -5,13 +5,13 @@ unit in the last place of a frequency is an angle of 0.006, and Metal's fast cos
 """
 
 import math
-from functools import partial
 
 import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
 from mlx_model.config.model_config import ModelConfig, YarnScaling
+from mlx_model.layers.elementwise import fused
 
 Array = NDArray[np.float32]
 
@@ -69,7 +69,7 @@ class Rotary:
         return self._last[2]
 
 
-@partial(mx.compile, shapeless=True)
+@fused
 def _rotated(  # noqa: PLR0917 (one array each)
     x: mx.array,
     partners: mx.array,
