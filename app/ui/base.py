@@ -22,6 +22,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 
 from app.settings.settings import Settings
+from app.ui.drawing.backgrounds import cache_by_colours
 from app.ui.drawing.text import sentence, visible
 from app.ui.drawing.themes import DARK, OURS
 from app.ui.driver import TerminalDriver
@@ -111,6 +112,7 @@ class ActionApp(App[Result], Generic[Result]):
         notices: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
+        cache_by_colours()
         self.settings = settings or Settings()
         theme = self.settings.theme
         self.user_keymap: dict[str, tuple[str, ...]] = dict(keymap or {})

@@ -89,6 +89,8 @@ class CommitDialog(Dialog[str]):
 
     async def _take_last_message(self) -> None:
         message = await self._last_message()
+        if self.is_left:
+            return
         area = self.query_one(WritingArea)
         if not area.text.strip():
             area.load_text(message)
@@ -110,15 +112,15 @@ class CommitDialog(Dialog[str]):
         try:
             said = await self._commit(message, "sign_off" in self._options, "amend" in self._options)
         except TidegateError as error:
-            if self.is_attached:
-                self._say(str(error))
-            else:
+            if self.is_left:
                 self.app.notify(str(error), severity="error", timeout=12)
+            else:
+                self._say(str(error))
             return
         finally:
             self._is_committing = False
         self.app.notify(said, timeout=6)
-        if self.is_attached:
+        if not self.is_left:
             self.dismiss("")
 
     def action_suggest(self) -> None:
@@ -133,12 +135,16 @@ class CommitDialog(Dialog[str]):
         except TidegateError as error:
             self._say(str(error))
             return
+        if self.is_left:
+            return
         area = self.query_one(WritingArea)
         written = area.text.strip()
         area.load_text(f"{written}\n\n{text}" if written else text)
         self.query_one("#commit-output").display = False
 
     def _say(self, text: str, *, is_error: bool = True) -> None:
+        if self.is_left:
+            return
         self.query_one("#commit-output").display = True
         words = self.query_one("#commit-error", Static)
         words.set_class(not is_error, "quiet")

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
 from textual.screen import ModalScreen
+from typing_extensions import override
 
 Result = TypeVar("Result")
 
@@ -19,6 +21,13 @@ class Dialog(ModalScreen[Result], Generic[Result]):
 
     CSS_PATH = _STYLES
     BINDINGS: ClassVar[list[BindingType]] = [Binding("f1", "app.help", "Help", show=False)]
+    is_left = False
+    """Whether it was dismissed. Its fields go: what was still being looked up has no place to be shown."""
+
+    @override
+    def dismiss(self, result: Result | None = None) -> AwaitComplete:
+        self.is_left = True
+        return super().dismiss(result)
 
 
 class ActionPalette(CommandPalette):

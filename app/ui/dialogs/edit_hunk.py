@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.widgets import TextArea
 
 from app.errors import TidegateError
 from app.ui.dialogs.text_dialog import TextDialog
+from app.ui.widgets.edited_text import EditedText
 
 
 class EditHunkDialog(TextDialog):
@@ -18,7 +18,7 @@ class EditHunkDialog(TextDialog):
 
     def __init__(self, place: str, text: str, edit_outside: Callable[[str], str]) -> None:
         """`place` is the hunk's file and line; `edit_outside` lets the user's editor change a text."""
-        area = TextArea(text, soft_wrap=False, tab_behavior="indent")
+        area = EditedText(text, soft_wrap=False, tab_behavior="indent")
         super().__init__(f"Edit {place}", area, "Ctrl+G opens $EDITOR · ")
         self._edit_outside = edit_outside
 

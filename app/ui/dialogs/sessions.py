@@ -102,6 +102,8 @@ class SessionsScreen(Dialog[str | None]):
             return found
 
         self._found = await asyncio.to_thread(find)
+        if self.is_left:
+            return
         listed = self.query_one(OptionList)
         listed.clear_options()
         listed.add_options(Option(self._line(summary), id=summary.id) for summary in self._found)
@@ -128,6 +130,8 @@ class SessionsScreen(Dialog[str | None]):
         return self._found[place] if place is not None and place < len(self._found) else None
 
     def _say(self, text: str) -> None:
+        if self.is_left:
+            return
         field = self.query_one("#sessions-message", Static)
         field.display = bool(text)
         field.update(visible(text))
@@ -203,7 +207,7 @@ class SessionsScreen(Dialog[str | None]):
             delete_session(self._root, session)
             return True
 
-        if await self._try(delete):
+        if await self._try(delete) and not self.is_left:
             self._search()
 
     async def _try(self, work: Callable[[], T]) -> T | None:

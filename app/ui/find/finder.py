@@ -49,6 +49,7 @@ class Finder(Dialog[Found | None]):
         self.field = Input(query, placeholder=self.placeholder, id="find-query", select_on_focus=False)
         self._lines = ListLines((), "")
         self._nothing = Static("", id="find-nothing", markup=False)
+        self._box = Vertical(id="find-box", classes="dialog")
         self._wanted: str | None = None
         self._is_looking = False
         self._is_choosing = False
@@ -72,7 +73,7 @@ class Finder(Dialog[Found | None]):
         return ()
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="find-box", classes="dialog"):
+        with self._box:
             yield self.field
             yield from self.fields()
             yield self._nothing
@@ -86,12 +87,11 @@ class Finder(Dialog[Found | None]):
         self.search()
 
     def say(self, words: str) -> None:
-        """Say something about what is shown, in the border."""
-        box = self.query_one("#find-box")
-        box.border_title = Content(self.heading + (f" · {visible(words)}" if words else ""))
+        """Say something about what is shown, in the border. Also when it has been left meanwhile."""
+        self._box.border_title = Content(self.heading + (f" · {visible(words)}" if words else ""))
         keymap = getattr(self.app, "user_keymap", {})
         told = [f"{key_label(keys_of(f'find.{name}', keymap)[0])} {words}" for name, words in self._told()]
-        box.border_subtitle = Content(" · ".join(["Enter opens", *told, "Esc back"]))
+        self._box.border_subtitle = Content(" · ".join(["Enter opens", *told, "Esc back"]))
 
     def _told(self) -> list[tuple[str, str]]:
         words = {"regex": "regex", "case": "case", "glob": "files", "hand_over": "agent"}
@@ -119,7 +119,7 @@ class Finder(Dialog[Found | None]):
                 except TidegateError as error:
                     rows, words = (), sentence(str(error))
                     self.say("")
-                if self.is_attached and self._wanted is None:
+                if not self.is_left and self._wanted is None:
                     self._nothing.display = not rows and bool(words)
                     self._nothing.update(visible(words))
                     self._lines.show(rows)
@@ -147,7 +147,7 @@ class Finder(Dialog[Found | None]):
         self._ahead.close()
 
     def _choose(self) -> None:
-        if self._is_choosing and self.is_settled and self.is_attached:
+        if self._is_choosing and self.is_settled and not self.is_left:
             self._is_choosing = False
             if self._lines.entries:
                 self.dismiss(self.found(self._lines.entries[self._lines.cursor_row].key))

@@ -124,6 +124,17 @@ async def test_results_are_handed_to_the_agent_and_a_wrong_expression_is_told(ro
         assert stage.screen.agent.prompt.text.startswith("Why?")
 
 
+async def test_what_is_still_looked_for_when_one_leaves_has_no_place_to_be_shown(root: Path) -> None:
+    async with Stage(root).run() as stage:
+        await stage.press("ctrl+s", *"other")
+        await settled(stage, FindText)
+        finder = stage.app.screen
+        assert isinstance(finder, FindText)
+        await stage.press("escape")
+        await stage.until(lambda: not finder.is_running)
+        assert len(await finder.look("other")) == 4
+
+
 async def test_symbols_of_the_file_and_of_all_files(root: Path) -> None:
     async with Stage(root, show_file="src/review/pane.py").run() as stage:
         await stage.until(lambda: stage.screen.viewer.path is not None)
