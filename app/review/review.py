@@ -447,6 +447,8 @@ class Review(ReviewPort):
     # Decisions
 
     def _shown(self) -> Iterator[ShownFile]:
+        for path in self._shown_files.keys() - self._state.files.keys():
+            del self._shown_files[path]
         moves = self._state.moves()
         new_paths = {new for new, _ in moves.values()}
         for path in sorted(self._state.files):

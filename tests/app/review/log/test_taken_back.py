@@ -121,6 +121,28 @@ def test_an_own_removal_comes_back_with_a_checkout() -> None:
     assert bench.review.changes() == ()
 
 
+def test_a_file_that_is_taken_in_may_take_another_off_the_review() -> None:
+    bench = Bench("1", "2", "3")
+    image = bench.disk.read(PATH)
+
+    def agent(path: str, after: FileImage | None) -> None:
+        bench.review.record(path, bench.disk.read(path), after)
+        bench.disk.put(path, after)
+
+    bench.review.begin_turn(1)
+    agent("b", image)
+    agent(PATH, None)  # with the line before, a rename
+    bench.review.end_turn(1)
+    bench.review.begin_turn(2)
+    agent(PATH, image)
+    agent("b", FileImage(b"other\n"))
+    bench.disk.put("b", None)
+    bench.review.end_turn(2)
+    # Both files go again; what then is left of the rename is the removal of the one.
+    bench.disk.put(PATH, None)
+    assert [(change.path, change.kind) for change in bench.review.changes()] == [(PATH, "deleted")]
+
+
 def test_what_is_stashed_is_under_review_again_when_it_is_back() -> None:
     bench = Bench("1", "2", "mine", "3", "4")
     bench.agent("1", "two", "mine", "3", "4")

@@ -33,6 +33,7 @@ from app.ui.drawing.themes import DARK, LIGHT
 from app.ui.widgets.agent.call_item import CallItem
 from app.ui.widgets.agent.permission_prompt import PermissionPrompt
 from app.ui.widgets.agent.transcript_items import NoticeItem
+from tests.support.review_cases import git
 from tests.support.screen import READY, ScriptedAgent, Stage
 
 REQUEST = PermissionRequest(
@@ -407,6 +408,14 @@ def test_a_closed_call_shows_the_start_of_its_command_on_three_rows_at_most(said
 async def test_without_git_the_status_line_says_so(tmp_path: Path) -> None:
     async with Stage(tmp_path).run() as stage:
         await stage.until(lambda: "no git" in str(stage.screen.query_one("#status").render()))
+
+
+async def test_a_merge_is_told_beside_the_branch_and_not_as_a_part_of_it(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "--initial-branch", "main")
+    git(tmp_path, "commit", "--quiet", "--allow-empty", "-m", "one")
+    (tmp_path / ".git" / "MERGE_HEAD").write_text("")
+    async with Stage(tmp_path).run() as stage:
+        await stage.until(lambda: "⎇ main · in a merge  " in str(stage.screen.query_one("#status").render()))
 
 
 @pytest.mark.parametrize("size", [(120, 40), (100, 30), (80, 24), (44, 10)])
