@@ -30,6 +30,8 @@ class Written:
     def by(self) -> Mapping[str, tuple[WrittenBy, ...]]:
         """By the ids of the hunks under review: the calls that have a part in each, oldest first."""
         with self.acting():
+            for path in self.known.keys() - self.ledger.state.files.keys():
+                del self.known[path]
             return {name: calls for shown in self.shown() for name, calls in self._of(shown).items()}
 
     def _of(self, shown: ShownFile) -> dict[str, tuple[WrittenBy, ...]]:
