@@ -100,18 +100,22 @@ class Doubting:
 
     def _read(self, changes: Sequence[FileChange], writers: Mapping[str, tuple[WrittenBy, ...]]) -> Doubts:
         """The doubtful lines of hunks, of which `writers` says who wrote them. Blocks on the disk."""
+        calls_now = {(one.session, one.call) for of in writers.values() for one in of if one.call}
+        if calls_now:  # none while something else is looked at, after which the same ones are asked for again
+            self._known = {call: lines for call, lines in self._known.items() if call in calls_now}
         wanted: dict[str, set[str]] = {}
-        for one in (one for of in writers.values() for one in of if one.call):
-            if (one.session, one.call) not in self._known:
-                wanted.setdefault(one.session, set()).add(one.call)
+        for session, call in calls_now - self._known.keys():
+            wanted.setdefault(session, set()).add(call)
         for session, calls in wanted.items():
             lines = written_lines(self._root, session, sorted(calls))
             self._known.update({(session, call): lines.get(call, []) for call in calls})
         found: list[tuple[float, str, int]] = []
+        before, self._of_hunks = self._of_hunks, {}
         for hunk in (hunk for change in changes for hunk in change.hunks if hunk.decision != "rejected"):
-            known = self._of_hunks.get(hunk.id)
+            known = before.get(hunk.id)
             if known is None or known[0] is not hunk:
-                known = self._of_hunks[hunk.id] = (hunk, self._of(hunk, writers.get(hunk.id, ())))
+                known = (hunk, self._of(hunk, writers.get(hunk.id, ())))
+            self._of_hunks[hunk.id] = known
             found += [(probability, hunk.id, index) for probability, index in known[1]]
         return Doubts(tuple((name, index) for _, name, index in sorted(found)))
 
