@@ -49,6 +49,9 @@ _DEEPEST_MTP = 7
 """The most tokens that an MTP layer drafts at once, within passes that run in the kernels for few tokens: each
 costs a pass of the layer, and fewer and fewer are accepted."""
 
+_BESIDE_LOOKUP = 3
+"""The most of them where lookup may go on behind the first, which costs nothing."""
+
 DType = Literal["float32", "bfloat16", "float16"]
 
 
@@ -155,7 +158,7 @@ def ways(
     """The draft modes of a model, each with its Drafting (None: no drafts). `verifier` verifies the drafts: the
     model itself, or a stand-in that a bench measures. The modes share their drafters, for one generation runs
     at a time."""
-    lookup: list[Drafter] = [LookupDrafter()]
+    lookup = LookupDrafter()
     config = model.config
     narrow = DEEPEST + 1 if on_cpu() else narrow_passes(config.num_attention_heads, config.num_key_value_heads)
     deepest = max(1, min(_DEEPEST_MTP, narrow - 1))
@@ -163,14 +166,15 @@ def ways(
     asked_for = Controller(may_stop=False)
     possible: dict[DraftMode, Drafting[Any] | None] = {
         "none": None,
-        "lookup": Drafting(verifier, lookup, asked_for, clock, watch),
+        "lookup": Drafting(verifier, [lookup], asked_for, clock, watch),
     }
     dflash: list[Drafter] = [DFlashDrafter(model)] if model.dflash is not None else []
     if mtp:
         possible["mtp"] = Drafting(verifier, mtp, asked_for, clock, watch)
     if dflash:
         possible["dflash"] = Drafting(verifier, dflash, asked_for, clock, watch)
-    possible["auto"] = Drafting(verifier, lookup + mtp + dflash, Controller(narrow=narrow), clock, watch)
+    both: list[Drafter] = [MtpDrafter(model, min(deepest, _BESIDE_LOOKUP), lookup)] if mtp else []
+    possible["auto"] = Drafting(verifier, [lookup, *both, *dflash], Controller(narrow=narrow), clock, watch)
     return possible
 
 

@@ -68,8 +68,17 @@ class LookupDrafter(Drafter):
 
     @override
     def propose(self, token: int, depth: int, sampler: Sampler) -> mx.array | None:
-        if self._index.matched < SHORTEST:
-            return None
-        start = self._index.follows
-        found = self._index.tokens[start : start + depth]
-        return mx.array(found.tolist()) if found else None
+        found = self._found(self._index.matched, self._index.follows, depth)
+        return mx.array(found) if found else None
+
+    @property
+    def matched(self) -> int:
+        """Tokens at the end of the text that occurred before."""
+        return self._index.matched
+
+    def behind(self, draft: int, depth: int) -> list[int]:
+        """Up to `depth` draft tokens behind a draft for the next token."""
+        return self._found(*self._index.behind(draft), depth)
+
+    def _found(self, matched: int, start: int, depth: int) -> list[int]:
+        return [] if matched < SHORTEST else self._index.tokens[start : start + depth].tolist()

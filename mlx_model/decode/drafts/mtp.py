@@ -8,19 +8,23 @@ rotary positions are relative, so they may count from anywhere.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import mlx.core as mx
 from typing_extensions import override
 
 from mlx_model.decode.drafts.drafter import Drafter
+from mlx_model.decode.drafts.lookup import SHORTEST, LookupDrafter
 from mlx_model.decode.sampling import Sampler
+from mlx_model.decode.verify import DEEPEST
 from mlx_model.layers.decoder import FEW_TOKENS
 from mlx_model.layers.drafters.mtp import MultiTokenPrediction
 from mlx_model.state.kv import KVBuffer
 from mlx_model.state.pairs import PairMemory
 from mlx_model.state.sequence import SequenceState
 
+_LONG_MATCH = 8
+"""Tokens of a match of lookup from which on it counts as long."""
 _GATHERED = 256
 """Pairs collected before they are run through the layer: each keeps a hidden state in memory."""
 
@@ -51,18 +55,21 @@ class MtpDrafter(Drafter):
 
     name = "mtp"
 
-    def __init__(self, model: PredictingModel, deepest: int = 3) -> None:
+    def __init__(self, model: PredictingModel, deepest: int = 3, lookup: LookupDrafter | None = None) -> None:
         """By default four tokens are verified at once, the newest one included: with eight query heads a key
-        head, the most that MLX's attention kernel for few queries takes (see Controller)."""
+        head, the most that MLX's attention kernel for few queries takes (see Controller). `lookup`: goes on
+        behind the first draft where it finds that in the text, which costs nothing; somebody else has it
+        learn."""
         assert model.mtp is not None
         self._deepest = deepest
+        self._lookup = lookup
         self._model = model
         self._pairs = PairMemory(model.mtp_kv(), 0)
 
     @property
     @override
     def deepest(self) -> int:
-        return self._deepest
+        return self._deepest if self._lookup is None else DEEPEST
 
     @property
     def _layer(self) -> MultiTokenPrediction:
@@ -98,8 +105,12 @@ class MtpDrafter(Drafter):
 
     @override
     def outlook(self) -> int | None:
-        """One class for all drafts, as soon as one token has been followed."""
-        return None if self._pairs.last is None else 0
+        """One class for all drafts, as soon as one token has been followed; three where they may go on by
+        lookup: behind no match of it, a short and a long one."""
+        if self._pairs.last is None:
+            return None
+        matched = 0 if self._lookup is None else self._lookup.matched
+        return (matched >= SHORTEST) + (matched >= _LONG_MATCH)
 
     @override
     def foreseen(self) -> None:
@@ -114,7 +125,13 @@ class MtpDrafter(Drafter):
         state, kv = self._take_in(), self._pairs.kv
         known = kv.length
         drafts = mx.zeros((0,), dtype=mx.uint32)
-        for position in range(depth):
+        for position in range(depth if self._lookup is None else min(depth, self._deepest)):
+            if position == 1 and self._lookup is not None:
+                first = cast(int, drafts.item())
+                found = self._lookup.behind(first, depth - 1)
+                if found:
+                    kv.truncate(known)
+                    return mx.array([first, *found])
             if position:
                 state = self._run(self._model.embed(drafts[None, -1:]), state)
             chosen = sampler.choose(self._model.head(state[:, -1]), drafts, position)

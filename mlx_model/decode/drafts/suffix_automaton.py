@@ -49,6 +49,15 @@ class SuffixAutomaton:
         self._link[new] = 0 if state == _NONE else self._branch(state, token)
         self._meet(position + 1)
 
+    def behind(self, token: int) -> tuple[int, int]:
+        """`matched` and `follows` as they would be behind this token, which the text does not get."""
+        state = self._last
+        while state != _NONE and self._step(state, token) == _NONE:
+            state = self._link[state]
+        if state == _NONE:
+            return 0, 0
+        return self._length[state] + 1, self._end[self._step(state, token)]
+
     def _branch(self, state: int, token: int) -> int:
         """The state of the longest earlier suffix, which is cut out of a longer one where need be."""
         found = self._step(state, token)

@@ -30,6 +30,11 @@ def test_the_match_is_the_longest_and_where_it_says(text: list[int]) -> None:
     automaton = SuffixAutomaton()
     for count, token in enumerate(text, 1):
         automaton.append(token)
+        if count < len(text):
+            # What stands behind the next token, before the text has it.
+            matched, follows = automaton.behind(text[count])
+            assert matched == longest_repeated_suffix(text[: count + 1])
+            assert not matched or text[follows - matched : follows] == text[count + 1 - matched : count + 1]
         assert automaton.matched == longest_repeated_suffix(text[:count])
         if automaton.matched:
             assert automaton.follows < count

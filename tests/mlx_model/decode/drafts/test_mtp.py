@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import mlx.core as mx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mlx_model.decode.drafts.lookup import LookupDrafter
 from mlx_model.decode.drafts.mtp import MtpDrafter
 from mlx_model.decode.request import SamplingParameters
 from mlx_model.decode.sampling import Sampler
@@ -63,6 +65,34 @@ class Compared(MtpDrafter):
         assert drafts.tolist() == predicted(self._model, self.text, depth)
         self.compared += 1
         return drafts
+
+
+def test_the_first_draft_is_continued_where_the_text_has_it(model: Qwen3Next) -> None:
+    text = list(PROMPT)
+    chain = predicted(model, text, 3)
+    last, first = text[-1], chain[0]
+
+    def proposed(known: list[int], depth: int) -> list[int]:
+        lookup, state = LookupDrafter(), model.state()
+        drafter = MtpDrafter(model, 3, lookup)
+        drafter.begin((), state)
+        drafter.follow(mx.array(text[:-1]), model.hidden(mx.array([text[:-1]]), state))
+        lookup.begin(known, None)
+        drafts = drafter.propose(last, depth, Sampler(SamplingParameters(temperature=0), 256))
+        assert drafts is not None
+        return cast(list[int], drafts.tolist())
+
+    assert proposed([last, first, 5, 6, 7, 9, last], 4) == [first, 5, 6, 7]
+    assert proposed([last, first, 5, 6, 7, 9, last], 1) == [first]
+    # Nothing to go on with: the layer's own drafts, as deep as it goes.
+    assert proposed([9, last], 16) == chain
+
+
+def test_replies_with_continued_drafts_are_those_of_plain_decoding(model: Qwen3Next) -> None:
+    plain, _ = reply(drafting_generator(model), asked(PROMPT * 2, 60))
+    lookup = LookupDrafter()
+    generator = drafting_generator(model, lookup, MtpDrafter(model, 3, lookup))
+    assert reply(generator, asked(PROMPT * 2, 60))[0] == plain
 
 
 def test_every_draft_is_what_the_layer_says_of_the_whole_text(model: Qwen3Next) -> None:
