@@ -124,6 +124,8 @@ class ActionApp(App[Result], Generic[Result]):
         self.stylesheet.set_variables(self.get_css_variables())
         self._styled_with = self.get_css_variables()
         self.typed_ahead = TypedAhead(self, self.give)
+        self._given: tuple[events.Event, Screen[Any]] | None = None
+        """What was typed last, and the screen that was in front."""
         self.set_keymap({name: ",".join(keys) for name, keys in self.user_keymap.items()})
 
     def refresh_css(self, animate: bool = True) -> None:
@@ -261,13 +263,16 @@ class ActionApp(App[Result], Generic[Result]):
 
     async def on_event(self, event: events.Event) -> None:
         if not isinstance(event, events.Key | events.Paste) or event.is_forwarded:
-            await super().on_event(event)
+            # A key that nobody took comes back here. It is not meant for a box that opened meanwhile.
+            if self._given is None or event is not self._given[0] or self.screen is self._given[1]:
+                await super().on_event(event)
         elif not self.typed_ahead.must_wait(event):
             await self.give(event)
 
     async def give(self, event: events.Key | events.Paste) -> None:
         """Give what was typed to what has the focus now."""
         target = self.focused or self.screen
+        self._given = event, self.screen
         await super().on_event(event)
         self.typed_ahead.given(event, target)
 

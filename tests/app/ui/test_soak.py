@@ -1,6 +1,7 @@
 """Everything a user can do, at random: actions in every pane and dialog, typing, other sizes, files that change
 outside, an agent that works and asks. Nothing may raise, nothing may be logged, and memory stays flat."""
 
+import asyncio
 import gc
 import logging
 import random
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from functools import _lru_cache_wrapper, reduce
 from operator import or_
 from pathlib import Path
+from shutil import rmtree
 from statistics import linear_regression
 
 import pytest
@@ -87,6 +89,15 @@ SIZES = ((80, 24), (120, 40), (200, 60), (100, 30), (40, 12), (20, 5), (5, 3), (
 _WARM = 4_000  # steps, after which everything was opened
 _MOST_MORE = 4_000  # blocks, of about 600,000, by which the trend may rise with every 500 steps
 _FEW = 300  # objects of one type, which one dialog more or less makes
+GIT = (
+    "add -A",
+    "commit -qam more",
+    "checkout -q -- .",
+    "stash -q",
+    "stash pop -q",
+    "mv a.py moved.py",
+    "reset -q",
+)
 MARKDOWN = (
     "Some *words*, ",
     "a `name`.\n\n",
@@ -170,8 +181,8 @@ class Soak:
         chance, stage = self.chance, self.stage
         is_over = stage.app.screen is not stage.screen
         kind = chance.choices(
-            ("action", "key", "edit", "type", "size", "disk", "say", "engine", "mouse"),
-            (3 if is_over else 12, 5, 1, 3, 0.5, 1, 0.5, 0.1, 0.5),
+            ("action", "key", "edit", "type", "size", "disk", "git", "say", "engine", "mouse"),
+            (3 if is_over else 12, 5, 1, 3, 0.5, 1, 0.2, 0.5, 0.1, 0.5),
         )[0]
         match kind:
             case "action":
@@ -189,6 +200,10 @@ class Soak:
                 await stage.pilot.resize_terminal(*size)
             case "disk":
                 self._somebody_writes()
+            case "git":
+                command = chance.choice(GIT)
+                self.trail.append(f"git {command}")
+                await asyncio.to_thread(git, self.root, *command.split(), check=False)
             case "say":
                 self.trail.append("say")
                 stage.screen.agent.turns.send("Do something. " * chance.randint(1, 9))
@@ -245,6 +260,10 @@ class Soak:
         self.trail.append(f"disk {path.name}")
         if path.exists() and self.chance.random() < 0.3:
             path.unlink()
+        elif not path.parent.exists():
+            path.parent.mkdir(parents=True)
+        elif path.parent != self.root and self.chance.random() < 0.1:
+            rmtree(path.parent)
         elif path.parent.exists() and not path.is_dir():
             path.write_bytes(self.chance.choice(CONTENTS))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from textual import events
 
+from app.ui.dialogs.confirm import Confirm
 from app.ui.dialogs.listing import Listing
 from tests.support.review_cases import git
 from tests.support.screen import Stage, edit
@@ -89,3 +90,16 @@ async def test_what_never_opens_does_not_keep_keys_for_ever(
         with stage.app.typed_ahead.opening(stage.screen.files):
             in_one_go(stage, *"abc")
             await stage.until(lambda: prompt.text == "abc")
+
+
+async def test_a_key_that_nobody_took_is_not_one_of_a_box_that_opens_meanwhile(root: Path) -> None:
+    async with Stage(root).run() as stage:
+        stage.screen.set_focus(None)
+        await stage.pilot.pause()
+        await stage.app.give(events.Key("y", "y"))
+        answers: list[bool | None] = []
+        stage.app.push_screen(Confirm("Delete", "Delete it all?", "Delete it", "Keep it"), answers.append)
+        await stage.pilot.pause()
+        assert answers == []
+        await stage.press("y")
+        assert answers == [True]
