@@ -7,6 +7,7 @@ import mlx.core as mx
 
 from mlx_model.config.model_config import ModelConfig
 from mlx_model.layers.elementwise import scaled_by_sigmoid
+from mlx_model.layers.norms import over_length
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear
 from mlx_model.layers.rotary import Rotary, Tables
@@ -36,6 +37,7 @@ class GatedAttention:
         self.q_norm = parameters.take("q_norm.weight", (self.head_dim,))
         self.k_norm = parameters.take("k_norm.weight", (self.head_dim,))
         self.rotary = rotary
+        self.by_blas = parameters.by_blas
 
     @cached_property
     def head_weights(self) -> tuple[mx.array, mx.array]:
@@ -44,6 +46,8 @@ class GatedAttention:
         ones = mx.ones_like(self.q_norm)
         norms = [self.q_norm] * self.heads + [ones] * self.heads + [self.k_norm] * self.kv_heads
         weights = mx.stack(norms)[:, None].astype(mx.float32)
+        if self.by_blas:  # what `over_length` lacks of a norm
+            weights = weights * self.head_dim**0.5
         partners = self.rotary.partners(weights)
         mx.eval(weights, partners)
         return weights, partners
@@ -63,7 +67,8 @@ class GatedAttention:
         # Queries, gates and keys are normalized and rotated as one, in half as many operations; what becomes of
         # the gates is not used.
         heads = projected.reshape(1, tokens, -1, self.head_dim)
-        heads = mx.fast.rms_norm(heads, None, self.eps).swapaxes(1, 2)
+        heads = over_length(heads, self.eps) if self.by_blas else mx.fast.rms_norm(heads, None, self.eps)
+        heads = heads.swapaxes(1, 2)
         queries, _, keys = mx.split(
             self.rotary(heads, *self.head_weights, tables), [self.heads, 2 * self.heads], axis=1
         )

@@ -6,7 +6,7 @@ import mlx.core as mx
 from mlx_model.config.model_config import ModelConfig
 from mlx_model.layers.elementwise import fused
 from mlx_model.layers.kernels.delta_step import L2_EPS, DeltaStep, DeltaWeights
-from mlx_model.layers.norms import GatedRMSNorm
+from mlx_model.layers.norms import GatedRMSNorm, over_length
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear
 from mlx_model.state.recurrent import DeltaBlock, DeltaState, Update
@@ -47,6 +47,7 @@ class DeltaRule:
     def __init__(self, config: ModelConfig, parameters: Parameters) -> None:
         self.key_heads, self.value_heads = config.linear_num_key_heads, config.linear_num_value_heads
         self.key_dim, self.value_dim = config.linear_key_head_dim, config.linear_value_head_dim
+        self.by_blas = parameters.by_blas
         self.qk_width = 2 * config.linear_key_dim
         self.qk_weight = mx.full((self.key_dim,), self.key_dim**-0.5)
         conv = config.conv_dim
@@ -85,7 +86,8 @@ class DeltaRule:
         qk, v = mx.split(self._convolve(state.inputs, mixed), [self.qk_width], axis=-1)
         # x / sqrt(sum(x²) + eps) is rms_norm with eps over the length, times 1 / sqrt(length).
         qk = qk.reshape(1, tokens, 2 * self.key_heads, self.key_dim)
-        qk = mx.fast.rms_norm(qk, self.qk_weight, L2_EPS / self.key_dim)
+        eps = L2_EPS / self.key_dim
+        qk = over_length(qk, eps) if self.by_blas else mx.fast.rms_norm(qk, self.qk_weight, eps)
         q, k = mx.split(qk, 2, axis=2)
         v = v.reshape(1, tokens, self.value_heads, self.value_dim)
         rates = _beta_and_decay(ba, self.weights.rate, self.weights.dt_bias, self.is_decay)

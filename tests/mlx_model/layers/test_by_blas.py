@@ -1,13 +1,19 @@
 """Plain matrices multiplied as a fast BLAS is fastest at, against the same products in the usual way."""
 
+from pathlib import Path
+
 import mlx.core as mx
 import numpy as np
 import pytest
 
+from mlx_model.engine import loading
 from mlx_model.layers import projections
 from mlx_model.layers.experts import RoutedExperts
+from mlx_model.layers.norms import over_length
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear
+from tests.support.checkpoints import write_checkpoint
+from tests.support.models import load_tiny
 
 TENSORS = {
     "gate_up_proj.weight": mx.random.normal((6, 2 * 24, 32), key=mx.random.key(0)),
@@ -32,3 +38,28 @@ def test_experts_and_projections_give_what_they_give_otherwise(
     ]
     for plain, by_blas in zip(*found, strict=True):
         np.testing.assert_allclose(np.array(by_blas), np.array(plain), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [8, 64])
+def test_a_row_over_its_length_is_normalized_but_for_a_factor(size: int) -> None:
+    x = 1e-3 * mx.random.normal((1, 5, 3, size), key=mx.random.key(4))
+    expected = mx.fast.rms_norm(x, None, 1e-6)
+    found = over_length(x, 1e-6) * size**0.5
+    np.testing.assert_allclose(np.array(found), np.array(expected), rtol=1e-5)
+
+
+def test_a_whole_model_gives_what_it_gives_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = write_checkpoint(tmp_path, mtp=True, seed=5)
+    plain = load_tiny(directory)
+    monkeypatch.setattr(loading, "blas_in_use", lambda: Path("a fast one"))
+    by_blas = load_tiny(directory)
+    tokens = mx.random.randint(0, 256, (1, 9), key=mx.random.key(6))
+    found = []
+    for model in (plain, by_blas):
+        state = model.state()
+        hidden = model.hidden(tokens, state)
+        assert model.mtp is not None
+        drafted = model.mtp(model.embed(tokens[:, 1:]), hidden[:, :-1], model.mtp_kv())
+        found.append([np.array(model.head(x)) for x in (hidden, drafted, model.hidden(tokens[:, :1], state))])
+    for ours, expected in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-5 * np.abs(expected).max())
