@@ -141,6 +141,12 @@ class ChainState:
     def freeze_rollback_points(self) -> None:
         pass
 
+    def rollback_length(self, limit: int) -> int:
+        return 0
+
+    def roll_back(self, length: int) -> None:
+        raise AssertionError
+
     def record(self, on: bool) -> None:
         pass
 
