@@ -9,18 +9,22 @@ _TELL_USER = 5  # and until the user is asked
 
 
 class LoopGuard:
-    """Counts calls that had the same result, since something last changed. One for each turn."""
+    """Counts calls that had the same result: those that change nothing since something last changed; those
+    that change something from the beginning, for one that can be made again was undone meanwhile. One for each
+    turn."""
 
     def __init__(self) -> None:
         self._seen: Counter[tuple[str, str, str]] = Counter()
+        self._changes: Counter[tuple[str, str, str]] = Counter()
 
     def note(self, call: ToolCall, result: str, changed: bool) -> int:
         """Count this call; returns how often it has been made with this result."""
         if changed:
             self._seen.clear()
+        counts = self._changes if changed else self._seen
         key = (call.name, call.arguments, result)
-        self._seen[key] += 1
-        return self._seen[key]
+        counts[key] += 1
+        return counts[key]
 
     @staticmethod
     def warning(count: int) -> str:

@@ -36,6 +36,18 @@ async def test_what_changes_something_in_between_is_no_circle(bench: Make) -> No
     assert end_of(await bench(*steps, reply("Done.")).run()).reason == "done"
 
 
+async def test_a_change_made_and_taken_back_again_and_again_is_a_circle(bench: Make) -> None:
+    steps = [
+        reply(call("write_file", file_path="a.txt", content=f"{word}\n"))
+        for _ in range(6)
+        for word in ("one", "other")
+    ]
+    b = bench(*steps, reply("Done."))
+    end = end_of(await b.run())
+    assert (end.reason, "same call 5 times" in end.message) == ("limit", True)
+    assert sum("Do something else" in result for result in b.results()) == 4
+
+
 async def test_a_turn_without_end_asks_whether_to_go_on(bench: Make) -> None:
     steps = [reply(call("glob", pattern=f"{number}*")) for number in range(102)]
     b = bench(*steps, reply("Done."))
