@@ -28,6 +28,7 @@ from app.ui.keys.actions import Scope
 from app.ui.keys.keymap import Keymap, load_keymap
 from app.ui.panes.turns import TurnChanged
 from app.ui.ports import OpenAgent, Ports, TakesKeys, beginning_in
+from app.ui.replaced import begin_again
 from app.ui.screens.workspace import WorkspaceScreen
 from app.ui.slash import SLASH_COMMANDS
 from app.ui.start.first_look import FirstLook
@@ -204,7 +205,7 @@ class TidegateApp(ActionApp[str | Onward | None]):
 
     def action_leave(self) -> None:
         if self._has_unsaved:
-            self.run_worker(self._leave_unsaved(None), group="leave", exclusive=True)
+            begin_again(self, "leave", self._leave_unsaved, None)
             return
         working = sum(screen.agent.is_working for screen in self._workspace_screens)
         if not working:
@@ -240,7 +241,7 @@ class TidegateApp(ActionApp[str | Onward | None]):
 
     def _leave_with(self, result: str | Onward) -> None:
         if self._has_unsaved:
-            self.run_worker(self._leave_unsaved(result), group="leave", exclusive=True)
+            begin_again(self, "leave", self._leave_unsaved, result)
         else:
             self.exit(result)
 

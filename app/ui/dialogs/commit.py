@@ -11,6 +11,7 @@ from textual.widgets import Static
 from app.errors import TidegateError
 from app.ui.dialogs.dialog import Dialog
 from app.ui.drawing.text import visible_block
+from app.ui.replaced import begin_again
 from app.ui.widgets.writing_area import WritingArea
 
 
@@ -85,7 +86,7 @@ class CommitDialog(Dialog[str]):
         self._options ^= {name}
         self._show_options()
         if "amend" in self._options and not self.query_one(WritingArea).text.strip():
-            self.run_worker(self._take_last_message(), group="amend", exclusive=True)
+            begin_again(self, "amend", self._take_last_message)
 
     async def _take_last_message(self) -> None:
         message = await self._last_message()
@@ -126,7 +127,7 @@ class CommitDialog(Dialog[str]):
     def action_suggest(self) -> None:
         if self._suggest is not None:
             self._say("The model is reading the changes; you can go on writing.", is_error=False)
-            self.run_worker(self._fill(self._suggest), group="suggest", exclusive=True)
+            begin_again(self, "suggest", self._fill, self._suggest)
 
     async def _fill(self, suggest: Callable[[], Awaitable[str]]) -> None:
         """Put the suggestion in where nothing was written meanwhile, else below."""

@@ -10,6 +10,7 @@ from app.ui.dialogs.listing import Listing, ListRow
 from app.ui.keys.typed_ahead import opening
 from app.ui.panes.agent import AgentPane
 from app.ui.panes.review.pane import ReviewPane
+from app.ui.replaced import begin_again
 
 if TYPE_CHECKING:
     from app.agent.session.branches import RewindPoint
@@ -55,7 +56,7 @@ class Rewind:
         def go(chosen: tuple[str, str] | None) -> None:
             if chosen is not None:
                 verb, key = chosen
-                self._agent.run_worker(self._go(verb, key, points, others), group="rewind", exclusive=True)
+                begin_again(self._agent, "rewind", self._go, verb, key, points, others)
 
         current = f"place {points[-1].position}" if points else ""
         self._agent.app.push_screen(Listing("Go back to", entries, _VERBS, current), go)

@@ -17,6 +17,7 @@ from app.ui.keys.keymap import Keymap
 from app.ui.panes.review.pane import ReviewPane
 from app.ui.panes.turns import TurnChanged
 from app.ui.ports import Ports
+from app.ui.replaced import begin_again
 from app.ui.screens.workspace import WorkspaceScreen
 from app.ui.widgets.practice_words import PracticeWords
 
@@ -117,7 +118,7 @@ class PracticeScreen(WorkspaceScreen):
             # There is nothing to do but to review, and its keys are to work at once.
             self.action_show_review()
         elif course.stage == "judging":
-            self.run_worker(self._judge(), group="judging", exclusive=True)
+            begin_again(self, "judging", self._judge)
 
     async def _judge(self) -> None:
         try:

@@ -7,6 +7,7 @@ from textual import events
 from textual.screen import Screen
 
 from app.settings.layout import pane_widths, remember_pane_widths
+from app.ui.replaced import begin_again
 from app.ui.screens.folding import Folding
 
 
@@ -53,4 +54,4 @@ class Resizing:
             except OSError as error:
                 self._screen.app.notify(f"The widths are not kept: {error.strerror}.", severity="warning")
 
-        self._screen.run_worker(keep(), group="widths", exclusive=True)
+        begin_again(self._screen, "widths", keep)

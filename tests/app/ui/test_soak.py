@@ -7,10 +7,10 @@ import logging
 import random
 import sys
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from functools import _lru_cache_wrapper, reduce
-from operator import or_
+from operator import and_, or_
 from pathlib import Path
 from shutil import rmtree
 from statistics import linear_regression
@@ -88,7 +88,7 @@ EDITS = ("backspace", "delete", "ctrl+w", "ctrl+u", "ctrl+a", "shift+down", "ctr
 SIZES = ((80, 24), (120, 40), (200, 60), (100, 30), (40, 12), (20, 5), (5, 3), (1, 1), (500, 3))
 _WARM = 4_000  # steps, after which everything was opened
 _MOST_MORE = 4_000  # blocks, of about 600,000, by which the trend may rise with every 500 steps
-_FEW = 300  # objects of one type, which one dialog more or less makes
+_FEW = 200  # objects of one type
 GIT = (
     "add -A",
     "commit -qam more",
@@ -358,11 +358,8 @@ async def test_ten_thousand_random_steps(root: Path, caplog: pytest.LogCaptureFi
     blocks = [now.blocks for now in warm]
     slope = linear_regression(range(len(blocks)), blocks).slope
     assert slope < _MOST_MORE, f"{2 * slope:.0f} blocks more with every 1000 steps: {blocks}"
-    half = len(warm) // 2
-    early, late = (max_of(now.ours for now in part) for part in (warm[:half], warm[half:]))
+    # Textual may hold one dialog, such as the one that was under the mouse, until the mouse is elsewhere.
+    early = reduce(or_, (now.ours for now in warm[: len(warm) // 2]))
+    late = reduce(and_, (now.ours for now in warm[-4:]))
     grown = {kind: (early[kind], count) for kind, count in late.items() if count > early[kind] + _FEW}
     assert not grown, grown
-
-
-def max_of(counts: Iterable[Counter[str]]) -> Counter[str]:
-    return reduce(or_, counts, Counter())

@@ -31,6 +31,7 @@ from app.ui.panes.review.progress import Progress
 from app.ui.panes.review.reading import around, copying
 from app.ui.panes.review.reading.order import ReadingThrough
 from app.ui.panes.review.search import Search
+from app.ui.replaced import begin_again
 
 if TYPE_CHECKING:
     from textual.widgets import Input
@@ -256,8 +257,7 @@ class ReviewPane(LookingKeys):
             if follows:
                 go_to = first_new(self.view.model.changes, reading.changes)
             self._show(reading.changes, reading.remarks, reading.seen, after_decision=decision is not None)
-            finding = self._tools.find_doubt(self._about(), reading.changes)
-            self.run_worker(finding, group="doubt", exclusive=True)
+            begin_again(self, "doubt", self._tools.find_doubt, self._about(), reading.changes)
             if go_to is not None and not reading.was_refused:
                 self.view.go_to_hunk(go_to)
         if decision is not None:
@@ -449,7 +449,7 @@ class ReviewPane(LookingKeys):
         self.action_copy()
 
     def action_more(self) -> None:
-        self.run_worker(around.show_more(self.view, self.desk), group="more", exclusive=True)
+        begin_again(self, "more", around.show_more, self.view, self.desk)
 
     def action_less(self) -> None:
         self.view.hide_around()

@@ -12,6 +12,7 @@ from app.review.port import ReviewPort
 from app.ui.base import ActionApp
 from app.ui.diff.view import DiffView
 from app.ui.panes.review.desk_work import Decision
+from app.ui.replaced import begin_again
 
 
 class LookingKeys(Vertical):
@@ -53,7 +54,7 @@ class LookingKeys(Vertical):
     # Comments for other programs.
 
     def action_export(self) -> None:
-        self.run_worker(self._export(), group="export", exclusive=True)
+        begin_again(self, "export", self._export)
 
     async def _export(self) -> None:
         from app.ui.panes.review.looking import export  # noqa: PLC0415  the first frame does without it
@@ -83,10 +84,10 @@ class LookingKeys(Vertical):
     # Commit by commit.
 
     def action_next_commit(self) -> None:
-        self.run_worker(self._step_commit(1), group="commits", exclusive=True)
+        begin_again(self, "commits", self._step_commit, 1)
 
     def action_prior_commit(self) -> None:
-        self.run_worker(self._step_commit(-1), group="commits", exclusive=True)
+        begin_again(self, "commits", self._step_commit, -1)
 
     async def _step_commit(self, step: int) -> None:
         desk = self.desk
@@ -103,7 +104,7 @@ class LookingKeys(Vertical):
     def look_for_meaning(self, changes: Sequence[FileChange], *, is_wished: bool = False) -> None:
         """Have what moved in `changes`, and what is only reformatted, be found and shown; `is_wished`: the user
         wants to hear of it where there is nothing to fold."""
-        self.run_worker(self._find_meaning(changes, is_wished), group="meaning", exclusive=True)
+        begin_again(self, "meaning", self._find_meaning, changes, is_wished)
 
     async def _find_meaning(self, changes: Sequence[FileChange], is_wished: bool) -> None:
         from app.ui.panes.review.looking.meaning import find_moves, find_notes  # noqa: PLC0415  as above

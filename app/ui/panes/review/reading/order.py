@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
+from functools import partial
 
 from textual.widget import Widget
 
@@ -12,6 +13,7 @@ from app.review.reading.order import default_order, facts_of, next_in, proposed_
 from app.review.remarks.model import ReadingOrder
 from app.ui.diff.view import DiffView
 from app.ui.panes.review.desk_work import DeskWork
+from app.ui.replaced import begin_again
 
 
 class ReadingThrough:
@@ -29,7 +31,7 @@ class ReadingThrough:
         """Follow the order from here on, or go by the files again."""
         self.is_on = not self.is_on
         if self.is_on:
-            self._widget.run_worker(self._find(tells=True), group="order", exclusive=True)
+            begin_again(self._widget, "order", partial(self._find, tells=True))
         else:
             self._widget.app.notify("The next hunk is the next one of the file again.", timeout=3)
 
@@ -37,7 +39,7 @@ class ReadingThrough:
         """These changes are shown now, and this was said."""
         self._remarks = remarks
         if self.is_on and changes:
-            self._widget.run_worker(self._find(tells=False), group="order", exclusive=True)
+            begin_again(self._widget, "order", partial(self._find, tells=False))
 
     def step(self, step: int) -> None:
         """To the next (1) or previous (-1) hunk in the order."""
