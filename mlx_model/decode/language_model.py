@@ -24,14 +24,6 @@ class State(Protocol):
         """Freezes the rollback points: tokens from here on add none."""
         ...
 
-    def rollback_length(self, limit: int) -> int:
-        """The longest length, at most `limit`, that `roll_back` can go to; 0 if there is none."""
-        ...
-
-    def roll_back(self, length: int) -> None:
-        """Goes back to a length that `rollback_length` gave; rollback points are no longer frozen."""
-        ...
-
 
 StateT = TypeVar("StateT", bound=State)
 

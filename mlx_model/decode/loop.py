@@ -11,7 +11,6 @@ from typing import Any, Generic, Literal, cast
 
 import mlx.core as mx
 
-from mlx_model.decode.divergence import Held, RefusingConstraint, likeliest_divergence, replay, replayed
 from mlx_model.decode.drafting import Drafting, Proposal
 from mlx_model.decode.language_model import LanguageModel, StateT
 from mlx_model.decode.logprobs import Chances, chances
@@ -89,9 +88,8 @@ class _Chosen:
 
 class DecodingLoop(Generic[StateT]):
     """Decodes one reply. Whenever it has yielded a token, even if it is closed there, the state has seen
-    exactly a prefix of the prompt and the reply's tokens. Between two passes it has seen all of them, and the
-    next token, which it has not seen, is chosen. Tokens that the constraint may yet refuse are the reply's and
-    not yielded until that is decided."""
+    exactly a prefix of the prompt and the yielded tokens. Between two passes it has seen all of them, and the
+    next token, which it has not seen, is chosen."""
 
     def __init__(
         self,
@@ -111,7 +109,6 @@ class DecodingLoop(Generic[StateT]):
         self._cancelled = cancelled
         self._sampler = Sampler(run.request.sampling, model.vocabulary, run.request.prompt)
         self._constraint = run.request.constraint()
-        self._held: Held | None = None
         self._released = 0
         self._chosen: _Chosen | None = None
         # Whether the next token is on the host already, so that reading it stalls nothing.
@@ -154,9 +151,6 @@ class DecodingLoop(Generic[StateT]):
         yield from self._emit(value, chosen.chances)
         if self.ended:
             return
-        if self._refused:
-            self._diverge()
-            return
         if ahead is not None and (following is None or self._constrained):
             # The constraint's mask depends on the token, which has only now been read.
             following = self._choose(ahead)
@@ -165,14 +159,11 @@ class DecodingLoop(Generic[StateT]):
             if proposal is not None:
                 following = yield from self._verified(value, *proposal)
                 if following is None:
-                    if not self.ended:
-                        self._diverge()
                     return
                 self._known = True
             else:
                 following = self._choose(model.last_logits(chosen.token[None], run.state))
         self._take(following)
-        yield from self._told()
 
     def look_ahead(self, logits: mx.array, hidden: mx.array) -> None:
         """A pass together with others has computed the next token, into logits [vocabulary] and hidden
@@ -193,13 +184,9 @@ class DecodingLoop(Generic[StateT]):
             self.drafting.token_shared(value)
         self.run.shared += 1
         yield from self._emit(value, chosen.chances)
-        if self._refused and not self.ended:
-            self._diverge()
-            return
         if ahead is not None and not self.ended and (following is None or self._constrained):
             following = self._choose(ahead)
         self._take(following)
-        yield from self._told()
 
     def _take(self, following: _Chosen | None) -> None:
         """The pass is over, and this is the next token."""
@@ -248,7 +235,7 @@ class DecodingLoop(Generic[StateT]):
         self, token: int, proposal: Proposal, allowed: mx.array | None
     ) -> Generator[TokenGenerated, None, _Chosen | None]:
         """Yields the accepted drafts and returns the token that the model chose after them, which the sampler
-        has not taken yet; None if the reply ended among them, or they were refused."""
+        has not taken yet; None if the reply ended among them."""
         assert self.drafting is not None
         run, drafting = self.run, self.drafting
         verified = drafting.verify(run.state, self._sampler, token, proposal, allowed)
@@ -260,15 +247,14 @@ class DecodingLoop(Generic[StateT]):
             for draft in verified.accepted:
                 emitted += 1
                 yield from self._emit(draft, block, emitted - 1)
-                if self.ended or self._refused:
+                if self.ended:
                     return None
         finally:
             drafting.keep(run.state, self._sampler, token, verified, emitted)
         return _Chosen(chosen[-1:], None if block is None else block.last())
 
     def _emit(self, token: int, chances: Chances | None, position: int = 0) -> Iterator[TokenGenerated]:
-        """Takes the token, whose chances are at this position, and yields what can be told; the reply may have
-        ended with it."""
+        """Yields the token, whose chances are at this position; the reply may have ended with it."""
         run = self.run
         run.tokens.append(token)
         if self._constraint is not None:
@@ -276,8 +262,7 @@ class DecodingLoop(Generic[StateT]):
             if self._constraint.active:
                 # A reply interrupted inside a tool call is continued from the text before the call.
                 run.state.freeze_rollback_points()
-        event = TokenGenerated(token, run.costs(), None if chances is None else chances.at(position))
-        yield from self._tellable(event)
+        yield TokenGenerated(token, run.costs(), None if chances is None else chances.at(position))
         if token in run.request.stop_tokens:
             run.reason = "stop"
             self.ended = True
@@ -286,64 +271,3 @@ class DecodingLoop(Generic[StateT]):
         elif len(run.tokens) - self._released >= _RELEASE_EVERY:
             self._released = len(run.tokens)
             mx.clear_cache()
-        yield from self._told()
-
-    def _tellable(self, event: TokenGenerated) -> Iterator[TokenGenerated]:
-        """The events that can be told now that this one is there, in order."""
-        constraint, held = self._constraint, self._held
-        if isinstance(constraint, RefusingConstraint) and (constraint.undecided or self._refused):
-            if held is not None:
-                held.events.append(event)
-                return
-            self._held = Held(len(self.run.tokens), constraint.copy())
-        else:
-            self._held = None
-            yield from () if held is None else held.events
-        yield event
-
-    def _told(self) -> Iterator[TokenGenerated]:
-        """What was held back, if the reply has ended."""
-        if self.ended and self._held is not None:
-            yield from self._held.events
-            self._held = None
-
-    @property
-    def _refused(self) -> bool:
-        """Whether the tokens held back are refused, and the state can go back to before them."""
-        constraint, held, run = self._constraint, self._held, self.run
-        if held is None or not isinstance(constraint, RefusingConstraint) or not constraint.refused:
-            return False
-        return run.state.rollback_length(len(run.request.prompt) + held.start - 1) > 0
-
-    def _diverge(self) -> None:
-        """Goes back among the tokens held back to where the reply would most likely have been another, with the
-        token that it would then have had as the next one. Where there is none, the reply stays as it is."""
-        held, run, state, drafting = self._held, self.run, self.run.state, self.drafting
-        assert held is not None
-        known, first = [*run.request.prompt, *run.tokens], len(run.request.prompt) + held.start
-        start = state.rollback_length(first - 1)
-        state.roll_back(start)
-        state.freeze_rollback_points()
-        rows = replayed(self._model, known[start:-1], first - 1 - start, state)
-        found = likeliest_divergence(rows, known[first:], held.constraint.copy())
-        end = len(known) if found is None else first + found[0]
-        state.roll_back(start)
-        state.freeze_rollback_points()
-        if drafting is not None:
-            drafting.begin(known[:start], state)
-        logits = replay(drafting or self._model, known[start:end], state)
-        if drafting is not None:
-            drafting.learn(known[start:end])
-        self._known = True
-        if found is None:
-            self._take(self._choose(logits))
-            return
-        constraint = held.constraint.copy()
-        for token in known[first:end]:
-            constraint.advance(token)
-        self._constraint = constraint
-        del run.tokens[held.start + found[0] :]
-        del held.events[found[0] :]
-        self._sampler.recount(run.request.prompt, run.tokens)
-        other = mx.array([found[1]])
-        self._take(_Chosen(other, self._chances(logits[None], other)))

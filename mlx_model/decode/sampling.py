@@ -41,9 +41,13 @@ class Sampler:
         self._key = mx.random.key(seed % 2**64)
         self._keys = mx.zeros((0, 2), dtype=mx.uint32)
         self._seen: mx.array | None = None
+        if parameters.repetition_penalty != 1.0:
+            self._seen = mx.zeros(vocabulary, dtype=mx.bool_)
+            if history:
+                self._seen[mx.array(list(history))] = True
         self._counts: mx.array | None = None
-        self._vocabulary = vocabulary
-        self.recount(history)
+        if parameters.presence_penalty or parameters.frequency_penalty:
+            self._counts = mx.zeros(vocabulary, dtype=mx.int32)
         self._bias: mx.array | None = None
         if parameters.logit_bias:
             self._bias = mx.zeros(vocabulary)
@@ -88,19 +92,6 @@ class Sampler:
             self._seen[tokens] = True
         if self._counts is not None:
             self._counts = self._counts.at[tokens].add(1)
-
-    def recount(self, history: Sequence[int], reply: Sequence[int] = ()) -> None:
-        """Makes these, and no others, the tokens that penalties apply to: some of the reply were taken back.
-        The noise goes on from where it is."""
-        parameters, vocabulary = self.parameters, self._vocabulary
-        if parameters.repetition_penalty != 1.0:
-            self._seen = mx.zeros(vocabulary, dtype=mx.bool_)
-            if history or reply:
-                self._seen[mx.array([*history, *reply])] = True
-        if parameters.presence_penalty or parameters.frequency_penalty:
-            self._counts = mx.zeros(vocabulary, dtype=mx.int32)
-            if reply:
-                self._counts = self._counts.at[mx.array(list(reply))].add(1)
 
     def distributions(self, logits: mx.array, drafted: mx.array | None = None, first: int = 0) -> mx.array:
         """The probabilities [n, vocabulary] in float32 that `choose` with these arguments draws from."""

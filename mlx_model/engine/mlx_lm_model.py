@@ -47,14 +47,6 @@ class MlxLmState(State):
     def freeze_rollback_points(self) -> None:
         pass  # these caches can be trimmed to any length, or not at all
 
-    @override
-    def rollback_length(self, limit: int) -> int:
-        return 0
-
-    @override
-    def roll_back(self, length: int) -> None:
-        raise AssertionError("rollback_length gives no length to go to")
-
 
 class MlxLmModel(LanguageModel[MlxLmState]):
     """A LanguageModel over a module of mlx-lm."""

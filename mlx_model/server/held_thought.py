@@ -1,6 +1,5 @@
 """Constraints of a reply that may begin with a thought: its budget, and what holds once it has ended."""
 
-import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,11 +7,10 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from mlx_model.chat.thoughts import ThoughtTokens
-from mlx_model.decode.divergence import RefusingConstraint
 from mlx_model.decode.request import Constraint
 
 
-class HeldThought(RefusingConstraint):
+class HeldThought(Constraint):
     """Ends the thought by its closing token once its budget is spent, and constrains what follows."""
 
     def __init__(
@@ -45,23 +43,6 @@ class HeldThought(RefusingConstraint):
         if self._thinks:
             return self._is_spent
         return self._after is not None and self._after.active
-
-    @property
-    @override
-    def undecided(self) -> bool:
-        return isinstance(self._after, RefusingConstraint) and self._after.undecided
-
-    @property
-    @override
-    def refused(self) -> bool:
-        return isinstance(self._after, RefusingConstraint) and self._after.refused
-
-    @override
-    def copy(self) -> "HeldThought":
-        other = copy.copy(self)
-        if isinstance(self._after, RefusingConstraint):
-            other._after = self._after.copy()
-        return other
 
     @override
     def advance(self, token: int) -> None:

@@ -12,7 +12,6 @@ from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from numpy.typing import NDArray
 
 from mlx_model.chat.tools.call_text import CLOSE, END, MARK, OPEN, CallText, Read, ToolForm
-from mlx_model.chat.tools.edits.changed_edits import NEW, Change
 from mlx_model.chat.tools.edits.exact_edits import EditedFile, Files
 from mlx_model.chat.tools.edits.quotation import Quotation
 from mlx_model.chat.tools.prose import Prose
@@ -94,15 +93,13 @@ class _Call:
     is_free: bool = False
     """Whether the next text belongs to a value that any text fits."""
     quotation: Quotation | None = None
-    change: Change = field(default_factory=Change)
 
     def copy(self) -> "_Call":
         return replace(self, matcher=self.matcher.deep_copy(), text=self.text.copy())
 
 
 class GrammarConstraint:
-    """Implements decode.divergence.RefusingConstraint for one reply: where texts are known that edits have to
-    quote, it refuses edits that change nothing."""
+    """Implements decode.request.Constraint for one reply."""
 
     def __init__(self, tokens: CallTokens, rules: CallRules, required: bool = False) -> None:
         """With `required` the first token can only be the one that opens a call."""
@@ -111,31 +108,13 @@ class GrammarConstraint:
         self._prose = Prose()
         self._call: _Call | None = None
         self._awaits_call = required
-        self._copied = False
-
-    @property
-    def undecided(self) -> bool:
-        call = self._call
-        if call is None or call.tentative is not None or not self._rules.files:
-            return False
-        text = call.text
-        return call.change.may_be_copy(text.key, text.rest, text.form.keys)
-
-    @property
-    def refused(self) -> bool:
-        return self._copied
-
-    def copy(self) -> "GrammarConstraint":
-        other = GrammarConstraint(self._tokens, self._rules, self._awaits_call)
-        other._prose, other._call = self._prose.copy(), self._call and self._call.copy()
-        return other
 
     @property
     def active(self) -> bool:
         return self._awaits_call or (self._call is not None and self._call.tentative is None)
 
     def advance(self, token: int) -> None:
-        self._awaits_call, self._copied = False, False
+        self._awaits_call = False
         if not self._took(token):
             self._call, self._prose = None, Prose()
 
@@ -152,7 +131,8 @@ class GrammarConstraint:
         return self._free_mask(call) if call.is_free else self._held_mask(call)
 
     def check(self, drafts: Sequence[int]) -> tuple[int, Mask | None]:
-        ahead = self.copy()
+        ahead = GrammarConstraint(self._tokens, self._rules, self._awaits_call)
+        ahead._prose, ahead._call = self._prose.copy(), self._call and self._call.copy()
         rows = [ahead.mask()]
         constrained = ahead.active
         for token in drafts:
@@ -203,7 +183,6 @@ class GrammarConstraint:
         if token == self._tokens.closing:
             fits = call.text.may_close
             if fits:
-                self._copied = bool(self._rules.files) and call.text.key == NEW and call.change.is_copy
                 self._call, self._prose = None, Prose()
             return fits
         if not self._tokens.spelled[token]:
@@ -256,9 +235,6 @@ class GrammarConstraint:
         """Sees what was read: the values that edits depend on, and what kind of value is written now."""
         for item in read:
             call.edited = call.edited.after(call.text.name, item)
-            call.change = call.change.after(call.text.name, item)
-            if item.kind == "end" and item.key == NEW and self._rules.files:
-                self._copied = call.change.is_copy
             if item.kind == "begin":
                 quotes = call.edited.quotes(call.text.name, item.key)
                 call.quotation = call.edited.quotation() if quotes else None

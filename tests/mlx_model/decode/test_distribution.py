@@ -141,12 +141,6 @@ class ChainState:
     def freeze_rollback_points(self) -> None:
         pass
 
-    def rollback_length(self, limit: int) -> int:  # noqa: ARG002
-        return 0
-
-    def roll_back(self, length: int) -> None:  # noqa: ARG002
-        raise AssertionError
-
     def record(self, on: bool) -> None:
         pass
 

@@ -270,41 +270,6 @@ def test_what_an_edit_may_quote(bench: Bench, written: str, may: bool) -> None:
     assert follow(bench.constraint(), bench.tokenizer, written) is may
 
 
-COPIED = opened("repeated.txt") + "once" + CLOSED + "<parameter=new_string>\n"
-CLOSING = "</parameter>\n</function>\n</tool_call>"
-
-
-@pytest.mark.parametrize(
-    ("written", "undecided", "refused"),
-    [
-        (COPIED, True, False),
-        (COPIED + "on", True, False),
-        (COPIED + "once\n</param", True, False),
-        (COPIED + "once\n</parameter>\n</function>\n", True, False),
-        (COPIED + "once\n</parameter>\n</function>\n</tool_call>", False, True),
-        (COPIED + "once" + CLOSED + "<parameter=repl", True, False),
-        (COPIED + "once" + CLOSED + "<parameter=replace_all>\n", False, True),
-        (COPIED + "once" + CLOSED + "<parameter=replace_all>\ntrue\n" + CLOSING, False, False),
-        (COPIED + "one", False, False),
-        (COPIED + "once\n\n", False, False),
-        (COPIED + "onc\n" + CLOSING, False, False),
-        (COPIED + "once" + CLOSED + "\n" + CLOSING, False, False),
-        (COPIED + "twice\n" + CLOSING, False, False),
-        # Where the new text comes first, and in other tools, nothing is compared.
-        (opened("repeated.txt", ("new_string", "once")) + "once\n" + CLOSING, False, False),
-    ],
-)
-def test_which_edits_are_refused_for_changing_nothing(
-    bench: Bench, written: str, undecided: bool, refused: bool
-) -> None:
-    constraint = bench.constraint()
-    assert follow(constraint, bench.tokenizer, written)
-    assert (constraint.undecided, constraint.refused) == (undecided, refused)
-    free = bench.constraint([])
-    assert follow(free, bench.tokenizer, written)
-    assert not free.undecided and not free.refused
-
-
 def test_a_file_that_changed_or_is_forgotten_is_not_quoted(bench: Bench) -> None:
     paths = {seen.paths[0] for seen in bench.context.files.unchanged()}
     assert paths == set(FILES)
