@@ -73,8 +73,10 @@ def _findings(model: str | None) -> Iterator[Finding]:
     yield Finding("ok", "python", f"{platform.python_version()}, {sys.executable}")
     yield Finding("ok", "machine", f"{platform.system()} {platform.release()}, {platform.machine()}")
     yield _package("mlx", "the engine cannot run; servers can still be used")
-    # Which library multiplies on a CPU, and whether the engine's kernel does on a Mac what plain operations do.
+    # Which library multiplies on a CPU, whether graphs are kept there, and whether the engine's kernel does
+    # on a Mac what plain operations do.
     yield from _engine_says("blas", "mlx-cpu", "mlx_model.memory.blas")
+    yield from _engine_says("graphs", "mlx-cpu", "mlx_model.memory.graphs")
     yield from _engine_says("deltanet step", "mlx-metal", "mlx_model.engine.kernel_choice")
     yield _package("textual", "the workspace cannot open")
     yield _git()

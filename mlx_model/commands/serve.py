@@ -28,6 +28,7 @@ from mlx_model.engine.reserves import engine_reserves
 from mlx_model.engine.upkeep import DEFAULT_KEEP_ALIVE, Upkeep
 from mlx_model.errors import RequestError
 from mlx_model.memory.device import blas_report, default_dtype, on_cpu
+from mlx_model.memory.graphs import compile_without_fusing
 from mlx_model.memory.machine import available_bytes
 from mlx_model.memory.plan import Wishes
 from mlx_model.memory.relief import Relief
@@ -106,6 +107,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Serves until a signal, or idleness, ends it. Raises EngineError."""
     options = _options(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    if on_cpu():
+        # In the first reply a Ctrl+C could be lost.
+        compile_without_fusing()
     return run_server(options, lambda report: _load(arguments, report))
 
 

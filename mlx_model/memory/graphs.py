@@ -2,13 +2,17 @@
 
 Fused operations are C++ on a CPU, which MLX (0.32) has a compiler turn into libraries at run time, in one
 folder for all processes and without a lock: one may load what another has half written. In the mode `no_fuse`
-of its C++ interface (mlx/compile.h) MLX keeps graphs and needs no compiler. Python has no binding for it, so it
-is set in MLX's own library.
+of its C++ interface (mlx/compile.h) MLX keeps graphs and has nothing compiled. Python has no binding for it, so
+it is set in MLX's own library.
+
+All the same MLX compiles nothing where it finds no g++, which it starts once, with `--version`, when a function
+is compiled first. It starts it by system(3), which has SIGINT ignored in the whole process meanwhile.
 """
 
 import ctypes
 import os
 import re
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,7 +26,8 @@ _MODES = re.compile(r"enum class CompileMode\s*\{([^}]*)\}")
 
 def compile_without_fusing(places: Iterable[str] | None = None) -> str | None:
     """Has mx.compile keep graphs and fuse nothing, in this process; or turns it off and says why. `places`: the
-    folders of MLX, by default those of the package."""
+    folders of MLX, by default those of the package. To be called before Ctrl+C is waited for: MLX looks for g++
+    here, if it has not yet."""
     mx.disable_compile()
     if os.environ.get("MLX_DISABLE_COMPILE") is not None:
         return "MLX_DISABLE_COMPILE is set"
@@ -38,9 +43,34 @@ def compile_without_fusing(places: Iterable[str] | None = None) -> str | None:
         return "this MLX does not let the mode be set"
     setter.argtypes, setter.restype = [ctypes.c_int], None
     setter(names.index("no_fuse"))
-    return None
+    return None if _keeps_graphs() else "MLX does so only where g++ is installed"
+
+
+def _keeps_graphs() -> bool:
+    built: list[int] = []
+
+    def function(x: mx.array) -> mx.array:
+        built.append(1)
+        return x + 1
+
+    compiled = mx.compile(function)
+    times = 3  # a process's first is built twice, before MLX has opened a stream and after
+    for _ in range(times):
+        compiled(mx.array(0))
+    return len(built) < times
 
 
 def _first(folders: Iterable[Path], *names: str) -> Path | None:
     paths = (folder / name for folder in folders for name in names)
     return next((path for path in paths if path.exists()), None)
+
+
+def main() -> int:
+    """Prints whether graphs are kept on a CPU; status 1 where they are not."""
+    fault = compile_without_fusing()
+    print("kept" if fault is None else f"built anew for every token, which is slower: {fault}")
+    return 0 if fault is None else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,9 @@
-"""mx.compile on a CPU keeps graphs and needs no compiler; where it cannot, it is off, and that is said."""
+"""mx.compile on a CPU keeps graphs and fuses nothing; where it cannot, it is off, and that is said."""
 
 import _ctypes
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import mlx.core as mx
 import pytest
 
 from mlx_model.memory.graphs import compile_without_fusing
+from tests.support.patience import LONGEST
 
 
 @pytest.fixture(autouse=True)
@@ -57,3 +61,12 @@ def test_an_mlx_without_the_mode_compiles_nothing(lacking: str, tmp_path: Path) 
 def test_the_users_word_that_nothing_be_compiled_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLX_DISABLE_COMPILE", "1")
     assert compile_without_fusing() == "MLX_DISABLE_COMPILE is set"
+
+
+def test_a_machine_without_a_compiler_is_told(tmp_path: Path) -> None:
+    # MLX remembers whether it has found one: a process of its own.
+    command = [sys.executable, "-m", "mlx_model.memory.graphs"]
+    without = {**os.environ, "PATH": str(tmp_path)}
+    found = subprocess.run(command, env=without, capture_output=True, text=True, timeout=LONGEST, check=False)
+    assert found.returncode == 1
+    assert "g++" in found.stdout
