@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -68,8 +69,11 @@ class ListLines(LineView):
     def row_gutter(self, row: int, current: bool) -> list[Segment]:  # noqa: ARG002
         return []
 
-    def body(self, row: int, left: int, width: int) -> tuple[str, Style, list[Span], int]:  # noqa: ARG002
+    def body(self, row: int, left: int, width: int) -> tuple[str, Style, list[Span], int]:
         text, start, end = self._parts(row)
+        if cell_len(text) > left + width:
+            text = set_cell_size(text, left + width - 1).rstrip() + "…"
+            start, end = min(start, len(text)), min(end, len(text))
         palette = self.palette
         tones = {"success": palette.success, "error": palette.error, "accent": palette.accent}
         tone = tones.get(self.entries[row].tone, palette.muted)

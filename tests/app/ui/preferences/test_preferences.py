@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from app.settings.settings import BadSettings, Settings, load_settings, settings_file
 from app.ui.dialogs.help import HelpLines, HelpScreen
@@ -52,6 +53,10 @@ async def test_settings_are_changed_beside_their_comments(tmp_path: Path) -> Non
         async def go_to(name: str) -> None:
             screen._lines.move_to([row.key for row in screen._lines.entries].index(name))
 
+        # What there is no room for is seen to be missing.
+        cut, _, spans, _ = screen._lines.body(0, 0, 20)
+        assert cell_len(cut) <= 20 and cut.endswith("…") and all(end <= len(cut) for _, end, _ in spans)
+        assert not screen._lines.body(0, 0, 200)[0].endswith("…")
         await go_to("vim_keys")
         await stage.press("enter")
         await stage.until(lambda: stage.screen.agent.prompt.vim is not None)
