@@ -30,6 +30,7 @@ from mlx_model.layers.decoder import AttentionLayer, DeltaNetLayer
 from mlx_model.layers.elementwise import fusing
 from mlx_model.layers.kernels.delta_step import DeltaWeights
 from mlx_model.memory.device import on_cpu
+from mlx_model.memory.graphs import compiles
 from mlx_model.memory.plan import Wishes
 from mlx_model.model import Qwen3Next
 
@@ -260,9 +261,14 @@ def _recorded(layer: type, between: list[mx.array]) -> Iterator[None]:
 
 @contextmanager
 def _compiling() -> Iterator[None]:
-    """mx.compile on, as on a GPU: what it makes is counted here and never run."""
+    """mx.compile on, as on a GPU: what it makes is counted here and never run. Raises ConfigError without a
+    compiler."""
     mx.enable_compile()
     try:
+        if not compiles():
+            raise ConfigError(
+                "Operations can be counted only where g++ is installed, without which MLX fuses none."
+            )
         with fusing():
             yield
     finally:

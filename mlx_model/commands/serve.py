@@ -108,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = _options(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     if on_cpu():
-        # In the first reply a Ctrl+C could be lost.
+        # MLX looks for g++ once, and SIGINT is ignored meanwhile: here, and not in the middle of a reply.
         compile_without_fusing()
     return run_server(options, lambda report: _load(arguments, report))
 

@@ -26,8 +26,7 @@ _MODES = re.compile(r"enum class CompileMode\s*\{([^}]*)\}")
 
 def compile_without_fusing(places: Iterable[str] | None = None) -> str | None:
     """Has mx.compile keep graphs and fuse nothing, in this process; or turns it off and says why. `places`: the
-    folders of MLX, by default those of the package. To be called before Ctrl+C is waited for: MLX looks for g++
-    here, if it has not yet."""
+    folders of MLX, by default those of the package. The first call has MLX look for g++."""
     mx.disable_compile()
     if os.environ.get("MLX_DISABLE_COMPILE") is not None:
         return "MLX_DISABLE_COMPILE is set"
@@ -43,10 +42,11 @@ def compile_without_fusing(places: Iterable[str] | None = None) -> str | None:
         return "this MLX does not let the mode be set"
     setter.argtypes, setter.restype = [ctypes.c_int], None
     setter(names.index("no_fuse"))
-    return None if _keeps_graphs() else "MLX does so only where g++ is installed"
+    return None if compiles() else "MLX does so only where g++ is installed"
 
 
-def _keeps_graphs() -> bool:
+def compiles() -> bool:
+    """Whether mx.compile does anything now. It does nothing where it is off, and on a CPU without g++."""
     built: list[int] = []
 
     def function(x: mx.array) -> mx.array:
@@ -54,10 +54,10 @@ def _keeps_graphs() -> bool:
         return x + 1
 
     compiled = mx.compile(function)
-    times = 3  # a process's first is built twice, before MLX has opened a stream and after
-    for _ in range(times):
+    calls = 3  # the first function of a process is built twice
+    for _ in range(calls):
         compiled(mx.array(0))
-    return len(built) < times
+    return len(built) < calls
 
 
 def _first(folders: Iterable[Path], *names: str) -> Path | None:

@@ -10,8 +10,10 @@ import mlx.core as mx
 from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.recipes import Recipe
 from tests.support.checkpoints import write_checkpoint
+from tests.support.compiler import needs_compiler
 
 
+@needs_compiler
 def test_a_token_of_the_published_model_takes_at_most_1150_operations(tmp_path: Path) -> None:
     source = write_checkpoint(tmp_path / "hf", num_hidden_layers=8, dtype=mx.bfloat16)
     convert(source, tmp_path / "q4", Recipe.Q4)

@@ -10,7 +10,9 @@ from pathlib import Path
 import mlx.core as mx
 import pytest
 
+from mlx_model.memory.device import on_cpu
 from mlx_model.memory.graphs import compile_without_fusing
+from tests.support.compiler import needs_compiler
 from tests.support.patience import LONGEST
 
 
@@ -31,6 +33,7 @@ def counted() -> tuple[Callable[[mx.array], mx.array], list[int]]:
     return mx.compile(function), built
 
 
+@needs_compiler
 def test_a_graph_is_built_once_and_its_operations_are_not_fused(tmp_path: Path) -> None:
     assert compile_without_fusing() is None
     function, built = counted()
@@ -63,6 +66,7 @@ def test_the_users_word_that_nothing_be_compiled_is_heard(monkeypatch: pytest.Mo
     assert compile_without_fusing() == "MLX_DISABLE_COMPILE is set"
 
 
+@pytest.mark.skipif(not on_cpu(), reason="a GPU needs no g++")
 def test_a_machine_without_a_compiler_is_told(tmp_path: Path) -> None:
     # MLX remembers whether it has found one: a process of its own.
     command = [sys.executable, "-m", "mlx_model.memory.graphs"]
