@@ -80,7 +80,10 @@ def outcomes(modules: Mapping[str, str], cases: Sequence[Case]) -> list[Outcome]
             module = types.ModuleType(name)
             vars(module).update(__builtins__={**vars(builtins), "__import__": load}, __step__=step)
             with warnings.catch_warnings(record=True) as warned:
-                warnings.simplefilter("always")
+                # The compiler's alone: an object of somebody else's may be freed meanwhile, and warn of that.
+                warnings.simplefilter("ignore")
+                for kind in (SyntaxWarning, DeprecationWarning):
+                    warnings.simplefilter("always", kind)
                 code = compile(_Counting().visit(ast.parse(modules[name])), name, "exec")
             if warned:
                 raise Dubious(str(warned[0].message))
