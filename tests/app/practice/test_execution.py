@@ -6,7 +6,7 @@ import warnings
 import pytest
 
 from app.practice import execution
-from app.practice.execution import Case, Dubious, outcomes
+from app.practice.execution import Case, Dubious, Outcome, outcomes
 
 
 def test_code_that_python_warns_of_is_refused() -> None:
@@ -20,5 +20,4 @@ def test_what_is_freed_meanwhile_says_nothing_of_the_code(monkeypatch: pytest.Mo
         return ast.parse(text)
 
     monkeypatch.setattr(execution, "ast", type("Reader", (), {**vars(ast), "parse": staticmethod(parse)}))
-    (found,) = outcomes({"work": "def two():\n    return 2\n"}, [Case((), "two()")])
-    assert found.value is not None and "2" in found.value
+    assert outcomes({"work": "def two():\n    return 2\n"}, [Case((), "two()")]) == [Outcome(2)]
