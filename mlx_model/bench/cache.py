@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from mlx_model.bench.cache_lookup import measure_lookup
 from mlx_model.bench.cache_scripts import Script, chat_scripts, scripts, tools
-from mlx_model.bench.chat_server import ChatServer
+from mlx_model.bench.processes.chat_server import ChatServer
 from mlx_model.chat.prompt import PromptEncoder
 from mlx_model.commands.shared.chats import add_chats, read_messages
 

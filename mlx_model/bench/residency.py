@@ -10,13 +10,14 @@ from argparse import Namespace
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from mlx_model.bench.processes.tied import end_with_parent
 from mlx_model.commands.shared.chats import add_chats, read_chats
 from mlx_model.commands.shared.memory_check import add_memory, settle_memory
 from mlx_model.commands.shared.options import prompt_tokens, read_text
@@ -113,8 +114,15 @@ def measure(
     Raises DoesNotFit where a number does not fit and is not forced, and EngineError."""
     runs: list[_Run] = []
     for number in slots:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            runs.append(pool.submit(_run, directory, tuple(prompt), number, count, force).result())
+        context = get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent) as pool:
+            try:
+                runs.append(pool.submit(_run, directory, tuple(prompt), number, count, force).result())
+            except BaseException:
+                # Otherwise the pool, told to end, waits until the whole run is done.
+                for worker in active_children():
+                    worker.terminate()
+                raise
     return [
         Measured(
             slots=number,

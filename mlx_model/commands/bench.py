@@ -2,6 +2,10 @@
 
 import argparse
 import importlib
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 MEASUREMENTS = {
     "batch": ("mlx_model.bench.batch", "how much faster replies are decoded together than one by one"),
@@ -35,4 +39,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the one chosen. Raises EngineError."""
-    return int(arguments.measure(arguments))
+    with _unwound_by_signals():
+        return int(arguments.measure(arguments))
+
+
+@contextmanager
+def _unwound_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise SystemExit, so that temporary folders are removed and processes ended."""
+    taken = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)

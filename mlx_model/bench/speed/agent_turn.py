@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mlx_model.bench.cache_scripts import SYSTEM, text, tools
-from mlx_model.bench.chat_server import ChatServer
+from mlx_model.bench.processes.chat_server import ChatServer
 
 TURNS = 20
 """Turns of a session, the last of which is timed."""

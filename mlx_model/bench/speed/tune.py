@@ -14,7 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryFile
 
+from mlx_model.bench.processes.tied import end_tied, start_tied
 from mlx_model.errors import EngineError, RequestError
 from mlx_model.memory.buffer_limits import NAMES, keep_limits, tuning_file
 from mlx_model.memory.machine import chip
@@ -111,13 +113,21 @@ def measured(model: Path, limits: Mapping[str, str]) -> tuple[float, float]:
     command += ["--contexts", "0", "--rounds", "1", "--turns", "0"]
     # An empty one keeps MLX's own limit (see memory.device.set_buffer_limits).
     environment = {**os.environ, **{name: limits.get(name, "") for name in NAMES}}
-    ended = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, timeout=_SECONDS
-    )
-    if ended.returncode:
-        last = (ended.stderr.strip().splitlines() or ["it said nothing."])[-1]
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as log:
+        process = start_tied(command, out=out, log=log, environment=environment)
+        try:
+            status = process.wait(_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise TuningFailed(f"A measurement was not done after {_SECONDS // 60} minutes.") from None
+        finally:
+            end_tied(process)
+        out.seek(0)
+        log.seek(0)
+        said, errors = out.read(), log.read()
+    if status:
+        last = (errors.strip().splitlines() or ["it said nothing."])[-1]
         raise TuningFailed(f"A measurement failed: {last}")
-    speeds = json.loads(ended.stdout)["speeds"]
+    speeds = json.loads(said)["speeds"]
     prompts = {one["work"]["tokens"]: one["median"] for one in speeds if not one["work"]["writes"]}
     decoding = next(one["median"] for one in speeds if one["work"]["writes"])
     return float(prompts[max(tokens for tokens in prompts if tokens <= _PROMPT)]), float(decoding)

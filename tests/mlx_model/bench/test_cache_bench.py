@@ -8,7 +8,7 @@ import pytest
 from mlx_model.__main__ import main
 from mlx_model.bench.cache import replay
 from mlx_model.bench.cache_scripts import Script, Step, chat_scripts
-from mlx_model.bench.chat_server import ChatServer
+from mlx_model.bench.processes.chat_server import ChatServer
 from mlx_model.chat.prompt import PromptEncoder
 from tests.support.checkpoints import write_checkpoint
 from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer

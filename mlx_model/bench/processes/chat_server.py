@@ -1,4 +1,4 @@
-"""Chat servers as child processes of a bench."""
+"""Chat servers that a bench starts, and that end with it."""
 
 import contextlib
 import json
@@ -13,12 +13,11 @@ from typing import Any, Self
 
 import httpx2
 
+from mlx_model.bench.processes.tied import end_tied, start_tied
 from mlx_model.errors import EngineError
 
 _START_SECONDS = 600.0
 """Loading a large model from a slow disk takes minutes."""
-_STOP_SECONDS = 60.0
-"""Twice what a server takes at most to write its snapshots."""
 
 
 class BenchServerFailed(EngineError):
@@ -53,7 +52,7 @@ class ChatServer:
             port = probe.getsockname()[1]
         command = [sys.executable, *self._arguments, "--host", "127.0.0.1", "--port", str(port)]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+            self._process = start_tied(command, out=log, log=log)
         self._client = httpx2.Client(
             base_url=f"http://127.0.0.1:{port}", timeout=_START_SECONDS, trust_env=False
         )
@@ -69,12 +68,7 @@ class ChatServer:
         if self._client is not None:
             self._client.close()
         if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            end_tied(self._process)
 
     def complete(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """The whole reply to one request. Raises BenchServerFailed."""
