@@ -40,6 +40,7 @@ from app.agent.tools.toolbox import Toolbox
 from app.agent.touched import Check, Touched
 from app.agent.turn import Hands, Turn, compact
 from app.errors import TidegateError
+from app.model.engine.ready import until_settled
 from app.model.messages import Message
 from app.model.port import EnginePort, ModelPort
 from app.paths import cache_directory
@@ -47,6 +48,8 @@ from app.review.port import ChangeRecorder
 from app.settings.mcp import McpServer
 from app.settings.settings import Effort, Mode, Rule
 from app.workspace.workspace import Workspace
+
+_SURELY_FITS = 6_000  # characters, some 2,000 tokens: any model's context has room for them
 
 
 def open_agent(
@@ -96,15 +99,17 @@ def open_agent(
         check=check,
         context_length=context_length,
         opening=lambda: opening_for(workspace, engine),
+        settled=lambda: until_settled(engine),
     )
 
 
 async def _nothing() -> None:
-    """What a session begins with where nothing was warmed."""
+    """What a session begins with where nothing was warmed, and what to wait for where there is no engine."""
 
 
 class Agent(AgentPort):
     """An AgentPort. Questions go to `asker`; what changes goes to `recorder` first, from a worker thread.
+    `settled` waits until the engine is ready, or is not going to be.
 
     Raises SessionError when `journal` does not hold a session.
     """
@@ -127,10 +132,12 @@ class Agent(AgentPort):
         check: Check | None = None,
         context_length: Callable[[], int | None] = lambda: None,
         opening: Callable[[], Awaitable[Opening | None]] = _nothing,
+        settled: Callable[[], Awaitable[object]] = _nothing,
     ) -> None:
         self._workspace = workspace
         self._stays_awake = stays_awake
         self._opening = opening
+        self._settled = settled
         recorder = self._recorder = Touched(recorder)
         self._check = check
         self._conversation = Conversation(journal)
@@ -286,6 +293,7 @@ class Agent(AgentPort):
 
     @override
     def steer(self, text: str) -> None:
+        self._refuse_too_long(text)
         self._steering.append(text)
 
     @override
@@ -321,6 +329,8 @@ class Agent(AgentPort):
         if text is None and not conversation.messages:
             raise SessionError("there is nothing to go on with", "write a message")
         if text is not None:
+            if len(text) > _SURELY_FITS and self._hands.context_length() is None:
+                await self._settled()
             self._refuse_too_long(text)
         was_interrupted = conversation.last_end == "cancelled"
         conversation.set_mode(self.mode)

@@ -109,7 +109,8 @@ class AgentPort(Protocol):
         """Run one turn, from TurnStarted to TurnEnded.
 
         Closing the iterator or cancelling the task that reads it ends the turn as cancelled; what was said and
-        done until then is kept in the session on disk.
+        done until then is kept in the session on disk. Raises MessageTooLong before TurnStarted, for which it
+        waits for the engine where the message is long and the length of the context is not known yet.
         """
         ...
 
@@ -123,7 +124,8 @@ class AgentPort(Protocol):
         ...
 
     def steer(self, text: str) -> None:
-        """Say something to the running turn: it is taken before the model's next reply (Steered tells when)."""
+        """Say something to the running turn: it is taken before the model's next reply (Steered tells when).
+        Raises MessageTooLong, as run_turn does."""
         ...
 
     def take_back(self) -> tuple[str, ...]:

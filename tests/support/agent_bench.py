@@ -93,6 +93,8 @@ class Bench:
         self.asker = Asker()
         self.mode = mode
         self.context_length = context_length
+        self.is_waited_for, self.ready = asyncio.Event(), asyncio.Event()
+        self.ready.set()
         self.agent = self.open(new_journal(root))
 
     def open(self, journal: Journal) -> Agent:
@@ -104,8 +106,14 @@ class Bench:
             journal,
             mode=self.mode,
             context_length=lambda: self.context_length,
+            settled=self._settled,
         )
         return self.agent
+
+    async def _settled(self) -> None:
+        """The engine is ready once `ready` is set."""
+        self.is_waited_for.set()
+        await self.ready.wait()
 
     async def close(self) -> None:
         """End the agent that is open now."""

@@ -9,6 +9,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.worker import Worker
 
+from app.agent.errors import MessageTooLong
 from app.agent.events import (
     AgentEvent,
     FilesChanged,
@@ -113,8 +114,12 @@ class TurnRunner:
     def tell_now(self) -> None:
         """What waits goes into the running turn, up to the first command for the shell."""
         while self.agent is not None and self.is_working and self._queue and self._queue[0][:1] != "!":
+            try:
+                self.agent.steer(self._queue[0])
+            except MessageTooLong as error:
+                self._conversation.note(f"{error}. Nothing was sent; it waits below.")
+                break
             self._told.append(self._queue.pop(0))
-            self.agent.steer(self._told[-1])
         self._show_queue()
 
     def send_next(self) -> None:
@@ -153,7 +158,7 @@ class TurnRunner:
         self._pane.post_message(TurnChanged(True))
 
     async def _run(self, events: AsyncIterator[AgentEvent], text: str) -> None:
-        """Show what happens. A turn that could not even begin leaves `text` where it can be changed."""
+        """Show what happens. A turn that did not even begin leaves `text` where it can be changed."""
         began = time.monotonic()
         last: Finished | None = None
         has_begun = completed = has_failed = False
@@ -200,7 +205,7 @@ class TurnRunner:
             self._told.clear()
             if self.agent is not None:
                 self._queue[:0] = self.agent.take_back()
-            if has_failed and not has_begun and text:
+            if not has_begun and text:
                 self._queue.insert(0, text)
             self._after(completed)
 
