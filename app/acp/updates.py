@@ -182,7 +182,7 @@ class Translator:
 
     def _finished(self, event: ToolFinished) -> Iterator[SessionUpdate]:
         if event.call_id not in self._announced:
-            yield self._announce(event.call_id, title=event.name, kind=kind_of(event.name))
+            yield self._announce(event.call_id, title=event.summary or event.name, kind=kind_of(event.name))
         content = as_content(event.display or event.result)
         path, before = self._before.pop(event.call_id, (None, None))
         after = read_for_diff(path) if path is not None else None
@@ -191,4 +191,4 @@ class Translator:
         self._printed.pop(event.call_id, None)
         self._open.pop(event.call_id, None)
         status: ToolCallStatus = "completed" if event.ok else "failed"
-        yield update_tool_call(event.call_id, status=status, content=content)
+        yield update_tool_call(event.call_id, title=event.summary or None, status=status, content=content)

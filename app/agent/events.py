@@ -85,13 +85,15 @@ class ToolOutput:
 @dataclass(frozen=True, slots=True)
 class ToolFinished:
     """A call ended. `result` is what the model is told; `display` what a person is shown of it (a diff, a
-    few lines)."""
+    few lines). `summary` is that of ToolStarted, for a call that was refused before it began; "" where its
+    arguments could not be read."""
 
     call_id: str
     name: str
     ok: bool
     result: str
     display: str
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -344,7 +344,8 @@ class Turn:
         self._conversation.add(told, ok=result.ok, display=result.display)
         if result.todos is not None:
             self._conversation.plan(result.todos)
-        await self._emit(ToolFinished(call.id, call.name, result.ok, text, result.display or result.text))
+        shown = result.display or result.text
+        await self._emit(ToolFinished(call.id, call.name, result.ok, text, shown, context.summary))
         if result.todos is not None:
             await self._emit(TodosChanged(result.todos))
         if context.changed:
@@ -368,6 +369,7 @@ class Turn:
 
     async def _run(self, tool: Tool[Any], call: ToolCall, written: str, context: ToolContext) -> ToolResult:
         arguments = tool.parse(written)
+        context.summary = tool.summary(arguments)
         access = tool.access(arguments, self._hands.workspace)
         if access.location is not None and access.location.is_inside:
             place = access.location.absolute
@@ -402,7 +404,7 @@ class Turn:
         if context.is_sandboxed and not self.has_warned and await in_thread(find_sandbox) is None:
             self.has_warned = True
             await self._emit(Noticed(NO_SANDBOX))
-        await self._emit(ToolStarted(call.id, call.name, given, tool.summary(arguments)))
+        await self._emit(ToolStarted(call.id, call.name, given, context.summary))
         # What these changed is found afterwards; the other tools tell review beforehand.
         changes_unseen = access.kind in ("command", "mcp")
         if changes_unseen:
@@ -411,7 +413,7 @@ class Turn:
         result: ToolResult = await tool.run(arguments, context)
         if result.was_confined:
             result = await run_again(
-                PermissionRequest(call.id, call.name, given, tool.summary(arguments), ""),
+                PermissionRequest(call.id, call.name, given, context.summary, ""),
                 result,
                 context,
                 permissions,

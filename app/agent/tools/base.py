@@ -88,7 +88,7 @@ class ToolContext:
     collects the paths it wrote, also when it is cancelled halfway; `touched` is the directory in the workspace
     that it was about. `is_hidden` tells of a path whether the user's rules keep it out of what is found, and
     `hidden` is what they keep from a command. `has_local_servers`: a confined command may use addresses of this
-    machine. `say` speaks in the review, and is None in a sub-agent."""
+    machine. `say` speaks in the review, and is None in a sub-agent. `summary` is the call as one line."""
 
     workspace: Workspace
     files: Files
@@ -102,6 +102,7 @@ class ToolContext:
     is_hidden: Callable[[str], bool] = lambda _path: False
     hidden: tuple[Path, ...] = ()
     say: Callable[[Said], str] | None = None
+    summary: str = ""
 
 
 A = TypeVar("A", bound=Arguments)

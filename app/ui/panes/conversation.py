@@ -190,7 +190,7 @@ class Conversation:
     def _finish_call(self, event: ToolFinished) -> None:
         call = self._call(event.call_id, event.name)
         call.end("ok" if event.ok else "failed")
-        call.summary = call.summary or event.name
+        call.summary = call.summary or event.summary or event.name
         # Of a command the user sees what the model is told, which has its first lines too, and how it ended.
         call.output = event.result if event.name == COMMAND else event.display or event.result
         self._transcript.changed(call)

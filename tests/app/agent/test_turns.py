@@ -173,6 +173,9 @@ async def test_plan_mode_reads_and_nothing_else(bench: Make) -> None:
     read, *others = b.results()
     assert read.startswith("one")
     assert all("plan mode" in text for text in others)
+    # A call that was refused before it began is named to people as one that did.
+    finished = [event.summary for event in events if isinstance(event, ToolFinished)]
+    assert finished == ["Read notes.md", "Edit notes.md", "Write x", "$ touch y"]
     assert sorted(path.name for path in b.root.iterdir()) == ["notes.md", "src"]
     assert (b.root / "notes.md").read_text() == "one\ntwo\nthree\n"
     assert not b.asker.requests and not b.recorder.records
@@ -434,7 +437,24 @@ async def test_a_message_longer_than_the_context_is_refused_and_not_shortened(be
         await b.run("a long log\n" * 3000)
     assert b.server.requests == []
     assert b.agent.messages == ()
+    with pytest.raises(MessageTooLong):
+        b.agent.steer("a long log\n" * 3000)
+    assert b.agent.take_back() == ()
     assert end_of(await b.run("a short one")).reason == "done"
+
+
+async def test_a_long_message_waits_until_the_length_of_the_context_is_known(bench: Make) -> None:
+    b = bench(reply("Read."))
+    b.ready.clear()
+    short = await b.run("a short one")  # which is not kept waiting
+    assert end_of(short).reason == "done"
+    waiting = asyncio.create_task(b.run("a long log\n" * 3000))
+    await b.is_waited_for.wait()
+    b.context_length = 8192
+    b.ready.set()
+    with pytest.raises(MessageTooLong):
+        await waiting
+    assert len(b.server.requests) == 1
 
 
 async def test_a_session_survives_a_kill_at_any_byte(bench: Make) -> None:
