@@ -153,7 +153,7 @@ class Permissions:
             return Verdict("allow")
         return Verdict(
             "ask",
-            "a file would be changed",
+            "ask mode asks before a file is changed",
             "edit any file in the workspace for the rest of this session",
             (_EDITS,),
         )
@@ -196,7 +196,13 @@ class Permissions:
         is_known = all(is_prefix for _, is_prefix in grants)
         rules_to_keep = tuple(text for text, _ in grants) if is_known and self._was_asked(keys) else ()
         always = f"run {shown} for the rest of this session"
-        return Verdict("ask", "a command would be run", always, keys, rules_to_keep=rules_to_keep)
+        return Verdict(
+            "ask",
+            "ask mode asks before a command that does more than read",
+            always,
+            keys,
+            rules_to_keep=rules_to_keep,
+        )
 
     def _was_asked(self, keys: tuple[str, ...]) -> bool:
         """Whether the same was asked before; it was from now on."""

@@ -242,7 +242,7 @@ class WorkspaceScreen(LowerScreen):
     def on_viewer_pane_opened(self, event: ViewerPane.Opened) -> None:
         self.title_centre()
         self.file_shown()
-        if self.switcher.current == "viewer" and event.document.text is not None:
+        if event.is_asked and self.switcher.current == "viewer" and event.document.text is not None:
             view = self.viewer.query_one("#file-view")
             if self.focused is None or self.focused is self.files or self.review in self.focused.ancestors:
                 view.focus()
@@ -394,14 +394,18 @@ class WorkspaceScreen(LowerScreen):
 
     def on_permission_prompt_shown(self, event: PermissionPrompt.Shown) -> None:
         self._facts(is_asking=event.asking)
+        self._name_hints()
         self._title_agent()
         self.post_message(self.AgentChanged(self))
 
     def on_review_pane_counted(self, event: ReviewPane.Counted) -> None:
         if self.review.desk.source == "":
             self._facts(pending_hunks=event.total - event.decided)
-        self.hint_line.rename(self.review.hint_names)
+        self._name_hints()
         self.title_centre()
+
+    def _name_hints(self) -> None:
+        self.hint_line.rename({**self.review.hint_names, **self.agent.permission.hint_names})
 
     def on_review_pane_disk_changed(self) -> None:
         self.read_git_status()

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 from rich.text import Text
@@ -109,6 +110,13 @@ class PermissionPrompt(Vertical, can_focus=True):
     def words(self) -> str:
         """The question in one line."""
         return self._question.words if self._question is not None else ""
+
+    @property
+    def hint_names(self) -> Mapping[str, str]:
+        """What the hints leave out, by the ids of actions: answers that are not offered."""
+        request = self._request
+        offered = {"always": request.always, "keep": request.keep} if request is not None else {}
+        return {f"permission.{name}": "" for name, said in offered.items() if not said}
 
     @property
     def is_armed(self) -> bool:
