@@ -55,9 +55,7 @@ class TreeWork:
     def ask(self, words: str, value: str, answer: Callable[[str], None]) -> None:
         """Ask for a text, beginning with `value`."""
         self._answer = answer
-        self._line.open(words)
-        self._line.value = value
-        self._line.cursor_position = len(value)
+        self._line.open(words, value)
 
     def answered(self, value: str) -> None:
         """Enter was pressed in the line."""

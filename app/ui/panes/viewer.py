@@ -77,11 +77,13 @@ class ViewerPane(Vertical):
         """The user wants to go to a symbol of the file."""
 
     class Opened(Message):
-        """Another file is shown, or the same with other content."""
+        """Another file is shown, or the same with other content. `is_asked`: somebody wanted to see it; it was
+        not just read again."""
 
-        def __init__(self, document: Document) -> None:
+        def __init__(self, document: Document, *, is_asked: bool) -> None:
             super().__init__()
             self.document = document
+            self.is_asked = is_asked
 
     class StateChanged(Message):
         """It is read or written in, saved or not, or the cursor is elsewhere."""
@@ -269,7 +271,7 @@ class ViewerPane(Vertical):
         else:
             self._view.show(path, lines, widest, line)
         self._look_at_marks()
-        self.post_message(self.Opened(document))
+        self.post_message(self.Opened(document, is_asked=line is not None))
         if path in self.editor.keeping.left:
             self.run_worker(self._lost.offer(path), group="lost")
 

@@ -16,6 +16,7 @@ from app.ui.panes.tree import FileTree
 from app.ui.screens.folding import STEP, Folding
 from app.ui.screens.resizing import Resizing
 from app.ui.widgets.ask_line import AskLine
+from app.ui.widgets.ask_line import AskLine
 from app.ui.widgets.hint_line import HintLine
 from app.ui.widgets.status_line import StatusLine
 
@@ -92,7 +93,9 @@ class PanesScreen(Screen[None]):
         self._mark_focused(pane)
         if pane in ("centre", "agent"):
             self.folding.main = pane
-        self.hint_line.show(self._scopes_of(event.widget))
+        # What a line asks for is told below too: in it there is room only while nothing is written.
+        words = event.widget.placeholder if isinstance(event.widget, AskLine) else ""
+        self.hint_line.show(self._scopes_of(event.widget), words)
 
     @staticmethod
     def pane_of(widget: Widget) -> str | None:

@@ -11,10 +11,11 @@ class AskLine(LineInput):
         super().__init__(id=id, compact=True, select_on_focus=False)
         self.display = False
 
-    def open(self, placeholder: str) -> None:
-        """Ask, with nothing written yet."""
-        self.placeholder = placeholder
-        self.value = ""
+    def open(self, words: str, value: str = "") -> None:
+        """Ask with these words, which stand in the line while it is empty; it begins with `value`."""
+        self.placeholder = words
+        self.value = value
+        self.cursor_position = len(value)
         self.display = True
         self.focus()
 

@@ -23,11 +23,13 @@ class HintLine(OneLine):
         self.scopes: tuple[Scope, ...] = ()
         """Whose hints are shown, innermost first."""
         self._names: Mapping[str, str] = {}
+        self._words = ""
 
-    def show(self, scopes: tuple[Scope, ...]) -> None:
-        """Show the hints of `scopes`, innermost first."""
-        if scopes != self.scopes:
-            self.scopes = scopes
+    def show(self, scopes: tuple[Scope, ...], words: str = "") -> None:
+        """Show the hints of `scopes`, innermost first; where something is asked for, these words and only the
+        hints of the outermost, since letters are written there."""
+        if (scopes, words) != (self.scopes, self._words):
+            self.scopes, self._words = scopes, words
             self.redraw()
 
     def rename(self, names: Mapping[str, str]) -> None:
@@ -38,7 +40,8 @@ class HintLine(OneLine):
 
     def line(self, width: int, palette: Palette) -> Text:
         parts: list[Text] = []
-        actions = [action for scope in self.scopes for action in in_scope(scope)]
+        scopes = self.scopes[-1:] if self._words else self.scopes
+        actions = [action for scope in scopes for action in in_scope(scope)]
         for action in actions:
             hint = self._names.get(action.id, action.hint)
             if hint:
@@ -46,7 +49,7 @@ class HintLine(OneLine):
                 key = key_label(keys_of(action.id, self._keymap)[0])
                 parts.append(Text.assemble((key, palette.primary + click), (f" {hint}", palette.muted + click)))
         # What tells of all the others has its place, however narrow the line is.
-        line, room = Text(" "), width - 2
+        line, room = Text(f" {self._words}   " if self._words else " "), width - 2
         is_help = [action.id == "app.help" for action in actions if self._names.get(action.id, action.hint)]
         room -= sum(part.cell_len + 3 for part, keeps in zip(parts, is_help, strict=True) if keeps)
         for part, keeps in zip(parts, is_help, strict=True):

@@ -306,7 +306,8 @@ class EditorArea(EditedText, GutterSigns, inherit_bindings=False):
     def show_from(self, row: int) -> None:
         """Scroll to `row`, as far as the cursor stays in view."""
         if not self.soft_wrap:
-            self.scroll_to(y=row, animate=False, force=True)
+            # Sideways too: while it was laid out it was narrow, and scrolled to keep its cursor in view.
+            self.scroll_to(0, row, animate=False, force=True)
         self.scroll_cursor_visible()
 
     def show_matches(self, found: Sequence[Found]) -> None:

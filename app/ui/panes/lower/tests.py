@@ -232,9 +232,7 @@ class TestsPane(Vertical):
             self.post_message(self.HandOverWanted([f"`{self._command.line}` fails:", *told, *more]))
 
     def action_command(self) -> None:
-        self._field.open("The command that runs the tests; empty: look for it again")
-        self._field.value = self._command.line
-        self._field.cursor_position = len(self._field.value)
+        self._field.open("The command that runs the tests; empty: look for it again", self._command.line)
 
     def leave_input(self) -> bool:
         """Close the field for the command. False if it was not open."""

@@ -32,8 +32,17 @@ async def saved(stage: Stage) -> None:
 
 async def test_reading_keys_read_until_writing_begins_and_escape_reads_again(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("def one():\n    return 1\n")
+    (tmp_path / "b.py").write_text(f"begin\n{' ' * 8}{'x' * 36}\n")
     async with Stage(tmp_path, show_file="a.py").run() as stage:
         viewer = stage.screen.viewer
+        # A long line is shown from its beginning, as it was read.
+        stage.screen.open_file("b.py")
+        await stage.until(lambda: viewer.path == "b.py")
+        await stage.press("f3", "G", "i")
+        await stage.until(lambda: viewer.is_writing)
+        await stage.press("right")
+        assert viewer.editor.current.area.scroll_offset.x == 0
+        stage.screen.open_file("a.py")
         await stage.until(lambda: viewer.path == "a.py")
         await stage.press("f3", "j")
         assert viewer.line_number == 2 and not viewer.is_writing
