@@ -16,7 +16,6 @@ from app.ui.panes.tree import FileTree
 from app.ui.screens.folding import STEP, Folding
 from app.ui.screens.resizing import Resizing
 from app.ui.widgets.ask_line import AskLine
-from app.ui.widgets.ask_line import AskLine
 from app.ui.widgets.hint_line import HintLine
 from app.ui.widgets.status_line import StatusLine
 

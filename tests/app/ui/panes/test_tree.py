@@ -60,9 +60,7 @@ async def test_files_are_made_moved_copied_deleted_and_that_is_taken_back(root: 
     async with Stage(root).run() as stage:
         await in_tree(stage)
         await stage.press("f", *"read", "escape", "n")
-        await stage.until(
-            lambda: "New file" in str(stage.screen.hint_line.render())
-        )  # the line itself has no room for it
+        await stage.until(lambda: "New file" in str(stage.screen.hint_line.render()))
         await stage.press(*"new/a.txt", "enter")
         await stage.until(lambda: here(stage) == "new/a.txt")
         assert (root / "new" / "a.txt").read_text() == ""
