@@ -35,9 +35,9 @@ def test_a_type_error_is_marked_counted_and_listed(project: Path, monkeypatch: p
     # Where there is no sandbox, a project's own servers are not run, and this is the user's.
     monkeypatch.setenv("PATH", f"{project / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}")
     with Terminal([TIDEGATE, "twice.py", "--model", "http://127.0.0.1:9/v1"], project) as terminal:
-        terminal.wait_for(lambda text: "● 1" in text.splitlines()[-2])
+        terminal.wait_for(lambda text: "✗ 1" in text.splitlines()[-2])
         (line,) = (line for line in terminal.text.splitlines() if "double('two')" in line)
-        assert "●" in line
+        assert "✗" in line
         terminal.press("!")
         # In the list, with its line and in pyright's own words.
         terminal.wait_for(lambda text: "twice.py:5" in text and "cannot be assigned to parameter" in text)

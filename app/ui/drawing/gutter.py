@@ -1,6 +1,7 @@
 """Beside and before a file's lines: cursor or problem, numbers, what git sees as changed, guides."""
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from rich.segment import Segment
 
@@ -9,6 +10,11 @@ from app.language.model import Severity
 from app.ui.drawing.palette import Palette
 
 _SIGNS = {"added": "▎", "changed": "▎", "removed": "▁", "removed above": "▔"}
+
+PROBLEM_SIGNS: Mapping[Severity, str] = MappingProxyType(
+    {"error": "✗", "warning": "!", "information": "i", "hint": "·"}
+)
+"""What tells problems apart where there are no colours."""
 
 GUIDE = "│"
 """Marks a level of indentation."""
@@ -50,9 +56,8 @@ def gutter(
     tone = tones.get(mark, palette.error) if mark else palette.faint
     problem = problems.get(number) if part == 0 else None
     if problem is not None:
-        sign = Segment(
-            "●", ground + {"error": palette.error, "warning": palette.warning}.get(problem, palette.muted)
-        )
+        weight = {"error": palette.error, "warning": palette.warning}.get(problem, palette.muted)
+        sign = Segment(PROBLEM_SIGNS[problem], ground + weight)
     else:
         sign = Segment("▎" if is_current and part == 0 else " ", ground + pointer)
     return [

@@ -9,6 +9,7 @@ from rich.text import Text
 from app.model.events import EngineStatus
 from app.settings.settings import Effort, Mode
 from app.testing.model import TestState
+from app.ui.drawing.gutter import PROBLEM_SIGNS
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import visible
 from app.ui.widgets.one_line import OneLine
@@ -170,6 +171,6 @@ def _tests(state: TestState, palette: Palette) -> Text:
 
 
 def _problems(errors: int, warnings: int, palette: Palette) -> Text:
-    counts = [(f"● {errors:,}", palette.error)] if errors else []
-    counts += [(f"● {warnings:,}", palette.warning)] if warnings else []
+    counts = [(f"{PROBLEM_SIGNS['error']} {errors:,}", palette.error)] if errors else []
+    counts += [(f"{PROBLEM_SIGNS['warning']} {warnings:,}", palette.warning)] if warnings else []
     return Text(" ").join([Text(words, style=tone) for words, tone in counts])

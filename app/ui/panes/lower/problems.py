@@ -11,11 +11,10 @@ from textual.containers import Vertical
 from textual.message import Message
 
 from app.language.model import Problem, ServerState
+from app.ui.drawing.gutter import PROBLEM_SIGNS
 from app.ui.drawing.text import Span, visible
 from app.ui.keys.actions import bindings
 from app.ui.widgets.line_view import LineView
-
-_SIGNS = {"error": "✗", "warning": "!", "information": "i", "hint": "·"}
 
 
 class ProblemLines(LineView):
@@ -46,7 +45,7 @@ class ProblemLines(LineView):
         if row < len(self.problems):
             one = self.problems[row]
             told = " ".join(filter(None, (one.source, one.code)))
-            return visible(f"{_SIGNS[one.severity]} {one.path}:{one.line}  {one.message}  {told}")
+            return visible(f"{PROBLEM_SIGNS[one.severity]} {one.path}:{one.line}  {one.message}  {told}")
         if not self._states:
             return "No language server runs: each starts with a file of its language, if it is installed."
         state = self._states[row - len(self.problems)]
