@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -116,13 +116,13 @@ class Git:
             if process.returncode:
                 complaint.seek(0)
                 said = complaint.read().decode("utf-8", "replace").strip()
-                raise _failure(arguments[0], said, process.returncode)
+                raise _failure(arguments, said, process.returncode)
 
     def run(self, *arguments: str, data: bytes = b"", environment: Mapping[str, str] | None = None) -> bytes:
         """Run a command that must succeed; returns its output. Raises GitError with git's own words."""
         answer = self.ask(*arguments, data=data, environment=environment)
         if answer.status:
-            raise _failure(arguments[0], answer.complaint, answer.status)
+            raise _failure(arguments, answer.complaint, answer.status)
         return answer.output
 
     def line(self, *arguments: str) -> str:
@@ -238,10 +238,21 @@ def _offline(more: Mapping[str, str] | None) -> dict[str, str]:
     return {**_environment(more), "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": ""}
 
 
-def _failure(command: str, complaint: str, status: int) -> GitError:
+def _failure(arguments: Sequence[str], complaint: str, status: int) -> GitError:
     if any(words in complaint for words in ("promisor", "lazy fetch", "not allowed")):
         return GitError(
             "A content that git needs is not on this machine, since this is a partial clone",
             "fetch it with git (git fetch --refetch, or git checkout of that commit)",
         )
-    return GitError(f"git {command} failed", complaint or f"exit status {status}")
+    return GitError(f"git {_name(arguments)} failed", complaint or f"exit status {status}")
+
+
+def _name(arguments: Sequence[str]) -> str:
+    """The command's name, before which options may stand."""
+    left = iter(arguments)
+    for word in left:
+        if word in ("-C", "-c"):
+            next(left, None)
+        elif not word.startswith("-"):
+            return word
+    return "command"

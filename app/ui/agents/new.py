@@ -12,9 +12,13 @@ from app.ui.widgets.line_input import LineInput
 
 
 class NewAgent(Dialog[str | None]):
-    """Dismissed with the task, which may be empty, or None."""
+    """Dismissed with the task, which may be empty, or None; `task` is what stands there at first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back")]
+
+    def __init__(self, task: str = "") -> None:
+        super().__init__()
+        self._begins_with = task
 
     def compose(self) -> ComposeResult:
         with Vertical(id="new-agent-box", classes="dialog") as box:
@@ -26,7 +30,7 @@ class NewAgent(Dialog[str | None]):
                 id="new-agent-words",
                 markup=False,
             )
-            yield LineInput(placeholder="What shall it do?", id="new-agent-task")
+            yield LineInput(self._begins_with, placeholder="What shall it do?", id="new-agent-task")
 
     def on_mount(self) -> None:
         self.query_one(LineInput).focus()

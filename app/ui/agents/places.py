@@ -107,20 +107,22 @@ class Agents:
         screen = self.screens.get(name)
         return "not open" if screen is None else state_of(screen)
 
-    def name_new(self) -> None:
-        """Ask what a new agent is to do, and begin it."""
+    def name_new(self, task: str = "") -> None:
+        """Ask what a new agent is to do, beginning with `task`, and begin it."""
         from app.ui.agents.new import NewAgent  # noqa: PLC0415  the first frame does without
 
         def begin(task: str | None) -> None:
             if task is not None:
                 self._app.run_worker(self.begin(task), group="agents")
 
-        self._app.push_screen(NewAgent(), begin)
+        self._app.push_screen(NewAgent(task), begin)
 
     async def begin(self, task: str) -> None:
         """Make a worktree, go there, and send `task` to the agent, if it is not empty."""
         made = await self._ask(lambda: self._worktrees.create(task))
         if made is None:
+            if task:
+                self.name_new(task)
             return
         screen = await self.open(made)
         if task:
@@ -200,7 +202,7 @@ class Agents:
 
     def changed(self, screen: WorkspaceScreen) -> None:
         """The agent of `screen` begins, ends, asks or was answered."""
-        before, now = self._states.get(screen, "waits"), state_of(screen)
+        before, now = self._states.get(screen, "is idle"), state_of(screen)
         self._states[screen] = now
         if screen is not self._app.workspace_screen:
             name = next(
@@ -247,7 +249,7 @@ def state_of(screen: WorkspaceScreen) -> str:
     """What the agent of a screen does, in words."""
     if screen.agent.permission.is_asking:
         return "asks you"
-    return "works" if screen.agent.is_working else "is done" if screen.agent.spoken_session else "waits"
+    return "works" if screen.agent.is_working else "is done" if screen.agent.spoken_session else "is idle"
 
 
 def _aligned(state: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.git.errors import GitError
+from app.git.git import Git
 from app.review.desks.sources import Sources, source_of
 from app.review.errors import ReviewError
 from app.review.review import Review
@@ -102,3 +103,8 @@ def test_a_turn_begins_beside_a_damaged_index(repository: Path) -> None:
     status = GitRepository(repository)
     assert status.status() is None
     assert "index" in status.notice
+
+
+def test_the_command_that_failed_is_named_and_not_an_option_before_it(repository: Path) -> None:
+    with pytest.raises(GitError, match="git add failed"):
+        Git(repository).run("-C", str(repository), "--literal-pathspecs", "add", "--", "gone.txt")

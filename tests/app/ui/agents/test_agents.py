@@ -14,6 +14,7 @@ from app.ui.dialogs.confirm import Confirm
 from app.ui.drawing.palette import Palette
 from app.ui.ports import Ports
 from app.ui.widgets.agent.permission_prompt import PermissionPrompt
+from app.ui.widgets.line_input import LineInput
 from app.workspace.workspace import Workspace
 from app.worktrees.worktrees import Worktrees
 from tests.support.review_cases import git
@@ -122,3 +123,6 @@ async def test_without_a_repository_it_says_what_to_do(tmp_path: Path) -> None:
         await stage.press("x", "enter")
         said = lambda: [note.message for note in stage.app._notifications]  # noqa: E731
         await stage.until(lambda: any("no git repository" in one for one in said()), "what is wrong")
+        # What was written is not lost.
+        await stage.until(lambda: isinstance(stage.app.screen, NewAgent), "what it shall do, again")
+        assert stage.app.screen.query_one(LineInput).value == "x"
