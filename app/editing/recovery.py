@@ -18,6 +18,7 @@ from pathlib import Path
 
 from app import durable
 from app.editing.errors import RecoveryFailed
+from app.locks import is_unlocked
 from app.paths import data_directory
 
 _LOCK = "lock"
@@ -101,24 +102,8 @@ class Recovery:
     def _abandoned(self) -> Iterator[Path]:
         with suppress(OSError):
             for folder in sorted(self._all.iterdir()):
-                if folder != self._own and _is_free(folder / _LOCK):
+                if folder != self._own and is_unlocked(folder / _LOCK):
                     yield folder
-
-
-def _is_free(lock: Path) -> bool:
-    """Whether nobody holds the lock."""
-    try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False  # it is being made
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    else:
-        return True
-    finally:
-        os.close(descriptor)
 
 
 def _read(copy: Path) -> Unsaved | None:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from app.locks import is_unlocked
+
 
 @contextmanager
 def scratch(prefix: str) -> Iterator[Path]:
@@ -43,18 +45,9 @@ def _make_removable(folder: Path) -> None:
 def _is_abandoned(folder: Path) -> bool:
     """Whether there is something in it and nobody holds it. An empty one may be about to be held."""
     try:
-        if not any(folder.iterdir()):
-            return False
-        descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        return any(folder.iterdir()) and is_unlocked(folder)
     except OSError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
 
 
 def _temporary() -> str:

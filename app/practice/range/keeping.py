@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from app.agent.session.session import sessions_directory
+from app.locks import is_unlocked
 from app.review.errors import ReviewError
 from app.review.log.store import review_directory
 from app.review.review import Review
@@ -33,7 +34,7 @@ def make_room(parent: Path) -> None:
     for folder in folders[KEPT:]:
         root = folder.resolve()
         sessions, review = sessions_directory(root), review_directory(root)
-        if _is_locked(folder) or any(map(_is_locked, sessions.glob("*.jsonl"))) or _is_undecided(root):
+        if not all(map(is_unlocked, (folder, *sessions.glob("*.jsonl")))) or _is_undecided(root):
             continue
         for directory in (sessions, review, folder):
             shutil.rmtree(directory, ignore_errors=True)  # what refuses is tried again the next time
@@ -45,20 +46,6 @@ def _changed(folder: Path) -> float:
         return folder.stat().st_mtime
     except OSError:
         return float("inf")
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
-        return True  # not ours to look at, and so not ours to remove
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _is_undecided(root: Path) -> bool:
