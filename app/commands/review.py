@@ -1,9 +1,11 @@
 """`tidegate review`: anything that git can show, a patch or standard input on the review screen."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,14 +102,21 @@ def source_here(
     if of_jj is not None and paths is None and not is_file:
         if what is None:
             raise WorkTreeOfJj
-        return source_of(git_store(of_jj), translated(of_jj, what)), git_store(of_jj)
+        return _titled(what, source_of(git_store(of_jj), translated(of_jj, what))), git_store(of_jj)
     try:
         return source_of(root, what, staged, piped, here), root
     except ReviewError:
-        meant = translated(of_jj, what) if of_jj is not None and what else what
-        if meant == what:
+        if of_jj is None or not what or (meant := translated(of_jj, what)) == what:
             raise
-        return source_of(root, meant), root
+        return _titled(what, source_of(root, meant)), root
+
+
+def _titled(what: str, source: Source) -> Source:
+    """`source` with the name it was asked for by beside the commits that jj says are meant, in short."""
+    if source.title == what:
+        return source
+    commits = re.sub("[0-9a-f]{40,}", lambda found: found[0][:10], source.title)
+    return replace(source, title=f"{what} ({commits})")
 
 
 def _standard_input() -> bytes:

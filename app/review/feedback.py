@@ -6,7 +6,7 @@ from app.review.display import ShownFile
 from app.review.log.change_log import ReviewState
 from app.review.log.entries import RejectedText
 from app.review.log.weave import Atom
-from app.review.model import printable
+from app.review.model import printable, printable_line
 
 _MOST_LINES = 40  # of a rejected hunk
 _MARKS = {"removed": "-", "added": "+"}
@@ -26,7 +26,7 @@ def rejected_text(shown: ShownFile | None, atoms: Set[Atom]) -> tuple[RejectedTe
         lines = [line for line, made in zip(item.hunk.lines, item.atoms, strict=True) if made and made <= atoms]
         if not lines:
             continue
-        text = [_MARKS.get(line.kind, " ") + printable(line.text) for line in lines]
+        text = [_MARKS.get(line.kind, " ") + printable_line(line.text) for line in lines]
         number = next((n for line in lines if (n := line.after_number or line.before_number)), 0)
         result.append(RejectedText(shown.change.path, number, in_short(text)))
     return tuple(result)
@@ -54,7 +54,7 @@ def feedback_text(state: ReviewState) -> str:
     if comments:
         parts.append("The user commented:")
         for comment in comments:
-            quoted = f"\n> {comment.quoted}" if comment.quoted else ""
+            quoted = f"\n> {printable_line(comment.quoted)}" if comment.quoted else ""
             place = _place(comment.path, comment.line)
             parts.append(f"Comment {comment.comment}, {place}{quoted}\n{comment.text}")
     return printable("\n\n".join(parts))

@@ -156,3 +156,8 @@ class FileSummary:
 def printable(text: str) -> str:
     """`text` without surrogate escapes: each byte that is no UTF-8 becomes U+FFFD."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def printable_line(text: str) -> str:
+    """A line's printable text, without the CR of a line that ends in CR and LF."""
+    return printable(text.removesuffix("\r"))

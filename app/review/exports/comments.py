@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.review.exports.places import place_of
-from app.review.model import Comment, FileChange, printable
+from app.review.model import Comment, FileChange, printable, printable_line
 
 
 def as_markdown(title: str, comments: Sequence[Comment]) -> str:
@@ -24,7 +24,7 @@ def _markdown(comment: Comment) -> str:
     text = printable(comment.text)
     if not comment.quoted.strip():
         return f"{head}\n\n{text}"
-    quoted = printable(comment.quoted.removesuffix("\r"))  # of a line that ends in CR and LF
+    quoted = printable_line(comment.quoted)
     # A fence is longer than any run of backticks in what it holds.
     runs = [len(run) for run in "".join(c if c == "`" else " " for c in quoted).split()]
     fence = "`" * max(3, max(runs, default=0) + 1)

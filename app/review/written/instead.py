@@ -15,7 +15,7 @@ from app.review.log.decisions import AtomsByPath, places, rejectable, resolve, s
 from app.review.log.entries import Decided, RejectedText, Shift, shift_of
 from app.review.log.ledger import Ledger
 from app.review.log.weave import Atom, BlockFacts, compare
-from app.review.model import FileImage
+from app.review.model import FileImage, printable_line
 
 Files = Mapping[str, FileImage | None]
 """Files by path; None: there is none."""
@@ -171,7 +171,8 @@ def _added(state: ReviewState, path: str, edit: int) -> str:
     """The lines that an edit puts in, as a diff shows them."""
     tokens = state.files[path].weave.tokens
     lines = [token.data for token in tokens if token.inserted and token.inserted[0].startswith(f"{edit}.")]
-    return in_short(["+" + line.decode("utf-8", "replace").rstrip("\n") for line in lines]) or "(lines removed)"
+    told = ["+" + printable_line(line.decode("utf-8", "replace").removesuffix("\n")) for line in lines]
+    return in_short(told) or "(lines removed)"
 
 
 def _heard(told: Sequence[RejectedText], texts: Mapping[str, str]) -> Iterable[RejectedText]:

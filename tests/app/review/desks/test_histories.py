@@ -106,8 +106,14 @@ def test_commits_of_a_jj_repository_are_read_from_its_git_store(
     jj.write_text(f'#!/bin/sh\ncase "$*" in *qpvuntsm*) echo {head};; *) exit 1;; esac\n')
     jj.chmod(0o755)
     monkeypatch.setenv("PATH", str(programs), prepend=":")
-    for what in ("main", "qpvuntsm", "main~1..qpvuntsm"):
+    titles = {
+        "main": "main",
+        "qpvuntsm": f"qpvuntsm ({head[:10]})",
+        "main~1..qpvuntsm": f"main~1..qpvuntsm (main~1..{head[:10]})",
+    }
+    for what, title in titles.items():
         source, store = command.source_here(here, what)
+        assert source.title == title
         changes = SourceDesk(source, Sources(store, log := Review(store)), log).changes()
         assert [change.path for change in changes] == ["a.txt"], what
     with pytest.raises(TidegateError, match="jj diff --git"):

@@ -693,3 +693,13 @@ def test_comments_are_listed_changed_and_removed_and_outlive_a_restart() -> None
     assert review.feedback() == f"The user commented:\n\nComment {on_line.id}, a:2\n> two\nNever mind"
     with pytest.raises(ReviewError, match="no longer there"):
         review.change_comment(gone.id, "again")
+
+
+def test_lines_that_end_in_cr_and_lf_are_told_without_the_cr() -> None:
+    bench = Bench({"a": FileImage(b"1\r\n2\r\n")})
+    bench.agent_writes("a", FileImage(b"1\r\ntwo\r\n"))
+    put(bench.review, Piece(turn=bench.review.turns()[-1].serial), {"a": FileImage(b"1\r\nzwei\r\n")})
+    bench.review.comment("a", 2, "zwei\r", "Why?")
+    text = bench.review.feedback()
+    assert "a:2\n-2\n+two\nis now\n+zwei\n" in text and "a:2\n> zwei\nWhy?" in text
+    assert "\r" not in text
