@@ -18,13 +18,13 @@ class ReviewContext:
     """The application on which a dialog opens, the view that it is about, and how to decide.
 
     `run` starts a decision; when it is taken, the cursor goes to the hunk with the id given beside it, if any.
-    `follow` starts one after which the cursor goes to the first hunk that is new. `hunks` is what may be asked
-    of the agent, None where there is none.
+    `rewrite` starts one that puts other lines in the place of hunks and decides none of them; then the cursor
+    goes to the first hunk that is new. `hunks` is what may be asked of the agent, None where there is none.
     """
 
     app: App[Any]
     view: DiffView
     work: DeskWork
     run: Callable[[Decision, str | None], None]
-    follow: Callable[[Decision], None]
+    rewrite: Callable[[Decision], None]
     hunks: Callable[[], "HunkPort | None"]

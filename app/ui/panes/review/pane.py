@@ -16,6 +16,7 @@ from app.errors import TidegateError
 from app.review.desks.desk import Desk, HunkPart, Seen
 from app.review.model import FileChange, Remark
 from app.review.port import ReviewPort
+from app.ui.background import begin_again
 from app.ui.base import ActionApp
 from app.ui.diff.model.pending import first_new, next_pending, pending_parts
 from app.ui.diff.view import DiffView
@@ -27,11 +28,10 @@ from app.ui.panes.review.desk_work import Decision, DeskWork
 from app.ui.panes.review.hunks.tools import HunkTools
 from app.ui.panes.review.looking.keys import LookingKeys
 from app.ui.panes.review.needed.needed import NeededHunks
-from app.ui.panes.review.progress import Progress
+from app.ui.panes.review.progress import Cause, Progress
 from app.ui.panes.review.reading import around, copying
 from app.ui.panes.review.reading.order import ReadingThrough
 from app.ui.panes.review.search import Search
-from app.ui.replaced import begin_again
 
 if TYPE_CHECKING:
     from textual.widgets import Input
@@ -194,7 +194,7 @@ class ReviewPane(LookingKeys):
 
     def reload(self) -> None:
         """Show what the log and the disk say now."""
-        self.run_worker(self._do(None), group="review")
+        self.run_worker(self._do(None, "reading"), group="review")
 
     def action_reload(self) -> None:
         self.reload()
@@ -210,8 +210,7 @@ class ReviewPane(LookingKeys):
         changes: Sequence[FileChange],
         remarks: Sequence[Remark],
         seen: Mapping[str, Seen] | None = None,
-        *,
-        after_decision: bool = False,
+        cause: Cause = "reading",
     ) -> None:
         view = self.view
         had_focus = view.has_focus or self.has_focus
@@ -221,7 +220,7 @@ class ReviewPane(LookingKeys):
         self._needed.look(changes)
         self._reading.look(changes, remarks)
         self.look_for_meaning(view.model.changes)
-        self._progress.count(changes, after_decision=after_decision)
+        self._progress.count(changes, cause)
         view.display = bool(changes)
         self._nothing.display = not changes
         if not changes:
@@ -245,9 +244,11 @@ class ReviewPane(LookingKeys):
 
     def run_decision(self, decision: Decision, go_to: str | None = None, *, follows: bool = False) -> None:
         """Take a decision, and show what there is then; see `_do`."""
-        self.run_worker(self._do(decision, go_to, follows=follows), group="review")
+        self.run_worker(self._do(decision, "decision", go_to, follows=follows), group="review")
 
-    async def _do(self, decision: Decision | None, go_to: str | None = None, *, follows: bool = False) -> None:
+    async def _do(
+        self, decision: Decision | None, cause: Cause, go_to: str | None = None, *, follows: bool = False
+    ) -> None:
         """Take `decision` and show what there is now, with the cursor on the hunk `go_to`; if it `follows`, on
         the first hunk that is new or decided otherwise than before."""
         reading = await self._work.decide(decision)
@@ -256,7 +257,7 @@ class ReviewPane(LookingKeys):
         if reading.desk is self.desk:
             if follows:
                 go_to = first_new(self.view.model.changes, reading.changes)
-            self._show(reading.changes, reading.remarks, reading.seen, after_decision=decision is not None)
+            self._show(reading.changes, reading.remarks, reading.seen, cause)
             begin_again(self, "doubt", self._tools.find_doubt, self._about(), reading.changes)
             if go_to is not None and not reading.was_refused:
                 self.view.go_to_hunk(go_to)
@@ -331,10 +332,10 @@ class ReviewPane(LookingKeys):
         self.run_worker(open_it(), group="dialog")
 
     def _about(self) -> ReviewContext:
-        def follow(decision: Decision) -> None:
-            self.run_decision(decision, follows=True)
+        def rewrite(decision: Decision) -> None:
+            self.run_worker(self._do(decision, "rewriting", follows=True), group="review")
 
-        return ReviewContext(self.app, self.view, self._work, self.run_decision, follow, self._hunks)
+        return ReviewContext(self.app, self.view, self._work, self.run_decision, rewrite, self._hunks)
 
     def action_ask(self) -> None:
         self._tools.ask(self._about())
@@ -353,7 +354,7 @@ class ReviewPane(LookingKeys):
 
         async def committed() -> None:
             self._progress.committed()
-            await self._do(None)
+            await self._do(None, "reading")
             self.post_message(self.DiskChanged())
 
         self._open(

@@ -1,8 +1,12 @@
 """How far a review is."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from app.review.model import FileChange
+
+Cause = Literal["reading", "decision", "rewriting"]
+"""Why changes are counted: they were read again, decided, or replaced by other lines."""
 
 
 class Progress:
@@ -29,11 +33,11 @@ class Progress:
         """What was decided is in a commit."""
         self._gone = 0
 
-    def count(self, changes: Sequence[FileChange], *, after_decision: bool) -> None:
-        """Count `changes`, which are shown now; `after_decision` says whether a decision made them so."""
-        self.can_undo = after_decision or (self.can_undo and not changes)
+    def count(self, changes: Sequence[FileChange], cause: Cause) -> None:
+        """Count `changes`, which are shown now for this `cause`."""
+        self.can_undo = cause != "reading" or (self.can_undo and not changes)
         shown = sum(len(change.hunks) for change in changes)
-        if after_decision:
+        if cause == "decision":
             self._gone = max(0, self.total - shown)
         if not shown:
             self._gone = 0

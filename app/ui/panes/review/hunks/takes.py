@@ -114,7 +114,7 @@ class Retaking:
         def chosen(index: int | None) -> None:
             if index is not None:
                 take = found.takes[index]
-                context.follow(lambda: work.port.written.put_instead(piece, take.begun, take.after))
+                context.rewrite(lambda: work.port.written.put_instead(piece, take.begun, take.after))
 
         begun = {path: image for take in found.takes for path, image in take.begun.items()}
         takes = [

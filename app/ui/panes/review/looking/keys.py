@@ -9,10 +9,10 @@ from app.errors import TidegateError
 from app.review.desks.desk import Desk, HunkPart, Seen
 from app.review.model import FileChange
 from app.review.port import ReviewPort
+from app.ui.background import begin_again
 from app.ui.base import ActionApp
 from app.ui.diff.view import DiffView
 from app.ui.panes.review.desk_work import Decision
-from app.ui.replaced import begin_again
 
 
 class LookingKeys(Vertical):

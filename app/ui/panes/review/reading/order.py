@@ -11,9 +11,9 @@ from app.review.desks.desk import Desk
 from app.review.model import FileChange, Remark
 from app.review.reading.order import default_order, facts_of, next_in, proposed_order
 from app.review.remarks.model import ReadingOrder
+from app.ui.background import begin_again
 from app.ui.diff.view import DiffView
 from app.ui.panes.review.desk_work import DeskWork
-from app.ui.replaced import begin_again
 
 
 class ReadingThrough:

@@ -68,21 +68,25 @@ async def test_decisions_are_taken_one_after_the_other(tmp_path: Path) -> None:
 
 def test_what_is_decided_and_gone_is_counted_until_it_is_committed() -> None:
     progress = Progress()
-    progress.count(CHANGES, after_decision=False)
+    progress.count(CHANGES, "reading")
     total = progress.total
     assert (progress.decided, progress.pending) == (0, total)
     # A staged hunk is no longer among the changes of the work tree.
-    progress.count(CHANGES[:1], after_decision=True)
+    progress.count(CHANGES[:1], "decision")
     assert (progress.total, progress.decided) == (total, 1)
     assert progress.can_undo
-    progress.count(CHANGES[:1], after_decision=False)
+    progress.count(CHANGES[:1], "reading")
     assert (progress.total, progress.decided) == (total, 1), "read again, nothing is different"
     progress.committed()
-    progress.count(CHANGES[:1], after_decision=False)
+    progress.count(CHANGES[:1], "reading")
     assert (progress.total, progress.decided) == (total - 1, 0)
-    progress.count((), after_decision=True)
+    # Where other lines are put in the place of two hunks by one, nothing is decided by that.
+    progress.count(CHANGES, "reading")
+    progress.count(CHANGES[:1], "rewriting")
+    assert (progress.total, progress.decided, progress.can_undo) == (total - 1, 0, True)
+    progress.count((), "decision")
     assert (progress.total, progress.decided, progress.can_undo) == (0, 0, True)
-    progress.count((), after_decision=False)
+    progress.count((), "reading")
     assert progress.can_undo, "with nothing left to show, the last decision can still be undone"
 
 
