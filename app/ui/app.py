@@ -20,6 +20,7 @@ from app.review.port import ReviewPort
 from app.settings.settings import Mode, Settings, remember
 from app.ui.agents.modes import OWN
 from app.ui.attention.attention import Attention
+from app.ui.background import begin_again
 from app.ui.base import ActionApp, PaletteCommand
 from app.ui.dialogs.choice import Choice
 from app.ui.dialogs.confirm import Confirm
@@ -28,7 +29,6 @@ from app.ui.keys.actions import Scope
 from app.ui.keys.keymap import Keymap, load_keymap
 from app.ui.panes.turns import TurnChanged
 from app.ui.ports import OpenAgent, Ports, TakesKeys, beginning_in
-from app.ui.replaced import begin_again
 from app.ui.screens.workspace import WorkspaceScreen
 from app.ui.slash import SLASH_COMMANDS
 from app.ui.start.first_look import FirstLook

@@ -9,9 +9,9 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
 from app.errors import TidegateError
+from app.ui.background import begin_again
 from app.ui.dialogs.dialog import Dialog
 from app.ui.drawing.text import visible_block
-from app.ui.replaced import begin_again
 from app.ui.widgets.writing_area import WritingArea
 
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from app.errors import TidegateError
 from app.review.model import TurnSummary
+from app.ui.background import begin_again
 from app.ui.dialogs.listing import Listing, ListRow
 from app.ui.keys.typed_ahead import opening
 from app.ui.panes.agent import AgentPane
 from app.ui.panes.review.pane import ReviewPane
-from app.ui.replaced import begin_again
 
 if TYPE_CHECKING:
     from app.agent.session.branches import RewindPoint

@@ -18,6 +18,7 @@ from app.agent.session.index import SessionSummary, sessions
 from app.agent.session.session import delete_session, fork_session, read_session, rename_session
 from app.errors import TidegateError
 from app.paths import expanded
+from app.ui.background import begin_again
 from app.ui.dialogs.confirm import Confirm
 from app.ui.dialogs.dialog import Dialog
 from app.ui.drawing.palette import Palette
@@ -25,7 +26,6 @@ from app.ui.drawing.text import age, visible
 from app.ui.keys.actions import bindings
 from app.ui.keys.keymap import keys_of
 from app.ui.keys.labels import key_label
-from app.ui.replaced import begin_again
 from app.ui.widgets.line_input import LineInput
 
 _MOST_SHOWN = 200  # sessions

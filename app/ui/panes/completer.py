@@ -4,8 +4,8 @@ import asyncio
 
 from app.agent.port import AgentPort
 from app.errors import TidegateError
+from app.ui.background import begin_again
 from app.ui.completion import Token, command_candidates, file_candidate, rank, with_directories
-from app.ui.replaced import begin_again
 from app.ui.slash import SLASH_COMMANDS
 from app.ui.widgets.agent.completion_list import MOST_SHOWN
 from app.ui.widgets.agent.prompt_input import PromptInput

@@ -16,10 +16,10 @@ from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
 from app.errors import TidegateError
+from app.ui.background import begin_again
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.text import visible
 from app.ui.keys.actions import bindings
-from app.ui.replaced import begin_again
 from app.workspace.model import DirectoryEntry, RepositoryStatus, StatusCode
 from app.workspace.watch import ANYTHING
 from app.workspace.workspace import Workspace

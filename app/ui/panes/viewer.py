@@ -18,6 +18,7 @@ from app.editing.open_file import LARGEST
 from app.errors import TidegateError
 from app.language.model import Severity
 from app.review.port import ReviewPort
+from app.ui.background import begin_again
 from app.ui.base import ActionApp
 from app.ui.dialogs.confirm import Confirm
 from app.ui.drawing.text import visible
@@ -31,7 +32,6 @@ from app.ui.panes.editor.lost_text import LostText
 from app.ui.panes.editor.open_files import OpenFiles
 from app.ui.panes.editor.pane import EditorPane
 from app.ui.panes.file_text import file_facts, lines_of
-from app.ui.replaced import begin_again
 from app.ui.widgets.ask_line import AskLine
 from app.ui.widgets.file_view import FileView
 from app.workspace.model import Document

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from app.errors import TidegateError
 from app.language.model import Spot
 from app.language.servers import LanguageServers
+from app.ui.background import begin_again
 from app.ui.dialogs.listing import Listing, ListRow
-from app.ui.replaced import begin_again
 from app.workspace.search.ripgrep import Match
 
 if TYPE_CHECKING:

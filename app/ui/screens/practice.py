@@ -12,12 +12,12 @@ from app.errors import TidegateError
 from app.practice.model import PracticeTask
 from app.practice.range.course import Course
 from app.practice.range.judging import TestRun, is_test, judge, run_tests
+from app.ui.background import begin_again
 from app.ui.keys.actions import Scope, bindings
 from app.ui.keys.keymap import Keymap
 from app.ui.panes.review.pane import ReviewPane
 from app.ui.panes.turns import TurnChanged
 from app.ui.ports import Ports
-from app.ui.replaced import begin_again
 from app.ui.screens.workspace import WorkspaceScreen
 from app.ui.widgets.practice_words import PracticeWords
 

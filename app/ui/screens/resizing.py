@@ -7,7 +7,7 @@ from textual import events
 from textual.screen import Screen
 
 from app.settings.layout import pane_widths, remember_pane_widths
-from app.ui.replaced import begin_again
+from app.ui.background import begin_again
 from app.ui.screens.folding import Folding
 
 

@@ -19,6 +19,7 @@ from app.review.desks.sources import STAGED, WORK_TREE, Sources
 from app.review.model import FileChange
 from app.testing.model import TestState
 from app.ui.adapter_choice import tell_news
+from app.ui.background import begin_again
 from app.ui.base import ActionApp
 from app.ui.dialogs.rewind import Rewind
 from app.ui.drawing.text import visible
@@ -31,7 +32,6 @@ from app.ui.panes.tree_work import TreeWork
 from app.ui.panes.turns import FilesTouched, Replied, Replying, TurnChanged
 from app.ui.panes.viewer import ViewerPane
 from app.ui.ports import Ports
-from app.ui.replaced import begin_again
 from app.ui.screens.finding import Finding
 from app.ui.screens.git_status import GitStatusReader
 from app.ui.screens.lower import LowerScreen

@@ -7,7 +7,7 @@ from textual.widget import Widget
 
 from app.editing.marks import NO_MARKS, LineMarks, marks_between
 from app.errors import TidegateError
-from app.ui.replaced import begin_again
+from app.ui.background import begin_again
 from app.workspace.workspace import Workspace
 
 _WHILE_TYPING = 0.2  # seconds without a key after which the marks follow the text

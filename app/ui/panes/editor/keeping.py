@@ -8,6 +8,7 @@ from textual.widget import Widget
 
 from app.editing.recovery import Recovery, Unsaved
 from app.errors import TidegateError
+from app.ui.background import begin
 from app.ui.panes.editor.buffer import Buffer
 
 _PAUSE = 1.0
@@ -55,7 +56,7 @@ class Keeping:
 
     def drop(self, path: str) -> None:
         """What was written in `path` is saved, or not wanted."""
-        self._widget.run_worker(self._drop(path), group="keep")
+        begin(self._widget, "keep", self._drop, path)
 
     async def _drop(self, path: str) -> None:
         async with self._turnstile:

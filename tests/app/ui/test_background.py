@@ -2,7 +2,7 @@
 
 from textual.app import App
 
-from app.ui.replaced import begin_again
+from app.ui.background import begin_again
 
 
 class Unspoken:
