@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.git.conflicts import need_resolved
 from app.git.errors import GitMissing
 from app.git.git import Git
 from app.git.operations import operation_in
@@ -110,7 +111,9 @@ class GitRepository:
         return None if answer.status else answer.output
 
     def stage(self, path: str) -> None:
-        """Put a file, or what has changed in a folder, into the index. Raises GitError."""
+        """Put a file, or what has changed in a folder, into the index. Raises GitError, as well where conflicts
+        are not resolved in it."""
+        need_resolved(self._root, path)
         Git(self._root).run("--literal-pathspecs", "add", "-A", "--", path)
 
     def unstage(self, path: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.errors import TidegateError
+from app.git.conflicts import REMEDY, has_markers
 from app.git.errors import GitError
 from app.git.git import Git
 from app.review.diff.compare import SYMLINK, file_change, is_opaque
@@ -422,8 +423,7 @@ class Sources:
 
     def _need_resolved(self, path: str) -> None:
         image = self._disk.read(path)
-        starts = {line[:8] for line in image.data.split(b"\n")} if image else set()
-        if {b"<<<<<<< ", b">>>>>>> "} <= starts:
+        if image is not None and has_markers(image.data):
             raise _conflicts(path)
 
     def _need_repository(self) -> None:
@@ -462,7 +462,7 @@ def _by_path(change: FileChange) -> bool:
 
 
 def _conflicts(path: str) -> ReviewError:
-    return ReviewError(f"{path} has conflicts", "resolve them in the file, then stage it")
+    return ReviewError(f"{path} has conflicts", REMEDY)
 
 
 def _names(parts: Parts) -> str:

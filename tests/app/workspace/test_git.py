@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.git.errors import GitError
 from app.workspace.model import FileStatus
 from app.workspace.watch import ANYTHING, GIT_STATE
 from app.workspace.workspace import Workspace
@@ -91,6 +92,10 @@ def test_operations_conflicts_and_detached_heads(repository: Path) -> None:
         status = workspace.status()
         assert status is not None and status.operation == operation
         assert status.files == {"a": FileStatus("conflicted", "conflicted")}
+        for path in ("a", "."):
+            with pytest.raises(GitError, match="a has conflicts"):
+                workspace.git.stage(path)
+        assert workspace.status() == status  # git still knows both sides
         git(repository, command, "--abort")
     git(repository, "checkout", "-q", "--detach")
     status = workspace.status()
