@@ -236,6 +236,8 @@ class Controller(DraftPolicy):
     def record(self, step: Step) -> None:
         if step.source is None:
             self._plain_passes += 1
+            if not step.measured:
+                return
             if step.stalled:
                 self._stalled.add(step.seconds)
             else:

@@ -27,7 +27,9 @@ class Plan:
 class Step:
     """One pass of the model in decoding, which verified drafts of `source` (None: a plain pass) and `accepted`
     so many of the `drafted` tokens. `outlook`: the drafter's, before it proposed. `seconds`: drafting included.
-    `stalled`: this plain pass was not pipelined, because drafts might have followed."""
+    `stalled`: this plain pass was not pipelined, because drafts might have followed. `measured`: whether
+    `seconds` are those of this pass alone; not where pipelining begins or ends, for a CPU computes most of a
+    pass while it is launched, and there that is one pass too many or too few."""
 
     source: str | None
     outlook: Hashable | None
@@ -35,6 +37,7 @@ class Step:
     accepted: int
     seconds: float = 0.0
     stalled: bool = False
+    measured: bool = True
 
 
 class DraftPolicy(Protocol):
@@ -127,6 +130,8 @@ class Drafting(Generic[ReplayableT]):
         now, self._is_decoding = self._clock(), True
         if self._pass is not None:
             step = replace(self._pass, seconds=now - self._read_at)
+            if step.source is None:
+                step = replace(step, measured=step.stalled is not under_way)
             self._policy.record(step)
             self._watch(step)
             if step.source is None:
