@@ -11,7 +11,7 @@ from mlx_model.layers import projections
 from mlx_model.layers.experts import RoutedExperts
 from mlx_model.layers.norms import over_length
 from mlx_model.layers.parameters import Parameters
-from mlx_model.layers.projections import Linear
+from mlx_model.layers.projections import Linear, Matrix
 from tests.support.checkpoints import write_checkpoint
 from tests.support.models import load_tiny
 
@@ -27,6 +27,7 @@ def test_experts_and_projections_give_what_they_give_otherwise(
     tokens: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(projections, "_SMALL_PRODUCT", 400)
+    monkeypatch.setattr(projections, "_BANK_COLUMNS", 16)
     monkeypatch.setattr(projections, "_GROUPED_ROWS", 1)
     x = mx.random.normal((1, tokens, 32), key=mx.random.key(3))
     # One expert is chosen by nobody.
@@ -38,6 +39,14 @@ def test_experts_and_projections_give_what_they_give_otherwise(
     ]
     for plain, by_blas in zip(*found, strict=True):
         np.testing.assert_allclose(np.array(by_blas), np.array(plain), rtol=1e-5, atol=1e-4)
+
+
+def test_experts_kept_in_blocks_are_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projections, "_BANK_COLUMNS", 16)
+    bank = Parameters(TENSORS, by_blas=True).scope("gate_up_proj")
+    wanted = mx.array([4, 0, 5])
+    read = Matrix(bank, 2 * 24, 32, experts=6).rows(wanted)
+    np.testing.assert_array_equal(np.array(read), np.array(TENSORS["gate_up_proj.weight"][wanted]))
 
 
 @pytest.mark.parametrize("size", [8, 64])
