@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.support.scripted_server import Script, ScriptedServer
+from tests.support.agent.scripted_server import Script, ScriptedServer
 
 # A busy machine is slow, not wrong; and a change is judged by the examples that the last one was judged by.
 # `make slow` looks for new ones.

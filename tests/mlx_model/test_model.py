@@ -16,7 +16,8 @@ from mlx_model import model
 from mlx_model.config.model_config import ModelConfig
 from mlx_model.layers.rotary import Rotary
 from mlx_model.model import Qwen3Next
-from tests.support.checkpoints import (
+from tests.support.engine.oracle import Reference, turned_by_transformers
+from tests.support.weights.checkpoints import (
     DENSE_3_5,
     ROTARY,
     SPARSE_3_5,
@@ -24,8 +25,7 @@ from tests.support.checkpoints import (
     tiny_config,
     write_checkpoint,
 )
-from tests.support.models import load_tiny
-from tests.support.oracle import Reference, turned_by_transformers
+from tests.support.weights.models import load_tiny
 
 # Largest difference of a logit allowed, as a share of the largest logit.
 BOUND = 1e-5

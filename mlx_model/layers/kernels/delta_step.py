@@ -7,8 +7,8 @@ with it all that the head needs: its queries and keys (which the value heads of 
 rows of the matrix, and its output, whose norm runs over the head.
 
 **Not yet run in Metal.** Its body is compiled as C++ by the tests and compared with the plain path there
-(`tests/support/metal_shim.py`), and `engine.kernel_choice` compares it with the plain path on the Mac where it
-is to run, and does without it where they differ.
+(`tests/support/engine/metal_shim.py`), and `engine.kernel_choice` compares it with the plain path on the Mac
+where it is to run, and does without it where they differ.
 """
 
 from collections.abc import Callable, Sequence

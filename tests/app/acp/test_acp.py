@@ -29,10 +29,10 @@ from acp.schema import (
 )
 
 from app.acp.prompt import as_text
-from tests.support.agent_bench import ended, nap
+from tests.support.agent.agent_bench import ended, nap
+from tests.support.agent.scripted_server import Gate, HttpError, ScriptedServer, call, reply, until
 from tests.support.patience import LONGEST
 from tests.support.places import ROOT
-from tests.support.scripted_server import Gate, HttpError, ScriptedServer, call, reply, until
 
 EDIT = call("edit", file_path="a.py", old_string="two = 2", new_string="two = 22")
 READ = call("read_file", file_path="a.py")

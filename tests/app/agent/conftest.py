@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.settings.settings import Mode
-from tests.support.agent_bench import Bench
-from tests.support.scripted_server import Script, ScriptedServer
+from tests.support.agent.agent_bench import Bench
+from tests.support.agent.scripted_server import Script, ScriptedServer
 
 
 @pytest.fixture

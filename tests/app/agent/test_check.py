@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.agent.events import Noticed, TurnEnded
-from tests.support.agent_bench import Bench, check_well_formed, end_of
-from tests.support.scripted_server import call, reply
+from tests.support.agent.agent_bench import Bench, check_well_formed, end_of
+from tests.support.agent.scripted_server import call, reply
 
 EDIT = call("edit", file_path="src/a.py", old_string="return 1", new_string="return x")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.agent_bench import Bench, check_well_formed, end_of
-from tests.support.scripted_server import Hang, ScriptedServer, call, reply
+from tests.support.agent.agent_bench import Bench, check_well_formed, end_of
+from tests.support.agent.scripted_server import Hang, ScriptedServer, call, reply
 
 Make = Callable[..., Bench]
 TIDEGATE = Path(sys.executable).with_name("tidegate")

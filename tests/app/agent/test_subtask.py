@@ -22,10 +22,10 @@ from app.model.engine.open import open_engine
 from app.model.events import Finished
 from app.model.messages import ChatRequest, Message
 from app.settings.settings import Settings
-from tests.support.agent_bench import Bench, check_well_formed, end_of
+from tests.support.agent.agent_bench import Bench, check_well_formed, end_of
+from tests.support.agent.scripted_server import Gate, HttpError, call, reply
 from tests.support.processes import pids_of
-from tests.support.scripted_server import Gate, HttpError, call, reply
-from tests.support.servable import servable_checkpoint
+from tests.support.weights.servable import servable_checkpoint
 
 MakeBench = Callable[..., Bench]
 TASK = call("task", description="Find f", prompt="Where is f defined?")

@@ -14,11 +14,11 @@ from app.agent.shell.process import has_living
 from app.agent.shell.sandbox import find_sandbox
 from app.agent.shell.seatbelt import seatbelt_profile
 from app.workspace.git import GitRepository
-from tests.support.agent_bench import Bench
+from tests.support.agent.agent_bench import Bench
+from tests.support.agent.scripted_server import call, reply
 from tests.support.patience import LONGEST
 from tests.support.places import ROOT
-from tests.support.real_project import git
-from tests.support.scripted_server import call, reply
+from tests.support.review.real_project import git
 
 Make = Callable[..., Bench]
 

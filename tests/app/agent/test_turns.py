@@ -23,8 +23,8 @@ from app.agent.events import (
 from app.agent.port import PermissionAnswer
 from app.agent.session.index import sessions
 from app.agent.session.session import Journal, new_journal, open_journal, sessions_directory
-from tests.support.agent_bench import Bench, check_well_formed, end_of, ended, nap
-from tests.support.scripted_server import Call, Drop, Gate, HttpError, call, reply
+from tests.support.agent.agent_bench import Bench, check_well_formed, end_of, ended, nap
+from tests.support.agent.scripted_server import Call, Drop, Gate, HttpError, call, reply
 
 Make = Callable[..., Bench]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.agent.scripted_server import Call, Gate, HttpError, Raw, ScriptedServer, call, reply
 from tests.support.patience import LONGEST
-from tests.support.scripted_server import Call, Gate, HttpError, Raw, ScriptedServer, call, reply
 
 
 def command(*arguments: str) -> list[str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.patience import LONGEST
-from tests.support.review_cases import git
-from tests.support.terminal import Terminal
+from tests.support.review.review_cases import git
+from tests.support.ui.terminal import Terminal
 
 TIDEGATE = Path(sys.executable).with_name("tidegate")
 

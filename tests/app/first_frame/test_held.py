@@ -9,7 +9,7 @@ import pytest
 
 from app.first_frame.held import _is_part
 from app.first_frame.picture import Field, Picture, write_picture
-from tests.support.terminal import Terminal
+from tests.support.ui.terminal import Terminal
 
 ENTER, LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
 DRAWING = "\x1b[1;1Hfiles\x1b[3;5HAsk for something"

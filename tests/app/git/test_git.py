@@ -12,7 +12,7 @@ from app.review.desks.sources import Sources, source_of
 from app.review.errors import ReviewError
 from app.review.review import Review
 from app.workspace.git import GitRepository
-from tests.support.review_cases import git
+from tests.support.review.review_cases import git
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from app.workspace.workspace import Workspace
 from tests.support.patience import LONGEST
 from tests.support.places import ROOT
 
-SERVER = ROOT / "tests" / "support" / "programs" / "language_server.py"
+SERVER = ROOT / "tests" / "support" / "programs" / "servers" / "language_server.py"
 
 
 def use(behaviour: str) -> None:

@@ -23,7 +23,7 @@ from app.practice.mistakes import corrected
 from app.practice.tasks import generate
 from app.practice.transcripts import records
 from app.workspace.workspace import Workspace
-from tests.support.agent_bench import Recorder
+from tests.support.agent.agent_bench import Recorder
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from app.review.log.entries import CommitEnded, Entry
 from app.review.log.store import FileStore
 from app.review.model import FileImage
 from app.review.review import Review
-from tests.support.review_cases import git, keep_all, reject_all
-from tests.support.review_memory import Killed
+from tests.support.review.review_cases import git, keep_all, reject_all
+from tests.support.review.review_memory import Killed
 
 TEXT = "".join(f"line {n}\n" for n in range(1, 41))
 EDITED = TEXT.replace("line 3\n", "three\n").replace("line 30\n", "thirty\nand more\n")

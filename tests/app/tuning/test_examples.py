@@ -12,7 +12,7 @@ from app.paths import data_directory
 from app.tuning.collecting import collect
 from app.tuning.example_file import BadExamples, ExampleFile, strike, write_training_file
 from app.tuning.regions import became
-from tests.support.reviewed_work import ReviewedWork
+from tests.support.review.reviewed_work import ReviewedWork
 
 TEXT = "".join(f"line {number}\n" for number in range(30))
 

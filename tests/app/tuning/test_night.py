@@ -20,9 +20,9 @@ from app.tuning.night.conditions import Facts, Hours, Rules, reason_to_wait
 from app.tuning.night.machine import idle_of_ioreg, power_of_linux, power_of_pmset
 from app.tuning.night.training import TrainingFailed, train
 from app.tuning.trial import NothingToPutAside, load_trial, put_aside
+from tests.support.agent.scripted_server import until
 from tests.support.places import ROOT
-from tests.support.reviewed_work import ReviewedWork
-from tests.support.scripted_server import until
+from tests.support.review.reviewed_work import ReviewedWork
 
 RULES = Rules(Hours.parse("22:00-06:00"))
 GOOD = Facts(time(2, 30), on_power=True, idle_seconds=3600, fresh=40)

@@ -11,8 +11,8 @@ from app.tuning.night.training import tune_command
 from app.tuning.trial import load_trial, put_aside
 from mlx_model.memory.blas import VARIABLE
 from tests.support.places import ROOT
-from tests.support.reviewed_work import ReviewedWork
-from tests.support.taste import functions
+from tests.support.review.reviewed_work import ReviewedWork
+from tests.support.review.taste import functions
 
 MODEL = str(ROOT / "assets" / "practice-model")
 QUICK = ("--steps", "10", "--length", "512", "--learning-rate", "1e-3")

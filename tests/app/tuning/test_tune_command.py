@@ -10,7 +10,7 @@ from app.commands.tune.data import run
 from app.settings.settings import remember
 from app.tuning.collecting import collect_if_wanted
 from app.tuning.example_file import example_files
-from tests.support.reviewed_work import ReviewedWork
+from tests.support.review.reviewed_work import ReviewedWork
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from app.ui.review_app import ReviewScreen
 from app.ui.screens.practice import PracticeScreen
 from app.ui.slash import SLASH_COMMANDS
 from app.ui.widgets.file_view import FileView
-from tests.support.screen import Stage
+from tests.support.ui.screen import Stage
 
 
 def write_keymap(text: str) -> None:

@@ -7,14 +7,14 @@ import pytest
 from app.ui.find.finder import Finder
 from app.ui.find.text import FindText
 from app.ui.keys.actions import ACTIONS, Action
-from tests.support.review_cases import git
-from tests.support.screen import Stage, edit
+from tests.support.review.review_cases import git
+from tests.support.ui.screen import Stage, edit
 
 # What leaves the application or the terminal, or is done by another application; each has a journey of its own.
 ELSEWHERE = {
-    "app.quit": "tests/journeys/test_leaving.py",
+    "app.quit": "tests/journeys/beginning_and_end/test_leaving.py",
     "app.suspend": "tests/app/ui/test_actions.py",
-    "prompt.editor": "tests/journeys/test_talking.py",
+    "prompt.editor": "tests/journeys/workspace/test_talking.py",
     "review.edit_file": "tests/app/ui/test_review_app.py",
     "standalone.leave": "tests/app/ui/test_review_app.py",
     "standalone.quit": "tests/app/ui/test_review_app.py",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.ui.keys.key_report import KeyReader, report
-from tests.support.terminal import Terminal
+from tests.support.ui.terminal import Terminal
 
 
 def told(sent: str) -> list[str]:

@@ -10,7 +10,7 @@ from app.ui.keys.actions import ACTIONS
 from app.ui.keys.keymap import load_keymap
 from app.ui.keys.option_key import sent_by_option
 from app.ui.widgets.line_input import LineInput
-from tests.support.screen import Stage
+from tests.support.ui.screen import Stage
 
 
 def test_no_action_of_ours_needs_option() -> None:

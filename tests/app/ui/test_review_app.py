@@ -23,7 +23,7 @@ from app.ui.diff.view import DiffView
 from app.ui.panes.review.pane import ReviewPane
 from app.ui.review_app import ReviewApp
 from tests.support.patience import LONGEST
-from tests.support.review_cases import git
+from tests.support.review.review_cases import git
 
 BEFORE = "".join(f"line {number}\n" for number in range(1, 61))
 AFTER = BEFORE.replace("line 5\n", "line five\nand more\n").replace("line 40\n", "line  40\n")

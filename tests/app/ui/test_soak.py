@@ -42,8 +42,8 @@ from app.ui.find.finder import Finder
 from app.ui.keys.actions import ACTIONS, Action
 from app.ui.screens.model import ModelScreen
 from app.ui.widgets.agent.permission_prompt import PermissionPrompt
-from tests.support.review_cases import git
-from tests.support.screen import READY, ScriptedAgent, Stage, edit
+from tests.support.review.review_cases import git
+from tests.support.ui.screen import READY, ScriptedAgent, Stage, edit
 
 # What leaves the application, or starts another one.
 LEAVES = {

@@ -9,8 +9,8 @@ from textual import events
 
 from app.ui.dialogs.confirm import Confirm
 from app.ui.dialogs.listing import Listing
-from tests.support.review_cases import git
-from tests.support.screen import Stage, edit
+from tests.support.review.review_cases import git
+from tests.support.ui.screen import Stage, edit
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from app.review.review import Review
 from app.worktrees.desk import WorktreeDesk
 from app.worktrees.errors import WorktreeError
 from app.worktrees.worktrees import Worktree, Worktrees, name_of
-from tests.support.review_cases import git
+from tests.support.review.review_cases import git
 
 TEXT = "".join(f"line {n}\n" for n in range(1, 41))
 

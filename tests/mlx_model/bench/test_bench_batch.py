@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlx_model.__main__ import main
-from tests.support.checkpoints import write_checkpoint
+from tests.support.weights.checkpoints import write_checkpoint
 
 
 def test_it_times_rows_beside_one_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,8 +8,8 @@ import pytest
 from mlx_model.__main__ import main
 from mlx_model.bench.speed import agent_turn, decode
 from mlx_model.memory.bandwidth import stated_bandwidth
-from tests.support.checkpoints import write_checkpoint
-from tests.support.servable import make_endless, servable_checkpoint
+from tests.support.weights.checkpoints import write_checkpoint
+from tests.support.weights.servable import make_endless, servable_checkpoint
 
 
 def test_it_times_ours_and_mlx_lm_and_says_what_bandwidth_allows(

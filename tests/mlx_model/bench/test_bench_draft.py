@@ -14,9 +14,9 @@ from mlx_model.commands.shared.chats import read_chats
 from mlx_model.decode.drafting import Step
 from mlx_model.engine.loading import ways
 from mlx_model.errors import RequestError
-from tests.support.drafting import asked, drafting_generator, reply
-from tests.support.models import load_tiny
-from tests.support.servable import servable_checkpoint
+from tests.support.engine.drafting import asked, drafting_generator, reply
+from tests.support.weights.models import load_tiny
+from tests.support.weights.servable import servable_checkpoint
 
 
 @pytest.fixture(scope="module")

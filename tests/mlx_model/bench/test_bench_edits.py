@@ -7,7 +7,7 @@ import pytest
 
 from mlx_model.__main__ import main
 from mlx_model.bench import edits
-from tests.support.servable import servable_checkpoint
+from tests.support.weights.servable import servable_checkpoint
 
 
 def test_of_edits_that_are_held_none_misses(

@@ -14,7 +14,7 @@ from mlx_model.engine.loading import load_qwen3_next
 from mlx_model.weights.checkpoint import open_checkpoint
 from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.recipes import Recipe
-from tests.support.checkpoints import write_checkpoint
+from tests.support.weights.checkpoints import write_checkpoint
 
 
 def log_probabilities(directory: Path, tokens: list[int]) -> np.ndarray:

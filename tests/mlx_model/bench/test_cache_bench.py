@@ -10,8 +10,8 @@ from mlx_model.bench.cache import replay
 from mlx_model.bench.cache_scripts import Script, Step, chat_scripts
 from mlx_model.bench.processes.chat_server import ChatServer
 from mlx_model.chat.prompt import PromptEncoder
-from tests.support.checkpoints import write_checkpoint
-from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer
+from tests.support.weights.checkpoints import write_checkpoint
+from tests.support.weights.small_tokenizer import VOCABULARY, write_small_tokenizer
 
 ALLOWED = 16
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.patience import LONGEST
 from tests.support.places import ROOT
-from tests.support.servable import make_endless, servable_checkpoint
+from tests.support.weights.servable import make_endless, servable_checkpoint
 
 STARTS = {
     "decode": (["--turns", "1000"], "-m mlx_model serve"),

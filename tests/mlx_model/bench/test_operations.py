@@ -9,8 +9,8 @@ import mlx.core as mx
 
 from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.recipes import Recipe
-from tests.support.checkpoints import write_checkpoint
-from tests.support.compiler import needs_compiler
+from tests.support.engine.compiler import needs_compiler
+from tests.support.weights.checkpoints import write_checkpoint
 
 
 @needs_compiler

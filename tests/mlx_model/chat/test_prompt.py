@@ -14,7 +14,7 @@ from mlx_model.chat.prompt import PromptEncoder
 from mlx_model.chat.template import ChatTemplate, TemplateError
 from mlx_model.errors import CheckpointError
 from tests.support.places import REFERENCE
-from tests.support.small_tokenizer import write_small_tokenizer
+from tests.support.weights.small_tokenizer import write_small_tokenizer
 
 CONTROL = ["<|im_start|>", "<|im_end|>", "<|endoftext|>", "<tool_call>", "</tool_call>", "</tool_response>"]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mlx_model.chat.prompt import PromptEncoder
 from mlx_model.chat.remembered import RememberedReplies
-from tests.support.small_tokenizer import write_small_tokenizer
+from tests.support.weights.small_tokenizer import write_small_tokenizer
 
 SYSTEM = {"role": "system", "content": "You are a coding agent."}
 USER = {"role": "user", "content": "Read the file, please."}

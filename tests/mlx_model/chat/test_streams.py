@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mlx_model.chat.detokenizer import Detokenizer
 from mlx_model.chat.stop_strings import StopStrings
 from mlx_model.chat.tokenizer import Tokenizer
-from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer
+from tests.support.weights.small_tokenizer import VOCABULARY, write_small_tokenizer
 
 
 @pytest.fixture(scope="module")

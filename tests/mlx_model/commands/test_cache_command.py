@@ -11,8 +11,8 @@ from mlx_model.__main__ import main
 from mlx_model.engine.kept import CacheSettings, default_cache_folder, open_cache
 from mlx_model.state.disk.fingerprint import model_fingerprint
 from mlx_model.state.disk.tier import DiskLimits
-from tests.support.checkpoints import write_checkpoint
-from tests.support.token_states import TokenSource
+from tests.support.engine.token_states import TokenSource
+from tests.support.weights.checkpoints import write_checkpoint
 
 SETTINGS = {"dtype": "float32"}
 

@@ -14,9 +14,9 @@ from mlx_model.__main__ import main
 from mlx_model.chat.detokenizer import Detokenizer
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.memory.device import on_cpu
-from tests.support.checkpoints import write_checkpoint
-from tests.support.oracle import Reference
-from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer
+from tests.support.engine.oracle import Reference
+from tests.support.weights.checkpoints import write_checkpoint
+from tests.support.weights.small_tokenizer import VOCABULARY, write_small_tokenizer
 
 TOKENS = [3, 1, 4, 1, 5, 9, 2, 6, 5, 35, 89, 79, 32, 38, 46]
 

@@ -13,7 +13,7 @@ from mlx_model.memory.footprint import footprint, recipe_packing
 from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.files import list_tensors
 from mlx_model.weights.recipes import Recipe
-from tests.support.checkpoints import write_checkpoint
+from tests.support.weights.checkpoints import write_checkpoint
 
 # Qwen3-Coder-Next as published.
 REFERENCE: dict[str, Any] = {

@@ -28,8 +28,8 @@ from mlx_model.model import Qwen3Next
 from mlx_model.server.sharing import Chunk, Row, Sharing
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.weights.checkpoint import open_checkpoint
-from tests.support.checkpoints import DENSE_3_5, SPARSE_3_5, write_checkpoint
-from tests.support.drafting import Depths, assert_cold
+from tests.support.engine.drafting import Depths, assert_cold
+from tests.support.weights.checkpoints import DENSE_3_5, SPARSE_3_5, write_checkpoint
 
 VOCABULARY = 96
 

@@ -22,8 +22,8 @@ from mlx_model.engine.state_keeper import StoredStates
 from mlx_model.errors import RequestError
 from mlx_model.model import Qwen3Next
 from mlx_model.state.prefix_store import PrefixStore
-from tests.support.checkpoints import write_checkpoint
-from tests.support.models import load_tiny
+from tests.support.weights.checkpoints import write_checkpoint
+from tests.support.weights.models import load_tiny
 
 GREEDY = SamplingParameters(temperature=0)
 PROMPT = tuple(range(1, 90))

@@ -10,9 +10,9 @@ import pytest
 
 from mlx_model.decode.generator import Generator
 from mlx_model.decode.request import GenerationRequest, TokenGenerated
-from tests.support.checkpoints import write_checkpoint
-from tests.support.drafting import Depths, Oracle, asked, drafting_generator
-from tests.support.models import load_tiny
+from tests.support.engine.drafting import Depths, Oracle, asked, drafting_generator
+from tests.support.weights.checkpoints import write_checkpoint
+from tests.support.weights.models import load_tiny
 
 VOCABULARY = 256
 PROMPT = list(range(20, 60))

@@ -9,8 +9,8 @@ import pytest
 from mlx_model.__main__ import main
 from mlx_model.engine.loading import load
 from mlx_model.errors import ConfigError, RequestError
-from tests.support.checkpoints import write_checkpoint
-from tests.support.drafting import asked, reply
+from tests.support.engine.drafting import asked, reply
+from tests.support.weights.checkpoints import write_checkpoint
 
 PROMPT = [5, 6, 7, 8, 9, 5, 6, 7]
 

@@ -13,9 +13,9 @@ from mlx_model.decode.drafts.lookup import LookupDrafter
 from mlx_model.decode.drafts.mtp import MtpDrafter
 from mlx_model.engine.state_keeper import StoredStates
 from mlx_model.state.prefix_store import PrefixStore
-from tests.support.checkpoints import DENSE_3_5, SPARSE_3_5, write_checkpoint
-from tests.support.drafting import Depths, Oracle, asked, assert_cold, drafting_generator, reply
-from tests.support.models import load_tiny
+from tests.support.engine.drafting import Depths, Oracle, asked, assert_cold, drafting_generator, reply
+from tests.support.weights.checkpoints import DENSE_3_5, SPARSE_3_5, write_checkpoint
+from tests.support.weights.models import load_tiny
 
 VOCABULARY = 96
 LENGTH = 200

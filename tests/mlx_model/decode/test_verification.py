@@ -16,10 +16,10 @@ from mlx_model.engine.state_keeper import StoredStates
 from mlx_model.model import Qwen3Next
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.state.sequence import SequenceState
-from tests.support.checkpoints import write_checkpoint
-from tests.support.drafters import write_drafter
-from tests.support.drafting import Depths, Oracle, asked, assert_cold, drafting_generator, reply
-from tests.support.models import load_tiny
+from tests.support.engine.drafting import Depths, Oracle, asked, assert_cold, drafting_generator, reply
+from tests.support.weights.checkpoints import write_checkpoint
+from tests.support.weights.drafters import write_drafter
+from tests.support.weights.models import load_tiny
 
 VOCABULARY = 256
 PROMPT = tuple(int(token) for token in np.random.default_rng(1).integers(0, VOCABULARY, 70))

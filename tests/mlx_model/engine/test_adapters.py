@@ -26,10 +26,10 @@ from mlx_model.server.scheduler import Scheduler, ServedModel
 from mlx_model.state.disk.tier import DiskLimits, DiskTier
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.weights.adapter import adapter_bytes
-from tests.support.adapters import NO_EXPERTS, change_tensors, write_adapter
-from tests.support.models import load_tiny
 from tests.support.patience import LONGEST
-from tests.support.servable import make_endless, servable_checkpoint
+from tests.support.weights.adapters import NO_EXPERTS, change_tensors, write_adapter
+from tests.support.weights.models import load_tiny
+from tests.support.weights.servable import make_endless, servable_checkpoint
 
 PROMPT = [(7 * place * place + 3 * place) % 90 for place in range(40)]
 

@@ -15,9 +15,9 @@ from mlx_model.engine.loading import LoadedModel, load
 from mlx_model.state.disk.tier import DiskLimits, DiskTier
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.weights.layout import model_items
-from tests.support import forms
-from tests.support.checkpoints import DENSE_3_5, SPARSE_3_5, random_tensors, tiny_config
-from tests.support.drafting import asked, assert_cold, reply
+from tests.support.engine.drafting import asked, assert_cold, reply
+from tests.support.weights import forms
+from tests.support.weights.checkpoints import DENSE_3_5, SPARSE_3_5, random_tensors, tiny_config
 
 PROMPT = [(7 * place * place + 3 * place) % 90 for place in range(60)]
 FAMILY: dict[str, dict[str, Any]] = {"sparse": SPARSE_3_5, "dense": {**DENSE_3_5, "tie_word_embeddings": True}}

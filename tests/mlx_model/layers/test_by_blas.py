@@ -12,8 +12,8 @@ from mlx_model.layers.experts import RoutedExperts
 from mlx_model.layers.norms import over_length
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import Linear, Matrix
-from tests.support.checkpoints import write_checkpoint
-from tests.support.models import load_tiny
+from tests.support.weights.checkpoints import write_checkpoint
+from tests.support.weights.models import load_tiny
 
 TENSORS = {
     "gate_up_proj.weight": mx.random.normal((6, 2 * 24, 32), key=mx.random.key(0)),

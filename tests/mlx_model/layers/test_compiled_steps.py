@@ -14,10 +14,10 @@ from mlx_model.engine.loading import load
 from mlx_model.layers.projections import Linear
 from mlx_model.memory.graphs import compile_without_fusing
 from mlx_model.model import Qwen3Next
-from tests.support.checkpoints import write_checkpoint
-from tests.support.compiler import needs_compiler
-from tests.support.drafting import Depths, asked, drafting_generator, reply
-from tests.support.models import load_tiny
+from tests.support.engine.compiler import needs_compiler
+from tests.support.engine.drafting import Depths, asked, drafting_generator, reply
+from tests.support.weights.checkpoints import write_checkpoint
+from tests.support.weights.models import load_tiny
 
 pytestmark = needs_compiler
 

@@ -16,9 +16,9 @@ from mlx_model.engine.kernel_choice import (
 )
 from mlx_model.layers.kernels.delta_step import body
 from mlx_model.state.recurrent import DeltaState
-from tests.support.checkpoints import tiny_config, write_checkpoint
-from tests.support.metal_shim import COMPILER, ShimmedDeltaStep, compiled
-from tests.support.models import load_tiny
+from tests.support.engine.metal_shim import COMPILER, ShimmedDeltaStep, compiled
+from tests.support.weights.checkpoints import tiny_config, write_checkpoint
+from tests.support.weights.models import load_tiny
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler to compile the kernel's body with")
 

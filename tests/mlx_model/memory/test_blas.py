@@ -16,9 +16,9 @@ from mlx_model.memory.plan import Model, Wishes, plan_memory, widen_if_it_fits
 from mlx_model.weights.checkpoint import open_checkpoint
 from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.recipes import Recipe
-from tests.support.checkpoints import write_checkpoint
 from tests.support.patience import LONGEST
 from tests.support.places import ROOT
+from tests.support.weights.checkpoints import write_checkpoint
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere MLX brings a fast one")
 

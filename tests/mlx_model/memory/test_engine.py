@@ -28,12 +28,12 @@ from mlx_model.server.scheduler import Scheduler, ServedModel
 from mlx_model.state.disk.folder import EXPERT_USE
 from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.recipes import Recipe
-from tests.support.checkpoints import write_checkpoint
-from tests.support.one_at_a_time import OneAtATime
+from tests.support.engine.one_at_a_time import OneAtATime
 from tests.support.patience import LONGEST
 from tests.support.places import ROOT
-from tests.support.screen import Stage
-from tests.support.servable import make_endless, servable_checkpoint
+from tests.support.ui.screen import Stage
+from tests.support.weights.checkpoints import write_checkpoint
+from tests.support.weights.servable import make_endless, servable_checkpoint
 
 SIZES = {"num_experts": 24, "num_experts_per_tok": 3}
 

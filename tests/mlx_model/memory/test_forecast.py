@@ -17,9 +17,9 @@ from mlx_model.state.kv import KVBuffer
 from mlx_model.state.recurrent import DeltaBlock
 from mlx_model.state.sequence import SequenceState
 from mlx_model.weights.recipes import Recipe
-from tests.support.checkpoints import write_checkpoint
 from tests.support.patience import LONGEST
 from tests.support.places import ROOT
+from tests.support.weights.checkpoints import write_checkpoint
 
 
 def full_size(*sizes: int) -> dict[str, int]:

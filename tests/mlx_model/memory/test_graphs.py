@@ -12,7 +12,7 @@ import pytest
 
 from mlx_model.memory.device import on_cpu
 from mlx_model.memory.graphs import compile_without_fusing
-from tests.support.compiler import needs_compiler
+from tests.support.engine.compiler import needs_compiler
 from tests.support.patience import LONGEST
 
 

@@ -18,7 +18,7 @@ from mlx_model.memory.machine import GIB, Machine, Pressure, mac
 from mlx_model.memory.plan import CHUNKS, AdapterSize, MemoryPlan, Model, Wishes, plan_memory
 from mlx_model.weights.layout import Component
 from mlx_model.weights.recipes import Recipe
-from tests.support.published_shapes import published_shape
+from tests.support.weights.published_shapes import published_shape
 
 # By hand, for 48 layers (36 DeltaNet, 12 attention) of 512 experts, hidden 2048, inner 512, vocabulary 151,936.
 EXPERTS = 48 * 512 * 3 * 2048 * 512

@@ -13,7 +13,7 @@ from mlx_model.practice.export import export_plain  # noqa: E402
 from mlx_model.practice.training.run_folder import RunFolder, shape_of  # noqa: E402
 from mlx_model.practice.trunk.network import Network  # noqa: E402
 from mlx_model.weights.checkpoint import open_checkpoint  # noqa: E402
-from tests.support.oracle import Reference  # noqa: E402
+from tests.support.engine.oracle import Reference  # noqa: E402
 
 TOKENS = [int(token) for token in np.random.default_rng(0).integers(0, 300, 77)]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.servable import servable_checkpoint
+from tests.support.weights.servable import servable_checkpoint
 
 
 @pytest.fixture(scope="session")

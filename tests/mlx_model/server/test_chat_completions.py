@@ -28,9 +28,9 @@ from mlx_model.engine.generation_config import published_sampling
 from mlx_model.errors import CheckpointError
 from mlx_model.server.body import as_json
 from mlx_model.server.scheduler import Scheduler
+from tests.support.engine.scripted_generator import ScriptedEngine, scripted_engine
 from tests.support.patience import LONGEST
-from tests.support.scripted_generator import ScriptedEngine, scripted_engine
-from tests.support.small_tokenizer import VOCABULARY
+from tests.support.weights.small_tokenizer import VOCABULARY
 
 CALL = (
     "Let me see.\n\n<tool_call>\n<function=read_file>\n<parameter=file_path>\nsrc/ä.py\n</parameter>\n"

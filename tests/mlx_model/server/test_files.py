@@ -11,8 +11,8 @@ from app.model.wire.client import Address, ChatClient
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.chat.tools.edits.known_files import NamedFile
 from mlx_model.chat.tools.grammar import ToolGrammar
-from tests.support.scripted_generator import scripted_engine
-from tests.support.small_tokenizer import VOCABULARY
+from tests.support.engine.scripted_generator import scripted_engine
+from tests.support.weights.small_tokenizer import VOCABULARY
 
 PARAMETERS = {"properties": {"file_path": {"type": "string"}, "old_string": {"type": "string"}}}
 OPENED = "<tool_call>\n<function=edit>\n<parameter=file_path>\na.py\n</parameter>\n<parameter=old_string>\n"

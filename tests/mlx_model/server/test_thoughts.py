@@ -16,13 +16,13 @@ from mlx_model.chat.thoughts import ThoughtTokens
 from mlx_model.chat.tools.grammar import ToolGrammar
 from mlx_model.server.held_thought import HeldThought
 from tests.mlx_model.server.test_chat_completions import HI, TOOL, data
-from tests.support.checkpoints import write_checkpoint
-from tests.support.drafting import Depths, Oracle, asked, drafting_generator, reply
-from tests.support.models import load_tiny
+from tests.support.engine.drafting import Depths, Oracle, asked, drafting_generator, reply
+from tests.support.engine.scripted_generator import ScriptedEngine, scripted_engine
 from tests.support.patience import LONGEST
-from tests.support.scripted_generator import ScriptedEngine, scripted_engine
-from tests.support.servable import servable_checkpoint
-from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer
+from tests.support.weights.checkpoints import write_checkpoint
+from tests.support.weights.models import load_tiny
+from tests.support.weights.servable import servable_checkpoint
+from tests.support.weights.small_tokenizer import VOCABULARY, write_small_tokenizer
 
 CALL = "<tool_call>\n<function=read_file>\n<parameter=file_path>\na.py\n</parameter>\n</function>\n</tool_call>"
 THOUGHT = f"A call is {CALL}, or so I thínk.\n"

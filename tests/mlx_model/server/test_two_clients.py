@@ -13,8 +13,8 @@ from mlx_model.decode.generator import Generator
 from mlx_model.decode.language_model import NothingKept
 from mlx_model.server.http import create_app
 from mlx_model.server.scheduler import Scheduler, ServedModel
-from tests.support.models import load_tiny
 from tests.support.patience import LONGEST
+from tests.support.weights.models import load_tiny
 
 TOOL = {
     "type": "function",

@@ -13,7 +13,7 @@ from mlx_model.state.kv import KVBuffer, PackedKVBuffer
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.state.sequence import SequenceState
 from mlx_model.weights.checkpoint import open_checkpoint
-from tests.support.checkpoints import write_checkpoint
+from tests.support.weights.checkpoints import write_checkpoint
 
 HEADS, QUERY_HEADS, DIM = 2, 6, 64
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mlx_model.state.prefix_state import array_bytes
 from mlx_model.state.prefix_store import PrefixStore
-from tests.support.token_states import TokenSource, assert_is_state_of, recurrent_of
+from tests.support.engine.token_states import TokenSource, assert_is_state_of, recurrent_of
 
 RECURRENT_BYTES = array_bytes(recurrent_of((1, 2, 3)))
 

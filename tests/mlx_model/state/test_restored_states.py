@@ -27,8 +27,8 @@ from mlx_model.model import Qwen3Next
 from mlx_model.state.disk.tier import DiskLimits, DiskTier
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.weights.checkpoint import open_checkpoint
-from tests.support.checkpoints import write_checkpoint
-from tests.support.models import load_tiny
+from tests.support.weights.checkpoints import write_checkpoint
+from tests.support.weights.models import load_tiny
 
 
 @pytest.fixture(scope="module")

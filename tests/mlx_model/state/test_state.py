@@ -10,8 +10,8 @@ from mlx_model.model import Qwen3Next
 from mlx_model.state.kv import KVBuffer
 from mlx_model.state.prefix_state import ROOT, PrefixState, Segment
 from mlx_model.state.sequence import SequenceState
-from tests.support.checkpoints import write_checkpoint
-from tests.support.models import load_tiny
+from tests.support.weights.checkpoints import write_checkpoint
+from tests.support.weights.models import load_tiny
 
 TOKENS = [int(token) for token in np.random.default_rng(5).integers(0, 256, 700)]
 

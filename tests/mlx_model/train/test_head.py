@@ -19,9 +19,9 @@ from mlx_model.weights.checkpoint import Checkpoint, open_checkpoint
 from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.layout import Projection, mtp_items
 from mlx_model.weights.recipes import Recipe, quantization_for
-from tests.support.checkpoints import random_tensors, tiny_config, write_checkpoint
-from tests.support.forms import stacked, write
-from tests.support.models import load_tiny
+from tests.support.weights.checkpoints import random_tensors, tiny_config, write_checkpoint
+from tests.support.weights.forms import stacked, write
+from tests.support.weights.models import load_tiny
 
 TOKENS = [(29 * place * place + 7 * place) % 256 for place in range(20)]
 

@@ -14,8 +14,8 @@ from mlx_model.layers.drafters.dflash import DFlash
 from mlx_model.layers.parameters import Parameters
 from mlx_model.train import checkpointing
 from mlx_model.weights.drafter import read_drafter
-from tests.support.drafters import write_drafter
-from tests.support.servable import servable_checkpoint
+from tests.support.weights.drafters import write_drafter
+from tests.support.weights.servable import servable_checkpoint
 
 TEXT = "".join(f"def add_{n}(x):\n    return x + {n}\n\n\n" for n in range(40))
 

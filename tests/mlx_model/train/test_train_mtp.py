@@ -27,12 +27,12 @@ from mlx_model.train import steps as fitting
 from mlx_model.train.corpus import read_corpus
 from mlx_model.train.forecast import fitting_bytes
 from mlx_model.weights.checkpoint import open_checkpoint
-from tests.support.adapters import write_adapter
-from tests.support.drafting import asked, reply
+from tests.support.engine.drafting import asked, reply
 from tests.support.patience import LONGEST
 from tests.support.places import ROOT
-from tests.support.servable import servable_checkpoint
-from tests.support.small_code import small_code
+from tests.support.weights.adapters import write_adapter
+from tests.support.weights.servable import servable_checkpoint
+from tests.support.weights.small_code import small_code
 
 OPTIONS = ("--steps", "5", "--batch", "2", "--sequence-length", "24", "--held-out", "0.3", "--seed", "4")
 

@@ -15,10 +15,10 @@ from mlx_model.decode.drafts.mtp import MtpDrafter
 from mlx_model.engine.state_keeper import StoredStates
 from mlx_model.model import Qwen3Next
 from mlx_model.state.prefix_store import PrefixStore
-from tests.support.checkpoints import write_checkpoint
-from tests.support.drafting import Depths, asked, drafting_generator, reply
-from tests.support.models import load_tiny
-from tests.support.trained_checkpoint import QUICK, THOROUGH, Effort, trained_checkpoint, unseen_code
+from tests.support.engine.drafting import Depths, asked, drafting_generator, reply
+from tests.support.weights.checkpoints import write_checkpoint
+from tests.support.weights.models import load_tiny
+from tests.support.weights.trained_checkpoint import QUICK, THOROUGH, Effort, trained_checkpoint, unseen_code
 
 
 def train(effort: Effort, out: Path, steps: int, batch: int) -> list[str]:

@@ -17,9 +17,9 @@ from mlx_model.tune.data.texts import Text
 from mlx_model.tune.gradients import Means, Tuner
 from mlx_model.tune.losses import Likelihood
 from mlx_model.weights.checkpoint import open_checkpoint
-from tests.support import forms
-from tests.support.checkpoints import DENSE_3_5, random_tensors, tiny_config, write_checkpoint
-from tests.support.tuned_reference import reference_gradients
+from tests.support.engine.tuned_reference import reference_gradients
+from tests.support.weights import forms
+from tests.support.weights.checkpoints import DENSE_3_5, random_tensors, tiny_config, write_checkpoint
 
 TOLERANCE = 1e-4
 """Of the length of a matrix's gradient."""

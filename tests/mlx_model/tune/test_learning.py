@@ -14,7 +14,7 @@ from mlx_model.__main__ import main
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.engine.loading import load
 from mlx_model.model import Qwen3Next
-from tests.support.trained_checkpoint import trained_checkpoint, unseen_code
+from tests.support.weights.trained_checkpoint import trained_checkpoint, unseen_code
 
 NOUNS = [
     "orders",

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from mlx_model.memory.device import prepare_mlx
+from tests.support.engine.users_blas import told_by
 from tests.support.programs.tuning_memory import measured
-from tests.support.users_blas import told_by
 
 PROGRAMS = "tests.support.programs"
 

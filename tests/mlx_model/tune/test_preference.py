@@ -14,7 +14,7 @@ from mlx_model.errors import RequestError
 from mlx_model.tune.data.reviewed import encode_decision, read_decisions, split_decisions
 from mlx_model.tune.preference import WEIGHT, OddsRatio
 from tests.support.places import ROOT
-from tests.support.taste import examples, functions
+from tests.support.review.taste import examples, functions
 
 PRACTICE_MODEL = ROOT / "assets" / "practice-model"
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.engine.users_blas import told_by
 from tests.support.places import ROOT
-from tests.support.taste import examples, functions
-from tests.support.users_blas import told_by
+from tests.support.review.taste import examples, functions
 
 PRACTICE_MODEL = ROOT / "assets" / "practice-model"
 

@@ -29,8 +29,8 @@ from mlx_model.tune.data.chats import encode_chat
 from mlx_model.tune.verdict import judged
 from tests.support.patience import LONGEST
 from tests.support.places import ROOT
-from tests.support.servable import servable_checkpoint
-from tests.support.small_code import small_code
+from tests.support.weights.servable import servable_checkpoint
+from tests.support.weights.small_code import small_code
 
 OPTIONS = ("--steps", "6", "--batch", "2", "--length", "24", "--held-out", "0.3", "--learning-rate", "0.01")
 TOKENS = mx.array([[3, 1, 4, 1, 5, 9, 2, 6, 5, 35, 89, 79] * 3])

@@ -15,9 +15,15 @@ from mlx_model.engine.loading import load
 from mlx_model.errors import CheckpointError, ConfigError, EngineError
 from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.recipes import Recipe
-from tests.support import forms
-from tests.support.adapters import NO_EXPERTS, change_tensors, write_adapter
-from tests.support.checkpoints import DENSE_3_5, SPARSE_3_5, random_tensors, tiny_config, write_checkpoint
+from tests.support.weights import forms
+from tests.support.weights.adapters import NO_EXPERTS, change_tensors, write_adapter
+from tests.support.weights.checkpoints import (
+    DENSE_3_5,
+    SPARSE_3_5,
+    random_tensors,
+    tiny_config,
+    write_checkpoint,
+)
 
 TOKENS = mx.array([[3, 1, 4, 1, 5, 9, 2, 6, 5, 35, 89, 79] * 3])
 EVERYTHING = None

@@ -13,8 +13,8 @@ from mlx_model.errors import CheckpointError
 from mlx_model.weights.checkpoint import open_checkpoint
 from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.recipes import Recipe
-from tests.support import forms
-from tests.support.checkpoints import random_tensors, tiny_config, write_tensors
+from tests.support.weights import forms
+from tests.support.weights.checkpoints import random_tensors, tiny_config, write_tensors
 
 CONFIG = tiny_config(mlp_only_layers=[1], intermediate_size=128)
 TOKENS = mx.array([[3, 1, 4, 1, 5, 9, 2, 6, 5, 35, 89, 79]])

@@ -15,7 +15,7 @@ from mlx_model.config.model_config import ModelConfig, architecture
 from mlx_model.errors import CheckpointError, ConfigError, EngineError
 from mlx_model.weights.checkpoint import open_checkpoint
 from mlx_model.weights.files import INDEX
-from tests.support.checkpoints import tiny_config, write_checkpoint
+from tests.support.weights.checkpoints import tiny_config, write_checkpoint
 
 SMALL = {
     "hidden_size": 32,

@@ -17,9 +17,15 @@ from mlx_model.train.linked import write_linked
 from mlx_model.weights.checkpoint import open_checkpoint
 from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.recipes import Recipe
-from tests.support import forms
-from tests.support.checkpoints import DENSE_3_5, SPARSE_3_5, in_vision_wrapper, random_tensors, tiny_config
-from tests.support.models import load_tiny
+from tests.support.weights import forms
+from tests.support.weights.checkpoints import (
+    DENSE_3_5,
+    SPARSE_3_5,
+    in_vision_wrapper,
+    random_tensors,
+    tiny_config,
+)
+from tests.support.weights.models import load_tiny
 
 TWO = {"num_hidden_layers": 2, "full_attention_interval": 2, "intermediate_size": 128}
 TOKENS = mx.array([[3, 1, 4, 1, 5, 9, 2, 6, 5, 35, 89, 79]])

@@ -28,7 +28,7 @@ from mlx_model.tune.data.texts import Text  # noqa: E402
 from mlx_model.tune.gradients import Means, Tuner  # noqa: E402
 from mlx_model.tune.losses import Likelihood  # noqa: E402
 from mlx_model.weights.checkpoint import open_checkpoint  # noqa: E402
-from tests.support.checkpoints import write_checkpoint  # noqa: E402
+from tests.support.weights.checkpoints import write_checkpoint  # noqa: E402
 
 _SIZES = {
     "hidden_size": 256,

@@ -21,7 +21,7 @@ from mlx_model.engine.kernel_choice import DeltaStepChoice, use_delta_step  # no
 from mlx_model.engine.loading import load_qwen3_next  # noqa: E402
 from mlx_model.memory.plan import Wishes  # noqa: E402
 from mlx_model.weights.checkpoint import open_checkpoint  # noqa: E402
-from tests.support.drafting import Depths, Oracle, asked, drafting_generator, reply  # noqa: E402
+from tests.support.engine.drafting import Depths, Oracle, asked, drafting_generator, reply  # noqa: E402
 
 LENGTH = 120
 

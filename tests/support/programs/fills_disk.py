@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mlx_model.state.disk.tier import DiskLimits, DiskTier
 from mlx_model.state.prefix_store import PrefixStore
-from tests.support.token_states import TokenSource, assert_is_state_of
+from tests.support.engine.token_states import TokenSource, assert_is_state_of
 
 FLOATS = 125_000
 COUNT = 100

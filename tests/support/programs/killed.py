@@ -25,7 +25,7 @@ from app.review.log.store import FileStore
 from app.review.model import FileImage, Selection
 from app.review.review import Review
 from app.review.written.instead import Piece
-from tests.support.review_cases import git, keep_all, reject_all
+from tests.support.review.review_cases import git, keep_all, reject_all
 
 # What does something to a file or directory, by the name of the C function.
 _DEEDS = frozenset(

@@ -29,7 +29,7 @@ from mlx_model.tune.forecast import plan_tuning  # noqa: E402
 from mlx_model.tune.gradients import Means, Tuner  # noqa: E402
 from mlx_model.tune.losses import Likelihood  # noqa: E402
 from mlx_model.weights.checkpoint import open_checkpoint  # noqa: E402
-from tests.support.checkpoints import write_checkpoint  # noqa: E402
+from tests.support.weights.checkpoints import write_checkpoint  # noqa: E402
 
 SIZES: dict[str, Any] = {
     "hidden_size": 256,

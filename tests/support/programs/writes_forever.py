@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mlx_model.state.disk.tier import DiskLimits, DiskTier
 from mlx_model.state.prefix_store import PrefixStore
-from tests.support.token_states import TokenSource
+from tests.support.engine.token_states import TokenSource
 
 FLOATS = 40_000
 TURNS = 6

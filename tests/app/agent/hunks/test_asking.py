@@ -23,10 +23,10 @@ from app.model.port import ModelPort
 from app.settings.settings import Settings
 from app.workspace.workspace import Workspace
 from mlx_model.chat.tokenizer import Tokenizer
-from tests.support.agent_bench import Asker, Bench, Recorder, check_well_formed
+from tests.support.agent.agent_bench import Asker, Bench, Recorder, check_well_formed
+from tests.support.agent.scripted_server import call, reply
 from tests.support.processes import pids_of
-from tests.support.scripted_server import call, reply
-from tests.support.servable import make_brief, servable_checkpoint
+from tests.support.weights.servable import make_brief, servable_checkpoint
 
 MakeBench = Callable[..., Bench]
 EDIT = call("edit", file_path="notes.md", old_string="two", new_string="zwei")

@@ -8,8 +8,8 @@ import pytest
 from app.agent.errors import HunkWorkFailed
 from app.agent.hunks.takes import ToWrite, difference
 from app.review.model import FileImage
-from tests.support.agent_bench import Bench
-from tests.support.scripted_server import call, reply
+from tests.support.agent.agent_bench import Bench
+from tests.support.agent.scripted_server import call, reply
 
 MakeBench = Callable[..., Bench]
 Files = dict[str, FileImage | None]

@@ -22,10 +22,10 @@ from mlx_model.decode.language_model import NothingKept
 from mlx_model.server.http import create_app
 from mlx_model.server.scheduler import Scheduler, ServedModel
 from tests.app.agent.hunks.test_asking import long_session
-from tests.support.agent_bench import Asker, Recorder
-from tests.support.models import load_tiny
+from tests.support.agent.agent_bench import Asker, Recorder
 from tests.support.patience import LONGEST
-from tests.support.servable import make_endless, servable_checkpoint
+from tests.support.weights.models import load_tiny
+from tests.support.weights.servable import make_endless, servable_checkpoint
 
 TAKES = 3
 

@@ -29,14 +29,14 @@ from app.settings.mcp import McpServer
 from app.settings.settings import BadSettings, Mode, Rule, load_settings, settings_file
 from app.workspace.workspace import Workspace
 from mlx_model.chat.tools.grammar import tool_call_grammar
-from tests.support.agent_bench import Asker, Recorder, end_of, gone
+from tests.support.agent.agent_bench import Asker, Recorder, end_of, gone
+from tests.support.agent.scripted_server import ScriptedServer, call, reply, until
 from tests.support.places import PROGRAMS, ROOT
-from tests.support.scripted_server import ScriptedServer, call, reply, until
 
 
 def ours(name: str = "ours", *arguments: str, **settings: Any) -> McpServer:
     """Our own server, which does what the reference servers do not."""
-    script = str(PROGRAMS / "mcp_server.py")
+    script = str(PROGRAMS / "servers" / "mcp_server.py")
     return McpServer(name, command=sys.executable, args=(script, *arguments), **settings)
 
 
@@ -371,7 +371,7 @@ async def test_what_is_no_text_and_what_is_too_long_is_said(begin: Open) -> None
 
 
 async def test_a_server_over_http(begin: Open) -> None:
-    command = [sys.executable, "-m", "tests.support.programs.mcp_http_server"]
+    command = [sys.executable, "-m", "tests.support.programs.servers.mcp_http_server"]
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
@@ -471,7 +471,7 @@ def test_settings_that_name_servers() -> None:
 
 
 def test_the_doctor_asks_them(capsys: pytest.CaptureFixture[str]) -> None:
-    script = str(PROGRAMS / "mcp_server.py")
+    script = str(PROGRAMS / "servers" / "mcp_server.py")
     settings_file().parent.mkdir(parents=True, exist_ok=True)
     settings_file().write_text(
         f"[mcp.ours]\ncommand = {sys.executable!r}\nargs = [{script!r}]\ntools = ['add', 'l*']\n"

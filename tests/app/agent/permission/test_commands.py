@@ -22,9 +22,9 @@ from app.agent.shell.process import HeadAndTail
 from app.agent.shell.refusals import was_confined, was_kept_from_serving
 from app.settings.settings import load_settings
 from app.terminal_output import Cleaner, clean
-from tests.support.agent_bench import Bench, end_of, ended, gone, nap
+from tests.support.agent.agent_bench import Bench, end_of, ended, gone, nap
+from tests.support.agent.scripted_server import call, reply
 from tests.support.patience import LONGEST
-from tests.support.scripted_server import call, reply
 
 Make = Callable[..., Bench]
 

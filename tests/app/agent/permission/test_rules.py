@@ -12,8 +12,8 @@ from app.agent.permission.permissions import Permissions
 from app.agent.tools.base import Access
 from app.settings.settings import BadSettings, Rule, load_settings, settings_file
 from app.workspace.workspace import Workspace
-from tests.support.agent_bench import Bench
-from tests.support.scripted_server import call, reply
+from tests.support.agent.agent_bench import Bench
+from tests.support.agent.scripted_server import call, reply
 
 Make = Callable[..., Bench]
 

@@ -13,8 +13,8 @@ from app.agent.events import Attached, Steered, TextStreamed, ToolFinished, Turn
 from app.agent.port import PermissionAnswer
 from app.agent.prompt.mentions import Mention, find_mentions
 from app.agent.session.session import open_journal
-from tests.support.agent_bench import Bench, check_well_formed, end_of
-from tests.support.scripted_server import Gate, call, reply
+from tests.support.agent.agent_bench import Bench, check_well_formed, end_of
+from tests.support.agent.scripted_server import Gate, call, reply
 
 Make = Callable[..., Bench]
 FILES = {"src/a.py", "src/", "src", "a b.txt", "odd.", "x:10", "ünï.md"}

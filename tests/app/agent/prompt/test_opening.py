@@ -19,11 +19,11 @@ from app.model.engine.open import open_engine
 from app.settings.mcp import McpServer
 from app.settings.settings import Settings, load_settings, settings_file
 from app.workspace.workspace import Workspace
-from tests.support.agent_bench import Asker, Recorder
+from tests.support.agent.agent_bench import Asker, Recorder
+from tests.support.agent.scripted_server import ScriptedServer
 from tests.support.places import PROGRAMS
 from tests.support.processes import pids_of
-from tests.support.scripted_server import ScriptedServer
-from tests.support.servable import servable_checkpoint
+from tests.support.weights.servable import servable_checkpoint
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ async def test_a_session_begins_from_what_was_warmed_and_still_holds(
 async def test_what_is_warmed_stands_behind_the_tools_of_mcp_servers(
     root: Path, tmp_path: Path, session: Callable[..., Agent], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    script = PROGRAMS / "mcp_server.py"
+    script = PROGRAMS / "servers" / "mcp_server.py"
     settings_file().parent.mkdir(parents=True, exist_ok=True)
     settings_file().write_text(f"[mcp.ours]\ncommand = {sys.executable!r}\nargs = [{str(script)!r}]\n")
     arguments = ["warm", "-C", str(root), "--model", str(tmp_path / "tiny")]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.paths import data_directory
-from tests.support.scripted_server import ScriptedServer, reply
+from tests.support.agent.scripted_server import ScriptedServer, reply
 
 TIDEGATE = Path(sys.executable).with_name("tidegate")
 

@@ -10,15 +10,15 @@ import pytest
 
 from app.agent.session.index import sessions
 from app.agent.session.session import open_journal
-from tests.support.agent_bench import Bench, check_well_formed, end_of, ended, nap
+from tests.support.agent.agent_bench import Bench, check_well_formed, end_of, ended, nap
+from tests.support.agent.scripted_server import Gate, call, reply
 from tests.support.places import ROOT
-from tests.support.scripted_server import Gate, call, reply
 
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path
-from tests.support.agent_bench import Bench
-from tests.support.scripted_server import ScriptedServer
+from tests.support.agent.agent_bench import Bench
+from tests.support.agent.scripted_server import ScriptedServer
 
 async def main():
     server = ScriptedServer([], port=int(sys.argv[2]))

@@ -11,8 +11,8 @@ from app.agent.session.index import sessions
 from app.agent.session.records import Rewound, SessionBegan
 from app.agent.session.session import fork_session, open_journal, read_session
 from app.review.model import FileImage
-from tests.support.agent_bench import Bench, check_well_formed, end_of
-from tests.support.scripted_server import call, reply
+from tests.support.agent.agent_bench import Bench, check_well_formed, end_of
+from tests.support.agent.scripted_server import call, reply
 
 Make = Callable[..., Bench]
 

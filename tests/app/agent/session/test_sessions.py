@@ -43,9 +43,9 @@ from app.agent.session.session import (
     rename_session,
 )
 from app.model.messages import Message, ToolCall
-from tests.support.agent_bench import Bench, check_well_formed, end_of
+from tests.support.agent.agent_bench import Bench, check_well_formed, end_of
+from tests.support.agent.scripted_server import Drop, call, reply
 from tests.support.patience import LONGEST
-from tests.support.scripted_server import Drop, call, reply
 
 Make = Callable[..., Bench]
 SHOWN = (TurnStarted, TextStreamed, ToolStarted, ToolFinished, TodosChanged, TurnEnded)

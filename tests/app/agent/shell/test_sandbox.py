@@ -21,10 +21,10 @@ from app.agent.shell.sandbox import Bubblewrap, Sandbox, find_sandbox
 from app.git.git import Git
 from app.settings.settings import Rule, settings_file
 from app.workspace.workspace import Workspace
-from tests.support.agent_bench import Bench, ended, nap
+from tests.support.agent.agent_bench import Bench, ended, nap
+from tests.support.agent.scripted_server import call, reply
 from tests.support.patience import LONGEST
-from tests.support.real_project import git
-from tests.support.scripted_server import call, reply
+from tests.support.review.real_project import git
 
 Make = Callable[..., Bench]
 pytestmark = pytest.mark.skipif(

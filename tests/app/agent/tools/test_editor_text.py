@@ -14,7 +14,7 @@ from app.agent.tools.edit import Edit
 from app.agent.tools.files import Files
 from app.agent.tools.read_file import ReadFile
 from app.workspace.workspace import Workspace
-from tests.support.agent_bench import Recorder
+from tests.support.agent.agent_bench import Recorder
 
 Shows = Callable[[bytes, str], str]
 EDITORS: dict[str, Shows] = {

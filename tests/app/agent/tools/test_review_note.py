@@ -7,8 +7,8 @@ from app.agent.session.session import new_journal, open_journal
 from app.review.model import FileSummary
 from app.review.remarks.model import Note, ReadingOrder
 from app.review.review import Review
-from tests.support.agent_bench import Bench, end_of
-from tests.support.scripted_server import call, reply
+from tests.support.agent.agent_bench import Bench, end_of
+from tests.support.agent.scripted_server import call, reply
 
 Make = Callable[..., Bench]
 

@@ -16,8 +16,8 @@ from app.agent.errors import ToolFailure
 from app.agent.tools.base import Tool, locate
 from app.agent.tools.toolbox import TOOLS
 from app.workspace.workspace import Workspace
-from tests.support.agent_bench import Bench, end_of
-from tests.support.scripted_server import Reply, call, reply
+from tests.support.agent.agent_bench import Bench, end_of
+from tests.support.agent.scripted_server import Reply, call, reply
 
 Make = Callable[..., Bench]
 

@@ -13,7 +13,7 @@ from app.agent.editing.corpus import PERTURBATIONS, attempts, hunks
 from app.cli import main
 from app.commands.bench.edits import measure, true_edits
 from app.commands.bench.edits import run as bench
-from tests.support.real_project import git, real_project
+from tests.support.review.real_project import git, real_project
 
 CHANGES = 12  # commits that are made of the real project's files
 

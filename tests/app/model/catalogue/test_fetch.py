@@ -12,8 +12,8 @@ import pytest
 from app.model.catalogue.catalogue import LocalModel, choose_model, directory_for
 from app.model.catalogue.fetch import FetchProgress, fetch_model
 from app.model.errors import DownloadFailed, NoModel
-from tests.support.fake_hub import FakeHub
-from tests.support.scripted_server import until
+from tests.support.agent.fake_hub import FakeHub
+from tests.support.agent.scripted_server import until
 
 NAME = "somebody/tiny"
 WEIGHTS = random.Random(7).randbytes(60_000)

@@ -17,16 +17,16 @@ from app.model.errors import EngineFailed, EngineLost
 from app.model.events import EngineStatus, TextDelta
 from app.model.messages import ChatRequest, Message
 from app.model.wire.client import ChatClient
+from tests.support.agent.scripted_server import until as until_true
 from tests.support.patience import LONGEST
 from tests.support.places import PROGRAMS
-from tests.support.scripted_server import until as until_true
 
 ASK = ChatRequest((Message("user", "hi"),))
 
 
 def fake_command(model: Path, socket: Path, idle_seconds: float) -> list[str]:
     options = ["--model", str(model), "--socket", str(socket), "--idle-exit", str(idle_seconds)]
-    return [sys.executable, str(PROGRAMS / "fake_engine.py"), *options]
+    return [sys.executable, str(PROGRAMS / "servers" / "fake_engine.py"), *options]
 
 
 class Windows:

@@ -18,7 +18,7 @@ from app.model.wire.client import Address, ChatClient, ReplyOptions
 from app.model.wire.effort import NO_BUDGET
 from tests.support.patience import LONGEST
 from tests.support.places import PROGRAMS
-from tests.support.smollm2 import fetched_gguf, write_checkpoint
+from tests.support.weights.smollm2 import fetched_gguf, write_checkpoint
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -101,7 +101,7 @@ async def test_mlx_lm_server(gguf: Path, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 async def test_llama_server(gguf: Path, python: str) -> None:
-    with running(python, PROGRAMS / "llama_server.py", gguf, CONTEXT) as port:
+    with running(python, PROGRAMS / "servers" / "llama_server.py", gguf, CONTEXT) as port:
         offered, events = await conversation(port, budget=100)
         assert offered.context_length == CONTEXT
         assert not any(isinstance(event, Warned) for event in events)

@@ -17,10 +17,10 @@ from app.model.errors import EngineLost
 from app.model.events import EngineStatus, Finished, PromptProgress, ReplyProgress, TextDelta
 from app.model.messages import ChatRequest, Message, ToolSpecification
 from app.settings.settings import DraftMode, Settings
-from tests.support.drafters import write_drafter
 from tests.support.patience import LONGEST
 from tests.support.processes import pids_of
-from tests.support.servable import servable_checkpoint
+from tests.support.weights.drafters import write_drafter
+from tests.support.weights.servable import servable_checkpoint
 
 ASK = ChatRequest(
     (Message("system", "You are a test."), Message("user", "Say something long.")),

@@ -15,8 +15,8 @@ from app.model.events import EngineStatus, TextDelta
 from app.model.messages import ChatRequest, Message
 from app.model.wire.client import Patience
 from app.settings.settings import Settings
+from tests.support.agent.scripted_server import reply
 from tests.support.patience import LONGEST
-from tests.support.scripted_server import reply
 
 ASK = ChatRequest((Message("user", "hi"),))
 

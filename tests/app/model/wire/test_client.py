@@ -37,7 +37,18 @@ from app.model.wire.chunks import ReplyReader
 from app.model.wire.client import Address, ChatClient, Patience, ReplyOptions
 from app.model.wire.effort import NO_BUDGET
 from app.model.wire.sse import EventDecoder
-from tests.support.scripted_server import Call, Drop, Gate, Hang, HttpError, Progress, Raw, call, reply, until
+from tests.support.agent.scripted_server import (
+    Call,
+    Drop,
+    Gate,
+    Hang,
+    HttpError,
+    Progress,
+    Raw,
+    call,
+    reply,
+    until,
+)
 
 ASK = ChatRequest(
     (Message("user", "hi"),), tools=(ToolSpecification("read_file", "Reads.", {"type": "object"}),)

@@ -17,7 +17,7 @@ from app.model.errors import ContextOverflow, ModelError
 from app.model.events import Finished, PromptProgress, TextDelta, ThoughtDelta, ToolCallDelta
 from app.model.wire.client import Patience
 from tests.app.model.wire.test_client import ASK, client_of, events_of
-from tests.support.scripted_server import Gate, HttpError, Raw, Reply, reply
+from tests.support.agent.scripted_server import Gate, HttpError, Raw, Reply, reply
 
 THOUGHT = ["Which ", "file?"]
 TEXT = ["Let me ", "see."]

@@ -13,7 +13,7 @@ from app.review.diff.patch import whole
 from app.review.errors import ReviewError
 from app.review.model import FileChange, FileImage
 from app.review.review import Review
-from tests.support.review_cases import git, keep_all, reject_all
+from tests.support.review.review_cases import git, keep_all, reject_all
 
 TEXT = "".join(f"line {n}\n" for n in range(1, 41))
 FIRST = TEXT.replace("line 3\n", "three\n")

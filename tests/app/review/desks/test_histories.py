@@ -10,7 +10,7 @@ from app.review.desks.source_desk import SourceDesk
 from app.review.desks.sources import Sources, source_of
 from app.review.errors import ReviewError
 from app.review.review import Review
-from tests.support.review_cases import git
+from tests.support.review.review_cases import git
 
 SEVEN = [f"line {number}\n" for number in range(7)]
 

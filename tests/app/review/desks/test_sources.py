@@ -13,8 +13,8 @@ from app.review.diff.patch import whole
 from app.review.errors import ReviewError
 from app.review.model import FileChange, Hunk
 from app.review.review import Review
-from tests.support.review_cases import edits, get_index, git, put_index
-from tests.support.review_memory import Fuse, MemoryStore
+from tests.support.review.review_cases import edits, get_index, git, put_index
+from tests.support.review.review_memory import Fuse, MemoryStore
 
 WORKTREE, STAGED = Source("worktree", ""), Source("staged", "")
 TEXT = "".join(f"line {n}\n" for n in range(1, 41))

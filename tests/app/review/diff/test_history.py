@@ -25,7 +25,7 @@ from app.ui.diff.view import DiffView
 from app.ui.review_app import ReviewApp
 from tests.app.review.diff.meaning.test_moves import check_against_git
 from tests.support.places import ROOT
-from tests.support.review_cases import git
+from tests.support.review.review_cases import git
 
 HISTORY = Path(os.environ.get("TIDEGATE_HISTORY") or ROOT)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.review.diff.hunk_text import HunkText, line_marks
 from app.review.diff.parse import parse_diff, parse_portions
-from tests.support.review_cases import edits, git
+from tests.support.review.review_cases import edits, git
 
 
 @given(case=edits(), context=st.integers(0, 4))

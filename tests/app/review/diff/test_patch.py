@@ -12,7 +12,7 @@ from app.review.diff.parse import parse_diff
 from app.review.diff.patch import build_patch, select_lines, whole
 from app.review.errors import ReviewError
 from app.review.model import FileChange, FileImage
-from tests.support.review_cases import edits, get_index, git, put_index
+from tests.support.review.review_cases import edits, get_index, git, put_index
 
 BATCH = st.lists(edits(), min_size=8, max_size=12)
 QUICK = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))

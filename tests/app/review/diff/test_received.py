@@ -9,7 +9,7 @@ from app.review.desks.sources import source_of
 from app.review.diff.parse import parse_diff
 from app.review.diff.received import is_word_diff, without_colours
 from app.review.model import FileChange
-from tests.support.review_cases import git
+from tests.support.review.review_cases import git
 
 BEFORE = "- one {+two+}\n\n    indented\n- three\n"
 AFTER = BEFORE.replace("two", "deux").replace("indented", "indented more")

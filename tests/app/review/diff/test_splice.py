@@ -13,7 +13,7 @@ from app.review.diff.splice import new_side, splice
 from app.review.disk import WorkTree
 from app.review.errors import ReviewError
 from app.review.model import FileImage
-from tests.support.review_cases import git
+from tests.support.review.review_cases import git
 
 LINES = st.lists(st.sampled_from(["a", "b", "é漢", "", "  c"]), max_size=14)
 

@@ -10,8 +10,8 @@ import pytest
 from app.review.exports.comments import as_github_review, as_markdown
 from app.review.model import Comment
 from app.review.review import Review
-from tests.support.diffs import changes_of
-from tests.support.review_cases import git
+from tests.support.review.diffs import changes_of
+from tests.support.review.review_cases import git
 
 TIDEGATE = Path(sys.executable).with_name("tidegate")
 CHANGES = changes_of({"a.py": ("one\ntwo\nthree\nfour\n", "one\n2\nII\nthree\nfour\n"), "b.py": ("", "x\ny\n")})

@@ -13,8 +13,8 @@ from app.review.errors import ReviewError
 from app.review.model import FileChange, FileImage
 from app.review.review import Review
 from app.review.written.instead import Piece
-from tests.support.review_cases import contents, edited, keep_all, reject_all
-from tests.support.review_memory import Fuse, Killed, MemoryDisk, MemoryStore
+from tests.support.review.review_cases import contents, edited, keep_all, reject_all
+from tests.support.review.review_memory import Fuse, Killed, MemoryDisk, MemoryStore
 
 NOWHERE = Path("/nonexistent")
 QUICK = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))

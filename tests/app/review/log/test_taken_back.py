@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from app.review.model import FileImage
 from app.review.review import Review
-from tests.support.review_cases import keep_all
-from tests.support.review_memory import Fuse, MemoryDisk, MemoryStore
+from tests.support.review.review_cases import keep_all
+from tests.support.review.review_memory import Fuse, MemoryDisk, MemoryStore
 
 NOWHERE = Path("/nonexistent")
 PATH = "a"

@@ -10,7 +10,7 @@ from app.review.diff.compare import file_change
 from app.review.diff.patch import build_patch
 from app.review.model import FileImage
 from app.review.needed.of_diff import DiffSubsets
-from tests.support.review_cases import contents, edited, git
+from tests.support.review.review_cases import contents, edited, git
 
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 

@@ -12,7 +12,7 @@ from app.review.errors import ReviewError
 from app.review.outside.watched import watched
 from app.review.review import Review
 from tests.support.patience import LONGEST
-from tests.support.review_cases import git
+from tests.support.review.review_cases import git
 
 TWENTY = [f"line {number}" for number in range(20)]
 

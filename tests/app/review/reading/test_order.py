@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from app.review.model import Hunk
 from app.review.reading.order import HunkFacts, default_order, facts_of, next_in, proposed_order
 from app.workspace.search.symbols import symbols_of
-from tests.support.diffs import changes_of
+from tests.support.review.diffs import changes_of
 
 BEFORE = "def area(w, h):\n    return w * h\n" + "\n" * 9 + "def show(x):\n    print(x)\n"
 AFTER = "def area(w, h):\n    return scaled(w) * h\n" + "\n" * 9 + "def show(x):\n    print(area(x, x))\n"

@@ -21,7 +21,7 @@ from app.review.model import DiffLine, FileChange, FileImage
 from app.review.review import Review
 from app.review.seen.marks import SeenMarks
 from app.review.seen.seeing import Seeing
-from tests.support.review_cases import git
+from tests.support.review.review_cases import git
 
 SILENT = ("", "}", "    ]", "")
 ADDED = ("x = 1", "return x", "", "}")

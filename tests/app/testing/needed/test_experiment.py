@@ -15,8 +15,8 @@ from app.testing.needed import experiment
 from app.testing.needed.experiment import Experiment, Finding, Undecidable
 from app.testing.run import TestRun
 from app.workspace.workspace import Workspace
-from tests.support.review_cases import git
-from tests.support.screen import edit
+from tests.support.review.review_cases import git
+from tests.support.ui.screen import edit
 
 PASSES = 'test "$(cat fix.txt)" = right && test ! -e harm.txt'
 RIGHT = {"fix.txt": "needed", "harm.txt": "breaks the tests", "other.txt": "tests indifferent"}

@@ -17,8 +17,8 @@ from app.ui.widgets.agent.permission_prompt import PermissionPrompt
 from app.ui.widgets.line_input import LineInput
 from app.workspace.workspace import Workspace
 from app.worktrees.worktrees import Worktrees
-from tests.support.review_cases import git
-from tests.support.screen import FakeEngine, ScriptedAgent, Stage
+from tests.support.review.review_cases import git
+from tests.support.ui.screen import FakeEngine, ScriptedAgent, Stage
 
 
 class Beside(Stage):

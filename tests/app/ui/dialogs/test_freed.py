@@ -12,7 +12,7 @@ from app.ui.dialogs.comment import CommentDialog
 from app.ui.dialogs.confirm import Confirm
 from app.ui.dialogs.dialog import Dialog
 from app.ui.dialogs.edit_hunk import EditHunkDialog
-from tests.support.screen import Stage
+from tests.support.ui.screen import Stage
 
 
 @pytest.mark.parametrize(

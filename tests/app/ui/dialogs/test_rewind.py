@@ -15,7 +15,7 @@ from app.ui.app import TidegateApp
 from app.ui.dialogs.listing import Listing
 from app.ui.ports import Ports
 from app.workspace.workspace import Workspace
-from tests.support.screen import FakeEngine, Stage
+from tests.support.ui.screen import FakeEngine, Stage
 
 
 class Writer(FakeEngine):

@@ -12,7 +12,7 @@ from app.ui.find.finder import Finder
 from app.ui.find.symbols import FindSymbol
 from app.ui.find.text import FindText
 from app.ui.widgets.file_view import FileView
-from tests.support.screen import Stage
+from tests.support.ui.screen import Stage
 
 CODE = """\
 class Sum:

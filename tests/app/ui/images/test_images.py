@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from app.ui.images.protocols import MOST_CELLS, cells_for, kitty_row, kitty_sent, protocol_of
-from tests.support.pictures import picture_of, text_of
-from tests.support.screen import Stage
+from tests.support.ui.pictures import picture_of, text_of
+from tests.support.ui.screen import Stage
 
 
 def png(width: int, height: int) -> bytes:

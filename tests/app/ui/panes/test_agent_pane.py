@@ -33,8 +33,8 @@ from app.ui.drawing.themes import DARK, LIGHT
 from app.ui.widgets.agent.call_item import CallItem
 from app.ui.widgets.agent.permission_prompt import PermissionPrompt
 from app.ui.widgets.agent.transcript_items import NoticeItem
-from tests.support.review_cases import git
-from tests.support.screen import READY, ScriptedAgent, Stage
+from tests.support.review.review_cases import git
+from tests.support.ui.screen import READY, ScriptedAgent, Stage
 
 REQUEST = PermissionRequest(
     "1", "run_shell_command", {"command": "make"}, "make all", "it runs a program", "make"

@@ -30,7 +30,7 @@ from app.ui.dialogs.sessions import SessionsScreen
 from app.ui.screens.model import ModelScreen
 from app.ui.screens.slash_commands import SlashCommands
 from app.ui.slash import SLASH_COMMANDS, parse
-from tests.support.screen import ScriptedAgent, Stage
+from tests.support.ui.screen import ScriptedAgent, Stage
 
 
 def written(root: Path, *texts: str, answer: str = "Yes.") -> str:

@@ -11,8 +11,8 @@ from app.ui.dialogs.conflict import Conflict
 from app.ui.diff.view import DiffView
 from app.ui.panes.editor.area import EditorArea
 from app.ui.widgets.file_view import FileView
-from tests.support.review_cases import git
-from tests.support.screen import Stage, edit
+from tests.support.review.review_cases import git
+from tests.support.ui.screen import Stage, edit
 
 
 async def writing(stage: Stage, path: str, line: int = 1) -> EditorArea:

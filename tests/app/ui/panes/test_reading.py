@@ -5,7 +5,7 @@ from pathlib import Path
 
 from app.agent.events import AgentEvent, TextStreamed, TodosChanged, ToolFinished, ToolOutput, ToolStarted
 from app.ui.dialogs.history import HistoryScreen
-from tests.support.screen import ScriptedAgent, Stage
+from tests.support.ui.screen import ScriptedAgent, Stage
 
 OUTPUT = "\n".join(f"line {number}" for number in range(1, 21))
 TODOS = (("Look", "completed"), ("Write it", "in_progress"), ("Test", "pending"))

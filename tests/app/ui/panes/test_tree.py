@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from app.ui.dialogs.confirm import Confirm
-from tests.support.review_cases import git
-from tests.support.screen import Stage
+from tests.support.review.review_cases import git
+from tests.support.ui.screen import Stage
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from app.ui.preferences.presets import preset_keys
 from app.ui.preferences.settings_rows import AT_ONCE, WORDS
 from app.ui.preferences.settings_screen import SettingsScreen
 from app.ui.preferences.theme_picker import ThemePicker, theme_rows
-from tests.support.screen import Stage
+from tests.support.ui.screen import Stage
 
 
 def write(path: Path, text: str) -> None:

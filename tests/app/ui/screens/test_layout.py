@@ -16,7 +16,7 @@ from app.model.events import EngineStatus
 from app.settings.layout import pane_widths
 from app.ui.driver import LastingFile
 from tests.support.patience import LONGEST
-from tests.support.screen import Stage
+from tests.support.ui.screen import Stage
 
 
 @pytest.fixture

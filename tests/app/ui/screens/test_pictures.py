@@ -20,9 +20,9 @@ from app.ui.preferences.settings_rows import setting_rows
 from app.ui.screens.model import ModelScreen
 from app.ui.widgets.agent.permission_prompt import PermissionPrompt
 from tests.support.patience import LONGEST
-from tests.support.pictures import Picture, difference, picture_of, read, write
-from tests.support.review_cases import git
-from tests.support.screen import ScriptedAgent, Stage, edit
+from tests.support.review.review_cases import git
+from tests.support.ui.pictures import Picture, difference, picture_of, read, write
+from tests.support.ui.screen import ScriptedAgent, Stage, edit
 
 PICTURES = Path(__file__).parent / "pictures"
 SIZES = ((80, 24), (120, 40), (200, 60))

@@ -10,7 +10,7 @@ from app.practice.range.places import lay_out
 from app.review.model import FileImage
 from app.ui.app import Onward, TidegateApp
 from app.ui.screens.practice import PracticeScreen
-from tests.support.screen import ScriptedAgent, Stage
+from tests.support.ui.screen import ScriptedAgent, Stage
 
 REJECTING = 41
 TASK = range_task(REJECTING)

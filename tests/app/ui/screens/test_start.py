@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.patience import LONGEST
-from tests.support.review_cases import git
+from tests.support.review.review_cases import git
 
 # Each takes about as long to import as a frame takes to draw, and is needed only later, or by few.
 _LATE = [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.settings.settings import Settings
 from app.ui.vim.motions import last_in_line
 from app.ui.vim.vim import Vim
-from tests.support.screen import Stage
+from tests.support.ui.screen import Stage
 
 ANSWERS = [json.loads(line) for line in Path(__file__).with_name("vim_answers.jsonl").read_text().splitlines()]
 """[text, cursor, keys, text afterwards, cursor afterwards], written by Vim itself (`vim -u NONE -es`, each

@@ -7,7 +7,7 @@ import pytest
 
 from app.ui.widgets.file_view import FileView
 from tests.support.patience import LONGEST
-from tests.support.screen import Stage
+from tests.support.ui.screen import Stage
 
 
 async def test_a_large_file_is_said_to_be_read_until_it_is_there(

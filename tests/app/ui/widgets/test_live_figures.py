@@ -17,7 +17,7 @@ from mlx_model.chat.tools.reply_parts import VisibleText
 from mlx_model.decode.request import GenerationCosts, GenerationFinished, SourceDrafts
 from mlx_model.server.wires.chat_reply import ChatWriter, ChunkOptions
 from mlx_model.server.wires.wire import Ended
-from tests.support.screen import ScriptedAgent, Stage
+from tests.support.ui.screen import ScriptedAgent, Stage
 
 DRAFTS = (SourceDrafts("lookup", 40, 24), SourceDrafts("mtp", 10, 6))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from app.ui.widgets.agent.call_item import CallItem
 from app.ui.widgets.agent.transcript import Transcript
 from app.ui.widgets.agent.transcript_items import Item, ReplyItem, UserItem
-from tests.support.screen import Stage
+from tests.support.ui.screen import Stage
 
 MANY = 1_500
 

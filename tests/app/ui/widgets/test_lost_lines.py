@@ -4,7 +4,7 @@ from pathlib import Path
 
 from app.ui.panes.editor.area import EditorArea
 from app.ui.widgets.writing_area import WritingArea
-from tests.support.screen import Stage
+from tests.support.ui.screen import Stage
 
 
 async def test_a_text_that_was_too_long_to_be_seen_is_undone(tmp_path: Path) -> None:

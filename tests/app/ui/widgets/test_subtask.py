@@ -16,7 +16,7 @@ from app.agent.events import (
 from app.agent.port import PermissionRequest
 from app.model.events import Finished, PromptProgress
 from app.ui.widgets.agent.permission_prompt import PermissionPrompt
-from tests.support.screen import ScriptedAgent, Stage
+from tests.support.ui.screen import ScriptedAgent, Stage
 
 QUESTION = PermissionRequest("1", "read_file", {}, "Read /etc/hosts", "it is outside", is_part=True)
 

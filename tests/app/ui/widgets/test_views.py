@@ -16,7 +16,7 @@ from app.ui.drawing.themes import DARK, LIGHT
 from app.ui.panes.file_text import split_lines
 from app.ui.widgets.agent.transcript_items import NoticeItem, ReplyItem
 from app.ui.widgets.file_view import FileView
-from tests.support.screen import Stage
+from tests.support.ui.screen import Stage
 
 
 def drawn(view: object) -> str:

@@ -13,7 +13,7 @@ from mlx_model.chat.tools.call_text import CLOSE, MARK, OPEN
 from mlx_model.chat.tools.grammar import ToolGrammar
 from mlx_model.chat.tools.parser import ToolCallParser
 from mlx_model.chat.tools.reply_parts import CallArguments, CallOpened, VisibleText
-from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer
+from tests.support.weights.small_tokenizer import VOCABULARY, write_small_tokenizer
 
 TOOLS: dict[str, Any] = {
     "write_file": {

@@ -30,10 +30,10 @@ from mlx_model.chat.tools.reply_parts import CallArguments
 from mlx_model.chat.tools.token_grammar import GrammarConstraint
 from mlx_model.engine.loading import load
 from mlx_model.model import Qwen3Next
-from tests.support.drafting import Depths, Oracle, asked, drafting_generator, reply
-from tests.support.practice_chats import PRACTICE_MODEL
-from tests.support.servable import servable_checkpoint
-from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer
+from tests.support.engine.drafting import Depths, Oracle, asked, drafting_generator, reply
+from tests.support.engine.practice_chats import PRACTICE_MODEL
+from tests.support.weights.servable import servable_checkpoint
+from tests.support.weights.small_tokenizer import VOCABULARY, write_small_tokenizer
 
 SCHEMAS = {"edit": Edit().specification.parameters, "read": {"properties": {"file_path": {"type": "string"}}}}
 FILES = {

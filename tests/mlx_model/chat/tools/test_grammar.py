@@ -19,9 +19,9 @@ from mlx_model.chat.tools.parser import ToolCallParser
 from mlx_model.chat.tools.reply_parts import CallArguments, CallOpened, VisibleText
 from mlx_model.chat.tools.token_grammar import GrammarConstraint
 from mlx_model.engine.loading import load
-from tests.support.drafting import Depths, Oracle, asked, drafting_generator, reply
-from tests.support.servable import servable_checkpoint
-from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer
+from tests.support.engine.drafting import Depths, Oracle, asked, drafting_generator, reply
+from tests.support.weights.servable import servable_checkpoint
+from tests.support.weights.small_tokenizer import VOCABULARY, write_small_tokenizer
 
 READ = {
     "type": "object",

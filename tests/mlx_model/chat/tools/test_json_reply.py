@@ -10,7 +10,7 @@ import pytest
 from mlx_model.chat.tokenizer import Tokenizer
 from mlx_model.chat.tools.grammar import ToolGrammar
 from mlx_model.errors import RequestError
-from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer
+from tests.support.weights.small_tokenizer import VOCABULARY, write_small_tokenizer
 
 SCHEMA: Any = {
     "type": "object",

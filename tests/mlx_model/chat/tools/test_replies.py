@@ -16,7 +16,7 @@ from mlx_model.chat.tools.grammar import ToolGrammar
 from mlx_model.chat.tools.parser import ToolCallParser
 from tests.mlx_model.chat.tools.test_any_file import TOOLS as WRITING
 from tests.mlx_model.chat.tools.test_tool_calls import Reply
-from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer
+from tests.support.weights.small_tokenizer import VOCABULARY, write_small_tokenizer
 
 TOOLS: dict[str, Any] = {
     **WRITING,

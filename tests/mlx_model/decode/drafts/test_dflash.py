@@ -25,10 +25,10 @@ from mlx_model.model import Qwen3Next
 from mlx_model.state.disk.tier import DiskTier
 from mlx_model.state.draft_context import WatchedLayers
 from mlx_model.state.prefix_store import PrefixStore
-from tests.support.checkpoints import write_checkpoint
-from tests.support.drafters import DRAFTER, write_drafter
-from tests.support.drafting import Depths, Oracle, asked, drafting_generator, reply
-from tests.support.models import load_tiny
+from tests.support.engine.drafting import Depths, Oracle, asked, drafting_generator, reply
+from tests.support.weights.checkpoints import write_checkpoint
+from tests.support.weights.drafters import DRAFTER, write_drafter
+from tests.support.weights.models import load_tiny
 
 PROMPT = tuple(int(token) for token in np.random.default_rng(4).integers(0, 250, 50))
 WINDOWED = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 9}

@@ -19,9 +19,9 @@ from mlx_model.model import Qwen3Next
 from mlx_model.state.disk.tier import DiskTier
 from mlx_model.state.prefix_state import as_tokens
 from mlx_model.state.prefix_store import PrefixStore
-from tests.support.checkpoints import write_checkpoint
-from tests.support.drafting import Depths, Oracle, asked, assert_cold, drafting_generator, reply
-from tests.support.models import load_tiny
+from tests.support.engine.drafting import Depths, Oracle, asked, assert_cold, drafting_generator, reply
+from tests.support.weights.checkpoints import write_checkpoint
+from tests.support.weights.models import load_tiny
 
 PROMPT = tuple(int(token) for token in np.random.default_rng(2).integers(0, 256, 50))
 SAMPLED = [

@@ -9,8 +9,8 @@ import pytest
 from mlx_model.chat.prompt import PromptEncoder
 from mlx_model.chat.tools.grammar import ToolGrammar
 from mlx_model.decode.request import GenerationRequest
-from tests.support.scripted_generator import ScriptedEngine, scripted_engine
-from tests.support.small_tokenizer import VOCABULARY
+from tests.support.engine.scripted_generator import ScriptedEngine, scripted_engine
+from tests.support.weights.small_tokenizer import VOCABULARY
 
 CALL = (
     "Let me see.\n\n<tool_call>\n<function=read_file>\n<parameter=file_path>\nsrc/ä.py\n</parameter>\n"

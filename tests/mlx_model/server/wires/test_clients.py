@@ -12,8 +12,8 @@ import pytest
 
 from mlx_model.chat.prompt import PromptEncoder
 from mlx_model.chat.tools.grammar import ToolGrammar
-from tests.support.scripted_generator import scripted_engine
-from tests.support.small_tokenizer import VOCABULARY
+from tests.support.engine.scripted_generator import scripted_engine
+from tests.support.weights.small_tokenizer import VOCABULARY
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.scripted_generator import scripted_engine
+from tests.support.engine.scripted_generator import scripted_engine
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

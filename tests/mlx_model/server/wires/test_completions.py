@@ -10,8 +10,8 @@ import openai
 import pytest
 
 from tests.mlx_model.server.wires.conftest import Talker
+from tests.support.engine.scripted_generator import scripted_engine
 from tests.support.patience import LONGEST
-from tests.support.scripted_generator import scripted_engine
 
 FIM = ("<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>")
 

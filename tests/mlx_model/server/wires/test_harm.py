@@ -9,8 +9,8 @@ import anthropic
 import openai
 import pytest
 
+from tests.support.engine.scripted_generator import ScriptedEngine, scripted_engine
 from tests.support.patience import LONGEST
-from tests.support.scripted_generator import ScriptedEngine, scripted_engine
 
 EMOJI = "😀" * 60_000
 ARGUMENTS: dict[str, Any] = {"file_path": "a.py"}

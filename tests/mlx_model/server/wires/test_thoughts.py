@@ -13,10 +13,10 @@ from mlx_model.chat.prompt import PromptEncoder
 from mlx_model.chat.tools.grammar import ToolGrammar
 from mlx_model.server.held_thought import HeldThought
 from tests.mlx_model.server.wires.conftest import ARGUMENTS, CALL, SCHEMA, Talker
+from tests.support.engine.scripted_generator import scripted_engine
 from tests.support.patience import LONGEST
-from tests.support.scripted_generator import scripted_engine
-from tests.support.servable import servable_checkpoint
-from tests.support.small_tokenizer import VOCABULARY, write_small_tokenizer
+from tests.support.weights.servable import servable_checkpoint
+from tests.support.weights.small_tokenizer import VOCABULARY, write_small_tokenizer
 
 THOUGHT = "Which file? <tool_call> is a tag.\n"
 SAID = f"{THOUGHT}</think>\n\n{CALL}"

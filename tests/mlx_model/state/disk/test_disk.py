@@ -23,10 +23,10 @@ from mlx_model.state.disk.snapshot_file import SnapshotFileDamaged, read_snapsho
 from mlx_model.state.disk.tier import DiskLimits, DiskTier
 from mlx_model.state.prefix_state import Arrays, array_bytes
 from mlx_model.state.prefix_store import PrefixStore
+from tests.support.engine.token_states import TokenSource, assert_is_state_of, recurrent_of
 from tests.support.patience import LONGEST
 from tests.support.places import ROOT
 from tests.support.programs.writes_forever import FLOATS, conversation
-from tests.support.token_states import TokenSource, assert_is_state_of, recurrent_of
 
 ROOMY = DiskLimits(reserve=0)
 WRITER = [sys.executable, "-m", "tests.support.programs.writes_forever"]

@@ -24,7 +24,7 @@ from mlx_model.weights.conversion.staging import staging
 from mlx_model.weights.layout import Component, Vector, model_items
 from mlx_model.weights.names import locate
 from mlx_model.weights.recipes import Recipe
-from tests.support.checkpoints import tiny_config, write_checkpoint
+from tests.support.weights.checkpoints import tiny_config, write_checkpoint
 
 
 @pytest.fixture(scope="module")

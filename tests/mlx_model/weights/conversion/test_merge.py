@@ -19,9 +19,9 @@ from mlx_model.weights.conversion.convert import convert
 from mlx_model.weights.conversion.merge import merge
 from mlx_model.weights.recipes import Recipe
 from mlx_model.weights.unpacking import unpacked_tensors
-from tests.support import forms
-from tests.support.adapters import NO_EXPERTS, Kind, write_adapter
-from tests.support.checkpoints import random_tensors, tiny_config, write_checkpoint
+from tests.support.weights import forms
+from tests.support.weights.adapters import NO_EXPERTS, Kind, write_adapter
+from tests.support.weights.checkpoints import random_tensors, tiny_config, write_checkpoint
 
 TOKENS = mx.array([[3, 1, 4, 1, 5, 9, 2, 6, 5, 35, 89, 79] * 2])
 CONFIG = tiny_config(mlp_only_layers=[1])

@@ -23,7 +23,7 @@ from mlx_model.weights.experts.rows import PAGE, stride
 from mlx_model.weights.layout import Component, Projection, model_items
 from mlx_model.weights.packing import packed_shapes
 from mlx_model.weights.recipes import Recipe, quantization_for
-from tests.support.checkpoints import write_checkpoint
+from tests.support.weights.checkpoints import write_checkpoint
 
 EXPERTS = 12
 

@@ -34,8 +34,8 @@ from mlx_model.weights.experts.files import DiskReader, ExpertUnreadable
 from mlx_model.weights.experts.residency import Residency
 from mlx_model.weights.experts.slots import ExpertSlots
 from mlx_model.weights.recipes import Recipe
-from tests.support.checkpoints import write_checkpoint
-from tests.support.one_at_a_time import OneAtATime
+from tests.support.engine.one_at_a_time import OneAtATime
+from tests.support.weights.checkpoints import write_checkpoint
 
 EXPERTS, ACTIVE = 24, 3
 TOKENS = [(37 * place * place + 11 * place) % 256 for place in range(70)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlx_model.__main__ import main
-from tests.support.practice_chats import PRACTICE_MODEL, unseen_code, write_chats
+from tests.support.engine.practice_chats import PRACTICE_MODEL, unseen_code, write_chats
 
 SLOTS = (8, 4, 3, 2)
 """Of its 8 experts 2 are active."""

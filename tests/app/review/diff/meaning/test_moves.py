@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from app.review.diff.meaning.moves import Moves, find_moves
 from app.review.diff.parse import parse_diff
 from app.review.model import DiffLine, FileChange
-from tests.support.diffs import changes_of
-from tests.support.review_cases import git
+from tests.support.review.diffs import changes_of
+from tests.support.review.review_cases import git
 
 _LINES = ["alpha = 1", "beta = alpha + 2", "    return beta", "", "}", "call(alpha, beta)", "naïve ✓", "x"]
 _HUNK = re.compile(rb"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")

@@ -15,9 +15,9 @@ from app.review.diff.compare import file_change
 from app.review.diff.meaning.notes import REFORMATTED, lines_before, notes_on, whole_note
 from app.review.diff.meaning.tokens import tokens_of
 from app.review.model import FileChange, FileImage
-from tests.support.diffs import changes_of
 from tests.support.places import ROOT
-from tests.support.real_project import ARCHIVE
+from tests.support.review.diffs import changes_of
+from tests.support.review.real_project import ARCHIVE
 
 
 def lines_of(text: str) -> list[str]:

@@ -12,7 +12,7 @@ from app.ui.diff.model.diff_model import DiffModel
 from app.ui.diff.model.layout import DiffLayout
 from app.ui.diff.model.pending import first_new, next_pending, pending_parts
 from app.ui.diff.model.rows import Shapes
-from tests.support.diffs import changes_of, decided
+from tests.support.review.diffs import changes_of, decided
 
 BEFORE = "".join(f"line {number}\n" for number in range(1, 61))
 AFTER = BEFORE.replace("line 5\n", "line five\nand more\n").replace("line 40\n", "line  40\n")

@@ -7,7 +7,7 @@ from app.review.diff.meaning.notes import notes_on
 from app.review.model import FileChange
 from app.ui.diff.model.diff_model import DiffModel
 from app.ui.diff.model.parts import parts_of
-from tests.support.diffs import changes_of
+from tests.support.review.diffs import changes_of
 
 BEFORE = "def f(total):\n    return total\n\n\nx = f( 1 )\ny = 2\nz = 3\n"
 AFTER = "def f(sum_of):\n    return sum_of\n\n\nx = f(1)\ny = 2\nz = 4\n"

@@ -2,7 +2,7 @@
 
 from app.ui.diff.model.diff_model import DiffModel
 from app.ui.diff.model.selection import LineSelection
-from tests.support.diffs import changes_of, decided
+from tests.support.review.diffs import changes_of, decided
 
 BEFORE = "one\ntwo\nthree\nfour\n"
 AFTER = "one\n2\nmore\nthree\nfour\n"

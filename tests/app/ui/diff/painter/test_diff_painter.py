@@ -20,7 +20,7 @@ from app.ui.diff.painter.frame import Frame
 from app.ui.drawing.palette import Palette
 from app.ui.drawing.syntax import lexer_for_path
 from app.ui.drawing.themes import DARK
-from tests.support.diffs import changes_of, decided
+from tests.support.review.diffs import changes_of, decided
 
 PALETTE = Palette.from_variables(DARK.to_color_system().generate())
 BEFORE = "def f():\n\tvalue = old_name  # why\n\treturn value\n"

@@ -10,9 +10,9 @@ from app.ui.dialogs.listing import Listing
 from app.ui.panes.lower.problems import ProblemsPane
 from app.ui.widgets.file_view import FileView
 from tests.support.places import ROOT
-from tests.support.screen import Stage
+from tests.support.ui.screen import Stage
 
-SERVER = ROOT / "tests" / "support" / "programs" / "language_server.py"
+SERVER = ROOT / "tests" / "support" / "programs" / "servers" / "language_server.py"
 
 
 @pytest.fixture(autouse=True)

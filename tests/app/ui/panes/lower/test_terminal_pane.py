@@ -10,7 +10,7 @@ import pytest
 from app.ui.panes.lower.terminal import TerminalPane
 from app.ui.widgets.file_view import FileView
 from tests.support.patience import LONGEST
-from tests.support.screen import Stage
+from tests.support.ui.screen import Stage
 
 
 @pytest.fixture(autouse=True)

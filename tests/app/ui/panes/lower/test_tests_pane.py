@@ -5,7 +5,7 @@ from pathlib import Path
 from app.settings.settings import load_settings
 from app.ui.panes.lower.tests import TestsPane
 from app.ui.widgets.file_view import FileView
-from tests.support.screen import Stage
+from tests.support.ui.screen import Stage
 
 FAILING = """\
 import unittest

@@ -14,7 +14,7 @@ from app.model.events import TokenChance
 from app.model.messages import Message, ToolCall
 from app.review.model import FileImage
 from app.review.review import Review
-from tests.support.screen import Stage
+from tests.support.ui.screen import Stage
 
 BEFORE = "def f():\n    return 1\n\n\n\n\n\n\n\n\ndef g():\n    return 2\n"
 AFTER = BEFORE.replace("return 1", "return x").replace("return 2", "y = 3\n    return y")

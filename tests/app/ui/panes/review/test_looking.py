@@ -6,7 +6,7 @@ import pytest
 
 from app.review.desks.sources import source_of
 from tests.app.ui.test_review_app import Reader, reading
-from tests.support.review_cases import git
+from tests.support.review.review_cases import git
 
 AREA = "def area(width, height):\n    checked(width, height)\n    return width * height\n"
 BASE = f"{AREA}\n\nclass Shape:\n    pass\n"

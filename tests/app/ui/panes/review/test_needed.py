@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from app.testing.needed import experiment
-from tests.support.review_cases import git
-from tests.support.screen import Stage, edit
+from tests.support.review.review_cases import git
+from tests.support.ui.screen import Stage, edit
 
 CODE = "def double(x):\n    return x + x\n\n\n\n\n\n\ndef half(x):\n    return x\n"
 TESTS = """\

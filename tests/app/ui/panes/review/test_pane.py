@@ -15,8 +15,8 @@ from app.ui.dialogs.listing import Listing
 from app.ui.diff.model.pending import hunk_ids
 from app.ui.widgets.file_view import FileView
 from app.ui.widgets.writing_area import WritingArea
-from tests.support.review_cases import git
-from tests.support.screen import FakeEngine, Stage, edit
+from tests.support.review.review_cases import git
+from tests.support.ui.screen import FakeEngine, Stage, edit
 
 BEFORE = "".join(f"line {number}\n" for number in range(60))
 AFTER = (

@@ -12,9 +12,9 @@ from app.review.review import Review
 from app.ui.panes.review.desk_work import DeskWork
 from app.ui.panes.review.listings import chosen_turns, file_entries, turn_entries
 from app.ui.panes.review.progress import Progress
-from tests.support.diffs import changes_of, decided
 from tests.support.patience import LONGEST
-from tests.support.screen import edit
+from tests.support.review.diffs import changes_of, decided
+from tests.support.ui.screen import edit
 
 CHANGES = changes_of({"a.txt": ("one\ntwo\n", "1\ntwo\nthree\n"), "b.txt": ("one\n", "two\n")})
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from app.review.remarks.model import Note, Said
 from app.ui.dialogs.listing import Listing
-from tests.support.screen import Stage, edit
+from tests.support.ui.screen import Stage, edit
 
 
 async def test_the_next_hunk_is_the_next_in_the_order_that_is_followed(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""How a program begins and how it ends, however it does."""

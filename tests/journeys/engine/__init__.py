@@ -1,0 +1,1 @@
+"""The real engine behind the real screen."""

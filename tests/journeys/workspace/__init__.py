@@ -1,0 +1,1 @@
+"""What a user does in the workspace all day."""

@@ -1,0 +1,1 @@
+"""An agent, the model that answers it, and the Hub."""

@@ -1,0 +1,1 @@
+"""What stands in for parts of the engine, and what its results are held against."""

@@ -1,0 +1,1 @@
+"""Changes to review, and what is held against a review."""

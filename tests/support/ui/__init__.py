@@ -1,0 +1,1 @@
+"""The screen, in a test and in a terminal."""
