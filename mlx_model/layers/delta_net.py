@@ -4,7 +4,7 @@ head."""
 import mlx.core as mx
 
 from mlx_model.config.model_config import ModelConfig
-from mlx_model.layers.elementwise import fused
+from mlx_model.layers.elementwise import fused, sigmoid_by_powers
 from mlx_model.layers.kernels.delta_step import L2_EPS, DeltaStep, DeltaWeights
 from mlx_model.layers.norms import GatedRMSNorm, over_length
 from mlx_model.layers.parameters import Parameters
@@ -23,17 +23,29 @@ def _beta_and_decay(ba: mx.array, rate: mx.array, dt_bias: mx.array, is_decay: m
     return mx.where(is_decay, decay, mx.sigmoid(wide))
 
 
-@fused
-def _convolved(inputs: list[mx.array], weights: list[mx.array]) -> mx.array:
-    """silu of the causal convolution, in float32: inputs[n] [1, tokens, channels] stands n tokens after the
-    oldest input that the kernel reaches, and is weighted by weights[n] [channels]. A convolution of so few taps
-    is a sum: as such it is one kernel together with the activation, and the same at any number of tokens."""
+def _weighted(inputs: list[mx.array], weights: list[mx.array]) -> mx.array:
+    """The causal convolution, in float32: inputs[n] [1, tokens, channels] stands n tokens after the oldest
+    input that the kernel reaches, and is weighted by weights[n] [channels]. A convolution of so few taps is a
+    sum, which is the same at any number of tokens."""
     terms = [x.astype(mx.float32) * weight for x, weight in zip(inputs, weights, strict=True)]
     while len(terms) > 1:
         # In pairs: mx.compile fuses no deeper than 11 operations.
         pairs = [a + b for a, b in zip(terms[::2], terms[1::2], strict=False)]
         terms = pairs + terms[2 * len(pairs) :]
-    return terms[0] * mx.sigmoid(terms[0])
+    return terms[0]
+
+
+@fused
+def _convolved(inputs: list[mx.array], weights: list[mx.array]) -> mx.array:
+    """silu of the convolution, which makes the two one kernel."""
+    mixed = _weighted(inputs, weights)
+    return mixed * mx.sigmoid(mixed)
+
+
+def _convolved_by_powers(inputs: list[mx.array], weights: list[mx.array]) -> mx.array:
+    """The same for a CPU with a fast BLAS."""
+    mixed = _weighted(inputs, weights)
+    return mixed * sigmoid_by_powers(mixed)
 
 
 class DeltaRule:
@@ -48,6 +60,7 @@ class DeltaRule:
         self.key_heads, self.value_heads = config.linear_num_key_heads, config.linear_num_value_heads
         self.key_dim, self.value_dim = config.linear_key_head_dim, config.linear_value_head_dim
         self.by_blas = parameters.by_blas
+        self._convolved = _convolved_by_powers if parameters.by_blas else _convolved
         self.qk_width = 2 * config.linear_key_dim
         self.qk_weight = mx.full((self.key_dim,), self.key_dim**-0.5)
         conv = config.conv_dim
@@ -100,9 +113,9 @@ class DeltaRule:
         """mixed [1, tokens, channels], after the inputs `before` → the same shape in float32."""
         tokens = mixed.shape[1]
         if tokens == before[0].shape[1]:  # one token of each sequence
-            return _convolved([*before, mixed], self.taps)
+            return self._convolved([*before, mixed], self.taps)
         whole = mx.concatenate([*before, mixed], axis=1)
-        return _convolved([whole[:, n : n + tokens] for n in range(len(self.taps))], self.taps)
+        return self._convolved([whole[:, n : n + tokens] for n in range(len(self.taps))], self.taps)
 
 
 class GatedDeltaNet:

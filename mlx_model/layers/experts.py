@@ -3,7 +3,7 @@ some."""
 
 import mlx.core as mx
 
-from mlx_model.layers.elementwise import swiglu
+from mlx_model.layers.elementwise import swiglu, swiglu_by_powers
 from mlx_model.layers.parameters import Parameters
 from mlx_model.layers.projections import ExpertLinear, Linear
 
@@ -23,10 +23,11 @@ class FeedForward:
             [("gate", intermediate), ("up", intermediate)],
         )
         self.down_proj = Linear(parameters.scope("down_proj"), hidden, intermediate)
+        self._swiglu = swiglu_by_powers if parameters.by_blas else swiglu
 
     def __call__(self, x: mx.array) -> mx.array:
         gate, up = mx.split(self.gate_up_proj(x), 2, axis=-1)
-        return self.down_proj(swiglu(gate, up))
+        return self.down_proj(self._swiglu(gate, up))
 
 
 class RoutedExperts:
@@ -42,6 +43,7 @@ class RoutedExperts:
             [("gate", intermediate), ("up", intermediate)],
         )
         self.down_proj = ExpertLinear(parameters.scope("down_proj"), experts, hidden, intermediate)
+        self._swiglu = swiglu_by_powers if parameters.by_blas else swiglu
 
     def __call__(self, x: mx.array, experts: mx.array, weights: mx.array) -> mx.array:
         """x [1, tokens, hidden]; experts and weights [1, tokens, chosen] → the weighted sum [1, tokens,
@@ -65,7 +67,7 @@ class RoutedExperts:
         """Row x[i] [rows, hidden] through expert experts[i], for all leading indices i; `ordered`: `experts`
         ascends."""
         gate, up = mx.split(self.gate_up_proj(x, experts, ordered), 2, axis=-1)
-        return self.down_proj(swiglu(gate, up), experts, ordered)
+        return self.down_proj(self._swiglu(gate, up), experts, ordered)
 
 
 def as_rows(x: mx.array, *leading: int) -> mx.array:

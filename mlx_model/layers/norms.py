@@ -4,7 +4,7 @@ from functools import cache
 
 import mlx.core as mx
 
-from mlx_model.layers.elementwise import fused
+from mlx_model.layers.elementwise import fused, swiglu_by_powers
 from mlx_model.layers.parameters import Parameters
 
 
@@ -60,7 +60,7 @@ class GatedRMSNorm:
     def __call__(self, x: mx.array, gate: mx.array) -> mx.array:
         """x [..., size] in float32 and gate [..., size] → [..., size] in the dtype of gate."""
         if self._factor is not None:
-            return _gated(over_length(x, self.eps) * self._factor, gate)
+            return swiglu_by_powers(gate, over_length(x, self.eps) * self._factor)
         return _gated(mx.fast.rms_norm(x, self.weight, self.eps), gate)
 
 
