@@ -56,10 +56,17 @@ class ChatServer:
         self._client = httpx2.Client(
             base_url=f"http://127.0.0.1:{port}", timeout=_START_SECONDS, trust_env=False
         )
+        try:
+            self._wait_for(self._process)
+        except BaseException:
+            # Whatever it was, a signal too: nobody else would stop it before its folders are removed.
+            self.stop()
+            raise
+
+    def _wait_for(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while not self._ready():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
+            if process.poll() is not None or time.monotonic() > deadline:
                 raise BenchServerFailed(f"{self._arguments[1]} did not start: {self._last_words()}")
             time.sleep(0.05)
 
