@@ -168,6 +168,7 @@ class Matrix:
         ends = np.cumsum(counts)
         of_one = len(self.weight) // self.leading
         groups = [
+            # A slice is a view; MLX (0.32) copies what a single index chooses.
             x[end - count : end].swapaxes(0, 1) @ self.weight[expert * of_one : (expert + 1) * of_one]
             for expert, (count, end) in enumerate(zip(counts.tolist(), ends.tolist(), strict=True))
             if count

@@ -67,8 +67,8 @@ def arithmetic(dtype: str, config: "ModelConfig") -> Arithmetic:
 
     float_bytes = 4 if dtype == "float32" else 2
     if on_cpu():
-        chunked = blas_in_use() is not None
-        return Arithmetic(float_bytes, stepwise=not chunked, chunked=chunked)
+        by_blas = blas_in_use() is not None
+        return Arithmetic(float_bytes, stepwise=not by_blas, by_blas=by_blas)
     fused = fused_attention_works(
         config.head_dim, config.num_attention_heads, config.num_key_value_heads, getattr(mx, dtype)
     )

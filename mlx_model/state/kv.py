@@ -58,7 +58,9 @@ class KVBuffer:
         self.length += next(iter(parts.values())).shape[2]
         for name, part in parts.items():
             self._reserve(name, part, self.length)
-            self._parts[name][..., start : self.length, :] = part
+            # MLX gives back an update of everything as it is: a view, which holds all that it was cut from.
+            fills = part.shape == self._parts[name].shape
+            self._parts[name][..., start : self.length, :] = mx.contiguous(part) if fills else part
 
     def truncate(self, length: int) -> None:
         """Drops everything from token `length` on."""

@@ -9,6 +9,9 @@ Update = Callable[[mx.array, mx.array, mx.array, mx.array, mx.array, mx.array], 
 """mx.fast.gated_delta_update, or a function that computes the same: queries, keys, values, decay, beta and the
 matrix before a block → the block's outputs and the matrix after it."""
 
+_LONG_BLOCK = 64
+"""Tokens of a block from which on what it is computed from is worth freeing early."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeltaBlock:
@@ -68,6 +71,9 @@ class DeltaState:
         y, self.matrix = update(q, block.k, block.v, block.decay, block.beta, self.matrix)
         self.length += block.k.shape[1]
         self.inputs = _followed_by(self.inputs, block.mixed)
+        if block.k.shape[1] >= _LONG_BLOCK:
+            # The state first: until it is computed, what it is computed from is held, in every layer of a pass.
+            (y,) = mx.depends([y], self.arrays())
         return y
 
     def follow(self, mixed: mx.array, matrix: mx.array) -> None:

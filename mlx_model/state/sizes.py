@@ -9,7 +9,3 @@ HALVED_BLOCK = 1024
 """Tokens of a block from which on a GPU computes its layers by halves, so that what attention or DeltaNet and
 what the experts hold do not add up. Twice as many waits cost a block of so many tokens little; a shorter one
 holds little."""
-
-DELTA_CHUNK = 16
-"""Tokens of a chunk in which a CPU runs the DeltaNet recurrence (layers/delta_products.py). 16 was the fastest
-of 16, 32 and 64 for heads of 32, 64 and 128 dimensions (OpenBLAS 0.3.21, two busy cores)."""

@@ -100,7 +100,7 @@ def plan_tuning(
     plans = [
         _plan(model, machine, shape, length, segment=segment, chunk=chunk, texts=texts)
         for segment in SEGMENTS
-        if segment <= _ON_CPU or not (model.arithmetic.stepwise or model.arithmetic.chunked)
+        if segment <= _ON_CPU or not model.arithmetic.on_cpu
     ]
     return next((plan for plan in plans if plan.fits), plans[-1])
 

@@ -59,6 +59,29 @@ def test_replies_differ_from_plain_ones_at_near_ties_only(quantized: Path, tmp_p
     assert with_own.folder and with_own.folder.name != found["cache"]
 
 
+@pytest.mark.parametrize(
+    "feed_forward",
+    [
+        {"num_experts": 8, "num_experts_per_tok": 4, "moe_intermediate_size": 128},
+        {"num_experts": 0, "intermediate_size": 512, "num_hidden_layers": 12},
+    ],
+    ids=["experts", "dense"],
+)
+def test_the_forecast_is_within_5_percent_of_what_a_prompt_takes(
+    feed_forward: dict[str, int], tmp_path: Path
+) -> None:
+    """Activations are most of it here, and it is the same for any number of layers."""
+    sizes = {"hidden_size": 256, "num_attention_heads": 8, "head_dim": 128, "linear_num_value_heads": 16}
+    heads = {"linear_num_key_heads": 8, "linear_key_head_dim": 64, "linear_value_head_dim": 64}
+    model = write_checkpoint(tmp_path, **sizes, **heads, **feed_forward)
+    ended = run("tests.support.programs.blas_memory", model, 1024, 512, blas="")
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    if found is None:
+        pytest.skip("this system has no fast BLAS: apt install libopenblas0")
+    assert found["forecast"] == pytest.approx(found["mlx"], rel=0.05)
+
+
 def test_weights_are_widened_only_where_nothing_is_lost_by_it(quantized: Path) -> None:
     checkpoint = open_checkpoint(quantized)
     model = Model(checkpoint.config, stored_packing(checkpoint), Arithmetic(float_bytes=4, stepwise=True))

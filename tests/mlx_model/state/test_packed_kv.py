@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mlx_model.engine.loading import load_qwen3_next
 from mlx_model.errors import ConfigError
-from mlx_model.state.kv import KVBuffer, PackedKVBuffer
+from mlx_model.state.kv import BLOCK, KVBuffer, PackedKVBuffer
 from mlx_model.state.prefix_store import PrefixStore
 from mlx_model.state.sequence import SequenceState
 from mlx_model.weights.checkpoint import open_checkpoint
@@ -74,3 +74,15 @@ def test_a_model_goes_on_from_packed_snapshots_bit_for_bit_and_stays_close_to_ex
     assert mx.array_equal(model.last_logits(mx.array([tokens[90:]]), restored), ours)
     theirs = exact.last_logits(mx.array([tokens]), exact.state())
     assert 0 < mx.abs(ours - theirs).max() < 0.02 * mx.abs(theirs).max()
+
+
+@pytest.mark.parametrize("kind", [KVBuffer, PackedKVBuffer])
+def test_a_buffer_that_one_block_fills_holds_that_block_alone(kind: type[KVBuffer]) -> None:
+    """Keys and values are cut from the projection of a whole block, many times as large."""
+    before = mx.get_active_memory()
+    buffer = kind(HEADS, DIM, mx.float32)
+    projected = normal(1, 1, BLOCK, 16 * HEADS, DIM).swapaxes(1, 2)
+    buffer.append(projected[:, -2 * HEADS : -HEADS], projected[:, -HEADS:])
+    mx.eval(buffer.arrays())
+    del projected
+    assert mx.get_active_memory() - before < 1.1 * sum(part.nbytes for part in buffer.arrays())
