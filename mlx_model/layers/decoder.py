@@ -102,7 +102,7 @@ class AttentionLayer(_DecoderLayer):
             self._compiled.update(project=mx.compile(project), finish=mx.compile(finish))
         tables = attention.rotary.tables(kv.position, x.shape[1])
         queries, keys, values, gate = self._compiled["project"](x, *tables)
-        output = kv.attend(queries, keys, values, attention.scale)
+        output = attention.attend(queries, keys, values, kv)
         return cast(mx.array, self._compiled["finish"](x, output, gate))
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from mlx_model.engine import loading
 from mlx_model.layers import projections
+from mlx_model.layers.attention import attended_by_powers
 from mlx_model.layers.experts import RoutedExperts
 from mlx_model.layers.norms import over_length
 from mlx_model.layers.parameters import Parameters
@@ -72,3 +73,14 @@ def test_a_whole_model_gives_what_it_gives_otherwise(tmp_path: Path, monkeypatch
         found.append([np.array(model.head(x)) for x in (hidden, drafted, model.hidden(tokens[:, :1], state))])
     for ours, expected in zip(*found, strict=True):
         np.testing.assert_allclose(ours, expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("count", "length"), [(2, 2), (5, 40), (17, 300)])
+def test_attention_by_powers_is_mlx_s_own(count: int, length: int) -> None:
+    shapes = [(1, 6, count, 16), (1, 2, length, 16), (1, 2, length, 16)]
+    queries, keys, values = (
+        5 * mx.random.normal(shape, key=mx.random.key(n)) for n, shape in enumerate(shapes)
+    )
+    expected = mx.fast.scaled_dot_product_attention(queries, keys, values, scale=0.25, mask="causal")
+    found = attended_by_powers(queries * 0.25, keys, values)
+    np.testing.assert_allclose(np.array(found), np.array(expected), rtol=1e-4, atol=1e-5)
