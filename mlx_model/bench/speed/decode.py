@@ -128,12 +128,19 @@ def run(arguments: argparse.Namespace) -> int:
     contexts = _lengths(arguments.contexts)
     if arguments.rounds < 1:
         raise RequestError("At least one round is needed.")
+    if arguments.turns < 0:
+        raise RequestError("--turns takes a number of turns, 0 for none.")
     # First, and over before the model is loaded here: there is room for one of them.
     has_tokenizer = (arguments.model / "tokenizer.json").exists()
     turns = measure_turn(arguments.model, arguments.turns) if arguments.turns > 0 and has_tokenizer else []
     decoded = (1 + arguments.rounds) * _DECODED
     asked = None if contexts is None else max(*contexts, *_PROMPTS[:1], sum(_LATER_TURN)) + decoded
     plan = settle_memory(arguments, Wishes(asked, snapshots=0))
+    if plan is not None and contexts is not None and max(contexts) + decoded > plan.context:
+        raise RequestError(
+            f"A context of {max(contexts):,} tokens and {decoded:,} decoded after it are more than "
+            f"the {plan.context:,} that the model has."
+        )
     most = _LONGEST_ON_CPU if on_cpu() else 1 << 30
     if plan is not None:
         most = min(most, plan.context - decoded)

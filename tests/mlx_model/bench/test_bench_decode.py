@@ -68,6 +68,17 @@ def test_an_agents_last_turn_is_timed_over_the_wire_plain_and_drafted_with_its_p
     assert [speed["work"]["context"] for speed in report["speeds"] if speed["work"]["writes"]] == [0, 0]
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [(("--contexts", "99999999"), "A context of 99,999,999 tokens"), (("--turns", "-3"), "0 for none")],
+)
+def test_what_cannot_be_measured_is_refused_in_a_sentence(
+    given: tuple[str, ...], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "decode", "--model", str(write_checkpoint(tmp_path)), *given]) == 2
+    assert says in capsys.readouterr().err
+
+
 def test_bandwidths_are_those_of_the_chip_by_its_whole_name() -> None:
     assert stated_bandwidth("Apple M4 Max") == 546 and stated_bandwidth("Apple M4") == 120
     assert stated_bandwidth("AMD EPYC") is None
