@@ -61,16 +61,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command.set_defaults(run=module.run)
     chosen = parser.parse_args(given)
     try:
-        return int(chosen.run(chosen))
+        status = int(chosen.run(chosen))
+        sys.stdout.flush()
     except EngineError as error:
         print(f"mlx_model {chosen.command}: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # The reader of our output has gone, so flushing it at exit would fail too.
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            where = f" ({error.filename})" if error.filename else ""
+            print(f"mlx_model {chosen.command}: {error.strerror or error}{where}", file=sys.stderr)
+        # The reader of our output has gone, or takes no more: flushing it at exit would fail too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    return status
 
 
 def _is_about_mlx(error: ImportError) -> bool:

@@ -136,16 +136,7 @@ def load_mlx_lm(directory: Path, name: str, *, dtype: mx.Dtype | None, adapter: 
     Raises ConfigError where mlx-lm does not know it, CheckpointError where the weights do not load.
     """
     config = read_json_object(directory / "config.json")
-    try:
-        module, _ = load_model(directory, lazy=True)
-        if adapter is not None:
-            load_adapters(module, str(adapter))
-    except _LOADING_ERRORS as error:
-        if "not supported" in str(error):
-            raise ConfigError(
-                f"config.json: model_type is {name!r}, which neither this engine nor mlx-lm knows."
-            ) from error
-        raise CheckpointError(f"mlx-lm cannot load {directory}: {_sentence(error)}") from error
+    module = _unread(directory, name, adapter)
     if dtype is not None:
         module.set_dtype(dtype)
     module.eval()
@@ -158,6 +149,26 @@ def load_mlx_lm(directory: Path, name: str, *, dtype: mx.Dtype | None, adapter: 
     return MlxLmModel(module, config)
 
 
+def check_mlx_lm(directory: Path) -> None:
+    """Reads no weights. Raises as load_mlx_lm does where mlx-lm cannot load what lies in `directory`."""
+    _unread(directory, str(read_json_object(directory / "config.json").get("model_type")), None)
+
+
+def _unread(directory: Path, name: str, adapter: Path | None) -> Any:
+    """The mlx.nn.Module of a directory, whose weights are read once they are needed."""
+    try:
+        module, _ = load_model(directory, lazy=True)
+        if adapter is not None:
+            load_adapters(module, str(adapter))
+    except _LOADING_ERRORS as error:
+        if "not supported" in str(error):
+            raise ConfigError(
+                f"config.json: model_type is {name!r}, which neither this engine nor mlx-lm knows."
+            ) from error
+        raise CheckpointError(f"mlx-lm cannot load {directory}: {_sentence(error)}") from error
+    return module
+
+
 def _count(config: dict[str, Any], text: dict[str, Any], field: str) -> int:
     value = config.get(field, text.get(field))
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -166,5 +177,6 @@ def _count(config: dict[str, Any], text: dict[str, Any], field: str) -> int:
 
 
 def _sentence(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    lines = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
+    # mlx-lm lists below which parameters are missing, or too many.
+    return f"{lines[0]} {lines[1].rstrip('.,')}, …" if lines[0].endswith(":") and lines[1:] else lines[0]

@@ -241,8 +241,8 @@ class _Planner:
         if self.wishes.chunk is not None:
             yield self.wishes.chunk
         else:
-            # On a CPU, larger chunks take memory and gain no speed.
-            most = min(most, _GOOD_CHUNK) if self.model.arithmetic.stepwise else most
+            # On a CPU, larger chunks take memory and gain no speed, or lose some.
+            most = min(most, _GOOD_CHUNK) if self.model.arithmetic.on_cpu else most
             yield from (chunk for chunk in CHUNKS if chunk <= most)
 
     def _longest(self, slots: int | None, chunk: int, least: int) -> int:

@@ -13,6 +13,7 @@ from app.commands.table import COMMANDS
 from app.commands.workspace import _place
 from app.ui.keys.actions import ACTIONS
 from tests.support.patience import LONGEST
+from tests.support.places import ROOT
 
 HEAVY = {"mlx", "mlx_lm", "mlx_model", "transformers", "torch", "huggingface_hub", "tokenizers"}
 
@@ -86,11 +87,18 @@ def test_a_directory_that_is_gone_is_told(tmp_path: Path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
-def test_a_full_disk_behind_standard_output_is_told():
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["app.cli", "model", "list"], "tidegate"),
+        (["mlx_model", "info", "--model", str(ROOT / "assets" / "practice-model")], "mlx_model info"),
+    ],
+)
+def test_a_full_disk_behind_standard_output_is_told(line: list[str], said: str):
     with Path("/dev/full").open("w") as full:
-        line = [sys.executable, "-P", "-m", "app.cli", "model", "list"]
-        said = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert (said.returncode, said.stderr) == (1, "tidegate: No space left on device\n")
+        line = [sys.executable, "-P", "-m", *line]
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (1, f"{said}: No space left on device\n")
 
 
 def test_broken_settings_are_told_before_anything_else(home: Path):

@@ -29,7 +29,7 @@ from mlx_model.bench.speed.profile import profile
 from mlx_model.commands.shared.memory_check import add_memory, settle_memory
 from mlx_model.commands.shared.options import load_model, optional_tokenizer
 from mlx_model.decode.language_model import LanguageModel, State
-from mlx_model.engine.mlx_lm_model import load_mlx_lm
+from mlx_model.engine.mlx_lm_model import check_mlx_lm, load_mlx_lm
 from mlx_model.errors import ConfigError, RequestError
 from mlx_model.memory.bandwidth import copied_bandwidth, stated_bandwidth
 from mlx_model.memory.device import on_cpu
@@ -130,6 +130,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise RequestError("At least one round is needed.")
     if arguments.turns < 0:
         raise RequestError("--turns takes a number of turns, 0 for none.")
+    if arguments.beside is not None:
+        check_mlx_lm(arguments.beside)  # what takes minutes comes before it is loaded
     # First, and over before the model is loaded here: there is room for one of them.
     has_tokenizer = (arguments.model / "tokenizer.json").exists()
     turns = measure_turn(arguments.model, arguments.turns) if arguments.turns > 0 and has_tokenizer else []

@@ -1,6 +1,7 @@
 """`bench decode` times both engines at the same work and sets the roof beside it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,17 @@ def test_it_times_ours_and_mlx_lm_and_says_what_bandwidth_allows(
     assert later["roof"] < empty["roof"]
     assert main(given) == 0
     assert "| decoding after 16 |" in capsys.readouterr().out
+
+
+def test_what_mlx_lm_cannot_load_is_refused_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(decode, "settle_memory")
+    model, other = write_checkpoint(tmp_path / "ours"), write_checkpoint(tmp_path / "other")
+    fields = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**fields, "num_hidden_layers": 1}))
+    assert main(["bench", "decode", "--model", str(model), "--beside", str(other)]) == 2
+    assert re.search(r"Received \d+ parameters not in model: model\.layers\.\S+, …\n$", capsys.readouterr().err)
 
 
 def test_an_agents_last_turn_is_timed_over_the_wire_plain_and_drafted_with_its_parts(

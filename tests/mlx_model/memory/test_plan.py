@@ -180,6 +180,13 @@ def test_a_cpu_pays_for_its_recurrence() -> None:
     assert found.activations > 256 * 32 * 128 * 128 * 4
 
 
+@pytest.mark.parametrize("kind", [{"stepwise": True}, {"by_blas": True}])
+def test_a_cpu_reads_prompts_in_chunks_that_its_caches_take(kind: dict[str, bool]) -> None:
+    model = Model(published_config(), recipe_packing(Recipe.Q4), Arithmetic(4, **kind))
+    found = plan_memory(model, Machine(256 * GIB, 256 * GIB, "linux"), Wishes(8192))
+    assert found.fits and found.chunk == 512
+
+
 @pytest.mark.parametrize("kind", ["mac", "linux"])
 @pytest.mark.parametrize("gigabytes", MACS)
 def test_what_the_workspace_says_is_what_the_engine_does(gigabytes: int, kind: Any) -> None:
