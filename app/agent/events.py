@@ -85,8 +85,8 @@ class ToolOutput:
 @dataclass(frozen=True, slots=True)
 class ToolFinished:
     """A call ended. `result` is what the model is told; `display` what a person is shown of it (a diff, a
-    few lines). `summary` is that of ToolStarted, for a call that was refused before it began; "" where its
-    arguments could not be read."""
+    few lines). `summary` is of a call that was refused before it began, so that no ToolStarted has it; "" of
+    others, and where the arguments could not be read."""
 
     call_id: str
     name: str

@@ -345,7 +345,8 @@ class Turn:
         if result.todos is not None:
             self._conversation.plan(result.todos)
         shown = result.display or result.text
-        await self._emit(ToolFinished(call.id, call.name, result.ok, text, shown, context.summary))
+        refused = "" if context.has_begun else context.summary
+        await self._emit(ToolFinished(call.id, call.name, result.ok, text, shown, refused))
         if result.todos is not None:
             await self._emit(TodosChanged(result.todos))
         if context.changed:
@@ -405,6 +406,7 @@ class Turn:
             self.has_warned = True
             await self._emit(Noticed(NO_SANDBOX))
         await self._emit(ToolStarted(call.id, call.name, given, context.summary))
+        context.has_begun = True
         # What these changed is found afterwards; the other tools tell review beforehand.
         changes_unseen = access.kind in ("command", "mcp")
         if changes_unseen:

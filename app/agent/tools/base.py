@@ -88,7 +88,8 @@ class ToolContext:
     collects the paths it wrote, also when it is cancelled halfway; `touched` is the directory in the workspace
     that it was about. `is_hidden` tells of a path whether the user's rules keep it out of what is found, and
     `hidden` is what they keep from a command. `has_local_servers`: a confined command may use addresses of this
-    machine. `say` speaks in the review, and is None in a sub-agent. `summary` is the call as one line."""
+    machine. `say` speaks in the review, and is None in a sub-agent. `summary` is the call as one line;
+    `has_begun`: it was not refused."""
 
     workspace: Workspace
     files: Files
@@ -103,6 +104,7 @@ class ToolContext:
     hidden: tuple[Path, ...] = ()
     say: Callable[[Said], str] | None = None
     summary: str = ""
+    has_begun: bool = False
 
 
 A = TypeVar("A", bound=Arguments)

@@ -51,12 +51,12 @@ class ChatServer:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         command = [sys.executable, *self._arguments, "--host", "127.0.0.1", "--port", str(port)]
-        with self._log.open("ab") as log:
-            self._process = start_tied(command, out=log, log=log)
         self._client = httpx2.Client(
             base_url=f"http://127.0.0.1:{port}", timeout=_START_SECONDS, trust_env=False
         )
         try:
+            with self._log.open("ab") as log:
+                self._process = start_tied(command, out=log, log=log)
             self._wait_for(self._process)
         except BaseException:
             # Whatever it was, a signal too: nobody else would stop it before its folders are removed.

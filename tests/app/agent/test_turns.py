@@ -175,7 +175,7 @@ async def test_plan_mode_reads_and_nothing_else(bench: Make) -> None:
     assert all("plan mode" in text for text in others)
     # A call that was refused before it began is named to people as one that did.
     finished = [event.summary for event in events if isinstance(event, ToolFinished)]
-    assert finished == ["Read notes.md", "Edit notes.md", "Write x", "$ touch y"]
+    assert finished == ["", "Edit notes.md", "Write x", "$ touch y"]
     assert sorted(path.name for path in b.root.iterdir()) == ["notes.md", "src"]
     assert (b.root / "notes.md").read_text() == "one\ntwo\nthree\n"
     assert not b.asker.requests and not b.recorder.records
