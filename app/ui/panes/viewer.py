@@ -313,17 +313,7 @@ class ViewerPane(Vertical):
 
     def _read(self, path: str, line: int) -> None:
         """Show for reading what was written."""
-        buffer = self.editor.buffers[path]
-        text = buffer.file.text
-        document = Document(
-            path,
-            buffer.area.text,
-            "",
-            text.encoding,
-            bool(text.mark),
-            text.line_ending,
-            len(buffer.file.data or b""),
-        )
+        document = self.editor.buffers[path].document
         self._show(document, *lines_of(document), line)
 
     async def _show_image(self, document: Document) -> None:

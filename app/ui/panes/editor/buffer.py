@@ -4,6 +4,7 @@ from hashlib import sha256
 
 from app.editing.open_file import OpenFile
 from app.ui.panes.editor.area import EditorArea
+from app.workspace.model import Document
 
 
 class Buffer:
@@ -20,6 +21,13 @@ class Buffer:
     def is_dirty(self) -> bool:
         """Whether the text is not what the disk was last seen to have."""
         return not self.file.is_saved(self.area.text)
+
+    @property
+    def document(self) -> Document:
+        """What was written, to be read; the size is that of the file on the disk."""
+        text = self.file.text
+        size = len(self.file.data or b"")
+        return Document(self.path, self.area.text, "", text.encoding, bool(text.mark), text.line_ending, size)
 
     @property
     def base_digest(self) -> str:
